@@ -1,0 +1,153 @@
+"""``diagnosis/diagnosis.json``: what the stethoscope heard, and every setting it was heard with.
+
+It holds no clock time and no host name: the same inputs write the same bytes.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from sae_merge_method.artifacts.schema import Record, read_record, write_record
+
+DIAGNOSIS_FILE = "diagnosis.json"
+USAGE_FILE = "features.safetensors"
+PLOT_FILE = "specificity.png"
+SCHEMA_VERSION = 1
+
+
+class ModelSource(Record):
+    """The language model that was listened to."""
+
+    id: str
+    """Hub id or folder, as the user wrote it."""
+    revision: str | None = None
+    """Commit on the Hub, where there is one."""
+    config_sha256: str
+    """sha256 of the model's config.json: tells another model under the same name."""
+    n_layers: int = Field(ge=1)
+    """Decoder layers of the text model."""
+    d_model: int = Field(ge=1)
+    """Width of the residual stream."""
+
+
+class SaeSource(Record):
+    """The sparse autoencoder of one layer."""
+
+    release: str
+    """SAELens release, or folder template, as the user wrote it."""
+    id: str
+    """SAE id inside the release; empty for a local folder."""
+    sha256: str
+    """sha256 over the encoder's parameters as they were used."""
+    architecture: str
+    """SAELens' architecture name, for example "jumprelu"."""
+    hook_point: str
+    """Where it was trained to listen, as the SAE's own config names it."""
+    d_sae: int = Field(ge=1)
+    """Number of features."""
+
+
+class TopFeature(Record):
+    """One feature that tells the target from the control."""
+
+    feature: int = Field(ge=0)
+    share: float
+    """Its summand of the layer's score, as a share of the score of this layer."""
+    target: float = Field(ge=0)
+    """Mean activation over target documents."""
+    control: float = Field(ge=0)
+    """Mean activation over control documents."""
+
+
+class Null(Record):
+    """The score under shuffled document labels: what it would be if there were nothing to hear."""
+
+    permutations: int = Field(ge=1)
+    mean: float
+    sd: float = Field(ge=0)
+    p: float = Field(gt=0, le=1)
+    """(1 + permutations at least as high) / (1 + permutations)."""
+    q: float = Field(gt=0, le=1)
+    """Benjamini-Hochberg over layers."""
+    corrected: float
+    """Score minus the null's mean."""
+
+
+class Interval(Record):
+    """Bootstrap over documents: percentile interval, and how often the layer is among the top k."""
+
+    level: float = Field(gt=0, lt=1)
+    low: float
+    high: float
+    resamples: int = Field(ge=1)
+
+
+class LayerDiagnosis(Record):
+    """What was heard in one layer."""
+
+    layer: int = Field(ge=0)
+    score: float
+    """Specificity, in the unit of ``Diagnosis.score``."""
+    null: Null | None = None
+    interval: Interval | None = None
+    explained_variance: float
+    """1 - residual variance / variance of the residual stream, over all counted tokens."""
+    l0: float = Field(ge=0)
+    """Mean number of active features a token."""
+    sae: SaeSource
+    top_features: tuple[TopFeature, ...] = ()
+
+
+class Corpus(Record):
+    """One side of the comparison."""
+
+    name: str
+    sha256: str
+    """sha256 of the file as it lies on disk."""
+    documents: int = Field(ge=1)
+    tokens: int = Field(ge=1)
+    """Counted tokens: special tokens left out."""
+
+
+class Diagnosis(Record):
+    """One run of ``sae-merge diagnose``."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    model: ModelSource
+    score: str
+    """Name of the specificity score, for example "kl_bits"."""
+    layers: tuple[LayerDiagnosis, ...] = Field(min_length=1)
+    """Only layers that have an SAE, by index."""
+    target: Corpus
+    control: Corpus
+    settings: dict[str, str | int | float | bool | None]
+    """Everything else that can change a number: dtype, device, lengths, seeds, epsilon."""
+
+    def scores(self) -> dict[int, float]:
+        """Score by layer index."""
+        return {entry.layer: entry.score for entry in self.layers}
+
+    def q_values(self) -> dict[int, float] | None:
+        """Benjamini-Hochberg q by layer index, or None where no null was computed."""
+        found = {entry.layer: entry.null.q for entry in self.layers if entry.null}
+        return found if len(found) == len(self.layers) else None
+
+
+def diagnosis_path(path: Path) -> Path:
+    """The diagnosis file, given it or its folder."""
+    return path / DIAGNOSIS_FILE if path.is_dir() else path
+
+
+def read_diagnosis(path: Path) -> Diagnosis:
+    """Read a diagnosis from its folder or file.
+
+    Raises:
+        ArtifactError: Missing or not a diagnosis.
+    """
+    return read_record(diagnosis_path(path), Diagnosis, "a diagnosis")
+
+
+def write_diagnosis(folder: Path, diagnosis: Diagnosis) -> None:
+    """Write ``diagnosis.json`` into ``folder``."""
+    write_record(folder / DIAGNOSIS_FILE, diagnosis)

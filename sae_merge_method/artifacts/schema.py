@@ -1,0 +1,69 @@
+"""What every JSON artifact shares: a frozen model that refuses unknown keys, read and written whole."""
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sae_merge_method.errors import ArtifactError
+from sae_merge_method.files import canonical_json, write_text
+
+
+class Record(BaseModel):
+    """Base of all artifact models: immutable, and a misspelt key is an error."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+def read_record(path: Path, kind: type[RecordT], what: str) -> RecordT:
+    """Read a JSON artifact.
+
+    Args:
+        path: The file.
+        kind: Model to read it as.
+        what: How a message names the artifact, for example "a diagnosis".
+
+    Raises:
+        ArtifactError: Missing, not JSON, or not of this kind; the message names the first faults.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ArtifactError(f"cannot read {what} at {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ArtifactError(f"expected {what} (JSON) at {path}: {error}") from error
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        raise ArtifactError(f"{path} is not {what} that can be read:\n{describe(error)}") from error
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a JSON artifact: same record, same bytes."""
+    write_text(path, canonical_json(record.model_dump(mode="json")))
+
+
+def describe(error: ValidationError, most: int = 5) -> str:
+    """The first faults pydantic found, a line each: where, what was expected, what came."""
+    faults = error.errors(include_url=False, include_context=False)
+    lines = [f"  {_place(fault['loc'])}: {fault['msg']}{_got(fault)}" for fault in faults[:most]]
+    if len(faults) > most:
+        lines.append(f"  ... and {len(faults) - most} more")
+    return "\n".join(lines)
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "(top level)"
+
+
+def _got(fault: Any) -> str:
+    if fault["type"] in ("missing", "extra_forbidden"):
+        return ""
+    text = repr(fault["input"])
+    return f", got {text if len(text) <= 80 else text[:77] + '...'}"
