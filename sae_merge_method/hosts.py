@@ -1,0 +1,104 @@
+"""The seam with mergekit and lm-eval: the only place that changes anything in them.
+
+Both functions may be called any number of times. ``sae-merge`` commands call them; for the hosts'
+own commands the start-up hook (:mod:`sae_merge_method._startup`) does. What is registered is
+declared elsewhere: ``sae_merge_method.merge.methods`` and the folder of ``sae_merge_method.lm_eval_tasks``.
+"""
+
+import functools
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from sae_merge_method.errors import SaeMergeError
+
+_MERGE_STAGE = "sae_merge_method.merge"
+
+
+def register_merge_methods() -> None:
+    """Make our merge methods known to mergekit by name.
+
+    Raises:
+        SaeMergeError: mergekit is absent or keeps its methods elsewhere, or another plugin holds a name.
+    """
+    try:
+        registry = importlib.import_module("mergekit.merge_methods.registry")
+        known = {method.spec.name: method for method in registry.registered_methods()}
+        register = registry.register
+    except (ImportError, AttributeError) as error:
+        raise SaeMergeError(
+            f"expected mergekit.merge_methods.registry with register and registered_methods: {error}; "
+            "'sae-merge doctor' names the mergekit versions this was tested with"
+        ) from error
+    if _half_imported(_MERGE_STAGE):
+        # The hook fired because our own declarations are just importing mergekit. They are not
+        # ready to be registered, and who imports them directly registers explicitly.
+        return
+    for method in importlib.import_module(f"{_MERGE_STAGE}.methods").METHODS:
+        name = method.spec.name
+        if name not in known:
+            register(method)
+        elif known[name] is not method:
+            raise SaeMergeError(f"mergekit already has another merge method named {name!r}: {known[name]!r}")
+
+
+def register_tasks() -> None:
+    """Let lm-eval index our task folder right after its own.
+
+    Later folders win there, so whatever the user gives as ``--include_path`` still overrides ours;
+    without lm-eval's defaults (``include_defaults=False``) ours stay out as well.
+
+    Raises:
+        SaeMergeError: lm-eval is absent, or its task index is not the one this was written for.
+    """
+    from sae_merge_method.lm_eval_tasks import tasks_path
+
+    ours = tasks_path()
+    try:
+        # A private module: nothing public takes a default task folder.
+        index = importlib.import_module("lm_eval.tasks._index")
+        build = index.TaskIndex.build
+        fits = next(iter(inspect.signature(build).parameters), None) == "paths"
+    except (ImportError, AttributeError) as error:
+        raise SaeMergeError(_index_changed(ours, str(error))) from error
+    if not fits:
+        raise SaeMergeError(_index_changed(ours, f"TaskIndex.build{inspect.signature(build)}"))
+    if not hasattr(build, "sae_merge_tasks"):
+        index.TaskIndex.build = staticmethod(_with_folder(build, ours, Path(str(index.__file__)).parent))
+
+
+def _with_folder(
+    build: Callable[..., dict[str, Any]], ours: Path, builtin: Path
+) -> Callable[..., dict[str, Any]]:
+    """``TaskIndex.build`` with ``ours`` put after ``builtin`` among its paths."""
+
+    @functools.wraps(build)
+    def build_with_ours(paths: Iterable[Path], *args: Any, **kwargs: Any) -> dict[str, Any]:
+        paths = list(paths)
+        resolved = [Path(path).resolve() for path in paths]
+        # Twice in the list would be an override of each task by itself, with a warning for each.
+        if builtin.resolve() in resolved and ours.resolve() not in resolved:
+            paths.insert(resolved.index(builtin.resolve()) + 1, ours)
+        return build(paths, *args, **kwargs)
+
+    build_with_ours.sae_merge_tasks = ours  # type: ignore[attr-defined]
+    return build_with_ours
+
+
+def _index_changed(ours: Path, came: str) -> str:
+    return (
+        f"expected lm_eval.tasks._index.TaskIndex.build(paths, ...) to add tasks to, got: {came}; "
+        f"'lm_eval --include_path {ours}' finds them without it"
+    )
+
+
+def _half_imported(package: str) -> bool:
+    """Whether some module of ``package`` is being imported right now."""
+    return any(
+        getattr(getattr(module, "__spec__", None), "_initializing", False)
+        for name, module in list(sys.modules.items())
+        if name == package or name.startswith(f"{package}.")
+    )
