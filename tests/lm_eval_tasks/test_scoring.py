@@ -1,0 +1,61 @@
+"""What is right, and what counts as an answer, on texts a model might write."""
+
+import pytest
+
+from .conftest import SAID
+
+DOC = {"problem": "What is 2 + 2?", "solution": "It is $\\boxed{4}$.", "answer": "4"}
+LINE = "Final Answer: The final answer is {}. I hope it is correct."
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (SAID, 1),
+        (LINE.format("$4$"), 1),
+        (LINE.format("$5$"), 1),
+        (LINE.format(""), 0),
+        ("It is $\\boxed{4}$.", 0),
+        ("", 0),
+        ("Final Answer: The final answer is", 0),
+    ],
+)
+def test_the_plain_group_scores_as_lm_eval_does_and_sees_whether_there_was_an_answer(
+    text: str, found: int
+) -> None:
+    from lm_eval.tasks.minerva_math import utils as minerva
+
+    from sae_merge_method.lm_eval_tasks.minerva_math_sae.utils import process_results
+
+    assert process_results(DOC, [text]) == {**minerva.process_results(DOC, [text]), "answer_found": found}
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "right"),
+    [
+        ("So it is $\\boxed{4}$.", "4", 1),
+        ("First $\\boxed{3}$, then $\\boxed{4}$.", "4", 1),
+        ("First $\\boxed{4}$, then $\\boxed{3}$.", "3", 0),
+        ("It is $\\boxed 4$.", "4", 1),
+        ("It is $\\boxed{\\frac{8}{2}}$.", "\\frac{8}{2}", 1),
+        ("$\\boxed{3}$ no. " + LINE.format("$4$"), "3", 0),
+        (LINE.format("$4$"), "$4$", 1),
+        (LINE.format("$\\boxed{4}$"), "4", 1),
+        ("It is 4.", None, 0),
+        ("It is $\\boxed{}$.", None, 0),
+        ("It is $\\fbox{4}$.", None, 0),
+        ("It is \\boxed4 or {so}.", None, 0),
+        ("It is $\\boxed{4", None, 0),
+        ("\\boxed{\\boxed 5}", "5}", 0),
+        ("", None, 0),
+    ],
+)
+def test_the_chat_group_takes_the_last_box_or_the_final_line(
+    text: str, answer: str | None, right: int
+) -> None:
+    from sae_merge_method.lm_eval_tasks.minerva_math_sae_chat import utils
+
+    assert utils.final_answer(text) == answer
+    scores = utils.process_results(DOC, [text])
+    assert scores["exact_match"] == right
+    assert scores["answer_found"] == (answer is not None)
