@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 SWITCH = "SAE_MERGE_NO_HOOK"
+COMPLAINT = "sae-merge-method could not join"
 
 # A host's module, and the function of sae_merge_method.hosts that follows its import.
 FOLLOWERS = {
@@ -79,7 +80,7 @@ def _follow(host: str, follower: str) -> None:
         getattr(hosts, follower)()
     except Exception as error:
         _warn(
-            f"sae-merge-method could not join {host.partition('.')[0]}, which goes on without it: "
+            f"{COMPLAINT} {host.partition('.')[0]}, which goes on without it: "
             f"{type(error).__name__}: {error} ('sae-merge doctor' tells more, {SWITCH}=1 silences this)"
         )
 

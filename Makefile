@@ -1,0 +1,53 @@
+# make demo, make test, make check: each does all set-up by itself. Needs python3 (3.11), pip, make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TYPED := $(VENV)/typed
+
+# The models of the tests and the demo are so small that threads cost more than they give.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help venv demo test check wheel constraints clean
+
+help:
+	@echo "make demo         the whole road on a miniature trained on the spot"
+	@echo "make test         the tests"
+	@echo "make check        ruff, ruff format, mypy"
+	@echo "make wheel        sdist and wheel in dist/"
+	@echo "make venv         the environment alone, in $(VENV)"
+	@echo "make constraints  pin what $(VENV) holds now"
+	@echo "make clean        remove all that the above made, but demo/"
+
+venv: $(READY)
+
+# Unbuilt bytecode is built when first used: compiling all of torch here would only cost time.
+$(READY): pyproject.toml setup.py constraints.txt sae_merge_method.pth sae_merge_method.start
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/sae-merge demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf $(TYPED) && mkdir -p $(TYPED)/sae_merge_method
+	ln -s $(addprefix $(CURDIR)/,$(wildcard sae_merge_method/*) cli lm_eval_tasks recipes) $(TYPED)/sae_merge_method
+	cd $(TYPED) && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache
+
+wheel: $(READY)
+	$(BIN)/python -m build --no-isolation
+
+constraints:
+	sed -n '/^#/p' constraints.txt > constraints.new
+	$(BIN)/python -m pip freeze --all --exclude pip --exclude-editable | sed 's/+cpu$$//' >> constraints.new
+	mv constraints.new constraints.txt
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,27 @@
+"""``sae-merge doctor``: print the findings, each problem with its cure, and fail if there is one."""
+
+import click
+
+_COLUMN = 18
+
+
+@click.command("doctor")
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Check this installation: versions, whether both hosts see the plugin, device, cache.
+
+    Both hosts are asked in a fresh interpreter, which takes some seconds. Exit code 1 if
+    something is wrong.
+    """
+    from sae_merge_method.health import examine
+
+    problems = 0
+    for finding in examine():
+        click.echo(f"{finding.subject:{_COLUMN}} {finding.state}")
+        if finding.problem:
+            problems += 1
+            click.echo(f"{'':{_COLUMN}} problem: {finding.problem}")
+            click.echo(f"{'':{_COLUMN}} to mend: {finding.mend}")
+    click.echo(f"\n{problems} problem{'s' if problems > 1 else ''} found" if problems else "\nAll is well.")
+    if problems:
+        context.exit(1)
