@@ -5,6 +5,7 @@ import os
 import sys
 
 import click
+from typing_extensions import override
 
 from sae_merge_method import __version__
 from sae_merge_method.errors import SaeMergeError
@@ -26,9 +27,11 @@ COMMANDS = {
 class Road(click.Group):
     """A group that knows its commands' names and one-line helps without importing them."""
 
+    @override
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
+    @override
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
@@ -36,6 +39,7 @@ class Road(click.Group):
         command: click.Command = module.command
         return command
 
+    @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))

@@ -28,16 +28,17 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data``, whole or not at all: a temporary sibling, synced, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -69,15 +70,15 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 def _swap(new: Path, target: Path) -> None:
     """Put ``new`` in the place of ``target``, moving what stood there aside until it is done."""
     if not target.exists():
-        os.rename(new, target)
+        new.rename(target)
         return
     aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old."))
     old = aside / target.name
-    os.rename(target, old)
+    target.rename(old)
     try:
-        os.rename(new, target)
+        new.rename(target)
     except BaseException:
-        os.rename(old, target)
+        old.rename(target)
         aside.rmdir()
         raise
     shutil.rmtree(aside, ignore_errors=True)

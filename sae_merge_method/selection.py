@@ -7,6 +7,7 @@ or from a diagnosis chooses the same layers.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sae_merge_method.errors import UsageError
 from sae_merge_method.layers import format_layers, parse_layers
@@ -104,5 +105,5 @@ def _largest_gap(descending: list[float]) -> int:
     """How many scores stand above the largest drop between neighbours (at least one)."""
     if len(descending) < 2:
         return len(descending)
-    gaps = [high - low for high, low in zip(descending, descending[1:], strict=False)]
+    gaps = [high - low for high, low in pairwise(descending)]
     return gaps.index(max(gaps)) + 1

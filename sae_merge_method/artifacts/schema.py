@@ -13,9 +13,7 @@ from sae_merge_method.files import canonical_json, write_text
 class Record(BaseModel):
     """Base of all artifact models: immutable, and a misspelt key is an error."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -52,7 +50,7 @@ def write_record(path: Path, record: Record) -> None:
 def describe(error: ValidationError, most: int = 5) -> str:
     """The first faults pydantic found, a line each: where, what was expected, what came."""
     faults = error.errors(include_url=False, include_context=False)
-    lines = [f"  {_place(fault['loc'])}: {fault['msg']}{_got(fault)}" for fault in faults[:most]]
+    lines = [f"  {_place(fault['loc'])}: {_expected(fault)}{_got(fault)}" for fault in faults[:most]]
     if len(faults) > most:
         lines.append(f"  ... and {len(faults) - most} more")
     return "\n".join(lines)
@@ -62,8 +60,14 @@ def _place(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in location) or "(top level)"
 
 
+def _expected(fault: Any) -> str:
+    if fault["type"] == "extra_forbidden":
+        return "unknown key"
+    return str(fault["msg"]).removeprefix("Value error, ")
+
+
 def _got(fault: Any) -> str:
-    if fault["type"] in ("missing", "extra_forbidden"):
+    if fault["type"] in ("missing", "extra_forbidden") or not fault["loc"]:
         return ""
     text = repr(fault["input"])
     return f", got {text if len(text) <= 80 else text[:77] + '...'}"

@@ -1,0 +1,42 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sae_merge_method.artifacts.edit_report import EditReport
+from sae_merge_method.merge.run import run_recipe
+from tests import tiny
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return tiny.gemma3_text(tmp_path / "base", seed=0)
+
+
+@pytest.fixture
+def donor(tmp_path: Path) -> Path:
+    return tiny.gemma3_text(tmp_path / "donor", seed=1)
+
+
+@pytest.fixture
+def merge(tmp_path: Path) -> Callable[..., EditReport]:
+    """Run a recipe's text into ``tmp_path/out`` through the real mergekit."""
+
+    def run(source: str, out: str = "out", **options: object) -> EditReport:
+        return run_recipe(source, "recipe.yml", tmp_path / out, options={"quiet": True} | options)
+
+    return run
+
+
+def recipe_text(
+    base: Path, donor: Path, gate: str = 'layers: "1, 3"', weight: str = "1.0", tail: str = ""
+) -> str:
+    """The recipe's plain ``models:`` form."""
+    return f"""\
+merge_method: sae_stethoscope
+base_model: {base}
+models:
+  - model: {donor}
+    parameters: {{weight: {weight}}}
+parameters: {{{gate}}}
+{tail}"""
