@@ -152,7 +152,8 @@ def _seen(host: str, process: "subprocess.Popen[str]") -> Finding:
         return Finding(subject, "unknown", problem, "try again when the machine is less busy")
     if process.returncode != 0:
         last = err.strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
-        return Finding(subject, "no", f"{host} cannot be imported: {last[0]}", f"pip install '{host}'")
+        mend = f"reinstall what the message names, or all: pip install --force-reinstall {DISTRIBUTION}"
+        return Finding(subject, "no", f"importing {host} and this plugin fails: {last[0]}", mend)
     names = json.loads(out.splitlines()[-1])
     if names:
         return Finding(subject, ", ".join(sorted(names)))
