@@ -109,7 +109,9 @@ def _run_mergekit(
     # mergekit's dtype would round a wider donor before the arithmetic; out_dtype rounds after it.
     form["out_dtype"] = form.pop("dtype", None)
     form.update(tokenizer_source=recipe.tokenizer_source, chat_template=recipe.chat_template)
-    settings = MergeOptions(**{**options, "write_model_card": False})
+    # Without a tokenizer to copy, mergekit would make one up.
+    has_tokenizer = (base.folder / "tokenizer_config.json").exists()
+    settings = MergeOptions(**{"copy_tokenizer": has_tokenizer, **options, "write_model_card": False})
     settings.apply_global_options()
     try:
         _guarded_call(

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The second stage: from a diagnosis to a mergekit recipe that says what it does and why."""

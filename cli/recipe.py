@@ -1,0 +1,47 @@
+"""``sae-merge recipe``: choose layers from a diagnosis and write a mergekit recipe."""
+
+import math
+from pathlib import Path
+
+import click
+
+from sae_merge_method.errors import UsageError
+from sae_merge_method.files import write_text
+from sae_merge_method.layers import format_layers
+from sae_merge_method.selection import parse_rule
+
+
+@click.command("recipe")
+@click.option(
+    "--diagnosis",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help="Folder that sae-merge diagnose wrote, or its diagnosis.json.",
+)
+@click.option("--base", required=True, help="Base model, the diagnosed one: folder or Hub id[@revision].")
+@click.option("--donor", required=True, help="Donor model: folder, Hub id[@revision], or model+adapter.")
+@click.option(
+    "--select",
+    default="top_k=3",
+    show_default=True,
+    help="Rule: top_k=6, threshold=0.8, fdr=0.05, elbow, or layers=9,11-13.",
+)
+@click.option("--weight", type=float, default=1.0, show_default=True, help="Alpha, the task vector's factor.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Recipe file to write."
+)
+@click.option("--overwrite", is_flag=True, help="Replace the recipe file if it exists.")
+def command(
+    diagnosis: Path, base: str, donor: str, select: str, weight: float, out: Path, overwrite: bool
+) -> None:
+    """Write a recipe that adds the raw task vector (DONOR minus BASE) to the layers a diagnosis selects."""
+    from sae_merge_method.recipe.write import write_recipe
+
+    rule = parse_rule(select)
+    if not math.isfinite(weight):
+        raise UsageError(f"--weight: expected a finite number, got {weight}")
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out} exists: name another file or pass --overwrite")
+    recipe = write_recipe(diagnosis, base, donor, rule, weight=weight)
+    write_text(out, recipe.text)
+    click.echo(f"{out}: layers {format_layers(recipe.layers)} of {recipe.n_layers}")

@@ -1,0 +1,51 @@
+"""Small diagnoses for tests of the stages that only read them."""
+
+from hashlib import sha256
+from pathlib import Path
+
+from sae_merge_method.artifacts.diagnosis import (
+    Corpus,
+    Diagnosis,
+    LayerDiagnosis,
+    ModelSource,
+    SaeSource,
+    write_diagnosis,
+)
+from tests import tiny
+
+
+def save_diagnosis(folder: Path, model: Path, scores: dict[int, float]) -> Path:
+    """A diagnosis of ``model`` with these scores, in ``folder``."""
+    layers = tuple(
+        LayerDiagnosis(
+            layer=layer,
+            score=score,
+            explained_variance=0.9,
+            l0=8.0,
+            sae=SaeSource(
+                release="saes/layer_{layer}",
+                id="",
+                sha256="0" * 64,
+                architecture="jumprelu",
+                hook_point=f"blocks.{layer}.hook_resid_post",
+                d_sae=32,
+            ),
+        )
+        for layer, score in scores.items()
+    )
+    diagnosis = Diagnosis(
+        model=ModelSource(
+            id=str(model),
+            config_sha256=sha256((model / "config.json").read_bytes()).hexdigest(),
+            n_layers=tiny.N_LAYERS,
+            d_model=tiny.D_MODEL,
+        ),
+        score="kl_bits",
+        layers=layers,
+        target=Corpus(name="maths.jsonl", sha256="1" * 64, documents=2, tokens=10),
+        control=Corpus(name="prose.jsonl", sha256="2" * 64, documents=2, tokens=10),
+        settings={},
+    )
+    folder.mkdir(parents=True)
+    write_diagnosis(folder, diagnosis)
+    return folder

@@ -1,0 +1,184 @@
+"""Recipes as ``sae-merge recipe`` writes them, run by the stock mergekit entry point."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+
+from sae_merge_method.artifacts.recipe import parse_recipe
+from sae_merge_method.cli.recipe import command
+from sae_merge_method.errors import MergeError, RecipeError, UsageError
+from sae_merge_method.recipe.write import write_recipe
+from sae_merge_method.selection import parse_rule
+from sae_merge_method.tensor_names import decoder_layer
+from tests import tiny
+from tests.diagnoses import save_diagnosis
+
+SCORES = {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8}
+
+
+def stock_merge(text: str, out: Path) -> None:
+    """What ``mergekit-yaml`` does, in this process."""
+    from mergekit.config import MergeConfiguration
+    from mergekit.merge import run_merge
+    from mergekit.options import MergeOptions
+
+    from sae_merge_method.hosts import register_merge_methods
+
+    register_merge_methods()
+    config = MergeConfiguration.model_validate(yaml.safe_load(text))
+    run_merge(config, str(out), MergeOptions(quiet=True), config_source=text)
+
+
+def changed_layers(base: Path, out: Path) -> set[int | None]:
+    before, after = tiny.load_tensors(base), tiny.load_tensors(out)
+    assert before.keys() == after.keys()
+    return {decoder_layer(name) for name in before if not tiny.same_bytes(before[name], after[name])}
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return tiny.gemma3_text(tmp_path / "base", seed=0)
+
+
+@pytest.fixture
+def diagnosis(tmp_path: Path, base: Path) -> Path:
+    return save_diagnosis(tmp_path / "diagnosis", base, SCORES)
+
+
+def test_plain_mergekit_runs_the_written_recipe_and_never_reads_the_donor_elsewhere(
+    tmp_path, base, diagnosis
+):
+    def strange(tensors: tiny.Tensors) -> None:
+        tensors["model.layers.0.mlp.up_proj.weight"][:] = math.nan
+        del tensors["model.layers.2.mlp.up_proj.weight"]
+        del tensors["model.norm.weight"]
+
+    donor = tiny.gemma3_text(tmp_path / "donor", 1, vocabulary=64, change=strange)
+    recipe = write_recipe(diagnosis, str(base), str(donor), parse_rule("top_k=2"))
+    assert recipe.layers == (1, 3)
+    stock_merge(recipe.text, tmp_path / "out")
+    assert changed_layers(base, tmp_path / "out") == {1, 3}
+    assert (tmp_path / "out" / "mergekit_config.yml").read_text() == recipe.text
+
+
+def test_plain_mergekit_and_sae_merge_write_the_same_tensors(tmp_path, base, diagnosis):
+    from sae_merge_method.merge.run import run_recipe
+
+    donor = tiny.gemma3_text(tmp_path / "donor", 1)
+    recipe = write_recipe(diagnosis, str(base), str(donor), parse_rule("layers=0,2-3"), weight=0.7)
+    stock_merge(recipe.text, tmp_path / "stock")
+    run_recipe(recipe.text, "recipe.yml", tmp_path / "ours", options={"quiet": True})
+    stock, ours = tiny.load_tensors(tmp_path / "stock"), tiny.load_tensors(tmp_path / "ours")
+    assert stock.keys() == ours.keys()
+    assert all(tiny.same_bytes(stock[name], ours[name]) for name in stock)
+
+
+def test_a_wider_donor_is_rounded_once_also_by_plain_mergekit(tmp_path):
+    base = tiny.gemma3_text(tmp_path / "base", 0, dtype=torch.bfloat16)
+    donor = tiny.gemma3_text(tmp_path / "donor", 1)
+    diagnosis = save_diagnosis(tmp_path / "diagnosis", base, SCORES)
+    recipe = write_recipe(diagnosis, str(base), str(donor), parse_rule("top_k=1"), weight=0.3)
+    stock_merge(recipe.text, tmp_path / "out")
+    before, give, out = (tiny.load_tensors(path) for path in (base, donor, tmp_path / "out"))
+    assert changed_layers(base, tmp_path / "out") == {1}
+    for name in (name for name in out if decoder_layer(name) == 1):
+        theta = before[name].float()
+        assert tiny.same_bytes(out[name], (theta + (give[name] - theta) * 0.3).bfloat16())
+
+
+def test_a_multimodal_recipe_names_every_module_and_edits_the_text_decoder_alone(tmp_path):
+    base = tiny.gemma3_multimodal(tmp_path / "base", 0)
+    donor = tiny.gemma3_multimodal(tmp_path / "donor", 1)
+    diagnosis = save_diagnosis(tmp_path / "diagnosis", base, SCORES)
+    recipe = write_recipe(diagnosis, str(base), str(donor), parse_rule("top_k=1"))
+    stock_merge(recipe.text, tmp_path / "out")
+    before, after = tiny.load_tensors(base), tiny.load_tensors(tmp_path / "out")
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not tiny.same_bytes(before[name], after[name])}
+    assert len(changed) == 13
+    assert all(name.startswith("language_model.model.layers.1.") for name in changed)
+
+
+def test_a_gate_computed_at_merge_time_equals_the_decided_one(tmp_path, base, diagnosis):
+    donor = tiny.gemma3_text(tmp_path / "donor", 1)
+    source = f"""\
+merge_method: sae_stethoscope
+base_model: {base}
+models: [{{model: {donor}}}]
+dtype: float32
+parameters: {{diagnosis: "{diagnosis}", select: "top_k=2"}}
+"""
+    stock_merge(source, tmp_path / "computed")
+    assert changed_layers(base, tmp_path / "computed") == {1, 3}
+
+
+def test_a_failing_plain_merge_leaves_nothing_that_looks_like_a_model(tmp_path, base, diagnosis):
+    def hole(tensors: tiny.Tensors) -> None:
+        tensors["model.layers.3.mlp.down_proj.weight"][0] = math.nan
+
+    donor = tiny.gemma3_text(tmp_path / "donor", 1)
+    text = write_recipe(diagnosis, str(base), str(donor), parse_rule("top_k=2")).text
+    broken = tiny.gemma3_text(tmp_path / "broken", 1, change=hole)
+    with pytest.raises(MergeError, match=r"model\.layers\.3\.mlp\.down_proj\.weight: the donor tensor holds"):
+        stock_merge(text.replace(str(donor), str(broken)), tmp_path / "out")
+    assert not (tmp_path / "out" / "config.json").exists()
+    assert not list((tmp_path / "out").glob("model*.safetensors"))
+
+
+def test_the_recipe_holds_the_scores_and_is_read_back_strictly(base, diagnosis, tmp_path):
+    donor = tiny.gemma3_text(tmp_path / "donor", 1)
+    text = write_recipe(diagnosis, str(base), str(donor), parse_rule("top_k=2")).text
+    recipe = parse_recipe(text, "recipe.yml")
+    assert recipe.parameters.layers == "1, 3"
+    assert recipe.sae_diagnosis is not None
+    assert recipe.sae_diagnosis["scores"] == SCORES
+    assert recipe.sae_diagnosis["select"] == "top_k=2"
+    assert "# The donor is named only in the selected layers" in text
+
+
+def test_layers_and_a_diagnosis_that_disagree_are_an_error(tmp_path, base, diagnosis):
+    from sae_merge_method.edit.gate import open_layers
+
+    assert open_layers("1, 3", str(diagnosis), "top_k=2", 4) == (1, 3)
+    with pytest.raises(RecipeError, match=r'"1-3" and top_k=2 .* \("1, 3"\) disagree'):
+        open_layers("1-3", str(diagnosis), "top_k=2", 4)
+
+
+def test_a_diagnosis_of_another_model_is_refused(tmp_path, diagnosis):
+    other = tiny.gemma3_text(tmp_path / "other", 5, vocabulary=64)
+    donor = tiny.gemma3_text(tmp_path / "donor", 1)
+    with pytest.raises(RecipeError, match="has another config.json"):
+        write_recipe(diagnosis, str(other), str(donor), parse_rule("top_k=2"))
+
+
+def test_a_rule_that_selects_nothing_is_an_error(tmp_path, base, diagnosis):
+    donor = tiny.gemma3_text(tmp_path / "donor", 1)
+    with pytest.raises(RecipeError, match=r"threshold=2 selects no layer"):
+        write_recipe(diagnosis, str(base), str(donor), parse_rule("threshold=2"))
+
+
+def test_the_command_writes_the_file_and_never_over_another(tmp_path, base, diagnosis):
+    donor = tiny.gemma3_text(tmp_path / "donor", 1)
+    out = tmp_path / "recipe.yml"
+    arguments = [
+        "--diagnosis",
+        diagnosis,
+        "--base",
+        base,
+        "--donor",
+        donor,
+        "--select",
+        "elbow",
+        "--out",
+        out,
+    ]
+    result = CliRunner().invoke(command, [str(word) for word in arguments], catch_exceptions=False)
+    assert result.output == f"{out}: layers 1, 3 of 4\n"
+    with pytest.raises(UsageError, match="exists: name another file"):
+        CliRunner().invoke(
+            command, [str(word) for word in arguments], catch_exceptions=False, standalone_mode=False
+        )
