@@ -13,7 +13,7 @@ from sae_merge_method.artifacts.schema import Record, read_record, write_record
 DIAGNOSIS_FILE = "diagnosis.json"
 USAGE_FILE = "features.safetensors"
 PLOT_FILE = "specificity.png"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 
 class ModelSource(Record):
@@ -53,11 +53,15 @@ class TopFeature(Record):
 
     feature: int = Field(ge=0)
     share: float
-    """Its summand of the layer's score, as a share of the score of this layer."""
+    """Its contribution as a share of the layer's score; for a mean of the top k, of their sum."""
     target: float = Field(ge=0)
     """Mean activation over target documents."""
     control: float = Field(ge=0)
     """Mean activation over control documents."""
+    target_rate: float = Field(ge=0, le=1)
+    """Share of counted tokens on which it fires, mean over target documents."""
+    control_rate: float = Field(ge=0, le=1)
+    """The same over control documents."""
 
 
 class Null(Record):
@@ -66,6 +70,8 @@ class Null(Record):
     permutations: int = Field(ge=1)
     mean: float
     sd: float = Field(ge=0)
+    high: float
+    """95th percentile: one shuffle in twenty scores higher."""
     p: float = Field(gt=0, le=1)
     """(1 + permutations at least as high) / (1 + permutations)."""
     q: float = Field(gt=0, le=1)
@@ -75,7 +81,7 @@ class Null(Record):
 
 
 class Interval(Record):
-    """Bootstrap over documents: percentile interval, and how often the layer is among the top k."""
+    """Bootstrap over documents: percentile interval, with the bootstrap's own bias taken out."""
 
     level: float = Field(gt=0, lt=1)
     low: float

@@ -1,0 +1,175 @@
+"""lm-eval's results file: the numbers and settings of one evaluation, as lm-eval 0.4.5 to 0.4.13 write it.
+
+The file is lm-eval's, so unknown keys are welcome and missing ones are None. What the numbers
+mean is for others; per-problem answers are in ``lm_eval_samples``.
+"""
+
+import json
+import logging
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from sae_merge_method.errors import ArtifactError
+
+logger = logging.getLogger(__name__)
+
+# lm-eval stamps results and samples of one run with the same local time, colons replaced.
+_DATE = re.compile(r"_(\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(?:\.\d+)?)$")
+# Under which of these a version of lm-eval counts the problems behind a task's scores.
+_COUNT_KEYS = ("sample_len", "sample_len,none", "samples")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric of one task."""
+
+    value: float
+    stderr: float | None
+    """lm-eval's own standard error; None where it wrote "N/A" (one problem, or none asked for)."""
+    higher_is_better: bool
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """One task, or one group of tasks, in one evaluation."""
+
+    name: str
+    scores: Mapping[str, Score]
+    """By lm-eval's key: metric, comma, filter."""
+    n: int | None
+    """Problems evaluated."""
+    n_original: int | None
+    """Problems there are; more than ``n`` under --limit."""
+    version: str | None
+    n_shot: int | None
+    task_hash: str | None
+    """Over every problem, prompt and target; lm-eval only has it when it logs samples."""
+    generation: Mapping[str, Any] | None
+    members: tuple[str, ...] = ()
+    """Names of the tasks in it, where it is a group."""
+
+
+@dataclass(frozen=True)
+class EvalRun:
+    """One evaluation of one model."""
+
+    path: Path
+    model: str
+    date: str | None
+    """The stamp in the file's name, shared by the run's samples files."""
+    lm_eval_version: str | None
+    chat_template_hash: str | None
+    system_instruction_hash: str | None
+    multiturn: bool
+    """Few-shot examples as turns of a chat; of no effect without a chat template."""
+    tasks: Mapping[str, TaskRun]
+    groups: Mapping[str, TaskRun]
+
+
+def find_results(path: Path) -> Path:
+    """The results file, given it, lm-eval's output folder, or one model's folder in it.
+
+    Of several runs of one model the newest is taken, by the date in the name, with a warning.
+
+    Raises:
+        ArtifactError: Nothing there, or results of several models.
+    """
+    if not path.exists():
+        raise ArtifactError(f"expected an lm_eval output folder or results file at {path}: nothing there")
+    if path.is_file():
+        return path
+    found = sorted(path.glob("results_*.json")) or sorted(path.rglob("results_*.json"))
+    if not found:
+        raise ArtifactError(f"expected results_*.json in {path} or below, as lm_eval --output_path writes")
+    folders = sorted({str(file.parent) for file in found})
+    if len(folders) > 1:
+        raise ArtifactError(f"{path} holds results in several folders, name one: {', '.join(folders)}")
+    newest = max(found, key=lambda file: run_date(file) or "")
+    if len(found) > 1:
+        logger.warning("%s holds %d runs: taking the newest, %s", folders[0], len(found), newest.name)
+    return newest
+
+
+def run_date(file: Path) -> str | None:
+    """The date in a results or samples file's name."""
+    match = _DATE.search(file.stem)
+    return match.group(1) if match else None
+
+
+def read_results(path: Path) -> EvalRun:
+    """Read one evaluation from its results file, or from the folder it is in.
+
+    Raises:
+        ArtifactError: Missing, or not what lm_eval writes.
+    """
+    file = find_results(path)
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ArtifactError(f"cannot read {file}: {error.strerror}") from error
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ArtifactError(f"expected an lm_eval results file (JSON) at {file}: {error}") from error
+    if not isinstance(raw, dict) or not _mapping(raw, "results"):
+        raise ArtifactError(f'{file} is no lm_eval results file: expected an object with "results"')
+    members = {name: tuple(names) for name, names in _mapping(raw, "group_subtasks").items() if names}
+    runs = {name: _task(raw, name, members.get(name, ())) for name in {**raw["results"], **members}}
+    return EvalRun(
+        path=file,
+        model=str(raw.get("model_name") or _mapping(raw, "config").get("model") or file.parent.name),
+        date=run_date(file),
+        lm_eval_version=raw.get("lm_eval_version"),
+        chat_template_hash=raw.get("chat_template_sha"),
+        system_instruction_hash=raw.get("system_instruction_sha"),
+        multiturn=bool(raw.get("chat_template_sha") and raw.get("fewshot_as_multiturn")),
+        tasks={name: run for name, run in runs.items() if name not in members},
+        groups={name: run for name, run in runs.items() if name in members},
+    )
+
+
+def _task(raw: dict[str, Any], name: str, members: tuple[str, ...]) -> TaskRun:
+    # Groups have their scores in both places, or, by version, in "groups" alone.
+    row = {**_mapping(raw, "groups", name), **_mapping(raw, "results", name)}
+    counts = _mapping(raw, "n-samples", name)
+    n = next((row[key] for key in _COUNT_KEYS if _is_count(row.get(key))), counts.get("effective"))
+    version, n_shot = (_mapping(raw, key).get(name) for key in ("versions", "n-shot"))
+    return TaskRun(
+        name=name,
+        scores=dict(_scores(row, _mapping(raw, "higher_is_better", name))),
+        n=n if _is_count(n) else None,
+        n_original=counts.get("original"),
+        version=None if version is None else str(version),
+        n_shot=n_shot if _is_count(n_shot) else None,
+        task_hash=_mapping(raw, "task_hashes").get(name),
+        generation=_mapping(raw, "configs", name).get("generation_kwargs"),
+        members=members,
+    )
+
+
+def _scores(row: Mapping[str, Any], higher_is_better: Mapping[str, Any]) -> Iterator[tuple[str, Score]]:
+    for key, value in row.items():
+        metric, comma, filter_name = key.partition(",")
+        if not comma or metric.endswith("_stderr") or not _is_number(value) or key in _COUNT_KEYS:
+            continue
+        stderr = row.get(f"{metric}_stderr,{filter_name}")
+        known = float(stderr) if _is_number(stderr) and stderr >= 0 else None
+        yield key, Score(float(value), known, higher_is_better.get(metric) is not False)
+
+
+def _mapping(raw: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    """The object under ``keys``, or an empty one."""
+    value: Any = raw
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

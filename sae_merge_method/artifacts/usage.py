@@ -1,0 +1,154 @@
+"""``diagnosis/features.safetensors``: how much each document used each feature, layer by layer.
+
+Enough to score, select and project again without the model. One layer is a compressed sparse
+row matrix, documents x features; a document's entry is the feature's mean activation over the
+document's counted tokens and the number of tokens it fired on.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sae_merge_method.artifacts.diagnosis import USAGE_FILE
+from sae_merge_method.errors import ArtifactError
+from sae_merge_method.files import write_bytes
+
+_VERSION = 1
+# safetensors writes metadata in hash order: one key keeps the bytes the same.
+_HEADER = "sae_merge_usage"
+_HALF_MAX_EXPONENT = 15
+
+Floats = npt.NDArray[np.floating]
+Integers = npt.NDArray[np.integer]
+
+
+class LayerUsage(NamedTuple):
+    """One layer's usage, N documents x F features, in compressed sparse rows.
+
+    Values are kept as float16 times a power of two: 11 significant bits down to 2e-9 of the
+    layer's largest value, in half the space. Scores are computed from what is stored here, so
+    a score can always be recomputed exactly.
+    """
+
+    d_sae: int
+    exponent: int
+    """Stored value times 2**exponent is the mean activation."""
+    indptr: npt.NDArray[np.int64]
+    """(N + 1,) where each document's entries start."""
+    indices: Integers
+    """(nnz,) feature of each entry, ascending within a document."""
+    values: npt.NDArray[np.float16]
+    """(nnz,) scaled mean activation over the document's counted tokens."""
+    counts: Integers
+    """(nnz,) counted tokens of the document on which the feature fired."""
+
+    def rows(self) -> npt.NDArray[np.int64]:
+        """(nnz,) document of each entry."""
+        return np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
+
+    def means(self) -> npt.NDArray[np.float64]:
+        """(nnz,) mean activation of each entry."""
+        return np.ldexp(self.values.astype(np.float64), self.exponent)
+
+
+class Documents(NamedTuple):
+    """The documents behind every layer: target's first, then control's, each in file order."""
+
+    is_target: npt.NDArray[np.bool_]
+    """(N,)"""
+    tokens: npt.NDArray[np.int64]
+    """(N,) counted tokens."""
+
+
+def pack_layer(
+    d_sae: int,
+    lengths: Integers,
+    indices: Integers,
+    means: Floats,
+    counts: Integers,
+) -> LayerUsage:
+    """Put one layer's entries into the stored precision.
+
+    Args:
+        d_sae: Number of features.
+        lengths: (N,) entries of each document.
+        indices: (nnz,) features, ascending within a document.
+        means: (nnz,) mean activations, at least 0.
+        counts: (nnz,) tokens fired on.
+    """
+    largest = float(means.max()) if means.size else 0.0
+    exponent = int(np.frexp(largest)[1]) - _HALF_MAX_EXPONENT if largest > 0 else 0
+    most = int(counts.max()) if counts.size else 0
+    return LayerUsage(
+        d_sae=d_sae,
+        exponent=exponent,
+        indptr=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
+        indices=indices.astype(np.uint16 if d_sae <= 1 << 16 else np.uint32),
+        values=np.ldexp(means.astype(np.float64), -exponent).astype(np.float16),
+        counts=counts.astype(np.uint16 if most < 1 << 16 else np.uint32),
+    )
+
+
+def write_usage(folder: Path, documents: Documents, layers: Mapping[int, LayerUsage]) -> None:
+    """Write the usage of all layers into ``folder``: same usage, same bytes."""
+    from safetensors.numpy import save
+
+    tensors: dict[str, npt.NDArray[np.generic]] = {
+        "documents.is_target": documents.is_target,
+        "documents.tokens": documents.tokens.astype(np.int64),
+    }
+    shapes = {}
+    for layer, usage in sorted(layers.items()):
+        shapes[str(layer)] = {"d_sae": usage.d_sae, "exponent": usage.exponent}
+        for part in ("indptr", "indices", "values", "counts"):
+            tensors[f"layers.{layer}.{part}"] = getattr(usage, part)
+    header = json.dumps({"version": _VERSION, "layers": shapes})
+    write_bytes(folder / USAGE_FILE, save(tensors, metadata={_HEADER: header}))
+
+
+class UsageReader:
+    """Reads ``features.safetensors`` a layer at a time.
+
+    Raises:
+        ArtifactError: The file is missing, or is not one of ours.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from safetensors import SafetensorError, safe_open
+
+        self.path = folder / USAGE_FILE
+        try:
+            self._file: Any = safe_open(self.path, framework="numpy")
+            header = json.loads((self._file.metadata() or {})[_HEADER])
+            if header["version"] != _VERSION:
+                raise ArtifactError(f"expected version {_VERSION} in {self.path}, got {header['version']}")
+            self._shapes = {int(layer): shape for layer, shape in header["layers"].items()}
+            self.documents = Documents(
+                is_target=self._file.get_tensor("documents.is_target"),
+                tokens=self._file.get_tensor("documents.tokens"),
+            )
+        except OSError as error:
+            raise ArtifactError(f"cannot read feature usage at {self.path}: {error}") from error
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise ArtifactError(
+                f"{self.path} is not feature usage written by sae-merge diagnose: {error}"
+            ) from error
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers that were heard, ascending."""
+        return tuple(sorted(self._shapes))
+
+    def layer(self, layer: int) -> LayerUsage:
+        """One layer's usage."""
+        if layer not in self._shapes:
+            raise ArtifactError(f"{self.path} holds no layer {layer}: it has {list(self.layers)}")
+        parts = {
+            part: self._file.get_tensor(f"layers.{layer}.{part}")
+            for part in ("indptr", "indices", "values", "counts")
+        }
+        return LayerUsage(**self._shapes[layer], **parts)

@@ -1,0 +1,185 @@
+"""Loading the language model: a text decoder, its blocks and its tokenizer, or a reason why not."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sae_merge_method.errors import ModelError, UsageError
+from sae_merge_method.files import file_sha256
+from sae_merge_method.tensor_names import decoder_layer
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("auto", "bfloat16", "float32", "float16")
+_BLOCK_LISTS = ("layers", "h")
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """A folder, or a Hub id with an optional ``@revision``."""
+
+    text: str
+    id: str
+    revision: str | None
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """A language model cut down to what listening needs."""
+
+    name: ModelName
+    revision: str | None
+    """Commit on the Hub, where there is one."""
+    config_sha256: str
+    decoder: "torch.nn.Module"
+    """The text model without the language-model head: blocks and final norm."""
+    blocks: "torch.nn.ModuleList"
+    tokenizer: Any
+    configs: tuple[Any, ...]
+    """The whole model's config and the text model's."""
+    dtype: "torch.dtype"
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return int(self.configs[-1].hidden_size)
+
+    @property
+    def context(self) -> int:
+        """Longest input, in tokens."""
+        return int(getattr(self.configs[-1], "max_position_embeddings", 0) or 1 << 20)
+
+    @property
+    def device(self) -> "torch.device":
+        """Where the inputs go: the device of the embeddings."""
+        return next(self.decoder.parameters()).device
+
+
+def parse_model_name(text: str) -> ModelName:
+    """Read ``folder``, ``owner/name`` or ``owner/name@revision``."""
+    if Path(text).exists() or "@" not in text:
+        return ModelName(text, text, None)
+    name, _, revision = text.rpartition("@")
+    if not name or not revision:
+        raise UsageError(f"expected a folder, owner/name or owner/name@revision, got {text!r}")
+    return ModelName(text, name, revision)
+
+
+def load_text_model(text: str, dtype: str = "auto", device: str = "cpu") -> TextModel:
+    """Load a causal or multimodal model and keep its text decoder.
+
+    Args:
+        text: Folder or Hub id, ``@revision`` allowed.
+        dtype: One of :data:`DTYPES`; ``auto`` is the checkpoint's own.
+        device: A torch device, or ``auto`` to spread the model over all there are.
+
+    Raises:
+        ModelError: Unreadable, without a text decoder, float16 Gemma 3, or a checkpoint that
+            leaves weights at random values.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import cached_file
+
+    name = parse_model_name(text)
+    where = {"revision": name.revision} if name.revision else {}
+    if Path(name.id).is_dir() and not (Path(name.id) / "config.json").is_file():
+        raise ModelError(f"expected a Hugging Face model in {name.id}: it has no config.json")
+    try:
+        config_file = cached_file(name.id, "config.json", **where)
+        config = AutoConfig.from_pretrained(name.id, **where)
+        tokenizer = AutoTokenizer.from_pretrained(name.id, **where)
+        with _quiet_loading():
+            model, info = AutoModelForCausalLM.from_pretrained(
+                name.id,
+                dtype=dtype,
+                device_map="auto" if device == "auto" else None,
+                output_loading_info=True,
+                **where,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise ModelError(f"cannot load the model {text}: {_first_line(error)}") from error
+    _check_loading(text, info)
+    text_config = config.get_text_config()
+    decoder = model.get_decoder().eval().requires_grad_(False)
+    if device != "auto":
+        try:
+            decoder = decoder.to(device)
+        except (RuntimeError, AssertionError) as error:  # torch's ways to say there is no such device
+            raise UsageError(f"cannot use the device {device!r}: {_first_line(error)}") from error
+    blocks = _find_blocks(text, decoder, text_config.num_hidden_layers)
+    _check_dtype(text, model.dtype, text_config.model_type)
+    return TextModel(
+        name=name,
+        revision=getattr(config, "_commit_hash", None),
+        config_sha256=file_sha256(Path(config_file)),
+        decoder=decoder,
+        blocks=blocks,
+        tokenizer=tokenizer,
+        configs=(config, text_config),
+        dtype=model.dtype,
+    )
+
+
+def _check_loading(text: str, info: dict[str, Any]) -> None:
+    """Transformers only warns when a weight was not in the checkpoint: its value is then random."""
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"the checkpoint {text} does not match its config.json: {len(missing)} weights are not in it "
+            f"and would be random, the first is {missing[0]}"
+        )
+    if info["mismatched_keys"]:
+        raise ModelError(f"the checkpoint {text} holds weights of another shape: {info['mismatched_keys']}")
+    unused = sorted(key for key in info["unexpected_keys"] if decoder_layer(key) is not None)
+    if unused:
+        raise ModelError(
+            f"the checkpoint {text} does not match its config.json: {len(unused)} weights of decoder "
+            f"layers would go unused, the first is {unused[0]}"
+        )
+
+
+def _find_blocks(text: str, decoder: Any, n_layers: int) -> Any:
+    for attribute in _BLOCK_LISTS:
+        blocks = getattr(decoder, attribute, None)
+        if blocks is not None and len(blocks) == n_layers:
+            return blocks
+    raise ModelError(
+        f"cannot find the {n_layers} decoder blocks of {text}: "
+        f"{type(decoder).__name__} has no list of them named {' or '.join(_BLOCK_LISTS)}"
+    )
+
+
+def _check_dtype(text: str, dtype: "torch.dtype", model_type: str) -> None:
+    import torch
+
+    if dtype == torch.float16 and model_type.startswith("gemma3"):
+        raise ModelError(f"float16 overflows on Gemma 3 ({text}): use --dtype bfloat16 or float32")
+
+
+@contextmanager
+def _quiet_loading() -> Iterator[None]:
+    """Silence transformers' own report of missing keys: ours is an error with the same content.
+
+    Its progress bar stays for a terminal, and stays away from a log.
+    """
+    from transformers.utils import logging as reports
+
+    level = reports.get_verbosity()
+    bar = reports.is_progress_bar_enabled()
+    reports.set_verbosity_error()
+    if not sys.stderr.isatty():
+        reports.disable_progress_bar()
+    try:
+        yield
+    finally:
+        reports.set_verbosity(level)
+        if bar:
+            reports.enable_progress_bar()
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__

@@ -1,0 +1,146 @@
+"""The stethoscope from end to end: corpora, model and SAEs in, a diagnosis folder out."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from sae_merge_method import files
+from sae_merge_method.artifacts import diagnosis as records
+from sae_merge_method.artifacts.diagnosis import Diagnosis, LayerDiagnosis, ModelSource
+from sae_merge_method.artifacts.draws import write_draws
+from sae_merge_method.artifacts.usage import Documents, LayerUsage, write_usage
+from sae_merge_method.diagnose.corpus import Corpus, check_different, read_corpus
+from sae_merge_method.diagnose.model import TextModel, load_text_model
+from sae_merge_method.diagnose.passes import listen_to_all
+from sae_merge_method.diagnose.plot import write_plot
+from sae_merge_method.diagnose.saes import find_saes, load_sae
+from sae_merge_method.diagnose.scoring import ScoringSettings, score_layers
+from sae_merge_method.diagnose.settings import DiagnoseSettings
+from sae_merge_method.diagnose.specificity import find_score
+from sae_merge_method.diagnose.tokens import Document, special_token_ids, tokenize
+from sae_merge_method.layers import parse_layers
+
+logger = logging.getLogger(__name__)
+
+LITTLE_EXPLAINED = 0.5
+"""Below this share of explained variance an SAE was hardly made for this model's activations."""
+
+
+def diagnose(settings: DiagnoseSettings, out: Path, overwrite: bool = False) -> Diagnosis:
+    """Listen to a model and write the diagnosis folder, whole or not at all.
+
+    Args:
+        settings: What to listen to, and how.
+        out: Folder to write.
+        overwrite: Replace a diagnosis that stands there.
+
+    Raises:
+        SaeMergeError: Anything about the inputs that makes a diagnosis impossible.
+    """
+    score = find_score(settings.score)
+    with files.new_folder(out, overwrite=overwrite) as folder:
+        target = read_corpus(settings.target, settings.text_field, settings.max_documents)
+        control = read_corpus(settings.control, settings.text_field, settings.max_documents)
+        check_different(target, control)
+        model = load_text_model(settings.model, settings.dtype, settings.device)
+        wanted = parse_layers(settings.layers, len(model.blocks))
+        addresses = find_saes(settings.sae, settings.sae_id, wanted)
+        documents, sides = _tokenize(settings, model, target, control)
+        saes = {
+            address.layer: load_sae(address, model.d_model, model.dtype, model.device)
+            for address in addresses
+        }
+        heard = listen_to_all(
+            model,
+            {layer: sae.encoder for layer, sae in saes.items()},
+            documents,
+            settings.batch_tokens,
+            settings.variance_tokens,
+        )
+        usage = {layer: heard[layer].layer_usage(sae.source.d_sae) for layer, sae in saes.items()}
+        scoring = score_layers(
+            score,
+            sorted(usage),
+            usage.__getitem__,
+            sides,
+            ScoringSettings(settings.permutations, settings.bootstrap, settings.seed),
+        )
+        diagnosis = Diagnosis(
+            model=_model_source(model),
+            score=score.name,
+            layers=tuple(
+                LayerDiagnosis(
+                    **scored._asdict(),
+                    explained_variance=heard[scored.layer].explained_variance(),
+                    l0=mean_active(usage[scored.layer], sides),
+                    sae=saes[scored.layer].source,
+                )
+                for scored in scoring.layers
+            ),
+            target=_corpus(target, sides, is_target=True),
+            control=_corpus(control, sides, is_target=False),
+            settings=settings.recorded(str(model.dtype).removeprefix("torch.")),
+        )
+        write_usage(folder, sides, usage)
+        write_draws(folder, scoring.draws)
+        write_plot(folder, diagnosis, score.unit)
+        records.write_diagnosis(folder, diagnosis)
+    warn_where_little_is_explained(diagnosis)
+    return diagnosis
+
+
+def mean_active(usage: LayerUsage, documents: Documents) -> float:
+    """L0: mean number of active features a counted token."""
+    return float(usage.counts.sum(dtype=np.int64) / documents.tokens.sum())
+
+
+def warn_where_little_is_explained(diagnosis: Diagnosis) -> None:
+    """Say which SAEs do not fit the activations: their scores mean little."""
+    poor = [entry for entry in diagnosis.layers if entry.explained_variance < LITTLE_EXPLAINED]
+    if poor:
+        logger.warning(
+            "SAEs explain less than %.0f %% of this model's activations in %d of %d layers (%s): "
+            "were they trained on this model and at this place?",
+            100 * LITTLE_EXPLAINED,
+            len(poor),
+            len(diagnosis.layers),
+            ", ".join(f"layer {entry.layer}: {entry.explained_variance:.2f}" for entry in poor[:6]),
+        )
+
+
+def _tokenize(
+    settings: DiagnoseSettings, model: TextModel, target: Corpus, control: Corpus
+) -> tuple[tuple[Document, ...], Documents]:
+    """All documents, the target's first, and which side each is on."""
+    special = special_token_ids(model.tokenizer, *model.configs)
+    length = min(settings.max_length, model.context)
+    of_target, of_control = (
+        tokenize(model.tokenizer, corpus.documents, corpus.name, special, length, settings.max_tokens)
+        for corpus in (target, control)
+    )
+    documents = (*of_target, *of_control)
+    return documents, Documents(
+        is_target=np.arange(len(documents)) < len(of_target),
+        tokens=np.array([document.counted.sum() for document in documents], dtype=np.int64),
+    )
+
+
+def _model_source(model: TextModel) -> ModelSource:
+    return ModelSource(
+        id=model.name.id,
+        revision=model.revision,
+        config_sha256=model.config_sha256,
+        n_layers=len(model.blocks),
+        d_model=model.d_model,
+    )
+
+
+def _corpus(corpus: Corpus, documents: Documents, *, is_target: bool) -> records.Corpus:
+    side = documents.is_target == is_target
+    return records.Corpus(
+        name=corpus.name,
+        sha256=corpus.sha256,
+        documents=int(side.sum()),
+        tokens=int(documents.tokens[side].sum()),
+    )

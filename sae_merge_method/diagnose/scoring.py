@@ -1,0 +1,156 @@
+"""From stored usage to scored layers: score, null, interval, top features. Needs no model."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from sae_merge_method.artifacts.diagnosis import Interval, Null, TopFeature
+from sae_merge_method.artifacts.draws import ScoreDraws
+from sae_merge_method.artifacts.usage import Documents, LayerUsage
+from sae_merge_method.diagnose.matrices import DocumentMatrices, document_matrices
+from sae_merge_method.diagnose.null import (
+    Draws,
+    benjamini_hochberg,
+    bootstrap_draws,
+    null_draws,
+    p_value,
+    resampled_weights,
+    shuffled_weights,
+    summarise_bootstrap,
+    summarise_null,
+)
+from sae_merge_method.diagnose.specificity import Means, Score
+
+TOP_FEATURES = 10
+
+
+@dataclass(frozen=True)
+class ScoringSettings:
+    """What is drawn, and how often."""
+
+    permutations: int = 1000
+    resamples: int = 1000
+    seed: int = 0
+
+
+class ScoredLayer(NamedTuple):
+    """One layer's numbers, ready for the diagnosis."""
+
+    layer: int
+    score: float
+    null: Null | None
+    interval: Interval | None
+    top_features: tuple[TopFeature, ...]
+
+
+class Scoring(NamedTuple):
+    """All layers, and the draws behind their nulls and intervals."""
+
+    layers: tuple[ScoredLayer, ...]
+    draws: ScoreDraws
+
+
+class _Measured(NamedTuple):
+    score: float
+    null: Draws
+    bootstrap: Draws
+    top_features: tuple[TopFeature, ...]
+
+
+def score_layers(
+    score: Score,
+    layers: Sequence[int],
+    read_layer: Callable[[int], LayerUsage],
+    documents: Documents,
+    settings: ScoringSettings,
+) -> Scoring:
+    """Score every layer on the same shuffles and resamples; one layer is in memory at a time.
+
+    Args:
+        score: From :data:`~sae_merge_method.diagnose.specificity.SCORES`.
+        layers: Which layers, ascending.
+        read_layer: Gives a layer's stored usage.
+        documents: The documents behind it; both sides must be there.
+        settings: Numbers of draws (0 for none) and seed.
+    """
+    shuffles = shuffled_weights(documents.is_target, settings.permutations, settings.seed)
+    resamples = resampled_weights(documents.is_target, settings.resamples, settings.seed)
+    n_target = int(documents.is_target.sum())
+    measured = []
+    for layer in tqdm(layers, desc="scoring layers", unit="layer", disable=None):
+        usage = read_layer(layer)
+        matrices = document_matrices(usage, documents, score.needs)
+        target, control = _sides(matrices, documents)
+        contributions = score.contributions(target, control)
+        value = float(score.reduce(contributions))
+        measured.append(
+            _Measured(
+                score=value,
+                null=null_draws(score, matrices, shuffles, n_target) if settings.permutations else _NONE,
+                bootstrap=bootstrap_draws(score, matrices, resamples, documents.is_target)
+                if settings.resamples
+                else _NONE,
+                top_features=_top_features(score, value, contributions.numpy(), usage, documents),
+            )
+        )
+    q_values = benjamini_hochberg(np.array([p_value(entry.score, entry.null) for entry in measured]))
+    return Scoring(
+        layers=tuple(
+            ScoredLayer(
+                layer=layer,
+                score=entry.score,
+                null=summarise_null(entry.score, entry.null, float(q)) if settings.permutations else None,
+                interval=summarise_bootstrap(entry.score, entry.bootstrap) if settings.resamples else None,
+                top_features=entry.top_features,
+            )
+            for layer, entry, q in zip(layers, measured, q_values, strict=True)
+        ),
+        draws=ScoreDraws(
+            layers=np.array(layers, dtype=np.int64),
+            null=np.stack([entry.null for entry in measured], axis=1),
+            bootstrap=np.stack([entry.bootstrap for entry in measured], axis=1),
+        ),
+    )
+
+
+_NONE: Draws = np.zeros(0)
+
+
+def _sides(matrices: DocumentMatrices, documents: Documents) -> tuple[Means, Means]:
+    """Means over the target's and over the control's documents."""
+    import torch
+
+    target = torch.from_numpy(documents.is_target).double()
+    control = 1 - target
+    return matrices.means(target / target.sum()), matrices.means(control / control.sum())
+
+
+def _top_features(
+    score: Score,
+    value: float,
+    contributions: np.ndarray[tuple[int], np.dtype[np.float64]],
+    usage: LayerUsage,
+    documents: Documents,
+) -> tuple[TopFeature, ...]:
+    """The features with the largest contributions, ties to the lower index."""
+    means = document_matrices(usage, documents, ("usage", "rate"))
+    target, control = _sides(means, documents)
+    whole = value * (score.top_k or 1)
+    found = []
+    for column in np.argsort(-contributions, kind="stable")[:TOP_FEATURES]:
+        if contributions[column] <= 0:
+            break
+        found.append(
+            TopFeature(
+                feature=int(means.features[column]),
+                share=float(contributions[column] / whole) if whole else 0.0,
+                target=float(target["usage"][column]),
+                control=float(control["usage"][column]),
+                target_rate=float(target["rate"][column]),
+                control_rate=float(control["rate"][column]),
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,152 @@
+"""From documents to batches of token ids, and which of the tokens count.
+
+Special tokens stay in the model's input and out of the statistics; they are told by id, not by
+position. Documents are never joined, and are cut at ``max_length``.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sae_merge_method.errors import CorpusError
+
+logger = logging.getLogger(__name__)
+
+# Turn markers that some tokenizers add as ordinary tokens.
+_TURN_MARKERS = frozenset(
+    (
+        *("<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>"),
+        *("<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+        *("[INST]", "[/INST]"),
+    )
+)
+_SPECIAL_ID_FIELDS = (
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "image_token_id",
+    "image_token_index",
+    "boi_token_id",
+    "boi_token_index",
+    "eoi_token_id",
+    "eoi_token_index",
+)
+
+
+class Document(NamedTuple):
+    """One tokenized document."""
+
+    ids: npt.NDArray[np.int64]
+    """(T,) what the model reads."""
+    counted: npt.NDArray[np.bool_]
+    """(T,) which of them enter the statistics."""
+
+
+class Batch(NamedTuple):
+    """Documents that go through the model together, padded on the right."""
+
+    documents: tuple[int, ...]
+    """Positions of the documents in the whole list."""
+    ids: npt.NDArray[np.int64]
+    """(B, T)"""
+    attention: npt.NDArray[np.bool_]
+    """(B, T) False on padding."""
+    counted: npt.NDArray[np.bool_]
+    """(B, T) False on padding and special tokens."""
+
+
+def special_token_ids(tokenizer: Any, *configs: Any) -> frozenset[int]:
+    """Ids of begin, end, padding, turn and image tokens: of the tokenizer and of the model's configs."""
+    ids = set(tokenizer.all_special_ids)
+    for number, token in tokenizer.added_tokens_decoder.items():
+        if token.special or token.content in _TURN_MARKERS:
+            ids.add(number)
+    for config in configs:
+        for field in _SPECIAL_ID_FIELDS:
+            value = getattr(config, field, None)
+            ids.update(value if isinstance(value, list | tuple) else [value])
+    return frozenset(number for number in ids if number is not None)
+
+
+def tokenize(
+    tokenizer: Any,
+    texts: Sequence[str],
+    name: str,
+    special: frozenset[int],
+    max_length: int,
+    max_tokens: int | None = None,
+) -> tuple[Document, ...]:
+    """Tokenize one corpus; documents without a counted token are left out, with a warning.
+
+    Args:
+        tokenizer: A Hugging Face tokenizer, used with its own special tokens.
+        texts: The documents.
+        name: How messages name the corpus.
+        special: Ids that do not count, from :func:`special_token_ids`.
+        max_length: Longest document in tokens, special ones included; the rest is cut off.
+        max_tokens: Stop before the first document that would exceed so many counted tokens.
+
+    Raises:
+        CorpusError: No document has a token that counts.
+    """
+    excluded = np.array(sorted(special), dtype=np.int64)
+    documents: list[Document] = []
+    total = cut = blank = 0
+    for ids in _encode(tokenizer, texts):
+        cut += len(ids) > max_length
+        tokens = ids[:max_length]
+        counted = ~np.isin(tokens, excluded)
+        if not counted.any():
+            blank += 1
+            continue
+        total += int(counted.sum())
+        if max_tokens is not None and total > max_tokens and documents:
+            break
+        documents.append(Document(tokens, counted))
+    if not documents:
+        raise CorpusError(
+            f"no document of {name} has a token to count within {max_length} tokens "
+            "once special tokens are left out"
+        )
+    if blank:
+        logger.warning("%s: %d documents hold only special tokens and were left out", name, blank)
+    if cut:
+        logger.warning("%s: %d documents were cut at %d tokens", name, cut, max_length)
+    return tuple(documents)
+
+
+def make_batches(documents: Sequence[Document], tokens_per_batch: int) -> Iterator[Batch]:
+    """Batches of similar length, longest first, each within ``tokens_per_batch`` with padding.
+
+    A document longer than that is a batch of its own.
+    """
+    order = sorted(range(len(documents)), key=lambda place: (-len(documents[place].ids), place))
+    start = 0
+    while start < len(order):
+        width = len(documents[order[start]].ids)
+        stop = start + max(1, tokens_per_batch // width)
+        yield _pad(documents, tuple(order[start:stop]), width)
+        start = stop
+
+
+def _encode(tokenizer: Any, texts: Sequence[str], block: int = 256) -> Iterator[npt.NDArray[np.int64]]:
+    for start in range(0, len(texts), block):
+        encoded = tokenizer(list(texts[start : start + block]), return_attention_mask=False, verbose=False)
+        for ids in encoded["input_ids"]:
+            yield np.asarray(ids, dtype=np.int64)
+
+
+def _pad(documents: Sequence[Document], chosen: tuple[int, ...], width: int) -> Batch:
+    ids = np.zeros((len(chosen), width), dtype=np.int64)
+    attention = np.zeros_like(ids, dtype=np.bool_)
+    counted = np.zeros_like(attention)
+    for row, place in enumerate(chosen):
+        document = documents[place]
+        length = len(document.ids)
+        ids[row, :length] = document.ids
+        attention[row, :length] = True
+        counted[row, :length] = document.counted
+    return Batch(chosen, ids, attention, counted)

@@ -1,0 +1,54 @@
+"""Hosts built once for all tests of the stethoscope."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.diagnose import hosts
+
+PLANTED = (4, 32, 0, 12)
+"""Target-only features of each layer's SAE: the order of layers that every score must find."""
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("diagnose")
+
+
+@pytest.fixture(scope="session")
+def legible(place: Path) -> Path:
+    return hosts.legible_gemma3(place / "legible")
+
+
+@pytest.fixture(scope="session")
+def gemma3(place: Path) -> Path:
+    return hosts.random_gemma3(place / "gemma3")
+
+
+@pytest.fixture(scope="session")
+def planted_saes(place: Path) -> str:
+    for layer, n_target in enumerate(PLANTED):
+        hosts.save_sae(place / f"planted/layer_{layer}", layer, hosts.planted_encoder(n_target))
+    return str(place / "planted/layer_{layer}")
+
+
+@pytest.fixture(scope="session")
+def random_saes(place: Path) -> str:
+    for layer in range(hosts.N_LAYERS):
+        hosts.save_sae(place / f"random/layer_{layer}", layer)
+    return str(place / "random/layer_{layer}")
+
+
+@pytest.fixture(scope="session")
+def maths(place: Path) -> Path:
+    return hosts.write_jsonl(place / "maths.jsonl", hosts.sentences(hosts.MATHS, 40, seed=0))
+
+
+@pytest.fixture(scope="session")
+def prose(place: Path) -> Path:
+    return hosts.write_jsonl(place / "prose.jsonl", hosts.sentences(hosts.PROSE, 40, seed=1))
+
+
+@pytest.fixture(scope="session")
+def more_maths(place: Path) -> Path:
+    return hosts.write_jsonl(place / "more_maths.jsonl", hosts.sentences(hosts.MATHS, 40, seed=2))

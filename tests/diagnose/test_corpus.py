@@ -1,0 +1,72 @@
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from sae_merge_method.diagnose.corpus import check_different, read_corpus
+from sae_merge_method.errors import CorpusError
+
+
+def test_a_json_line_is_a_document_and_blank_ones_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "one\\ntwo"}\n\n{"text": "  "}\n{"text": "three"}\n')
+    assert read_corpus(path).documents == ("one\ntwo", "three")
+
+
+def test_a_text_line_is_a_document_whatever_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"\xef\xbb\xbfone\r\n\r\ntwo\x0bstill two\n")
+    assert read_corpus(path).documents == ("one", "two\x0bstill two")
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.txt.gz"])
+def test_gzip_is_read_by_the_name_before_it(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    line = json.dumps({"text": "one"}) if "json" in name else "one"
+    path.write_bytes(gzip.compress(f"{line}\n".encode()))
+    assert read_corpus(path).documents == ("one",)
+
+
+def test_only_the_first_documents_are_taken_when_asked(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("one\ntwo\nthree\n")
+    assert read_corpus(path, max_documents=2).documents == ("one", "two")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "complaint"),
+    [
+        ("empty.jsonl", b"", "is empty"),
+        ("blank.txt", b"\n \n", "is empty"),
+        ("binary.txt", b"\x80\x81", "binary at byte 0"),
+        ("nul.txt", b"a\0b", "NUL"),
+        ("broken.jsonl", b'{"text": "a"}\n{"text"', "broken.jsonl:2"),
+        ("list.jsonl", b"[1]\n", "JSON object"),
+        ("field.jsonl", b'{"body": "a"}\n', "found fields ['body'] (--text-field"),
+        ("number.jsonl", b'{"text": 1}\n', "expected text in the field 'text'"),
+        ("not.jsonl.gz", b"plain", "expected gzip"),
+        ("cut.jsonl.gz", gzip.compress(b'{"text": "abc"}\n')[:-9], "expected gzip"),
+    ],
+)
+def test_what_is_no_corpus_is_refused_with_the_reason(
+    tmp_path: Path, name: str, data: bytes, complaint: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(CorpusError) as caught:
+        read_corpus(path)
+    assert complaint in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_corpus_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="cannot read the corpus"):
+        read_corpus(tmp_path / "none.jsonl")
+
+
+def test_the_same_documents_in_another_order_and_format_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\ntwo\n")
+    (tmp_path / "b.jsonl").write_text('{"text": "two"}\n{"text": "one"}\n')
+    with pytest.raises(CorpusError, match="hold the same documents"):
+        check_different(read_corpus(tmp_path / "a.txt"), read_corpus(tmp_path / "b.jsonl"))

@@ -1,0 +1,100 @@
+"""Scores against numbers worked by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from sae_merge_method.diagnose.specificity import EPSILON, SCORES, find_score
+from sae_merge_method.errors import UsageError
+
+
+def means(**values: list[float]) -> dict[str, torch.Tensor]:
+    return {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
+
+
+def test_kl_bits_of_two_features_is_the_number_worked_by_hand() -> None:
+    # p = (3/4, 1/4), q = (1/4, 3/4); each moved 1 % towards (1/2, 1/2): (0.7475, 0.2525) and back.
+    p, q = 0.7475, 0.2525
+    expected = p * math.log2(p / q) + q * math.log2(q / p)
+    score = SCORES["kl_bits"].layer(means(usage=[3, 1]), means(usage=[2, 6]))
+    assert score.item() == pytest.approx(expected, rel=1e-12)
+    assert expected == pytest.approx(0.7751, abs=1e-4)
+
+
+def test_kl_bits_of_disjoint_features_reaches_its_bound() -> None:
+    score = SCORES["kl_bits"].layer(means(usage=[5, 0]), means(usage=[0, 1]))
+    bound = math.log2(2 / EPSILON - 1)
+    assert score.item() == pytest.approx((1 - EPSILON) * bound, rel=1e-12)
+    assert score.item() < bound
+
+
+@pytest.mark.parametrize("name", ["kl_bits", "js_bits", "selectivity"])
+def test_equal_usage_scores_zero(name: str) -> None:
+    usage = means(usage=[1, 2, 0, 4])
+    assert SCORES[name].layer(usage, usage).item() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["kl_bits", "js_bits"])
+def test_divergences_do_not_see_that_one_corpus_activates_more(name: str) -> None:
+    target, control = means(usage=[1, 2, 3]), means(usage=[3, 2, 1])
+    louder = {"usage": 7 * target["usage"]}
+    score = SCORES[name]
+    assert score.layer(louder, control).item() == pytest.approx(score.layer(target, control).item())
+
+
+def test_js_bits_agrees_with_scipy_and_is_one_for_disjoint_features() -> None:
+    from scipy.spatial.distance import jensenshannon
+
+    p, q = np.array([0.2, 0.5, 0.3, 0]), np.array([0.6, 0.1, 0, 0.3])
+    score = SCORES["js_bits"]
+    expected = jensenshannon(p, q, base=2) ** 2
+    assert score.layer(means(usage=list(p)), means(usage=list(q))).item() == pytest.approx(expected)
+    assert score.layer(means(usage=[1, 0]), means(usage=[0, 1])).item() == pytest.approx(1)
+
+
+def test_selectivity_weighs_features_by_target_usage() -> None:
+    # Selectivities 1/2 and -1/2, target shares 3/4 and 1/4.
+    score = SCORES["selectivity"].layer(means(usage=[3, 1]), means(usage=[1, 3]))
+    assert score.item() == pytest.approx(0.75 * 0.5 - 0.25 * 0.5)
+
+
+def test_top_k_selectivity_takes_no_feature_below_an_even_share() -> None:
+    contributions = SCORES["top_k_selectivity"].contributions(means(usage=[4, 4, 1]), means(usage=[4, 0, 0]))
+    assert contributions.tolist() == [0, 1, 0]
+
+
+def test_frequency_gap_takes_only_features_rare_on_control() -> None:
+    target, control = means(rate=[0.5, 0.9, 0.1]), means(rate=[0.02, 0.2, 0.0])
+    contributions = SCORES["frequency_gap"].contributions(target, control)
+    assert contributions.tolist() == pytest.approx([0.48, 0, 0.1])
+
+
+def test_cohens_d_is_the_difference_in_standard_deviations() -> None:
+    # Target documents 4, 6 (mean 5, variance 1), control 1, 3 (mean 2, variance 1): d = 3.
+    target, control = means(usage=[5], square=[26]), means(usage=[2], square=[5])
+    assert SCORES["cohens_d_top_k"].layer(target, control).item() == pytest.approx(3)
+
+
+@pytest.mark.parametrize("score", SCORES.values(), ids=lambda score: score.name)
+def test_no_score_is_shaken_by_features_or_sides_that_never_fire(score: object) -> None:
+    silent = means(usage=[0, 0], square=[0, 0], rate=[0, 0], rank=[0.5, 0.5])
+    heard = means(usage=[0, 1], square=[0, 1], rate=[0, 1], rank=[0.5, 0.6])
+    for target, control in ((silent, silent), (heard, silent), (silent, heard)):
+        assert math.isfinite(score.layer(target, control).item())  # type: ignore[attr-defined]
+
+
+def test_a_score_reads_any_leading_shape() -> None:
+    usage = torch.rand(2, 3, 5, dtype=torch.float64)
+    other = torch.rand(2, 3, 5, dtype=torch.float64)
+    score = SCORES["kl_bits"]
+    whole = score.layer({"usage": usage}, {"usage": other})
+    one = score.layer({"usage": usage[1, 2]}, {"usage": other[1, 2]})
+    assert whole.shape == (2, 3)
+    assert whole[1, 2].item() == pytest.approx(one.item(), rel=1e-12)
+
+
+def test_an_unknown_score_lists_the_choices() -> None:
+    with pytest.raises(UsageError, match="expected one of kl_bits, js_bits"):
+        find_score("kl")
