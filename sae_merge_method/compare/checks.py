@@ -1,0 +1,71 @@
+"""Whether two evaluations asked the same questions in the same way. Judges nothing but that."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from sae_merge_method.artifacts.lm_eval_results import EvalRun, TaskRun
+
+
+def mismatches(base: EvalRun, edited: EvalRun, tasks: Sequence[str]) -> list[str]:
+    """All that differs between two runs and could move a score on its own, a line each.
+
+    What lm-eval did not record on one side is not a difference: see :func:`unchecked`.
+
+    Args:
+        base: Run of the base model.
+        edited: Run of the edited model.
+        tasks: Tasks that both have.
+    """
+    found = [
+        f"{what}: {_show(one)} and {_show(other)}"
+        for what, one, other in (
+            ("chat template", base.chat_template_hash, edited.chat_template_hash),
+            ("system instruction", base.system_instruction_hash, edited.system_instruction_hash),
+            ("few-shot examples as turns", base.multiturn, edited.multiturn),
+        )
+        if one != other
+    ]
+    for task in tasks:
+        found += [f"{task}: {line}" for line in _task_mismatches(base.tasks[task], edited.tasks[task])]
+    return found
+
+
+def unchecked(base: EvalRun, edited: EvalRun, tasks: Sequence[str]) -> list[str]:
+    """What could not be compared, or differs without changing the questions, a sentence each."""
+    notes = []
+    if any(run.tasks[task].task_hash is None for run in (base, edited) for task in tasks):
+        notes.append("Prompts were not compared: that takes runs with --log_samples on both sides.")
+    if base.lm_eval_version != edited.lm_eval_version:
+        notes.append(
+            f"Scored by different versions of lm-eval, {base.lm_eval_version} and "
+            f"{edited.lm_eval_version}: scoring functions may differ."
+        )
+    short = [task for task in tasks if _is_limited(base.tasks[task]) or _is_limited(edited.tasks[task])]
+    if short:
+        notes.append(f"Not all problems were evaluated (--limit) in {', '.join(short)}.")
+    return notes
+
+
+def _task_mismatches(base: TaskRun, edited: TaskRun) -> Iterator[str]:
+    pairs = (
+        ("task version", base.version, edited.version),
+        ("sample count", base.n, edited.n),
+        ("few-shot examples", base.n_shot, edited.n_shot),
+        ("generation settings", base.generation, edited.generation),
+        ("hash of problems and prompts", base.task_hash, edited.task_hash),
+    )
+    for what, one, other in pairs:
+        if one is not None and other is not None and one != other:
+            yield f"{what}: {_show(one)} and {_show(other)}"
+
+
+def _is_limited(task: TaskRun) -> bool:
+    return task.n is not None and task.n_original is not None and task.n < task.n_original
+
+
+def _show(value: object) -> str:
+    """A value as a message shows it: hashes cut to what tells them apart."""
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    text = json.dumps(value, sort_keys=True) if isinstance(value, dict) else str(value)
+    return f"{text[:12]}..." if len(text) == 64 and " " not in text else text
