@@ -1,0 +1,129 @@
+"""Straight after installation, in an empty folder, with no import by the user: the hosts' own commands."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests import tiny
+from tests.packaging.environment import Environment
+
+OPEN = (1, 3)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working folder with a base, a donor, and a recipe that opens two of the four layers."""
+    tiny.gemma3_text(tmp_path / "base", seed=0)
+    tiny.gemma3_text(tmp_path / "donor", seed=1)
+    (tmp_path / "recipe.yml").write_text(_recipe("./base", "./donor"))
+    return tmp_path
+
+
+def _recipe(base: str, donor: str) -> str:
+    return f"""\
+merge_method: sae_stethoscope
+base_model: {base}
+models:
+  - model: {donor}
+    parameters: {{weight: 1.0}}
+parameters: {{layers: "1, 3"}}
+dtype: float32
+"""
+
+
+def _assert_edited(out: Path, folder: Path) -> None:
+    """Gated-in layers hold the donor's values, all else the base's bytes."""
+    base, donor = tiny.load_tensors(folder / "base"), tiny.load_tensors(folder / "donor")
+    merged = tiny.load_tensors(out)
+    assert merged.keys() == base.keys()
+    for name, tensor in merged.items():
+        if any(name.startswith(f"model.layers.{layer}.") for layer in OPEN):
+            torch.testing.assert_close(tensor, donor[name])
+        else:
+            assert tiny.same_bytes(tensor, base[name]), name
+
+
+def test_mergekit_yaml_runs_a_recipe(installed: Environment, folder: Path) -> None:
+    installed.command("mergekit-yaml", "recipe.yml", "out", cwd=folder)
+    _assert_edited(folder / "out", folder)
+
+
+def test_mergekit_multi_runs_a_recipe(installed: Environment, folder: Path) -> None:
+    (folder / "recipe.yml").write_text("name: edited\n" + _recipe("./base", "./donor"))
+    installed.command("mergekit-multi", "recipe.yml", "--intermediate-dir", "parts", cwd=folder)
+    _assert_edited(folder / "parts" / "edited", folder)
+
+
+def test_mergekit_pytorch_runs_a_recipe(installed: Environment, folder: Path) -> None:
+    (folder / "recipe.yml").write_text(_recipe("base/model.safetensors", "donor/model.safetensors"))
+    installed.command("mergekit-pytorch", "recipe.yml", "out", cwd=folder)
+    _assert_edited(folder / "out", folder)
+
+
+def test_merge_state_dicts_knows_the_method_by_name_and_so_do_child_processes(
+    installed: Environment, folder: Path
+) -> None:
+    (folder / "script.py").write_text("""
+import multiprocessing
+
+def names(_):
+    from mergekit.merge_methods import registered_methods
+    return [method.spec.name for method in registered_methods() if method.spec.name.startswith("sae_")]
+
+if __name__ == "__main__":
+    for start in ("spawn", "fork", "forkserver"):
+        with multiprocessing.get_context(start).Pool(1) as pool:
+            assert "sae_stethoscope" in pool.map(names, [0])[0], start
+    from mergekit.merge_methods import merge_state_dicts
+    from safetensors.torch import load_file, save_file
+    models = {name: load_file(f"{name}/model.safetensors") for name in ("base", "donor")}
+    merged = merge_state_dicts(models, "sae_stethoscope", parameters={"layers": "1, 3"}, base="base")
+    save_file(merged, "merged.safetensors")
+""")
+    installed.run("script.py", cwd=folder)
+    (folder / "out").mkdir()
+    (folder / "merged.safetensors").rename(folder / "out" / "merged.safetensors")
+    _assert_edited(folder / "out", folder)
+
+
+def test_without_site_our_own_commands_register_for_themselves(installed: Environment, folder: Path) -> None:
+    paths = json.loads(installed.run("-c", "import sys, json; print(json.dumps(sys.path[1:]))", cwd=folder).stdout)
+    program = f"import sys; sys.path += {paths!r}; from sae_merge_method.cli.main import main; main()"
+    installed.run("-S", "-c", program, "merge", "recipe.yml", "out", cwd=folder)
+    _assert_edited(folder / "out", folder)
+    tasks = installed.run("-S", "-c", program, "tasks-path", cwd=folder).stdout.strip()
+    assert Path(tasks) == installed.site_packages / "sae_merge_method" / "lm_eval_tasks"
+
+
+def test_declarations_imported_before_their_host_warn_of_nothing_and_register_when_asked(
+    installed: Environment, tmp_path: Path
+) -> None:
+    program = """
+from sae_merge_method.merge.methods import METHODS
+from mergekit.merge_methods import registered_methods
+from sae_merge_method.hosts import register_merge_methods
+register_merge_methods()
+register_merge_methods()
+assert [method for method in registered_methods() if method in METHODS] == list(METHODS)
+"""
+    assert installed.run("-W", "error::RuntimeWarning", "-c", program, cwd=tmp_path).stderr == ""
+
+
+def test_lm_eval_lists_our_tasks_beside_its_own(installed: Environment, tmp_path: Path) -> None:
+    listed = installed.command("lm_eval", "ls", "tasks", cwd=tmp_path)
+    assert "minerva_math_sae_algebra" in listed
+    assert "minerva_math_algebra" in listed
+
+
+def test_lm_eval_validates_our_groups(installed: Environment, tmp_path: Path) -> None:
+    said = installed.command("lm-eval", "validate", "--tasks", "minerva_math_sae,minerva_math_sae_chat", cwd=tmp_path)
+    assert "All tasks found and valid" in said
+
+
+def test_doctor_finds_this_installation_well(installed: Environment, tmp_path: Path) -> None:
+    said = installed.command("sae-merge", "doctor", cwd=tmp_path)
+    assert "sae_stethoscope" in said
+    assert "minerva_math_sae_chat" in said
+    assert "All is well." in said
