@@ -1,7 +1,8 @@
 """mergekit's own merge options on our ``merge`` command, without importing mergekit to declare them.
 
 The names and meanings are ``mergekit.options.MergeOptions``'; a test holds the two together.
-Left out are those that would break a promise of this command: pickled weights, remote code.
+Left out are those that would break a promise of this command (pickled weights, remote code),
+and the one with nothing to do here: embeddings are always the base's.
 """
 
 from collections.abc import Callable
@@ -11,24 +12,23 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-REFUSED = ("trust_remote_code", "safe_serialization", "lazy_unpickle")
+LEFT_OUT = ("trust_remote_code", "safe_serialization", "lazy_unpickle", "unsafe_truncate_embeddings")
 
 _FLAGS = {
     "allow_crimes": "Allow mixing architectures.",
     "async_write": "Write output shards asynchronously (faster, more memory).",
     "clone_tensors": "Clone tensors before saving.",
-    "copy_tokenizer": "Copy the base's tokenizer to the output (on by default).",
+    "copy_tokenizer": "Copy the base's tokenizer to the output [default: yes]",
     "cuda": "Do the tensor arithmetic on the GPU.",
     "low_cpu_memory": "Keep results and intermediate values on the accelerator.",
     "multi_gpu": "Use mergekit's parallel graph execution on several GPUs.",
     "quiet": "No progress bars.",
     "read_to_gpu": "Read model weights directly to the accelerator.",
-    "unsafe_truncate_embeddings": "mergekit's option; without effect here, the embeddings are the base's.",
-    "write_model_card": "Write README.md and mergekit_config.yml (on by default).",
+    "write_model_card": "Write README.md and mergekit_config.yml  [default: yes]",
 }
 _VALUES: dict[str, tuple[Any, str]] = {
     "device": (str, "Device for the tensor arithmetic."),
-    "lora_merge_cache": (click.Path(file_okay=False), "Where to keep merged adapters [default: nowhere]."),
+    "lora_merge_cache": (click.Path(file_okay=False), "Where to keep merged adapters  [default: nowhere]"),
     "lora_merge_dtype": (str, "dtype in which adapters are merged."),
     "num_threads": (click.IntRange(min=1), "Threads for CPU arithmetic."),
     "out_shard_size": (str, "Parameters per output shard, such as 500M or 5B."),

@@ -1,0 +1,94 @@
+"""``sae-merge merge`` as a user types it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sae_merge_method.cli.merge import command
+from sae_merge_method.cli.mergekit_options import _FLAGS, _VALUES, LEFT_OUT
+from tests import tiny
+from tests.merge.conftest import recipe_text
+
+
+def sae_merge(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    program = "import sys; from sae_merge_method.cli.main import main; sys.argv[0] = 'sae-merge'; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, words)], cwd=cwd, capture_output=True, text=True
+    )
+
+
+def test_every_option_of_mergekit_is_there_or_left_out_on_purpose():
+    from mergekit.options import MergeOptions
+
+    ours = {*_FLAGS, *_VALUES, *LEFT_OUT, "gpu_rich", "verbosity"}
+    assert ours == set(MergeOptions.model_fields)
+
+
+def test_mergekits_options_pass_through_to_mergekit(tmp_path, monkeypatch):
+    base = tiny.gemma3_text(tmp_path / "base", 0)
+    donor = tiny.gemma3_text(tmp_path / "donor", 1)
+    (tmp_path / "recipe.yml").write_text(recipe_text(base, donor))
+    monkeypatch.chdir(tmp_path)
+    words = ["recipe.yml", "out", "--out-shard-size", "2k", "--no-write-model-card", "--async-write"]
+    result = CliRunner().invoke(command, words, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "26 of 54 tensors edited, in layers 1, 3;" in result.output
+    assert len(list((tmp_path / "out").glob("model-*.safetensors"))) > 2
+    assert not (tmp_path / "out" / "README.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["merge"], 2, "Missing argument 'RECIPE'"),
+        (["merge", "nowhere.yml", "out"], 2, "File 'nowhere.yml' does not exist"),
+        (["merge", "recipe.yml", "out", "--out-shard-size", "much"], 2, "expected a size such as 500M or 5B"),
+        (["merge", "recipe.yml", "out", "--trust-remote-code"], 2, "No such option"),
+        (
+            ["merge", "recipe.yml", "out"],
+            1,
+            "expected a model folder or a Hub id, and there is no folder ./nobase",
+        ),
+        (["merge", "binary.yml", "out"], 1, "expected a recipe (YAML text) at binary.yml"),
+        (["merge", "list.yml", "out"], 1, "expected a mergekit recipe at list.yml, got list"),
+        (["megre"], 2, "No such command 'megre'"),
+        (
+            ["recipes", "nothing"],
+            2,
+            "no ready-made recipe 'nothing': expected one of gemma-3-4b-it, miniature",
+        ),
+    ],
+)
+def test_bad_input_is_told_in_one_message_without_a_traceback(tmp_path, words, code, message):
+    (tmp_path / "recipe.yml").write_text(
+        "merge_method: sae_stethoscope\nbase_model: ./nobase\nmodels: [{model: ./d}]\nparameters: {layers: '1'}\n"
+    )
+    (tmp_path / "binary.yml").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "list.yml").write_text("- 1\n")
+    result = sae_merge(*words, cwd=tmp_path)
+    assert result.returncode == code, result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_ready_recipe_is_listed_and_copied_out_once(tmp_path):
+    listed = sae_merge("recipes", cwd=tmp_path).stdout
+    assert [line.split()[0] for line in listed.splitlines()] == ["gemma-3-4b-it", "miniature"]
+    assert sae_merge("recipes", "gemma-3-4b-it", cwd=tmp_path).stdout == "gemma-3-4b-it.yml\n"
+    text = (tmp_path / "gemma-3-4b-it.yml").read_text()
+    assert "merge_method: sae_stethoscope" in text
+    again = sae_merge("recipes", "gemma-3-4b-it", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "gemma-3-4b-it.yml exists" in again.stderr
+
+
+def test_every_ready_recipe_is_read_strictly():
+    from sae_merge_method.artifacts.recipe import parse_recipe
+    from sae_merge_method.recipes import ready_recipes
+
+    for recipe in ready_recipes():
+        assert parse_recipe(recipe.text, recipe.name).parameters.diagnosis == "diagnosis/diagnosis.json"
