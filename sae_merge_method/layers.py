@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from sae_merge_method.errors import UsageError
 
-_ITEM = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
+_ITEM = re.compile(r"(\d+)(?:\s*-\s*(\d+))?", re.ASCII)
 _ALL = "all"
 
 

@@ -1,0 +1,75 @@
+"""Donors that are not plain folders: adapters, and ids in an offline Hub cache."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sae_merge_method.errors import ModelError, RecipeError
+from sae_merge_method.model_ids import as_path, local_folder, parse_model_id
+from sae_merge_method.tensor_names import decoder_layer
+from tests import tiny
+from tests.merge.conftest import recipe_text
+
+
+@pytest.fixture
+def adapter(tmp_path: Path, base: Path) -> Path:
+    """A LoRA adapter for the tiny base, with a delta that is not zero."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_pretrained(base)
+    tuned = get_peft_model(
+        model, LoraConfig(r=2, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
+    )
+    tuned.save_pretrained(tmp_path / "adapter")
+    return tmp_path / "adapter"
+
+
+def test_an_adapter_is_a_donor_without_any_cache_option(tmp_path, base, adapter, merge):
+    merge(recipe_text(base, Path(f"{base}+{adapter}")))
+    before, after = tiny.load_tensors(base), tiny.load_tensors(tmp_path / "out")
+    changed = {name for name in before if not tiny.same_bytes(before[name], after[name])}
+    assert changed == {
+        name for name in before if decoder_layer(name) in (1, 3) and ("q_proj" in name or "down_proj" in name)
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "base", "out"]
+
+
+def hub_cache(root: Path, model: Path, repo: str) -> None:
+    """Lay ``model`` out as huggingface_hub's cache does."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = root / f"models--{repo.replace('/', '--')}"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    (repository / "snapshots").mkdir()
+    model.rename(repository / "snapshots" / commit)
+
+
+def test_hub_ids_are_served_by_an_offline_cache(tmp_path, base, donor, merge):
+    hub_cache(tmp_path / "hub", base, "someone/base")
+    hub_cache(tmp_path / "hub", donor, "someone/donor")
+    source = recipe_text(Path("someone/base"), Path("someone/donor@main"))
+    report = merge(source, transformers_cache=str(tmp_path / "hub"))
+    assert report.base_model == "someone/base"
+    assert {tensor.layer for tensor in report.edited()} == {1, 3}
+
+
+def test_a_model_that_is_nowhere_is_named(tmp_path):
+    with pytest.raises(ModelError, match="there is no folder ./nowhere"):
+        local_folder("./nowhere")
+    with pytest.raises(ModelError, match="the Hub does not give a model of that name"):
+        local_folder("someone/nowhere", cache_dir=str(tmp_path))
+    for bad in ("", "a+", "a@", "a+b+c", "a@b@c"):
+        with pytest.raises(RecipeError, match="expected a model like"):
+            parse_model_id(bad)
+
+
+def test_a_bare_folder_name_is_marked_as_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "base").mkdir()
+    assert as_path("base") == "./base"
+    assert as_path("base+other/lora") == "./base+other/lora"
+    assert as_path("/abs/base") == "/abs/base"
+    assert as_path("google/gemma-3-4b-it") == "google/gemma-3-4b-it"
