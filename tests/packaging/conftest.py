@@ -10,7 +10,14 @@ from tests.packaging.environment import Environment
 
 ROOT = Path(__file__).parents[2]
 PACKAGE_FOLDERS = ("sae_merge_method", "cli", "lm_eval_tasks", "recipes")
-BUILD_FILES = ("pyproject.toml", "setup.py", "MANIFEST.in", "LICENSE", "sae_merge_method.pth", "sae_merge_method.start")
+BUILD_FILES = (
+    "pyproject.toml",
+    "setup.py",
+    "MANIFEST.in",
+    "LICENSE",
+    "sae_merge_method.pth",
+    "sae_merge_method.start",
+)
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ class Environment:
         return Path(self._path("purelib"))
 
     def _path(self, name: str) -> str:
-        where = {"base": str(self.folder), "platbase": str(self.folder)}
-        return sysconfig.get_path(name, scheme="venv" if os.name == "posix" else "nt_venv", vars=where)
+        # The layout of the running environment, moved to this folder.
+        return sysconfig.get_path(name, vars={"base": str(self.folder), "platbase": str(self.folder)})
 
     def files(self) -> set[str]:
         """Everything in it, bytecode aside."""

@@ -1,13 +1,14 @@
 """The wheel holds the tree, the whole tree, and nothing but one import name."""
 
 import ast
+import email
 import importlib.metadata
 import re
 import sys
-import tomllib
 import zipfile
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -53,10 +54,13 @@ def test_the_sdist_builds_the_same_wheel_as_the_tree(built: Built, tree: Path, t
     assert _contents(direct) == _contents(built.wheel)
 
 
-def _declared() -> dict[str, Requirement]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = project["dependencies"] + project["optional-dependencies"]["dev"]
-    return {canonicalize_name(Requirement(line).name): Requirement(line) for line in lines}
+@pytest.fixture(scope="module")
+def declared(built: Built) -> dict[str, Requirement]:
+    """The requirements in the wheel's metadata, those of the dev extra included, by name."""
+    (name,) = [name for name in _contents(built.wheel) if name.endswith(".dist-info/METADATA")]
+    metadata = email.message_from_bytes(_contents(built.wheel)[name])
+    requirements = map(Requirement, metadata.get_all("Requires-Dist", []))
+    return {canonicalize_name(requirement.name): requirement for requirement in requirements}
 
 
 def _imported() -> set[str]:
@@ -71,25 +75,27 @@ def _imported() -> set[str]:
     return names - sys.stdlib_module_names - {NAME}
 
 
-def test_every_library_that_is_imported_is_declared() -> None:
+def test_every_library_that_is_imported_is_declared(declared: dict[str, Requirement]) -> None:
     owners = importlib.metadata.packages_distributions()
     undeclared = {
-        module for module in _imported() if not {canonicalize_name(o) for o in owners[module]} & set(_declared())
+        module for module in _imported() if not {canonicalize_name(o) for o in owners[module]} & set(declared)
     }
     assert not undeclared
 
 
-def test_the_declared_extras_exist() -> None:
-    for name, requirement in _declared().items():
+def test_the_declared_extras_exist(declared: dict[str, Requirement]) -> None:
+    for name, requirement in declared.items():
         offered = importlib.metadata.metadata(name).get_all("Provides-Extra") or []
         assert requirement.extras <= set(offered), name
 
 
-def test_the_constraints_pin_everything_declared_within_its_range() -> None:
+def test_the_constraints_pin_everything_declared_within_its_range(declared: dict[str, Requirement]) -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
-    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9._]+", pin) for pin in pins)  # no path, no local build
+    assert all(
+        re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9._]+", pin) for pin in pins
+    )  # no path, no local build
     pinned = {canonicalize_name(name): version for name, version in (pin.split("==") for pin in pins)}
     assert pinned["torch"] == "2.13.0"
-    for name, requirement in _declared().items():
+    for name, requirement in declared.items():
         assert requirement.specifier.contains(pinned[name]), name

@@ -89,7 +89,9 @@ if __name__ == "__main__":
 
 
 def test_without_site_our_own_commands_register_for_themselves(installed: Environment, folder: Path) -> None:
-    paths = json.loads(installed.run("-c", "import sys, json; print(json.dumps(sys.path[1:]))", cwd=folder).stdout)
+    paths = json.loads(
+        installed.run("-c", "import sys, json; print(json.dumps(sys.path[1:]))", cwd=folder).stdout
+    )
     program = f"import sys; sys.path += {paths!r}; from sae_merge_method.cli.main import main; main()"
     installed.run("-S", "-c", program, "merge", "recipe.yml", "out", cwd=folder)
     _assert_edited(folder / "out", folder)
@@ -118,7 +120,9 @@ def test_lm_eval_lists_our_tasks_beside_its_own(installed: Environment, tmp_path
 
 
 def test_lm_eval_validates_our_groups(installed: Environment, tmp_path: Path) -> None:
-    said = installed.command("lm-eval", "validate", "--tasks", "minerva_math_sae,minerva_math_sae_chat", cwd=tmp_path)
+    said = installed.command(
+        "lm-eval", "validate", "--tasks", "minerva_math_sae,minerva_math_sae_chat", cwd=tmp_path
+    )
     assert "All tasks found and valid" in said
 
 

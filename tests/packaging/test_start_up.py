@@ -104,7 +104,9 @@ def test_a_half_removed_package_leaves_the_interpreter_silent(
     assert (done.stdout, done.stderr) == ("started\n", "")
 
 
-@pytest.mark.parametrize("options", [[], ["-W", "error::RuntimeWarning"]], ids=["warned", "warnings are errors"])
+@pytest.mark.parametrize(
+    "options", [[], ["-W", "error::RuntimeWarning"]], ids=["warned", "warnings are errors"]
+)
 def test_a_failure_of_ours_is_one_warning_when_the_host_is_used(
     own: Environment, tmp_path: Path, options: list[str]
 ) -> None:
@@ -127,13 +129,17 @@ def test_uninstalling_leaves_nothing(built: Built, tmp_path: Path) -> None:
     assert environment.files() == before
 
 
-def test_an_editable_installation_has_the_hook_and_uninstalling_it_leaves_nothing(tree: Path, tmp_path: Path) -> None:
+def test_an_editable_installation_has_the_hook_and_uninstalling_it_leaves_nothing(
+    tree: Path, tmp_path: Path
+) -> None:
     environment = Environment.create(tmp_path / "env")
     before = environment.files()
     source = shutil.copytree(tree, tmp_path / "source")
     environment.pip("install", "--no-deps", "--no-index", "--no-build-isolation", "--editable", str(source))
     assert environment.run("-c", HOOKED, cwd=tmp_path).stdout.strip() == "True"
-    located = environment.run("-c", "import sae_merge_method.cli as c; print(c.__file__)", cwd=tmp_path).stdout
+    located = environment.run(
+        "-c", "import sae_merge_method.cli as c; print(c.__file__)", cwd=tmp_path
+    ).stdout
     assert Path(located.strip()) == source / "cli" / "__init__.py"
     environment.pip("uninstall", "--yes", "sae-merge-method")
     assert environment.files() == before
