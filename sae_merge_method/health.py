@@ -17,6 +17,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from sae_merge_method._startup import COMPLAINT, SWITCH
+from sae_merge_method.miniature.cache import cache_root
 
 DISTRIBUTION = "sae-merge-method"
 SHOWN = ("torch", "mergekit", "lm-eval", "sae-lens", "transformers", "safetensors")
@@ -59,6 +60,7 @@ def examine() -> Iterator[Finding]:
     yield from _versions()
     yield _hook()
     yield _device()
+    yield _cache()
     yield from _hosts()
 
 
@@ -94,10 +96,14 @@ def _versions() -> Iterator[Finding]:
             yield Finding(name, version, problem, f"pip install '{name}{wanted}'")
 
 
+def _switched_off() -> bool:
+    return os.environ.get(SWITCH, "0") not in ("", "0")
+
+
 def _hook() -> Finding:
     """Whether the hook's files lie where site looks for them, and the switch is not set."""
     subject = "start-up hook"
-    if os.environ.get(SWITCH, "0") not in ("", "0"):
+    if _switched_off():
         problem = f"{SWITCH}={os.environ[SWITCH]} keeps mergekit-yaml and lm_eval from seeing the plugin"
         return Finding(subject, "switched off", problem, f"unset {SWITCH}, or use the sae-merge commands")
     try:
@@ -118,6 +124,18 @@ def _device() -> Finding:
     if torch.cuda.is_available():
         return Finding("device", f"cuda ({torch.cuda.get_device_name(0)})")
     return Finding("device", "mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _cache() -> Finding:
+    """Whether the cache folder, or the nearest folder above it that exists, takes a file."""
+    root = cache_root()
+    standing = next(folder for folder in (root, *root.parents) if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=standing):
+            return Finding("cache", str(root))
+    except OSError as error:
+        problem = f"cannot write to {standing}: {error.strerror}"
+        return Finding("cache", str(root), problem, "mend its permissions, or set XDG_CACHE_HOME elsewhere")
 
 
 def _hosts() -> Iterator[Finding]:
@@ -157,15 +175,14 @@ def _seen(host: str, process: "subprocess.Popen[str]") -> Finding:
     names = json.loads(out.splitlines()[-1])
     if names:
         return Finding(subject, ", ".join(sorted(names)))
-    complaints = [line for line in err.splitlines() if COMPLAINT in line]
+    complaints = [line[line.index(COMPLAINT) :] for line in err.splitlines() if COMPLAINT in line]
     problem = complaints[0] if complaints else "a fresh interpreter does not run the start-up hook"
     return Finding(subject, "no", problem, _without_hook(host))
 
 
 def _without_hook(host: str) -> str:
-    own = (
-        "'sae-merge merge' works"
-        if host == "mergekit"
-        else 'lm_eval --include_path "$(sae-merge tasks-path)"'
-    )
-    return f"{REINSTALL}; until then {own}"
+    """How to get the hook back, and how to do without it."""
+    cure = f"unset {SWITCH}" if _switched_off() else REINSTALL
+    if host == "mergekit":
+        return f"{cure}; 'sae-merge merge' works without the hook"
+    return f'{cure}; without the hook: lm_eval --include_path "$(sae-merge tasks-path)"'

@@ -124,10 +124,3 @@ def test_lm_eval_validates_our_groups(installed: Environment, tmp_path: Path) ->
         "lm-eval", "validate", "--tasks", "minerva_math_sae,minerva_math_sae_chat", cwd=tmp_path
     )
     assert "All tasks found and valid" in said
-
-
-def test_doctor_finds_this_installation_well(installed: Environment, tmp_path: Path) -> None:
-    said = installed.command("sae-merge", "doctor", cwd=tmp_path)
-    assert "sae_stethoscope" in said
-    assert "minerva_math_sae_chat" in said
-    assert "All is well." in said
