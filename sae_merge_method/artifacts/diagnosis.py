@@ -81,11 +81,16 @@ class Null(Record):
 
 
 class Interval(Record):
-    """Bootstrap over documents: percentile interval, with the bootstrap's own bias taken out."""
+    """Bootstrap over documents: where the score would be with unlimited documents.
+
+    It may lie below ``LayerDiagnosis.score``, which few documents push up.
+    """
 
     level: float = Field(gt=0, lt=1)
     low: float
     high: float
+    estimate: float
+    """The score with the bootstrap's estimate of its bias taken out."""
     resamples: int = Field(ge=1)
 
 

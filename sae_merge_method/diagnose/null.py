@@ -53,8 +53,11 @@ def null_draws(score: Score, matrices: DocumentMatrices, weights: "torch.Tensor"
     draws = []
     for block in matrices.blocks(weights):
         target = matrices.means(block)
-        # What is not target is control: its mean follows from the mean of all.
-        control = {name: (total[name] - share * part) / (1 - share) for name, part in target.items()}
+        # What is not target is control: its mean follows from the mean of all. None of the means
+        # can be negative, but the rounding of a difference can.
+        control = {
+            name: ((total[name] - share * part) / (1 - share)).clamp_min(0) for name, part in target.items()
+        }
         draws.append(score.layer(target, control).numpy())
     return np.concatenate(draws)
 
@@ -109,14 +112,21 @@ def summarise_null(score: float, draws: Draws, q_value: float) -> Null:
 
 
 def summarise_bootstrap(score: float, draws: Draws) -> Interval:
-    """The percentile interval, moved by the bootstrap's own bias so that it surrounds the score.
+    """The basic bootstrap interval, ``2 score - percentiles`` (Davison and Hinkley 1997, section 5.2).
 
-    Resampling adds noise that every divergence reads as signal, so plain percentiles lie too
-    high; the bootstrap's estimate of that bias, mean of the draws minus the score, is taken out
-    (Efron and Tibshirani 1993, chapter 10).
+    A divergence reads sampling noise as signal, and resampling adds as much noise again: plain
+    percentiles would count it twice and never cover the truth. Reflected about the score they
+    surround what unlimited documents would give. Scores of the top k also choose their
+    features on that noise: their intervals are still too high and cover less often than they say.
     """
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) - draws.mean() + score
-    return Interval(level=LEVEL, low=float(low), high=float(high), resamples=len(draws))
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(
+        level=LEVEL,
+        low=2 * score - float(high),
+        high=2 * score - float(low),
+        estimate=2 * score - float(draws.mean()),
+        resamples=len(draws),
+    )
 
 
 def top_k_frequency(draws: Draws, k: int) -> npt.NDArray[np.float64]:

@@ -49,11 +49,11 @@ def write_plot(folder: Path, diagnosis: Diagnosis, unit: str, chosen: tuple[int,
                     label="shuffled labels, mean")  # fmt: skip
     intervals = [entry.interval for entry in entries if entry.interval]
     if len(intervals) == len(entries):
-        low = scores - [interval.low for interval in intervals]
-        high = [interval.high for interval in intervals] - scores
+        estimate = np.array([interval.estimate for interval in intervals])
+        reach = [[i.estimate - i.low for i in intervals], [i.high - i.estimate for i in intervals]]
         axes.errorbar(
-            layers, scores, yerr=np.clip([low, high], 0, None), fmt="none", ecolor=_INK, elinewidth=1,
-            capsize=2, zorder=5, label=f"{intervals[0].level:.0%} interval over documents",
+            layers, estimate, yerr=np.clip(reach, 0, None), fmt="o", markersize=3, color=_INK, elinewidth=1,
+            capsize=2, zorder=5, label=f"unlimited documents: estimate, {intervals[0].level:.0%} interval",
         )  # fmt: skip
     axes.axhline(0, color=_INK, linewidth=0.6)
     axes.set_xlim(-0.7, diagnosis.model.n_layers - 0.3)

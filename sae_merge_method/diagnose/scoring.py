@@ -149,8 +149,8 @@ def _top_features(
                 share=float(contributions[column] / whole) if whole else 0.0,
                 target=float(target["usage"][column]),
                 control=float(control["usage"][column]),
-                target_rate=float(target["rate"][column]),
-                control_rate=float(control["rate"][column]),
+                target_rate=min(1.0, float(target["rate"][column])),
+                control_rate=min(1.0, float(control["rate"][column])),
             )
         )
     return tuple(found)

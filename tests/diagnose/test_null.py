@@ -1,0 +1,185 @@
+"""Null and bootstrap: exact where small enough to count, and true to their laws."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+
+from sae_merge_method.diagnose.matrices import document_matrices, for_resampling
+from sae_merge_method.diagnose.null import (
+    benjamini_hochberg,
+    bootstrap_draws,
+    null_draws,
+    p_value,
+    resampled_weights,
+    shuffled_weights,
+    summarise_bootstrap,
+    summarise_null,
+    top_k_frequency,
+)
+from sae_merge_method.diagnose.scoring import ScoredLayer, ScoringSettings, score_layers
+from sae_merge_method.diagnose.specificity import SCORES, Score
+from tests.diagnose.usage_by_hand import documents, random_usage, usage_of
+
+EVERY_SCORE = pytest.mark.parametrize("score", SCORES.values(), ids=lambda score: score.name)
+
+
+@EVERY_SCORE
+def test_a_shuffle_scores_as_if_the_documents_had_been_relabelled(score: Score) -> None:
+    dense = random_usage(0, 9, 40)
+    sides = documents(4, 5)
+    matrices = document_matrices(usage_of(dense), sides, score.needs)
+    weights = shuffled_weights(sides.is_target, 6, seed=1)
+    draws = null_draws(score, matrices, weights, 4)
+    for draw, row in zip(draws, weights, strict=True):
+        labels = row > 0
+        assert labels.sum() == 4
+        target, control = (
+            {name: column[side].mean(0) for name, column in matrices.columns.items()}
+            for side in (labels, ~labels)
+        )
+        assert draw == pytest.approx(score.layer(target, control).item(), rel=1e-9, abs=1e-12)
+
+
+@EVERY_SCORE
+def test_all_shuffles_together_give_the_exact_permutation_test(score: Score) -> None:
+    sides = documents(3, 4)
+    matrices = document_matrices(usage_of(random_usage(3, 7, 12)), sides, score.needs)
+    every = np.zeros((35, 7))
+    for row, chosen in enumerate(combinations(range(7), 3)):
+        every[row, list(chosen)] = 1 / 3
+    draws = null_draws(score, matrices, torch.from_numpy(every), 3)
+    observed = draws[0]  # the first combination is the true labelling
+    rank = (draws >= observed - 1e-9 * abs(observed)).sum()
+    assert p_value(float(observed), draws) == pytest.approx((1 + rank) / 36)
+    assert rank >= 1
+
+
+def test_weights_of_every_side_sum_to_one() -> None:
+    sides = documents(5, 8).is_target
+    resampled = resampled_weights(sides, 50, seed=0)
+    torch.testing.assert_close(resampled[:, sides].sum(1), torch.ones(50).double())
+    torch.testing.assert_close(resampled[:, ~sides].sum(1), torch.ones(50).double())
+    torch.testing.assert_close(shuffled_weights(sides, 50, 0).sum(1), torch.ones(50).double())
+
+
+def test_placements_give_the_exact_area_and_follow_a_resampled_one() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    dense = random_usage(1, 60, 6, rate=0.4)
+    dense[:30, 0] += 0.5
+    sides = documents(30, 30)
+    score = SCORES["auroc_top_k"]
+    exact = document_matrices(usage_of(dense), sides, score.needs)
+    placed = for_resampling(exact, sides.is_target)
+    labels = torch.from_numpy(sides.is_target).double()
+    values = exact.columns["usage"].numpy()
+
+    def areas(matrices: object, weights: torch.Tensor) -> torch.Tensor:
+        means = matrices.means  # type: ignore[attr-defined]
+        return score.contributions(means(weights * labels), means(weights * (1 - labels)))
+
+    equal = torch.full((60,), 1 / 30, dtype=torch.float64)
+    reference = [roc_auc_score(sides.is_target, column) for column in values.T]
+    np.testing.assert_allclose(areas(exact, equal), reference)
+    np.testing.assert_allclose(areas(placed, equal), reference)
+    resamples = resampled_weights(sides.is_target, 40, seed=2)
+    true = np.array(
+        [
+            [roc_auc_score(sides.is_target, column, sample_weight=row) for column in values.T]
+            for row in resamples.numpy()
+        ]
+    )
+    # First order: what is left is small beside the noise that resampling brings.
+    error = areas(placed, resamples).numpy() - true
+    assert np.sqrt((error**2).mean()) < 0.2 * true.std(axis=0).mean()
+
+
+def test_benjamini_hochberg_agrees_with_statsmodels() -> None:
+    from statsmodels.stats.multitest import multipletests
+
+    p_values = np.random.default_rng(0).random(40) ** 2
+    np.testing.assert_allclose(benjamini_hochberg(p_values), multipletests(p_values, method="fdr_bh")[1])
+
+
+def test_p_is_never_zero_and_counts_the_observed_labelling() -> None:
+    assert p_value(2.0, np.array([0.0, 1.0, 1.5])) == 1 / 4
+    assert p_value(1.0, np.array([0.0, 1.0, 1.5])) == 3 / 4
+
+
+def test_the_interval_is_reflected_about_the_score() -> None:
+    interval = summarise_bootstrap(1.2, np.linspace(1.3, 2.3, 1001))
+    assert (interval.low, interval.high) == pytest.approx((2.4 - 2.275, 2.4 - 1.325))
+    assert interval.estimate == pytest.approx(0.6)
+
+
+def test_the_null_is_summarised_with_its_95th_percentile() -> None:
+    null = summarise_null(3.0, np.linspace(0, 1, 101), q_value=0.5)
+    assert (null.mean, null.high, null.corrected) == pytest.approx((0.5, 0.95, 2.5))
+    assert null.p == pytest.approx(1 / 102)
+
+
+def test_membership_of_the_top_k_is_counted_draw_by_draw_and_ties_go_to_the_lower_layer() -> None:
+    draws = np.array([[3, 2, 1], [1, 2, 3], [1, 1, 1]])
+    assert top_k_frequency(draws, 1) == pytest.approx([2 / 3, 0, 1 / 3])
+    assert top_k_frequency(draws, 2).sum() == pytest.approx(2)
+
+
+@EVERY_SCORE
+def test_one_source_on_both_sides_gives_uniform_p_values_and_no_discovery(score: Score) -> None:
+    from scipy.stats import kstest
+
+    sides = documents(15, 15)
+    scoring = score_layers(
+        score,
+        range(120),
+        lambda layer: usage_of(random_usage(layer, 30, 64)),
+        sides,
+        ScoringSettings(permutations=199, resamples=0, seed=0),
+    )
+    nulls = [entry.null for entry in scoring.layers if entry.null]
+    assert len(nulls) == 120
+    assert kstest([null.p for null in nulls], "uniform").pvalue > 0.001
+    assert min(null.q for null in nulls) > 0.05
+
+
+@pytest.mark.parametrize("name", ["kl_bits", "js_bits", "selectivity"])
+def test_an_interval_covers_what_unlimited_documents_would_give(name: str) -> None:
+    score = SCORES[name]
+
+    def two_sources(seed: int, n: int) -> np.ndarray:
+        dense = np.random.default_rng(seed).exponential(size=(2 * n, 40))
+        dense[:n, :10] *= 2.0
+        return dense
+
+    def scored(seed: int, n: int, resamples: int) -> ScoredLayer:
+        settings = ScoringSettings(permutations=0, resamples=resamples, seed=seed)
+        usage = usage_of(two_sources(seed, n))
+        return score_layers(score, [0], lambda _: usage, documents(n, n), settings).layers[0]
+
+    truth = scored(0, 20_000, 0).score
+    intervals = [scored(seed, 50, 200).interval for seed in range(1, 61)]
+    covered = [entry.low <= truth <= entry.high for entry in intervals if entry]
+    assert len(covered) == 60
+    assert np.mean(covered) > 0.85
+
+
+def test_bootstrap_draws_spread_like_fresh_samples_do() -> None:
+    score = SCORES["kl_bits"]
+    sides = documents(80, 80)
+
+    def sample(seed: int) -> np.ndarray:
+        dense = np.random.default_rng(seed).exponential(size=(160, 30))
+        dense[:80, :5] *= 3
+        return dense
+
+    fresh = [
+        score_layers(score, [0], lambda _, seed=seed: usage_of(sample(seed)), sides, ScoringSettings(0, 0))
+        .layers[0]
+        .score
+        for seed in range(60)
+    ]
+    matrices = document_matrices(usage_of(sample(99)), sides, score.needs)
+    draws = bootstrap_draws(score, matrices, resampled_weights(sides.is_target, 400, 0), sides.is_target)
+    assert draws.std() == pytest.approx(np.std(fresh), rel=0.4)

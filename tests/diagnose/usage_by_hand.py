@@ -1,0 +1,28 @@
+"""Stored usage made from dense matrices, so that statistics can be tested without a model."""
+
+import numpy as np
+import numpy.typing as npt
+
+from sae_merge_method.artifacts.usage import Documents, LayerUsage, pack_layer
+
+TOKENS = 50
+
+
+def usage_of(dense: npt.NDArray[np.floating]) -> LayerUsage:
+    """(N, F) mean activations; a feature fires on as many of 50 tokens as its mean says, at least one."""
+    rows, columns = np.nonzero(dense)
+    counts = np.minimum(TOKENS, 1 + (10 * dense[rows, columns]).astype(np.int64))
+    lengths = np.bincount(rows, minlength=len(dense))
+    return pack_layer(dense.shape[1], lengths, columns, dense[rows, columns], counts)
+
+
+def documents(n_target: int, n_control: int) -> Documents:
+    n = n_target + n_control
+    return Documents(np.arange(n) < n_target, np.full(n, TOKENS, dtype=np.int64))
+
+
+def random_usage(seed: int, n: int, n_features: int, rate: float = 0.3) -> npt.NDArray[np.float64]:
+    """(N, F) of one source: every document uses features at random, some more often than others."""
+    random = np.random.default_rng(seed)
+    popularity = rate * random.random(n_features) * 2
+    return random.exponential(size=(n, n_features)) * (random.random((n, n_features)) < popularity)
