@@ -14,6 +14,8 @@ from sae_merge_method.errors import SaeMergeError
 # command runs, so that --help and --version stay instant.
 COMMANDS = {
     "diagnose": "Listen to a base model and score how specific each layer is to the target text.",
+    "score": "Score a diagnosis anew by another score, without the model.",
+    "select": "Show what selection rules would take of a diagnosis, and how stably.",
     "recipe": "Choose layers from a diagnosis and write a mergekit recipe.",
     "recipes": "List the ready-made recipes, or copy one out.",
     "merge": "Run a recipe through mergekit, checked first, whole or not at all.",

@@ -118,11 +118,11 @@ class UsageReader:
     """
 
     def __init__(self, folder: Path) -> None:
-        from safetensors import SafetensorError, safe_open
+        from safetensors import SafetensorError
 
         self.path = folder / USAGE_FILE
         try:
-            self._file: Any = safe_open(self.path, framework="numpy")
+            self._file = _open(self.path)
             header = json.loads((self._file.metadata() or {})[_HEADER])
             if header["version"] != _VERSION:
                 raise ArtifactError(f"expected version {_VERSION} in {self.path}, got {header['version']}")
@@ -152,3 +152,9 @@ class UsageReader:
             for part in ("indptr", "indices", "values", "counts")
         }
         return LayerUsage(**self._shapes[layer], **parts)
+
+
+def _open(path: Path) -> Any:
+    from safetensors import safe_open
+
+    return safe_open(path, framework="numpy")

@@ -1,10 +1,12 @@
 """``specificity.png``: a bar per layer, its interval, and what shuffled labels would give."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 
-from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis
+from sae_merge_method.artifacts.diagnosis import Diagnosis
+from sae_merge_method.files import write_bytes
 
 _BAR = "#3b6ea5"
 _HIGHEST = "#c8553d"
@@ -12,11 +14,11 @@ _NULL = "#9a9a9a"
 _INK = "#222222"
 
 
-def write_plot(folder: Path, diagnosis: Diagnosis, unit: str, chosen: tuple[int, ...] = ()) -> None:
-    """Draw the diagnosis into ``folder``: same diagnosis, same bytes.
+def write_plot(path: Path, diagnosis: Diagnosis, unit: str, chosen: tuple[int, ...] = ()) -> None:
+    """Draw the diagnosis as a PNG: same diagnosis, same bytes.
 
     Args:
-        folder: Where ``specificity.png`` goes.
+        path: File to write.
         diagnosis: What to draw.
         unit: Unit of the score, for the axis.
         chosen: Layers to mark as chosen, where a selection was made.
@@ -69,4 +71,6 @@ def write_plot(folder: Path, diagnosis: Diagnosis, unit: str, chosen: tuple[int,
     axes.margins(y=0.12)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     # No Software or date in the file: nothing but the picture.
-    figure.savefig(folder / PLOT_FILE, format="png", metadata={"Software": None})
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", metadata={"Software": None})
+    write_bytes(path, picture.getvalue())

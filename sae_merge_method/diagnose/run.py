@@ -84,7 +84,7 @@ def diagnose(settings: DiagnoseSettings, out: Path, overwrite: bool = False) -> 
         )
         write_usage(folder, sides, usage)
         write_draws(folder, scoring.draws)
-        write_plot(folder, diagnosis, score.unit)
+        write_plot(folder / records.PLOT_FILE, diagnosis, score.unit)
         records.write_diagnosis(folder, diagnosis)
     warn_where_little_is_explained(diagnosis)
     return diagnosis

@@ -1,0 +1,45 @@
+"""``sae-merge select``: what selection rules would take of a diagnosis, and how stable that is."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("select", context_settings={"show_default": True})
+@click.argument("diagnosis", type=click.Path(path_type=Path))
+@click.option(
+    "--rule",
+    "rules",
+    multiple=True,
+    default=("top_k=3", "fdr=0.05", "elbow"),
+    help="top_k=6, threshold=0.8, fdr=0.05, elbow or layers=9,11-13; may be repeated.",
+)
+@click.option(
+    "--units",
+    type=click.Choice(("raw", "corrected")),
+    default="raw",
+    help="Apply rules to scores as they are, or less the mean of shuffled labels: thresholds that "
+    "are to carry across models want corrected ones.",
+)
+@click.option(
+    "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the first rule's choice as a PNG."
+)
+def command(diagnosis: Path, rules: tuple[str, ...], units: str, plot: Path | None) -> None:
+    """Show which layers each rule would take of the folder DIAGNOSIS, and how stably.
+
+    Agreement is the mean overlap of the choice with those that resampled documents lead to.
+    """
+    from sae_merge_method.artifacts.diagnosis import read_diagnosis
+    from sae_merge_method.artifacts.draws import read_draws
+    from sae_merge_method.diagnose.plot import write_plot
+    from sae_merge_method.diagnose.specificity import find_score
+    from sae_merge_method.diagnose.stability import apply_rule
+    from sae_merge_method.diagnose.table import format_selections
+    from sae_merge_method.selection import parse_rule
+
+    record = read_diagnosis(diagnosis)
+    draws = read_draws(diagnosis if diagnosis.is_dir() else diagnosis.parent)
+    selections = [apply_rule(parse_rule(rule), record, draws, units) for rule in rules]
+    if plot is not None:
+        write_plot(plot, record, find_score(record.score).unit, selections[0].layers)
+    click.echo(format_selections(selections))

@@ -1,0 +1,79 @@
+"""Another score for a diagnosis that stands, from the stored usage: no model, no SAE."""
+
+import shutil
+from pathlib import Path
+
+from sae_merge_method import files
+from sae_merge_method.artifacts.diagnosis import (
+    PLOT_FILE,
+    USAGE_FILE,
+    Diagnosis,
+    read_diagnosis,
+    write_diagnosis,
+)
+from sae_merge_method.artifacts.draws import write_draws
+from sae_merge_method.artifacts.usage import UsageReader
+from sae_merge_method.diagnose.plot import write_plot
+from sae_merge_method.diagnose.scoring import Scoring, ScoringSettings, score_layers
+from sae_merge_method.diagnose.specificity import find_score
+from sae_merge_method.errors import ArtifactError, UsageError
+
+
+def rescore(
+    folder: Path,
+    name: str,
+    settings: ScoringSettings,
+    out: Path | None = None,
+    overwrite: bool = False,
+) -> Diagnosis:
+    """Score a diagnosis anew, and write it to ``out`` where one is given.
+
+    Args:
+        folder: A diagnosis with its stored usage.
+        name: Name of the score.
+        settings: Shuffles, resamples and seed.
+        out: New diagnosis folder; the old one is never changed unless it is named here.
+        overwrite: Replace what stands in ``out``.
+
+    Raises:
+        ArtifactError: The folder is no diagnosis, or its files do not belong together.
+        UsageError: No such score, or ``folder`` is not a folder.
+    """
+    score = find_score(name)
+    if folder.is_file():
+        raise UsageError(
+            f"expected the folder of a diagnosis, with {USAGE_FILE} in it, got the file {folder}"
+        )
+    diagnosis = read_diagnosis(folder)
+    usage = UsageReader(folder)
+    heard = tuple(entry.layer for entry in diagnosis.layers)
+    if heard != usage.layers:
+        raise ArtifactError(
+            f"{folder} holds files of two diagnoses: layers {list(heard)} in one, "
+            f"{list(usage.layers)} in the other"
+        )
+    scoring = score_layers(score, heard, usage.layer, usage.documents, settings)
+    rescored = with_scoring(diagnosis, score.name, scoring, settings)
+    if out is not None:
+        with files.new_folder(out, overwrite=overwrite) as new:
+            shutil.copyfile(folder / USAGE_FILE, new / USAGE_FILE)
+            write_draws(new, scoring.draws)
+            write_plot(new / PLOT_FILE, rescored, score.unit)
+            write_diagnosis(new, rescored)
+    return rescored
+
+
+def with_scoring(diagnosis: Diagnosis, name: str, scoring: Scoring, settings: ScoringSettings) -> Diagnosis:
+    """The diagnosis with other scores; what was heard stays."""
+    layers = tuple(
+        entry.model_copy(update=scored._asdict())
+        for entry, scored in zip(diagnosis.layers, scoring.layers, strict=True)
+    )
+    drawn = {
+        "permutations": settings.permutations,
+        "bootstrap": settings.resamples,
+        "seed": settings.seed,
+    }
+    return diagnosis.model_copy(
+        update={"score": name, "layers": layers, "settings": {**diagnosis.settings, **drawn}}
+    )
