@@ -21,17 +21,16 @@ help:
 
 venv: $(READY)
 
-# Unbuilt bytecode is built when first used: compiling all of torch here would only cost time.
 $(READY): pyproject.toml setup.py constraints.txt sae_merge_method.pth sae_merge_method.start
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 demo: $(READY)
 	$(BIN)/sae-merge demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff check .
