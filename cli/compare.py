@@ -1,54 +1,81 @@
-"""``sae-merge compare``: the verdict on two evaluations."""
+"""``sae-merge compare``: the verdict on two evaluations, or more."""
 
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from sae_merge_method.artifacts.comparison import COMPARISON_FILE, TABLE_FILE
+from sae_merge_method.artifacts.comparison import COMPARISON_FILE, TABLE_FILE, Comparison
 from sae_merge_method.artifacts.lm_eval_results import read_results
+from sae_merge_method.cli.compare_options import NO_IMPROVEMENT, PATH, REGRESSION, with_options
+from sae_merge_method.compare.flips import render_flips
+from sae_merge_method.compare.forest import write_forest
 from sae_merge_method.compare.render import FORMATS, render_json, render_markdown
-from sae_merge_method.compare.verdict import compare_runs
+from sae_merge_method.compare.subject import Settings
+from sae_merge_method.compare.verdict import Evaluation, compare_runs
 from sae_merge_method.files import write_text
 
 
 @click.command()
-@click.argument("base", type=click.Path(path_type=Path))
-@click.argument("edited", type=click.Path(path_type=Path))
-@click.option(
-    "--metric",
-    default="exact_match,none",
-    show_default=True,
-    help="Score to compare, as lm_eval writes it: metric, comma, filter. The filter may be left out.",
-)
-@click.option(
-    "--alpha",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.05,
-    show_default=True,
-    help="Level of the two-sided test.",
-)
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(list(FORMATS)),
-    default="table",
-    show_default=True,
-    help="How to print the comparison.",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    help=f"Also write {COMPARISON_FILE} and {TABLE_FILE} into this folder.",
-)
-def command(base: Path, edited: Path, metric: str, alpha: float, style: str, out: Path | None) -> None:
-    """Say what significantly changed from BASE to EDITED, task by task.
+@click.argument("base", type=PATH)
+@click.argument("edited", type=PATH, nargs=-1, required=True)
+@with_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    base: Path,
+    edited: tuple[Path, ...],
+    style: str,
+    show_flips: int,
+    out: Path | None,
+    plot: Path | None,
+    fail_on_regression: bool,
+    require_improvement: bool,
+    **settings: Any,
+) -> None:
+    """Say what significantly changed from BASE to each EDITED, task by task.
 
     BASE and EDITED are output folders of lm_eval (--output_path), or results files. The test is
     the paper's: z = (edited - base) / sqrt(se_base^2 + se_edited^2), with lm-eval's own standard
     errors. Runs that differ in more than the model are refused.
     """
-    comparison = compare_runs(read_results(base), read_results(edited), metric, alpha)
+    before, *after = _evaluations((base, *edited))
+    comparisons = [compare_runs(before, one, Settings(**settings)) for one in after]
+    if plot is not None:
+        write_forest(plot, comparisons)
     if out is not None:
-        write_text(out / COMPARISON_FILE, render_json(comparison))
-        write_text(out / TABLE_FILE, render_markdown(comparison))
-    click.echo(FORMATS[style](comparison), nl=False)
+        write_text(out / COMPARISON_FILE, render_json(comparisons))
+        write_text(out / TABLE_FILE, render_markdown(comparisons))
+    click.echo(FORMATS[style](comparisons), nl=False)
+    if show_flips:
+        for one, comparison in zip(after, comparisons, strict=True):
+            # Beside output made for programs, reading matter goes to stderr.
+            _echo_flips(before, one, comparison, show_flips, err=style != "table")
+    if fail_on_regression and any("degraded" in _standing(comparison) for comparison in comparisons):
+        ctx.exit(REGRESSION)
+    if require_improvement and not all("improved" in _standing(comparison) for comparison in comparisons):
+        ctx.exit(NO_IMPROVEMENT)
+
+
+def _evaluations(paths: Sequence[Path]) -> list[Evaluation]:
+    """Read all runs; each is called by its model's last name, or by its path where those are alike."""
+    runs = [read_results(path) for path in paths]
+    names = [run.model.rstrip("/").rpartition("/")[2] for run in runs]
+    alike = len(set(names)) < len(names)
+    labels = [str(path) for path in paths] if alike else names
+    return [Evaluation(run, label) for run, label in zip(runs, labels, strict=True)]
+
+
+def _standing(comparison: Comparison) -> set[str]:
+    """The verdicts that stand after correction."""
+    return {subject.verdict for subject in comparison.subjects if subject.holds}
+
+
+def _echo_flips(before: Evaluation, after: Evaluation, comparison: Comparison, most: int, err: bool) -> None:
+    width = shutil.get_terminal_size((120, 24)).columns
+    click.echo(f"\n{before.label} > {after.label}", err=err)
+    for subject in comparison.subjects:
+        sides = [side.read(subject.task, comparison.metric) for side in (before, after)]
+        click.echo("\n" + render_flips(subject.task, *sides, most, width), nl=False, err=err)

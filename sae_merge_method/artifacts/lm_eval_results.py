@@ -69,6 +69,13 @@ class EvalRun:
     tasks: Mapping[str, TaskRun]
     groups: Mapping[str, TaskRun]
 
+    def leaves(self, group: str) -> tuple[str, ...]:
+        """The tasks in a group, and in the groups in it."""
+        found: list[str] = []
+        for name in self.groups[group].members:
+            found += self.leaves(name) if name in self.groups else [name]
+        return tuple(found)
+
 
 def find_results(path: Path) -> Path:
     """The results file, given it, lm-eval's output folder, or one model's folder in it.

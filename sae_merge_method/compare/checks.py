@@ -1,7 +1,7 @@
 """Whether two evaluations asked the same questions in the same way. Judges nothing but that."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from sae_merge_method.artifacts.lm_eval_results import EvalRun, TaskRun
 
@@ -30,10 +30,18 @@ def mismatches(base: EvalRun, edited: EvalRun, tasks: Sequence[str]) -> list[str
     return found
 
 
-def unchecked(base: EvalRun, edited: EvalRun, tasks: Sequence[str]) -> list[str]:
-    """What could not be compared, or differs without changing the questions, a sentence each."""
+def unchecked(base: EvalRun, edited: EvalRun, tasks: Sequence[str], paired: Collection[str]) -> list[str]:
+    """What could not be compared, or differs without changing the questions, a sentence each.
+
+    Args:
+        base: Run of the base model.
+        edited: Run of the edited model.
+        tasks: Tasks that are compared.
+        paired: Those of them whose prompts were compared one by one.
+    """
     notes = []
-    if any(run.tasks[task].task_hash is None for run in (base, edited) for task in tasks):
+    unhashed = [task for task in tasks if None in (base.tasks[task].task_hash, edited.tasks[task].task_hash)]
+    if any(task not in paired for task in unhashed):
         notes.append("Prompts were not compared: that takes runs with --log_samples on both sides.")
     if base.lm_eval_version != edited.lm_eval_version:
         notes.append(

@@ -1,96 +1,106 @@
-"""A comparison as text: table, Markdown, CSV or JSON. Rounds for reading, computes nothing."""
+"""Comparisons as text: terminal table, JSON, Markdown, CSV, LaTeX."""
 
 import csv
 import io
 from collections.abc import Callable, Sequence
 
-from sae_merge_method.artifacts.comparison import Comparison, Subject
+from sae_merge_method.artifacts.comparison import Comparison, ComparisonSet
+from sae_merge_method.compare.tables import Table, head_lines, tables, tail_lines
 from sae_merge_method.files import canonical_json
 
-HEADER = ("subject", "n", "base", "edited", "diff", "z", "p", "verdict")
-_CSV_FIELDS = ("task", "n", "base", "edited", "delta", "z", "p", "verdict", "reason")
+Comparisons = Sequence[Comparison]
+
+_CSV_FIELDS = (
+    "task", "n", "base", "edited", "delta", "z", "p", "p_adjusted", "verdict", "holds", "reason",
+    "base_stderr", "edited_stderr", "detectable",
+)  # fmt: skip
+_CSV_PAIRED = ("newly_right", "newly_wrong", "mcnemar_p", "low", "high")
+_LATEX = str.maketrans(
+    {char: f"\\{char}" for char in "&%$#_{}"} | {"~": r"\~{}", "^": r"\^{}", "\\": r"\textbackslash{}"}
+)
 
 
-def render_table(comparison: Comparison) -> str:
+def render_table(comparisons: Comparisons) -> str:
     """Columns of plain text, for a terminal."""
-    rows = [HEADER, *_rows(comparison)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
-    # Names and verdicts stand left, numbers right.
-    aligned = [
-        "  ".join(
-            cell.ljust(width) if i in (0, len(HEADER) - 1) else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return "\n".join([*_head(comparison), "", *aligned, "", *_tail(comparison), ""])
+    blocks = ["\n".join(head_lines(comparisons))]
+    blocks += ["\n".join(_aligned(table)) for table in tables(comparisons)]
+    return "\n\n".join([*blocks, "\n".join(tail_lines(comparisons))]) + "\n"
 
 
-def render_markdown(comparison: Comparison) -> str:
-    """A table as GitHub and the Hub show it."""
-    rule = ["---", *["---:"] * (len(HEADER) - 2), "---"]
-    rows = [HEADER, rule, *_rows(comparison)]
-    table = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    head = [f"- {line}" for line in _head(comparison)]
-    return "\n\n".join(["\n".join(head), "\n".join(table), *_tail(comparison)]) + "\n"
+def render_markdown(comparisons: Comparisons) -> str:
+    """Tables as GitHub and the Hub show them."""
+    blocks = ["\n".join(f"- {line}" for line in head_lines(comparisons))]
+    for table in tables(comparisons):
+        rule = ["---" if _is_text(name) else "---:" for name in table.header]
+        rows = ([cell.replace("|", "\\|") for cell in row] for row in (table.header, rule, *table.rows))
+        blocks.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    return "\n\n".join([*blocks, *tail_lines(comparisons)]) + "\n"
 
 
-def render_csv(comparison: Comparison) -> str:
-    """One line a subject, unrounded, for spreadsheets and scripts."""
+def render_csv(comparisons: Comparisons) -> str:
+    """One line a subject and edited model, unrounded, for spreadsheets and scripts."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_CSV_FIELDS)
-    for subject in comparison.subjects:
-        writer.writerow([getattr(subject, field) for field in _CSV_FIELDS])
+    writer.writerow(["model", *_CSV_FIELDS, *_CSV_PAIRED])
+    for comparison in comparisons:
+        for subject in comparison.subjects:
+            paired = [getattr(subject.paired, field, None) for field in _CSV_PAIRED]
+            fields = [getattr(subject, field) for field in _CSV_FIELDS]
+            writer.writerow([comparison.edited.label, *fields, *paired])
     return out.getvalue()
 
 
-def render_json(comparison: Comparison) -> str:
-    """The artifact itself."""
-    return canonical_json(comparison.model_dump(mode="json"))
+def render_latex(comparisons: Comparisons) -> str:
+    """The verdict as a booktabs table; the rest as comments above it."""
+    table = tables(comparisons)[0]
+    columns = "".join("l" if _is_text(name) else "r" for name in table.header)
+    rows = [
+        " & ".join(cell.translate(_LATEX) for cell in row) + r" \\" for row in (table.header, *table.rows)
+    ]
+    return "\n".join(
+        [
+            *(f"% {line}" for line in (*head_lines(comparisons), *tail_lines(comparisons))),
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            rows[0],
+            r"\midrule",
+            *rows[1:],
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    )
 
 
-FORMATS: dict[str, Callable[[Comparison], str]] = {
+def render_json(comparisons: Comparisons) -> str:
+    """The artifact itself: one comparison, or a set of several."""
+    if len(comparisons) == 1:
+        return canonical_json(comparisons[0].model_dump(mode="json"))
+    return canonical_json(ComparisonSet(comparisons=tuple(comparisons)).model_dump(mode="json"))
+
+
+FORMATS: dict[str, Callable[[Comparisons], str]] = {
     "table": render_table,
     "json": render_json,
     "markdown": render_markdown,
     "csv": render_csv,
+    "latex": render_latex,
 }
 
 
-def _rows(comparison: Comparison) -> list[Sequence[str]]:
-    percent = all(0 <= value <= 1 for row in comparison.subjects for value in (row.base, row.edited))
-    return [_row(subject, percent) for subject in comparison.subjects]
-
-
-def _row(subject: Subject, percent: bool) -> Sequence[str]:
-    if percent:
-        scores = (f"{subject.base:.1%}", f"{subject.edited:.1%}", f"{subject.delta * 100:+.1f}")
-    else:
-        scores = (f"{subject.base:.4g}", f"{subject.edited:.4g}", f"{subject.delta:+.4g}")
-    count = "?" if subject.n is None else str(subject.n)
-    z = "" if subject.z is None else f"{subject.z:+.2f}"
-    return (subject.task, count, *scores, z, _p(subject.p), subject.verdict)
-
-
-def _p(p: float | None) -> str:
-    if p is None:
-        return ""
-    return "<0.0001" if p < 0.00005 else f"{p:.4f}"
-
-
-def _head(comparison: Comparison) -> list[str]:
+def _aligned(table: Table) -> list[str]:
+    """Names and verdicts stand left, numbers right."""
+    rows = [table.header, *table.rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(table.header))]
+    left = [_is_text(name) for name in table.header]
     return [
-        f"base: {comparison.base.model}",
-        f"edited: {comparison.edited.model}",
-        f"metric: {comparison.metric}; z-test with lm-eval's standard errors, unpooled, two-sided, "
-        f"alpha {comparison.alpha:g}",
+        "  ".join(
+            cell.ljust(width) if is_left else cell.rjust(width)
+            for cell, width, is_left in zip(row, widths, left, strict=True)
+        ).rstrip()
+        for row in rows
     ]
 
 
-def _tail(comparison: Comparison) -> list[str]:
-    counts = [f"{getattr(comparison, word)} {word}" for word in ("improved", "degraded", "unchanged")]
-    if comparison.untested:
-        counts.append(f"{comparison.untested} untested")
-    reasons = [f"{row.task}: untested, {row.reason}" for row in comparison.subjects if row.reason]
-    return [", ".join(counts), *reasons, *(f"Note: {note}" for note in comparison.notes)]
+def _is_text(column: str) -> bool:
+    return column in ("subject", "edited by", "verdict")

@@ -1,7 +1,18 @@
 """Which tasks of two evaluations are compared, and by which metric."""
 
-from sae_merge_method.artifacts.lm_eval_results import EvalRun
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from sae_merge_method.artifacts.lm_eval_results import EvalRun, TaskRun
 from sae_merge_method.errors import ComparisonError
+
+
+class Tasks(NamedTuple):
+    """Tasks that both sides have, in lm-eval's order, and what only one side has."""
+
+    common: tuple[str, ...]
+    mismatches: tuple[str, ...]
 
 
 def resolve_metric(run: EvalRun, metric: str) -> str:
@@ -18,22 +29,73 @@ def resolve_metric(run: EvalRun, metric: str) -> str:
         return named[0]
     if named:
         raise ComparisonError(f"{metric} has several filters in {run.path}, name one: {', '.join(named)}")
-    raise ComparisonError(
-        f"no task in {run.path} has the metric {metric}: it has {', '.join(keys) or 'none'}"
+    known = ", ".join(keys) or "none"
+    raise ComparisonError(f"no task in {run.path} has the metric {metric}, the metrics there: {known}")
+
+
+def choose_tasks(run: EvalRun, metric: str, globs: Sequence[str]) -> tuple[str, ...]:
+    """The tasks of one run that have ``metric``, in lm-eval's order.
+
+    Args:
+        run: The evaluation.
+        metric: lm-eval's key.
+        globs: Names or patterns of tasks and groups; a group stands for its tasks. Empty: all.
+
+    Raises:
+        ComparisonError: A pattern fits no task with that metric.
+    """
+    having = [name for name, task in run.tasks.items() if metric in task.scores]
+    if not globs:
+        return tuple(having)
+    chosen: set[str] = set()
+    for glob in globs:
+        fitting = {name for name in having if fnmatchcase(name, glob)}
+        for name in run.groups:
+            if fnmatchcase(name, glob):
+                fitting |= set(run.leaves(name)) & set(having)
+        if not fitting:
+            known = ", ".join([*having, *run.groups])
+            raise ComparisonError(f"{glob} fits no task with {metric} in {run.path}, which has: {known}")
+        chosen |= fitting
+    return tuple(name for name in having if name in chosen)
+
+
+def common_tasks(base: EvalRun, edited: EvalRun, metric: str, globs: Sequence[str] = ()) -> Tasks:
+    """The tasks to compare.
+
+    Raises:
+        ComparisonError: No task in common, or a pattern that fits none.
+    """
+    ours, theirs = (choose_tasks(run, metric, globs) for run in (base, edited))
+    common = tuple(name for name in ours if name in theirs)
+    if not common:
+        sides = " and ".join(", ".join(names) or "none" for names in (ours, theirs))
+        raise ComparisonError(f"no common task with {metric}: {sides}")
+    lacking = [(edited, [name for name in ours if name not in theirs])]
+    lacking.append((base, [name for name in theirs if name not in ours]))
+    lines = (
+        f"different tasks: {run.path} lacks {', '.join(names)} ({metric})" for run, names in lacking if names
+    )
+    return Tasks(common, tuple(lines))
+
+
+def common_groups(base: EvalRun, edited: EvalRun, metric: str, tasks: Iterable[str]) -> tuple[str, ...]:
+    """Groups that both sides aggregated over the same tasks, all of them among ``tasks``."""
+    chosen = set(tasks)
+    return tuple(
+        name
+        for name in base.groups
+        if name in edited.groups
+        and metric in base.groups[name].scores
+        and metric in edited.groups[name].scores
+        and set(base.leaves(name)) == set(edited.leaves(name))
+        and set(base.leaves(name)) <= chosen
     )
 
 
-def common_tasks(base: EvalRun, edited: EvalRun, metric: str) -> tuple[str, ...]:
-    """The tasks with ``metric``, in lm-eval's order; both sides must have the same.
-
-    Raises:
-        ComparisonError: No task in common, or tasks that only one side has.
-    """
-    has = [[name for name, task in run.tasks.items() if metric in task.scores] for run in (base, edited)]
-    if not set(has[0]) & set(has[1]):
-        sides = " and ".join(f"{', '.join(names) or 'none'}" for names in has)
-        raise ComparisonError(f"no common task with {metric}: {sides}")
-    for names, others, run in ((has[0], has[1], edited), (has[1], has[0], base)):
-        if missing := [name for name in names if name not in others]:
-            raise ComparisonError(f"different tasks: {run.path} lacks {', '.join(missing)} ({metric})")
-    return tuple(has[0])
+def group_size(run: EvalRun, group: TaskRun) -> int | None:
+    """Problems behind a group's score: its own count, or the sum over its tasks."""
+    if group.n is not None:
+        return group.n
+    counts = [run.tasks[name].n for name in run.leaves(group.name) if name in run.tasks]
+    return sum(count for count in counts if count is not None) if None not in counts else None

@@ -1,84 +1,150 @@
-"""From two evaluations to a comparison: choose the tasks, check them, test them, judge."""
+"""From two evaluations to a comparison: choose the tasks, check them, test them, correct, count."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from sae_merge_method.artifacts.comparison import Comparison, Side, Subject, Verdict
-from sae_merge_method.artifacts.lm_eval_results import EvalRun, Score, TaskRun
+from sae_merge_method.artifacts.comparison import Comparison, Side, Subject
+from sae_merge_method.artifacts.lm_eval_results import EvalRun, TaskRun
+from sae_merge_method.artifacts.lm_eval_samples import Samples, read_samples
 from sae_merge_method.compare.checks import mismatches, unchecked
-from sae_merge_method.compare.subjects import common_tasks, resolve_metric
-from sae_merge_method.compare.ztest import ZTest, z_unpooled
+from sae_merge_method.compare.corrections import CORRECTIONS
+from sae_merge_method.compare.measures import TokenCounter, measure
+from sae_merge_method.compare.notes import conflict_notes, format_notes
+from sae_merge_method.compare.pairing import Pair, Pairing, pair
+from sae_merge_method.compare.subject import POWER, Settings, SideOfSubject, compare_subject
+from sae_merge_method.compare.subjects import common_groups, common_tasks, group_size, resolve_metric
 from sae_merge_method.errors import ComparisonError
 
 
-def compare_runs(base: EvalRun, edited: EvalRun, metric: str, alpha: float) -> Comparison:
-    """Compare an edited model with its base, task by task.
+@dataclass(frozen=True)
+class Evaluation:
+    """One side: its results, a short name, and its samples once they were read."""
 
-    Args:
-        base: Run of the base model.
-        edited: Run of the edited model.
-        metric: lm-eval's key, or its part before the comma.
-        alpha: Level of the two-sided test.
+    run: EvalRun
+    label: str
+    samples: dict[str, Samples] = field(default_factory=dict)
+
+    def read(self, task: str, metric: str) -> Samples:
+        """The samples of a task, read once however many models are compared with this one."""
+        if task not in self.samples:
+            self.samples[task] = read_samples(self.run, task, metric)
+        return self.samples[task]
+
+
+def compare_runs(base: Evaluation, edited: Evaluation, settings: Settings) -> Comparison:
+    """Compare an edited model with its base, task by task.
 
     Raises:
         ComparisonError: The runs differ in more than the model, and in what.
+        ArtifactError: A samples file or the tokenizer is damaged.
     """
-    metric = resolve_metric(base, metric)
-    tasks = common_tasks(base, edited, metric)
-    if found := mismatches(base, edited, tasks):
-        raise ComparisonError("these runs differ in more than the model:\n  " + "\n  ".join(found))
-    subjects = tuple(_subject(base.tasks[task], edited.tasks[task], metric, alpha) for task in tasks)
+    metric = resolve_metric(base.run, settings.metric)
+    tasks = common_tasks(base.run, edited.run, metric, settings.tasks)
+    pairings = {task: pair(base.read(task, metric), edited.read(task, metric)) for task in tasks.common}
+    differing = [*tasks.mismatches, *mismatches(base.run, edited.run, tasks.common)]
+    differing += [f"{task}: {line}" for task, found in pairings.items() for line in found.mismatches]
+    if differing and not settings.allow_mismatch:
+        raise ComparisonError("these runs differ in more than the model:\n  " + "\n  ".join(differing))
+
+    counter = TokenCounter(settings.tokenizer) if settings.tokenizer else None
+    subjects = _corrected(
+        [
+            compare_subject(
+                task,
+                _side(base, base.run.tasks[task], metric, counter),
+                _side(edited, edited.run.tasks[task], metric, counter),
+                pairings[task].pairs,
+                settings,
+            )
+            for task in tasks.common
+        ],
+        settings,
+    )
     counts = Counter(subject.verdict for subject in subjects)
+    paired = [task for task, found in pairings.items() if found.pairs]
     return Comparison(
-        base=_side(base),
-        edited=_side(edited),
+        base=_about(base),
+        edited=_about(edited),
         metric=metric,
-        test="lm_eval",
-        alpha=alpha,
-        subjects=subjects,
+        test=settings.test,
+        correction=settings.correction,
+        alpha=settings.alpha,
+        power=POWER,
+        draws=settings.draws,
+        seed=settings.seed,
+        subjects=tuple(subjects),
+        groups=_groups(base, edited, metric, pairings, settings),
         improved=counts["improved"],
         degraded=counts["degraded"],
         unchanged=counts["unchanged"],
         untested=counts["untested"],
-        notes=tuple(unchecked(base, edited, tasks)),
+        mismatches=tuple(differing),
+        notes=(
+            *format_notes(base.run, edited.run, metric, settings.alpha, subjects),
+            *conflict_notes(subjects, settings.alpha),
+            *_unpaired(base, edited, tasks.common),
+            *unchecked(base.run, edited.run, tasks.common, paired),
+        ),
     )
 
 
-def judge(test: ZTest, delta: float, alpha: float, *, higher_is_better: bool) -> Verdict:
-    """What a test says, in a word."""
-    if test.p is None:
-        return "untested"
-    if test.p >= alpha:
-        return "unchanged"
-    return "improved" if (delta > 0) == higher_is_better else "degraded"
+def _side(side: Evaluation, task: TaskRun, metric: str, counter: TokenCounter | None) -> SideOfSubject:
+    measures = measure(task, metric, side.read(task.name, metric), counter)
+    return SideOfSubject(task.scores[metric], task.n, measures)
 
 
-def _subject(base: TaskRun, edited: TaskRun, metric: str, alpha: float) -> Subject:
-    one, other = base.scores[metric], edited.scores[metric]
-    test = z_unpooled(one.value, one.stderr, other.value, other.stderr, _fewest(base, edited))
-    delta = other.value - one.value
-    return Subject(
-        task=base.name,
-        n=base.n,
-        base=one.value,
-        edited=other.value,
-        delta=delta,
-        z=test.z,
-        p=test.p,
-        verdict=judge(test, delta, alpha, higher_is_better=_higher_is_better(one, other)),
-        reason=test.reason,
-        base_stderr=one.stderr,
-        edited_stderr=other.stderr,
-    )
+def _groups(
+    base: Evaluation,
+    edited: Evaluation,
+    metric: str,
+    pairings: Mapping[str, Pairing],
+    settings: Settings,
+) -> tuple[Subject, ...]:
+    """lm-eval's own aggregates, and the pairs of all their tasks together."""
+    found = []
+    for name in common_groups(base.run, edited.run, metric, pairings):
+        one, other = _group_side(base, name, metric), _group_side(edited, name, metric)
+        pairs = [both for task in base.run.leaves(name) for both in pairings[task].pairs]
+        # Only where the group's score is the mean over all its problems, every one of them paired.
+        together = len(pairs) == one.n and _is_mean_difference(pairs, other.score.value - one.score.value)
+        found.append(compare_subject(name, one, other, pairs if together else [], settings))
+    return tuple(found)
 
 
-def _fewest(base: TaskRun, edited: TaskRun) -> int | None:
-    counts = [task.n for task in (base, edited) if task.n is not None]
-    return min(counts) if counts else None
+def _group_side(side: Evaluation, name: str, metric: str) -> SideOfSubject:
+    group = side.run.groups[name]
+    measures = measure(group, metric, Samples(side.run.path, ()), None)
+    return SideOfSubject(group.scores[metric], group_size(side.run, group), measures)
 
 
-def _higher_is_better(base: Score, edited: Score) -> bool:
-    return base.higher_is_better and edited.higher_is_better
+def _is_mean_difference(pairs: Sequence[Pair], delta: float) -> bool:
+    total = sum(edited.score - base.score for base, edited in pairs)
+    return bool(pairs) and abs(total / len(pairs) - delta) < 1e-9
 
 
-def _side(run: EvalRun) -> Side:
-    return Side(model=run.model, results=run.path.name, lm_eval_version=run.lm_eval_version)
+def _corrected(subjects: Sequence[Subject], settings: Settings) -> list[Subject]:
+    """Fill in what depends on all subjects together; those without a p take no part."""
+    p_values = [subject.p for subject in subjects if subject.p is not None]
+    adjusted = iter(CORRECTIONS[settings.correction](p_values))
+    found = []
+    for subject in subjects:
+        p = None if subject.p is None else next(adjusted)
+        holds = subject.verdict in ("improved", "degraded") and p is not None and p < settings.alpha
+        found.append(subject.model_copy(update={"p_adjusted": p, "holds": holds}))
+    return found
+
+
+def _unpaired(base: Evaluation, edited: Evaluation, tasks: Sequence[str]) -> list[str]:
+    """Why tasks could not be paired although samples are there."""
+    found = []
+    for task in tasks:
+        reasons = {side.label: side.samples[task].reason for side in (base, edited)}
+        if any(side.samples[task].path.exists() for side in (base, edited)):
+            found += [f"{task}: not paired, {why} in {who}." for who, why in reasons.items() if why]
+    return found
+
+
+def _about(side: Evaluation) -> Side:
+    run = side.run
+    return Side(label=side.label, model=run.model, results=run.path.name, lm_eval_version=run.lm_eval_version)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +49,54 @@ def results(tasks: Mapping[str, tuple[int, int]], **changes: Any) -> dict[str, A
     return {**found, **changes}
 
 
+def answers(scores: Sequence[float], **changes: Any) -> list[dict[str, Any]]:
+    """Lines of a samples file, one a score; ``changes`` go into every line."""
+    return [
+        {
+            "doc_id": i,
+            "doc": {"problem": f"What is {i} + {i}?"},
+            "target": str(2 * i),
+            "arguments": {"gen_args_0": {"arg_0": "prompt", "arg_1": {}}},
+            "resps": [[f"It is {2 * i if score else 'not known to me'}."]],
+            "filtered_resps": [str(2 * i) if score else "[invalid]"],
+            "filter": "none",
+            "doc_hash": f"doc {i}",
+            "prompt_hash": f"prompt {i}",
+            "target_hash": f"target {i}",
+            "exact_match": score,
+            **changes,
+        }
+        for i, score in enumerate(scores)
+    ]
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
     """Writes a run under a name of its own, as ``lm_eval --output_path`` would; gives that folder."""
 
-    def _write(name: str, found: Mapping[str, Any], date: str = DATE) -> Path:
+    def _write(
+        name: str,
+        found: Mapping[str, Any],
+        date: str = DATE,
+        samples: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    ) -> Path:
         folder = tmp_path / name / "a__model"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"results_{date}.json").write_text(json.dumps(found))
+        for task, rows in (samples or {}).items():
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+            (folder / f"samples_{task}_{date}.jsonl").write_text(text)
         return folder.parent
+
+    return _write
+
+
+@pytest.fixture
+def write_scores(write: Write) -> Callable[..., Path]:
+    """Writes a run of one task from its per-problem scores, samples and all."""
+
+    def _write(name: str, scores: Sequence[int], task: str = NUM_THEORY, **changes: Any) -> Path:
+        found = results({task: (sum(scores), len(scores))}, **changes)
+        return write(name, found, samples={task: answers(scores)})
 
     return _write

@@ -1,0 +1,84 @@
+"""What else there is to know of one side of a comparison, beside its score."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sae_merge_method.artifacts.comparison import Measures
+from sae_merge_method.artifacts.lm_eval_results import TaskRun
+from sae_merge_method.artifacts.lm_eval_samples import Samples
+from sae_merge_method.errors import ArtifactError
+
+# Under these names a task can set its limit; first come, first served. Without any, 256 tokens
+# is what lm-eval's backends take.
+_LIMIT_KEYS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+_DEFAULT_LIMIT = 256
+
+
+class TokenCounter:
+    """Counts tokens as the model does, from its tokenizer.json."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the tokenizer.
+
+        Raises:
+            ArtifactError: No tokenizer there.
+        """
+        from tokenizers import Tokenizer
+
+        file = path / "tokenizer.json" if path.is_dir() else path
+        try:
+            self._tokenizer = Tokenizer.from_buffer(file.read_bytes())
+        except OSError as error:
+            raise ArtifactError(f"cannot read a tokenizer at {file}: {error.strerror}") from error
+        except Exception as error:  # tokenizers raises nothing narrower
+            raise ArtifactError(f"expected a tokenizer.json at {file}: {error}") from error
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, without special ones around it."""
+        encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [len(encoding.ids) for encoding in encoded]
+
+
+def measure(task: TaskRun, metric: str, samples: Samples, counter: TokenCounter | None) -> Measures:
+    """Everything known of one side.
+
+    Args:
+        task: The side's results.
+        metric: lm-eval's key of the score that is compared; its filter is used here too.
+        samples: The side's answers, if logged.
+        counter: To count tokens with, if asked for.
+    """
+    filter_name = metric.partition(",")[2]
+    texts = [row.text for row in samples.rows if row.text is not None]
+    tokens = counter.counts(texts) if counter and texts else []
+    cut_off = None
+    if tokens:
+        limit = _token_limit(task.generation or {})
+        # A generation that ran into the limit has as many tokens as that, or reads back as more.
+        cut_off = sum(count >= limit for count in tokens) / len(tokens)
+    return Measures(
+        math_verify=_score(task, f"math_verify,{filter_name}"),
+        no_answer=_no_answer(task, filter_name, samples),
+        cut_off=cut_off,
+        mean_characters=sum(map(len, texts)) / len(texts) if texts else None,
+        mean_tokens=sum(tokens) / len(tokens) if tokens else None,
+    )
+
+
+def _no_answer(task: TaskRun, filter_name: str, samples: Samples) -> float | None:
+    """Share without an answer: by the task's own word, else by its filter's."""
+    found = _score(task, f"answer_found,{filter_name}")
+    if found is not None:
+        return 1 - found
+    if filter_name == "none" or not samples.rows:
+        return None
+    return sum(not row.extracted for row in samples.rows) / len(samples.rows)
+
+
+def _score(task: TaskRun, key: str) -> float | None:
+    return task.scores[key].value if key in task.scores else None
+
+
+def _token_limit(generation: Mapping[str, Any]) -> int:
+    return int(next((generation[key] for key in _LIMIT_KEYS if generation.get(key)), _DEFAULT_LIMIT))
