@@ -14,8 +14,8 @@ from sae_merge_method.diagnose.usage import LayerCollector, use_batch
 if TYPE_CHECKING:
     import torch
 
+    from sae_merge_method.diagnose.encoder import Encoder
     from sae_merge_method.diagnose.model import TextModel
-    from sae_merge_method.diagnose.saes import Encoder
 
 
 def listen_to_all(

@@ -10,7 +10,7 @@ from sae_merge_method.artifacts.usage import LayerUsage, pack_layer
 if TYPE_CHECKING:
     import torch
 
-    from sae_merge_method.diagnose.saes import Encoder
+    from sae_merge_method.diagnose.encoder import Encoder
 
 
 class Moments(NamedTuple):
