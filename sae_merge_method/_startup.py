@@ -30,8 +30,13 @@ FOLLOWERS = {
 
 def install() -> None:
     """Put the finder in front of the others, once; ``SAE_MERGE_NO_HOOK=1`` keeps it away."""
-    if os.environ.get(SWITCH, "0") in ("", "0") and _finder not in sys.meta_path:
+    if not switched_off() and _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
+
+
+def switched_off() -> bool:
+    """Whether the user wants the hosts left alone."""
+    return os.environ.get(SWITCH, "0") not in ("", "0")
 
 
 class _HostFinder:

@@ -30,8 +30,7 @@ def register_merge_methods() -> None:
         register = registry.register
     except (ImportError, AttributeError) as error:
         raise SaeMergeError(
-            f"expected mergekit.merge_methods.registry with register and registered_methods: {error}; "
-            "'sae-merge doctor' names the mergekit versions this was tested with"
+            f"expected mergekit.merge_methods.registry with register and registered_methods, got: {error}"
         ) from error
     if _half_imported(_MERGE_STAGE):
         # The hook fired because our own declarations are just importing mergekit. They are not
