@@ -7,6 +7,8 @@ TYPED := $(VENV)/typed
 
 # The models of the tests and the demo are so small that threads cost more than they give.
 export OMP_NUM_THREADS ?= 1
+# pip is told not to compile the whole of torch; what is used is compiled once, so it must be kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help venv demo test check wheel constraints clean
 
@@ -23,7 +25,7 @@ venv: $(READY)
 
 $(READY): pyproject.toml setup.py constraints.txt sae_merge_method.pth sae_merge_method.start
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 demo: $(READY)
