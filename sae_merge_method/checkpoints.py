@@ -1,62 +1,43 @@
-"""A checkpoint on disk, seen through its safetensors headers: names, dtypes, shapes, byte ranges.
+"""A checkpoint on disk: its config, and where every tensor's bytes lie.
 
-No torch and no tensor data here. Every length and offset a header claims is checked against
-the file, and an index can only name files inside its own folder.
+No torch and no tensor data here. An index can only name files inside its own folder, and links
+may lead out of it only into the store of the Hub's own cache.
 """
 
 import json
-import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from math import prod
 from pathlib import Path
 from typing import Any
 
-from sae_merge_method.errors import ModelError
+from sae_merge_method.errors import MergeError, ModelError
+from sae_merge_method.safetensors_files import (
+    DTYPE_NAMES,
+    FileStamp,
+    TensorEntry,
+    read_header,
+    read_stamped_header,
+)
+from sae_merge_method.tensor_names import LayerPart, describe_layout, layer_part
+
+__all__ = [
+    "CONFIG_FILE",
+    "DTYPE_NAMES",
+    "INDEX_FILE",
+    "SINGLE_FILE",
+    "Checkpoint",
+    "TensorEntry",
+    "file_inside",
+    "open_checkpoint",
+    "read_header",
+]
 
 INDEX_FILE = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
-
-# safetensors' dtype names, and the ones recipes use.
-DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-_DTYPE_BYTES = {
-    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
-    "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
-}  # fmt: skip
-_MOST_HEADER_BYTES = 100_000_000  # safetensors' own limit
-_CHUNK = 1 << 22
-
-
-@dataclass(frozen=True)
-class TensorEntry:
-    """Where one tensor's bytes lie, and what they are."""
-
-    name: str
-    file: Path
-    dtype: str
-    """safetensors' name, for example "BF16"."""
-    shape: tuple[int, ...]
-    start: int
-    """First byte, counted from the beginning of the file."""
-    end: int
-    """One past the last byte."""
-
-    def sha256(self) -> str:
-        """Hex sha256 of the tensor's bytes as stored, read in chunks."""
-        digest = sha256()
-        with self.file.open("rb") as stream:
-            stream.seek(self.start)
-            left = self.end - self.start
-            while left:
-                chunk = stream.read(min(_CHUNK, left))
-                if not chunk:
-                    raise ModelError(f"{self.file} ends inside tensor {self.name}")
-                digest.update(chunk)
-                left -= len(chunk)
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -67,6 +48,52 @@ class Checkpoint:
     config: Mapping[str, Any]
     config_sha256: str
     tensors: Mapping[str, TensorEntry]
+    stamps: Mapping[Path, FileStamp] = field(default_factory=dict)
+    """State of every weight file when its header was read."""
+
+    @cached_property
+    def layer_tensors(self) -> Mapping[LayerPart, TensorEntry]:
+        """The text decoder's tensors by layer and part, which no layout changes.
+
+        Raises:
+            ModelError: Two tensors claim the same place.
+        """
+        found: dict[LayerPart, TensorEntry] = {}
+        for name, entry in self.tensors.items():
+            place = layer_part(name)
+            if place is None:
+                continue
+            if place in found:
+                raise ModelError(
+                    f"{self.folder} holds layer {place.layer}'s {place.part} twice, "
+                    f"as {found[place].name} and as {name}"
+                )
+            found[place] = entry
+        return found
+
+    @property
+    def layout(self) -> str:
+        """How its tensors are named, in words."""
+        return describe_layout(self.tensors)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The weight files, by name."""
+        return tuple(sorted(self.stamps))
+
+    def require_unchanged(self, files: Iterable[Path] | None = None) -> None:
+        """Make sure that weight files are still those whose headers were read.
+
+        Raises:
+            MergeError: One was changed, replaced or removed meanwhile.
+        """
+        for file in self.files if files is None else files:
+            try:
+                now: FileStamp | None = FileStamp.of(file.stat())
+            except OSError:
+                now = None
+            if now != self.stamps[file]:
+                raise MergeError(f"{file} {'changed' if now else 'vanished'} while it was being read")
 
     @cached_property
     def text_config(self) -> Mapping[str, Any]:
@@ -109,55 +136,34 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         )
     config = _read_json(folder / CONFIG_FILE, "a model's config")
     tensors: dict[str, TensorEntry] = {}
+    stamps: dict[Path, FileStamp] = {}
     for file, names in _shards(folder).items():
-        header = read_header(file)
+        header, stamps[file] = read_stamped_header(file)
         missing = sorted(set(names or ()) - set(header))
         if missing:
             raise ModelError(f"{folder / INDEX_FILE} places {missing[0]} in {file.name}, which lacks it")
         tensors.update({name: header[name] for name in (names or header)})
     digest = sha256((folder / CONFIG_FILE).read_bytes()).hexdigest()
-    return Checkpoint(folder, config, digest, tensors)
+    return Checkpoint(folder, config, digest, tensors, stamps)
 
 
-def read_header(file: Path) -> dict[str, TensorEntry]:
-    """Entries of one safetensors file, in the order of their names.
+def file_inside(folder: Path, name: str) -> Path:
+    """``folder / name``, once it is known to lie there.
+
+    A link may lead only to a file of the same folder, or of the store beside a Hub snapshot.
 
     Raises:
-        ModelError: Missing, truncated, or a header that lies about the file.
+        ModelError: It leads elsewhere.
     """
+    path, root = folder / name, folder.resolve()
+    stores = [parent.parent / "blobs" for parent in root.parents if parent.name == "snapshots"]
     try:
-        with file.open("rb") as stream:
-            size = file.stat().st_size
-            prefix = stream.read(8)
-            length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else -1
-            if not 2 <= length <= min(_MOST_HEADER_BYTES, size - 8):
-                raise ModelError(f"{file} is not a safetensors file, or is cut short ({size} bytes)")
-            header = json.loads(stream.read(length))
-    except OSError as error:
-        raise ModelError(f"cannot read {file}: {error.strerror}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ModelError(f"{file} has a damaged safetensors header: {error}") from error
-    if not isinstance(header, dict):
-        raise ModelError(f"{file} has a damaged safetensors header: expected an object")
-    header.pop("__metadata__", None)
-    return {name: _entry(file, name, header[name], 8 + length, size) for name in sorted(header)}
-
-
-def _entry(file: Path, name: str, fields: Any, offset: int, size: int) -> TensorEntry:
-    try:
-        dtype, shape = str(fields["dtype"]), tuple(fields["shape"])
-        first, last = fields["data_offsets"]
-        sound = all(type(n) is int and n >= 0 for n in (*shape, first, last)) and offset + last <= size
-    except (KeyError, TypeError, ValueError):
-        sound = False
-    if not sound:
-        raise ModelError(f"{file}: the header's entry for {name} is damaged, or points outside the file")
-    width = _DTYPE_BYTES.get(dtype)
-    if width is not None and last - first != prod(shape) * width:
-        raise ModelError(
-            f"{file}: {name} is {dtype} {list(shape)}, which does not fill its {last - first} bytes"
-        )
-    return TensorEntry(name, file, dtype, shape, offset + first, offset + last)
+        target = path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a link to itself
+        raise ModelError(f"cannot follow {path}: {error}") from error
+    if not any(target.is_relative_to(place) for place in (root, *stores)):
+        raise ModelError(f"{path} leads to {target}, outside {folder}: put the file itself there")
+    return path
 
 
 def _shards(folder: Path) -> dict[Path, list[str] | None]:
@@ -169,7 +175,7 @@ def _shards(folder: Path) -> dict[Path, list[str] | None]:
             "the other; remove the one that is left over"
         )
     if single.exists():
-        return {single: None}
+        return {file_inside(folder, SINGLE_FILE): None}
     if not index.exists():
         raise ModelError(
             f"expected {SINGLE_FILE} or {INDEX_FILE} in {folder}: only safetensors weights are read"
@@ -179,12 +185,19 @@ def _shards(folder: Path) -> dict[Path, list[str] | None]:
         raise ModelError(f"{index} has no weight_map")
     shards: dict[Path, list[str] | None] = {}
     for name, file in weight_map.items():
-        if not isinstance(file, str) or Path(file).name != file or file in ("", ".", ".."):
-            raise ModelError(f"{index} places {name} in {file!r}: expected a file name inside {folder}")
-        names = shards.setdefault(folder / file, [])
+        if not isinstance(file, str) or not _is_shard_name(file):
+            raise ModelError(
+                f"{index} places {name} in {file!r}: expected a file name inside {folder}, *.safetensors"
+            )
+        names = shards.setdefault(file_inside(folder, file), [])
         assert names is not None
         names.append(name)
     return shards
+
+
+def _is_shard_name(file: str) -> bool:
+    plain = file.endswith(".safetensors") and file.isprintable() and not file.startswith(".")
+    return plain and len(os.fsencode(file)) < 256 and Path(file).name == file
 
 
 def _read_json(path: Path, what: str) -> dict[str, Any]:
@@ -192,7 +205,7 @@ def _read_json(path: Path, what: str) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"expected {what} (JSON) at {path}: {error}") from error
     if not isinstance(value, dict):
         raise ModelError(f"expected {what} (a JSON object) at {path}")

@@ -2,15 +2,15 @@
 
 import json
 import os
-import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from sae_merge_method.errors import SaeMergeError, UsageError
+from sae_merge_method.errors import SaeMergeError
+from sae_merge_method.folders import new_folder, umask
+
+__all__ = ["canonical_json", "file_sha256", "new_folder", "write_bytes", "write_text"]
 
 _HASH_CHUNK = 1 << 20
 
@@ -35,53 +35,11 @@ def write_bytes(path: Path, data: bytes) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private
+        temporary.chmod(0o666 & ~umask())  # mkstemp makes files private
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-@contextmanager
-def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yield a temporary sibling folder that becomes ``path`` when the block ends well.
-
-    An existing ``path`` is left as it was if the block fails, and is replaced only after
-    success and only with ``overwrite``; an empty folder counts as absent.
-
-    Raises:
-        UsageError: ``path`` is a file, or a folder with something in it, without ``overwrite``.
-    """
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        if not path.is_dir():
-            raise UsageError(f"expected a folder to write at {path}, found a file")
-        if not overwrite:
-            raise UsageError(f"{path} exists and is not empty: name another folder or pass --overwrite")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        _swap(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _swap(new: Path, target: Path) -> None:
-    """Put ``new`` in the place of ``target``, moving what stood there aside until it is done."""
-    if not target.exists():
-        new.rename(target)
-        return
-    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old."))
-    old = aside / target.name
-    target.rename(old)
-    try:
-        new.rename(target)
-    except BaseException:
-        old.rename(target)
-        aside.rmdir()
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def file_sha256(path: Path) -> str:
@@ -94,9 +52,3 @@ def file_sha256(path: Path) -> str:
     except OSError as error:
         raise SaeMergeError(f"cannot read {path}: {error.strerror}") from error
     return digest.hexdigest()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -1,23 +1,48 @@
-"""Which decoder layer of the *text* model a checkpoint's tensor belongs to.
+"""Names of a checkpoint's tensors, whatever layout it was saved in.
 
-The prefix is spelled out and anchored: a bare ``layers\\.(\\d+)`` would also hit the
-vision tower's ninth layer, and a substring match the nineteenth.
+Which decoder layer of the *text* model a tensor belongs to, what it is there, and one common
+name for tensors that different layouts name differently. A name is matched from its beginning:
+a bare ``layers\\.(\\d+)`` would also hit the vision tower's ninth layer.
 """
 
 import re
+from collections.abc import Iterable
+from typing import NamedTuple
 
 _TEXT_DECODER_LAYER = re.compile(
     r"""
-    (?:model\.language_model\.layers      # Gemma 3, Qwen-VL: saved by custom trainers
+    (?P<prefix>model\.language_model\.layers  # Gemma 3, Qwen-VL: saved by custom trainers
       |language_model\.model\.layers      # Gemma 3, Mistral 3: the published checkpoints
       |language_model\.layers             # the text model inside a multimodal one
       |model\.layers                      # Llama, Gemma, Qwen, Mistral: text-only
       |layers                             # the same without a language-model head
       |(?:transformer\.)?h                # GPT-2
       |gpt_neox\.layers                   # GPT-NeoX, Pythia
-    )\.(?P<layer>\d+)\.""",
-    re.VERBOSE,
+    )\.(?P<layer>\d{1,6})\.(?P<part>.+)""",
+    re.VERBOSE | re.ASCII,
 )
+
+# Layouts of one and the same model; the right-hand side is the common name.
+_COMMON = (
+    (re.compile(r"(?:model\.language_model|language_model\.model)\."), "model."),
+    (re.compile(r"language_model\.lm_head\."), "lm_head."),
+    (re.compile(r"(?:language_model\.)?(?=(?:layers|embed_tokens|norm)\.)"), "model."),
+    (re.compile(r"(?:model\.)?vision_tower\.(?:vision_model\.)?"), "vision_tower."),
+    (re.compile(r"model\.multi_modal_projector\."), "multi_modal_projector."),
+)
+
+
+class LayerPart(NamedTuple):
+    """What a tensor is inside the text decoder, for example layer 9's ``mlp.up_proj.weight``."""
+
+    layer: int
+    part: str
+
+
+def layer_part(tensor_name: str) -> LayerPart | None:
+    """Layer and part of a text decoder's tensor: the same in every layout; None for all others."""
+    match = _TEXT_DECODER_LAYER.match(tensor_name)
+    return LayerPart(int(match["layer"]), match["part"]) if match else None
 
 
 def decoder_layer(tensor_name: str) -> int | None:
@@ -25,5 +50,30 @@ def decoder_layer(tensor_name: str) -> int | None:
 
     None means embeddings, final norm, head, vision tower, projector: never gated in.
     """
-    match = _TEXT_DECODER_LAYER.match(tensor_name)
-    return int(match["layer"]) if match else None
+    found = layer_part(tensor_name)
+    return found.layer if found else None
+
+
+def common_name(tensor_name: str) -> str:
+    """The name a tensor has in every layout: ``model.layers.9.mlp.up_proj.weight``."""
+    for pattern, replacement in _COMMON:
+        match = pattern.match(tensor_name)
+        if match:
+            return replacement + tensor_name[match.end() :]
+    return tensor_name
+
+
+def describe_layout(tensor_names: Iterable[str]) -> str:
+    """A checkpoint's layout in words, told by the prefixes of its names."""
+    text: str | None = None
+    vision: str | None = None
+    for name in tensor_names:
+        match = _TEXT_DECODER_LAYER.match(name)
+        if match and text is None:
+            text = f"{match['prefix']}.N"
+        tower = re.match(r"(?:model\.)?vision_tower\.(?:vision_model\.)?", name)
+        if tower and vision is None:
+            vision = f"{tower[0]}*"
+    if text is None:
+        return "no decoder layers"
+    return f"{text}, {vision}" if vision else f"{text}, text only"

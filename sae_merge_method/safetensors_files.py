@@ -1,0 +1,159 @@
+"""One safetensors file seen through its header: names, dtypes, shapes and byte ranges.
+
+No torch and no tensor data here. Nothing the header claims is believed: lengths and offsets
+are held against the file, and no two tensors may share a byte, so that whoever writes one
+tensor's range cannot touch another's.
+"""
+
+import json
+import os
+import struct
+from dataclasses import dataclass
+from hashlib import sha256
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sae_merge_method.errors import ModelError
+
+# safetensors' dtype names, and the ones recipes use.
+DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+DTYPE_BYTES = {
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
+    "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
+}  # fmt: skip
+_MOST_HEADER_BYTES = 100_000_000  # safetensors' own limit
+_MOST_DIMENSIONS = 64  # more is an attack on whoever multiplies them
+_CHUNK = 1 << 22
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """Where one tensor's bytes lie, and what they are."""
+
+    name: str
+    file: Path
+    dtype: str
+    """safetensors' name, for example "BF16"."""
+    shape: tuple[int, ...]
+    start: int
+    """First byte, counted from the beginning of the file."""
+    end: int
+    """One past the last byte."""
+
+    @property
+    def nbytes(self) -> int:
+        """Length of the tensor's bytes."""
+        return self.end - self.start
+
+    def sha256(self) -> str:
+        """Hex sha256 of the tensor's bytes as stored, read in chunks."""
+        digest = sha256()
+        with self.file.open("rb") as stream:
+            stream.seek(self.start)
+            left = self.nbytes
+            while left:
+                chunk = stream.read(min(_CHUNK, left))
+                if not chunk:
+                    raise ModelError(f"{self.file} ends inside tensor {self.name}")
+                digest.update(chunk)
+                left -= len(chunk)
+        return digest.hexdigest()
+
+
+class FileStamp(NamedTuple):
+    """What tells one state of a file from another without reading it."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "FileStamp":
+        """The stamp in the answer of ``stat``."""
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+class Header(NamedTuple):
+    """A file's tensors, and the state it was in when they were read."""
+
+    entries: dict[str, TensorEntry]
+    stamp: FileStamp
+
+
+def read_header(file: Path) -> dict[str, TensorEntry]:
+    """Entries of one safetensors file, in the order of their names.
+
+    Raises:
+        ModelError: Missing, truncated, or a header that lies about the file.
+    """
+    return read_stamped_header(file).entries
+
+
+def read_stamped_header(file: Path) -> Header:
+    """The same, with the state of the file.
+
+    Raises:
+        ModelError: See :func:`read_header`.
+    """
+    try:
+        with file.open("rb") as stream:
+            stamp = FileStamp.of(os.fstat(stream.fileno()))
+            prefix = stream.read(8)
+            length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else -1
+            if not 2 <= length <= min(_MOST_HEADER_BYTES, stamp.size - 8):
+                raise ModelError(f"{file} is not a safetensors file, or is cut short ({stamp.size} bytes)")
+            header = json.loads(stream.read(length), object_pairs_hook=_once)
+    except OSError as error:
+        raise ModelError(f"cannot read {file}: {error.strerror}") from error
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise ModelError(f"{file} has a damaged safetensors header: {error}") from error
+    if not isinstance(header, dict):
+        raise ModelError(f"{file} has a damaged safetensors header: expected an object")
+    header.pop("__metadata__", None)
+    entries = {name: _entry(file, name, header[name], 8 + length, stamp.size) for name in sorted(header)}
+    _require_seamless(file, list(entries.values()), 8 + length, stamp.size)
+    return Header(entries, stamp)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands there twice")
+    for name in found:
+        name.encode()  # half of a surrogate pair is no text: a ValueError
+    return found
+
+
+def _entry(file: Path, name: str, fields: Any, offset: int, size: int) -> TensorEntry:
+    try:
+        dtype, shape = str(fields["dtype"]), tuple(fields["shape"])
+        first, last = fields["data_offsets"]
+        sound = len(shape) <= _MOST_DIMENSIONS and all(
+            type(n) is int and 0 <= n < 1 << 63 for n in (*shape, first, last)
+        )
+        sound = sound and first <= last and offset + last <= size
+    except (KeyError, TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise ModelError(f"{file}: the header's entry for {name} is damaged, or points outside the file")
+    width = DTYPE_BYTES.get(dtype)
+    if width is not None and last - first != prod(shape) * width:
+        raise ModelError(
+            f"{file}: {name} is {dtype} {list(shape)}, which does not fill its {last - first} bytes"
+        )
+    return TensorEntry(name, file, dtype, shape, offset + first, offset + last)
+
+
+def _require_seamless(file: Path, entries: list[TensorEntry], start: int, size: int) -> None:
+    """As safetensors itself demands: the tensors fill the file without gap or overlap."""
+    reached = start
+    for entry in sorted(entries, key=lambda entry: (entry.start, entry.end)):
+        if entry.start != reached:
+            fault = "overlaps the one before it" if entry.start < reached else "leaves a gap before it"
+            raise ModelError(f"{file}: the header is damaged: {entry.name} {fault}")
+        reached = entry.end
+    if reached != size:
+        raise ModelError(f"{file}: expected {reached} bytes from its header, the file has {size}")
