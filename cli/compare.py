@@ -25,6 +25,7 @@ from sae_merge_method.files import write_text
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     base: Path,
     edited: tuple[Path, ...],
     style: str,
@@ -77,5 +78,5 @@ def _echo_flips(before: Evaluation, after: Evaluation, comparison: Comparison, m
     width = shutil.get_terminal_size((120, 24)).columns
     click.echo(f"\n{before.label} > {after.label}", err=err)
     for subject in comparison.subjects:
-        sides = [side.read(subject.task, comparison.metric) for side in (before, after)]
-        click.echo("\n" + render_flips(subject.task, *sides, most, width), nl=False, err=err)
+        one, other = (side.read(subject.task, comparison.metric) for side in (before, after))
+        click.echo("\n" + render_flips(subject.task, one, other, most, width), nl=False, err=err)

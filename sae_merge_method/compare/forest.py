@@ -74,7 +74,7 @@ def _caption(row: Row) -> str:
     unit = ", in points" if row.percent else ""
     stands = "" if one.correction == "none" else " (filled: stands after correction)"
     return (
-        f"{one.metric}: edited minus base{unit}, with {1 - one.alpha:.0%} intervals\n"
+        f"{one.metric}: edited minus base{unit}, with {100 * (1 - one.alpha):g}% intervals\n"
         f"green improved, red degraded{stands}, grey unchanged"
     )
 

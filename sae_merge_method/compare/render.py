@@ -23,7 +23,8 @@ _LATEX = str.maketrans(
 def render_table(comparisons: Comparisons) -> str:
     """Columns of plain text, for a terminal."""
     blocks = ["\n".join(head_lines(comparisons))]
-    blocks += ["\n".join(_aligned(table)) for table in tables(comparisons)]
+    for table in tables(comparisons):
+        blocks.append("\n".join([*([table.title] if table.title else []), *_aligned(table)]))
     return "\n\n".join([*blocks, "\n".join(tail_lines(comparisons))]) + "\n"
 
 
@@ -31,6 +32,8 @@ def render_markdown(comparisons: Comparisons) -> str:
     """Tables as GitHub and the Hub show them."""
     blocks = ["\n".join(f"- {line}" for line in head_lines(comparisons))]
     for table in tables(comparisons):
+        if table.title:
+            blocks.append(f"**{table.title}**")
         rule = ["---" if _is_text(name) else "---:" for name in table.header]
         rows = ([cell.replace("|", "\\|") for cell in row] for row in (table.header, rule, *table.rows))
         blocks.append("\n".join(f"| {' | '.join(row)} |" for row in rows))

@@ -90,8 +90,10 @@ def compare_runs(base: Evaluation, edited: Evaluation, settings: Settings) -> Co
 
 
 def _side(side: Evaluation, task: TaskRun, metric: str, counter: TokenCounter | None) -> SideOfSubject:
-    measures = measure(task, metric, side.read(task.name, metric), counter)
-    return SideOfSubject(task.scores[metric], task.n, measures)
+    samples = side.read(task.name, metric)
+    # lm-eval before 0.4.13 counts all problems of a task where --samples chose some.
+    n = len(samples.rows) or task.n
+    return SideOfSubject(task.scores[metric], n, measure(task, metric, samples, counter))
 
 
 def _groups(
