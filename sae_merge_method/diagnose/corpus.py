@@ -1,7 +1,7 @@
-"""Corpora on disk: which documents a file holds.
+"""Corpora: which documents a file or a data set holds, and what identifies it.
 
-JSON lines (a field of each), plain text (a document a line), either of them gzipped. Tokens are
-another module's business: here a document is a string.
+JSON lines (a field of each), plain text (a document a line), either of them gzipped; tables are
+left to ``tables``. Tokens are another module's business: here a document is a string.
 """
 
 import gzip
@@ -11,8 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from sae_merge_method.diagnose.tables import is_dataset_name, read_dataset, read_parquet
 from sae_merge_method.errors import CorpusError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
@@ -24,50 +29,42 @@ class Corpus:
     name: str
     """As the user wrote it."""
     sha256: str
-    """sha256 of the file as it lies on disk."""
+    """sha256 of the file as it lies on disk; of a data set, over the documents taken."""
     documents: tuple[str, ...]
 
 
-def read_corpus(path: Path, text_field: str = "text", max_documents: int | None = None) -> Corpus:
+def read_corpus(source: str, text_field: str = "text", max_documents: int | None = None) -> Corpus:
     """Read a corpus; blank documents are left out.
 
     Args:
-        path: ``.jsonl``/``.ndjson`` with one object a line, anything else as text with one
-            document a line; ``.gz`` behind either.
-        text_field: Field of the objects that holds the text.
+        source: A file: ``.jsonl``/``.ndjson`` with one object a line, ``.parquet``, anything else as
+            text with one document a line, ``.gz`` behind the text formats. Or a Hub data set,
+            ``name[:config[:split]]``.
+        text_field: Field or column that holds the text.
         max_documents: Take only the first so many.
 
     Raises:
-        CorpusError: Missing, empty, binary, or an object without the field.
+        CorpusError: Missing, empty, binary, or without the field.
+        UsageError: A data set without ``max_documents``.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise CorpusError(f"cannot read the corpus {path}: {error.strerror}") from error
-    name = path.name.lower()
-    data = raw
-    if name.endswith(".gz"):
-        name = name[: -len(".gz")]
-        try:
-            data = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise CorpusError(f"expected gzip at {path}: {error}") from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"expected UTF-8 text at {path}, got binary at byte {error.start}") from error
-    if "\0" in text:
-        raise CorpusError(f"expected text at {path}, got binary: it holds NUL bytes")
-    lines = _objects(path, text, text_field) if name.endswith(_JSON_SUFFIXES) else iter(text.split("\n"))
+    path = Path(source)
+    if path.is_file() or not is_dataset_name(source):
+        digest, found = _read_file(path, text_field)
+    else:
+        found = read_dataset(source, text_field, max_documents)
+        digest = sha256()
     documents: list[str] = []
-    for document in lines:
+    for document in found:
         if max_documents is not None and len(documents) == max_documents:
             break
         if document.strip():
             documents.append(document.removesuffix("\r"))
     if not documents:
-        raise CorpusError(f"the corpus {path} is empty: no line of it holds any text")
-    return Corpus(str(path), sha256(raw).hexdigest(), tuple(documents))
+        raise CorpusError(f"the corpus {source} is empty: none of its documents holds any text")
+    if not path.is_file():
+        for document in documents:
+            digest.update(sha256(document.encode()).digest())
+    return Corpus(source, digest.hexdigest(), tuple(documents))
 
 
 def check_different(target: Corpus, control: Corpus) -> None:
@@ -81,6 +78,33 @@ def check_different(target: Corpus, control: Corpus) -> None:
             f"target {target.name} and control {control.name} hold the same documents: "
             "expected text of the ability to edit, and text without it"
         )
+
+
+def _read_file(path: Path, text_field: str) -> "tuple[_Hash, Iterator[str]]":
+    """sha256 of the file's bytes, and its documents."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise CorpusError(f"cannot read the corpus {path}: {error.strerror}") from error
+    name = path.name.lower()
+    digest = sha256(raw)
+    if name.endswith(".parquet"):
+        return digest, read_parquet(path, text_field)
+    if name.endswith(".gz"):
+        name = name.removesuffix(".gz")
+        try:
+            raw = gzip.decompress(raw)
+        except (OSError, EOFError, zlib.error) as error:
+            raise CorpusError(f"expected gzip at {path}: {error}") from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"expected UTF-8 text at {path}, got binary at byte {error.start}") from error
+    if "\0" in text:
+        raise CorpusError(f"expected text at {path}, got binary: it holds NUL bytes")
+    if name.endswith(_JSON_SUFFIXES):
+        return digest, _objects(path, text, text_field)
+    return digest, iter(text.split("\n"))
 
 
 def _objects(path: Path, text: str, field: str) -> Iterator[str]:

@@ -18,7 +18,7 @@ from sae_merge_method.diagnose.saes import find_saes, load_sae
 from sae_merge_method.diagnose.scoring import ScoringSettings, score_layers
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.specificity import find_score
-from sae_merge_method.diagnose.tokens import Document, special_token_ids, tokenize
+from sae_merge_method.diagnose.tokens import Document, in_chat, plain, special_token_ids, tokenize
 from sae_merge_method.layers import parse_layers
 
 logger = logging.getLogger(__name__)
@@ -115,8 +115,9 @@ def _tokenize(
     """All documents, the target's first, and which side each is on."""
     special = special_token_ids(model.tokenizer, *model.configs)
     length = min(settings.max_length, model.context)
+    encode = (in_chat if settings.apply_chat_template else plain)(model.tokenizer)
     of_target, of_control = (
-        tokenize(model.tokenizer, corpus.documents, corpus.name, special, length, settings.max_tokens)
+        tokenize(encode, corpus.documents, corpus.name, special, length, settings.max_tokens)
         for corpus in (target, control)
     )
     documents = (*of_target, *of_control)

@@ -5,13 +5,13 @@ position. Documents are never joined, and are cut at ``max_length``.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.errors import CorpusError
+from sae_merge_method.errors import CorpusError, UsageError
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +36,20 @@ _SPECIAL_ID_FIELDS = (
 )
 
 
+_BLOCK = 256
+
+Ids = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+Encode = Callable[[Sequence[str]], Iterator[tuple[Ids, Mask]]]
+"""Documents to their token ids, and which of these are the document's own text."""
+
+
 class Document(NamedTuple):
     """One tokenized document."""
 
-    ids: npt.NDArray[np.int64]
+    ids: Ids
     """(T,) what the model reads."""
-    counted: npt.NDArray[np.bool_]
+    counted: Mask
     """(T,) which of them enter the statistics."""
 
 
@@ -50,11 +58,11 @@ class Batch(NamedTuple):
 
     documents: tuple[int, ...]
     """Positions of the documents in the whole list."""
-    ids: npt.NDArray[np.int64]
+    ids: Ids
     """(B, T)"""
-    attention: npt.NDArray[np.bool_]
+    attention: Mask
     """(B, T) False on padding."""
-    counted: npt.NDArray[np.bool_]
+    counted: Mask
     """(B, T) False on padding and special tokens."""
 
 
@@ -72,7 +80,7 @@ def special_token_ids(tokenizer: Any, *configs: Any) -> frozenset[int]:
 
 
 def tokenize(
-    tokenizer: Any,
+    encode: Encode,
     texts: Sequence[str],
     name: str,
     special: frozenset[int],
@@ -82,7 +90,7 @@ def tokenize(
     """Tokenize one corpus; documents without a counted token are left out, with a warning.
 
     Args:
-        tokenizer: A Hugging Face tokenizer, used with its own special tokens.
+        encode: From :func:`plain` or :func:`in_chat`.
         texts: The documents.
         name: How messages name the corpus.
         special: Ids that do not count, from :func:`special_token_ids`.
@@ -95,10 +103,10 @@ def tokenize(
     excluded = np.array(sorted(special), dtype=np.int64)
     documents: list[Document] = []
     total = cut = blank = 0
-    for ids in _encode(tokenizer, texts):
+    for ids, is_text in encode(texts):
         cut += len(ids) > max_length
         tokens = ids[:max_length]
-        counted = ~np.isin(tokens, excluded)
+        counted = is_text[:max_length] & ~np.isin(tokens, excluded)
         if not counted.any():
             blank += 1
             continue
@@ -112,10 +120,50 @@ def tokenize(
             "once special tokens are left out"
         )
     if blank:
-        logger.warning("%s: %d documents hold only special tokens and were left out", name, blank)
+        logger.warning("%s: %d documents have no token to count and were left out", name, blank)
     if cut:
         logger.warning("%s: %d documents were cut at %d tokens", name, cut, max_length)
     return tuple(documents)
+
+
+def plain(tokenizer: Any) -> Encode:
+    """Documents as they are, between the special tokens that the tokenizer itself adds."""
+
+    def encode(texts: Sequence[str]) -> Iterator[tuple[Ids, Mask]]:
+        for start in range(0, len(texts), _BLOCK):
+            block = list(texts[start : start + _BLOCK])
+            for ids in tokenizer(block, return_attention_mask=False, verbose=False)["input_ids"]:
+                yield np.asarray(ids, dtype=np.int64), np.ones(len(ids), dtype=np.bool_)
+
+    return encode
+
+
+def in_chat(tokenizer: Any) -> Encode:
+    """Every document as a user's turn of the tokenizer's chat template; only its own text counts.
+
+    Raises:
+        UsageError: No chat template, or a tokenizer that cannot say where its tokens stand.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise UsageError("--apply-chat-template: the model's tokenizer has no chat template")
+    if not tokenizer.is_fast:
+        raise UsageError("--apply-chat-template needs a fast tokenizer, which knows where its tokens stand")
+
+    def encode(texts: Sequence[str]) -> Iterator[tuple[Ids, Mask]]:
+        for text in texts:
+            turn = [{"role": "user", "content": text}]
+            whole = tokenizer.apply_chat_template(turn, tokenize=False)
+            # Templates trim what they are given.
+            start = whole.find(text.strip())
+            if start < 0:
+                raise CorpusError(f"the chat template rewrites documents: cannot find {text[:60]!r} in it")
+            stop = start + len(text.strip())
+            encoded = tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+            spans = np.asarray(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
+            inside = (spans[:, 1] > start) & (spans[:, 0] < stop)
+            yield np.asarray(encoded["input_ids"], dtype=np.int64), inside
+
+    return encode
 
 
 def make_batches(documents: Sequence[Document], tokens_per_batch: int) -> Iterator[Batch]:
@@ -130,13 +178,6 @@ def make_batches(documents: Sequence[Document], tokens_per_batch: int) -> Iterat
         stop = start + max(1, tokens_per_batch // width)
         yield _pad(documents, tuple(order[start:stop]), width)
         start = stop
-
-
-def _encode(tokenizer: Any, texts: Sequence[str], block: int = 256) -> Iterator[npt.NDArray[np.int64]]:
-    for start in range(0, len(texts), block):
-        encoded = tokenizer(list(texts[start : start + block]), return_attention_mask=False, verbose=False)
-        for ids in encoded["input_ids"]:
-            yield np.asarray(ids, dtype=np.int64)
 
 
 def _pad(documents: Sequence[Document], chosen: tuple[int, ...], width: int) -> Batch:

@@ -5,19 +5,20 @@ from pathlib import Path
 import pytest
 
 from sae_merge_method.diagnose.corpus import check_different, read_corpus
-from sae_merge_method.errors import CorpusError
+from sae_merge_method.diagnose.tables import is_dataset_name
+from sae_merge_method.errors import CorpusError, UsageError
 
 
 def test_a_json_line_is_a_document_and_blank_ones_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "one\\ntwo"}\n\n{"text": "  "}\n{"text": "three"}\n')
-    assert read_corpus(path).documents == ("one\ntwo", "three")
+    assert read_corpus(str(path)).documents == ("one\ntwo", "three")
 
 
 def test_a_text_line_is_a_document_whatever_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"\xef\xbb\xbfone\r\n\r\ntwo\x0bstill two\n")
-    assert read_corpus(path).documents == ("one", "two\x0bstill two")
+    assert read_corpus(str(path)).documents == ("one", "two\x0bstill two")
 
 
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.txt.gz"])
@@ -25,13 +26,13 @@ def test_gzip_is_read_by_the_name_before_it(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     line = json.dumps({"text": "one"}) if "json" in name else "one"
     path.write_bytes(gzip.compress(f"{line}\n".encode()))
-    assert read_corpus(path).documents == ("one",)
+    assert read_corpus(str(path)).documents == ("one",)
 
 
 def test_only_the_first_documents_are_taken_when_asked(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("one\ntwo\nthree\n")
-    assert read_corpus(path, max_documents=2).documents == ("one", "two")
+    assert read_corpus(str(path), max_documents=2).documents == ("one", "two")
 
 
 @pytest.mark.parametrize(
@@ -55,18 +56,78 @@ def test_what_is_no_corpus_is_refused_with_the_reason(
     path = tmp_path / name
     path.write_bytes(data)
     with pytest.raises(CorpusError) as caught:
-        read_corpus(path)
+        read_corpus(str(path))
     assert complaint in str(caught.value)
     assert str(path) in str(caught.value)
 
 
 def test_a_missing_corpus_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="cannot read the corpus"):
-        read_corpus(tmp_path / "none.jsonl")
+        read_corpus(str(tmp_path / "none.jsonl"))
 
 
 def test_the_same_documents_in_another_order_and_format_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one\ntwo\n")
     (tmp_path / "b.jsonl").write_text('{"text": "two"}\n{"text": "one"}\n')
     with pytest.raises(CorpusError, match="hold the same documents"):
-        check_different(read_corpus(tmp_path / "a.txt"), read_corpus(tmp_path / "b.jsonl"))
+        check_different(read_corpus(str(tmp_path / "a.txt")), read_corpus(str(tmp_path / "b.jsonl")))
+
+
+def test_parquet_is_read_by_its_column(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pyarrow.table({"text": ["one", " ", "two"], "n": [1, 2, 3]}), path)
+    assert read_corpus(str(path)).documents == ("one", "two")
+    with pytest.raises(CorpusError, match="expected a column 'body'"):
+        read_corpus(str(path), "body")
+    with pytest.raises(CorpusError, match="expected text in the column 'n'"):
+        read_corpus(str(path), "n")
+    path.write_bytes(b"no parquet")
+    with pytest.raises(CorpusError, match="expected a parquet file"):
+        read_corpus(str(path))
+
+
+def test_a_data_set_is_read_by_name_configuration_and_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "owner/sums"
+    folder.mkdir(parents=True)
+    (folder / "README.md").write_text(
+        "---\nconfigs:\n- config_name: easy\n  data_files:\n"
+        "  - {split: train, path: easy.jsonl}\n  - {split: test, path: test.jsonl}\n---\n"
+    )
+    (folder / "easy.jsonl").write_text('{"text": "1 + 1"}\n{"text": "2 + 2"}\n{"text": "3 + 3"}\n')
+    (folder / "test.jsonl").write_text('{"text": "4 + 4"}\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    train = read_corpus("owner/sums:easy", max_documents=2)
+    assert train.documents == ("1 + 1", "2 + 2")
+    assert read_corpus("owner/sums:easy:train", max_documents=2).sha256 == train.sha256
+    assert read_corpus("owner/sums:easy:test", max_documents=9).documents == ("4 + 4",)
+    with pytest.raises(CorpusError, match="cannot read the data set owner/sums:hard"):
+        read_corpus("owner/sums:hard", max_documents=2)
+    with pytest.raises(CorpusError, match="expected a column 'body'"):
+        read_corpus("owner/sums:easy", "body", max_documents=2)
+    with pytest.raises(UsageError, match="--max-documents says how much"):
+        read_corpus("owner/sums:easy")
+
+
+@pytest.mark.parametrize(
+    ("source", "is_name"),
+    [
+        ("owner/name", True),
+        ("owner/name:config", True),
+        ("owner/name::test", True),
+        ("owner/name:config:test", True),
+        ("gsm8k:main", True),
+        ("texts/maths.jsonl", False),
+        ("texts/maths.jsonl.gz", False),
+        ("maths", False),
+        ("/somewhere/maths", False),
+        ("one/two/three", False),
+    ],
+)
+def test_a_misspelt_file_is_not_looked_for_on_the_hub(source: str, is_name: bool) -> None:
+    assert is_dataset_name(source) == is_name

@@ -1,0 +1,58 @@
+"""A diagnosis as a file to share, and the command line over it."""
+
+from pathlib import Path
+
+import click
+import pytest
+
+from sae_merge_method.cli.diagnose import command
+from sae_merge_method.diagnose.settings import DiagnoseSettings, read_settings
+from sae_merge_method.errors import UsageError
+
+NEEDED = {"model": "m", "sae": "s_{layer}", "target": "t.jsonl", "control": "c.jsonl"}
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_a_file_holds_the_settings_and_the_command_line_overrides_it(tmp_path: Path) -> None:
+    config = write(tmp_path / "a.yml", "model: one\nsae: s_{layer}\ntarget: t\ncontrol: c\nmax_length: 99\n")
+    settings = read_settings(config, {"model": "two"})
+    assert (settings.model, settings.max_length, settings.seed) == ("two", 99, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("max_lenght: 9", "max_lenght: unknown key"),
+        ("max_length: many", "max_length: .* got 'many'"),
+        ("permutations: -1", "permutations: .* greater than or equal to 0"),
+        ("dtype: float8", "dtype: .* got 'float8'"),
+        ("- a", "expected settings such as model:"),
+        ("a: [", "cannot read the configuration"),
+    ],
+)
+def test_what_is_misspelt_or_out_of_range_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        read_settings(write(tmp_path / "a.yml", text), NEEDED)
+
+
+def test_what_is_missing_is_named_as_an_option() -> None:
+    with pytest.raises(UsageError, match="missing --sae, --control, on the command line or in --config"):
+        read_settings(None, {"model": "m", "target": "t"})
+
+
+def test_every_setting_is_an_option_with_the_same_default() -> None:
+    options = {
+        parameter.name: parameter.default
+        for parameter in command.params
+        if isinstance(parameter, click.Option) and parameter.name not in ("config", "out", "overwrite")
+    }
+    assert set(options) == set(DiagnoseSettings.model_fields)
+    defaults = DiagnoseSettings(**NEEDED)
+    for name in set(options) - set(NEEDED):
+        shown = command.get_params(click.Context(command))
+        (option,) = [parameter for parameter in shown if parameter.name == name]
+        assert option.get_default(click.Context(command)) == getattr(defaults, name), name
