@@ -1,0 +1,69 @@
+"""The user's cache: things made from nothing but settings, kept under a key of those settings.
+
+An entry is a folder that appears whole or not at all, with a seal: the sha256 of every file in it.
+An entry whose files no longer fit its seal counts as absent and is made again.
+"""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from sae_merge_method.files import canonical_json, file_sha256, new_folder, write_text
+
+logger = logging.getLogger(__name__)
+
+SEAL = "seal.json"
+
+
+def cache_root() -> Path:
+    """``$XDG_CACHE_HOME/sae-merge/miniature``, or below ``~/.cache`` where that is not set."""
+    configured = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG rules: a relative path is to be ignored.
+    base = Path(configured) if Path(configured).is_absolute() else Path.home() / ".cache"
+    return base / "sae-merge" / "miniature"
+
+
+def cache_key(depends_on: Mapping[str, object]) -> str:
+    """Short hash of everything an entry depends on."""
+    text = json.dumps(depends_on, sort_keys=True, allow_nan=False)
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+def cached_folder(entry: Path, make: Callable[[Path], None]) -> Path:
+    """``entry`` if it is whole, else made by ``make`` in a temporary folder and put in its place."""
+    if is_sealed(entry):
+        return entry
+    if entry.exists():
+        logger.warning("the cache entry %s is damaged and is made again", entry)
+    with new_folder(entry, overwrite=True) as folder:
+        make(folder)
+        seal(folder)
+    return entry
+
+
+def seal(folder: Path) -> None:
+    """Write the hashes of all files of ``folder``, as the last thing done to it."""
+    write_text(folder / SEAL, canonical_json(_hashes(folder)))
+
+
+def is_sealed(folder: Path) -> bool:
+    """Whether ``folder`` has a seal and every file is as it was when sealed."""
+    try:
+        expected = json.loads((folder / SEAL).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(expected == _hashes(folder))
+
+
+def discard(folder: Path) -> None:
+    """Remove an entry, if it is there."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / SEAL)
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}

@@ -1,0 +1,173 @@
+"""Training the base and the donor: documents in, a language model out.
+
+One thread, budgets in tokens: the same settings give the same weights on the same machine. The
+layers' matrices are trained with Muon (Jordan et al., 2024), which gets there in a third of the
+tokens AdamW needs; everything else with AdamW.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from sae_merge_method.miniature.documents import Document
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import Gemma3ForCausalLM, PreTrainedTokenizerFast
+
+IGNORED = -100
+"""Label of a position that carries no loss (PyTorch's convention)."""
+
+POOL = 8
+"""Batches among which examples are sorted by length."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One tokenized document: ``<bos> prompt completion <eos>``."""
+
+    ids: tuple[int, ...]
+    prompt_length: int
+    """Leading tokens that belong to ``<bos>`` and the prompt."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train."""
+
+    documents_per_step: int
+    learning_rate: float
+    warm_up: float
+    completion_only: bool
+    """Whether prompts carry no loss."""
+
+
+def tokenize(tokenizer: "PreTrainedTokenizerFast", documents: list[Document]) -> list[Example]:
+    """Tokenize prompts and completions apart, as generation will see them."""
+    prompts = tokenizer([d.prompt for d in documents], add_special_tokens=False).input_ids
+    completions = tokenizer([d.completion for d in documents], add_special_tokens=False).input_ids
+    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+    return [
+        Example((bos, *prompt, *completion, eos), 1 + len(prompt))
+        for prompt, completion in zip(prompts, completions, strict=True)
+    ]
+
+
+def take_tokens(
+    tokenizer: "PreTrainedTokenizerFast", stream: Iterator[Document], budget: int
+) -> list[Example]:
+    """As many examples of ``stream`` as hold ``budget`` tokens."""
+    taken: list[Example] = []
+    while budget > 0:
+        for example in tokenize(tokenizer, [next(stream) for _ in range(256)]):
+            if budget > 0:
+                taken.append(example)
+                budget -= len(example.ids)
+    return taken
+
+
+def train(
+    model: "Gemma3ForCausalLM",
+    examples: list[Example],
+    schedule: Schedule,
+    seed: int,
+    title: str,
+) -> None:
+    """Train ``model`` in place, one pass over ``examples`` in a seeded order.
+
+    Parameters that do not require a gradient stay as they are.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    steps = batches(examples, schedule.documents_per_step, seed)
+    optimizers = _optimizers(model)
+    model.train()
+    with tqdm(total=sum(len(e.ids) for e in examples), desc=title, unit="tok", disable=None) as bar:
+        for number, batch in enumerate(steps):
+            rate = schedule.learning_rate * _cosine(number, len(steps), schedule.warm_up)
+            loss = next_token_loss(model, batch, schedule.completion_only)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for optimizer in optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                optimizer.step()
+                optimizer.zero_grad()
+            bar.update(sum(len(e.ids) for e in batch))
+            if number % 50 == 0:
+                bar.set_postfix(loss=f"{loss.item():.2f}")
+    model.eval()
+
+
+def batches(examples: list[Example], size: int, seed: int) -> list[list[Example]]:
+    """Shuffle, then group examples of like length, so that little of a batch is padding.
+
+    Lengths are matched only within a pool of a few batches: over all examples, every batch would
+    hold one kind of text.
+    """
+    rng = Random(f"batches {seed}")
+    order = rng.sample(examples, len(examples))
+    made: list[list[Example]] = []
+    for at in range(0, len(order), size * POOL):
+        pool = sorted(order[at : at + size * POOL], key=lambda example: len(example.ids))
+        cut = [pool[start : start + size] for start in range(0, len(pool), size)]
+        rng.shuffle(cut)
+        made += cut
+    return made
+
+
+def pad(batch: list[Example]) -> "torch.Tensor":
+    """Token ids, one row an example, right-padded with id 0: batch x longest."""
+    import torch
+
+    longest = max(len(example.ids) for example in batch)
+    return torch.tensor([(*e.ids, *(0,) * (longest - len(e.ids))) for e in batch])
+
+
+def next_token_loss(
+    model: "Gemma3ForCausalLM", batch: list[Example], completion_only: bool = False
+) -> "torch.Tensor":
+    """Mean next-token cross-entropy in nats over the positions that count."""
+    import torch
+
+    ids = pad(batch)
+    labels = ids.clone()
+    for row, example in enumerate(batch):
+        labels[row, len(example.ids) :] = IGNORED
+        if completion_only:
+            labels[row, : example.prompt_length] = IGNORED
+    # Right padding under causal attention: no real position sees a padded one, so no mask is needed.
+    hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
+    counted = labels[:, 1:] != IGNORED
+    # Only counted positions go through the head: half of all time would be spent on the others.
+    logits = model.lm_head(hidden[counted])
+    return torch.nn.functional.cross_entropy(logits, labels[:, 1:][counted])
+
+
+def _optimizers(model: "Gemma3ForCausalLM") -> list["torch.optim.Optimizer"]:
+    import torch
+
+    from sae_merge_method.miniature.muon import StackedMuon
+
+    matrices: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            (matrices if parameter.ndim == 2 and ".layers." in name else others).append(parameter)
+    muon = StackedMuon(matrices)
+    if not others:
+        return [muon]
+    return [muon, torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0)]
+
+
+def _cosine(step: int, steps: int, warm_up: float) -> float:
+    """Linear rise, then half a cosine down to zero."""
+    rise = max(1, round(warm_up * steps))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))

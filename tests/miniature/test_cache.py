@@ -1,0 +1,101 @@
+"""The cache: whole entries only, under keys of what they depend on."""
+
+from dataclasses import replace
+
+import pytest
+
+from sae_merge_method.miniature.build import evaluation_entry, locate
+from sae_merge_method.miniature.cache import cache_key, cache_root, cached_folder, is_sealed
+from sae_merge_method.miniature.settings import Settings
+
+
+@pytest.fixture
+def made(tmp_path):
+    """An entry, and how often it was made."""
+    calls = []
+
+    def make(folder):
+        calls.append(folder)
+        (folder / "part").mkdir()
+        (folder / "part" / "weights").write_bytes(b"weights")
+
+    return tmp_path / "root" / "entry", make, calls
+
+
+def test_an_entry_is_made_once(made):
+    entry, make, calls = made
+    assert cached_folder(entry, make) == cached_folder(entry, make) == entry
+    assert len(calls) == 1
+    assert is_sealed(entry)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda entry: (entry / "part" / "weights").write_bytes(b"weightz"),
+        lambda entry: (entry / "part" / "weights").unlink(),
+        lambda entry: (entry / "more").write_bytes(b""),
+        lambda entry: (entry / "seal.json").unlink(),
+        lambda entry: (entry / "seal.json").write_text("{"),
+    ],
+    ids=["changed", "file gone", "file more", "seal gone", "seal damaged"],
+)
+def test_a_damaged_entry_is_made_again(made, damage, caplog):
+    entry, make, calls = made
+    cached_folder(entry, make)
+    damage(entry)
+    assert not is_sealed(entry)
+    cached_folder(entry, make)
+    assert len(calls) == 2
+    assert is_sealed(entry)
+    assert (entry / "part" / "weights").read_bytes() == b"weights"
+    assert "damaged" in caplog.text
+
+
+def test_an_interrupted_making_leaves_nothing(made):
+    entry, _, _ = made
+
+    def interrupted(folder):
+        (folder / "half").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cached_folder(entry, interrupted)
+    assert list(entry.parent.iterdir()) == []
+
+
+def test_the_cache_lies_where_xdg_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_root() == tmp_path / "sae-merge" / "miniature"
+    for unset in ("", "relative/folder"):
+        monkeypatch.setenv("XDG_CACHE_HOME", unset)
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        assert cache_root() == tmp_path / "home" / ".cache" / "sae-merge" / "miniature"
+
+
+def test_a_key_depends_on_the_values_and_not_on_their_order():
+    assert cache_key({"a": 1, "b": 2}) == cache_key({"b": 2, "a": 1})
+    assert cache_key({"a": 1}) != cache_key({"a": 2})
+
+
+@pytest.mark.parametrize(
+    ("changed", "remade"),
+    [
+        ({"sae_k": 9}, {"saes"}),
+        ({"donor_tokens": 1}, {"donor"}),
+        ({"base_tokens": 1}, {"base", "donor", "saes"}),
+        ({"seed": 5}, {"texts", "base", "donor", "saes"}),
+        ({"problems_per_subject": 101}, {"texts", "base", "donor", "saes"}),
+    ],
+)
+def test_a_changed_setting_remakes_what_depends_on_it_and_nothing_else(tmp_path, changed, remade):
+    one, other = locate(Settings(), tmp_path), locate(replace(Settings(), **changed), tmp_path)
+    parts = ("texts", "base", "donor", "saes")
+    assert {part for part in parts if getattr(one, part) != getattr(other, part)} == remade
+    assert (evaluation_entry(one, "base") != evaluation_entry(other, "base")) == ("base" in remade)
+
+
+def test_every_setting_is_part_of_some_key(tmp_path):
+    one = locate(Settings(), tmp_path)
+    for name, value in Settings().as_dict().items():
+        assert locate(replace(Settings(), **{name: value + 1}), tmp_path) != one, name

@@ -1,0 +1,75 @@
+"""Training: deterministic, on the parameters it should, with an optimizer that equals PyTorch's own."""
+
+import torch
+
+from sae_merge_method.files import file_sha256
+from sae_merge_method.miniature.build import make_base, make_donor
+from sae_merge_method.miniature.checkpoints import pair_tensors
+from sae_merge_method.miniature.muon import StackedMuon, orthogonalise
+from sae_merge_method.miniature.training import Example, batches
+from sae_merge_method.tensor_names import decoder_layer
+
+
+def test_the_same_settings_train_the_same_base_and_donor_byte_for_byte(
+    tiny_miniature, tiny_settings, tmp_path
+):
+    for name in ("base", "donor"):
+        (tmp_path / name).mkdir()
+    make_base(tiny_settings, tiny_miniature.texts, tmp_path / "base")
+    make_donor(tiny_settings, tiny_miniature.base, tmp_path / "donor")
+    for again, first in (
+        (tmp_path / "base", tiny_miniature.base),
+        (tmp_path / "donor", tiny_miniature.donor),
+    ):
+        files = {file.name for file in again.iterdir()}
+        assert files >= {"model.safetensors", "config.json", "tokenizer.json"}
+        assert all(file_sha256(again / file) == file_sha256(first / file) for file in files)
+
+
+def test_the_task_vector_lives_in_the_layers_only(tiny_miniature):
+    for name, base, donor in pair_tensors(tiny_miniature.base, tiny_miniature.donor):
+        assert torch.equal(base, donor) == (decoder_layer(name) is None), name
+
+
+def test_the_checkpoints_load_as_gemma_3_text_models(tiny_miniature):
+    from transformers import AutoModelForCausalLM, Gemma3ForCausalLM
+
+    for folder in (tiny_miniature.base, tiny_miniature.donor):
+        model = AutoModelForCausalLM.from_pretrained(folder)
+        assert isinstance(model, Gemma3ForCausalLM)
+        assert model.dtype == torch.float32
+
+
+def test_batches_hold_every_example_once_and_little_padding():
+    examples = [Example(tuple(range(10 + index % 40)), 1) for index in range(500)]
+    made = batches(examples, 32, seed=0)
+    assert sorted(len(e.ids) for batch in made for e in batch) == sorted(len(e.ids) for e in examples)
+    padded = sum(len(batch) * max(len(e.ids) for e in batch) for batch in made)
+    assert padded < 1.15 * sum(len(e.ids) for e in examples)
+    assert made == batches(examples, 32, seed=0) != batches(examples, 32, seed=1)
+
+
+def test_stacked_muon_moves_as_torch_muon_does():
+    torch.manual_seed(0)
+    ours = [torch.nn.Parameter(torch.randn(24, 48)) for _ in range(3)] + [
+        torch.nn.Parameter(torch.randn(48, 24))
+    ]
+    theirs = [torch.nn.Parameter(matrix.detach().clone()) for matrix in ours]
+    start = [matrix.detach().clone() for matrix in ours]
+    stacked = StackedMuon(ours, lr=1e-2)
+    torch_muon = torch.optim.Muon(theirs, lr=1e-2, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+    for _ in range(4):
+        for one, other in zip(ours, theirs, strict=True):
+            one.grad = torch.randn_like(one)
+            other.grad = one.grad.clone()
+        stacked.step()
+        torch_muon.step()
+    for one, other, before in zip(ours, theirs, start, strict=True):
+        # PyTorch's products are bfloat16: three decimal digits.
+        assert (one - other).norm() < 0.02 * (other - before).norm()
+
+
+def test_orthogonalised_matrices_have_singular_values_near_one():
+    stack = torch.randn(5, 16, 40, generator=torch.Generator().manual_seed(0))
+    sizes = torch.linalg.svdvals(orthogonalise(stack))
+    assert sizes.min() > 0.4 and sizes.max() < 1.4
