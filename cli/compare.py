@@ -9,12 +9,13 @@ import click
 
 from sae_merge_method.artifacts.comparison import COMPARISON_FILE, TABLE_FILE, Comparison
 from sae_merge_method.artifacts.lm_eval_results import read_results
-from sae_merge_method.cli.compare_options import NO_IMPROVEMENT, PATH, REGRESSION, with_options
+from sae_merge_method.cli.compare_options import NO_IMPROVEMENT, PATH, REGRESSION, SUFFIXES, with_options
 from sae_merge_method.compare.flips import render_flips
 from sae_merge_method.compare.forest import write_forest
 from sae_merge_method.compare.render import FORMATS, render_json, render_markdown
 from sae_merge_method.compare.subject import Settings
 from sae_merge_method.compare.verdict import Evaluation, compare_runs
+from sae_merge_method.errors import UsageError
 from sae_merge_method.files import write_text
 
 
@@ -47,8 +48,7 @@ def command(
     if plot is not None:
         write_forest(plot, comparisons)
     if out is not None:
-        write_text(out / COMPARISON_FILE, render_json(comparisons))
-        write_text(out / TABLE_FILE, render_markdown(comparisons))
+        _write(out, comparisons)
     click.echo(FORMATS[style](comparisons), nl=False)
     if show_flips:
         for one, comparison in zip(after, comparisons, strict=True):
@@ -67,6 +67,19 @@ def _evaluations(paths: Sequence[Path]) -> list[Evaluation]:
     alike = len(set(names)) < len(names)
     labels = [str(path) for path in paths] if alike else names
     return [Evaluation(run, label) for run, label in zip(runs, labels, strict=True)]
+
+
+def _write(out: Path, comparisons: Sequence[Comparison]) -> None:
+    """Into one file, in the format its name ends in; under any other name, a folder's two files."""
+    if out.suffix in SUFFIXES and not out.is_dir():
+        write_text(out, FORMATS[SUFFIXES[out.suffix]](comparisons))
+    elif out.is_file():
+        raise UsageError(
+            f"expected --out to name a folder or a {'/'.join(SUFFIXES)} file, got the file {out}"
+        )
+    else:
+        write_text(out / COMPARISON_FILE, render_json(comparisons))
+        write_text(out / TABLE_FILE, render_markdown(comparisons))
 
 
 def _standing(comparison: Comparison) -> set[str]:

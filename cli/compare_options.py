@@ -6,14 +6,18 @@ from typing import Any, TypeVar
 
 import click
 
-from sae_merge_method.artifacts.comparison import COMPARISON_FILE, TABLE_FILE
+from sae_merge_method.artifacts.comparison import COMPARISON_FILE, TABLE_FILE, Comparison
 from sae_merge_method.compare.corrections import CORRECTIONS
 from sae_merge_method.compare.render import FORMATS
+from sae_merge_method.files import canonical_json
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
+# Exit codes of the release gate.
 REGRESSION, NO_IMPROVEMENT = 3, 4
+# Formats by the ending of a file's name.
+SUFFIXES = {".json": "json", ".md": "markdown", ".csv": "csv", ".tex": "latex", ".txt": "table"}
 
 # What is compared, and how. The names are the fields of compare.subject.Settings.
 SETTINGS = (
@@ -77,6 +81,14 @@ SETTINGS = (
 # What becomes of it.
 OUTPUT = (
     click.option(
+        "--schema",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=lambda ctx, parameter, asked: _print_schema(ctx, asked),
+        help="Print the JSON schema of comparison.json, every field explained, and exit.",
+    ),
+    click.option(
         "--format",
         "style",
         type=click.Choice(list(FORMATS)),
@@ -93,8 +105,9 @@ OUTPUT = (
     ),
     click.option(
         "--out",
-        type=click.Path(path_type=Path, file_okay=False),
-        help=f"Also write {COMPARISON_FILE} and {TABLE_FILE} into this folder.",
+        type=PATH,
+        help=f"Also write {COMPARISON_FILE} and {TABLE_FILE} into this folder; or one file, where the name "
+        f"ends in {', '.join(SUFFIXES)}.",
     ),
     click.option("--plot", type=PATH, help="Also draw a forest plot into this .png or .svg file."),
     click.option(
@@ -108,6 +121,12 @@ OUTPUT = (
         help=f"Exit with {NO_IMPROVEMENT} if no subject is significantly better after correction.",
     ),
 )
+
+
+def _print_schema(ctx: click.Context, asked: bool) -> None:
+    if asked:
+        click.echo(canonical_json(Comparison.model_json_schema()), nl=False)
+        ctx.exit()
 
 
 def with_options(function: AnyFunction) -> AnyFunction:

@@ -30,6 +30,7 @@ class Side(Record):
     results: str
     """Name of the results file."""
     lm_eval_version: str | None
+    """Version that scored it."""
 
 
 class Measures(Record):
@@ -51,23 +52,28 @@ class PairedResult(Record):
     """The same problems before and after; only where both sides logged samples."""
 
     n: int = Field(ge=1)
+    """Problems that both sides answered."""
     newly_right: int | None
     """Problems right only after the edit; null where problems are not scored 0 or 1."""
     newly_wrong: int | None
+    """Problems right only before the edit."""
     mcnemar_p: float | None
     """Exact, two-sided."""
     z: float | None
+    """Mean difference of the paired problems over its standard error."""
     p: float | None
-    """Of the paired z."""
+    """Two-sided, of the paired z."""
     low: float | None
     """Bootstrap interval of the difference, at 1 - alpha; null where it was not asked for."""
     high: float | None
+    """Its upper end."""
 
 
 class Subject(Record):
     """One task, or one group of tasks."""
 
     task: str
+    """Name, as lm-eval has it."""
     n: int | None
     """Problems on the base's side."""
     n_edited: int | None
@@ -79,6 +85,7 @@ class Subject(Record):
     delta: float
     """Edited minus base."""
     z: float | None
+    """By ``Comparison.test``; null where there is none, and for McNemar's test, which has none."""
     p: float | None
     """Two-sided, uncorrected."""
     p_adjusted: float | None
@@ -92,39 +99,56 @@ class Subject(Record):
     base_stderr: float | None
     """lm-eval's standard error."""
     edited_stderr: float | None
+    """The same of the edited side."""
     base_interval: tuple[float, float] | None
     """Wilson interval at 1 - alpha; null where problems are not scored 0 or 1."""
     edited_interval: tuple[float, float] | None
+    """The same of the edited side."""
     detectable: float | None
     """Smallest true difference that the unpaired z-test finds with probability ``power``."""
     paired: PairedResult | None
+    """The same problems before and after; null where samples were not logged."""
     base_measures: Measures
+    """What else is known of the base side."""
     edited_measures: Measures
+    """What else is known of the edited side."""
 
 
 class Comparison(Record):
     """One edited model against its base."""
 
     schema_version: Literal[1] = 1
+    """Of this file."""
     base: Side
+    """Before the edit."""
     edited: Side
+    """After it."""
     metric: str
     """lm-eval's key: metric, comma, filter."""
     test: Test
     """Where ``z``, ``p`` and so the verdicts come from."""
     correction: Correction
+    """Over subjects; where ``p_adjusted`` comes from."""
     alpha: float = Field(gt=0, lt=1)
+    """Level of the tests."""
     power: float = Field(gt=0, lt=1)
+    """Of ``Subject.detectable``."""
     draws: int = Field(ge=0)
     """Bootstrap resamples."""
     seed: int = Field(ge=0)
+    """Of the bootstrap."""
     subjects: tuple[Subject, ...] = Field(min_length=1)
+    """A line a task."""
     groups: tuple[Subject, ...]
     """lm-eval's groups whose members are all among the subjects; not counted below."""
     improved: int = Field(ge=0)
+    """Subjects with this verdict, before correction."""
     degraded: int = Field(ge=0)
+    """Subjects with this verdict, before correction."""
     unchanged: int = Field(ge=0)
+    """Subjects with this verdict."""
     untested: int = Field(ge=0)
+    """Subjects with this verdict."""
     mismatches: tuple[str, ...]
     """In what the runs differ beside the model; empty unless that was explicitly allowed."""
     notes: tuple[str, ...]
@@ -135,7 +159,9 @@ class ComparisonSet(Record):
     """Several edited models against one base."""
 
     schema_version: Literal[1] = 1
+    """Of this file."""
     comparisons: tuple[Comparison, ...] = Field(min_length=2)
+    """One an edited model, in the order they were given."""
 
 
 def read_comparison(path: Path) -> Comparison:

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from sae_merge_method.artifacts.comparison import read_comparison
 from sae_merge_method.cli.main import road
-from sae_merge_method.errors import ComparisonError
+from sae_merge_method.errors import ComparisonError, UsageError
 
 from .conftest import ALGEBRA, NUM_THEORY, Write, results
 
@@ -58,6 +58,13 @@ def test_json_holds_the_unrounded_numbers_and_is_what_out_writes(
     ]
 
 
+def test_the_schema_explains_every_field() -> None:
+    schema = json.loads(compare("--schema").output)
+    for model in (schema, *schema["$defs"].values()):
+        assert model["additionalProperties"] is False
+        assert [name for name, field in model["properties"].items() if "description" not in field] == []
+
+
 def test_csv_has_a_line_a_subject_and_markdown_a_row(runs: tuple[str, str]) -> None:
     rows = list(csv.DictReader(io.StringIO(compare(*runs, "--format", "csv").output)))
     assert [row["task"] for row in rows] == [ALGEBRA, NUM_THEORY]
@@ -65,6 +72,19 @@ def test_csv_has_a_line_a_subject_and_markdown_a_row(runs: tuple[str, str]) -> N
     markdown = compare(*runs, "--format", "markdown").output
     assert "| subject | n | base |" in markdown
     assert f"| {NUM_THEORY} | 540 | 29.6% | 39.4% | +9.8 | +3.41 | 0.0007 | 0.0013 | improved |" in markdown
+
+
+@pytest.mark.parametrize(("name", "style"), [("a.json", "json"), ("b.md", "markdown"), ("c.tex", "latex")])
+def test_out_may_name_one_file_in_the_format_it_ends_in(
+    runs: tuple[str, str], tmp_path: Path, name: str, style: str
+) -> None:
+    printed = compare(*runs, "--out", str(tmp_path / "new" / name)).output
+    assert GOLDEN in printed
+    assert (tmp_path / "new" / name).read_text() == compare(*runs, "--format", style).output
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [name]
+    with pytest.raises(UsageError, match="a folder or"):
+        (tmp_path / "file").touch()
+        compare(*runs, "--out", str(tmp_path / "file"))
 
 
 def test_alpha_decides_what_counts(runs: tuple[str, str]) -> None:

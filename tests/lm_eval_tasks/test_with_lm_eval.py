@@ -79,6 +79,8 @@ def test_the_command_evaluates_the_group_offline_from_a_local_folder(bench: Benc
     assert len(list(path.parent.glob("samples_minerva_math_sae_*.jsonl"))) == len(SUBJECTS)
     verdict = _run(bench, ["-m", "sae_merge_method.cli.main", "compare", "out", "out"])
     assert "0 improved, 0 degraded, 6 unchanged, 1 untested" in verdict
+    assert "McNemar p" in verdict
+    assert "Note:" not in verdict
 
 
 def test_the_validate_command_knows_both_groups_and_every_subject(bench: Bench) -> None:
