@@ -70,14 +70,14 @@ class Environment:
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
-    def command(self, name: str, *arguments: str, cwd: Path, check: bool = True) -> str:
+    def command(self, name: str, *arguments: str, cwd: Path, **environ: str) -> str:
         """Run a console script, a host's or ours, and return what it prints."""
         script = Path(self._path("scripts"), name)
         if not script.exists():
             # A host's own script: the same file, for this interpreter.
             _, _, body = (SCRIPTS / name).read_text().partition("\n")
             script.write_text(f"#!{self.python}\n{body}")
-        return self.run(str(script), *arguments, cwd=cwd, check=check).stdout
+        return self.run(str(script), *arguments, cwd=cwd, **environ).stdout
 
 
 def _environ() -> dict[str, str]:

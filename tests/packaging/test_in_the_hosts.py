@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests import tiny
+from tests.lm_eval_tasks.conftest import write_benchmark, write_model
 from tests.packaging.environment import Environment
 
 OPEN = (1, 3)
@@ -124,3 +125,16 @@ def test_lm_eval_validates_our_groups(installed: Environment, tmp_path: Path) ->
         "lm-eval", "validate", "--tasks", "minerva_math_sae,minerva_math_sae_chat", cwd=tmp_path
     )
     assert "All tasks found and valid" in said
+
+
+def test_lm_eval_evaluates_our_group(installed: Environment, tmp_path: Path) -> None:
+    write_benchmark(tmp_path / "EleutherAI" / "hendrycks_math")
+    write_model(tmp_path / "model")
+    options = ["--device", "cpu", "--batch_size", "8", "--limit", "1", "--output_path", "out"]
+    model = ["--model", "hf", "--model_args", "pretrained=./model"]
+    installed.command(
+        "lm_eval", *model, "--tasks", "minerva_math_sae", *options, cwd=tmp_path,
+        HF_DATASETS_CACHE=str(tmp_path / "cache"),
+    )  # fmt: skip
+    (results,) = (tmp_path / "out").glob("*/results_*.json")
+    assert json.loads(results.read_text())["groups"]["minerva_math_sae"]["answer_found,none"] == 1.0
