@@ -48,6 +48,11 @@ from click.core import ParameterSource
     help="Precision of model and SAEs; auto is the checkpoint's.",
 )
 @click.option("--device", default="cpu", help="Torch device, such as cpu, cuda or cuda:1.")
+@click.option(
+    "--memory",
+    default="auto",
+    help="Memory to use beside the model, such as 6G; auto is what is free. Less memory, more passes.",
+)
 @click.option("--permutations", default=1000, help="Shuffles of document labels for the null; 0 for none.")
 @click.option("--bootstrap", default=1000, help="Resamples of documents for the intervals; 0 for none.")
 @click.option("--seed", default=0, help="Seed of shuffles and resamples.")
@@ -57,7 +62,8 @@ def command(ctx: click.Context, config: Path | None, out: Path, overwrite: bool,
     """Listen to a base model and score how specific each layer is to the target text.
 
     Writes diagnosis.json, features.safetensors, draws.safetensors and specificity.png
-    into --out, and prints the scores.
+    into --out, and prints the scores. Interrupted, the same command goes on where it was.
+    Under torchrun or accelerate launch the documents are shared between the processes.
     """
     from sae_merge_method.diagnose.run import diagnose
     from sae_merge_method.diagnose.settings import read_settings
@@ -69,4 +75,7 @@ def command(ctx: click.Context, config: Path | None, out: Path, overwrite: bool,
         for name, value in options.items()
         if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
     }
-    click.echo(format_table(diagnose(read_settings(config, given), out, overwrite)))
+    settings = read_settings(config, given)
+    diagnosis = diagnose(settings, out, overwrite, report=lambda line: click.echo(line, err=True))
+    if diagnosis is not None:
+        click.echo(format_table(diagnosis))

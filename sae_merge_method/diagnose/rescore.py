@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-from sae_merge_method import files
 from sae_merge_method.artifacts.diagnosis import (
     PLOT_FILE,
     USAGE_FILE,
@@ -17,6 +16,7 @@ from sae_merge_method.diagnose.plot import write_plot
 from sae_merge_method.diagnose.scoring import Scoring, ScoringSettings, score_layers
 from sae_merge_method.diagnose.specificity import find_score
 from sae_merge_method.errors import ArtifactError, UsageError
+from sae_merge_method.folders import new_folder
 
 
 def rescore(
@@ -55,7 +55,7 @@ def rescore(
     scoring = score_layers(score, heard, usage.layer, usage.documents, settings)
     rescored = with_scoring(diagnosis, score.name, scoring, settings)
     if out is not None:
-        with files.new_folder(out, overwrite=overwrite) as new:
+        with new_folder(out, overwrite=overwrite) as new:
             shutil.copyfile(folder / USAGE_FILE, new / USAGE_FILE)
             write_draws(new, scoring.draws)
             write_plot(new / PLOT_FILE, rescored, score.unit)

@@ -5,20 +5,23 @@ from pathlib import Path
 
 import numpy as np
 
-from sae_merge_method import files
+from sae_merge_method import __version__
 from sae_merge_method.artifacts import diagnosis as records
 from sae_merge_method.artifacts.diagnosis import Diagnosis, LayerDiagnosis, ModelSource
 from sae_merge_method.artifacts.draws import write_draws
 from sae_merge_method.artifacts.usage import Documents, LayerUsage, write_usage
 from sae_merge_method.diagnose.corpus import Corpus, check_different, read_corpus
+from sae_merge_method.diagnose.hearing import Report, hear
 from sae_merge_method.diagnose.model import TextModel, load_text_model
-from sae_merge_method.diagnose.passes import listen_to_all
 from sae_merge_method.diagnose.plot import write_plot
-from sae_merge_method.diagnose.saes import find_saes, load_sae
+from sae_merge_method.diagnose.progress import Progress
+from sae_merge_method.diagnose.saes import find_saes
 from sae_merge_method.diagnose.scoring import ScoringSettings, score_layers
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.specificity import find_score
 from sae_merge_method.diagnose.tokens import Document, in_chat, plain, special_token_ids, tokenize
+from sae_merge_method.diagnose.workers import join_workers
+from sae_merge_method.folders import new_folder, require_free
 from sae_merge_method.layers import parse_layers
 
 logger = logging.getLogger(__name__)
@@ -27,67 +30,83 @@ LITTLE_EXPLAINED = 0.5
 """Below this share of explained variance an SAE was hardly made for this model's activations."""
 
 
-def diagnose(settings: DiagnoseSettings, out: Path, overwrite: bool = False) -> Diagnosis:
+def diagnose(
+    settings: DiagnoseSettings,
+    out: Path,
+    overwrite: bool = False,
+    report: Report = logger.info,
+) -> Diagnosis | None:
     """Listen to a model and write the diagnosis folder, whole or not at all.
+
+    Killed at any moment and called again with the same settings, it goes on where it was.
 
     Args:
         settings: What to listen to, and how.
         out: Folder to write.
         overwrite: Replace a diagnosis that stands there.
+        report: Told of the plan before work starts.
+
+    Returns:
+        The diagnosis; None in every process but the first, where there are several.
 
     Raises:
         SaeMergeError: Anything about the inputs that makes a diagnosis impossible.
     """
     score = find_score(settings.score)
-    with files.new_folder(out, overwrite=overwrite) as folder:
-        target = read_corpus(settings.target, settings.text_field, settings.max_documents)
-        control = read_corpus(settings.control, settings.text_field, settings.max_documents)
-        check_different(target, control)
-        model = load_text_model(settings.model, settings.dtype, settings.device)
+    require_free(out, overwrite=overwrite)
+    target = read_corpus(settings.target, settings.text_field, settings.max_documents)
+    control = read_corpus(settings.control, settings.text_field, settings.max_documents)
+    check_different(target, control)
+    with join_workers() as workers:
+        model = load_text_model(settings.model, settings.dtype, workers.device(settings.device))
         wanted = parse_layers(settings.layers, len(model.blocks))
         addresses = find_saes(settings.sae, settings.sae_id, wanted)
         documents, sides = _tokenize(settings, model, target, control)
-        saes = {
-            address.layer: load_sae(address, model.d_model, model.dtype, model.device)
-            for address in addresses
-        }
-        heard = listen_to_all(
-            model,
-            {layer: sae.encoder for layer, sae in saes.items()},
-            documents,
-            settings.batch_tokens,
-            settings.variance_tokens,
-        )
-        usage = {layer: heard[layer].layer_usage(sae.source.d_sae) for layer, sae in saes.items()}
-        scoring = score_layers(
-            score,
-            sorted(usage),
-            usage.__getitem__,
-            sides,
-            ScoringSettings(settings.permutations, settings.bootstrap, settings.seed),
-        )
-        diagnosis = Diagnosis(
-            model=_model_source(model),
-            score=score.name,
-            layers=tuple(
-                LayerDiagnosis(
-                    **scored._asdict(),
-                    explained_variance=heard[scored.layer].explained_variance(),
-                    l0=mean_active(usage[scored.layer], sides),
-                    sae=saes[scored.layer].source,
-                )
-                for scored in scoring.layers
-            ),
-            target=_corpus(target, sides, is_target=True),
-            control=_corpus(control, sides, is_target=False),
-            settings=settings.recorded(str(model.dtype).removeprefix("torch.")),
-        )
+        progress = Progress(out, _inputs(settings, model, target, control))
+        heard = hear(settings, model, addresses, documents, progress, workers, report)
+    if not heard:
+        return None
+    scoring_settings = ScoringSettings(settings.permutations, settings.bootstrap, settings.seed)
+    usage = {layer: entry.usage for layer, entry in heard.items()}
+    scoring = score_layers(score, sorted(usage), usage.__getitem__, sides, scoring_settings)
+    diagnosis = Diagnosis(
+        model=_model_source(model),
+        score=score.name,
+        layers=tuple(
+            LayerDiagnosis(
+                **scored._asdict(),
+                explained_variance=heard[scored.layer].explained_variance,
+                l0=mean_active(usage[scored.layer], sides),
+                sae=heard[scored.layer].source,
+            )
+            for scored in scoring.layers
+        ),
+        target=_corpus(target, sides, is_target=True),
+        control=_corpus(control, sides, is_target=False),
+        settings=settings.recorded(str(model.dtype).removeprefix("torch.")),
+    )
+    with new_folder(out, overwrite=overwrite) as folder:
         write_usage(folder, sides, usage)
         write_draws(folder, scoring.draws)
         write_plot(folder / records.PLOT_FILE, diagnosis, score.unit)
         records.write_diagnosis(folder, diagnosis)
+    progress.discard()
     warn_where_little_is_explained(diagnosis)
     return diagnosis
+
+
+def _inputs(
+    settings: DiagnoseSettings, model: TextModel, target: Corpus, control: Corpus
+) -> dict[str, str | int | None]:
+    """What a resumed run must have in common with the one that was interrupted."""
+    return {
+        **settings.of_listening(),
+        "version": __version__,
+        "model's config.json": model.config_sha256,
+        "model's commit": model.revision,
+        "target's sha256": target.sha256,
+        "control's sha256": control.sha256,
+    }
 
 
 def mean_active(usage: LayerUsage, documents: Documents) -> float:

@@ -31,6 +31,13 @@ class LayerSae(NamedTuple):
     layer: int
     encoder: Encoder
     source: SaeSource
+    encoder_bytes: int
+    """Memory of the encoder."""
+
+    @property
+    def key(self) -> str:
+        """Names this very SAE: another one in the same place has another key."""
+        return f"layer-{self.layer:03d}-{self.source.sha256[:16]}"
 
 
 class SaeAddress(NamedTuple):
@@ -109,6 +116,7 @@ def load_sae(address: SaeAddress, d_model: int, dtype: "torch.dtype", device: "t
             hook_point=sae.hook_point,
             d_sae=sae.d_sae,
         ),
+        encoder_bytes=sum(tensor.nbytes for tensor in sae.parameters.values()),
     )
 
 
@@ -117,7 +125,7 @@ def hooked_block(hook: str) -> int | None:
     if match := _RESID_POST.fullmatch(hook):
         return int(match[1])
     module = _BLOCK_MODULE.fullmatch(hook)
-    return decoder_layer(f"{module[1]}.") if module else None
+    return decoder_layer(f"{module[1]}.output") if module else None
 
 
 def _in_folders(template: str, layers: Sequence[int]) -> tuple[SaeAddress, ...]:

@@ -13,6 +13,10 @@ from sae_merge_method.errors import UsageError
 
 # Recorded elsewhere in the diagnosis, under names of their own.
 _ELSEWHERE = frozenset(("model", "sae", "sae_id", "target", "control", "score"))
+# Change how the work is done and no number.
+_HOW = frozenset(("memory",))
+# Come after listening: an interrupted run may be resumed with others.
+_LATER = frozenset(("score", "permutations", "bootstrap", "seed"))
 
 
 class DiagnoseSettings(Record):
@@ -47,6 +51,8 @@ class DiagnoseSettings(Record):
     """About how many tokens are reconstructed for the explained variance."""
     dtype: Literal["auto", "bfloat16", "float32", "float16"] = "auto"
     device: str = "cpu"
+    memory: str = "auto"
+    """Memory to use beside the model, such as "6G"; auto is what is free."""
     permutations: int = Field(1000, ge=0)
     """Shuffles of document labels; 0 for no null."""
     bootstrap: int = Field(1000, ge=0)
@@ -59,8 +65,12 @@ class DiagnoseSettings(Record):
         Args:
             dtype: The precision the model was really used in, in place of "auto".
         """
-        kept = self.model_dump(exclude=set(_ELSEWHERE))
+        kept = self.model_dump(exclude=set(_ELSEWHERE | _HOW))
         return {**kept, "dtype": dtype, "epsilon": EPSILON}
+
+    def of_listening(self) -> dict[str, str | int | None]:
+        """What must be the same for an interrupted run to be resumed."""
+        return self.model_dump(exclude=set(_HOW | _LATER | {"layers"}))
 
 
 def read_settings(config: Path | None, given: Mapping[str, Any]) -> DiagnoseSettings:

@@ -1,5 +1,6 @@
 """Counting how documents use features: sums over tokens, kept by document, nothing kept by token."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -55,6 +56,10 @@ class BatchUsage(NamedTuple):
     moments: Moments
 
 
+ROWS = ("lengths", "indices", "means", "counts")
+"""The fields of :class:`BatchUsage` that grow with the documents."""
+
+
 def use_batch(
     encoder: "Encoder",
     residual: "torch.Tensor",
@@ -92,14 +97,23 @@ def use_batch(
         )
 
 
+def join(parts: Sequence[BatchUsage]) -> BatchUsage:
+    """Several batches of one layer as one, in their order."""
+    moments = parts[0].moments
+    for part in parts[1:]:
+        moments = moments.plus(part.moments)
+    rows = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ROWS}
+    return BatchUsage(**rows, moments=moments)
+
+
 class LayerCollector:
     """Gathers the batches of one layer and puts the documents back into their own order."""
 
-    def __init__(self, n_documents: int, d_model: int) -> None:
+    def __init__(self, n_documents: int) -> None:
         self._rows: list[tuple[npt.NDArray[np.generic], ...]] = [()] * n_documents
-        self._moments = Moments(0.0, 0.0, np.zeros(d_model), 0.0)
+        self._moments: list[Moments] = []
 
-    def add(self, documents: tuple[int, ...], usage: BatchUsage) -> None:
+    def add(self, documents: Sequence[int], usage: BatchUsage) -> None:
         """Take one batch; ``documents`` are its rows' places in the whole list."""
         ends = np.cumsum(usage.lengths)
         for place, end, length in zip(documents, ends, usage.lengths, strict=True):
@@ -109,7 +123,7 @@ class LayerCollector:
                 usage.means[part],
                 usage.counts[part].astype(np.uint32),
             )
-        self._moments = self._moments.plus(usage.moments)
+        self._moments.append(usage.moments)
 
     def layer_usage(self, d_sae: int) -> LayerUsage:
         """All documents, in order, as they are stored."""
@@ -119,7 +133,10 @@ class LayerCollector:
 
     def explained_variance(self) -> float:
         """Share of the sampled tokens' variance that the SAE reconstructs."""
-        return self._moments.explained_variance()
+        total = self._moments[0]
+        for moments in self._moments[1:]:
+            total = total.plus(moments)
+        return total.explained_variance()
 
 
 def _moments(

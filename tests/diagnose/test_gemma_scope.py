@@ -135,24 +135,24 @@ def refuse(*arguments, **_):
 socket.socket.connect = refuse
 socket.create_connection = refuse
 from sae_merge_method.cli.diagnose import command
-command(sys.argv[1:], standalone_mode=False)
+from sae_merge_method.errors import SaeError
+command([*sys.argv[1:], "--layers", "1, 2"], standalone_mode=False)
+try:
+    command([*sys.argv[1:], "--layers", "1-3", "--overwrite"], standalone_mode=False)
+except SaeError as error:
+    print(error)
 assert "sae_lens" not in sys.modules
 """
-
-    def run(layers: str, *more: str) -> subprocess.CompletedProcess[str]:
-        arguments = ["--model", gemma3, "--target", maths, "--control", prose, "--out", tmp_path / "out"]
-        draws = ["--permutations", "20", "--bootstrap", "20", "--layers", layers]
-        return subprocess.run(
-            [sys.executable, "-c", program, *map(str, arguments), *release, *draws, *more],
-            env={**os.environ, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    done = run("1, 2")
+    arguments = ["--model", gemma3, "--target", maths, "--control", prose, "--out", tmp_path / "out"]
+    draws = ["--permutations", "20", "--bootstrap", "20"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments), *release, *draws],
+        env={**os.environ, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     entry = read_diagnosis(tmp_path / "out").layers[0]
     assert (entry.layer, entry.sae.id) == (1, "layer_1_width_16k_l0_small")
-    missing = run("1-3", "--overwrite")
-    assert "layer_3_width_16k_l0_small is not in the local cache" in missing.stderr
+    assert "layer_3_width_16k_l0_small is not in the local cache" in done.stdout

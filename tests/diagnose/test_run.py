@@ -120,7 +120,7 @@ def test_corpora_of_one_source_give_no_discovery(
     q_values = read_diagnosis(tmp_path / "out").q_values()
     assert q_values is not None
     assert min(q_values.values()) > 0.05
-    assert len(result.output.splitlines()) == 5
+    assert len(result.stdout.splitlines()) == 5
 
 
 def test_an_sae_that_explains_little_is_warned_about(

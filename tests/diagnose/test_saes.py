@@ -25,7 +25,7 @@ def load(folder: Path, layer: int = 2, d_model: int = hosts.D_MODEL) -> LayerSae
 
 
 def collect(sae: LayerSae, residual: torch.Tensor, tokens: list[int]) -> tuple[LayerUsage, LayerCollector]:
-    collector = LayerCollector(len(tokens), hosts.D_MODEL)
+    collector = LayerCollector(len(tokens))
     everything = np.ones(len(residual), dtype=bool)
     usage = use_batch(sae.encoder, residual, np.array(tokens), everything)
     collector.add(tuple(range(len(tokens))), usage)
@@ -61,7 +61,7 @@ def test_a_perfect_sae_explains_everything_and_batches_may_come_in_any_order(tmp
     residual = torch.randn(9, hosts.D_MODEL)
     whole, collector = collect(sae, residual, [4, 5])
     assert collector.explained_variance() == pytest.approx(1)
-    parts = LayerCollector(2, hosts.D_MODEL)
+    parts = LayerCollector(2)
     for place, part in ((1, residual[4:]), (0, residual[:4])):
         parts.add(
             (place,), use_batch(sae.encoder, part, np.array([len(part)]), np.ones(len(part), dtype=bool))

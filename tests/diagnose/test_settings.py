@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import click
 import pytest
 
 from sae_merge_method.cli.diagnose import command
@@ -45,14 +44,6 @@ def test_what_is_missing_is_named_as_an_option() -> None:
 
 
 def test_every_setting_is_an_option_with_the_same_default() -> None:
-    options = {
-        parameter.name: parameter.default
-        for parameter in command.params
-        if isinstance(parameter, click.Option) and parameter.name not in ("config", "out", "overwrite")
-    }
-    assert set(options) == set(DiagnoseSettings.model_fields)
-    defaults = DiagnoseSettings(**NEEDED)
-    for name in set(options) - set(NEEDED):
-        shown = command.get_params(click.Context(command))
-        (option,) = [parameter for parameter in shown if parameter.name == name]
-        assert option.get_default(click.Context(command)) == getattr(defaults, name), name
+    options = command.make_context("diagnose", ["--out", "out"]).params
+    defaults = DiagnoseSettings.model_validate(NEEDED).model_dump() | dict.fromkeys(NEEDED)
+    assert options == defaults | {"out": Path("out"), "config": None, "overwrite": False}

@@ -1,0 +1,56 @@
+"""Several processes on one diagnosis: ``torchrun`` or ``accelerate launch`` start them.
+
+Each hears its share of the chunks and leaves them in the progress folder, which all must see; the
+first process waits for the others and writes the diagnosis. No sums cross between processes, so
+the bytes are those of a single one.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import NamedTuple
+
+_PATIENCE = timedelta(days=2)
+"""How long the fastest process waits for the slowest."""
+
+
+class Workers(NamedTuple):
+    """This process among all."""
+
+    rank: int
+    size: int
+    local_rank: int
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process reports and writes."""
+        return self.rank == 0
+
+    def device(self, name: str) -> str:
+        """The device for this process: ``cuda`` means a GPU of its own."""
+        return f"cuda:{self.local_rank}" if name == "cuda" and self.size > 1 else name
+
+    def wait(self) -> None:
+        """Wait until every process has come here."""
+        if self.size > 1:
+            import torch.distributed
+
+            torch.distributed.barrier()
+
+
+@contextmanager
+def join_workers() -> Iterator[Workers]:
+    """Meet the other processes that the launcher's environment speaks of; alone without one."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Workers(0, 1, 0)
+        return
+    import torch.distributed
+
+    # Only "I am here" is exchanged, for which gloo serves on any machine.
+    torch.distributed.init_process_group("gloo", timeout=_PATIENCE)
+    try:
+        yield Workers(torch.distributed.get_rank(), size, int(os.environ.get("LOCAL_RANK", "0")))
+    finally:
+        torch.distributed.destroy_process_group()
