@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from sae_merge_method.artifacts.method_parameters import METHODS, MethodParameters, Scalar
 from sae_merge_method.artifacts.schema import Record, describe
 from sae_merge_method.errors import ArtifactError, RecipeError
 
-METHODS = ("sae_stethoscope",)
 DIAGNOSIS_KEY = "sae_diagnosis"
 Dtype = Literal["float32", "bfloat16", "float16", "float64"]
 
@@ -60,11 +60,23 @@ class SourceParameters(Record):
 
 
 class SharedParameters(SourceParameters):
-    """Parameters of the whole recipe; a weight here serves donors that have none of their own."""
+    """Parameters of the whole recipe; a weight here serves donors that have none of their own.
+
+    What else stands here belongs to the merge method, whose schema the recipe holds it against.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     layers: GateText = None
     diagnosis: GateText = None
     select: GateText = None
+
+    def for_method(self, method: str) -> dict[str, Any]:
+        """The method's own parameters as they were written."""
+        own = dict(self.model_extra or {})
+        if self.diagnosis is not None and "diagnosis" in METHODS[method].model_fields:
+            own["diagnosis"] = self.diagnosis
+        return own
 
 
 class ModelSource(Record):
@@ -125,6 +137,27 @@ class Recipe(Record):
         if sum(form is not None for form in (self.models, self.slices, self.modules)) != 1:
             raise ValueError("expected exactly one of models, slices, modules")
         return self
+
+    @model_validator(mode="after")
+    def _parameters_of_the_method(self) -> "Recipe":
+        gate = self.parameters
+        if self.merge_method == "sae_stethoscope" and gate.diagnosis is not None and gate.select is None:
+            raise ValueError(f'diagnosis: "{gate.diagnosis}" needs select: a rule such as top_k=6')
+        try:
+            METHODS[self.merge_method].model_validate(gate.for_method(self.merge_method))
+        except ValidationError as error:
+            raise ValueError(describe(error, inside=("parameters",)).strip()) from error
+        return self
+
+    @property
+    def method(self) -> MethodParameters:
+        """The merge method's own parameters."""
+        return METHODS[self.merge_method].model_validate(self.parameters.for_method(self.merge_method))
+
+    @property
+    def method_parameters(self) -> dict[str, Scalar]:
+        """The same as they were written, without defaults."""
+        return self.parameters.for_method(self.merge_method)
 
     @property
     def target_dtype(self) -> str | None:

@@ -47,10 +47,15 @@ def write_record(path: Path, record: Record) -> None:
     write_text(path, canonical_json(record.model_dump(mode="json")))
 
 
-def describe(error: ValidationError, most: int = 5) -> str:
-    """The first faults pydantic found, a line each: where, what was expected, what came."""
+def describe(error: ValidationError, most: int = 5, inside: tuple[str, ...] = ()) -> str:
+    """The first faults pydantic found, a line each: where, what was expected, what came.
+
+    ``inside`` is the place of the whole validated value, where it is part of another.
+    """
     faults = error.errors(include_url=False, include_context=False)
-    lines = [f"  {_place(fault['loc'])}: {_expected(fault)}{_got(fault)}" for fault in faults[:most]]
+    lines = [
+        f"  {_place((*inside, *fault['loc']))}: {_expected(fault)}{_got(fault)}" for fault in faults[:most]
+    ]
     if len(faults) > most:
         lines.append(f"  ... and {len(faults) - most} more")
     return "\n".join(lines)

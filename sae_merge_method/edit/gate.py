@@ -1,7 +1,8 @@
 """The gate: which decoder layers a recipe opens, decided or computed.
 
 Decided: ``layers: "9, 11-13"``. Computed: ``diagnosis: diagnosis.json`` with
-``select: top_k=6``. Both together must agree.
+``select: top_k=6``. Both together must agree. A diagnosis beside decided layers, without a rule,
+does not touch the gate: a scalpel ranks its features by it.
 """
 
 from pathlib import Path
@@ -32,7 +33,7 @@ def open_layers(
     """
     if diagnosis is None and select is not None:
         raise RecipeError(f'select: "{select}" needs diagnosis: the scores to select from')
-    if diagnosis is not None and select is None:
+    if diagnosis is not None and select is None and layers is None:
         raise RecipeError(f'diagnosis: "{diagnosis}" needs select: a rule such as top_k=6')
     if layers is None and diagnosis is None:
         raise RecipeError('no gate: expected parameters layers: "9, 11-13", or diagnosis: and select:')

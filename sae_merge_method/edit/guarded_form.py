@@ -40,7 +40,7 @@ def guarded_form(plan: EditPlan, n_layers: int, modules: Iterable[str] = ()) -> 
         }
     else:
         form["slices"] = slices
-    form["parameters"] = {"layers": format_layers(plan.layers)}
+    form["parameters"] = {"layers": format_layers(plan.layers), **plan.parameters}
     if plan.dtype:
         form["dtype"] = plan.dtype
     return form

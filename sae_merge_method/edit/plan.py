@@ -5,8 +5,9 @@ mergekit's three forms (``models``, ``slices``, ``modules``), its filters and it
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from sae_merge_method.artifacts.method_parameters import Scalar, ScalpelParameters
 from sae_merge_method.artifacts.recipe import (
     Conditional,
     ModelSource,
@@ -15,6 +16,7 @@ from sae_merge_method.artifacts.recipe import (
     Slice,
     SourceParameters,
 )
+from sae_merge_method.edit.subspaces import Subspaces
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.layers import format_layers
 
@@ -35,6 +37,10 @@ class Donation:
         """Factor of this donor's task vector for one tensor."""
         return next(value for part, value in self.weights if part is None or part in tensor_name)
 
+    def scaled(self, factor: float) -> "Donation":
+        """The same with every alpha times ``factor``."""
+        return Donation(self.model, tuple((part, alpha * factor) for part, alpha in self.weights))
+
 
 @dataclass(frozen=True)
 class EditPlan:
@@ -46,6 +52,8 @@ class EditPlan:
     """By open layer, at least one donor each."""
     dtype: str | None
     """dtype of the written tensors; None keeps the base's."""
+    parameters: Mapping[str, Scalar] = field(default_factory=dict)
+    """What else the merge method needs to know, as the recipe writes it."""
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -69,6 +77,7 @@ def plan_edit(recipe: Recipe, layers: Sequence[int], n_layers: int) -> EditPlan:
     Raises:
         RecipeError: A layer is open and has no donor, or slices do not keep the base's layers
             in their places.
+        SaeError: A scalpel's SAE or feature is missing.
     """
     shared = recipe.parameters
     if recipe.models is not None:
@@ -83,7 +92,17 @@ def plan_edit(recipe: Recipe, layers: Sequence[int], n_layers: int) -> EditPlan:
             f"layers {format_layers(without)} are selected, but the recipe names no donor for them"
         )
     donations = {layer: offered[layer] for layer in layers}
-    return EditPlan(recipe.merge_method, recipe.base_model, donations, recipe.target_dtype)
+    method, written = recipe.method, recipe.method_parameters
+    if isinstance(method, ScalpelParameters):
+        Subspaces(method, layers).check()
+    else:
+        # A share of the energy is a factor of the task vector like any other: folded into alpha here,
+        # so that whoever carries the plan out knows nothing of it.
+        donations = {
+            layer: tuple(gift.scaled(method.factor) for gift in gifts) for layer, gifts in donations.items()
+        }
+        written = {}
+    return EditPlan(recipe.merge_method, recipe.base_model, donations, recipe.target_dtype, written)
 
 
 _Offers = dict[int, tuple[Donation, ...]]

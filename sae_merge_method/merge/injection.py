@@ -4,7 +4,7 @@ Pure tensor arithmetic: which tensors it is applied to is the gate's affair, and
 call it is that of ``methods``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -12,7 +12,11 @@ from sae_merge_method.errors import MergeError
 
 
 def inject(
-    name: str, base: torch.Tensor, donors: Sequence[torch.Tensor], alphas: Sequence[float]
+    name: str,
+    base: torch.Tensor,
+    donors: Sequence[torch.Tensor],
+    alphas: Sequence[float],
+    change: Callable[[torch.Tensor], torch.Tensor | None] | None = None,
 ) -> torch.Tensor:
     """Add the weighted task vectors of ``donors`` to ``base``.
 
@@ -25,6 +29,8 @@ def inject(
         base: Any floating-point tensor.
         donors: At least one tensor of the same shape as ``base``.
         alphas: One factor a donor; where all are zero the base tensor itself comes back.
+        change: What becomes of ``sum_i alpha_i tau_i`` before it is added; None from it stands for
+            nothing, and the base tensor itself comes back.
 
     Raises:
         MergeError: Shapes differ, or a value is (or becomes) NaN or infinite.
@@ -53,6 +59,10 @@ def inject(
         tau.mul_(alpha)
         shift = tau if shift is None else shift.add_(tau)
     assert shift is not None
+    if change is not None:
+        shift = change(shift)
+        if shift is None:
+            return base
     edited = (theta + shift).to(base.dtype)
     if not bool(torch.isfinite(edited).all()):
         raise MergeError(

@@ -5,7 +5,7 @@ Importing this module registers nothing; ``sae_merge_method.hosts`` does.
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import torch
 from mergekit.merge_methods import (
@@ -16,11 +16,15 @@ from mergekit.merge_methods import (
     TensorGroup,
     merge_method,
 )
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ValidationError
 
+from sae_merge_method.artifacts.diagnosis import diagnosis_path
+from sae_merge_method.artifacts.method_parameters import ScalpelParameters, StethoscopeParameters
+from sae_merge_method.artifacts.schema import describe
 from sae_merge_method.edit.gate import open_layers
-from sae_merge_method.errors import MergeError
+from sae_merge_method.errors import MergeError, RecipeError
 from sae_merge_method.merge.injection import inject
+from sae_merge_method.merge.scalpel import Scalpel, edit_tensor
 from sae_merge_method.tensor_names import decoder_layer
 
 PAPER = "https://arxiv.org/abs/2605.28649"
@@ -53,29 +57,116 @@ def sae_stethoscope(
     layers: Text = "",
     diagnosis: Text = "",
     select: Text = "",
+    energy: float = 1.0,
 ) -> torch.Tensor:
     """Raw task vectors in the gated-in layers; the base tensor itself everywhere else."""
-    assert group.base is not None  # the contract above
-    name = group.metadata.name
-    if name is None:
-        raise MergeError("sae_stethoscope needs tensor names to know each tensor's layer; none was given")
-    if decoder_layer(name) not in _gate(layers, diagnosis, select, _stamp(diagnosis)):
-        base: torch.Tensor = group.base.tensor
-        return base
+    if diagnosis and not select:
+        raise RecipeError(f'diagnosis: "{diagnosis}" needs select: a rule such as top_k=6')
+    entries = _entries("sae_stethoscope", group, weight)
+    if decoder_layer(entries.name) not in _gate(layers, diagnosis, select, _stamp(diagnosis)):
+        return entries.base
+    factor = _validated(StethoscopeParameters, energy=energy).factor
+    return inject(entries.name, entries.base, entries.donors, [alpha * factor for alpha in entries.alphas])
+
+
+@merge_method(  # type: ignore[untyped-decorator]
+    name="sae_scalpel",
+    pretty_name="SAE Scalpel",
+    reference_url=PAPER,
+    contract=InputContract(base=BasePolicy.REQUIRED),
+    optional_tensor_policy=OptionalTensorPolicy.PASSTHROUGH_BASE_SINGLETON,
+)
+def sae_scalpel(
+    group: TensorGroup,
+    weight: PerNonBase[float] = 1.0,
+    layers: Text = "",
+    diagnosis: Text = "",
+    select: Text = "",
+    sae: Text = "",
+    sae_id: Text = "",
+    rank: Any = 0,
+    features: Text = "",
+    mode: Text = "project",
+    beta: float = 1.0,
+    gamma: float = 1.0,
+    energy_match: bool = False,
+    seed: Any = 0,
+    read_from: Text = "own",
+    residual_axes: Text = "",
+) -> torch.Tensor:
+    """Task vectors filtered by SAE features' directions in the gated-in layers; elsewhere the base."""
+    entries = _entries("sae_scalpel", group, weight)
+    # With the layers decided, a diagnosis without a rule only ranks the features.
+    gate = _gate(layers, diagnosis, select, _stamp(diagnosis))
+    if decoder_layer(entries.name) not in gate:
+        return entries.base
+    parameters = _validated(
+        ScalpelParameters,
+        mode=mode,
+        rank=rank or None,
+        features=features or None,
+        diagnosis=diagnosis or None,
+        sae=sae or None,
+        sae_id=sae_id or None,
+        beta=beta,
+        gamma=gamma,
+        energy_match=energy_match,
+        seed=seed,
+        read_from=read_from,
+        residual_axes=residual_axes or None,
+    )
+    scalpel = _scalpel(parameters, gate, _stamp(diagnosis))
+    return edit_tensor(entries.name, entries.base, entries.donors, entries.alphas, scalpel)
+
+
+class _Entries(NamedTuple):
+    """One tensor of all models."""
+
+    name: str
+    base: torch.Tensor
+    donors: list[torch.Tensor]
+    alphas: list[float]
+
+
+def _entries(method: str, group: TensorGroup, weight: Any) -> _Entries:
+    assert group.base is not None  # the contract of both methods
+    if group.metadata.name is None:
+        raise MergeError(f"{method} needs tensor names to know each tensor's layer; none was given")
     donors = group.non_base
-    alphas = weight.values_for(donors)
-    return inject(name, group.base.tensor, [donor.tensor for donor in donors], alphas)
+    return _Entries(
+        group.metadata.name,
+        group.base.tensor,
+        [donor.tensor for donor in donors],
+        weight.values_for(donors),
+    )
+
+
+ParametersT = TypeVar("ParametersT", StethoscopeParameters, ScalpelParameters)
+
+
+def _validated(schema: type[ParametersT], **values: Any) -> ParametersT:
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(f"parameters of the recipe cannot be read:\n{describe(error)}") from error
+
+
+# A merge asks once a tensor; the files behind an answer are read again only when they changed.
+
+
+@lru_cache(maxsize=4)
+def _scalpel(parameters: ScalpelParameters, layers: frozenset[int], stamp: int) -> Scalpel:
+    return Scalpel(parameters, sorted(layers))
 
 
 @lru_cache(maxsize=64)
 def _gate(layers: str, diagnosis: str, select: str, stamp: int) -> frozenset[int]:
-    # A merge asks once a tensor; the file behind the answer is read again only when it changed.
     return frozenset(open_layers(layers or None, diagnosis or None, select or None))
 
 
 def _stamp(diagnosis: str) -> int:
-    path = Path(diagnosis)
-    return path.stat().st_mtime_ns if diagnosis and path.exists() else 0
+    path = diagnosis_path(Path(diagnosis)) if diagnosis else None
+    return path.stat().st_mtime_ns if path and path.exists() else 0
 
 
-METHODS = (sae_stethoscope,)
+METHODS = (sae_stethoscope, sae_scalpel)

@@ -1,0 +1,148 @@
+"""The subspace of the residual stream that a scalpel recipe means, layer by layer.
+
+Which features, where their decoder directions lie, and the basis of their span (or of a random
+subspace of the same rank). What is done with the subspace is not decided here.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from sae_merge_method.artifacts.diagnosis import Diagnosis, SaeSource, read_diagnosis
+from sae_merge_method.artifacts.method_parameters import ScalpelParameters
+from sae_merge_method.edit.features import parse_features, ranked_features
+from sae_merge_method.errors import RecipeError, SaeError
+from sae_merge_method.geometry.basis import Basis, orthonormal_basis, random_basis
+from sae_merge_method.geometry.residual_axes import Side
+from sae_merge_method.layers import format_layers
+from sae_merge_method.sae_decoders import Decoder, open_decoder
+
+LOG = logging.getLogger(__name__)
+
+_KEPT_BASES = 64
+"""Bases held at once; a merge asks for one layer's again with each of its tensors."""
+
+
+class Subspaces:
+    """One subspace a layer. Bases are computed when first asked for, once."""
+
+    def __init__(self, parameters: ScalpelParameters, layers: Sequence[int]) -> None:
+        """Nothing is read yet.
+
+        Args:
+            parameters: What the recipe says.
+            layers: The layers to edit or measure.
+        """
+        self.parameters = parameters
+        self.layers = tuple(sorted(layers))
+        self._decoders: dict[int, Decoder] = {}
+        self._features: dict[int, tuple[int, ...]] = {}
+        self._bases: OrderedDict[int, Basis] = OrderedDict()
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The layers whose SAEs are needed: the layers themselves and, for read_from: previous,
+        those before them.
+
+        Raises:
+            RecipeError: Layer 0 would need the SAE of the embeddings.
+        """
+        if self.parameters.read_from == "own":
+            return self.layers
+        if 0 in self.layers:
+            raise RecipeError(
+                "read_from: previous cannot serve layer 0, which reads the embeddings: "
+                "close layer 0, or use read_from: own"
+            )
+        return tuple(sorted({*self.layers, *(layer - 1 for layer in self.layers)}))
+
+    def source(self, layer: int, side: Side) -> int:
+        """The layer whose SAE filters a tensor of ``layer`` on that side of it."""
+        return layer - 1 if side == "read" and self.parameters.read_from == "previous" else layer
+
+    def check(self) -> None:
+        """Find every decoder and every feature, from headers and the diagnosis alone.
+
+        Raises:
+            SaeError: An SAE is missing, of another layer or width, or lacks a feature.
+            RecipeError: The features listed do not fit the layers.
+            ArtifactError: The diagnosis or its feature usage cannot be read.
+        """
+        widths = {self.decoder(layer).d for layer in self.sources}
+        if len(widths) > 1:
+            raise SaeError(f"expected SAEs of one width, found directions of width {sorted(widths)}")
+        for layer in self.sources:
+            self._check_features(layer)
+
+    def basis(self, layer: int) -> Basis:
+        """The subspace that belongs to one layer's SAE; random for mode: random."""
+        if layer not in self._bases:
+            basis = self._span(layer)
+            if self.parameters.mode == "random":
+                basis = random_basis(basis.d, basis.rank, (self.parameters.seed, layer))
+            self._bases[layer] = basis
+            if len(self._bases) > _KEPT_BASES:
+                self._bases.popitem(last=False)
+        return self._bases[layer]
+
+    def features(self, layer: int) -> tuple[int, ...]:
+        """The features that span the layer's subspace."""
+        if layer not in self._features:
+            given = self.parameters
+            if given.features is not None:
+                self._features.update(parse_features(given.features, self.sources))
+            else:
+                assert given.diagnosis is not None and given.rank is not None  # the schema's rule
+                self._features[layer] = ranked_features(given.diagnosis, layer, given.rank)
+        return self._features[layer]
+
+    def decoder(self, layer: int) -> Decoder:
+        """The layer's decoder."""
+        if layer not in self._decoders:
+            given = self.parameters
+            if given.sae is not None:
+                self._decoders[layer] = open_decoder(given.sae, given.sae_id, layer)
+            else:
+                source = self._heard(layer)
+                self._decoders[layer] = open_decoder(source.release, source.id or None, layer)
+        return self._decoders[layer]
+
+    def _span(self, layer: int) -> Basis:
+        basis = orthonormal_basis(self.decoder(layer).directions(self.features(layer)))
+        if basis.rank < min(basis.directions, basis.d):
+            LOG.warning(
+                "layer %d: the directions of %d features span %d dimensions; the others are parallel "
+                "to them or depend on them",
+                layer, basis.directions, basis.rank,
+            )  # fmt: skip
+        return basis
+
+    def _check_features(self, layer: int) -> None:
+        decoder, features = self.decoder(layer), self.features(layer)
+        rank = self.parameters.rank
+        if rank is not None and rank > decoder.d:
+            raise RecipeError(f"rank: {rank} is more than the residual stream's {decoder.d} dimensions")
+        if self.parameters.diagnosis is not None and self.parameters.rank is not None:
+            heard = self._heard(layer)
+            if heard.d_sae != decoder.d_sae:
+                raise SaeError(
+                    f"the SAE {decoder.where} has {decoder.d_sae} features, the one that was listened to in "
+                    f"layer {layer} ({heard.release}) has {heard.d_sae}: their features are not the same"
+                )
+        decoder.directions((max(features),))  # the one that a smaller SAE would lack
+
+    def _heard(self, layer: int) -> SaeSource:
+        for entry in self._diagnosis.layers:
+            if entry.layer == layer:
+                return entry.sae
+        heard = format_layers(entry.layer for entry in self._diagnosis.layers)
+        raise SaeError(
+            f"{self.parameters.diagnosis} has no SAE of layer {layer}: it listened to layers {heard}"
+        )
+
+    @cached_property
+    def _diagnosis(self) -> Diagnosis:
+        assert self.parameters.diagnosis is not None  # asked only where it is given
+        return read_diagnosis(Path(self.parameters.diagnosis))

@@ -1,0 +1,50 @@
+"""Which features of a layer prefer the target text most, from the usage a diagnosis stored.
+
+NumPy only, so that a merge can rank features without any model. The measure is that of the
+layer score ``selectivity``: a feature's share of target usage times (m_T - m_C) / (m_T + m_C).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sae_merge_method.artifacts.usage import Documents, LayerUsage
+
+
+class Ranking(NamedTuple):
+    """A layer's features, most selective for the target first."""
+
+    features: npt.NDArray[np.int64]
+    """(F,) all features; ties go to the lower index, so features never used stand in index order."""
+    selectivity: npt.NDArray[np.float64]
+    """(F,) of each, descending: positive where the target uses it more, 0 where nobody does."""
+
+
+def rank_features(usage: LayerUsage, documents: Documents) -> Ranking:
+    """Order one layer's features by their contribution to its selectivity.
+
+    Args:
+        usage: The layer's stored usage, N documents x F features.
+        documents: Which side each document is on.
+    """
+    target = _side_means(usage, documents.is_target)
+    control = _side_means(usage, ~documents.is_target)
+    both = target + control
+    used = both > 0
+    contribution = np.zeros(usage.d_sae)
+    mass = target.sum() or 1.0
+    contribution[used] = target[used] / mass * (target[used] - control[used]) / both[used]
+    # What only the control uses contributes 0, yet must not stand among the unused.
+    contribution[used & (target == 0)] = -np.finfo(np.float64).tiny
+    order = np.argsort(-contribution, kind="stable")
+    return Ranking(order, contribution[order])
+
+
+def _side_means(usage: LayerUsage, side: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """(F,) mean over one side's documents of the mean activation."""
+    entries = side[usage.rows()]
+    sums = np.bincount(
+        usage.indices[entries].astype(np.int64), weights=usage.means()[entries], minlength=usage.d_sae
+    )
+    return sums / max(1, int(side.sum()))
