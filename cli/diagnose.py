@@ -56,13 +56,15 @@ from click.core import ParameterSource
 @click.option("--permutations", default=1000, help="Shuffles of document labels for the null; 0 for none.")
 @click.option("--bootstrap", default=1000, help="Resamples of documents for the intervals; 0 for none.")
 @click.option("--seed", default=0, help="Seed of shuffles and resamples.")
+@click.option("--snippets", default=1, help="Target snippets to keep of each top feature; 0 for none.")
+@click.option("--select", help="Selection rule whose layers are marked in the pictures, such as top_k=3.")
 @click.option("--overwrite", is_flag=True, help="Replace a diagnosis that stands in --out.")
 @click.pass_context
 def command(ctx: click.Context, config: Path | None, out: Path, overwrite: bool, **options: Any) -> None:
     """Listen to a base model and score how specific each layer is to the target text.
 
-    Writes diagnosis.json, features.safetensors, draws.safetensors and specificity.png
-    into --out, and prints the scores. Interrupted, the same command goes on where it was.
+    Writes diagnosis.json, diagnosis.html, features.safetensors, draws.safetensors and
+    specificity.png into --out, and prints the scores. Interrupted, the same command goes on where it was.
     Under torchrun or accelerate launch the documents are shared between the processes.
     """
     from sae_merge_method.diagnose.run import diagnose

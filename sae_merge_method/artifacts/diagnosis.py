@@ -13,6 +13,7 @@ from sae_merge_method.artifacts.schema import Record, read_record, write_record
 DIAGNOSIS_FILE = "diagnosis.json"
 USAGE_FILE = "features.safetensors"
 PLOT_FILE = "specificity.png"
+REPORT_FILE = "diagnosis.html"
 SCHEMA_VERSION: Literal[1] = 1
 
 
@@ -46,6 +47,8 @@ class SaeSource(Record):
     """Where it was trained to listen, as the SAE's own config names it."""
     d_sae: int = Field(ge=1)
     """Number of features."""
+    neuronpedia: str | None = None
+    """Under which id neuronpedia.org shows its features, where it does."""
 
 
 class TopFeature(Record):
@@ -62,6 +65,8 @@ class TopFeature(Record):
     """Share of counted tokens on which it fires, mean over target documents."""
     control_rate: float = Field(ge=0, le=1)
     """The same over control documents."""
+    snippets: tuple[str, ...] = ()
+    """Target text around its strongest token, which stands between guillemets."""
 
 
 class Null(Record):

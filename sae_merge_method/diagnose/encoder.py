@@ -29,3 +29,5 @@ class LoadedSae(NamedTuple):
     d_sae: int
     parameters: "Mapping[str, torch.Tensor]"
     """The encoder's parameters by name, as they are used."""
+    neuronpedia: str | None = None
+    """Under which id neuronpedia.org shows its features, where the SAE says so."""

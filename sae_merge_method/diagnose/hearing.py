@@ -63,7 +63,7 @@ def hear(
     quiet = None if workers.is_first else True
     with tqdm(total=total, desc="listening", unit="tok", unit_scale=True, disable=quiet) as bar:
         for group in plan.groups:
-            saes = [_load(by_layer[layer], model) for layer in group]
+            saes = [load_beside(by_layer[layer], model) for layer in group]
             keys.update({sae.layer: (sae.key, sae.source) for sae in saes})
             hear_chunks(model, saes, mine, stride, progress, bar)
             del saes  # before the next group's encoders come
@@ -77,8 +77,8 @@ def hear(
     return heard
 
 
-def _load(address: SaeAddress, model: "TextModel") -> LayerSae:
-    # Beside its layer, where the model is spread over several devices.
+def load_beside(address: SaeAddress, model: "TextModel") -> LayerSae:
+    """Load an SAE onto the device of its layer: a model may be spread over several."""
     device = next(model.blocks[address.layer].parameters()).device
     return load_sae(address, model.d_model, model.dtype, device)
 
@@ -86,7 +86,7 @@ def _load(address: SaeAddress, model: "TextModel") -> LayerSae:
 def _plan(
     settings: DiagnoseSettings, model: "TextModel", addresses: Sequence[SaeAddress], chunks: Sequence[Chunk]
 ) -> Plan:
-    one = _load(addresses[0], model)
+    one = load_beside(addresses[0], model)
     work = Work(
         layers=[address.layer for address in addresses],
         encoder_bytes=one.encoder_bytes,

@@ -7,12 +7,14 @@ from sae_merge_method.artifacts.diagnosis import (
     PLOT_FILE,
     USAGE_FILE,
     Diagnosis,
+    TopFeature,
     read_diagnosis,
     write_diagnosis,
 )
 from sae_merge_method.artifacts.draws import write_draws
 from sae_merge_method.artifacts.usage import UsageReader
 from sae_merge_method.diagnose.plot import write_plot
+from sae_merge_method.diagnose.report import write_report
 from sae_merge_method.diagnose.scoring import Scoring, ScoringSettings, score_layers
 from sae_merge_method.diagnose.specificity import find_score
 from sae_merge_method.errors import ArtifactError, UsageError
@@ -59,6 +61,7 @@ def rescore(
             shutil.copyfile(folder / USAGE_FILE, new / USAGE_FILE)
             write_draws(new, scoring.draws)
             write_plot(new / PLOT_FILE, rescored, score.unit)
+            write_report(new, rescored, score.unit)
             write_diagnosis(new, rescored)
     return rescored
 
@@ -66,7 +69,12 @@ def rescore(
 def with_scoring(diagnosis: Diagnosis, name: str, scoring: Scoring, settings: ScoringSettings) -> Diagnosis:
     """The diagnosis with other scores; what was heard stays."""
     layers = tuple(
-        entry.model_copy(update=scored._asdict())
+        entry.model_copy(
+            update={
+                **scored._asdict(),
+                "top_features": _keep_snippets(entry.top_features, scored.top_features),
+            }
+        )
         for entry, scored in zip(diagnosis.layers, scoring.layers, strict=True)
     )
     drawn = {
@@ -77,3 +85,9 @@ def with_scoring(diagnosis: Diagnosis, name: str, scoring: Scoring, settings: Sc
     return diagnosis.model_copy(
         update={"score": name, "layers": layers, "settings": {**diagnosis.settings, **drawn}}
     )
+
+
+def _keep_snippets(old: tuple[TopFeature, ...], new: tuple[TopFeature, ...]) -> tuple[TopFeature, ...]:
+    """Text beside features that had some: finding text for others would need the model."""
+    known = {entry.feature: entry.snippets for entry in old}
+    return tuple(entry.model_copy(update={"snippets": known.get(entry.feature, ())}) for entry in new)

@@ -1,6 +1,7 @@
 """The stethoscope from end to end: corpora, model and SAEs in, a diagnosis folder out."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +12,21 @@ from sae_merge_method.artifacts.diagnosis import Diagnosis, LayerDiagnosis, Mode
 from sae_merge_method.artifacts.draws import write_draws
 from sae_merge_method.artifacts.usage import Documents, LayerUsage, write_usage
 from sae_merge_method.diagnose.corpus import Corpus, check_different, read_corpus
-from sae_merge_method.diagnose.hearing import Report, hear
+from sae_merge_method.diagnose.hearing import Report, hear, load_beside
 from sae_merge_method.diagnose.model import TextModel, load_text_model
 from sae_merge_method.diagnose.plot import write_plot
 from sae_merge_method.diagnose.progress import Progress
-from sae_merge_method.diagnose.saes import find_saes
-from sae_merge_method.diagnose.scoring import ScoringSettings, score_layers
+from sae_merge_method.diagnose.report import write_report
+from sae_merge_method.diagnose.saes import SaeAddress, find_saes
+from sae_merge_method.diagnose.scoring import ScoredLayer, ScoringSettings, score_layers
 from sae_merge_method.diagnose.settings import DiagnoseSettings
+from sae_merge_method.diagnose.snippets import add_snippets
 from sae_merge_method.diagnose.specificity import find_score
 from sae_merge_method.diagnose.tokens import Document, in_chat, plain, special_token_ids, tokenize
 from sae_merge_method.diagnose.workers import join_workers
 from sae_merge_method.folders import new_folder, require_free
 from sae_merge_method.layers import parse_layers
+from sae_merge_method.selection import parse_rule, select_layers
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +57,7 @@ def diagnose(
         SaeMergeError: Anything about the inputs that makes a diagnosis impossible.
     """
     score = find_score(settings.score)
+    rule = parse_rule(settings.select) if settings.select else None
     require_free(out, overwrite=overwrite)
     target = read_corpus(settings.target, settings.text_field, settings.max_documents)
     control = read_corpus(settings.control, settings.text_field, settings.max_documents)
@@ -69,12 +74,13 @@ def diagnose(
     scoring_settings = ScoringSettings(settings.permutations, settings.bootstrap, settings.seed)
     usage = {layer: entry.usage for layer, entry in heard.items()}
     scoring = score_layers(score, sorted(usage), usage.__getitem__, sides, scoring_settings)
+    by_layer = {address.layer: address for address in addresses}
     diagnosis = Diagnosis(
         model=_model_source(model),
         score=score.name,
         layers=tuple(
             LayerDiagnosis(
-                **scored._asdict(),
+                **_with_snippets(settings, scored, model, by_layer, usage, documents, sides)._asdict(),
                 explained_variance=heard[scored.layer].explained_variance,
                 l0=mean_active(usage[scored.layer], sides),
                 sae=heard[scored.layer].source,
@@ -85,14 +91,36 @@ def diagnose(
         control=_corpus(control, sides, is_target=False),
         settings=settings.recorded(str(model.dtype).removeprefix("torch.")),
     )
+    chosen = select_layers(rule, diagnosis.scores(), diagnosis.q_values()) if rule else ()
     with new_folder(out, overwrite=overwrite) as folder:
         write_usage(folder, sides, usage)
         write_draws(folder, scoring.draws)
-        write_plot(folder / records.PLOT_FILE, diagnosis, score.unit)
+        write_plot(folder / records.PLOT_FILE, diagnosis, score.unit, chosen)
+        write_report(folder, diagnosis, score.unit, chosen)
         records.write_diagnosis(folder, diagnosis)
     progress.discard()
     warn_where_little_is_explained(diagnosis)
     return diagnosis
+
+
+def _with_snippets(
+    settings: DiagnoseSettings,
+    scored: ScoredLayer,
+    model: TextModel,
+    addresses: Mapping[int, SaeAddress],
+    usage: Mapping[int, LayerUsage],
+    documents: Sequence[Document],
+    sides: Documents,
+) -> ScoredLayer:
+    """The layer with text beside its features; its SAE is loaded once more for that."""
+    if settings.snippets == 0 or not scored.top_features:
+        return scored
+    sae = load_beside(addresses[scored.layer], model)
+    return scored._replace(
+        top_features=add_snippets(
+            model, sae, scored.top_features, usage[scored.layer], documents, sides, settings.snippets
+        )
+    )
 
 
 def _inputs(

@@ -74,6 +74,7 @@ def _checked(where: str, sae: Any) -> LoadedSae:
         d_in=config.d_in,
         d_sae=config.d_sae,
         parameters={name: tensor for name, tensor in sae.state_dict().items() if name != "W_dec"},
+        neuronpedia=config.metadata.neuronpedia_id,
     )
 
 

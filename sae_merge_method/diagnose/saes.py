@@ -93,6 +93,7 @@ def load_sae(address: SaeAddress, d_model: int, dtype: "torch.dtype", device: "t
         entry = sae_releases.find_entry(address.release, address.id)
         if entry.is_gemma_scope_2:
             sae = gemma_scope.load_from_hub(entry.repo_id, entry.path, dtype, device)
+            sae = sae._replace(neuronpedia=entry.neuronpedia)
         else:
             sae = saelens.load_from_release(address.release, address.id, dtype, device)
     elif (address.folder / gemma_scope.PARAMETERS).is_file():
@@ -115,6 +116,7 @@ def load_sae(address: SaeAddress, d_model: int, dtype: "torch.dtype", device: "t
             architecture=sae.architecture,
             hook_point=sae.hook_point,
             d_sae=sae.d_sae,
+            neuronpedia=sae.neuronpedia,
         ),
         encoder_bytes=sum(tensor.nbytes for tensor in sae.parameters.values()),
     )

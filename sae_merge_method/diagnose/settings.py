@@ -14,9 +14,9 @@ from sae_merge_method.errors import UsageError
 # Recorded elsewhere in the diagnosis, under names of their own.
 _ELSEWHERE = frozenset(("model", "sae", "sae_id", "target", "control", "score"))
 # Change how the work is done and no number.
-_HOW = frozenset(("memory",))
+_HOW = frozenset(("memory", "select"))
 # Come after listening: an interrupted run may be resumed with others.
-_LATER = frozenset(("score", "permutations", "bootstrap", "seed"))
+_LATER = frozenset(("score", "permutations", "bootstrap", "seed", "snippets", "select"))
 
 
 class DiagnoseSettings(Record):
@@ -58,6 +58,10 @@ class DiagnoseSettings(Record):
     bootstrap: int = Field(1000, ge=0)
     """Resamples of documents; 0 for no interval."""
     seed: int = Field(0, ge=0)
+    snippets: int = Field(1, ge=0)
+    """Target snippets kept of each of a layer's first features; 0 for none."""
+    select: str | None = None
+    """Selection rule whose layers are marked in the pictures, such as "top_k=3"."""
 
     def recorded(self, dtype: str) -> dict[str, str | int | float | bool | None]:
         """What the diagnosis keeps: all that can change a number and stands nowhere else in it.

@@ -16,7 +16,13 @@ from sae_merge_method.diagnose.specificity import SCORES
 from sae_merge_method.errors import CorpusError, SaeError, SaeMergeError, UsageError
 from tests.diagnose.conftest import PLANTED
 
-ARTIFACTS = ["diagnosis.json", "draws.safetensors", "features.safetensors", "specificity.png"]
+ARTIFACTS = [
+    "diagnosis.html",
+    "diagnosis.json",
+    "draws.safetensors",
+    "features.safetensors",
+    "specificity.png",
+]
 
 
 def diagnose(out: Path, model: Path, saes: str, target: Path, control: Path, *more: str) -> Result:

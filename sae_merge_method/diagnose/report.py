@@ -1,0 +1,143 @@
+"""``diagnosis.html``: the diagnosis as one page that needs nothing else, to read and to send on."""
+
+import base64
+from html import escape
+from pathlib import Path
+
+from sae_merge_method.artifacts.diagnosis import PLOT_FILE, REPORT_FILE, Corpus, Diagnosis, LayerDiagnosis
+from sae_merge_method.files import write_text
+
+_NEURONPEDIA = "https://www.neuronpedia.org"
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; }
+body { max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .5rem 0; }
+th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
+th { cursor: pointer; user-select: none; } th:hover { color: #3b6ea5; }
+th[aria-sort=ascending]::after { content: " \\2191"; } th[aria-sort=descending]::after { content: " \\2193"; }
+tr.chosen td { background: #fbeae5; } td.text { text-align: left; max-width: 34rem; }
+img { max-width: 100%; } mark { background: #fbd7cc; } summary { cursor: pointer; margin: .3rem 0; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; } dt { color: #666; }
+dd { margin: 0; overflow-wrap: anywhere; } .note { color: #555; max-width: 46rem; }
+"""
+
+_SCRIPT = """
+for (const head of document.querySelectorAll("table.sortable th")) {
+  head.addEventListener("click", () => {
+    const body = head.closest("table").tBodies[0];
+    const down = head.getAttribute("aria-sort") !== "descending";
+    for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const key = row => Number(row.cells[head.cellIndex].dataset.value);
+    const rows = [...body.rows].sort((a, b) => down ? key(b) - key(a) : key(a) - key(b));
+    body.append(...rows);
+  });
+}
+"""
+
+_COLUMNS = ("layer", "score", "corrected", "p", "q", "low", "high", "explained", "L0")
+
+
+def write_report(folder: Path, diagnosis: Diagnosis, unit: str, chosen: tuple[int, ...] = ()) -> None:
+    """Write the page into a diagnosis folder that has its plot: same diagnosis, same bytes.
+
+    Args:
+        folder: Where ``specificity.png`` lies and ``diagnosis.html`` goes.
+        diagnosis: What to show.
+        unit: Unit of the score.
+        chosen: Layers to mark as chosen.
+    """
+    picture = base64.b64encode((folder / PLOT_FILE).read_bytes()).decode("ascii")
+    title = f"Layers of {diagnosis.model.id}: {diagnosis.score}"
+    details = "\n".join(_features(entry) for entry in diagnosis.layers)
+    settings = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in diagnosis.settings.items()
+    )
+    write_text(
+        folder / REPORT_FILE,
+        f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>
+<style>{_STYLE}</style></head><body>
+<h1>{escape(title)}</h1>
+<dl>
+{_corpus("target", diagnosis.target)}
+{_corpus("control", diagnosis.control)}
+<dt>SAEs</dt><dd>{escape(diagnosis.layers[0].sae.release)} {escape(diagnosis.layers[0].sae.id)}</dd>
+<dt>layers</dt><dd>{len(diagnosis.layers)} of {diagnosis.model.n_layers} heard</dd>
+</dl>
+<p><img alt="Score of every layer, with its interval and the scores of shuffled labels"
+src="data:image/png;base64,{picture}"></p>
+<h2>Layers</h2>
+<p class="note">Score in {escape(unit)}. Corrected: less the mean under shuffled document labels. p and q:
+from the same shuffles, q with false discoveries over layers controlled. Low to high: where unlimited
+documents would put the score. Explained: share of the activations' variance that the SAE reconstructs.
+L0: active features a token. A column's head sorts by it.</p>
+<table class="sortable"><thead><tr>{"".join(f"<th>{name}</th>" for name in _COLUMNS)}</tr></thead>
+<tbody>
+{chr(10).join(_row(entry, entry.layer in chosen) for entry in diagnosis.layers)}
+</tbody></table>
+<h2>Features that tell the target from the control</h2>
+{details}
+<h2>Settings</h2>
+<dl>{settings}</dl>
+<script>{_SCRIPT}</script>
+</body></html>
+""",
+    )
+
+
+def _corpus(side: str, corpus: Corpus) -> str:
+    amount = f"{corpus.documents:,} documents, {corpus.tokens:,} tokens"
+    return f"<dt>{side}</dt><dd>{escape(corpus.name)}: {amount}, sha256 {corpus.sha256[:16]}</dd>"
+
+
+def _row(entry: LayerDiagnosis, chosen: bool) -> str:
+    null, interval = entry.null, entry.interval
+    numbers: list[tuple[float | None, str]] = [
+        (entry.score, ".4f"),
+        (null.corrected if null else None, "+.4f"),
+        (null.p if null else None, ".4f"),
+        (null.q if null else None, ".4f"),
+        (interval.low if interval else None, ".4f"),
+        (interval.high if interval else None, ".4f"),
+        (entry.explained_variance, ".3f"),
+        (entry.l0, ".1f"),
+    ]
+    cells = "".join(
+        '<td data-value="-Infinity">-</td>'
+        if value is None
+        else f'<td data-value="{value!r}">{value:{form}}</td>'
+        for value, form in numbers
+    )
+    kind = ' class="chosen"' if chosen else ""
+    return f'<tr{kind}><td data-value="{entry.layer}">{entry.layer}</td>{cells}</tr>'
+
+
+def _features(entry: LayerDiagnosis) -> str:
+    rows = "".join(
+        f"<tr><td>{_link(entry, feature.feature)}</td><td>{feature.share:.1%}</td>"
+        f"<td>{feature.target:.4g}</td><td>{feature.control:.4g}</td>"
+        f"<td>{feature.target_rate:.2%}</td><td>{feature.control_rate:.2%}</td>"
+        f'<td class="text">{"<br>".join(_marked(snippet) for snippet in feature.snippets)}</td></tr>'
+        for feature in entry.top_features
+    )
+    heads = ("feature", "share", "target", "control", "fires on target", "on control", "target text")
+    return (
+        f"<details><summary>layer {entry.layer}: {len(entry.top_features)} features</summary>"
+        f"<table><thead><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr></thead>"
+        f"<tbody>{rows}</tbody></table></details>"
+    )
+
+
+def _link(entry: LayerDiagnosis, feature: int) -> str:
+    if entry.sae.neuronpedia is None:
+        return str(feature)
+    return f'<a href="{_NEURONPEDIA}/{escape(entry.sae.neuronpedia)}/{feature}">{feature}</a>'
+
+
+def _marked(snippet: str) -> str:
+    before, _, rest = snippet.partition("«")
+    peak, _, after = rest.partition("»")
+    return f"{escape(before)}<mark>{escape(peak)}</mark>{escape(after)}"
