@@ -19,6 +19,7 @@ COMMANDS = {
     "recipe": "Choose layers from a diagnosis and write a mergekit recipe.",
     "recipes": "List the ready-made recipes, or copy one out.",
     "merge": "Run a recipe through mergekit, checked first, whole or not at all.",
+    "verify": "Prove that a merged checkpoint is what its recipe says, tensor by tensor.",
     "tasks-path": "Print the folder of the lm-eval tasks, for --include_path.",
     "compare": "Say, by a z-test per subject, what really changed between two evaluations.",
     "demo": "The whole road on a miniature trained on the spot.",

@@ -1,0 +1,46 @@
+"""``sae-merge verify``: audit a merged checkpoint against its own recipe."""
+
+from pathlib import Path
+
+import click
+
+from sae_merge_method.layers import format_layers
+
+VIOLATED = 1
+
+
+@click.command("verify")
+@click.argument("checkpoint", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--base",
+    help="Base model: folder or Hub id[@revision]. Without it the recipe's, if it is at hand.",
+)
+@click.option(
+    "--donor",
+    "donors",
+    multiple=True,
+    help="Donor model, likewise; once for each donor of the recipe, in its order.",
+)
+@click.pass_context
+def command(ctx: click.Context, checkpoint: Path, base: str | None, donors: tuple[str, ...]) -> None:
+    """Prove that CHECKPOINT is what its mergekit_config.yml says: from sae-merge or plain mergekit-yaml.
+
+    Every tensor outside the gate must have the base's bytes, every one inside be
+    base + weight * (donor - base), bit for bit; nothing may be missing or added. Without base and
+    donor it is held against the hashes of edit_report.json. Exit code 1 if anything is violated.
+    """
+    from sae_merge_method.verify.audit import verify
+
+    audit = verify(checkpoint, base, donors)
+    sources, ledger = audit.sources, audit.ledger
+    layers = format_layers(sources.layers)
+    click.echo(f"{checkpoint}: {sources.recipe.merge_method}, layers {layers} of {sources.merged.n_layers}")
+    for sentence in ledger.proved:
+        click.echo(f"  proved      {sentence}")
+    for sentence in ledger.unproved:
+        click.echo(f"  not proved  {sentence}")
+    for violation in ledger.violations:
+        click.echo(f"  VIOLATED    {violation}")
+    if not ledger.sound:
+        click.echo(f"{len(ledger.violations)} violations")
+        ctx.exit(VIOLATED)

@@ -1,0 +1,102 @@
+"""What one tensor of a checkpoint must hold, and how what it holds differs from that."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import xxhash
+
+from sae_merge_method.checkpoints import DTYPE_NAMES, TensorEntry
+from sae_merge_method.verify.rounding import Rounding, as_bytes, as_tensor
+from sae_merge_method.verify.streams import VALUES_AT_ONCE, Streams, is_float, n_values, pieces
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A tensor's ingredients; without donors it is the base's."""
+
+    base: TensorEntry
+    donors: tuple[TensorEntry, ...] = ()
+    alphas: tuple[float, ...] = ()
+
+    def dtype(self, rounding: Rounding) -> str:
+        """dtype it must be stored in, by safetensors' name."""
+        if not is_float(self.base):
+            return self.base.dtype
+        stored = {name: kind for kind, name in DTYPE_NAMES.items()}
+        name = rounding.written or rounding.loaded
+        return stored[name] if name else self.base.dtype
+
+    def stream(self, rounding: Rounding, streams: Streams) -> Iterator[bytes]:
+        """The bytes it must hold, a piece at a time."""
+        values, kept = n_values(self.base), not self.donors and self.is_kept(rounding)
+        for first, count in pieces(values, VALUES_AT_ONCE):
+            raw = streams.values(self.base, first, count)
+            if kept:
+                yield raw
+                continue
+            base = as_tensor(raw, DTYPE_NAMES[self.base.dtype])
+            if not self.donors:
+                yield as_bytes(rounding.unedited(base))
+                continue
+            donors = [
+                as_tensor(streams.values(donor, first, count), DTYPE_NAMES[donor.dtype])
+                for donor in self.donors
+            ]
+            yield as_bytes(rounding.edited(base, donors, self.alphas))
+
+    def xxh3(self, rounding: Rounding, streams: Streams) -> str:
+        """Hash of the bytes it must hold."""
+        digest = xxhash.xxh3_128()
+        for piece in self.stream(rounding, streams):
+            digest.update(piece)
+        return digest.hexdigest()
+
+    def is_kept(self, rounding: Rounding) -> bool:
+        """Whether an unedited tensor keeps the base's very bytes."""
+        own = DTYPE_NAMES.get(self.base.dtype)
+        return own is None or {rounding.loaded or own, rounding.written or own} == {own}
+
+
+class Difference(NamedTuple):
+    """How a tensor differs from what it must hold."""
+
+    values: int
+    """How many values."""
+    first: int
+    """Number of the first of them, counted over the flat tensor."""
+    largest: float
+    """Largest absolute difference."""
+
+
+def matches(found: TensorEntry, expected: Expected, rounding: Rounding, streams: Streams) -> bool:
+    """Whether a tensor has the dtype, the shape and every bit that it must have."""
+    if (found.dtype, found.shape) != (expected.dtype(rounding), expected.base.shape):
+        return False
+    reached = 0
+    for piece in expected.stream(rounding, streams):
+        if streams.read(found, reached, len(piece)) != piece:
+            return False
+        reached += len(piece)
+    return reached == found.nbytes
+
+
+def difference(found: TensorEntry, expected: Expected, rounding: Rounding, streams: Streams) -> Difference:
+    """Measure a tensor of the right dtype and shape that does not match."""
+    import torch
+
+    count, first, largest, reached = 0, -1, 0.0, 0
+    name = DTYPE_NAMES[found.dtype]
+    for piece in expected.stream(rounding, streams):
+        want = as_tensor(piece, name)
+        have = as_tensor(streams.values(found, reached, want.numel()), name)
+        # By bits: a NaN equals itself, and -0.0 differs from 0.0.
+        differ = want.view(torch.uint8) != have.view(torch.uint8)
+        apart = differ.reshape(want.numel(), -1).any(dim=1).nonzero().flatten()
+        if len(apart):
+            first = reached + int(apart[0]) if first < 0 else first
+            count += len(apart)
+            gap = (want[apart].double() - have[apart].double()).abs()
+            largest = max(largest, float(gap.nan_to_num(torch.inf).max()))
+        reached += want.numel()
+    return Difference(count, first, largest)

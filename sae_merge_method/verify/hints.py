@@ -1,0 +1,59 @@
+"""What may have happened to tensors that are not what they must be: swapped, or edited by another weight."""
+
+from collections.abc import Mapping, Sequence
+
+from sae_merge_method.checkpoints import DTYPE_NAMES, TensorEntry
+from sae_merge_method.verify.expected import Expected
+from sae_merge_method.verify.rounding import as_tensor
+from sae_merge_method.verify.streams import VALUES_AT_ONCE, Streams, n_values, pieces
+
+_CLOSE = 1e-2
+"""Largest distance from the nearest weighted edit, as a share of the task vector's length."""
+
+
+def find_swapped(found: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """For tensors whose bytes belong under another name: that name.
+
+    Args:
+        found: Hash of the bytes by the name they stand under, of violating tensors.
+        wanted: Hash that must stand there.
+    """
+    owners: dict[str, str] = {}
+    for name, digest in wanted.items():
+        owners.setdefault(digest, name)
+    return {name: owners[digest] for name, digest in found.items() if digest in owners}
+
+
+def nearest_weight(found: TensorEntry, expected: Expected, streams: Streams) -> float | None:
+    """The weight that, of all, explains an edit by one donor best; None where none explains it.
+
+    Least squares: ``<found - base, tau> / <tau, tau>``.
+    """
+    if len(expected.donors) != 1 or found.shape != expected.base.shape:
+        return None
+    import torch
+
+    along = length = moved = 0.0
+    entries = (found, expected.base, expected.donors[0])
+    for first, count in pieces(n_values(found), VALUES_AT_ONCE):
+        have, base, donor = (
+            as_tensor(streams.values(entry, first, count), DTYPE_NAMES[entry.dtype]).to(torch.float64)
+            for entry in entries
+        )
+        tau, shift = donor - base, have - base
+        along += float(shift @ tau)
+        length += float(tau @ tau)
+        moved += float(shift @ shift)
+    if not length:
+        return None
+    weight = along / length
+    apart = max(moved - weight * along, 0.0)  # squared distance from base + weight * tau
+    return weight if apart <= _CLOSE**2 * length else None
+
+
+def common_weight(weights: Sequence[float | None]) -> float | None:
+    """One weight for all of them, if they agree to a hundredth."""
+    known = [weight for weight in weights if weight is not None]
+    if not known or len(known) < len(weights) or max(known) - min(known) > _CLOSE:
+        return None
+    return sum(known) / len(known)

@@ -1,0 +1,49 @@
+"""What an audit found: proved, not provable here, or violated."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Violation(NamedTuple):
+    """One thing that is not as the recipe says."""
+
+    where: str
+    """Name of the tensor or file."""
+    what: str
+    """What was expected, and what is there."""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+@dataclass
+class Ledger:
+    """Collects the results of checks, in the order they are made."""
+
+    faults: int = 0
+    """How often something was found wrong; one tensor may be wrong in several ways."""
+    proved: list[str] = field(default_factory=list)
+    """Sentences that hold of every tensor or file they speak of."""
+    unproved: list[str] = field(default_factory=list)
+    """What could not be checked, and what is missing for it."""
+    _violations: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        """One for each tensor or file."""
+        return tuple(Violation(where, "; ".join(what)) for where, what in self._violations.items())
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing was violated."""
+        return not self.faults
+
+    def violate(self, where: str, what: str) -> None:
+        """Record that something is not as it must be."""
+        self.faults += 1
+        self._violations.setdefault(where, []).append(what)
+
+    def conclude(self, sentence: str, faults: int) -> None:
+        """Record ``sentence`` as proved, unless the check behind it found faults."""
+        if not faults:
+            self.proved.append(sentence)

@@ -1,0 +1,101 @@
+"""Where a recipe's dtypes round, and the values that follow: an edit computed anew, piece by piece.
+
+Computed with torch, on purpose by other code than the merge's own: what verifies a merge must
+not share its mistakes.
+
+Two hosts run one recipe and read ``dtype:`` differently. ``sae-merge merge`` takes the tensors as
+they are stored and rounds the result once, to the base's dtype (then to the written one, where the
+recipe asks for another). Plain ``mergekit-yaml`` casts base and donors to ``dtype:`` first, which
+rounds a donor that is stored wider. Both are what the recipe implies, so both are accepted, but a
+checkpoint must follow one of them throughout.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sae_merge_method.artifacts.recipe import Recipe
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """One reading of a recipe's dtypes, by torch's names; None stands for the dtype as stored."""
+
+    words: str
+    """What it does, for a reader."""
+    loaded: str | None
+    """dtype to which inputs are cast before the arithmetic."""
+    written: str | None
+    """dtype to which results are cast at the end."""
+
+    def unedited(self, base: "torch.Tensor") -> "torch.Tensor":
+        """What a tensor outside the gate becomes."""
+        return self._write(self._load(base))
+
+    def edited(
+        self, base: "torch.Tensor", donors: Sequence["torch.Tensor"], alphas: Sequence[float]
+    ) -> "torch.Tensor":
+        """``base + sum_i alpha_i (donor_i - base)``: float32 arithmetic (float64 stays), then rounding.
+
+        The order of operations is task arithmetic's: task vectors weighted and summed, then added.
+        """
+        import torch
+
+        base = self._load(base)
+        if not any(alphas):
+            return self._write(base)  # base + 0 * tau would still turn -0.0 into 0.0
+        precise = torch.float64 if base.dtype == torch.float64 else torch.float32
+        theta = base.to(precise)
+        taus = [
+            (self._load(donor).to(precise) - theta) * alpha
+            for donor, alpha in zip(donors, alphas, strict=True)
+        ]
+        shift = taus[0]
+        for tau in taus[1:]:
+            shift = shift + tau
+        return self._write((theta + shift).to(base.dtype))
+
+    def _load(self, tensor: "torch.Tensor") -> "torch.Tensor":
+        return tensor.to(_torch_dtype(self.loaded)) if self.loaded else tensor
+
+    def _write(self, tensor: "torch.Tensor") -> "torch.Tensor":
+        return tensor.to(_torch_dtype(self.written)) if self.written else tensor
+
+
+def roundings(recipe: Recipe) -> tuple[Rounding, ...]:
+    """The readings of a recipe that can differ: ours first, mergekit's second."""
+    ours = Rounding("rounded once", None, recipe.target_dtype)
+    if recipe.dtype is None:
+        return (ours,)
+    words = f"inputs rounded to {recipe.dtype} first, as mergekit-yaml does"
+    return ours, Rounding(words, recipe.dtype, recipe.out_dtype)
+
+
+def as_tensor(raw: bytes, dtype: str) -> "torch.Tensor":
+    """The values behind stored bytes, flat.
+
+    Args:
+        raw: Whole values.
+        dtype: By recipes' names, for example "bfloat16".
+    """
+    import torch
+
+    # A bytearray, because torch warns of memory that it might write to.
+    return torch.frombuffer(bytearray(raw), dtype=_torch_dtype(dtype))
+
+
+def as_bytes(tensor: "torch.Tensor") -> bytes:
+    """The bytes of a flat tensor as they are stored."""
+    import torch
+
+    return tensor.contiguous().view(torch.uint8).numpy().tobytes()
+
+
+def _torch_dtype(name: str) -> "torch.dtype":
+    import torch
+
+    found: torch.dtype = getattr(torch, name)
+    return found

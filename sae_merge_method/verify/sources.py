@@ -1,0 +1,124 @@
+"""What an audit can hold a checkpoint against: its recipe, its report, and the models it names.
+
+Models that the recipe names are used where they are at hand, a folder or in the Hub's cache;
+only those that the user names are downloaded.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, read_edit_report
+from sae_merge_method.artifacts.recipe import Recipe, parse_recipe, read_recipe_text
+from sae_merge_method.checkpoints import Checkpoint, open_checkpoint
+from sae_merge_method.edit.gate import open_layers
+from sae_merge_method.edit.plan import EditPlan, plan_edit
+from sae_merge_method.edit.preflight import check_donors
+from sae_merge_method.errors import ArtifactError, UsageError
+from sae_merge_method.hub import folder_at_hand
+from sae_merge_method.model_ids import local_folder, parse_model_id
+from sae_merge_method.verify.ledger import Ledger
+
+RECIPE_FILE = "mergekit_config.yml"
+RECOMPUTED = "sae_stethoscope"
+"""The method whose edits are a formula of base and donor alone."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Everything at hand for one audit."""
+
+    merged: Checkpoint
+    recipe: Recipe
+    report: EditReport | None
+    layers: tuple[int, ...]
+    """The open layers."""
+    base: Checkpoint | None
+    plan: EditPlan | None
+    """Who gives what, where edits can be computed anew."""
+    donors: Mapping[str, Checkpoint]
+    """By the recipe's names; empty when one of them is missing."""
+
+
+def gather(folder: Path, base: str | None, donors: Sequence[str], ledger: Ledger) -> Sources:
+    """Open the checkpoint and all it can be held against.
+
+    Args:
+        folder: The merged checkpoint.
+        base: Where the base lies, or None for where the recipe says.
+        donors: Where the donors lie, in the recipe's order, or nothing for where it says.
+        ledger: Takes what is not at hand.
+
+    Raises:
+        SaeMergeError: No recipe, or one that is not ours; nothing to hold the checkpoint against;
+            a model that the user named cannot be had.
+    """
+    merged = open_checkpoint(folder)
+    recipe = parse_recipe(read_recipe_text(folder / RECIPE_FILE), str(folder / RECIPE_FILE))
+    report = read_edit_report(folder) if (folder / REPORT_FILE).exists() else None
+    found = _open(recipe.base_model, base, "the base", ledger)
+    if found is None and report is None:
+        raise ArtifactError(
+            f"{folder} has no {REPORT_FILE}, and its base {recipe.base_model} is not at hand: "
+            "name it with --base"
+        )
+    layers = _layers(recipe, report, merged.n_layers, ledger)
+    if recipe.merge_method != RECOMPUTED:
+        ledger.unproved.append(
+            f"the edits themselves: those of {recipe.merge_method} cannot be computed anew"
+        )
+        return Sources(merged, recipe, report, layers, found, None, {})
+    plan = plan_edit(recipe, layers, merged.n_layers)
+    opened = _donors(plan, found, donors, ledger)
+    return Sources(merged, recipe, report, layers, found, plan, opened)
+
+
+def _layers(recipe: Recipe, report: EditReport | None, n_layers: int, ledger: Ledger) -> tuple[int, ...]:
+    gate = recipe.parameters
+    try:
+        return open_layers(gate.layers, gate.diagnosis, gate.select, n_layers)
+    except ArtifactError as error:
+        # A gate computed from a diagnosis that did not travel with the checkpoint.
+        if gate.layers is not None:
+            ledger.unproved.append(f"that {gate.select} chooses the layers: {error}")
+            return open_layers(gate.layers, None, None, n_layers)
+        if report is None:
+            raise
+        ledger.unproved.append(f"that {gate.select} chooses the layers of {REPORT_FILE}: {error}")
+        return report.layers
+
+
+def _donors(
+    plan: EditPlan, base: Checkpoint | None, given: Sequence[str], ledger: Ledger
+) -> dict[str, Checkpoint]:
+    if given and len(given) != len(plan.donors):
+        raise UsageError(
+            f"the recipe has {len(plan.donors)} donors ({', '.join(plan.donors)}): "
+            f"expected --donor for each, in this order, got {len(given)}"
+        )
+    if base is None:
+        return {}
+    places: Sequence[str | None] = given or [None] * len(plan.donors)
+    opened = {
+        name: _open(name, place, "the donor", ledger) for name, place in zip(plan.donors, places, strict=True)
+    }
+    donors = {name: donor for name, donor in opened.items() if donor is not None}
+    if len(donors) < len(opened):
+        return {}
+    check_donors(plan, base, donors)
+    return donors
+
+
+def _open(name: str, given: str | None, what: str, ledger: Ledger) -> Checkpoint | None:
+    if given is not None:
+        asked = parse_model_id(given)
+        if asked.lora:
+            raise UsageError(f"{given}: expected a plain model here; merge the adapter into a folder first")
+        return open_checkpoint(local_folder(asked.path, asked.revision))
+    model = parse_model_id(name)
+    folder = None if model.lora else folder_at_hand(model.path, model.revision)
+    if folder is None:
+        reason = "its adapter must be merged first" if model.lora else "it is not at hand"
+        ledger.unproved.append(f"what needs {what} {name}: {reason}")
+        return None
+    return open_checkpoint(folder)

@@ -1,0 +1,92 @@
+"""Tensors as streams of pieces: no more than a few megabytes of any file are in memory at once."""
+
+import os
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+import xxhash
+
+from sae_merge_method.checkpoints import DTYPE_NAMES, TensorEntry
+from sae_merge_method.errors import ModelError
+from sae_merge_method.safetensors_files import DTYPE_BYTES
+
+VALUES_AT_ONCE = 1 << 20
+"""Length of a piece, in values."""
+_BYTES_AT_ONCE = 1 << 22
+
+
+class Hashes(NamedTuple):
+    """Of a tensor's bytes as stored, in hex."""
+
+    xxh3: str
+    sha256: str
+
+
+class Streams:
+    """Open weight files; a context manager. Each file is opened once and read by position."""
+
+    def __init__(self) -> None:
+        self._handles: dict[Path, int] = {}
+
+    def __enter__(self) -> "Streams":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for handle in self._handles.values():
+            os.close(handle)
+        self._handles.clear()
+
+    def read(self, entry: TensorEntry, first: int, size: int) -> bytes:
+        """``size`` bytes of a tensor from its byte ``first`` on.
+
+        Raises:
+            ModelError: The file is shorter than its header said when it was checked.
+        """
+        if entry.file not in self._handles:
+            self._handles[entry.file] = os.open(entry.file, os.O_RDONLY)
+        data = os.pread(self._handles[entry.file], size, entry.start + first)
+        if len(data) != size:
+            raise ModelError(f"{entry.file} ends inside tensor {entry.name}")
+        return data
+
+    def values(self, entry: TensorEntry, first: int, count: int) -> bytes:
+        """The bytes of ``count`` values from number ``first`` on."""
+        width = DTYPE_BYTES[entry.dtype]
+        return self.read(entry, first * width, count * width)
+
+    def same_bytes(self, one: TensorEntry, other: TensorEntry) -> bool:
+        """Whether two tensors hold the same bytes."""
+        return one.nbytes == other.nbytes and all(
+            self.read(one, first, size) == self.read(other, first, size)
+            for first, size in pieces(one.nbytes, _BYTES_AT_ONCE)
+        )
+
+    def hashes(self, entry: TensorEntry) -> Hashes:
+        """Both hashes of a tensor's bytes."""
+        fast, slow = xxhash.xxh3_128(), sha256()
+        for first, size in pieces(entry.nbytes, _BYTES_AT_ONCE):
+            data = self.read(entry, first, size)
+            fast.update(data)
+            slow.update(data)
+        return Hashes(fast.hexdigest(), slow.hexdigest())
+
+
+def pieces(length: int, most: int) -> Iterator[tuple[int, int]]:
+    """(first, size) of consecutive pieces of at most ``most``."""
+    for first in range(0, length, most):
+        yield first, min(most, length - first)
+
+
+def n_values(entry: TensorEntry) -> int:
+    """How many values a tensor of a known dtype has."""
+    return entry.nbytes // DTYPE_BYTES[entry.dtype]
+
+
+def is_float(entry: TensorEntry) -> bool:
+    """Whether a tensor is of a floating-point dtype that recipes can name."""
+    return entry.dtype in DTYPE_NAMES

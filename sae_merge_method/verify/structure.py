@@ -1,0 +1,83 @@
+"""Whether a checkpoint is whole in itself: its key set, its shards, and a config that fits its tensors."""
+
+from sae_merge_method.checkpoints import CONFIG_FILE, DTYPE_NAMES, INDEX_FILE, Checkpoint
+from sae_merge_method.safetensors_files import read_header
+from sae_merge_method.tensor_names import common_name
+from sae_merge_method.verify.ledger import Ledger
+from sae_merge_method.verify.streams import Streams
+
+HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
+
+
+def check_files(merged: Checkpoint, ledger: Ledger) -> None:
+    """No weights beside those that the index names, in other files or in the same ones."""
+    before = ledger.faults
+    for file in sorted(merged.folder.glob("*.safetensors")):
+        if file not in merged.stamps:
+            ledger.violate(
+                file.name, f"weights that {INDEX_FILE} does not name: left over from another checkpoint"
+            )
+            continue
+        for name in read_header(file):
+            if name not in merged.tensors or merged.tensors[name].file != file:
+                ledger.violate(name, f"stands in {file.name}, but {INDEX_FILE} does not place it there")
+    ledger.conclude(f"{len(merged.stamps)} weight files, nothing beside them", ledger.faults - before)
+
+
+def check_names(merged: Checkpoint, base: Checkpoint, streams: Streams, ledger: Ledger) -> None:
+    """The key set is the base's; a head that is the embedding may be stored or not."""
+    before = ledger.faults
+    for name in sorted(set(base.tensors) - set(merged.tensors)):
+        if not _is_tied(name, base, streams):
+            ledger.violate(name, "the base has this tensor, the checkpoint lacks it")
+    for name in sorted(set(merged.tensors) - set(base.tensors)):
+        if not _is_tied(name, merged, streams):
+            ledger.violate(name, "the checkpoint has this tensor, the base does not")
+    ledger.conclude(
+        f"{len(merged.tensors)} tensors: the base's names, nothing dropped, nothing added",
+        ledger.faults - before,
+    )
+
+
+def _is_tied(name: str, holder: Checkpoint, streams: Streams) -> bool:
+    """Whether a tensor is a stored copy of the embedding, in a model that does not forbid to share it."""
+    by_common = {common_name(other): entry for other, entry in holder.tensors.items()}
+    embedding = by_common.get(EMBEDDING)
+    if common_name(name) != HEAD or embedding is None or _stated(holder, "tie_word_embeddings") is False:
+        return False
+    return streams.same_bytes(holder.tensors[name], embedding)
+
+
+def check_config(merged: Checkpoint, ledger: Ledger) -> None:
+    """config.json speaks of these very tensors: layers, vocabulary, width, dtype, tied head."""
+    before = ledger.faults
+    layers = {place.layer for place in merged.layer_tensors}
+    if layers != set(range(merged.n_layers)):
+        ledger.violate(CONFIG_FILE, f"says {merged.n_layers} layers, the tensors have {len(layers)}")
+    by_common = {common_name(name): entry for name, entry in merged.tensors.items()}
+    embedding = by_common.get(EMBEDDING)
+    if embedding is not None and len(embedding.shape) == 2:
+        for key, size in zip(("vocab_size", "hidden_size"), embedding.shape, strict=True):
+            said = _stated(merged, key)
+            if said is not None and said != size:
+                ledger.violate(CONFIG_FILE, f"says {key} {said}, {embedding.name} has {size}")
+    _check_dtype(merged, ledger)
+    if _stated(merged, "tie_word_embeddings") is False and HEAD not in by_common and embedding is not None:
+        ledger.violate(CONFIG_FILE, f"says that the head is not tied, and there is no {HEAD}")
+    ledger.conclude(f"{CONFIG_FILE} fits the tensors", ledger.faults - before)
+
+
+def _check_dtype(merged: Checkpoint, ledger: Ledger) -> None:
+    kinds = merged.dtypes()
+    for config in (merged.config, merged.text_config):
+        for key in ("dtype", "torch_dtype"):
+            said = config.get(key)
+            # A loader's own setting such as "auto" says nothing about what is stored.
+            if said in DTYPE_NAMES.values() and kinds and said not in kinds:
+                ledger.violate(CONFIG_FILE, f"says {key} {said}, the tensors are {', '.join(sorted(kinds))}")
+                return
+
+
+def _stated(checkpoint: Checkpoint, key: str) -> object:
+    """What the config says, in the text model's part or at the top."""
+    return checkpoint.text_config.get(key, checkpoint.config.get(key))
