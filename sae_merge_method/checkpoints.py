@@ -119,6 +119,14 @@ class Checkpoint:
                 return value
         raise ModelError(f"{self.folder / CONFIG_FILE} does not say how many layers the text model has")
 
+    @property
+    def text_model_type(self) -> str | None:
+        """transformers' ``model_type`` of the text decoder, in multimodal models too; None if not said."""
+        stated = self.text_config.get("model_type")
+        if stated is None and self.is_multimodal and self.config.get("model_type"):
+            stated = f"{self.config['model_type']}_text"  # as transformers fills it in
+        return stated if isinstance(stated, str) else None
+
     def dtypes(self) -> set[str]:
         """Names of all floating-point dtypes among the tensors, as recipes write them."""
         return {DTYPE_NAMES[entry.dtype] for entry in self.tensors.values() if entry.dtype in DTYPE_NAMES}
@@ -134,7 +142,8 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         raise ModelError(
             f"expected a model folder at {folder}, found {'a file' if folder.exists() else 'nothing'}"
         )
-    config = _read_json(folder / CONFIG_FILE, "a model's config")
+    config_file = file_inside(folder, CONFIG_FILE)
+    config = _read_json(config_file, "a model's config")
     tensors: dict[str, TensorEntry] = {}
     stamps: dict[Path, FileStamp] = {}
     for file, names in _shards(folder).items():
@@ -143,7 +152,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         if missing:
             raise ModelError(f"{folder / INDEX_FILE} places {missing[0]} in {file.name}, which lacks it")
         tensors.update({name: header[name] for name in (names or header)})
-    digest = sha256((folder / CONFIG_FILE).read_bytes()).hexdigest()
+    digest = sha256(config_file.read_bytes()).hexdigest()
     return Checkpoint(folder, config, digest, tensors, stamps)
 
 

@@ -1,13 +1,31 @@
 """``out/edit_report.json``: for every tensor of a merged checkpoint, edited or the base's, and its hash."""
 
+from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from pydantic import Field
 
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
+from sae_merge_method.safetensors_files import TensorEntry
+from sae_merge_method.tensor_names import decoder_layer
 
 REPORT_FILE = "edit_report.json"
+
+
+Status = Literal["edited", "base"]
+
+
+class Hashes(Protocol):
+    """Hashes of a tensor's bytes, in hex."""
+
+    @property
+    def xxh3(self) -> str:
+        """XXH3-128."""
+
+    @property
+    def sha256(self) -> str | None:
+        """sha256, where it was taken."""
 
 
 class TensorReport(Record):
@@ -16,14 +34,33 @@ class TensorReport(Record):
     name: str
     layer: int | None
     """Text decoder layer it belongs to; None for embeddings, final norm, head, vision, projector."""
-    status: Literal["edited", "base"]
+    status: Status
     dtype: str
     """safetensors' name of the stored dtype."""
     shape: tuple[int, ...]
-    sha256: str
-    """Of the tensor's bytes as stored."""
+    xxh3: str
+    """XXH3-128 of the tensor's bytes as stored, in hex: finds damage, at the speed of memory."""
+    sha256: str | None
+    """The same by sha256, which nobody can forge: of edited tensors, of others only when asked for."""
+    nbytes: int = Field(ge=0)
+    """Length of the tensor's bytes."""
     energy: float = Field(ge=0)
     """Squared Frobenius norm of (written - base), rounding to the stored dtype included."""
+
+    @classmethod
+    def of(cls, entry: TensorEntry, hashes: Hashes, status: Status, energy: float) -> "TensorReport":
+        """The report of a tensor that lies where ``entry`` says."""
+        return cls(
+            name=entry.name,
+            layer=decoder_layer(entry.name),
+            status=status,
+            dtype=entry.dtype,
+            shape=entry.shape,
+            xxh3=hashes.xxh3,
+            sha256=hashes.sha256,
+            nbytes=entry.nbytes,
+            energy=energy,
+        )
 
 
 class EditReport(Record):
@@ -40,6 +77,17 @@ class EditReport(Record):
     """Sum over tensors."""
     tensors: tuple[TensorReport, ...]
     """By name."""
+
+    @property
+    def result_sha256(self) -> str:
+        """One hash for the whole result: sha256 over every tensor's name, dtype, shape and XXH3."""
+        lines = (f"{t.name} {t.dtype} {list(t.shape)} {t.xxh3}\n" for t in self.tensors)
+        return sha256("".join(lines).encode()).hexdigest()
+
+    @property
+    def edited_bytes(self) -> int:
+        """Bytes of the edited tensors."""
+        return sum(tensor.nbytes for tensor in self.edited())
 
     def edited(self) -> tuple[TensorReport, ...]:
         """The tensors whose layer was open."""

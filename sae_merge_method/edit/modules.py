@@ -1,7 +1,9 @@
-"""mergekit's names for the modules of a multimodal model."""
+"""What mergekit knows of a base: the modules of a multimodal model, and its tensors' names."""
+
+from typing import Any
 
 from sae_merge_method.checkpoints import Checkpoint
-from sae_merge_method.errors import ModelError
+from sae_merge_method.errors import MergeError, ModelError
 
 
 def module_names(base: Checkpoint) -> tuple[str, ...]:
@@ -14,15 +16,72 @@ def module_names(base: Checkpoint) -> tuple[str, ...]:
     """
     if not base.is_multimodal:
         return ()
+    architecture = _architecture(base)
+    if architecture is None:
+        names = base.config.get("architectures") or []
+        raise ModelError(f"mergekit does not know the multimodal architecture {', '.join(names) or '(none)'}")
+    return tuple(architecture.modules)
+
+
+def require_known_to_mergekit(base: Checkpoint, instead: str) -> None:
+    """Refuse a base whose names mergekit would not find, or would leave out of what it writes.
+
+    Architectures that mergekit infers from the checkpoint itself pass: it takes the names they have.
+
+    Args:
+        base: The base.
+        instead: What else the user can do, for the message.
+
+    Raises:
+        MergeError: mergekit's own layout of this architecture is another one.
+    """
+    architecture = _architecture(base)
+    if architecture is None:
+        return
+    required, known = _expected_names(base, architecture)
+    present = set(base.tensors)
+    for fault, names in (("lacks", required - present), ("does not know", present - known)):
+        if names:
+            subject = "the base" if fault == "lacks" else "mergekit"
+            raise MergeError(
+                f"mergekit cannot read or write the base's layout ({base.layout}): {subject} {fault} "
+                f"{min(names)}, and mergekit's own layout is {_layout(required)}; {instead}"
+            )
+
+
+def _layout(names: set[str]) -> str:
+    from sae_merge_method.tensor_names import describe_layout
+
+    return describe_layout(sorted(names))
+
+
+def _architecture(base: Checkpoint) -> Any:
     from mergekit.architecture.json_definitions import NAME_TO_ARCH
 
-    names = base.config.get("architectures") or []
-    known = [
-        architecture
-        for name in names
-        for architecture in NAME_TO_ARCH.get(name, [])
-        if architecture.expected_model_type == base.config.get("model_type")
+    candidates = [
+        arch for name in base.config.get("architectures") or [] for arch in NAME_TO_ARCH.get(name, [])
     ]
-    if not known:
-        raise ModelError(f"mergekit does not know the multimodal architecture {', '.join(names) or '(none)'}")
-    return tuple(known[0].modules)
+    kind = base.config.get("model_type")
+    fitting = [arch for arch in candidates if arch.expected_model_type == kind]
+    # Several names share one definition there; only a lone one is taken whatever its type.
+    return next(iter(fitting or (candidates if len(candidates) == 1 else [])), None)
+
+
+def _expected_names(base: Checkpoint, architecture: Any) -> tuple[set[str], set[str]]:
+    """(names that must be there, names that may be there)."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(base.folder)
+    required: set[str] = set()
+    known: set[str] = set()
+    for module in architecture.modules.values():
+        arch, prefix = module.architecture, module.weight_prefix or ""
+        weights = [*arch.pre_weights(config), *arch.post_weights(config)]
+        for index in range(arch.num_layers(config)):
+            weights += arch.layer_weights(index, config)
+        for weight in weights:
+            names = [weight.name, *(weight.aliases or []), *(weight.tied_names or [])]
+            known.update(prefix + name for name in names)
+            if not weight.optional:
+                required.add(prefix + weight.name)
+    return required, known

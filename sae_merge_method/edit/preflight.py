@@ -8,7 +8,7 @@ from sae_merge_method.artifacts.diagnosis import Diagnosis
 from sae_merge_method.checkpoints import DTYPE_NAMES, Checkpoint
 from sae_merge_method.edit.plan import EditPlan
 from sae_merge_method.errors import MergeError, RecipeError
-from sae_merge_method.tensor_names import decoder_layer
+from sae_merge_method.tensor_names import LayerPart
 
 LOG = logging.getLogger(__name__)
 
@@ -51,49 +51,74 @@ def output_dtype(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoi
         return plan.dtype
     if len(kinds) == 1:
         return next(iter(kinds))
-    for layer, gifts in plan.donations.items():
-        for gift in gifts:
-            for name, entry in base.tensors.items():
-                if decoder_layer(name) == layer and donors[gift.model].tensors[name].dtype != entry.dtype:
-                    raise RecipeError(
-                        f"{name} is {entry.dtype} in the base and {donors[gift.model].tensors[name].dtype} "
-                        "in the donor, and the base mixes dtypes: say which one to write with dtype:"
-                    )
+    for place, entry in base.layer_tensors.items():
+        for gift in plan.donations.get(place.layer, ()):
+            theirs = donors[gift.model].layer_tensors[place]
+            if theirs.dtype != entry.dtype:
+                raise RecipeError(
+                    f"{entry.name} is {entry.dtype} in the base and {theirs.dtype} "
+                    "in the donor, and the base mixes dtypes: say which one to write with dtype:"
+                )
     return None
+
+
+# Where both configs state one of these and differ, equal shapes would mean different things.
+_SHAPE_KEYS = ("hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size")
+
+
+def check_family(base: Checkpoint, donors: Mapping[str, Checkpoint]) -> None:
+    """Every donor's text decoder must be the base's kind, whatever layout either was saved in.
+
+    Raises:
+        MergeError: Another model type, or other heads or widths; the message names both layouts.
+    """
+    for name, donor in donors.items():
+        if donor.text_model_type != base.text_model_type:
+            raise MergeError(
+                f"the base is a {base.text_model_type or 'nameless'} model ({base.layout}), the donor {name} "
+                f"a {donor.text_model_type or 'nameless'} one ({donor.layout}): their layers do not correspond"
+            )
+        for key in _SHAPE_KEYS:
+            ours, theirs = base.text_config.get(key), donor.text_config.get(key)
+            if ours is not None and theirs is not None and ours != theirs:
+                raise MergeError(
+                    f"{key} is {ours} in the base ({base.layout}), {theirs} in {name} ({donor.layout})"
+                )
 
 
 def check_donors(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoint]) -> None:
     """Every tensor of every open layer must stand in each of its donors, with the base's shape.
 
+    Tensors are matched by layer and part, so base and donor may be saved in different layouts.
+
     Raises:
         MergeError: A tensor is missing, misshapen, or not floating point; the message names it.
     """
     for layer in plan.layers:
-        names = [name for name in base.tensors if decoder_layer(name) == layer]
-        if not names:
-            raise MergeError(f"the base {plan.base} has no tensor in layer {layer}")
+        places = [place for place in base.layer_tensors if place.layer == layer]
+        if not places:
+            raise MergeError(
+                f"the base {plan.base} has no tensor in layer {layer} (its layout: {base.layout})"
+            )
         for gift in plan.donations[layer]:
-            for name in names:
-                _check_tensor(name, base, donors[gift.model], gift.model)
+            for place in places:
+                _check_tensor(place, base, donors[gift.model], gift.model)
 
 
-def _check_tensor(name: str, base: Checkpoint, donor: Checkpoint, donor_name: str) -> None:
-    ours, theirs = base.tensors[name], donor.tensors.get(name)
+def _check_tensor(place: LayerPart, base: Checkpoint, donor: Checkpoint, donor_name: str) -> None:
+    ours, theirs = base.layer_tensors[place], donor.layer_tensors.get(place)
     if theirs is None:
         raise MergeError(
-            f"{name} lies in a selected layer, but the donor {donor_name} has no such tensor "
-            f"(it has {_example(donor)})"
+            f"{ours.name} lies in a selected layer, but the donor {donor_name} has no such tensor "
+            f"(base: {base.layout}; donor: {donor.layout})"
         )
     if theirs.shape != ours.shape:
         raise MergeError(
-            f"{name}: expected shape {list(ours.shape)} like the base's, "
+            f"{ours.name}: expected shape {list(ours.shape)} like the base's, "
             f"got {list(theirs.shape)} in the donor {donor_name}"
         )
     for side, entry in (("base", ours), (f"donor {donor_name}", theirs)):
         if entry.dtype not in DTYPE_NAMES:
-            raise MergeError(f"{name} is {entry.dtype} in the {side}: expected {', '.join(DTYPE_NAMES)}")
-
-
-def _example(donor: Checkpoint) -> str:
-    inside = [name for name in donor.tensors if decoder_layer(name) is not None]
-    return f"layers named like {inside[0]}" if inside else "no decoder layers"
+            raise MergeError(
+                f"{entry.name} is {entry.dtype} in the {side}: expected {', '.join(DTYPE_NAMES)}"
+            )

@@ -1,14 +1,37 @@
-"""Read a merged checkpoint back and hold it against its base: what was edited, and that nothing else was."""
+"""Hold a written checkpoint against its base: what was edited, and that nothing else was."""
+
+from collections.abc import Iterable
+from functools import partial
 
 from sae_merge_method.artifacts.edit_report import EditReport, TensorReport
-from sae_merge_method.checkpoints import Checkpoint, TensorEntry
+from sae_merge_method.checkpoints import Checkpoint
 from sae_merge_method.edit.plan import EditPlan
 from sae_merge_method.errors import MergeError
+from sae_merge_method.merge.copying import Advance
+from sae_merge_method.merge.reading import WeightFiles
+from sae_merge_method.merge.tensor_edit import digest_tensor, energy_between
+from sae_merge_method.merge.threads import run_all
 from sae_merge_method.tensor_names import decoder_layer
 
 
-def report_edit(plan: EditPlan, base: Checkpoint, merged: Checkpoint) -> EditReport:
-    """Hash and measure every written tensor.
+def edit_report(plan: EditPlan, base: Checkpoint, tensors: Iterable[TensorReport]) -> EditReport:
+    """The report of one merge, its tensors in the order of their names."""
+    ordered = tuple(sorted(tensors, key=lambda tensor: tensor.name))
+    return EditReport(
+        merge_method=plan.merge_method,
+        base_model=plan.base,
+        base_config_sha256=base.config_sha256,
+        donors=plan.donors,
+        layers=plan.layers,
+        energy=sum(tensor.energy for tensor in ordered),
+        tensors=ordered,
+    )
+
+
+def report_edit(
+    plan: EditPlan, base: Checkpoint, merged: Checkpoint, *, hash_all: bool = False, threads: int | None = None
+) -> EditReport:
+    """Read a merged checkpoint back, hash and measure every tensor.
 
     Raises:
         MergeError: A tensor was dropped or added, or one outside the open layers does not have
@@ -21,43 +44,28 @@ def report_edit(plan: EditPlan, base: Checkpoint, merged: Checkpoint) -> EditRep
         raise MergeError(
             f"the merged checkpoint {what} {names[0]}"
             + (f" and {len(names) - 1} more tensors" if len(names) > 1 else "")
-            + ": mergekit does not know this layout of the base model"
+            + f": mergekit does not know this layout of the base model ({base.layout})"
         )
-    tensors = tuple(
-        _report_tensor(plan, base.tensors[name], merged.tensors[name]) for name in sorted(merged.tensors)
-    )
-    return EditReport(
-        merge_method=plan.merge_method,
-        base_model=plan.base,
-        base_config_sha256=base.config_sha256,
-        donors=plan.donors,
-        layers=plan.layers,
-        energy=sum(tensor.energy for tensor in tensors),
-        tensors=tensors,
-    )
+    with WeightFiles([base, merged]) as files:
+        calls = [partial(_report, plan, base, merged, name, files, hash_all) for name in merged.tensors]
+        return edit_report(plan, base, run_all(calls, threads))
 
 
-def _report_tensor(plan: EditPlan, before: TensorEntry, after: TensorEntry) -> TensorReport:
-    layer = decoder_layer(after.name)
-    is_open = layer in plan.donations
-    digest = after.sha256()
-    if not is_open and after.dtype == before.dtype and digest != before.sha256():
-        raise MergeError(f"{after.name} lies outside the selected layers, and yet its bytes changed")
-    return TensorReport(
-        name=after.name,
-        layer=layer,
-        status="edited" if is_open else "base",
-        dtype=after.dtype,
-        shape=after.shape,
-        sha256=digest,
-        energy=_squared_distance(before, after) if is_open else 0.0,
-    )
+def _report(
+    plan: EditPlan, base: Checkpoint, merged: Checkpoint, name: str, files: WeightFiles, hash_all: bool
+) -> TensorReport:
+    before, after = base.tensors[name], merged.tensors[name]
+    silent: Advance = _nothing
+    if decoder_layer(name) in plan.donations:
+        digests = digest_tensor(after, files, silent, with_sha256=True)
+        return TensorReport.of(after, digests, "edited", energy_between(before, after, files))
+    digests = digest_tensor(after, files, silent, with_sha256=hash_all)
+    if after.dtype == before.dtype:
+        same = digest_tensor(before, files, silent, with_sha256=hash_all) == digests
+        if not same or after.shape != before.shape:
+            raise MergeError(f"{name} lies outside the selected layers, and yet its bytes changed")
+    return TensorReport.of(after, digests, "base", 0.0)
 
 
-def _squared_distance(before: TensorEntry, after: TensorEntry) -> float:
-    import torch
-    from safetensors import safe_open
-
-    with safe_open(before.file, framework="pt") as old, safe_open(after.file, framework="pt") as new:
-        moved = new.get_tensor(after.name).to(torch.float32) - old.get_tensor(before.name).to(torch.float32)
-    return float(moved.square().sum(dtype=torch.float64))
+def _nothing(done: int) -> None:
+    """Nobody watches."""

@@ -1,31 +1,36 @@
-"""Run one recipe through mergekit: checked first, then whole or not at all."""
+"""Run one recipe: checked first, by the engine that fits, then whole or not at all."""
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
-from sae_merge_method.artifacts.diagnosis import diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.edit_report import EditReport, write_edit_report
-from sae_merge_method.artifacts.recipe import Recipe, parse_recipe
-from sae_merge_method.checkpoints import Checkpoint, open_checkpoint
-from sae_merge_method.edit.gate import open_layers
-from sae_merge_method.edit.guarded_form import guarded_form
-from sae_merge_method.edit.modules import module_names
-from sae_merge_method.edit.plan import Donation, EditPlan, plan_edit
-from sae_merge_method.edit.preflight import check_donors, output_dtype, require_diagnosis_of
-from sae_merge_method.errors import MergeError, SaeMergeError
-from sae_merge_method.files import new_folder
+from sae_merge_method.checkpoints import open_checkpoint
+from sae_merge_method.errors import MergeError
+from sae_merge_method.folders import new_folder, require_free
+from sae_merge_method.layers import format_layers
+from sae_merge_method.merge.direct import run_direct, why_not_direct
+from sae_merge_method.merge.job import Job, prepared
 from sae_merge_method.merge.report import report_edit
-from sae_merge_method.model_ids import local_folder, parse_model_id
+from sae_merge_method.merge.side_files import copy_side_files, write_card
 
 LOG = logging.getLogger(__name__)
 
+Engine = Literal["direct", "mergekit"]
+
 
 def run_recipe(
-    source: str, where: str, out: Path, *, overwrite: bool = False, options: Mapping[str, Any] | None = None
+    source: str,
+    where: str,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    engine: Engine = "direct",
+    link: bool = False,
+    hash_all: bool = False,
+    sync: bool = True,
+    options: Mapping[str, Any] | None = None,
 ) -> EditReport:
     """Merge as a recipe says.
 
@@ -37,105 +42,59 @@ def run_recipe(
         where: How messages name the recipe.
         out: Folder to write; appears only when the merge is complete and checked.
         overwrite: Replace an existing ``out`` after success.
+        engine: "direct" computes the changed bytes alone, and hands over to mergekit, with a
+            log line, what it cannot do; "mergekit" always runs mergekit.
+        link: Hard-link weight files that stay as they are (direct engine).
+        hash_all: sha256 of every tensor in the report, not of the edited ones alone.
+        sync: Have all on the disk before ``out`` appears.
         options: Fields of ``mergekit.options.MergeOptions``.
 
     Raises:
         SaeMergeError: See the modules this one calls; nothing is written then.
     """
-    recipe = parse_recipe(source, where)
-    given = dict(options or {})
-    cache = given.get("transformers_cache")
-    base_id = parse_model_id(recipe.base_model)
-    if base_id.lora:
-        raise MergeError(f"base_model {recipe.base_model}: expected a plain model, not one with an adapter")
-    base = open_checkpoint(local_folder(base_id.path, base_id.revision, cache))
-    gate = recipe.parameters
-    layers = open_layers(gate.layers, gate.diagnosis, gate.select, base.n_layers)
-    if gate.diagnosis is not None:
-        path = diagnosis_path(Path(gate.diagnosis))
-        require_diagnosis_of(base, recipe.base_model, read_diagnosis(path), path)
-    plan = plan_edit(recipe, layers, base.n_layers)
-    # Beside the output, not in the system's temporary folder: merged adapters are model-sized.
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.adapters.") as scratch:
-        given.setdefault("lora_merge_cache", scratch)
-        donors = {name: _open_donor(name, given) for name in plan.donors}
-        check_donors(plan, base, donors)
-        dtype = output_dtype(plan, base, donors)
-        with new_folder(out, overwrite=overwrite) as folder:
-            _run_mergekit(_local(plan, base, donors, dtype), base, recipe, folder, given)
-            _write_card(source, folder, out.name, given)
-            report = report_edit(plan, base, open_checkpoint(folder))
-            write_edit_report(folder, report)
-    return report
+    require_free(out, overwrite=overwrite)
+    try:
+        with prepared(source, where, out, options) as job:
+            with new_folder(out, overwrite=overwrite, sync=sync) as folder:
+                if _takes_direct(job, engine):
+                    copy_side_files(job, folder)
+                    report = run_direct(job, folder, link=link, hash_all=hash_all)
+                else:
+                    report = _through_mergekit(job, folder, hash_all=hash_all)
+                write_card(job, folder, out.name)
+                write_edit_report(folder, report)
+            return report
+    except OSError as error:
+        raise MergeError(
+            f"{error.strerror or error}{f': {error.filename}' if error.filename else ''} ({_state(out)})"
+        ) from error
 
 
-def _open_donor(name: str, options: Mapping[str, Any]) -> Checkpoint:
-    donor = parse_model_id(name)
-    if donor.lora is None:
-        return open_checkpoint(local_folder(donor.path, donor.revision, options.get("transformers_cache")))
-    from mergekit.common import ModelReference
+def _takes_direct(job: Job, engine: Engine) -> bool:
+    if engine != "direct":
+        return False
+    reason = why_not_direct(job)
+    if reason is not None:
+        LOG.warning("the direct engine hands over to mergekit: %s", reason)
+    return reason is None
 
-    merged = _guarded_call(
-        f"merging the adapter {donor.lora} into {donor.path}",
-        ModelReference.parse(name).merged,
-        cache_dir=options["lora_merge_cache"],
-        lora_merge_dtype=options.get("lora_merge_dtype"),
+
+def _through_mergekit(job: Job, folder: Path, *, hash_all: bool) -> EditReport:
+    from sae_merge_method.merge.mergekit_engine import run_mergekit
+
+    run_mergekit(job, folder)
+    merged = open_checkpoint(folder)
+    return report_edit(job.plan, job.base, merged, hash_all=hash_all, threads=job.threads)
+
+
+def _state(out: Path) -> str:
+    return f"{out} is as it was" if out.exists() else f"{out} was not written"
+
+
+def summary(report: EditReport, seconds: float) -> str:
+    """One line: what was edited, by how much, how long it took, and the hash of the result."""
+    return (
+        f"layers {format_layers(report.layers)}: {len(report.edited())} of {len(report.tensors)} tensors "
+        f"edited, {report.edited_bytes:,} bytes, energy {report.energy:.6g}, {seconds:.1f} s; "
+        f"all others are the base's, byte for byte; result {report.result_sha256[:16]}"
     )
-    return open_checkpoint(Path(merged.model.path))
-
-
-def _local(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoint], dtype: str | None) -> EditPlan:
-    """The same plan with every model as the folder it lies in."""
-    donations = {
-        layer: tuple(Donation(str(donors[gift.model].folder.resolve()), gift.weights) for gift in gifts)
-        for layer, gifts in plan.donations.items()
-    }
-    return replace(plan, base=str(base.folder.resolve()), donations=donations, dtype=dtype)
-
-
-def _run_mergekit(
-    plan: EditPlan, base: Checkpoint, recipe: Recipe, folder: Path, options: Mapping[str, Any]
-) -> None:
-    from mergekit.config import MergeConfiguration
-    from mergekit.io.tasks import LoaderCache
-    from mergekit.merge import run_merge
-    from mergekit.options import MergeOptions
-
-    from sae_merge_method.hosts import register_merge_methods
-
-    register_merge_methods()
-    form = guarded_form(plan, base.n_layers, module_names(base))
-    # mergekit's dtype would round a wider donor before the arithmetic; out_dtype rounds after it.
-    form["out_dtype"] = form.pop("dtype", None)
-    form.update(tokenizer_source=recipe.tokenizer_source, chat_template=recipe.chat_template)
-    # Without a tokenizer to copy, mergekit would make one up.
-    has_tokenizer = (base.folder / "tokenizer_config.json").exists()
-    settings = MergeOptions(**{"copy_tokenizer": has_tokenizer, **options, "write_model_card": False})
-    settings.apply_global_options()
-    try:
-        _guarded_call(
-            "mergekit", run_merge, MergeConfiguration.model_validate(form), str(folder), options=settings
-        )
-    finally:
-        LoaderCache().loaders.clear()  # it would keep every shard mapped for the life of the process
-
-
-def _write_card(source: str, folder: Path, name: str, options: Mapping[str, Any]) -> None:
-    """mergekit's own card and config, of the recipe as the user wrote it."""
-    if not options.get("write_model_card", True):
-        return
-    from sae_merge_method.merge.card import mergekit_card
-
-    (folder / "README.md").write_text(mergekit_card(source, name), encoding="utf-8")
-    (folder / "mergekit_config.yml").write_text(source, encoding="utf-8")
-
-
-def _guarded_call(what: str, call: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call a host; whatever it raises becomes one of our errors, ours pass unchanged."""
-    try:
-        return call(*args, **kwargs)
-    except (SaeMergeError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        raise MergeError(f"{what} failed: {type(error).__name__}: {error}") from error

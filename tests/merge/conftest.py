@@ -18,12 +18,19 @@ def donor(tmp_path: Path) -> Path:
     return tiny.gemma3_text(tmp_path / "donor", seed=1)
 
 
-@pytest.fixture
-def merge(tmp_path: Path) -> Callable[..., EditReport]:
-    """Run a recipe's text into ``tmp_path/out`` through the real mergekit."""
+@pytest.fixture(params=["direct", "mergekit"])
+def merge(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., EditReport]:
+    """Run a recipe's text into ``tmp_path/out``, once by each engine."""
 
     def run(source: str, out: str = "out", **options: object) -> EditReport:
-        return run_recipe(source, "recipe.yml", tmp_path / out, options={"quiet": True} | options)
+        return run_recipe(
+            source,
+            "recipe.yml",
+            tmp_path / out,
+            engine=request.param,
+            sync=False,
+            options={"quiet": True} | options,
+        )
 
     return run
 

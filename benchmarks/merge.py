@@ -1,0 +1,226 @@
+"""What a merge costs: ``sae-merge merge`` against cp, stock mergekit, and its own donor reads.
+
+    python benchmarks/merge.py                 warm cache, about 774M parameters, needs 8 GB of disk
+    python benchmarks/merge.py --cold          cold cache as well (root: it drops the system's caches)
+
+Every figure is a whole process, start included, median of --rounds rounds in which all take
+turns. Ratios are what to look at: the machine's speed cancels out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+LAYERS, WIDTH, MLP, HEADS, HEAD, VOCABULARY = 26, 1152, 6912, 4, 256, 65536
+DROP_CACHES = Path("/proc/sys/vm/drop_caches")
+BIN = Path(sys.executable).parent
+
+
+def shapes(layers: int) -> dict[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (VOCABULARY, WIDTH)}
+    for layer in range(layers):
+        part = {
+            "input_layernorm": (WIDTH,),
+            "self_attn.q_proj": (HEADS * HEAD, WIDTH),
+            "self_attn.q_norm": (HEAD,),
+            "self_attn.k_proj": (HEAD, WIDTH),
+            "self_attn.k_norm": (HEAD,),
+            "self_attn.v_proj": (HEAD, WIDTH),
+            "self_attn.o_proj": (WIDTH, HEADS * HEAD),
+            "post_attention_layernorm": (WIDTH,),
+            "pre_feedforward_layernorm": (WIDTH,),
+            "mlp.up_proj": (MLP, WIDTH),
+            "mlp.gate_proj": (MLP, WIDTH),
+            "mlp.down_proj": (WIDTH, MLP),
+            "post_feedforward_layernorm": (WIDTH,),
+        }
+        found |= {f"model.layers.{layer}.{name}.weight": shape for name, shape in part.items()}
+    return found | {"model.norm.weight": (WIDTH,)}
+
+
+def write_model(folder: Path, seed: int, layers: int) -> int:
+    """A bfloat16 Gemma 3 text model of random weights; returns its parameters."""
+    folder.mkdir(parents=True)
+    config = {
+        "architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text", "vocab_size": VOCABULARY,
+        "hidden_size": WIDTH, "intermediate_size": MLP, "num_hidden_layers": layers,
+        "num_attention_heads": HEADS, "num_key_value_heads": 1, "head_dim": HEAD, "torch_dtype": "bfloat16",
+        "tie_word_embeddings": True,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    reached = 0
+    for name, shape in shapes(layers).items():
+        size = 2 * int(np.prod(shape))
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [reached, reached + size]}
+        reached += size
+    text = json.dumps(header).encode()
+    rng = np.random.default_rng(seed)
+    block = (rng.standard_normal(1 << 24, dtype=np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    with (folder / "model.safetensors").open("wb") as stream:
+        stream.write(struct.pack("<Q", len(text)) + text)
+        for first in range(0, reached, block.nbytes):
+            stream.write(np.roll(block, first // 7).tobytes()[: reached - first])
+    return reached // 2
+
+
+@dataclass(frozen=True)
+class Cost:
+    seconds: float
+    peak_mb: float
+
+
+def run(words: Sequence[str | Path], cwd: Path) -> Cost:
+    """One process: wall time, and peak resident memory."""
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    began = time.perf_counter()
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(list(map(str, words)), cwd=cwd, env=environment, stdout=said, stderr=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - began
+        if process.returncode:
+            said.seek(0)
+            raise SystemExit(f"{' '.join(map(str, words))}:\n{said.read().decode()}")
+    return Cost(seconds, usage.ru_maxrss / 1024)
+
+
+def recipe(chosen: Sequence[int], method: str = "sae_stethoscope") -> str:
+    gate = "" if method == "task_arithmetic" else f'layers: "{", ".join(map(str, chosen))}"'
+    models = "models: [{model: ./donor, parameters: {weight: 1.0}}]"
+    if method == "task_arithmetic":
+        return f"merge_method: {method}\nbase_model: ./base\n{models}\ndtype: bfloat16\n"
+    return f"merge_method: {method}\nbase_model: ./base\n{models}\nparameters: {{{gate}}}\ndtype: bfloat16\n"
+
+
+def guarded(chosen: Sequence[int], layers: int) -> str:
+    """The form sae-merge recipe writes: the donor named in the chosen layers alone."""
+    lines = ["merge_method: sae_stethoscope", "base_model: ./base", "slices:"]
+
+    def part(first: int, last: int, open_: bool) -> None:
+        donor = f", {{model: ./donor, layer_range: [{first}, {last}]}}" if open_ else ""
+        lines.append(f"  - sources: [{{model: ./base, layer_range: [{first}, {last}]}}{donor}]")
+
+    part(0, 0, False)
+    for layer in range(layers):
+        part(layer, layer + 1, layer in chosen)
+    part(layers, layers, False)
+    return "\n".join([*lines, f'parameters: {{layers: "{", ".join(map(str, chosen))}"}}', "dtype: bfloat16\n"])
+
+
+READ = """
+import json, os, struct, sys
+chosen = set(sys.argv[1].split(","))
+handle = os.open("donor/model.safetensors", os.O_RDONLY)
+length = struct.unpack("<Q", os.pread(handle, 8, 0))[0]
+for name, entry in json.loads(os.pread(handle, length, 8)).items():
+    if name.startswith("model.layers.") and name.split(".")[2] in chosen:
+        first, last = entry["data_offsets"]
+        for at in range(first, last, 1 << 20):
+            os.pread(handle, min(1 << 20, last - at), 8 + length + at)
+"""
+
+
+def contenders(layers: int, three: Sequence[int], full: bool) -> dict[str, list[str | Path]]:
+    ours = [BIN / "sae-merge", "merge"]
+    names = ",".join(map(str, three))
+    found: dict[str, list[str | Path]] = {
+        "cp -r": ["cp", "-r", "base", "out"],
+        "cp -r, synced": ["sh", "-c", "cp -r base out && sync out/* out"],
+        "read donor layers": [sys.executable, "-S", "-c", READ, names],
+        "sae-merge, 3 layers": [*ours, "3.yml", "out"],
+        "sae-merge, 3, --no-sync": [*ours, "3.yml", "out", "--no-sync"],
+        "mergekit task_arithmetic": [BIN / "mergekit-yaml", "stock.yml", "out", "--quiet"],
+        "mergekit, guarded recipe": [BIN / "mergekit-yaml", "guarded.yml", "out", "--quiet"],
+    }
+    if full:
+        found |= {
+            f"sae-merge, {n}, --no-sync": [*ours, f"{n}.yml", "out", "--no-sync"] for n in (1, 13, layers)
+        }
+        found["sae-merge, 3, --engine mergekit"] = [*ours, "3.yml", "out", "--engine", "mergekit"]
+    return found
+
+
+def measure(
+    work: Path, words: dict[str, list[str | Path]], rounds: int, before: Callable[[], None]
+) -> dict[str, Cost]:
+    costs: dict[str, list[Cost]] = {name: [] for name in words}
+    for _ in range(rounds):
+        for name, command in words.items():
+            shutil.rmtree(work / "out", ignore_errors=True)
+            os.sync()  # the one before does not write to the disk while this one runs
+            before()
+            costs[name].append(run(command, work))
+    return {
+        name: Cost(statistics.median(c.seconds for c in found), max(c.peak_mb for c in found))
+        for name, found in costs.items()
+    }
+
+
+def show(title: str, costs: dict[str, Cost]) -> None:
+    copy, stock = costs["cp -r"].seconds, costs["mergekit task_arithmetic"].seconds
+    limit = copy + costs["read donor layers"].seconds
+    synced = costs["cp -r, synced"].seconds + costs["read donor layers"].seconds
+    print(f"\n{title}\n{'':34}{'seconds':>8}{'MB':>7}{'x (cp+read)':>13}{'x (synced)':>12}{'mergekit/x':>12}")
+    for name, cost in costs.items():
+        print(
+            f"{name:34}{cost.seconds:8.2f}{cost.peak_mb:7.0f}{cost.seconds / limit:13.2f}"
+            f"{cost.seconds / synced:12.2f}{stock / cost.seconds:12.1f}"
+        )
+
+
+def warm(work: Path) -> None:
+    for file in work.glob("*/model.safetensors"):
+        with file.open("rb") as stream:
+            while stream.read(1 << 22):
+                pass
+
+
+def drop() -> None:
+    os.sync()
+    DROP_CACHES.write_text("3")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--layers", type=int, default=LAYERS, help="decoder layers of the pair")
+    parser.add_argument("--cold", action="store_true", help="measure with cold caches as well")
+    parser.add_argument("--work", type=Path, help="folder to work in; removed at the end")
+    given = parser.parse_args()
+    work = Path(tempfile.mkdtemp(dir=given.work, prefix="sae-merge-benchmark."))
+    try:
+        parameters = write_model(work / "base", 0, given.layers)
+        write_model(work / "donor", 1, given.layers)
+        some = {n: [round((i + 0.5) * given.layers / n) for i in range(n)] for n in (1, 3, 13)}
+        some[given.layers] = list(range(given.layers))
+        for n, chosen in some.items():
+            (work / f"{n}.yml").write_text(recipe(chosen))
+        (work / "stock.yml").write_text(recipe((), "task_arithmetic"))
+        (work / "guarded.yml").write_text(guarded(some[3], given.layers))
+        print(f"{parameters / 1e6:.0f}M parameters, bfloat16, {given.layers} layers, {os.cpu_count()} cores")
+        words = contenders(given.layers, some[3], full=True)
+        show("warm cache", measure(work, words, given.rounds, lambda: warm(work)))
+        if given.cold:
+            words = contenders(given.layers, some[3], full=False)
+            show("cold cache", measure(work, words, given.rounds, drop))
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

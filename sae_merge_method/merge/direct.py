@@ -1,0 +1,139 @@
+"""The direct engine: copy the base by the kernel, and write the changed tensors' bytes into the copy.
+
+Only the selected layers of base and donors are read and computed. The copy keeps the base's own
+shards, names and header bytes, so every layout comes out as it went in. What an edit of one
+tensor is lives in ``tensor_edit``; what the folder holds beside the weights, in ``side_files``.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+from sae_merge_method.artifacts.edit_report import EditReport, TensorReport
+from sae_merge_method.checkpoints import INDEX_FILE, Checkpoint, TensorEntry, file_inside, open_checkpoint
+from sae_merge_method.merge.copying import Advance, place_file
+from sae_merge_method.merge.job import Job
+from sae_merge_method.merge.kernels import DIRECT_METHODS
+from sae_merge_method.merge.progress import bytes_bar
+from sae_merge_method.merge.reading import WeightFiles
+from sae_merge_method.merge.report import edit_report
+from sae_merge_method.merge.tensor_edit import (
+    Digests,
+    EditedTensor,
+    TensorTask,
+    digest_tensor,
+    edit_tensor,
+    tensor_tasks,
+)
+from sae_merge_method.merge.threads import run_all
+
+# Options that ask for something only mergekit does.
+_ONLY_MERGEKIT = (
+    "async_write", "clone_tensors", "cuda", "device", "gpu_rich", "low_cpu_memory", "multi_gpu",
+    "out_shard_size", "random_seed", "read_to_gpu", "write_threads",
+)  # fmt: skip
+
+
+def why_not_direct(job: Job) -> str | None:
+    """What in a job is beyond the direct engine, in words; None where nothing is."""
+    recipe = job.recipe
+    if recipe.merge_method not in DIRECT_METHODS:
+        return f"it does not know {recipe.merge_method}"
+    if job.dtype is not None and job.base.dtypes() != {job.dtype}:
+        return f"writing {job.dtype} over a {'/'.join(sorted(job.base.dtypes()))} base changes every tensor"
+    if recipe.chat_template or recipe.tokenizer_source:
+        return "it copies the base's tokenizer as it is, and the recipe asks for another"
+    asked = [name for name in _ONLY_MERGEKIT if job.options.get(name)]
+    return f"--{asked[0].replace('_', '-')} is mergekit's" if asked else None
+
+
+def run_direct(job: Job, folder: Path, *, link: bool = False, hash_all: bool = False) -> EditReport:
+    """Write the edited weights into ``folder``, which holds the config already and no weights.
+
+    Args:
+        job: One that :func:`why_not_direct` has nothing against.
+        folder: Where to write.
+        link: Hard-link files that stay as they are, if the file system allows.
+        hash_all: Take sha256 of the base's tensors too, not of the edited ones alone.
+
+    Raises:
+        MergeError: A tensor cannot be edited, or a file changed under us; ``folder`` is then
+            incomplete.
+    """
+    tasks = tensor_tasks(job.plan, job.base, job.donors)
+    sizes = sum(stamp.size for stamp in job.base.stamps.values())
+    entries = job.base.tensors.values()
+    total = sizes + sum(entry.nbytes for entry in entries)
+    with bytes_bar(total, "merging", quiet=job.quiet) as advance:
+        run_all([partial(_place_shard, job, file, tasks, folder, link, advance) for file in job.base.files])
+        _place_index(job.base, folder)
+        with WeightFiles([job.base, *job.donors.values()]) as files:
+            edited = _edit_copies(job, tasks, folder, files, advance)
+            files.require_unchanged()
+        job.base.require_unchanged()
+        merged = open_checkpoint(folder)
+        with WeightFiles([merged]) as files:
+            untouched = [merged.tensors[name] for name in set(merged.tensors) - _names(tasks)]
+            digests = run_all(
+                [partial(digest_tensor, entry, files, advance, with_sha256=hash_all) for entry in untouched],
+                job.threads,
+            )
+    return direct_report(job, edited, zip(untouched, digests, strict=True))
+
+
+def direct_report(
+    job: Job, edited: Iterable[EditedTensor], untouched: Iterable[tuple[TensorEntry, Digests]]
+) -> EditReport:
+    """The report of what either kind of tensor became."""
+    tensors = [TensorReport.of(one.task.base, one.digests, "edited", one.energy) for one in edited]
+    tensors += [TensorReport.of(entry, digests, "base", 0.0) for entry, digests in untouched]
+    return edit_report(job.plan, job.base, tensors)
+
+
+def _names(tasks: Iterable[TensorTask]) -> set[str]:
+    return {task.base.name for task in tasks}
+
+
+def _place_shard(
+    job: Job, file: Path, tasks: Iterable[TensorTask], folder: Path, link: bool, advance: Advance
+) -> None:
+    spans = [(task.base.start, task.base.end) for task in tasks if task.base.file == file]
+    place_file(
+        file, folder / file.name, job.base.stamps[file].size, advance, without=spans, link=link
+    )
+
+
+def _place_index(base: Checkpoint, folder: Path) -> None:
+    index = file_inside(base.folder, INDEX_FILE)
+    if index.exists():
+        (folder / INDEX_FILE).write_bytes(index.read_bytes())
+
+
+def _edit_copies(
+    job: Job, tasks: tuple[TensorTask, ...], folder: Path, files: WeightFiles, advance: Advance
+) -> list[EditedTensor]:
+    method = DIRECT_METHODS[job.plan.merge_method]
+    copies = {file: os.open(folder / file.name, os.O_WRONLY) for file in {task.base.file for task in tasks}}
+    try:
+        return run_all(
+            [
+                partial(edit_tensor, task, method, files, writer(copies[task.base.file], task.base), advance)
+                for task in tasks
+            ],
+            job.threads,
+        )
+    finally:
+        for handle in copies.values():
+            os.close(handle)
+
+
+def writer(handle: int, entry: TensorEntry) -> Callable[[memoryview, int], None]:
+    """A function that writes bytes into a tensor's place in an open file."""
+
+    def write(data: memoryview, first: int) -> None:
+        while data:
+            done = os.pwrite(handle, data, entry.start + first)
+            data, first = data[done:], first + done
+
+    return write

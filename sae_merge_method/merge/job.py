@@ -1,0 +1,81 @@
+"""A recipe made ready to run: read, resolved and checked against the models, before a byte is written."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sae_merge_method.artifacts.recipe import Recipe, parse_recipe
+from sae_merge_method.checkpoints import Checkpoint, open_checkpoint
+from sae_merge_method.edit.gate import open_layers
+from sae_merge_method.edit.plan import EditPlan, plan_edit
+from sae_merge_method.edit.preflight import check_donors, check_family, output_dtype, require_diagnosis_of
+from sae_merge_method.errors import MergeError
+from sae_merge_method.merge.adapters import open_donors
+from sae_merge_method.model_ids import local_folder, parse_model_id
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One edit, ready to run by either engine."""
+
+    source: str
+    """The recipe's text, as the user wrote it."""
+    recipe: Recipe
+    plan: EditPlan
+    base: Checkpoint
+    donors: dict[str, Checkpoint]
+    """By the recipe's name for them."""
+    dtype: str | None
+    """dtype to write; None keeps every tensor's own."""
+    options: dict[str, Any]
+    """Fields of ``mergekit.options.MergeOptions`` that the user gave."""
+
+    @property
+    def threads(self) -> int | None:
+        """Threads the user asked for."""
+        threads: int | None = self.options.get("num_threads")
+        return threads
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the user wants no progress bars."""
+        return bool(self.options.get("quiet"))
+
+
+@contextmanager
+def prepared(source: str, where: str, adapters_at: Path, options: Mapping[str, Any] | None) -> Iterator[Job]:
+    """Read a recipe and all it names; merged adapters live as long as the block.
+
+    Args:
+        source: The recipe's YAML text.
+        where: How messages name the recipe.
+        adapters_at: Merged adapters are model-sized: they go to a hidden sibling of this path.
+        options: Fields of ``mergekit.options.MergeOptions``.
+
+    Raises:
+        SaeMergeError: Anything that can be known to be wrong from configs and headers.
+    """
+    from sae_merge_method.artifacts.diagnosis import diagnosis_path, read_diagnosis
+
+    recipe = parse_recipe(source, where)
+    given = dict(options or {})
+    base_id = parse_model_id(recipe.base_model)
+    if base_id.lora:
+        raise MergeError(f"base_model {recipe.base_model}: expected a plain model, not one with an adapter")
+    base = open_checkpoint(local_folder(base_id.path, base_id.revision, given.get("transformers_cache")))
+    gate = recipe.parameters
+    layers = open_layers(gate.layers, gate.diagnosis, gate.select, base.n_layers)
+    if gate.diagnosis is not None:
+        path = diagnosis_path(Path(gate.diagnosis))
+        require_diagnosis_of(base, recipe.base_model, read_diagnosis(path), path)
+    plan = plan_edit(recipe, layers, base.n_layers)
+    with open_donors(plan, base, adapters_at, given) as donors:
+        if not given.get("allow_crimes"):
+            check_family(base, donors)
+        check_donors(plan, base, donors)
+        yield Job(source, recipe, plan, base, donors, output_dtype(plan, base, donors), given)

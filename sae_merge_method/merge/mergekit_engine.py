@@ -1,0 +1,70 @@
+"""The engine that is mergekit itself: for methods, dtypes and options the direct engine has not.
+
+mergekit knows a layout by its names, so a donor of another layout is shown to it renamed; a base
+whose names it does not know cannot be shown to it, and is refused.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sae_merge_method.checkpoints import Checkpoint
+from sae_merge_method.edit.guarded_form import guarded_form
+from sae_merge_method.edit.modules import module_names, require_known_to_mergekit
+from sae_merge_method.edit.plan import Donation, EditPlan
+from sae_merge_method.merge.host_calls import guarded_call
+from sae_merge_method.merge.job import Job
+from sae_merge_method.merge.views import renamed_view, same_names
+
+
+def run_mergekit(job: Job, folder: Path) -> None:
+    """Write the edited weights, config and tokenizer into ``folder``.
+
+    Raises:
+        MergeError: mergekit does not know the base's layout, or failed.
+    """
+    from mergekit.config import MergeConfiguration
+    from mergekit.io.tasks import LoaderCache
+    from mergekit.merge import run_merge
+    from mergekit.options import MergeOptions
+
+    from sae_merge_method.folders import scratch_folder
+    from sae_merge_method.hosts import register_merge_methods
+
+    require_known_to_mergekit(job.base, "pass --engine direct, which edits any layout")
+    register_merge_methods()
+    base = job.base
+    with scratch_folder(folder, "views") as views:
+        form = guarded_form(_local(job, views), base.n_layers, module_names(base))
+        # mergekit's dtype would round a wider donor before the arithmetic; out_dtype rounds after it.
+        form["out_dtype"] = form.pop("dtype", None)
+        form.update(tokenizer_source=job.recipe.tokenizer_source, chat_template=job.recipe.chat_template)
+        # Without a tokenizer to copy, mergekit would make one up.
+        has_tokenizer = (base.folder / "tokenizer_config.json").exists()
+        given: dict[str, Any] = {"copy_tokenizer": has_tokenizer, **job.options, "write_model_card": False}
+        settings = MergeOptions(**given)
+        settings.apply_global_options()
+        config = MergeConfiguration.model_validate(form)
+        try:
+            guarded_call("mergekit", run_merge, config, str(folder), options=settings)
+        finally:
+            LoaderCache().loaders.clear()  # it would keep every shard mapped for the life of the process
+
+
+def _local(job: Job, views: Path) -> EditPlan:
+    """The same plan with every model as a folder in the base's layout."""
+    folders = {
+        name: _as_the_base(donor, job, views / str(number))
+        for number, (name, donor) in enumerate(job.donors.items())
+    }
+    donations = {
+        layer: tuple(Donation(str(folders[gift.model].resolve()), gift.weights) for gift in gifts)
+        for layer, gifts in job.plan.donations.items()
+    }
+    return replace(job.plan, base=str(job.base.folder.resolve()), donations=donations, dtype=job.dtype)
+
+
+def _as_the_base(donor: Checkpoint, job: Job, view: Path) -> Path:
+    if same_names(job.base, donor, job.plan.layers):
+        return donor.folder
+    return renamed_view(donor, job.base, job.plan.layers, view)
