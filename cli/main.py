@@ -20,6 +20,8 @@ COMMANDS = {
     "recipes": "List the ready-made recipes, or copy one out.",
     "merge": "Run a recipe through mergekit, checked first, whole or not at all.",
     "verify": "Prove that a merged checkpoint is what its recipe says, tensor by tensor.",
+    "energy": "Measure how much of a task vector a projection on SAE features keeps, beside chance.",
+    "controls": "Write the recipes any claim needs beside its own: other layers, equal energy, the scalpel.",
     "tasks-path": "Print the folder of the lm-eval tasks, for --include_path.",
     "compare": "Say, by a z-test per subject, what really changed between two evaluations.",
     "demo": "The whole road on a miniature trained on the spot.",

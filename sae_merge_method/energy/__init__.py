@@ -1,0 +1,1 @@
+"""The energy stage: how much of a task vector the selected features' span keeps, beside chance."""

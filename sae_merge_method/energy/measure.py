@@ -1,0 +1,178 @@
+"""Measure a task vector against the spans of selected features, streaming tensor by tensor."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from sae_merge_method.artifacts.energy_report import Energy, KindEnergy, LayerEnergy, Principal
+from sae_merge_method.edit.subspaces import Subspaces
+from sae_merge_method.energy.tally import Tally
+from sae_merge_method.errors import SaeError
+from sae_merge_method.geometry.basis import random_basis
+from sae_merge_method.geometry.energy import along_residual, energies_in, energy, gram
+from sae_merge_method.geometry.residual_axes import AxisRule, ResidualAxis, kind_of, residual_axis
+from sae_merge_method.geometry.spectra import coverage, effective_rank, principal_directions, spectrum
+from sae_merge_method.task_vectors import TensorPair
+
+LOG = logging.getLogger(__name__)
+Floats = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class MeasureSettings:
+    """How a task vector is measured."""
+
+    seeds: int = 8
+    """Random subspaces a layer."""
+    seed: int = 0
+    """The first one's; a scalpel with mode: random and this seed uses the same subspace."""
+    directions: int = 8
+    """Leading principal directions to compare with the span."""
+    axes: tuple[AxisRule, ...] = ()
+    """Residual axes of tensors the table lacks."""
+
+
+@dataclass
+class Measured:
+    """What came out."""
+
+    total: Energy
+    layers: list[LayerEnergy]
+    kinds: list[KindEnergy]
+    left_out: list[str]
+
+
+@dataclass
+class _Sums:
+    settings: MeasureSettings
+    total: Tally = field(init=False)
+    kinds: dict[tuple[str, ResidualAxis], Tally] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    left_out: set[str] = field(default_factory=set)
+    bases: dict[tuple[int, str], list[Floats]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.total = Tally(self.settings.seeds)
+
+
+def measure(pairs: Iterable[TensorPair], subspaces: Subspaces, settings: MeasureSettings) -> Measured:
+    """Measure layer by layer; memory holds one tensor pair and two d x d matrices.
+
+    Args:
+        pairs: Tensors in the order of their layers.
+        subspaces: The features' spans of these layers.
+        settings: How.
+
+    Raises:
+        SaeError: The features' directions do not have the residual stream's width.
+    """
+    sums = _Sums(settings)
+    layers = []
+    with tqdm(total=len(subspaces.layers), desc="energy", unit="layer", disable=None) as bar:
+        for layer, group in groupby(pairs, key=lambda pair: pair.layer):
+            layers.append(_measure_layer(layer, group, subspaces, sums))
+            sums.bases = {key: kept for key, kept in sums.bases.items() if key[0] == layer}
+            bar.update()
+    for kind in sorted(sums.left_out):
+        LOG.warning("%s is left out: its residual axis is not known; --residual-axes can name it", kind)
+    return Measured(
+        total=Energy(**sums.total.figures()),
+        layers=layers,
+        kinds=[
+            KindEnergy(
+                kind=kind,
+                side="none" if place.axis is None else place.side,
+                tensors=sums.counts[kind],
+                **tally.figures(),
+            )
+            for (kind, place), tally in sums.kinds.items()
+        ],
+        left_out=sorted(sums.left_out),
+    )
+
+
+def _measure_layer(layer: int, pairs: Iterable[TensorPair], subspaces: Subspaces, sums: _Sums) -> LayerEnergy:
+    tally = Tally(sums.settings.seeds)
+    basis = subspaces.basis(layer)
+    products: Floats = np.zeros((basis.d, basis.d))
+    for pair in pairs:
+        place = residual_axis(pair.name, sums.settings.axes)
+        kind = kind_of(pair.name)
+        if place is None:
+            sums.left_out.add(kind)
+            continue
+        sums.counts[kind] = sums.counts.get(kind, 0) + 1
+        of_kind = sums.kinds.setdefault((kind, place), Tally(sums.settings.seeds))
+        tallies = (tally, of_kind, sums.total)
+        whole, base = energy(pair.tau), energy(pair.base)
+        for one in tallies:
+            one.add(whole, base)
+        if place.axis is None:
+            continue
+        rows = _rows(pair, place.axis, basis.d)
+        own = gram(rows)
+        products += own
+        source = subspaces.source(layer, place.side)
+        columns = _columns(source, subspaces, sums, rows.dtype)
+        kept = energies_in(rows, own if len(rows) > basis.d else None, columns)
+        for one in tallies:
+            one.add_kept(whole, kept, subspaces.basis(source).rank / basis.d)
+    return _layer_report(layer, tally, products, subspaces, sums.settings.directions)
+
+
+def _layer_report(
+    layer: int, tally: Tally, products: Floats, subspaces: Subspaces, directions: int
+) -> LayerEnergy:
+    basis = subspaces.basis(layer)
+    values = spectrum(products)
+    leading = principal_directions(products.astype(np.float32), directions if tally.with_axis else 0)
+    cover = coverage(leading, basis.columns)
+    return LayerEnergy(
+        **tally.figures(),
+        layer=layer,
+        features=basis.directions,
+        rank=basis.rank,
+        effective_rank=effective_rank(values),
+        best=min(1.0, float(values[: basis.rank].sum()) / tally.energy) if tally.energy else None,
+        principal=Principal(
+            count=leading.shape[1],
+            share=min(1.0, float(values[: leading.shape[1]].sum()) / tally.energy) if tally.energy else 0.0,
+            covered=min(1.0, cover.covered),
+            angles=tuple(float(angle) for angle in np.degrees(np.arccos(cover.cosines))),
+        ),
+    )
+
+
+def _columns(source: int, subspaces: Subspaces, sums: _Sums, dtype: np.dtype[np.floating]) -> list[Floats]:
+    """The features' span and as many random ones, in the precision of the arithmetic."""
+    key = (source, str(dtype))
+    if key not in sums.bases:
+        basis, settings = subspaces.basis(source), sums.settings
+        drawn = [
+            random_basis(basis.d, basis.rank, (settings.seed + number, source))
+            for number in range(settings.seeds)
+        ]
+        sums.bases[key] = [one.columns.astype(dtype) for one in (basis, *drawn)]
+    return sums.bases[key]
+
+
+def _rows(pair: TensorPair, axis: int, d: int) -> Floats:
+    if axis >= pair.tau.ndim or pair.tau.shape[axis] != d:
+        raise SaeError(
+            f"{pair.name}: expected width {d} of the SAE's directions on axis {axis}, "
+            f"got shape {list(pair.tau.shape)}"
+        )
+    return along_residual(pair.tau, axis)
+
+
+def default_rank(d: int) -> int:
+    """Features a layer where nobody says: one for every 40 dimensions, 64 at d = 2560.
+
+    Ours: with it a subspace keeps by chance about as little as the paper's projection kept.
+    """
+    return max(1, round(d / 40))

@@ -1,0 +1,68 @@
+"""Kept energy by layer against the chance line."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from sae_merge_method.artifacts.energy_report import EnergyReport
+from sae_merge_method.files import write_bytes
+
+_KEPT = "#3b6ea5"
+_BEST = "#b9c9da"
+_RANDOM = "#9a9a9a"
+_CHANCE = "#c8553d"
+_INK = "#222222"
+
+
+def write_plot(path: Path, report: EnergyReport) -> None:
+    """Draw the report as PNG: same report, same bytes."""
+    # The Agg canvas directly: pyplot would choose a window system and keep global state.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    entries = [entry for entry in report.layers if entry.kept is not None and entry.chance is not None]
+    layers = np.array([entry.layer for entry in entries])
+    figure = Figure(figsize=(max(6.4, 2.4 + 0.24 * len(layers)), 4.2), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.bar(
+        layers, [entry.kept for entry in entries], width=0.7, color=_KEPT, zorder=2,
+        label="kept by the selected features' span",
+    )  # fmt: skip
+    axes.plot(
+        layers, [entry.best for entry in entries], "_", markersize=9, markeredgewidth=2, color=_BEST,
+        zorder=3, label="best subspace of that rank",
+    )  # fmt: skip
+    drawn = [entry.random for entry in entries if entry.random]
+    if entries and len(drawn) == len(entries):
+        mean = np.array([one.mean for one in drawn])
+        reach = [mean - [one.low for one in drawn], np.array([one.high for one in drawn]) - mean]
+        axes.errorbar(
+            layers, mean, yerr=reach, fmt="o", markersize=3, color=_RANDOM, elinewidth=1.2, capsize=2,
+            zorder=4, label=f"random subspaces, {drawn[0].level:.0%} interval",
+        )  # fmt: skip
+    for number, entry in enumerate(entries):
+        axes.hlines(
+            entry.chance, entry.layer - 0.5, entry.layer + 0.5, color=_CHANCE, linewidth=1.4, zorder=5,
+            label="chance, r/d" if number == 0 else None,
+        )  # fmt: skip
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=18, min_n_ticks=1))
+    axes.set_xlabel("decoder layer")
+    axes.set_ylabel("share of the task vector's energy")
+    axes.set_ylim(bottom=0)
+    axes.set_title(_title(report), fontsize=10, color=_INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    picture = BytesIO()
+    # No Software or date in the file: nothing but the picture.
+    figure.savefig(picture, format="png", metadata={"Software": None})
+    write_bytes(path, picture.getvalue())
+
+
+def _title(report: EnergyReport) -> str:
+    total = report.total
+    if total.kept is None or total.chance is None:
+        return "the donor does not differ from the base"
+    return f"the span keeps {total.kept:.2%} of the task vector's energy, chance {total.chance:.2%}"

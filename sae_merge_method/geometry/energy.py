@@ -1,0 +1,75 @@
+"""How much of a task vector's energy lies in a subspace, and what chance alone would put there.
+
+Energy is the squared Frobenius norm. NumPy, in the precision of what is given; sums in float64.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating]
+
+
+class Interval(NamedTuple):
+    """Where one more draw would fall."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def along_residual(tensor: Floats, axis: int) -> Floats:
+    """The tensor as rows of width d, one for each fibre along its residual axis; a view where it can be."""
+    return np.moveaxis(tensor, axis, -1).reshape(-1, tensor.shape[axis])
+
+
+def gram(rows: Floats) -> Floats:
+    """``rows^T rows``, (d, d): all that energy and principal directions depend on."""
+    # NumPy sees the same matrix on both sides and computes one triangle only.
+    product: Floats = rows.T @ rows
+    return product
+
+
+def energy(tensor: Floats) -> float:
+    """Squared Frobenius norm."""
+    # Pairwise within NumPy's sum, so float32 squares lose nothing that matters before float64 takes over.
+    return float(np.sum(np.square(tensor, dtype=tensor.dtype), dtype=np.float64))
+
+
+def energies_in(rows: Floats, products: Floats | None, columns: Sequence[Floats]) -> npt.NDArray[np.float64]:
+    """Energy of ``rows`` inside each of several subspaces.
+
+    Args:
+        rows: (n, d).
+        products: Their :func:`gram`, where it is at hand: then n does not matter any more.
+        columns: Orthonormal bases (d, r) of rows' dtype; ranks may differ.
+
+    Returns:
+        (len(columns),), ``||rows U||^2`` for each U.
+    """
+    together = np.concatenate(columns, axis=1)
+    if products is None:
+        by_column = np.sum(np.square(rows @ together), axis=0, dtype=np.float64)
+    else:
+        by_column = np.sum(together * (products @ together), axis=0, dtype=np.float64)
+    ends = np.cumsum([basis.shape[1] for basis in columns])
+    return np.array([part.sum() for part in np.split(by_column, ends[:-1])])
+
+
+def prediction_interval(draws: Sequence[float], level: float) -> Interval:
+    """Student's interval for one more draw: mean +- t s sqrt(1 + 1/n).
+
+    What lies inside is no different from the draws at that level (Hahn and Meeker 1991). With
+    fewer than two draws there is no spread to tell, and the interval is the draw itself.
+    """
+    values = np.asarray(draws, dtype=np.float64)
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Interval(mean, mean, mean)
+    from scipy.special import stdtrit
+
+    quantile = float(stdtrit(len(values) - 1, 0.5 + level / 2))
+    reach = quantile * float(values.std(ddof=1)) * (1 + 1 / len(values)) ** 0.5
+    return Interval(mean, mean - reach, mean + reach)
