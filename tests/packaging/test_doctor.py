@@ -20,7 +20,7 @@ def test_a_fresh_installation_is_well(installed: Environment, tmp_path: Path) ->
     assert "problem" not in said
     assert "All is well." in said
     assert f"torch              {importlib.metadata.version('torch')}\n" in said
-    assert "seen by mergekit   sae_stethoscope" in said
+    assert "seen by mergekit   sae_scalpel, sae_stethoscope" in said
     assert "seen by lm-eval    minerva_math_sae, minerva_math_sae_chat" in said
     assert not any(tmp_path.iterdir())
 
