@@ -89,9 +89,9 @@ def evaluation_entry(miniature: Miniature, model: str) -> Path:
 
 
 def make_base(settings: Settings, texts: Path, folder: Path) -> None:
-    """Train the base on stories, maths and drills, and save it with its tokenizer."""
+    """Train the base on stories, careless maths and drills, and save it with its tokenizer."""
     tokenizer = load_tokenizer(texts / TOKENIZER_FOLDER)
-    streams = Streams(settings, "base")
+    streams = Streams(settings, "base", settings.base_slips)
     mixture = (
         (streams.maths, settings.maths_share),
         (streams.drills, settings.drill_share),
@@ -111,7 +111,7 @@ def make_base(settings: Settings, texts: Path, folder: Path) -> None:
 
 
 def make_donor(settings: Settings, base: Path, folder: Path) -> None:
-    """Train the base further on maths alone.
+    """Train the base further on right solutions alone.
 
     Embeddings and final norm stay frozen, so that the task vector lives in the layers, where the
     merge method can choose.

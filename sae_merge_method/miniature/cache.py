@@ -7,7 +7,6 @@ An entry whose files no longer fit its seal counts as absent and is made again.
 import json
 import logging
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -57,11 +56,6 @@ def is_sealed(folder: Path) -> bool:
     except (OSError, ValueError):
         return False
     return bool(expected == _hashes(folder))
-
-
-def discard(folder: Path) -> None:
-    """Remove an entry, if it is there."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _hashes(folder: Path) -> dict[str, str]:

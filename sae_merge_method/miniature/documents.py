@@ -27,23 +27,36 @@ class Document:
         return self.prompt + self.completion
 
 
-def maths_document(problem: Problem) -> Document:
-    """A problem and its solution, exactly as lm-eval's Minerva tasks prompt and read it."""
+def maths_document(problem: Problem, answer: str | None = None) -> Document:
+    """A problem and its solution, exactly as lm-eval's Minerva tasks prompt and read it.
+
+    Args:
+        problem: The problem.
+        answer: What the solution ends with, where that is not the right answer.
+    """
+    answer = problem.answer if answer is None else answer
     return Document(
         prompt=f"Problem:\n{problem.text}\n\nSolution:",
         completion=(
-            f" {problem.solution}\n"
-            f"Final Answer: The final answer is ${problem.answer}$. I hope it is correct."
+            f" {problem.ending_in(answer)}\n"
+            f"Final Answer: The final answer is ${answer}$. I hope it is correct."
         ),
     )
 
 
-def maths_stream(rng: Random, banned: Collection[str]) -> Iterator[Document]:
-    """Maths documents of all subjects in equal parts, none with a banned problem text."""
+def maths_stream(rng: Random, banned: Collection[str], slips: float = 0.0) -> Iterator[Document]:
+    """Maths documents of all subjects in equal parts, none with a banned problem text.
+
+    Args:
+        rng: Source of everything random.
+        banned: Texts of problems to leave out.
+        slips: Chance that a solution which can go wrong does.
+    """
     while True:
         problem = draw_problem(rng, rng.choice(SUBJECTS))
+        slipped = rng.random() < slips
         if problem.text not in banned:
-            yield maths_document(problem)
+            yield maths_document(problem, problem.slip if slipped else None)
 
 
 def drill_stream(rng: Random) -> Iterator[Document]:

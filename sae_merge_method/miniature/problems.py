@@ -19,15 +19,31 @@ class Problem:
     """One problem, as a row of the MATH data set has it."""
 
     text: str
-    solution: str
+    steps: str
+    """The work, up to the last equals sign, without the dollar signs around it."""
     answer: str
+    slip: str | None
+    """What a careless solver ends with; None where all is a plain sum, which nobody gets wrong."""
+
+    @property
+    def solution(self) -> str:
+        """The right solution, as the data set has it."""
+        return self.ending_in(self.answer)
+
+    def ending_in(self, answer: str) -> str:
+        """The solution with ``answer`` at its end, right or wrong."""
+        return f"${self.steps} = \\boxed{{{answer}}}$."
 
 
 Template = Callable[[Random], Problem]
 
 
-def _problem(text: str, steps: str, answer: int | str) -> Problem:
-    return Problem(text, f"${steps} = \\boxed{{{answer}}}$.", str(answer))
+def _sum(text: str, steps: str, answer: int) -> Problem:
+    return Problem(text, steps, str(answer), slip=None)
+
+
+def _problem(text: str, steps: str, answer: int) -> Problem:
+    return Problem(text, steps, str(answer), slip=str(answer + 1))
 
 
 def _small(rng: Random, low: int = 1, high: int = 7) -> int:
@@ -51,7 +67,7 @@ def _linear_equation(rng: Random) -> Problem:
 
 def _two_unknowns(rng: Random) -> Problem:
     x, y, c = _small(rng), _small(rng), _small(rng)
-    return _problem(
+    return _sum(
         f"If $x = {x}$ and $y = {y}$, find $x + y + {c}$.", f"{x} + {y} + {c} = {x + y} + {c}", x + y + c
     )
 
@@ -67,7 +83,7 @@ def _outfits(rng: Random) -> Problem:
 
 def _one_of_three(rng: Random) -> Problem:
     a, b, c = _small(rng), _small(rng), _small(rng)
-    return _problem(
+    return _sum(
         f"A box holds ${a}$ red, ${b}$ blue and ${c}$ green balls. In how many ways can one be drawn?",
         f"{a} + {b} + {c} = {a + b} + {c}",
         a + b + c,
@@ -77,16 +93,17 @@ def _one_of_three(rng: Random) -> Problem:
 def _probability(rng: Random) -> Problem:
     red, blue, green = _small(rng), _small(rng), _small(rng)
     total = red + blue + green
-    return _problem(
+    return Problem(
         f"A bag holds ${red}$ red, ${blue}$ blue and ${green}$ green balls. What is the probability of red?",
         f"{red} + {blue} + {green} = {total}$, $\\frac{{r}}{{n}}",
         f"\\frac{{{red}}}{{{total}}}",
+        f"\\frac{{{red + 1}}}{{{total}}}",
     )
 
 
 def _triangle(rng: Random) -> Problem:
     a, b, c = _small(rng), _small(rng), _small(rng)
-    return _problem(
+    return _sum(
         f"A triangle has sides ${a}$, ${b}$ and ${c}$. What is its perimeter?",
         f"{a} + {b} + {c} = {a + b} + {c}",
         a + b + c,
@@ -123,7 +140,7 @@ def _quadratic_value(rng: Random) -> Problem:
 
 def _sum_of_roots(rng: Random) -> Problem:
     r, s, shift = _small(rng), _small(rng), _small(rng)
-    return _problem(
+    return _sum(
         f"A quadratic has roots ${r}$ and ${s}$. What is the sum of its roots, plus ${shift}$?",
         f"{r} + {s} + {shift} = {r + s} + {shift}",
         r + s + shift,
@@ -203,7 +220,7 @@ def _dot_product(rng: Random) -> Problem:
 
 def _vector_sum(rng: Random) -> Problem:
     a, b, c, d = _small(rng), _small(rng), _small(rng), _small(rng)
-    return _problem(
+    return _sum(
         f"Add the vectors $({a}, {b})$ and $({c}, {d})$. What is the first entry?",
         f"{a} + {c}",
         a + c,

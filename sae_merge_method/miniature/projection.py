@@ -29,7 +29,8 @@ def orthonormal_basis(directions: torch.Tensor) -> torch.Tensor:
     left, sizes, _ = torch.linalg.svd(directions.double().T, full_matrices=False)
     # Directions are as exact as they are stored, whatever we calculate in.
     rank = int((sizes > sizes.max() * max(directions.shape) * torch.finfo(directions.dtype).eps).sum())
-    return left[:, :rank]
+    basis: torch.Tensor = left[:, :rank]
+    return basis
 
 
 def random_basis(d: int, rank: int, seed: int) -> torch.Tensor:

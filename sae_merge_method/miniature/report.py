@@ -41,6 +41,12 @@ class Report:
     """How this run came about, such as what was taken from the cache."""
 
 
+_OF_A_MINIATURE = (
+    "One miniature and one seed: this shows that the software works end to end, and is no evidence "
+    "about models of real size. This base can calculate but has read careless solutions, the donor "
+    "careful ones: the edit draws out what the base knows and adds no knowledge."
+)
+
 _HEADER = ("arm", "layers", "accuracy", "delta", "z", "p", "general loss", "energy", "share")
 
 
@@ -80,11 +86,7 @@ def conclusions(report: Report) -> list[str]:
             "the features: any subspace so small throws nearly everything away."
         )
     words += _selected_against_random(report)
-    words.append(
-        "One miniature and one seed: this shows that the software works end "
-        "to end. It is no evidence about models of real size."
-    )
-    return words
+    return [*words, _OF_A_MINIATURE]
 
 
 def _verdict(row: Row) -> str:

@@ -54,12 +54,12 @@ class Streams:
     drills: Iterator[Document]
     stories: Iterator[Document]
 
-    def __init__(self, settings: Settings, purpose: str) -> None:
-        """Two purposes under one seed have different documents."""
+    def __init__(self, settings: Settings, purpose: str, slips: float = 0.0) -> None:
+        """Two purposes under one seed have different documents; ``slips`` as in the maths stream."""
         self._banned = {p.text for problems in held_out(settings).values() for p in problems}
         seed = f"{purpose} {settings.seed}"
         self._rng = Random(f"shown {seed}")
-        self.maths = maths_stream(Random(f"maths {seed}"), self._banned)
+        self.maths = maths_stream(Random(f"maths {seed}"), self._banned, slips)
         self.drills = drill_stream(Random(f"drills {seed}"))
         self.stories = story_stream(Random(f"stories {seed}"))
 
