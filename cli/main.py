@@ -22,6 +22,7 @@ COMMANDS = {
     "verify": "Prove that a merged checkpoint is what its recipe says, tensor by tensor.",
     "energy": "Measure how much of a task vector a projection on SAE features keeps, beside chance.",
     "controls": "Write the recipes any claim needs beside its own: other layers, equal energy, the scalpel.",
+    "card": "Write the Hub model card of a merged folder.",
     "tasks-path": "Print the folder of the lm-eval tasks, for --include_path.",
     "compare": "Say, by a z-test per subject, what really changed between two evaluations.",
     "demo": "The whole road on a miniature trained on the spot.",

@@ -4,11 +4,13 @@ Everything goes through ``huggingface_hub`` and its cache: offline, what was fet
 """
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sae_merge_method.checkpoints import CONFIG_FILE
+from sae_merge_method.errors import ModelError
 
 SCHEME = "hf://"
+CARD_FILE = "README.md"
 
 
 _REPOSITORY = re.compile(r"(?:[\w-][\w.-]*/)?[\w][\w.-]*", re.ASCII)
@@ -30,3 +32,45 @@ def folder_at_hand(model: str, revision: str | None = None) -> Path | None:
 
     config = try_to_load_from_cache(model, CONFIG_FILE, revision=revision)
     return Path(config).parent if isinstance(config, str) else None
+
+
+def model_card_text(model: str, revision: str | None = None) -> str:
+    """The README.md of a model: of its folder, or from the Hub.
+
+    Raises:
+        ModelError: There is none, or it cannot be had.
+    """
+    folder = folder_at_hand(model, revision)
+    path = folder / CARD_FILE if folder is not None and (folder / CARD_FILE).exists() else None
+    if path is None:
+        if not is_hub_id(model) or Path(model).is_dir():
+            raise ModelError(f"expected a model card at {Path(model) / CARD_FILE}")
+        path = fetch_file(model, CARD_FILE, revision)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"cannot read the model card {path}: {error}") from error
+
+
+def fetch_file(repository: str, name: str, revision: str | None = None) -> Path:
+    """One file of a model repository, from the cache or the Hub; where it lies in the cache.
+
+    Raises:
+        ModelError: No such repository or file, or the Hub cannot be reached; or names that lead elsewhere.
+    """
+    if not is_hub_id(repository) or not is_inside(name):
+        raise ModelError(f"expected owner/name and a file inside it, got {repository!r} and {name!r}")
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(repository, name, revision=revision))
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"the Hub does not give {name} of {repository}: {first}") from error
+
+
+def is_inside(name: str) -> bool:
+    """Whether a file's name inside a repository is plain: relative, no ``..``, no backslash."""
+    parts = PurePosixPath(name).parts
+    return bool(parts) and not name.startswith("/") and ".." not in parts and "\\" not in name

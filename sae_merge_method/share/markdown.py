@@ -1,0 +1,38 @@
+"""Small pieces of Markdown; text that came from elsewhere can neither break a table nor become HTML."""
+
+from collections.abc import Sequence
+
+
+def plain(text: str) -> str:
+    """One line of text, shown as it is."""
+    line = " ".join(text.split())
+    for char in "\\|<>`*[]":
+        line = line.replace(char, "\\" + char)
+    return line
+
+
+def code(text: str) -> str:
+    """One line of code; a backtick inside becomes a plain quote."""
+    return f"`{' '.join(text.split()).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """A table whose first ``left`` columns are text and stand left; the others are numbers.
+
+    Args:
+        header: Headings.
+        rows: Cells, already safe to show (see :func:`plain`).
+        left: How many columns are text.
+    """
+    rule = ["---" if number < left else "---:" for number in range(len(header))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *rows))
+
+
+def section(title: str, *paragraphs: str) -> str:
+    """A second-level section of paragraphs; empty ones are left out."""
+    return "\n\n".join([f"## {title}", *(paragraph for paragraph in paragraphs if paragraph)])
+
+
+def bullets(lines: Sequence[str]) -> str:
+    """A list."""
+    return "\n".join(f"- {line}" for line in lines)

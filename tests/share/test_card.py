@@ -1,0 +1,147 @@
+"""The card is what the Hub's own classes read, and says what is known and no more."""
+
+import pytest
+from click.testing import CliRunner
+from huggingface_hub import EvalResult, ModelCard
+from huggingface_hub.repocard_data import model_index_to_eval_results
+
+from sae_merge_method.cli.card import command
+from sae_merge_method.errors import ArtifactError, UsageError
+from sae_merge_method.share.card import CardChoices, write_card
+from tests.diagnoses import save_diagnosis
+from tests.share.artifacts import save_comparison
+from tests.share.conftest import rename_models
+
+MIT = CardChoices(licence="mit")
+
+
+@pytest.fixture
+def out(tmp_path, merged):
+    return merged.copy(tmp_path / "maths-model")
+
+
+def body(folder):
+    return (folder / "README.md").read_text()
+
+
+def test_the_front_matter_is_read_by_the_hubs_own_classes(tmp_path, out):
+    rename_models(out, "google/gemma-3-4b-it", "someone/maths")
+    choices = CardChoices(licence="gemma", repository="me/maths-model")
+    write_card(out, choices, comparison=save_comparison(tmp_path / "comparison.json"))
+    card = ModelCard.load(out / "README.md")
+    data = card.data.to_dict()
+    assert data["base_model"] == ["google/gemma-3-4b-it", "someone/maths"]
+    assert data["base_model_relation"] == "merge"
+    assert data["tags"] == ["mergekit", "merge", "sae-merge"]
+    assert (data["library_name"], data["license"]) == ("transformers", "gemma")
+    name, results = model_index_to_eval_results(data["model-index"])
+    assert name == "maths-model"
+    assert results[0] == EvalResult(
+        task_type="text-generation",
+        task_name="minerva_math_sae_num_theory",
+        dataset_type="EleutherAI/hendrycks_math",
+        dataset_name="minerva_math_sae_num_theory",
+        dataset_config="number_theory",
+        dataset_split="test",
+        metric_type="exact_match",
+        metric_name="exact_match,none",
+        metric_value=0.3944,
+    )
+    assert results[1].dataset_type == "other|task"
+    assert "sae-merge rebuild me/maths-model rebuilt/" in card.text
+
+
+def test_mergekits_section_stays_and_the_recipe_stands_once(out):
+    section = body(out).split("---\n", 2)[2].strip()
+    write_card(out, MIT)
+    assert section in body(out)
+    assert body(out).count("merge_method: sae_stethoscope") == 1
+    assert "26 of 54 tensors, those of layers 1, 3 of 4" in body(out)
+
+
+def test_a_second_run_renews_its_own_part_and_keeps_what_the_user_wrote(out):
+    write_card(out, MIT)
+    once = body(out)
+    write_card(out, MIT)
+    assert body(out) == once
+    text = once.replace("---\nlibrary_name", "---\nlanguage: en\nlibrary_name", 1)
+    (out / "README.md").write_text(text + "\n## Thanks\n\nTo everybody.\n")
+    write_card(out, CardChoices(licence="apache-2.0"))
+    assert "## Thanks\n\nTo everybody." in body(out)
+    assert body(out).count("## Rebuild and verify") == 1
+    data = ModelCard.load(out / "README.md").data.to_dict()
+    assert (data["language"], data["license"]) == ("en", "apache-2.0")
+
+
+def test_a_folder_without_a_card_gets_one_with_its_recipe(out):
+    (out / "README.md").unlink()
+    write_card(out, MIT)
+    assert "# maths-model" in body(out)
+    assert "merge_method: sae_stethoscope" in body(out)
+
+
+def test_the_layers_stand_in_a_table_and_a_plot(tmp_path, out, merged):
+    diagnosis = save_diagnosis(tmp_path / "diagnosis", merged.base, {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8})
+    (diagnosis / "specificity.png").write_bytes(b"\x89PNG picture")
+    write_card(out, MIT, diagnosis=diagnosis)
+    assert (out / "specificity.png").read_bytes() == b"\x89PNG picture"
+    assert "](specificity.png)" in body(out)
+    assert "| 1 | **yes** | 0.9 |" in body(out)
+    assert "| 2 |  | 0.2 |" in body(out)
+    assert "is not shown here: it takes controls" in body(out)
+
+
+def test_the_verdict_table_shows_raw_and_corrected_p_and_cannot_be_broken_by_a_name(tmp_path, out):
+    write_card(out, MIT, comparison=save_comparison(tmp_path / "c.json"))
+    row = "| minerva_math_sae_num_theory | 540 | 29.6% | 39.4% | +9.8 | +3.41 | 0.0007 | 0.0013 | **improved** |"
+    assert row in body(out)
+    assert "| other\\|task | 540 |" in body(out)
+    assert "- It is \\<b\\>format\\</b\\>, not maths." in body(out)
+    assert "1 improved, 0 degraded, 1 unchanged (before correction)" in body(out)
+
+
+def test_an_experiments_report_is_taken_in_one_level_down(tmp_path, out):
+    folder = tmp_path / "experiment"
+    folder.mkdir()
+    (folder / "experiment.md").write_text("# The experiment\n\n## Arms\n\nrandom layers: z 0.3\n")
+    write_card(out, MIT, experiment=folder)
+    assert "## What else was tried\n\n### Arms\n\nrandom layers: z 0.3" in body(out)
+    (folder / "experiment.md").unlink()
+    with pytest.raises(ArtifactError, match=r"expected experiment\.md or demo\.md in"):
+        write_card(out, MIT, experiment=folder)
+
+
+def test_the_licence_is_the_bases_or_the_users_and_never_made_up(tmp_path, out, merged):
+    with pytest.raises(UsageError, match="say it with --license"):
+        write_card(out, CardChoices())
+    assert "sae-merge card" not in body(out)
+    base = merged.copy_base(tmp_path / "base")
+    rename_models(out, str(base), str(merged.donor))
+    (base / "README.md").write_text(
+        "---\nlicense: other\nlicense_name: gemma\nlicense_link: https://x.y\n---\n# Base\n"
+    )
+    write_card(out, CardChoices())
+    data = ModelCard.load(out / "README.md").data.to_dict()
+    assert (data["license"], data["license_name"], data["license_link"]) == ("other", "gemma", "https://x.y")
+    assert "Licence: gemma, taken over from the card of" in body(out)
+    (base / "README.md").write_text("# Base\n")
+    with pytest.raises(UsageError, match="states no licence"):
+        write_card(out, CardChoices())
+
+
+def test_the_diagnosis_of_another_model_is_refused(tmp_path, out, merged):
+    base = merged.copy_base(tmp_path / "base")
+    (base / "config.json").write_text((base / "config.json").read_text() + "\n")
+    diagnosis = save_diagnosis(tmp_path / "diagnosis", base, {1: 0.9})
+    with pytest.raises(ArtifactError, match=r"another config\.json"):
+        write_card(out, MIT, diagnosis=diagnosis)
+
+
+def test_folders_are_named_as_folders_until_their_ids_are_given(out):
+    result = CliRunner().invoke(command, [str(out), "--license", "mit"])
+    assert result.exit_code == 0
+    assert "base_model" not in ModelCard.load(out / "README.md").data.to_dict()
+    words = ["--license", "mit", "--base", "google/gemma-3-4b-it", "--donor", "someone/maths"]
+    assert CliRunner().invoke(command, [str(out), *words]).exit_code == 0
+    data = ModelCard.load(out / "README.md").data.to_dict()
+    assert data["base_model"] == ["google/gemma-3-4b-it", "someone/maths"]
