@@ -3,17 +3,20 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sae_merge_method.artifacts.diagnosis import Diagnosis
 from sae_merge_method.checkpoints import DTYPE_NAMES, Checkpoint
 from sae_merge_method.edit.plan import EditPlan
 from sae_merge_method.errors import MergeError, RecipeError
 from sae_merge_method.tensor_names import LayerPart
 
+if TYPE_CHECKING:
+    from sae_merge_method.artifacts.diagnosis import Diagnosis
+
 LOG = logging.getLogger(__name__)
 
 
-def require_diagnosis_of(base: Checkpoint, base_name: str, diagnosis: Diagnosis, path: Path) -> None:
+def require_diagnosis_of(base: Checkpoint, base_name: str, diagnosis: "Diagnosis", path: Path) -> None:
     """Refuse a diagnosis that was made on another model than the recipe's base.
 
     Raises:

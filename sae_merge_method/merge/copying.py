@@ -5,6 +5,7 @@ import fcntl
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sae_merge_method.errors import MergeError
@@ -17,50 +18,67 @@ Advance = Callable[[int], None]
 """Told how many bytes were dealt with."""
 
 _FICLONE = 0x40049409  # linux/fs.h: share the blocks of one file with another, copied on write
-_STEP = 1 << 26
+_STEP = 1 << 23  # who writes elsewhere in the same file waits for no longer than this takes
 _CANNOT = {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTTY, errno.EPERM, errno.EBADF}
 
 
+@dataclass(frozen=True)
+class Copying:
+    """A file that stands in its place, and what is still to be copied into it."""
+
+    source: Path
+    target: Path
+    spans: tuple[Span, ...]
+
+    def run(self, advance: Advance) -> None:
+        """Copy what is missing, by the kernel where it can.
+
+        Raises:
+            MergeError: ``source`` is shorter than it was when it was checked.
+        """
+        if not self.spans:
+            return
+        reading, writing = os.open(self.source, os.O_RDONLY), os.open(self.target, os.O_WRONLY)
+        try:
+            for first, last in self.spans:
+                _copy(self.source, reading, writing, first, last, advance)
+        finally:
+            os.close(reading)
+            os.close(writing)
+
+
 def place_file(
-    source: Path,
-    target: Path,
-    size: int,
-    advance: Advance,
-    *,
-    without: Sequence[Span] = (),
-    link: bool = False,
-) -> None:
-    """Make ``target``, which does not exist, hold what ``source`` holds.
+    source: Path, target: Path, size: int, *, without: Sequence[Span] = (), link: bool = False
+) -> Copying:
+    """Make ``target``, which does not exist, the beginning of a copy of ``source``.
 
     Args:
         source: File to copy; a link is followed.
         target: File to make.
         size: Length of ``source`` as it was checked.
-        advance: Called with bytes done.
         without: Spans that the caller will write himself; what stands there is undefined.
         link: Make it a hard link where nothing will be written, if the file system allows.
 
+    Returns:
+        What is left to copy: nothing where blocks or the whole file could be shared.
+
     Raises:
-        MergeError: ``source`` is shorter than ``size``, or the disk has no room.
+        MergeError: The disk has no room.
     """
     if link and not without:
         try:
             target.hardlink_to(source.resolve())
-            advance(size)
-            return
+            return Copying(source, target, ())
         except OSError as error:
             LOG.warning("%s cannot be hard-linked (%s): copied instead", source, error.strerror)
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
-    reading, writing = os.open(source, os.O_RDONLY), os.open(target, flags, 0o666)
+    reading = os.open(source, os.O_RDONLY)
+    writing = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        if not _share_blocks(reading, writing):
-            spans = list(_gaps(without, size))
-            _require_room(target, size)
-            os.ftruncate(writing, size)
-            for first, last in spans:
-                _copy(source, reading, writing, first, last, advance)
-        else:
-            advance(size - sum(last - first for first, last in without))
+        if _share_blocks(reading, writing):
+            return Copying(source, target, ())
+        _require_room(target, size)
+        os.ftruncate(writing, size)
+        return Copying(source, target, tuple(_gaps(without, size)))
     finally:
         os.close(reading)
         os.close(writing)

@@ -9,10 +9,11 @@ import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 
 from sae_merge_method.artifacts.edit_report import EditReport, TensorReport
 from sae_merge_method.checkpoints import INDEX_FILE, Checkpoint, TensorEntry, file_inside, open_checkpoint
-from sae_merge_method.merge.copying import Advance, place_file
+from sae_merge_method.merge.copying import Copying, place_file
 from sae_merge_method.merge.job import Job
 from sae_merge_method.merge.kernels import DIRECT_METHODS
 from sae_merge_method.merge.progress import bytes_bar
@@ -22,6 +23,7 @@ from sae_merge_method.merge.tensor_edit import (
     Digests,
     EditedTensor,
     TensorTask,
+    Write,
     digest_tensor,
     edit_tensor,
     tensor_tasks,
@@ -62,19 +64,25 @@ def run_direct(job: Job, folder: Path, *, link: bool = False, hash_all: bool = F
             incomplete.
     """
     tasks = tensor_tasks(job.plan, job.base, job.donors)
-    sizes = sum(stamp.size for stamp in job.base.stamps.values())
-    entries = job.base.tensors.values()
-    total = sizes + sum(entry.nbytes for entry in entries)
+    copies = [_place_shard(job, file, tasks, folder, link) for file in job.base.files]
+    _place_index(job.base, folder)
+    edited_names = {task.base.name for task in tasks}
+    total = sum(last - first for copy in copies for first, last in copy.spans)
+    total += sum(entry.nbytes for entry in job.base.tensors.values())
     with bytes_bar(total, "merging", quiet=job.quiet) as advance:
-        run_all([partial(_place_shard, job, file, tasks, folder, link, advance) for file in job.base.files])
-        _place_index(job.base, folder)
-        with WeightFiles([job.base, *job.donors.values()]) as files:
-            edited = _edit_copies(job, tasks, folder, files, advance)
+        with WeightFiles([job.base, *job.donors.values()]) as files, _Writers(folder) as writers:
+            # While the kernel copies on one thread, the others compute.
+            calls: list[Callable[[], EditedTensor | None]] = [partial(copy.run, advance) for copy in copies]
+            method = DIRECT_METHODS[job.plan.merge_method]
+            calls += [
+                partial(edit_tensor, task, method, files, writers.into(task.base), advance) for task in tasks
+            ]
+            edited = [done for done in run_all(calls, job.threads) if done is not None]
             files.require_unchanged()
         job.base.require_unchanged()
         merged = open_checkpoint(folder)
+        untouched = [entry for name, entry in merged.tensors.items() if name not in edited_names]
         with WeightFiles([merged]) as files:
-            untouched = [merged.tensors[name] for name in set(merged.tensors) - _names(tasks)]
             digests = run_all(
                 [partial(digest_tensor, entry, files, advance, with_sha256=hash_all) for entry in untouched],
                 job.threads,
@@ -91,17 +99,11 @@ def direct_report(
     return edit_report(job.plan, job.base, tensors)
 
 
-def _names(tasks: Iterable[TensorTask]) -> set[str]:
-    return {task.base.name for task in tasks}
-
-
 def _place_shard(
-    job: Job, file: Path, tasks: Iterable[TensorTask], folder: Path, link: bool, advance: Advance
-) -> None:
+    job: Job, file: Path, tasks: Iterable[TensorTask], folder: Path, link: bool
+) -> Copying:
     spans = [(task.base.start, task.base.end) for task in tasks if task.base.file == file]
-    place_file(
-        file, folder / file.name, job.base.stamps[file].size, advance, without=spans, link=link
-    )
+    return place_file(file, folder / file.name, job.base.stamps[file].size, without=spans, link=link)
 
 
 def _place_index(base: Checkpoint, folder: Path) -> None:
@@ -110,25 +112,31 @@ def _place_index(base: Checkpoint, folder: Path) -> None:
         (folder / INDEX_FILE).write_bytes(index.read_bytes())
 
 
-def _edit_copies(
-    job: Job, tasks: tuple[TensorTask, ...], folder: Path, files: WeightFiles, advance: Advance
-) -> list[EditedTensor]:
-    method = DIRECT_METHODS[job.plan.merge_method]
-    copies = {file: os.open(folder / file.name, os.O_WRONLY) for file in {task.base.file for task in tasks}}
-    try:
-        return run_all(
-            [
-                partial(edit_tensor, task, method, files, writer(copies[task.base.file], task.base), advance)
-                for task in tasks
-            ],
-            job.threads,
-        )
-    finally:
-        for handle in copies.values():
+class _Writers:
+    """The copies, open for writing; a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._handles: dict[str, int] = {}
+
+    def __enter__(self) -> "_Writers":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for handle in self._handles.values():
             os.close(handle)
 
+    def into(self, entry: TensorEntry) -> Write:
+        """A function that writes bytes into a tensor's place in its file's copy."""
+        name = entry.file.name
+        if name not in self._handles:
+            self._handles[name] = os.open(self._folder / name, os.O_WRONLY)
+        return writer(self._handles[name], entry)
 
-def writer(handle: int, entry: TensorEntry) -> Callable[[memoryview, int], None]:
+
+def writer(handle: int, entry: TensorEntry) -> Write:
     """A function that writes bytes into a tensor's place in an open file."""
 
     def write(data: memoryview, first: int) -> None:

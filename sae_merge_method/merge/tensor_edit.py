@@ -22,7 +22,7 @@ from sae_merge_method.merge.numbers import STORED, Floats, Scratch, fits, narrow
 from sae_merge_method.merge.reading import WeightFiles
 from sae_merge_method.tensor_names import LayerPart
 
-PIECE = 1 << 16
+PIECE = 1 << 17
 """Values computed at once: what is worked on stays in a core's own cache."""
 _HASHED_AT_ONCE = 1 << 20
 _SCRATCH = Scratch()
