@@ -47,3 +47,17 @@ def test_every_setting_is_an_option_with_the_same_default() -> None:
     options = command.make_context("diagnose", ["--out", "out"]).params
     defaults = DiagnoseSettings.model_validate(NEEDED).model_dump() | dict.fromkeys(NEEDED)
     assert options == defaults | {"out": Path("out"), "config": None, "overwrite": False}
+
+
+def test_ready_configurations_are_whole_and_name_releases_that_cover_every_layer() -> None:
+    """Layers as published: 18 in the 270M, 26 in the 1B, 34 in the 4B, 48 in the 12B model."""
+    from importlib.resources import as_file, files
+
+    from sae_merge_method.diagnose.saes import find_saes
+
+    for size, n_layers in {"270m": 18, "1b": 26, "4b": 34, "12b": 48}.items():
+        with as_file(files("sae_merge_method.recipes") / f"diagnose/gemma-3-{size}-it.yml") as path:
+            settings = read_settings(path, {})
+        assert settings.model == f"google/gemma-3-{size}-it"
+        found = find_saes(settings.sae, settings.sae_id, range(n_layers))
+        assert len(found) == n_layers

@@ -1,0 +1,254 @@
+"""How fast `sae-merge diagnose` listens, against the least it could cost and SAELens' own way.
+
+One run, one model, one set of documents, every contender in a process of its own so that each has
+its own peak memory. Ratios are of processor time, which other work on the machine disturbs less
+than the clock:
+
+- ``forward``: the model's blocks alone;
+- ``limit``: forward and the bare encoder matrix products, nothing done with them;
+- ``ours``: what `sae-merge diagnose` does before scoring: encode, count, keep;
+- ``saelens``: SAETransformerBridge's `run_with_cache_with_saes`, SAELens' own way.
+
+The explained variance is sampled as in a run of 512,000 tokens: one token in 62.
+
+Run: python benchmarks/diagnose.py [--layers 12 --width 16384 --documents 24 --length 128]
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+D_MODEL = 512
+REPEATS = 2
+STRIDE = 512_000 // 8192
+
+
+def build_model(folder: Path, layers: int) -> None:
+    """A random Gemma 3 of middling size with a tokenizer that is never asked."""
+    from tokenizers import Tokenizer, models
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig, PreTrainedTokenizerFast
+
+    torch.manual_seed(0)
+    config = Gemma3TextConfig(
+        vocab_size=4096,
+        hidden_size=D_MODEL,
+        intermediate_size=4 * D_MODEL,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=1,
+        head_dim=128,
+        max_position_embeddings=2048,
+    )
+    Gemma3ForCausalLM(config).save_pretrained(folder)
+    tokenizer = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(folder)
+
+
+def build_saes(folder: Path, layers: int, width: int) -> None:
+    """SAEs in Gemma Scope 2's layout whose thresholds let about 50 features a token pass."""
+    from safetensors.torch import save_file
+
+    for layer in range(layers):
+        place = folder / f"layer_{layer}"
+        place.mkdir(parents=True)
+        random = torch.Generator().manual_seed(layer)
+        w_enc = torch.randn(D_MODEL, width, generator=random) / D_MODEL**0.5
+        tensors = {
+            "w_enc": w_enc,
+            "w_dec": w_enc.T.contiguous(),
+            "b_enc": torch.zeros(width),
+            "b_dec": torch.zeros(D_MODEL),
+            "threshold": torch.full((width,), 1.0),
+        }
+        save_file(tensors, place / "params.safetensors")
+        config = {"architecture": "jump_relu", "hf_hook_point_in": f"model.layers.{layer}.output"}
+        (place / "config.json").write_text(json.dumps(config))
+
+
+def load(work: Path, options: argparse.Namespace) -> tuple:
+    """The model, its SAEs with thresholds set to the activations at hand, and the documents."""
+    from sae_merge_method.diagnose.listen import listen
+    from sae_merge_method.diagnose.model import load_text_model
+    from sae_merge_method.diagnose.passes import make_chunks
+    from sae_merge_method.diagnose.saes import find_saes, load_sae
+    from sae_merge_method.diagnose.tokens import Document
+
+    model = load_text_model(str(work / "model"))
+    addresses = find_saes(str(work / "saes/layer_{layer}"), None, range(options.layers))
+    saes = [load_sae(address, D_MODEL, model.dtype, model.device) for address in addresses]
+    random = np.random.default_rng(0)
+    lengths = random.integers(options.length // 2, options.length + 1, options.documents)
+    documents = [Document(random.integers(1, 4096, n), np.arange(n) > 0) for n in lengths]
+    chunks = make_chunks(documents, options.batch_tokens)
+
+    def set_threshold(layer: int, residual: torch.Tensor) -> None:
+        encoder = saes[layer].encoder
+        inputs = residual[:64] @ encoder.w_enc
+        encoder.floor.fill_(float(torch.quantile(inputs.flatten()[: 1 << 20], 1 - 50 / options.width)))
+
+    listen(model, chunks[0].batches[0], range(options.layers), set_threshold)
+    return model, saes, documents, chunks
+
+
+def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, float]:
+    """Time one contender, best of a few, and measure its peak memory."""
+    from sae_merge_method.diagnose.listen import listen
+
+    torch.set_num_threads(options.threads)
+    model, saes, documents, chunks = load(work, options)
+    tokens = sum(chunk.tokens for chunk in chunks)
+    layers = list(range(options.layers))
+    loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    def each_batch(hear: object) -> None:
+        for chunk in chunks:
+            for batch in chunk.batches:
+                listen(model, batch, layers, hear)
+
+    if contender == "forward":
+        work_once = lambda: each_batch(lambda layer, residual: None)  # noqa: E731
+    elif contender == "limit":
+        work_once = lambda: each_batch(  # noqa: E731
+            lambda layer, residual: torch.mm(residual, saes[layer].encoder.w_enc)
+        )
+    elif contender == "ours":
+        from tqdm import tqdm
+
+        from sae_merge_method.diagnose.passes import collect, hear_chunks
+        from sae_merge_method.diagnose.progress import Progress
+
+        def work_once() -> None:
+            with tempfile.TemporaryDirectory() as folder, tqdm(disable=True) as bar:
+                progress = Progress(Path(folder) / "out", {})
+                hear_chunks(model, saes, chunks, STRIDE, progress, bar)
+                for sae in saes:
+                    collect(sae.key, chunks, len(documents), progress).layer_usage(options.width)
+
+    else:
+        work_once = saelens_way(work, saes, chunks, options)
+        loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds, busy = [], []
+    for _ in range(REPEATS):
+        start, start_busy = time.perf_counter(), time.process_time()
+        work_once()
+        seconds.append(time.perf_counter() - start)
+        busy.append(time.process_time() - start_busy)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "seconds": min(seconds),
+        "busy": min(busy),
+        "tokens": tokens,
+        "peak": peak / 1024,
+        "loaded": loaded / 1024,
+    }
+
+
+def saelens_way(work: Path, saes: list, chunks: tuple, options: argparse.Namespace) -> object:
+    """SAETransformerBridge with every layer's SAE, features cached and summed by document."""
+    from sae_lens import JumpReLUSAE, JumpReLUSAEConfig, SAETransformerBridge
+    from sae_lens.saes.sae import SAEMetadata
+
+    bridge = SAETransformerBridge.boot_transformers(str(work / "model"), device="cpu", dtype=torch.float32)
+    theirs = []
+    for sae in saes:
+        hook = f"blocks.{sae.layer}.hook_out"
+        metadata = SAEMetadata(hook_name=hook)
+        config = JumpReLUSAEConfig(
+            d_in=D_MODEL, d_sae=options.width, apply_b_dec_to_input=False, metadata=metadata
+        )
+        their = JumpReLUSAE(config)
+        encoder = sae.encoder
+        their.W_enc.data, their.b_enc.data = encoder.w_enc, encoder.b_enc
+        their.threshold.data, their.b_dec.data = encoder.floor, encoder.b_dec
+        theirs.append(their.requires_grad_(False))
+
+    def work_once() -> None:
+        with torch.inference_mode():
+            for chunk in chunks:
+                for batch in chunk.batches:
+                    hooks = [f"blocks.{sae.layer}.hook_out.hook_sae_acts_post" for sae in saes]
+                    _, cache = bridge.run_with_cache_with_saes(
+                        torch.from_numpy(batch.ids), saes=theirs, names_filter=hooks, use_error_term=True
+                    )
+                    counted = torch.from_numpy(batch.counted)[..., None]
+                    for hook in hooks:
+                        (cache[hook] * counted).sum(1)
+                        ((cache[hook] > 0) & counted).sum(1)
+
+    return work_once
+
+
+def measure(contender: str, work: Path, options: argparse.Namespace) -> dict[str, float]:
+    """Run a contender in a process of its own."""
+    command = [sys.executable, __file__, "--contender", contender, "--work", str(work)]
+    for name in ("layers", "width", "documents", "length", "batch_tokens", "threads"):
+        command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{contender} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--width", type=int, default=16384)
+    parser.add_argument("--documents", type=int, default=16)
+    parser.add_argument("--length", type=int, default=128)
+    parser.add_argument("--batch-tokens", type=int, default=1024)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--growth", action="store_true", help="Also vary documents, layers and width.")
+    parser.add_argument("--contender", help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.contender:
+        print(json.dumps(run(options.contender, options.work, options)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        build_model(work / "model", options.layers)
+        build_saes(work / "saes", options.layers, options.width)
+        results = {name: measure(name, work, options) for name in ("forward", "limit", "ours", "saelens")}
+        print(
+            f"Gemma 3, d {D_MODEL}, {options.layers} layers, {options.width} features, "
+            f"{results['ours']['tokens']} tokens, {options.threads} threads, float32"
+        )
+        print(
+            f"{'':10}{'seconds':>9}{'cpu s':>8}{'tokens/s':>10}{'limit = 1':>11}{'peak MiB':>10}{'work':>9}"
+        )
+        least = results["limit"]["busy"]
+        for name, result in results.items():
+            print(
+                f"{name:10}{result['seconds']:9.2f}{result['busy']:8.2f}"
+                f"{result['tokens'] / result['seconds']:10.0f}{least / result['busy']:11.2f}"
+                f"{result['peak']:10.0f}{result['peak'] - result['loaded']:9.0f}"
+            )
+        if options.growth:
+            print("growth of ours: processor seconds")
+            for name, values in (("documents", (16, 32, 64)), ("layers", (3, 6, 12))):
+                cells = []
+                for value in values:
+                    changed = argparse.Namespace(**{**vars(options), name: value})
+                    cells.append(f"{value}: {measure('ours', work, changed)['busy']:.2f}")
+                print(f"  {name:10} " + "   ".join(cells))
+            cells = []
+            for width in (4096, 16384, 65536):
+                wide = work / f"wide_{width}"
+                (wide).mkdir()
+                (wide / "model").symlink_to(work / "model")
+                build_saes(wide / "saes", 3, width)
+                changed = argparse.Namespace(**{**vars(options), "layers": 3, "width": width})
+                cells.append(f"{width}: {measure('ours', wide, changed)['busy']:.2f}")
+            print("  width, 3 layers  " + "   ".join(cells))
+
+
+if __name__ == "__main__":
+    main()
