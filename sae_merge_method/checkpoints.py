@@ -27,6 +27,7 @@ __all__ = [
     "CONFIG_FILE",
     "DTYPE_NAMES",
     "INDEX_FILE",
+    "JOURNAL_FOLDER",
     "SINGLE_FILE",
     "Checkpoint",
     "TensorEntry",
@@ -38,6 +39,8 @@ __all__ = [
 INDEX_FILE = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
+JOURNAL_FOLDER = ".sae-merge-journal"
+"""Where an edit in place keeps what it overwrote; see :mod:`sae_merge_method.merge.journal`."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,8 @@ def open_checkpoint(folder: Path) -> Checkpoint:
             f"expected a model folder at {folder}, found {'a file' if folder.exists() else 'nothing'}"
         )
     config_file = file_inside(folder, CONFIG_FILE)
+    if not config_file.exists() and (folder / JOURNAL_FOLDER).is_dir():
+        raise ModelError(f"{folder} was left half-edited: run 'sae-merge undo {folder}' first")
     config = _read_json(config_file, "a model's config")
     tensors: dict[str, TensorEntry] = {}
     stamps: dict[Path, FileStamp] = {}

@@ -42,7 +42,7 @@ def new_folder(path: Path, *, overwrite: bool = False, sync: bool = True) -> Ite
             _sync_tree(temporary)
         _swap(temporary, path)
         if sync:
-            _sync(path.parent)
+            sync_file(path.parent)
 
 
 def require_free(path: Path, *, overwrite: bool = False) -> None:
@@ -121,11 +121,12 @@ def _lock(handle: int) -> bool:
 def _sync_tree(folder: Path) -> None:
     for root, _, names in os.walk(folder):
         for name in names:
-            _sync(Path(root) / name)
-        _sync(Path(root))
+            sync_file(Path(root) / name)
+        sync_file(Path(root))
 
 
-def _sync(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Have a file, or a folder's list of names, on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -13,6 +13,7 @@ _TOKENIZER_FILES = (
     "video_preprocessor_config.json",
 )  # fmt: skip
 _MODEL_FILES = (CONFIG_FILE, "generation_config.json")
+CARD_FILES = ("README.md", "mergekit_config.yml")
 _PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 
 
@@ -39,5 +40,5 @@ def write_card(job: Job, folder: Path, name: str) -> None:
         return
     from sae_merge_method.merge.card import card_text
 
-    (folder / "README.md").write_text(card_text(job.source, job.plan, name), encoding="utf-8")
-    (folder / "mergekit_config.yml").write_text(job.source, encoding="utf-8")
+    (folder / CARD_FILES[0]).write_text(card_text(job.source, job.plan, name), encoding="utf-8")
+    (folder / CARD_FILES[1]).write_text(job.source, encoding="utf-8")

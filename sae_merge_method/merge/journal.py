@@ -1,0 +1,226 @@
+"""The journal of an edit in place: what stood where, and the way back.
+
+A folder inside the checkpoint: ``originals.bin`` (the overwritten bytes, one after the other),
+copies of the small files that were replaced, and ``journal.json``. Its state says how far the
+edit came; each step is on the disk before the next begins.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from sae_merge_method.artifacts.edit_report import TensorReport
+from sae_merge_method.artifacts.schema import Record, read_record, write_record
+from sae_merge_method.checkpoints import CONFIG_FILE, JOURNAL_FOLDER, TensorEntry
+from sae_merge_method.errors import ArtifactError, MergeError
+from sae_merge_method.folders import sync_file
+
+_JOURNAL_FILE, _ORIGINALS, _KEPT = "journal.json", "originals.bin", "kept"
+_AT_ONCE = 1 << 22
+
+
+class Overwritten(Record):
+    """One tensor's place, and what stood there."""
+
+    name: str
+    file: str = Field(pattern=r"^[^/\\.][^/\\]*\.safetensors$")
+    start: int = Field(ge=0)
+    nbytes: int = Field(ge=0)
+    sha256: str
+    """Of the original bytes."""
+    edited_sha256: str | None = None
+    """Of the bytes the edit wrote; None while it goes on."""
+
+
+class JournalRecord(Record):
+    """``journal.json``."""
+
+    schema_version: Literal[1] = 1
+    state: Literal["editing", "edited"]
+    tensors: tuple[Overwritten, ...]
+    replaced: tuple[str, ...]
+    """Small files of the folder that the edit may write; those that existed lie in the journal."""
+
+
+class Journal:
+    """A journal that was begun."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.place = folder / JOURNAL_FOLDER
+
+    def read(self) -> JournalRecord:
+        """What it records.
+
+        Raises:
+            ArtifactError: Damaged.
+        """
+        return read_record(self.place / _JOURNAL_FILE, JournalRecord, "a journal of sae-merge merge --in-place")
+
+    def finish(self, edited: Iterable[TensorReport]) -> None:
+        """Record that the edit is complete, and let the checkpoint be loaded again."""
+        hashes = {tensor.name: tensor.sha256 for tensor in edited}
+        record = self.read()
+        tensors = tuple(
+            tensor.model_copy(update={"edited_sha256": hashes[tensor.name]}) for tensor in record.tensors
+        )
+        done = record.model_copy(update={"state": "edited", "tensors": tensors})
+        write_record(self.place / _JOURNAL_FILE, done)
+        (self.place / CONFIG_FILE).replace(self.folder / CONFIG_FILE)
+        sync_file(self.folder)
+
+
+def journal_of(folder: Path) -> Journal:
+    """The journal inside a checkpoint's folder.
+
+    Raises:
+        ArtifactError: There is none.
+    """
+    journal = Journal(folder)
+    if not (journal.place / _JOURNAL_FILE).exists():
+        raise ArtifactError(f"nothing to undo in {folder}: it holds no journal of sae-merge merge --in-place")
+    return journal
+
+
+def begin_journal(folder: Path, entries: Sequence[TensorEntry], replaced: Sequence[str]) -> Journal:
+    """Put away all that an edit will overwrite, then take config.json away until it is finished.
+
+    Args:
+        folder: The checkpoint.
+        entries: Tensors that will be overwritten.
+        replaced: Names of small files that will be written anew.
+
+    Raises:
+        MergeError: There is a journal already.
+    """
+    journal = Journal(folder)
+    if (journal.place / _JOURNAL_FILE).exists():
+        raise MergeError(
+            f"{folder} was edited in place before: run 'sae-merge undo {folder}' first, or remove "
+            f"{journal.place} to keep that edit for good"
+        )
+    shutil.rmtree(journal.place, ignore_errors=True)  # one that was never complete: nothing was overwritten
+    (journal.place / _KEPT).mkdir(parents=True)
+    try:
+        with (journal.place / _ORIGINALS).open("wb") as stream:
+            tensors = tuple(_put_away(entry, stream.fileno()) for entry in entries)
+            os.fsync(stream.fileno())
+        for name in replaced:
+            if (folder / name).exists():
+                shutil.copyfile(folder / name, journal.place / _KEPT / name)
+                sync_file(journal.place / _KEPT / name)
+        sync_file(journal.place / _KEPT)
+        record = JournalRecord(state="editing", tensors=tensors, replaced=tuple(replaced))
+        write_record(journal.place / _JOURNAL_FILE, record)
+        sync_file(journal.place)
+    except BaseException:
+        shutil.rmtree(journal.place, ignore_errors=True)
+        raise
+    (folder / CONFIG_FILE).replace(journal.place / CONFIG_FILE)
+    sync_file(folder)
+    return journal
+
+
+def undo(folder: Path) -> int:
+    """Bring back the base's bytes; may itself be interrupted and run again.
+
+    Returns:
+        How many tensors were restored.
+
+    Raises:
+        ArtifactError: There is no journal, or a damaged one.
+        MergeError: Somebody changed the tensors after the edit, or the journal's bytes are
+            damaged; nothing is changed then.
+    """
+    journal = journal_of(folder)
+    record = journal.read()
+    _require_restorable(journal, record)
+    if (folder / CONFIG_FILE).exists():
+        (folder / CONFIG_FILE).replace(journal.place / CONFIG_FILE)
+        write_record(journal.place / _JOURNAL_FILE, record.model_copy(update={"state": "editing"}))
+        sync_file(folder)
+    at = 0
+    with (journal.place / _ORIGINALS).open("rb") as originals:
+        for file in dict.fromkeys(tensor.file for tensor in record.tensors):
+            with (folder / file).open("r+b") as stream:
+                for tensor in (tensor for tensor in record.tensors if tensor.file == file):
+                    _copy(originals.fileno(), at, stream.fileno(), tensor.start, tensor.nbytes)
+                    at += tensor.nbytes
+                os.fsync(stream.fileno())
+    for name in record.replaced:
+        kept = journal.place / _KEPT / name
+        if kept.exists():
+            shutil.copyfile(kept, folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+    (journal.place / CONFIG_FILE).replace(folder / CONFIG_FILE)
+    sync_file(folder)
+    (journal.place / _JOURNAL_FILE).unlink()  # the last step first: without it the rest is but litter
+    shutil.rmtree(journal.place, ignore_errors=True)
+    return len(record.tensors)
+
+
+def _require_restorable(journal: Journal, record: JournalRecord) -> None:
+    at = 0
+    originals = journal.place / _ORIGINALS
+    for tensor in record.tensors:
+        if _hash(originals, at, tensor.nbytes) != tensor.sha256:
+            raise MergeError(f"{originals} is damaged: {tensor.name} cannot be restored; nothing was changed")
+        at += tensor.nbytes
+        if record.state == "edited":
+            now = _hash(journal.folder / tensor.file, tensor.start, tensor.nbytes)
+            if now not in (tensor.edited_sha256, tensor.sha256):
+                raise MergeError(
+                    f"{journal.folder / tensor.file}: {tensor.name} was changed after the edit; "
+                    f"nothing was undone (the base's bytes lie in {originals})"
+                )
+    if not any((place / CONFIG_FILE).exists() for place in (journal.folder, journal.place)):
+        raise MergeError(f"{journal.place} has lost its {CONFIG_FILE}: nothing was changed")
+
+
+def _put_away(entry: TensorEntry, into: int) -> Overwritten:
+    at = os.lseek(into, 0, os.SEEK_CUR)
+    handle = os.open(entry.file, os.O_RDONLY)
+    try:
+        digest = _copy(handle, entry.start, into, at, entry.nbytes)
+    finally:
+        os.close(handle)
+    os.lseek(into, at + entry.nbytes, os.SEEK_SET)
+    return Overwritten(
+        name=entry.name, file=entry.file.name, start=entry.start, nbytes=entry.nbytes, sha256=digest
+    )
+
+
+def _copy(source: int, first: int, target: int, at: int, count: int) -> str:
+    """Copy bytes between open files; sha256 of them."""
+    digest = sha256()
+    while count:
+        piece = os.pread(source, min(_AT_ONCE, count), first)
+        if not piece:
+            raise MergeError("a file ended early while a journal was being written or undone")
+        piece = piece[: os.pwrite(target, piece, at)]
+        digest.update(piece)
+        first, at, count = first + len(piece), at + len(piece), count - len(piece)
+    return digest.hexdigest()
+
+
+def _hash(file: Path, first: int, count: int) -> str | None:
+    """sha256 of a span; None where the file cannot give it."""
+    digest = sha256()
+    try:
+        with file.open("rb") as stream:
+            stream.seek(first)
+            while count:
+                piece = stream.read(min(_AT_ONCE, count))
+                if not piece:
+                    return None
+                digest.update(piece)
+                count -= len(piece)
+    except OSError:
+        return None
+    return digest.hexdigest()
