@@ -9,7 +9,7 @@ from sae_merge_method.errors import ModelError, RecipeError
 
 _HUB_ID = re.compile(r"[\w][\w.-]*(?:/[\w][\w.-]*)?")
 # What a merge needs of a repository: never its code, never pickled weights.
-_WANTED_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt"]
+WANTED_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def local_folder(model: str, revision: str | None = None, cache_dir: str | None 
 
     try:
         return Path(
-            snapshot_download(model, revision=revision, cache_dir=cache_dir, allow_patterns=_WANTED_FILES)
+            snapshot_download(model, revision=revision, cache_dir=cache_dir, allow_patterns=WANTED_FILES)
         )
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
         raise ModelError(
