@@ -68,32 +68,29 @@ def command(
     For every kind of tensor, layer and the whole: its size, the energy inside the selected
     features' span, the chance level r/d, random subspaces of equal rank, and the best there is.
     """
-    from pydantic import ValidationError
-
     from sae_merge_method.artifacts.diagnosis import read_diagnosis
-    from sae_merge_method.artifacts.method_parameters import ScalpelParameters
-    from sae_merge_method.artifacts.schema import describe
-    from sae_merge_method.energy.measure import MeasureSettings, default_rank
+    from sae_merge_method.artifacts.method_parameters import ScalpelParameters, validated_parameters
+    from sae_merge_method.energy.measure import MeasureSettings
     from sae_merge_method.energy.plot import write_plot
     from sae_merge_method.energy.run import EnergySettings, measure_energy
     from sae_merge_method.energy.table import format_table
+    from sae_merge_method.feature_ranking import default_rank
     from sae_merge_method.geometry.residual_axes import parse_axes
 
+    if rank is not None and features is not None:
+        raise UsageError("--rank (how many features) and --features (which): give one of them")
     if rank is None and features is None:
         rank = default_rank(read_diagnosis(diagnosis).model.d_model)
-    try:
-        scalpel = ScalpelParameters.model_validate(
-            {
-                "rank": rank,
-                "features": features,
-                "diagnosis": str(diagnosis),
-                "sae": sae,
-                "sae_id": sae_id,
-                "read_from": read_from,
-            }
-        )
-    except ValidationError as error:
-        raise UsageError(f"options that do not go together:\n{describe(error)}") from error
+    given = {
+        "rank": rank,
+        "features": features,
+        "diagnosis": str(diagnosis),
+        "sae": sae,
+        "sae_id": sae_id,
+        "read_from": read_from,
+    }
+    scalpel = validated_parameters("sae_scalpel", given)
+    assert isinstance(scalpel, ScalpelParameters)
     axes = parse_axes(residual_axes) if residual_axes else ()
     report = measure_energy(
         EnergySettings(

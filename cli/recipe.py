@@ -26,15 +26,37 @@ from sae_merge_method.selection import parse_rule
     show_default=True,
     help="Rule: top_k=6, threshold=0.8, fdr=0.05, elbow, or layers=9,11-13.",
 )
+@click.option(
+    "--method",
+    type=click.Choice(("sae_stethoscope", "sae_scalpel")),
+    default="sae_stethoscope",
+    show_default=True,
+    help="The raw task vector, or only what SAE features span of it.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the method, such as energy=0.5, rank=64, mode=random; may be repeated.",
+)
 @click.option("--weight", type=float, default=1.0, show_default=True, help="Alpha, the task vector's factor.")
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Recipe file to write."
 )
 @click.option("--overwrite", is_flag=True, help="Replace the recipe file if it exists.")
 def command(
-    diagnosis: Path, base: str, donor: str, select: str, weight: float, out: Path, overwrite: bool
+    diagnosis: Path,
+    base: str,
+    donor: str,
+    select: str,
+    method: str,
+    settings: tuple[str, ...],
+    weight: float,
+    out: Path,
+    overwrite: bool,
 ) -> None:
-    """Write a recipe that adds the raw task vector (DONOR minus BASE) to the layers a diagnosis selects."""
+    """Write a recipe that adds the task vector (DONOR minus BASE) to the layers a diagnosis selects."""
     from sae_merge_method.recipe.write import write_recipe
 
     rule = parse_rule(select)
@@ -42,6 +64,25 @@ def command(
         raise UsageError(f"--weight: expected a finite number, got {weight}")
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists: name another file or pass --overwrite")
-    recipe = write_recipe(diagnosis, base, donor, rule, weight=weight)
+    recipe = write_recipe(
+        diagnosis, base, donor, rule, weight=weight, method=method, parameters=_read_settings(settings)
+    )
     write_text(out, recipe.text)
     click.echo(f"{out}: layers {format_layers(recipe.layers)} of {recipe.n_layers}")
+
+
+def _read_settings(settings: tuple[str, ...]) -> dict[str, str | int | float | bool]:
+    """NAME=VALUE pairs, each value read as the recipe's YAML would read it."""
+    import yaml
+
+    found: dict[str, str | int | float | bool] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text  # features: "9: 3; 11: 4" and the like
+        if not name or not equals or name in found:
+            raise UsageError(f"--set: expected NAME=VALUE, each name once, got {setting!r}")
+        found[name] = value if isinstance(value, (bool, int, float)) else text
+    return found

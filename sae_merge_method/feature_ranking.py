@@ -41,6 +41,14 @@ def rank_features(usage: LayerUsage, documents: Documents) -> Ranking:
     return Ranking(order, contribution[order])
 
 
+def default_rank(d: int) -> int:
+    """Features a layer where nobody says: one for every 40 dimensions, 64 at d = 2560.
+
+    Ours: with it a subspace keeps by chance about as little as the paper's projection kept.
+    """
+    return max(1, round(d / 40))
+
+
 def _side_means(usage: LayerUsage, side: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     """(F,) mean over one side's documents of the mean activation."""
     entries = side[usage.rows()]

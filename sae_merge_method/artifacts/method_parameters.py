@@ -6,11 +6,13 @@ mergekit reads a YAML list as a gradient over layers.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, ValidationError, model_validator
 
-from sae_merge_method.artifacts.schema import Record
+from sae_merge_method.artifacts.schema import Record, describe
+from sae_merge_method.errors import RecipeError
 
 Scalar = str | int | float | bool
 Mode = Literal["project", "reject", "random", "hybrid"]
@@ -104,3 +106,17 @@ METHODS: dict[str, type[StethoscopeParameters] | type[ScalpelParameters]] = {
     "sae_scalpel": ScalpelParameters,
 }
 """Our merge methods by name."""
+
+
+def validated_parameters(method: str, given: Mapping[str, Any]) -> MethodParameters:
+    """A method's parameters as typed values.
+
+    Raises:
+        RecipeError: No such method, or a parameter that it does not know or cannot take.
+    """
+    if method not in METHODS:
+        raise RecipeError(f"merge_method: expected {' or '.join(METHODS)}, got {method!r}")
+    try:
+        return METHODS[method].model_validate(given)
+    except ValidationError as error:
+        raise RecipeError(f"{method} cannot take its parameters:\n{describe(error)}") from error

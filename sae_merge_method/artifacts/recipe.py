@@ -15,6 +15,7 @@ from sae_merge_method.artifacts.schema import Record, describe
 from sae_merge_method.errors import ArtifactError, RecipeError
 
 DIAGNOSIS_KEY = "sae_diagnosis"
+CONTROL_KEY = "sae_control"
 Dtype = Literal["float32", "bfloat16", "float16", "float64"]
 
 
@@ -113,6 +114,17 @@ class Module(Record):
         return self
 
 
+class Control(Record):
+    """What an arm of an experiment is there for."""
+
+    name: str
+    controls_for: str
+    energy: float = Field(ge=0)
+    """Squared norm of what the arm injects, before rounding to the stored dtype."""
+    stethoscope_energy: float = Field(gt=0)
+    """The same for the recipe that it is a control of."""
+
+
 class Recipe(Record):
     """A whole recipe in any of mergekit's three forms."""
 
@@ -129,6 +141,8 @@ class Recipe(Record):
     chat_template: str | None = None
     sae_diagnosis: dict[str, Any] | None = None
     """What ``sae-merge recipe`` records of the diagnosis; mergekit ignores and preserves it."""
+    sae_control: Control | None = None
+    """What ``sae-merge controls`` records of an arm; likewise."""
 
     @model_validator(mode="after")
     def _one_form(self) -> "Recipe":

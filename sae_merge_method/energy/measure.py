@@ -168,11 +168,3 @@ def _rows(pair: TensorPair, axis: int, d: int) -> Floats:
             f"got shape {list(pair.tau.shape)}"
         )
     return along_residual(pair.tau, axis)
-
-
-def default_rank(d: int) -> int:
-    """Features a layer where nobody says: one for every 40 dimensions, 64 at d = 2560.
-
-    Ours: with it a subspace keeps by chance about as little as the paper's projection kept.
-    """
-    return max(1, round(d / 40))

@@ -68,4 +68,5 @@ class Tally:
 
     def _random(self) -> RandomSubspace:
         interval = prediction_interval(self.random / self.energy, LEVEL)
-        return RandomSubspace(seeds=self.seeds, level=LEVEL, **interval._asdict())
+        low, high = max(0.0, interval.low), min(1.0, interval.high)  # a share cannot lie beyond
+        return RandomSubspace(seeds=self.seeds, level=LEVEL, mean=interval.mean, low=low, high=high)

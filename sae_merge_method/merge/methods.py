@@ -5,7 +5,7 @@ Importing this module registers nothing; ``sae_merge_method.hosts`` does.
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from mergekit.merge_methods import (
@@ -16,11 +16,14 @@ from mergekit.merge_methods import (
     TensorGroup,
     merge_method,
 )
-from pydantic import BeforeValidator, ValidationError
+from pydantic import BeforeValidator
 
 from sae_merge_method.artifacts.diagnosis import diagnosis_path
-from sae_merge_method.artifacts.method_parameters import ScalpelParameters, StethoscopeParameters
-from sae_merge_method.artifacts.schema import describe
+from sae_merge_method.artifacts.method_parameters import (
+    ScalpelParameters,
+    StethoscopeParameters,
+    validated_parameters,
+)
 from sae_merge_method.edit.gate import open_layers
 from sae_merge_method.errors import MergeError, RecipeError
 from sae_merge_method.merge.injection import inject
@@ -65,7 +68,9 @@ def sae_stethoscope(
     entries = _entries("sae_stethoscope", group, weight)
     if decoder_layer(entries.name) not in _gate(layers, diagnosis, select, _stamp(diagnosis)):
         return entries.base
-    factor = _validated(StethoscopeParameters, energy=energy).factor
+    parameters = validated_parameters("sae_stethoscope", {"energy": energy})
+    assert isinstance(parameters, StethoscopeParameters)
+    factor = parameters.factor
     return inject(entries.name, entries.base, entries.donors, [alpha * factor for alpha in entries.alphas])
 
 
@@ -84,7 +89,7 @@ def sae_scalpel(
     select: Text = "",
     sae: Text = "",
     sae_id: Text = "",
-    rank: Any = 0,
+    rank: Any = None,
     features: Text = "",
     mode: Text = "project",
     beta: float = 1.0,
@@ -100,21 +105,25 @@ def sae_scalpel(
     gate = _gate(layers, diagnosis, select, _stamp(diagnosis))
     if decoder_layer(entries.name) not in gate:
         return entries.base
-    parameters = _validated(
-        ScalpelParameters,
-        mode=mode,
-        rank=rank or None,
-        features=features or None,
-        diagnosis=diagnosis or None,
-        sae=sae or None,
-        sae_id=sae_id or None,
-        beta=beta,
-        gamma=gamma,
-        energy_match=energy_match,
-        seed=seed,
-        read_from=read_from,
-        residual_axes=residual_axes or None,
+    given = {
+        "mode": mode,
+        "rank": rank,
+        "features": features,
+        "diagnosis": diagnosis,
+        "sae": sae,
+        "sae_id": sae_id,
+        "beta": beta,
+        "gamma": gamma,
+        "energy_match": energy_match,
+        "seed": seed,
+        "read_from": read_from,
+        "residual_axes": residual_axes,
+    }
+    not_given = ("", None)
+    parameters = validated_parameters(
+        "sae_scalpel", {name: value for name, value in given.items() if value not in not_given}
     )
+    assert isinstance(parameters, ScalpelParameters)
     scalpel = _scalpel(parameters, gate, _stamp(diagnosis))
     return edit_tensor(entries.name, entries.base, entries.donors, entries.alphas, scalpel)
 
@@ -139,16 +148,6 @@ def _entries(method: str, group: TensorGroup, weight: Any) -> _Entries:
         [donor.tensor for donor in donors],
         weight.values_for(donors),
     )
-
-
-ParametersT = TypeVar("ParametersT", StethoscopeParameters, ScalpelParameters)
-
-
-def _validated(schema: type[ParametersT], **values: Any) -> ParametersT:
-    try:
-        return schema.model_validate(values)
-    except ValidationError as error:
-        raise RecipeError(f"parameters of the recipe cannot be read:\n{describe(error)}") from error
 
 
 # A merge asks once a tensor; the files behind an answer are read again only when they changed.

@@ -1,21 +1,25 @@
 """Write a recipe from a diagnosis: the layers decided, the donor named only where it is read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sae_merge_method.artifacts.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
+from sae_merge_method.artifacts.method_parameters import Scalar, ScalpelParameters, validated_parameters
 from sae_merge_method.artifacts.recipe import DIAGNOSIS_KEY
 from sae_merge_method.checkpoints import Checkpoint, open_checkpoint
 from sae_merge_method.edit.guarded_form import guarded_form
 from sae_merge_method.edit.modules import module_names
 from sae_merge_method.edit.plan import Donation, EditPlan
 from sae_merge_method.edit.preflight import check_donors, output_dtype, require_diagnosis_of
+from sae_merge_method.edit.recipe_text import recipe_text
+from sae_merge_method.edit.subspaces import Subspaces
 from sae_merge_method.errors import RecipeError
+from sae_merge_method.feature_ranking import default_rank
 from sae_merge_method.files import file_sha256
 from sae_merge_method.layers import format_layers
 from sae_merge_method.model_ids import as_path, local_folder, parse_model_id
-from sae_merge_method.recipe.text import recipe_text
 from sae_merge_method.selection import SelectionRule, select_layers
 
 
@@ -36,6 +40,7 @@ def write_recipe(
     *,
     weight: float = 1.0,
     method: str = "sae_stethoscope",
+    parameters: Mapping[str, Scalar] | None = None,
 ) -> WrittenRecipe:
     """Choose layers and write the recipe that edits them.
 
@@ -46,9 +51,12 @@ def write_recipe(
         rule: How to choose the layers from the scores.
         weight: Alpha, the factor of the task vector.
         method: Merge method of ours.
+        parameters: The method's own. A scalpel's default to the diagnosis, and to a rank of d/40.
 
     Raises:
-        RecipeError: The diagnosis is of another model, or the rule selects nothing.
+        RecipeError: The diagnosis is of another model, the rule selects nothing, or the method does
+            not know a parameter.
+        SaeError: A scalpel's SAE cannot be read.
         MergeError: The donor lacks a tensor of a selected layer, or has it in another shape.
     """
     path = diagnosis_path(diagnosis_at)
@@ -60,17 +68,39 @@ def write_recipe(
     if not layers:
         raise RecipeError(f"{rule} selects no layer of {path}: nothing would be edited")
     gift = Donation(as_path(donor_name), ((None, weight),))
-    plan = EditPlan(method, as_path(base_name), dict.fromkeys(layers, (gift,)), dtype=None)
+    own = _parameters(method, parameters or {}, diagnosis, path)
+    checked = validated_parameters(method, own)
+    if isinstance(checked, ScalpelParameters):
+        Subspaces(checked, layers).check()
+    plan = EditPlan(method, as_path(base_name), dict.fromkeys(layers, (gift,)), None, own)
     form = guarded_form(plan, base.n_layers, module_names(base)) | _dtypes(plan, base, donor_name)
     chosen = f"{format_layers(layers)} of {base.n_layers}"
     note = (
         f"# {rule} of {diagnosis.score} chose layers {chosen} (diagnosis: {path}).\n"
-        "# Their tensors become base + weight * (donor - base); everything else stays the base's.\n"
+        f"# {_MEANINGS[method]}; everything else stays the base's.\n"
         "#   mergekit-yaml THIS_FILE out/\n"
         "#   sae-merge merge THIS_FILE out/     the same, checked before and after\n"
     )
     record = {DIAGNOSIS_KEY: _record(diagnosis, path, rule)}
     return WrittenRecipe(recipe_text(note, form, record), layers, base.n_layers)
+
+
+_MEANINGS = {
+    "sae_stethoscope": "Their tensors become base + weight * (donor - base)",
+    "sae_scalpel": "Their tensors receive only a part of weight * (donor - base), filtered by SAE features",
+}
+
+
+def _parameters(
+    method: str, given: Mapping[str, Scalar], diagnosis: Diagnosis, path: Path
+) -> dict[str, Scalar]:
+    """The parameters to write: those given and, for a scalpel, what it cannot do without."""
+    if method != "sae_scalpel":
+        return dict(given)
+    own: dict[str, Scalar] = {"diagnosis": str(path), **given}
+    if "features" not in own:
+        own.setdefault("rank", default_rank(diagnosis.model.d_model))
+    return own
 
 
 def _dtypes(plan: EditPlan, base: Checkpoint, donor_name: str) -> dict[str, str]:
@@ -93,6 +123,7 @@ def _dtypes(plan: EditPlan, base: Checkpoint, donor_name: str) -> dict[str, str]
 def _record(diagnosis: Diagnosis, path: Path, rule: SelectionRule) -> dict[str, Any]:
     saes = {entry.layer: entry.sae for entry in diagnosis.layers}
     return {
+        "path": str(path),
         "sha256": file_sha256(path),
         "model": diagnosis.model.id,
         "revision": diagnosis.model.revision,

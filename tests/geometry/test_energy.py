@@ -175,7 +175,7 @@ def test_the_command_prints_the_same_bytes_twice_and_draws_a_plot(tmp_path):
 
 def test_bad_input_is_refused_with_its_reason(tmp_path: Path):
     scene = scenes.build(tmp_path)
-    with pytest.raises(UsageError, match="exactly one of rank"):
+    with pytest.raises(UsageError, match="give one of them"):
         run(scene, "--rank", 4, "--features", "1: 3")
     with pytest.raises(UsageError, match="layer 7 is out of range"):
         run(scene, "--layers", "7")

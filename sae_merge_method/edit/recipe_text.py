@@ -13,15 +13,18 @@ _COMMENTS = {
 }
 
 
-def recipe_text(note: str, form: dict[str, Any], record: dict[str, Any]) -> str:
+def recipe_text(
+    note: str, form: dict[str, Any], record: dict[str, Any], about: str = "What the layers were chosen from."
+) -> str:
     """A recipe file's text.
 
     Args:
         note: Comment lines for its head.
         form: mergekit's configuration.
         record: What else the file keeps; mergekit ignores and preserves it.
+        about: What the record is, for the comment before it.
     """
-    return f"{note}{_commented(_yaml(form))}\n# What the layers were chosen from.\n{_yaml(record)}"
+    return f"{note}{_commented(_yaml(form))}\n# {about}\n{_yaml(record)}"
 
 
 def _commented(text: str) -> str:

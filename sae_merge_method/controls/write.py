@@ -1,0 +1,172 @@
+"""From one stethoscope recipe, a folder of arms: each a recipe that both doors can run."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sae_merge_method.artifacts.diagnosis import diagnosis_path, read_diagnosis
+from sae_merge_method.artifacts.method_parameters import Scalar, ScalpelParameters, validated_parameters
+from sae_merge_method.artifacts.recipe import CONTROL_KEY, DIAGNOSIS_KEY, Control, Recipe, parse_recipe
+from sae_merge_method.checkpoints import Checkpoint, open_checkpoint
+from sae_merge_method.controls.arms import SCALPEL, STETHOSCOPE, Arm, Given, make_arms
+from sae_merge_method.controls.energies import LayerEnergies, measure_energies
+from sae_merge_method.controls.layer_sets import overlap
+from sae_merge_method.edit.gate import open_layers
+from sae_merge_method.edit.guarded_form import guarded_form
+from sae_merge_method.edit.modules import module_names
+from sae_merge_method.edit.plan import Donation, EditPlan, plan_edit
+from sae_merge_method.edit.preflight import check_donors, check_family, require_diagnosis_of
+from sae_merge_method.edit.recipe_text import recipe_text
+from sae_merge_method.edit.subspaces import Subspaces
+from sae_merge_method.errors import RecipeError
+from sae_merge_method.feature_ranking import default_rank
+from sae_merge_method.files import new_folder, write_text
+from sae_merge_method.layers import format_layers
+from sae_merge_method.model_ids import local_folder, parse_model_id
+from sae_merge_method.task_vectors import task_vector
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ControlSettings:
+    """What can be chosen."""
+
+    diagnosis: Path | None = None
+    """Instead of the one the recipe names."""
+    seeds: int = 5
+    """Random sets of layers."""
+    rank: int | None = None
+    """Of the scalpel arms; d/40 where None."""
+
+
+def write_controls(
+    source: str, where: str, out: Path, settings: ControlSettings, *, overwrite: bool = False
+) -> list[Arm]:
+    """Measure the task vector, make the arms, write a recipe for each.
+
+    Args:
+        source: The stethoscope recipe's YAML text.
+        where: How messages name it.
+        out: Folder for the arms; appears whole or not at all.
+        settings: What can be chosen.
+        overwrite: Replace a folder that stands there.
+
+    Raises:
+        SaeMergeError: The recipe is of another method, names several donors or uneven weights, or
+            anything it refers to is missing or does not fit.
+    """
+    recipe = parse_recipe(source, where)
+    if recipe.merge_method != STETHOSCOPE:
+        raise RecipeError(f"{where}: expected a recipe of {STETHOSCOPE}, got {recipe.merge_method}")
+    base = _open(recipe.base_model)
+    gate = recipe.parameters
+    layers = open_layers(gate.layers, gate.diagnosis, gate.select, base.n_layers)
+    plan = plan_edit(recipe, layers, base.n_layers)
+    donation = _the_donation(plan, where)
+    path = _diagnosis(recipe, settings, where)
+    diagnosis = read_diagnosis(path)
+    require_diagnosis_of(base, recipe.base_model, diagnosis, path)
+    donor = _open(donation.model)
+    every = tuple(range(base.n_layers))
+    check_family(base, {donation.model: donor})
+    whole = EditPlan(STETHOSCOPE, plan.base, dict.fromkeys(every, (donation,)), None)
+    check_donors(whole, base, {donation.model: donor})
+    scalpel: dict[str, Scalar] = {
+        "diagnosis": str(path),
+        "rank": settings.rank or default_rank(diagnosis.model.d_model),
+    }
+    energies = measure_energies(
+        task_vector(base, donor, every),
+        donation,
+        _subspaces(scalpel, layers),
+        layers,
+        len(base.layer_tensors),
+    )
+    if not energies.of(layers):
+        raise RecipeError(
+            f"{where}: nothing is injected in layers {format_layers(layers)}: tau or weight is 0"
+        )
+    arms = make_arms(Given(layers, base.n_layers, energies, diagnosis.scores(), scalpel, settings.seeds))
+    _say_what_is_missing(arms, layers, base.n_layers)
+    with new_folder(out, overwrite=overwrite) as folder:
+        for arm in arms:
+            write_text(folder / f"{arm.name}.yml", _text(arm, plan, donation, recipe, base, energies))
+    return arms
+
+
+def _text(
+    arm: Arm, plan: EditPlan, donation: Donation, recipe: Recipe, base: Checkpoint, energies: LayerEnergies
+) -> str:
+    form = guarded_form(arm.plan(plan, donation), base.n_layers, module_names(base))
+    for key in ("dtype", "out_dtype", "tokenizer_source", "chat_template"):
+        if getattr(recipe, key) is not None:
+            form[key] = getattr(recipe, key)
+    mine = energies.of(plan.layers)
+    note = (
+        f"# {arm.name}: controls for {arm.controls_for}.\n"
+        f"# Injected energy {arm.energy:.6g}, {arm.energy / mine:.4g} of the stethoscope's, "
+        f"{arm.energy / sum(energies.task_vector.values()):.4g} of the whole task vector's.\n"
+        f"# Layers {format_layers(arm.layers)} of {base.n_layers}; {overlap(arm.layers, plan.layers)} of the "
+        f"{len(plan.layers)} selected ones ({format_layers(plan.layers)}) among them.\n"
+    )
+    if arm.whole_donor:
+        note += (
+            "# Embeddings, final norm and head stay the base's; where the donor's differ, evaluate the\n"
+            "# donor itself as well.\n"
+        )
+    control = Control(
+        name=arm.name, controls_for=arm.controls_for, energy=arm.energy, stethoscope_energy=mine
+    )
+    record: dict[str, Any] = {CONTROL_KEY: control.model_dump()}
+    if recipe.sae_diagnosis is not None:
+        record[DIAGNOSIS_KEY] = recipe.sae_diagnosis
+    return recipe_text(
+        note, form, record, "What this arm is for, and what the recipe's layers were chosen from."
+    )
+
+
+def _the_donation(plan: EditPlan, where: str) -> Donation:
+    given = set(plan.donations.values())
+    if len(given) != 1 or len(next(iter(given))) != 1:
+        raise RecipeError(
+            f"{where}: controls need one donor with the same weight in every selected layer; the recipe has "
+            f"{len(plan.donors)} donors and {len(given)} different weights"
+        )
+    return next(iter(given))[0]
+
+
+def _diagnosis(recipe: Recipe, settings: ControlSettings, where: str) -> Path:
+    recorded = (recipe.sae_diagnosis or {}).get("path")
+    found = settings.diagnosis or recipe.parameters.diagnosis or recorded
+    if found is None:
+        raise RecipeError(f"{where} does not say which diagnosis it was made from: name it with --diagnosis")
+    return diagnosis_path(Path(str(found)))
+
+
+def _subspaces(scalpel: dict[str, Scalar], layers: tuple[int, ...]) -> dict[str, Subspaces]:
+    found = {}
+    for mode in ("project", "random"):
+        parameters = validated_parameters(SCALPEL, {**scalpel, "mode": mode})
+        assert isinstance(parameters, ScalpelParameters)
+        found[mode] = Subspaces(parameters, layers)
+        found[mode].check()
+    return found
+
+
+def _open(name: str) -> Checkpoint:
+    model = parse_model_id(name)
+    if model.lora is not None:
+        raise RecipeError(
+            f"{name}: controls measure the task vector of a whole donor; merge the adapter first"
+        )
+    return open_checkpoint(local_folder(model.path, model.revision))
+
+
+def _say_what_is_missing(arms: list[Arm], selected: tuple[int, ...], n_layers: int) -> None:
+    names = {arm.name for arm in arms}
+    if len(selected) == n_layers:
+        LOG.warning("the recipe opens every layer: there are no other layers to control with")
+    elif "lowest-specificity" not in names:
+        LOG.warning("fewer layers were diagnosed than the recipe opens: no arm lowest-specificity")

@@ -1,0 +1,174 @@
+"""``sae-merge controls``: every arm merges through both doors and injects what it says."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from sae_merge_method.artifacts.edit_report import EditReport
+from sae_merge_method.artifacts.recipe import Recipe, parse_recipe
+from sae_merge_method.cli.controls import command
+from sae_merge_method.cli.recipe import command as recipe_command
+from sae_merge_method.controls.write import ControlSettings, write_controls
+from sae_merge_method.errors import RecipeError, UsageError
+from sae_merge_method.merge.run import run_recipe
+from tests import tiny
+from tests.geometry import scenes
+
+ARMS = {
+    "stethoscope", "base", "donor", "all-layers", "all-layers-damped", "random-layers-0", "random-layers-1",
+    "depth-matched", "largest-task-vector", "lowest-specificity", "scalpel", "scalpel-random",
+    "stethoscope-energy-matched",
+}  # fmt: skip
+
+
+def write_recipe(scene: scenes.Scene, out: Path, *words: str) -> Path:
+    given = ["--diagnosis", scene.diagnosis, "--base", scene.base, "--donor", scene.donor, "--out", out]
+    arguments = [str(word) for word in (*given, "--select", "top_k=2", "--weight", "0.8", *words)]
+    CliRunner().invoke(recipe_command, arguments, catch_exceptions=False, standalone_mode=False)
+    return out
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> scenes.Scene:
+    return scenes.build(tmp_path_factory.mktemp("scene"))
+
+
+@pytest.fixture(scope="module")
+def arms(scene: scenes.Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("controls")
+    recipe = write_recipe(scene, root / "recipe.yml")
+    words = [str(recipe), "--out", str(root / "arms"), "--seeds", "2", "--rank", "4"]
+    result = CliRunner().invoke(command, words, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert {line.split()[0] for line in result.stdout.splitlines()} == ARMS
+    return root / "arms"
+
+
+@pytest.fixture(scope="module")
+def merged(arms: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, EditReport]:
+    root = tmp_path_factory.mktemp("merged")
+    return {
+        path.stem: run_recipe(path.read_text(), str(path), root / path.stem, options={"quiet": True})
+        for path in sorted(arms.iterdir())
+    }
+
+
+def read(arms: Path) -> dict[str, Recipe]:
+    return {path.stem: parse_recipe(path.read_text(), str(path)) for path in arms.iterdir()}
+
+
+def test_every_arm_injects_the_energy_that_its_file_states(arms, merged):
+    recipes = read(arms)
+    assert recipes.keys() == merged.keys() == ARMS
+    for name, recipe in recipes.items():
+        assert recipe.sae_control is not None and recipe.sae_control.name == name
+        assert merged[name].energy == pytest.approx(recipe.sae_control.energy, rel=1e-4, abs=1e-12), name
+        text = (arms / f"{name}.yml").read_text()
+        assert text.startswith(
+            f"# {name}: controls for {recipe.sae_control.controls_for}.\n# Injected energy "
+        )
+
+
+def test_equal_energy_arms_are_equal_in_energy(merged):
+    assert merged["all-layers-damped"].energy == pytest.approx(merged["stethoscope"].energy, rel=1e-4)
+    assert merged["stethoscope-energy-matched"].energy == pytest.approx(merged["scalpel"].energy, rel=1e-4)
+    assert merged["base"].energy == 0
+    assert merged["scalpel"].energy < merged["stethoscope"].energy < merged["all-layers"].energy
+
+
+def test_arms_open_the_layers_they_say(merged):
+    layers = {name: report.layers for name, report in merged.items()}
+    assert layers["stethoscope"] == layers["scalpel"] == layers["scalpel-random"] == (1, 3)
+    assert layers["lowest-specificity"] == (0, 2)  # scores 0.1 and 0.2
+    assert layers["depth-matched"] == (0, 2)  # the only other two
+    assert layers["all-layers"] == layers["all-layers-damped"] == layers["donor"] == (0, 1, 2, 3)
+    drawn = [layers["random-layers-0"], layers["random-layers-1"]]
+    assert len({*drawn, (1, 3)}) == 3
+
+
+def test_base_is_the_base_and_donor_has_the_donors_layers(scene, arms, tmp_path):
+    base, donor = tiny.load_tensors(scene.base), tiny.load_tensors(scene.donor)
+    for name, expected in (("base", base), ("donor", donor)):
+        run_recipe((arms / f"{name}.yml").read_text(), name, tmp_path / name, options={"quiet": True})
+        out = tiny.load_tensors(tmp_path / name)
+        for tensor in (tensor for tensor in out if ".layers." in tensor):
+            assert out[tensor].allclose(expected[tensor], atol=1e-7), tensor
+        assert tiny.same_bytes(out["model.norm.weight"], base["model.norm.weight"])
+
+
+def test_the_scalpel_and_its_random_twin_differ_only_in_mode(arms):
+    recipes = read(arms)
+    project, random = recipes["scalpel"].method_parameters, recipes["scalpel-random"].method_parameters
+    assert project | {"mode": "random"} == random | {"mode": "random"}
+    assert (project["mode"], random["mode"], project["rank"]) == ("project", "random", 4)
+
+
+def test_plain_mergekit_runs_an_arm_too(arms, tmp_path, merged):
+    from mergekit.config import MergeConfiguration
+    from mergekit.merge import run_merge
+    from mergekit.options import MergeOptions
+
+    from sae_merge_method.hosts import register_merge_methods
+
+    register_merge_methods()
+    for name in ("scalpel-random", "stethoscope-energy-matched", "all-layers-damped"):
+        source = (arms / f"{name}.yml").read_text()
+        config = MergeConfiguration.model_validate(yaml.safe_load(source))
+        run_merge(config, str(tmp_path / "stock" / name), MergeOptions(quiet=True))
+        run_recipe(source, name, tmp_path / "ours" / name, options={"quiet": True})
+        stock, ours = (tiny.load_tensors(tmp_path / who / name) for who in ("stock", "ours"))
+        assert all(tiny.same_bytes(stock[tensor], ours[tensor]) for tensor in stock), name
+
+
+def test_the_same_recipe_writes_the_same_arms(scene, arms, tmp_path):
+    recipe = write_recipe(scene, tmp_path / "recipe.yml")
+    write_controls(recipe.read_text(), "recipe.yml", tmp_path / "again", ControlSettings(seeds=2, rank=4))
+    for path in arms.iterdir():
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_recipe_that_opens_every_layer_has_no_other_layers_to_control_with(scene, tmp_path, caplog):
+    recipe = write_recipe(scene, tmp_path / "recipe.yml", "--select", "layers=0-3")
+    found = write_controls(recipe.read_text(), "r", tmp_path / "arms", ControlSettings(rank=2))
+    assert {arm.name for arm in found} == {
+        "stethoscope", "base", "donor", "all-layers", "all-layers-damped", "scalpel", "scalpel-random",
+        "stethoscope-energy-matched",
+    }  # fmt: skip
+    assert "no other layers" in caplog.text
+
+
+def test_recipes_that_cannot_be_controlled_are_refused(scene, tmp_path):
+    scalpel = write_recipe(
+        scene, tmp_path / "s.yml", "--method", "sae_scalpel", "--set", "rank=4", "--set", "mode=reject"
+    ).read_text()
+    assert parse_recipe(scalpel, "s").method_parameters["mode"] == "reject"
+    raw = write_recipe(scene, tmp_path / "r.yml").read_text()
+    uneven = raw.replace("weight: 0.8", "weight: 0.5", 1)
+    nowhere = "\n".join(line for line in raw.splitlines() if "path: " not in line)
+    for text, message in (
+        (scalpel, "expected a recipe of sae_stethoscope, got sae_scalpel"),
+        (uneven, "one donor with the same weight in every selected layer"),
+        (nowhere, "name it with --diagnosis"),
+        (raw.replace("weight: 0.8", "weight: 0.0"), "nothing is injected in layers 1, 3"),
+    ):
+        with pytest.raises(RecipeError, match=message):
+            write_controls(text, "r", tmp_path / "arms", ControlSettings(rank=2))
+        assert not (tmp_path / "arms").exists()
+
+
+def test_settings_of_a_recipe_are_checked_when_it_is_written(scene, tmp_path):
+    for words, error, message in (
+        (("--set", "rank=4"), RecipeError, "rank: unknown key"),
+        (("--set", "energy"), UsageError, "expected NAME=VALUE"),
+        (("--method", "sae_scalpel", "--set", "mode=slice"), RecipeError, "mode: .*'project'"),
+        (("--method", "sae_scalpel", "--set", "rank=17"), RecipeError, "rank: 17 is more than"),
+    ):
+        with pytest.raises(error, match=message):
+            write_recipe(scene, tmp_path / "bad.yml", *words)
+        assert not (tmp_path / "bad.yml").exists()
+    listed = write_recipe(
+        scene, tmp_path / "f.yml", "--method", "sae_scalpel", "--set", "features=1: 0, 2; 3: 4"
+    )
+    assert parse_recipe(listed.read_text(), "f").method_parameters["features"] == "1: 0, 2; 3: 4"
