@@ -7,7 +7,8 @@ than the clock:
 - ``forward``: the model's blocks alone;
 - ``limit``: forward and the bare encoder matrix products, nothing done with them;
 - ``ours``: what `sae-merge diagnose` does before scoring: encode, count, keep;
-- ``saelens``: SAETransformerBridge's `run_with_cache_with_saes`, SAELens' own way.
+- ``saelens``: SAETransformerBridge's `run_with_cache_with_saes`, SAELens' own way. It needs its error term,
+  which decodes twice: without it later layers would hear reconstructions.
 
 The explained variance is sampled as in a run of 512,000 tokens: one token in 62.
 
