@@ -119,7 +119,9 @@ def guarded(chosen: Sequence[int], layers: int) -> str:
     for layer in range(layers):
         part(layer, layer + 1, layer in chosen)
     part(layers, layers, False)
-    return "\n".join([*lines, f'parameters: {{layers: "{", ".join(map(str, chosen))}"}}', "dtype: bfloat16\n"])
+    return "\n".join(
+        [*lines, f'parameters: {{layers: "{", ".join(map(str, chosen))}"}}', "dtype: bfloat16\n"]
+    )
 
 
 READ = """
@@ -196,7 +198,9 @@ def drop() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--layers", type=int, default=LAYERS, help="decoder layers of the pair")
     parser.add_argument("--cold", action="store_true", help="measure with cold caches as well")

@@ -9,10 +9,11 @@ import click
 
 from sae_merge_method.artifacts.recipe import read_recipe_text
 from sae_merge_method.cli.mergekit_options import given, mergekit_options
+from sae_merge_method.cli.recipe_path import RecipePath
 
 
 @click.command("merge")
-@click.argument("recipe", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("recipe", type=RecipePath())
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False), required=False)
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists, once the new merge is complete.")
 @click.option(
@@ -24,9 +25,13 @@ from sae_merge_method.cli.mergekit_options import given, mergekit_options
     "goes through mergekit all the same, with a log line.",
 )
 @click.option("--link", is_flag=True, help="Hard-link weight files that stay as they are (direct engine).")
-@click.option("--hash-all", is_flag=True, help="sha256 of every tensor in the report, not of the edited alone.")
+@click.option(
+    "--hash-all", is_flag=True, help="sha256 of every tensor in the report, not of the edited alone."
+)
 @click.option("--sync/--no-sync", default=True, help="Wait until all is on the disk  [default: sync]")
-@click.option("--dry-run", is_flag=True, help="Write nothing; show what would change: tensors, bytes, energy.")
+@click.option(
+    "--dry-run", is_flag=True, help="Write nothing; show what would change: tensors, bytes, energy."
+)
 @click.option(
     "--in-place",
     is_flag=True,
@@ -45,7 +50,7 @@ def command(
     in_place: bool,
     **options: Any,
 ) -> None:
-    """Run RECIPE and write the merged checkpoint to OUT.
+    """Run RECIPE, a file or hf://OWNER/NAME[@REVISION]/FILE, and write the merged checkpoint to OUT.
 
     Everything mergekit passes over in silence is an error here: unknown keys, list-valued
     gates, layers out of range, the diagnosis of another model. Donors are read in the open
@@ -54,7 +59,9 @@ def command(
     from sae_merge_method.merge.run import run_recipe, summary
 
     if in_place and (overwrite or link or engine != "direct"):
-        raise click.UsageError("--in-place writes into the base itself: --overwrite, --link, --engine do not apply")
+        raise click.UsageError(
+            "--in-place writes into the base itself: --overwrite, --link, --engine do not apply"
+        )
     if out is None and not (dry_run or in_place):
         raise click.UsageError("Missing argument 'OUT'.")
     began = time.perf_counter()

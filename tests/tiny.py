@@ -109,12 +109,24 @@ def gemma3_text(
     return save_checkpoint(folder, text_config(vocabulary, n_layers), tensors, shards)
 
 
+def layer_parts() -> tuple[str, ...]:
+    """Names of a decoder layer's tensors, inside the layer."""
+    return tuple(_layer_shapes())
+
+
 def gemma3_multimodal(folder: Path, seed: int, *, dtype: torch.dtype = torch.float32) -> Path:
     """A multimodal Gemma 3 checkpoint with the names that the published ones have."""
+    return save_checkpoint(folder, *gemma3_multimodal_parts(seed, dtype=dtype))
+
+
+def gemma3_multimodal_parts(
+    seed: int, *, dtype: torch.dtype = torch.float32, vocabulary: int = VOCABULARY
+) -> tuple[dict[str, object], Tensors]:
+    """Config and tensors of a multimodal Gemma 3 model, named as the published ones are."""
     config: dict[str, object] = {
         "architectures": ["Gemma3ForConditionalGeneration"],
         "model_type": "gemma3",
-        "text_config": text_config() | {"architectures": None},
+        "text_config": text_config(vocabulary) | {"architectures": None},
         "vision_config": {
             "model_type": "siglip_vision_model",
             "hidden_size": 8,
@@ -128,7 +140,7 @@ def gemma3_multimodal(folder: Path, seed: int, *, dtype: torch.dtype = torch.flo
         "image_token_index": 3,
         "tie_word_embeddings": True,
     }
-    tensors = text_tensors(seed, prefix="language_model.model.", dtype=dtype)
+    tensors = text_tensors(seed, prefix="language_model.model.", dtype=dtype, vocabulary=vocabulary)
     vision: dict[str, tuple[int, ...]] = {
         "embeddings.patch_embedding.bias": (8,),
         "embeddings.patch_embedding.weight": (8, 3, 14, 14),
@@ -155,7 +167,7 @@ def gemma3_multimodal(folder: Path, seed: int, *, dtype: torch.dtype = torch.flo
         )
     for name, shape in {"mm_input_projection_weight": (8, D_MODEL), "mm_soft_emb_norm.weight": (8,)}.items():
         tensors[f"multi_modal_projector.{name}"] = (0.1 * torch.randn(shape, generator=generator)).to(dtype)
-    return save_checkpoint(folder, config, tensors)
+    return config, tensors
 
 
 def load_tensors(folder: Path) -> Tensors:

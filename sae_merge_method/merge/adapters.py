@@ -1,28 +1,39 @@
 """Open a plan's donors: plain checkpoints, and LoRA adapters merged into theirs through mergekit.
 
-peft passes over an adapter's tensors that the model has no place for, with a warning at most;
-here a merge that left a targeted tensor as it was is an error.
+peft passes over an adapter's tensors that the model has no place for, with a warning at most,
+and may leave random ones in their place: so every merged tensor of the open layers is held
+against B A, multiplied here.
 """
 
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from sae_merge_method.checkpoints import Checkpoint, TensorEntry, file_inside, open_checkpoint, read_header
 from sae_merge_method.edit.plan import EditPlan
 from sae_merge_method.errors import MergeError, ModelError
 from sae_merge_method.folders import scratch_folder
 from sae_merge_method.merge.host_calls import guarded_call
+from sae_merge_method.merge.tensor_edit import read_numbers
 from sae_merge_method.model_ids import ModelId, local_folder, parse_model_id
 from sae_merge_method.tensor_names import LayerPart, describe_layout, layer_part
 
-LOG = logging.getLogger(__name__)
-
 ADAPTER_FILE = "adapter_model.safetensors"
-_TARGETED = re.compile(r"(?:base_model\.model\.)?(?P<module>.+)\.lora_B(?:\.\w+)?\.weight", re.ASCII)
+_LORA = re.compile(r"(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<side>[AB])(?:\.\w+)?\.weight", re.ASCII)
+# Share of a merged change that may point elsewhere than B A, beyond what rounding to the dtype explains.
+_ASTRAY = 0.02
+_ROUNDING = {"F64": 1e-6, "F32": 1e-6, "F16": 2.0**-11, "BF16": 2.0**-8}
+
+
+class Factors(NamedTuple):
+    """An adapter's two factors for one tensor."""
+
+    a: TensorEntry
+    b: TensorEntry
 
 
 @contextmanager
@@ -72,12 +83,12 @@ def _merge(name: str, donor: ModelId, cache: str, options: Mapping[str, Any]) ->
     return open_checkpoint(Path(merged.model.path))
 
 
-def _targeted(donor: ModelId, model: Checkpoint, cache: str | None) -> dict[LayerPart, TensorEntry]:
-    """The adapter's lora_B by the place it edits.
+def _targeted(donor: ModelId, model: Checkpoint, cache: str | None) -> dict[LayerPart, Factors]:
+    """The adapter's factors by the place they edit.
 
     Raises:
         ModelError: No safetensors adapter there: pickled ones are not read.
-        MergeError: It edits tensors that the model does not have.
+        MergeError: Not a plain LoRA of decoder layers, or of layers that the model does not have.
     """
     assert donor.lora is not None
     path, _, revision = donor.lora.partition("@")
@@ -88,12 +99,18 @@ def _targeted(donor: ModelId, model: Checkpoint, cache: str | None) -> dict[Laye
             f"expected an adapter, {ADAPTER_FILE}, in {folder}: only safetensors weights are read"
         )
     names = read_header(file)
-    found: dict[LayerPart, TensorEntry] = {}
+    sides: dict[str, dict[LayerPart, TensorEntry]] = {"A": {}, "B": {}}
     for name, entry in names.items():
-        match = _TARGETED.fullmatch(name)
+        match = _LORA.fullmatch(name)
         place = layer_part(f"{match['module']}.weight") if match else None
-        if place is not None:
-            found[place] = entry
+        if match and place is not None:
+            sides[match["side"]][place] = entry
+    found = {place: Factors(sides["A"][place], b) for place, b in sides["B"].items() if place in sides["A"]}
+    if not found or any("lora_magnitude" in name for name in names):
+        raise MergeError(
+            f"expected a plain LoRA of decoder layers in {file}: merge any other adapter into its model "
+            "with peft, and name the merged folder"
+        )
     strangers = sorted(set(found) - set(model.layer_tensors))
     if strangers:
         inside = describe_layout(name.removeprefix("base_model.model.") for name in names)
@@ -105,22 +122,32 @@ def _targeted(donor: ModelId, model: Checkpoint, cache: str | None) -> dict[Laye
 
 
 def _require_effect(
-    plan: EditPlan, name: str, places: Mapping[LayerPart, TensorEntry], model: Checkpoint, merged: Checkpoint
+    plan: EditPlan, name: str, places: Mapping[LayerPart, Factors], model: Checkpoint, merged: Checkpoint
 ) -> None:
-    """Each targeted tensor of the plan's layers must have moved, unless the adapter says zero there."""
+    """Each targeted tensor of the plan's layers must have moved along B A, and not elsewhere."""
     wanted = {layer for layer, gifts in plan.donations.items() if any(g.model == name for g in gifts)}
-    for place, lora_b in places.items():
+    for place, factors in places.items():
         if place.layer not in wanted or place not in merged.layer_tensors:
             continue  # a missing tensor is found, and named, by the preflight
-        before, after = model.layer_tensors[place], merged.layer_tensors[place]
-        if before.dtype == after.dtype and before.sha256() == after.sha256() and not _all_zero(lora_b):
+        if not _moved_along(factors, model.layer_tensors[place], merged.layer_tensors[place]):
             raise MergeError(
-                f"the donor {name}: merging left layer {place.layer}'s {place.part} as it was, although the "
-                f"adapter edits it: its names do not fit the model's ({model.layout})"
+                f"the donor {name}: peft did not merge layer {place.layer}'s {place.part} as the adapter says: "
+                f"its names do not fit the model's ({model.layout})"
             )
 
 
-def _all_zero(entry: TensorEntry) -> bool:
-    with entry.file.open("rb") as stream:
-        stream.seek(entry.start)
-        return not any(stream.read(entry.nbytes))
+def _moved_along(factors: Factors, before: TensorEntry, after: TensorEntry) -> bool:
+    product = read_numbers(factors.b) @ read_numbers(factors.a)
+    old = read_numbers(before)
+    moved = read_numbers(after) - old
+    rounding = 2 * _ROUNDING.get(after.dtype, 0.0) * float(np.linalg.norm(old))
+    size = float(np.linalg.norm(product))
+    for direction in (product, product.T):  # the transpose where the model stores it so, as GPT-2 does
+        if direction.shape != moved.shape:
+            continue
+        along = float(np.vdot(direction, moved)) / size**2 if size else 0.0
+        astray = float(np.linalg.norm(moved - along * direction))
+        if astray <= rounding + _ASTRAY * float(np.linalg.norm(moved)):
+            # Not having moved at all is right only where there was nothing to add, or too little to see.
+            return bool(along) or size <= rounding
+    return False

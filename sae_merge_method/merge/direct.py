@@ -99,9 +99,7 @@ def direct_report(
     return edit_report(job.plan, job.base, tensors)
 
 
-def _place_shard(
-    job: Job, file: Path, tasks: Iterable[TensorTask], folder: Path, link: bool
-) -> Copying:
+def _place_shard(job: Job, file: Path, tasks: Iterable[TensorTask], folder: Path, link: bool) -> Copying:
     spans = [(task.base.start, task.base.end) for task in tasks if task.base.file == file]
     return place_file(file, folder / file.name, job.base.stamps[file].size, without=spans, link=link)
 

@@ -56,7 +56,9 @@ def edit_in_place(
     with prepared(source, where, beside, options) as job:
         target = job.base.folder
         if folder is not None and folder.resolve() != target.resolve():
-            raise UsageError(f"--in-place edits the base, {target}: expected that folder or none, got {folder}")
+            raise UsageError(
+                f"--in-place edits the base, {target}: expected that folder or none, got {folder}"
+            )
         reason = why_not_direct(job)
         if reason is not None:
             raise MergeError(f"--in-place needs the direct engine, but {reason}")
@@ -87,7 +89,14 @@ def _edit(job: Job, target: Path) -> EditReport:
             with WeightFiles([job.base, *job.donors.values()]) as files:
                 edited: list[EditedTensor] = run_all(
                     [
-                        partial(edit_tensor, task, method, files, writer(handles[task.base.file], task.base), advance)
+                        partial(
+                            edit_tensor,
+                            task,
+                            method,
+                            files,
+                            writer(handles[task.base.file], task.base),
+                            advance,
+                        )
                         for task in tasks
                     ],
                     job.threads,
@@ -110,7 +119,8 @@ def _require_own_files(job: Job) -> None:
     """A file with other names would change under all of them: the Hub's cache, or a hard link."""
     for file in job.base.files:
         if file.is_symlink():
-            raise MergeError(f"--in-place would change {file.resolve()}, to which {file} only leads: copy it first")
+            raise MergeError(
+                f"--in-place would change {file.resolve()}, to which {file} only leads: copy it first"
+            )
         if file.stat().st_nlink > 1:
             raise MergeError(f"--in-place would change {file} under its other hard links too: copy it first")
-

@@ -60,7 +60,9 @@ class Journal:
         Raises:
             ArtifactError: Damaged.
         """
-        return read_record(self.place / _JOURNAL_FILE, JournalRecord, "a journal of sae-merge merge --in-place")
+        return read_record(
+            self.place / _JOURNAL_FILE, JournalRecord, "a journal of sae-merge merge --in-place"
+        )
 
     def finish(self, edited: Iterable[TensorReport]) -> None:
         """Record that the edit is complete, and let the checkpoint be loaded again."""

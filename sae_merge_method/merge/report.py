@@ -29,7 +29,12 @@ def edit_report(plan: EditPlan, base: Checkpoint, tensors: Iterable[TensorReport
 
 
 def report_edit(
-    plan: EditPlan, base: Checkpoint, merged: Checkpoint, *, hash_all: bool = False, threads: int | None = None
+    plan: EditPlan,
+    base: Checkpoint,
+    merged: Checkpoint,
+    *,
+    hash_all: bool = False,
+    threads: int | None = None,
 ) -> EditReport:
     """Read a merged checkpoint back, hash and measure every tensor.
 

@@ -120,6 +120,14 @@ def digest_tensor(entry: TensorEntry, files: WeightFiles, advance: Advance, *, w
     return Digests(fast.hexdigest(), slow.hexdigest() if with_sha256 else None)
 
 
+def read_numbers(entry: TensorEntry) -> Floats:
+    """A whole tensor as float32 (float64 stays float64), in its shape and in memory of its own."""
+    stored = np.fromfile(entry.file, STORED[entry.dtype], prod(entry.shape), offset=entry.start)
+    values = np.empty(stored.size, _precise(entry))
+    widen(stored, entry.dtype, values)
+    return values.reshape(entry.shape)
+
+
 def energy_between(before: TensorEntry, after: TensorEntry, files: WeightFiles) -> float:
     """Squared distance of two stored tensors, summed in the order :func:`edit_tensor` sums it."""
     precise: type[np.floating[Any]] = np.float64 if "F64" in (before.dtype, after.dtype) else np.float32
@@ -152,9 +160,7 @@ def _read_values(
     return stored
 
 
-def _widened(
-    stored: NDArray[Any], entry: TensorEntry, precise: type[np.floating[Any]], role: str
-) -> Floats:
+def _widened(stored: NDArray[Any], entry: TensorEntry, precise: type[np.floating[Any]], role: str) -> Floats:
     out = _SCRATCH.array(role, precise, stored.size)
     widen(stored, entry.dtype, out)
     return out

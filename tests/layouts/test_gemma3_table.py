@@ -1,0 +1,121 @@
+"""The layout table: every base with every donor is edited right, or refused before a byte is written."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sae_merge_method.checkpoints import open_checkpoint
+from sae_merge_method.edit.guarded_form import guarded_form
+from sae_merge_method.edit.modules import module_names
+from sae_merge_method.edit.plan import Donation, EditPlan
+from sae_merge_method.errors import MergeError
+from sae_merge_method.merge.run import run_recipe
+from tests import tiny
+from tests.layouts.checkpoints import LAYOUTS, assert_same, expected, gemma3
+from tests.merge.conftest import recipe_text
+
+ALPHA = 0.75
+OPEN = (1, 3)
+
+
+def merge(base: Path, donor: Path, out: Path, engine: str = "direct") -> tiny.Tensors:
+    source = recipe_text(base, donor, weight=str(ALPHA))
+    run_recipe(source, "recipe.yml", out, engine=engine, sync=False, options={"quiet": True})  # type: ignore[arg-type]
+    return tiny.load_tensors(out)
+
+
+# What differs beside the layout: each changes the donor, or the base, or both.
+VARIANTS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "plain": ({}, {}),
+    "sharded base": ({"shards": 3}, {}),
+    "sharded donor": ({}, {"shards": 4}),
+    "float32 donor": ({}, {"dtype": torch.float32}),
+    "float16 donor": ({}, {"dtype": torch.float16}),
+    "untied base": ({"tied": False}, {}),
+    "untied donor": ({}, {"tied": False}),
+    "resized donor": ({}, {"vocabulary": 64}),
+    "all at once": (
+        {"shards": 2, "tied": False},
+        {"shards": 3, "dtype": torch.float32, "vocabulary": 56, "tied": False},
+    ),
+}
+
+
+@pytest.mark.parametrize("base_layout", LAYOUTS)
+@pytest.mark.parametrize("donor_layout", LAYOUTS)
+def test_every_cell_is_right_in_the_bases_own_layout(tmp_path, base_layout, donor_layout):
+    for name, (of_base, of_donor) in VARIANTS.items():
+        place = tmp_path / name.replace(" ", "-")
+        base = gemma3(place / "base", base_layout, 0, **of_base)  # type: ignore[arg-type]
+        donor = gemma3(place / "donor", donor_layout, 1, **of_donor)  # type: ignore[arg-type]
+        found = merge(base, donor, place / "out")
+        assert_same(found, expected(base, donor, OPEN, ALPHA))
+        shards = sorted(path.name for path in base.glob("*.safetensors*"))
+        assert sorted(path.name for path in (place / "out").glob("*.safetensors*")) == shards
+
+
+@pytest.mark.parametrize("donor_layout", LAYOUTS)
+@pytest.mark.parametrize("base_layout", LAYOUTS)
+def test_the_mergekit_engine_agrees_or_refuses_naming_both_layouts(tmp_path, base_layout, donor_layout):
+    base = gemma3(tmp_path / "base", base_layout, 0, tied=False)
+    donor = gemma3(tmp_path / "donor", donor_layout, 1, dtype=torch.float32, vocabulary=56)
+    if base_layout in ("HUB", "TXT"):
+        found = merge(base, donor, tmp_path / "out", engine="mergekit")
+        assert_same(found, expected(base, donor, OPEN, ALPHA))
+        return
+    with pytest.raises(
+        MergeError, match=r"base's layout \(.*\).*mergekit's own layout is .*; pass --engine direct"
+    ):
+        merge(base, donor, tmp_path / "out", engine="mergekit")
+    assert not (tmp_path / "out").exists()
+
+
+# Plain mergekit-yaml, by the recipe alone: what it can be brought to.
+PLAIN = {("HUB", "HUB"), ("HUB", "T5"), ("TXT", "TXT")}
+
+
+@pytest.mark.parametrize("donor_layout", LAYOUTS)
+@pytest.mark.parametrize("base_layout", LAYOUTS)
+def test_plain_mergekit_is_right_or_fails_loudly_with_the_written_recipe(tmp_path, base_layout, donor_layout):
+    from mergekit.config import MergeConfiguration
+    from mergekit.io.tasks import LoaderCache
+    from mergekit.merge import run_merge
+    from mergekit.options import MergeOptions
+
+    from sae_merge_method.hosts import register_merge_methods
+
+    register_merge_methods()
+    base = gemma3(tmp_path / "base", base_layout, 0)
+    donor = gemma3(tmp_path / "donor", donor_layout, 1, vocabulary=56, shards=2)
+    gift = Donation(str(donor), ((None, ALPHA),))
+    plan = EditPlan("sae_stethoscope", str(base), dict.fromkeys(OPEN, (gift,)), "bfloat16")
+    form = guarded_form(plan, tiny.N_LAYERS, module_names(open_checkpoint(base)))
+    options = MergeOptions(quiet=True, write_model_card=False, copy_tokenizer=False)
+    try:
+        if (base_layout, donor_layout) in PLAIN:
+            run_merge(MergeConfiguration.model_validate(form), str(tmp_path / "out"), options)
+            assert_same(tiny.load_tensors(tmp_path / "out"), expected(base, donor, OPEN, ALPHA))
+        else:
+            with pytest.raises(RuntimeError):
+                run_merge(MergeConfiguration.model_validate(form), str(tmp_path / "out"), options)
+    finally:
+        LoaderCache().loaders.clear()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_edited_checkpoint_loads_with_the_logits_of_the_same_edit_in_text_layout(tmp_path, layout):
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    base = gemma3(tmp_path / "base", layout, 0, dtype=torch.float32)
+    merge(base, gemma3(tmp_path / "donor", "RAW", 1), tmp_path / "out")
+    loader = AutoModelForCausalLM if layout == "TXT" else AutoModelForImageTextToText
+    text = gemma3(tmp_path / "text", "TXT", 0, dtype=torch.float32)
+    merge(text, gemma3(tmp_path / "text-donor", "HUB", 1), tmp_path / "text-out")
+    tokens = torch.tensor([[2, 5, 7, 11]])
+    with torch.no_grad():
+        found = loader.from_pretrained(tmp_path / "out")(input_ids=tokens).logits
+        wanted = AutoModelForCausalLM.from_pretrained(tmp_path / "text-out")(input_ids=tokens).logits
+        before = AutoModelForCausalLM.from_pretrained(text)(input_ids=tokens).logits
+    assert torch.allclose(found, wanted, atol=1e-5)
+    assert not torch.allclose(found, before, atol=1e-3)
