@@ -5,13 +5,14 @@ from pathlib import Path
 
 import click
 
+from sae_merge_method.cli.with_check import WithCheck
 from sae_merge_method.errors import UsageError
 from sae_merge_method.files import write_text
 from sae_merge_method.layers import format_layers
 from sae_merge_method.selection import parse_rule
 
 
-@click.command("recipe")
+@click.command("recipe", cls=WithCheck, epilog="sae-merge recipe check FILE looks a recipe over.")
 @click.option(
     "--diagnosis",
     type=click.Path(path_type=Path, exists=True),

@@ -7,12 +7,12 @@ import re
 from pathlib import Path, PurePosixPath
 
 from sae_merge_method.checkpoints import CONFIG_FILE
-from sae_merge_method.errors import ModelError
+from sae_merge_method.errors import ModelError, UsageError
 
-SCHEME = "hf://"
 CARD_FILE = "README.md"
 
 
+_ADDRESS = re.compile(r"hf://(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>[^/@]+))?/(?P<file>[^@]+)")
 _REPOSITORY = re.compile(r"(?:[\w-][\w.-]*/)?[\w][\w.-]*", re.ASCII)
 
 
@@ -74,3 +74,16 @@ def is_inside(name: str) -> bool:
     """Whether a file's name inside a repository is plain: relative, no ``..``, no backslash."""
     parts = PurePosixPath(name).parts
     return bool(parts) and not name.startswith("/") and ".." not in parts and "\\" not in name
+
+
+def fetch_address(address: str) -> Path:
+    """The file behind ``hf://OWNER/NAME[@REVISION]/FILE``, from the cache or the Hub.
+
+    Raises:
+        UsageError: Not such an address.
+        ModelError: It cannot be had.
+    """
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise UsageError(f"expected hf://OWNER/NAME[@REVISION]/FILE in a model repository, got {address!r}")
+    return fetch_file(match["repository"], match["file"], match["revision"])

@@ -1,0 +1,156 @@
+"""Sharing through a Hub on loopback, with the real huggingface_hub client in processes of their own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sae_merge_method.artifacts.edit_report import read_edit_report
+from sae_merge_method.errors import SaeMergeError
+from sae_merge_method.hub import fetch_address
+from tests.merge.conftest import recipe_text
+from tests.share.hub_server import Hub, serve
+
+RECIPE = "hf://me/maths-recipe/recipe.yml"
+
+
+@pytest.fixture
+def hub(merged):
+    """A Hub that holds the base, the donor, and a recipe that names both by id."""
+    with serve() as hub:
+        hub.upload("me/base", merged.base)
+        hub.upload("me/donor", merged.donor)
+        yield hub
+
+
+def upload_recipe(hub: Hub, folder: Path, text: str) -> None:
+    folder.mkdir()
+    (folder / "recipe.yml").write_text(text)
+    # Code in a repository is neither fetched nor run.
+    (folder / "modeling_evil.py").write_text("raise SystemExit('this ran')\n")
+    hub.upload("me/maths-recipe", folder)
+
+
+def sae_merge(
+    hub: Hub, home: Path, *words: object, offline: bool = False
+) -> subprocess.CompletedProcess[str]:
+    program = "import sys; from sae_merge_method.cli.main import main; sys.argv[0] = 'sae-merge'; main()"
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("HF_")},
+        "HF_ENDPOINT": hub.endpoint,
+        "HF_HOME": str(home / "hf"),
+        "HF_HUB_OFFLINE": "1" if offline else "0",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_XET": "1",
+        "NO_PROXY": "127.0.0.1",
+    }
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, words)],
+        cwd=home, env=environment, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+
+
+def test_a_shared_recipe_is_checked_pinned_merged_rebuilt_and_served_offline_again(tmp_path, hub, merged):
+    home = tmp_path / "user"
+    home.mkdir()
+    comment = "# chosen by ear\n"
+    text = comment + recipe_text(Path("me/base"), Path("me/donor"), weight="0.5")
+    upload_recipe(hub, tmp_path / "recipe", text)
+    commits = {name: hub.repositories[name].commit for name in ("me/base", "me/donor")}
+
+    checked = sae_merge(hub, home, "recipe", "check", RECIPE, "--out", "pinned.yml")
+    assert checked.returncode == 0, checked.stderr
+    assert f"me/base@{commits['me/base']}: 47.2 kB, 47.2 kB to download" in checked.stdout
+    assert "94.3 kB to download in all" in checked.stdout
+    assert not [line for line in hub.requests if "model.safetensors" in line]
+    pinned = (home / "pinned.yml").read_text()
+    assert pinned.startswith(comment)
+    assert yaml.safe_load(pinned)["base_model"] == f"me/base@{commits['me/base']}"
+    assert yaml.safe_load(pinned)["models"][0]["model"] == f"me/donor@{commits['me/donor']}"
+
+    direct = sae_merge(hub, home, "merge", RECIPE, "out")
+    assert direct.returncode == 0, direct.stderr
+    assert read_edit_report(home / "out").tensors == read_edit_report(merged.out).tensors
+    assert sorted(path.name for path in home.iterdir()) == ["hf", "out", "pinned.yml"]
+    assert not [line for line in hub.requests if ".py" in line]
+
+    hub.upload("me/maths", home / "out")
+    before = len(hub.requests)
+    rebuilt = sae_merge(hub, home, "rebuild", "me/maths", "rebuilt")
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    assert "54 of 54 tensors have the bytes of me/maths" in rebuilt.stdout
+    assert not [line for line in hub.requests[before:] if "maths" in line and "safetensors" in line]
+
+    hub.repositories.clear()
+    pinned_again = sae_merge(hub, home, "recipe", "check", "pinned.yml", offline=True)
+    assert pinned_again.returncode == 0, pinned_again.stdout
+    assert "every tensor of the open layers stands in every donor" in pinned_again.stdout
+    again = sae_merge(hub, home, "merge", RECIPE, "again", offline=True)
+    assert again.returncode == 0, again.stderr
+    verified = sae_merge(hub, home, "verify", "again", offline=True)
+    assert verified.returncode == 0, verified.stdout
+    assert "not proved" not in verified.stdout
+
+
+def test_an_uploaded_folder_is_downloaded_by_the_hubs_client_with_the_same_bytes(tmp_path, hub, merged):
+    hub.upload("me/maths", merged.out)
+    program = (
+        "import sys; from huggingface_hub import snapshot_download, ModelCard; "
+        "print(snapshot_download('me/maths', local_dir='copy')); print(ModelCard.load('me/maths').data.tags)"
+    )
+    environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1"}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path, env=kept | environment, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "['mergekit', 'merge']" in done.stdout
+    for file in merged.out.iterdir():
+        assert (tmp_path / "copy" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_a_repository_cannot_lead_out_of_the_cache_or_the_output(tmp_path, hub, merged):
+    home = tmp_path / "user"
+    home.mkdir()
+    base = hub.repositories["me/base"]
+    base.files["../../../../evil.json"] = b"{}"
+    upload_recipe(hub, tmp_path / "recipe", recipe_text(Path("me/base"), Path("me/donor")))
+    result = sae_merge(hub, home, "merge", RECIPE, "out")
+    assert not list(tmp_path.rglob("evil.json"))
+    assert result.returncode == 1 or (home / "out" / "config.json").exists()
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "hf://me/base",
+        "hf://../base/x.yml",
+        "hf://me/../x.yml",
+        "hf://me/base/../../x.yml",
+        "hf://me/base//etc/x",
+    ],
+)
+def test_an_address_that_leads_elsewhere_is_refused_before_any_request(address):
+    with pytest.raises(SaeMergeError, match="expected"):
+        fetch_address(address)
+
+
+def test_what_the_hub_does_not_have_is_told_and_nothing_is_written(tmp_path, hub):
+    home = tmp_path / "user"
+    home.mkdir()
+    upload_recipe(hub, tmp_path / "recipe", recipe_text(Path("me/nobody"), Path("me/donor")))
+    checked = sae_merge(hub, home, "recipe", "check", RECIPE, "--out", "pinned.yml")
+    assert checked.returncode == 1
+    assert "FAULT       me/nobody: the Hub does not give me/nobody" in checked.stdout
+    assert not (home / "pinned.yml").exists()
+    shutil.rmtree(tmp_path / "recipe")
+    missing = sae_merge(hub, home, "merge", "hf://me/base/recipe.yml", "out")
+    assert missing.returncode == 1
+    assert "the Hub does not give recipe.yml of me/base" in missing.stderr
+    assert not (home / "out").exists()
