@@ -81,12 +81,12 @@ def edit_tensor(
     """
     base, precise = task.base, _precise(task.base)
     fast, slow, energy = xxhash.xxh3_128(), sha256(), 0.0
-    for first, count in _pieces(base, PIECE if method.elementwise else None):
-        stored = _read_values(files, base, first, count, "base")
+    for first, count in pieces(base, PIECE if method.elementwise else None):
+        stored = read_values(files, base, first, count, "base")
         if any(task.alphas):  # otherwise the base's own bytes: base + 0 * tau turns -0.0 into 0.0
-            theta = _widened(stored, base, precise, "base")
+            theta = widened(stored, base, precise, "base")
             theirs = [
-                _widened(_read_values(files, donor, first, count), donor, precise, f"donor {number}")
+                widened(read_values(files, donor, first, count), donor, precise, f"donor {number}")
                 for number, donor in enumerate(task.donors)
             ]
             if not method.elementwise:
@@ -96,7 +96,7 @@ def edit_tensor(
             if not fits(edited, base.dtype, _SCRATCH):
                 raise _unfit(task, files)
             narrow(edited, base.dtype, stored, _SCRATCH)
-            energy += squared_distance(theta, _widened(stored, base, precise, "after"), _SCRATCH)
+            energy += squared_distance(theta, widened(stored, base, precise, "after"), _SCRATCH)
         raw = memoryview(stored).cast("B")
         at = first * stored.itemsize
         write(raw, at)
@@ -132,9 +132,9 @@ def energy_between(before: TensorEntry, after: TensorEntry, files: WeightFiles) 
     """Squared distance of two stored tensors, summed in the order :func:`edit_tensor` sums it."""
     precise: type[np.floating[Any]] = np.float64 if "F64" in (before.dtype, after.dtype) else np.float32
     energy = 0.0
-    for first, count in _pieces(before, PIECE):
-        old = _widened(_read_values(files, before, first, count), before, precise, "base")
-        new = _widened(_read_values(files, after, first, count), after, precise, "after")
+    for first, count in pieces(before, PIECE):
+        old = widened(read_values(files, before, first, count), before, precise, "base")
+        new = widened(read_values(files, after, first, count), after, precise, "after")
         energy += squared_distance(old, new, _SCRATCH)
     return energy
 
@@ -143,7 +143,7 @@ def _precise(base: TensorEntry) -> type[np.floating[Any]]:
     return np.float64 if base.dtype == "F64" else np.float32
 
 
-def _pieces(entry: TensorEntry, most: int | None) -> Iterator[tuple[int, int]]:
+def pieces(entry: TensorEntry, most: int | None = PIECE) -> Iterator[tuple[int, int]]:
     """(first value, number of values) of consecutive pieces."""
     values = prod(entry.shape)
     step = most or max(values, 1)
@@ -151,7 +151,7 @@ def _pieces(entry: TensorEntry, most: int | None) -> Iterator[tuple[int, int]]:
         yield first, min(step, values - first)
 
 
-def _read_values(
+def read_values(
     files: WeightFiles, entry: TensorEntry, first: int, count: int, role: str = "theirs"
 ) -> NDArray[Any]:
     """Values as stored, in memory that the next of the same role overwrite."""
@@ -160,7 +160,8 @@ def _read_values(
     return stored
 
 
-def _widened(stored: NDArray[Any], entry: TensorEntry, precise: type[np.floating[Any]], role: str) -> Floats:
+def widened(stored: NDArray[Any], entry: TensorEntry, precise: type[np.floating[Any]], role: str) -> Floats:
+    """The numbers behind stored values, in memory that the next of the same role overwrite."""
     out = _SCRATCH.array(role, precise, stored.size)
     widen(stored, entry.dtype, out)
     return out
@@ -171,8 +172,8 @@ def _unfit(task: TensorTask, files: WeightFiles) -> MergeError:
     sides = [("base", task.base), *(("donor", donor) for donor in task.donors)]
     for side, entry in sides:
         bad = 0
-        for first, count in _pieces(entry, PIECE):
-            values = _widened(_read_values(files, entry, first, count), entry, _precise(entry), "base")
+        for first, count in pieces(entry, PIECE):
+            values = widened(read_values(files, entry, first, count), entry, _precise(entry), "base")
             bad += int((~np.isfinite(values)).sum())
         if bad:
             return MergeError(

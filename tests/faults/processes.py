@@ -1,0 +1,45 @@
+"""``sae-merge`` in a process of its own that meets trouble at a chosen moment.
+
+The moment is inside the arithmetic of an open layer: shards are being copied then, some tensors
+are written and others not. The trouble is real: a signal, a limit, another's write.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+_PROGRAM = """
+import os, signal, sys, time
+from dataclasses import replace
+from sae_merge_method.merge import kernels
+from sae_merge_method.cli.main import main
+
+method = kernels.DIRECT_METHODS["sae_stethoscope"]
+calls = 0
+
+def troubled(*args):
+    global calls
+    calls += 1
+    if calls == 5:
+        {trouble}
+    return method.kernel(*args)
+
+kernels.DIRECT_METHODS["sae_stethoscope"] = replace(method, kernel=troubled)
+sys.argv = ["sae-merge", *sys.argv[1:]]
+main()
+"""
+
+
+def sae_merge(
+    *words: object, cwd: Path, trouble: str = "pass", before: Callable[[], None] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run the command line; ``trouble`` is a statement, ``before`` runs in the child ahead of Python."""
+    return subprocess.run(
+        [sys.executable, "-c", _PROGRAM.format(trouble=trouble), *map(str, words)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        preexec_fn=before,
+        timeout=60,
+    )
