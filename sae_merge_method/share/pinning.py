@@ -10,6 +10,7 @@ from sae_merge_method.model_ids import parse_model_id
 
 _KEYS = ("base_model", "model")
 _PLAIN = re.compile(r"[\w./~][\w./@+-]*", re.ASCII)
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")  # an anchor or a tag before a value
 _LISTS = ("models", "slices", "sources", "modules")
 
 
@@ -42,7 +43,9 @@ def _with_models(text: str, change: Callable[[str], str]) -> str:
         if changed != node.value:
             # JSON's quoting is YAML's double quoting, and needed only for unusual names.
             plain = node.style is None and _PLAIN.fullmatch(changed)
-            text = text[:first] + (changed if plain else json.dumps(changed)) + text[last:]
+            kept = _PROPERTIES.match(text[first:last])
+            assert kept is not None  # it matches nothing at all, too
+            text = text[:first] + kept[0] + (changed if plain else json.dumps(changed)) + text[last:]
     return text
 
 

@@ -1,0 +1,66 @@
+"""A model is made again from its own folder, and any byte that differs is named."""
+
+import pytest
+from click.testing import CliRunner
+
+from sae_merge_method.cli.rebuild import command
+from sae_merge_method.errors import UsageError
+from sae_merge_method.share.rebuild import find_original
+from tests import tiny
+from tests.merge.conftest import recipe_text
+from tests.share.conftest import rename_models
+from tests.verify.conftest import by_mergekit  # noqa: F401
+
+
+def rebuild(*words):
+    return CliRunner().invoke(command, [str(word) for word in words])
+
+
+def test_the_same_recipe_gives_the_same_bytes(tmp_path, merged):
+    result = rebuild(merged.out, tmp_path / "again")
+    assert result.exit_code == 0, result.output
+    assert f"54 of 54 tensors have the bytes of {merged.out}" in result.output
+    assert (tmp_path / "again" / "edit_report.json").read_bytes() == (
+        merged.out / "edit_report.json"
+    ).read_bytes()
+
+
+def test_a_donor_that_changed_meanwhile_is_seen_tensor_by_tensor(tmp_path, merged):
+    name = "model.layers.3.mlp.up_proj.weight"
+
+    def nudge(tensors: tiny.Tensors) -> None:
+        tensors[name][0, 0] += 1
+
+    donor = tiny.gemma3_text(tmp_path / "donor", 1, change=nudge)
+    result = rebuild(merged.out, tmp_path / "again", "--donor", donor)
+    assert result.exit_code == 1
+    assert f"recipe: {donor} in place of {merged.donor}" in result.output
+    assert "53 of 54 tensors" in result.output
+    assert f"different: {name}" in result.output
+
+
+def test_models_that_lie_elsewhere_are_given(tmp_path, merged):
+    out = merged.copy(tmp_path / "out")
+    rename_models(out, "./gone-base", "./gone-donor")
+    result = rebuild(out, tmp_path / "again", "--base", merged.base, "--donor", merged.donor)
+    assert result.exit_code == 0, result.output
+    with pytest.raises(UsageError, match="recipe has 1 donors"):
+        find_original(str(out), donors=["a", "b"])
+
+
+def test_layers_come_from_the_report_where_the_diagnosis_did_not_come_along(tmp_path, merged):
+    out = merged.copy(tmp_path / "out")
+    config = out / "mergekit_config.yml"
+    config.write_text(
+        config.read_text().replace('layers: "1, 3"', 'diagnosis: "./gone.json", select: top_k=2')
+    )
+    result = rebuild(out, tmp_path / "again")
+    assert result.exit_code == 0, result.output
+    assert 'recipe: layers "1, 3" of edit_report.json in place of ./gone.json' in result.output
+
+
+def test_plain_mergekit_output_is_compared_by_its_weights(tmp_path, merged, by_mergekit):  # noqa: F811
+    plain = by_mergekit(recipe_text(merged.base, merged.donor, weight="0.5"))
+    result = rebuild(plain, tmp_path / "again")
+    assert result.exit_code == 0, result.output
+    assert f"54 of 54 tensors have the bytes of {plain}" in result.output
