@@ -58,10 +58,10 @@ def _read(entry: TensorEntry, start: int, count: int) -> Floats:
         found = np.fromfile(stream, stored, count)
     if len(found) != count:
         raise ModelError(f"{entry.file} ends inside tensor {entry.name}")
-    if entry.dtype == "BF16":  # the upper half of a float32
-        wide = found.astype(np.uint32)
-        wide <<= 16
-        return wide.view(np.float32)
+    if entry.dtype == "BF16":  # the upper half of a float32, whose lower half stays zero
+        wide = np.zeros(count, "<f4")
+        wide.view("<u2")[1::2] = found
+        return wide
     return found.astype(np.promote_types(stored, np.float32), copy=False)
 
 

@@ -22,17 +22,21 @@ def write_plot(path: Path, report: EnergyReport) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    entries = [entry for entry in report.layers if entry.kept is not None and entry.chance is not None]
+    entries = [entry for entry in report.layers if entry.energy > 0]
     layers = np.array([entry.layer for entry in entries])
+    kept, best, chance = (
+        np.array([getattr(entry, name) for entry in entries], dtype=np.float64)
+        for name in ("kept", "best", "chance")
+    )
     figure = Figure(figsize=(max(6.4, 2.4 + 0.24 * len(layers)), 4.2), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.bar(
-        layers, [entry.kept for entry in entries], width=0.7, color=_KEPT, zorder=2,
+        layers, kept, width=0.7, color=_KEPT, zorder=2,
         label="kept by the selected features' span",
     )  # fmt: skip
     axes.plot(
-        layers, [entry.best for entry in entries], "_", markersize=9, markeredgewidth=2, color=_BEST,
+        layers, best, "_", markersize=9, markeredgewidth=2, color=_BEST,
         zorder=3, label="best subspace of that rank",
     )  # fmt: skip
     drawn = [entry.random for entry in entries if entry.random]
@@ -43,11 +47,9 @@ def write_plot(path: Path, report: EnergyReport) -> None:
             layers, mean, yerr=reach, fmt="o", markersize=3, color=_RANDOM, elinewidth=1.2, capsize=2,
             zorder=4, label=f"random subspaces, {drawn[0].level:.0%} interval",
         )  # fmt: skip
-    for number, entry in enumerate(entries):
-        axes.hlines(
-            entry.chance, entry.layer - 0.5, entry.layer + 0.5, color=_CHANCE, linewidth=1.4, zorder=5,
-            label="chance, r/d" if number == 0 else None,
-        )  # fmt: skip
+    axes.hlines(
+        chance, layers - 0.5, layers + 0.5, color=_CHANCE, linewidth=1.4, zorder=5, label="chance, r/d"
+    )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=18, min_n_ticks=1))
     axes.set_xlabel("decoder layer")
     axes.set_ylabel("share of the task vector's energy")

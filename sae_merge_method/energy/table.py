@@ -18,7 +18,7 @@ _HEADER = (
 
 def format_table(report: EnergyReport) -> str:
     """Whole, layers, kinds: a line each, and what the columns mean."""
-    rows = [_HEADER]
+    rows: list[tuple[str, ...]] = [_HEADER]
     rows += [_row(f"layer {entry.layer}", entry) for entry in report.layers]
     rows += [_row(f"{entry.kind} ({entry.side})", entry) for entry in report.kinds]
     rows.append(_row("whole", report.total))

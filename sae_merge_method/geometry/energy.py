@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating]
 
+_PIECE = 1 << 14
+
 
 class Interval(NamedTuple):
     """Where one more draw would fall."""
@@ -34,8 +36,10 @@ def gram(rows: Floats) -> Floats:
 
 def energy(tensor: Floats) -> float:
     """Squared Frobenius norm."""
-    # Pairwise within NumPy's sum, so float32 squares lose nothing that matters before float64 takes over.
-    return float(np.sum(np.square(tensor, dtype=tensor.dtype), dtype=np.float64))
+    flat = tensor.reshape(-1)
+    # In pieces: within one the dot product may sum in float32, across them float64 does.
+    pieces = (flat[first : first + _PIECE] for first in range(0, flat.size, _PIECE))
+    return float(sum(float(np.dot(piece, piece)) for piece in pieces))
 
 
 def energies_in(rows: Floats, products: Floats | None, columns: Sequence[Floats]) -> npt.NDArray[np.float64]:
@@ -58,7 +62,7 @@ def energies_in(rows: Floats, products: Floats | None, columns: Sequence[Floats]
     return np.array([part.sum() for part in np.split(by_column, ends[:-1])])
 
 
-def prediction_interval(draws: Sequence[float], level: float) -> Interval:
+def prediction_interval(draws: npt.ArrayLike, level: float) -> Interval:
     """Student's interval for one more draw: mean +- t s sqrt(1 + 1/n).
 
     What lies inside is no different from the draws at that level (Hahn and Meeker 1991). With

@@ -1,0 +1,172 @@
+"""What ``sae-merge energy`` costs, measured on a few layers of a 4B model and extrapolated in the open.
+
+    python benchmarks/energy.py                2 and 6 layers of Gemma 3 4B's shapes, 3 GB of disk
+    python benchmarks/energy.py --threads 1
+
+Layers are streamed and all alike, so time is a fixed part plus one part per layer: two sizes give
+both. The layers have the 4B model's own widths (d 2560, MLP 10240) and SAEs of 16,384 features:
+only their number is extrapolated. Weights are random, the files are in the page cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from sae_merge_method.artifacts import diagnosis as records
+from sae_merge_method.artifacts.usage import Documents, pack_layer, write_usage
+
+WIDTH, MLP, QUERIES, KEYS, HEAD = 2560, 10240, 2048, 1024, 256
+WHOLE = 34
+FEATURES, RANK = 16384, 64
+LIMIT_SECONDS, LIMIT_GB = 300, 3
+
+
+class Cost(NamedTuple):
+    seconds: float
+    gigabytes: float
+
+
+def shapes(layers: int) -> dict[str, tuple[int, ...]]:
+    part = {
+        "input_layernorm": (WIDTH,),
+        "self_attn.q_proj": (QUERIES, WIDTH),
+        "self_attn.q_norm": (HEAD,),
+        "self_attn.k_proj": (KEYS, WIDTH),
+        "self_attn.k_norm": (HEAD,),
+        "self_attn.v_proj": (KEYS, WIDTH),
+        "self_attn.o_proj": (WIDTH, QUERIES),
+        "post_attention_layernorm": (WIDTH,),
+        "pre_feedforward_layernorm": (WIDTH,),
+        "mlp.up_proj": (MLP, WIDTH),
+        "mlp.gate_proj": (MLP, WIDTH),
+        "mlp.down_proj": (WIDTH, MLP),
+        "post_feedforward_layernorm": (WIDTH,),
+    }
+    return {
+        f"model.layers.{layer}.{name}.weight": shape
+        for layer in range(layers)
+        for name, shape in part.items()
+    }
+
+
+def write_safetensors(file: Path, dtype: str, tensors: dict[str, tuple[int, ...]], seed: int) -> None:
+    """Random values, made and written block by block."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    width = {"BF16": 2, "F32": 4}[dtype]
+    header: dict[str, object] = {}
+    reached = 0
+    for name, shape in tensors.items():
+        size = width * int(np.prod(shape))
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [reached, reached + size]}
+        reached += size
+    text = json.dumps(header).encode()
+    rng = np.random.default_rng(seed)
+    with file.open("wb") as stream:
+        stream.write(struct.pack("<Q", len(text)) + text)
+        while reached:
+            values = rng.standard_normal(min(1 << 22, reached // width), dtype=np.float32)
+            block = (values.view(np.uint32) >> 16).astype(np.uint16) if width == 2 else values
+            stream.write(block.tobytes())
+            reached -= block.nbytes
+
+
+def write_scene(root: Path, layers: int) -> None:
+    """Base, donor, one SAE a layer and a diagnosis."""
+    config = {
+        "architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text", "hidden_size": WIDTH,
+        "intermediate_size": MLP, "num_hidden_layers": layers, "num_attention_heads": QUERIES // HEAD,
+        "num_key_value_heads": KEYS // HEAD, "head_dim": HEAD, "torch_dtype": "bfloat16",
+    }  # fmt: skip
+    for seed, name in enumerate(("base", "donor")):
+        write_safetensors(root / name / "model.safetensors", "BF16", shapes(layers), seed)
+        (root / name / "config.json").write_text(json.dumps(config))
+    for layer in range(layers):
+        file = root / "saes" / f"layer_{layer}" / "params.safetensors"
+        write_safetensors(file, "F32", {"w_dec": (FEATURES, WIDTH)}, 100 + layer)
+    source = {"id": "", "sha256": "0" * 64, "architecture": "jumprelu", "d_sae": FEATURES}
+    heard = [
+        records.LayerDiagnosis(
+            layer=layer, score=1.0, explained_variance=0.9, l0=RANK,
+            sae=records.SaeSource(
+                release=f"{root}/saes/layer_{{layer}}", hook_point=f"blocks.{layer}.hook_resid_post", **source
+            ),
+        )
+        for layer in range(layers)
+    ]  # fmt: skip
+    corpus = records.Corpus(name="text", sha256="0" * 64, documents=1, tokens=10)
+    digest = sha256((root / "base" / "config.json").read_bytes()).hexdigest()
+    model = records.ModelSource(id="base", config_sha256=digest, n_layers=layers, d_model=WIDTH)
+    diagnosis = records.Diagnosis(
+        model=model, score="kl_bits", layers=tuple(heard), target=corpus, control=corpus, settings={}
+    )
+    (root / "diagnosis").mkdir()
+    records.write_diagnosis(root / "diagnosis", diagnosis)
+    used = np.arange(2 * RANK)
+    usage = pack_layer(
+        FEATURES, np.array([len(used), 1]), np.append(used, 0), np.append(1.0 + used, 0.5),
+        np.ones(len(used) + 1, int),
+    )  # fmt: skip
+    sides = Documents(np.array([True, False]), np.array([10, 10]))
+    write_usage(root / "diagnosis", sides, dict.fromkeys(range(layers), usage))
+
+
+def measure(root: Path, threads: int) -> Cost:
+    """One whole process, start included."""
+    command = [
+        str(Path(sys.executable).with_name("sae-merge")), "energy", "--rank", str(RANK), "--format", "json",
+        *(word for name in ("base", "donor", "diagnosis") for word in (f"--{name}", str(root / name))),
+    ]  # fmt: skip
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    environment = os.environ | dict.fromkeys(names, str(threads))
+    start = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+    assert process.stdout is not None
+    report = json.loads(process.stdout.read())
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.monotonic() - start
+    ratio = report["total"]["ratio"]
+    if process.returncode or not 0.9 < ratio < 1.1:
+        raise SystemExit(f"sae-merge energy failed, or found a ratio of {ratio} on a Gaussian task vector")
+    return Cost(seconds, usage.ru_maxrss * 1024 / 1e9)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--layers", type=int, nargs=2, default=(2, 6), metavar=("FEW", "MORE"))
+    options = parser.parse_args()
+    few, more = options.layers
+    costs = {}
+    with tempfile.TemporaryDirectory(prefix="energy-") as folder:
+        for layers in (few, more):
+            root = Path(folder) / str(layers)
+            write_scene(root, layers)
+            costs[layers] = measure(root, options.threads)
+            print(
+                f"{layers:>3} layers: {costs[layers].seconds:7.1f} s, {costs[layers].gigabytes:.2f} GB peak"
+            )
+    each = (costs[more].seconds - costs[few].seconds) / (more - few)
+    fixed = costs[few].seconds - few * each
+    whole = fixed + WHOLE * each
+    print(f"{fixed:.1f} s + {each:.2f} s a layer, {options.threads} threads, load {os.getloadavg()[0]:.1f}")
+    print(f"extrapolated to {WHOLE} layers (a 4B model): {whole:.0f} s, target {LIMIT_SECONDS} s")
+    print(f"memory as above, target {LIMIT_GB} GB: streamed, it does not grow with the number of layers")
+
+
+if __name__ == "__main__":
+    main()
