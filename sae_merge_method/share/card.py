@@ -33,6 +33,8 @@ from sae_merge_method.share.sections import (
 _BEGIN, _END = "<!-- sae-merge card -->", "<!-- end of sae-merge card -->"
 _OURS = re.compile(re.escape(_BEGIN) + r".*?" + re.escape(_END) + r"\n*", re.DOTALL)
 
+_TITLE = re.compile(r"\A# .*")
+
 
 @dataclass(frozen=True)
 class CardChoices:
@@ -85,8 +87,9 @@ def write_card(
     base = choices.base or base_id.path
     licence = find_licence(choices.licence, base_id.path, base_id.revision)
     models, nameless = _hub_ids(merged, choices)
-    metadata, body = _standing(folder, choices.name or folder.resolve().name)
-    data = front_matter(metadata, choices.name or folder.resolve().name, models, licence, verdict)
+    name = choices.name or folder.resolve().name
+    metadata, body = _standing(folder, name, retitle=choices.name is not None)
+    data = front_matter(metadata, name, models, licence, verdict)
     plot = _plot(diagnosis)
     sections = [
         "" if merged.recipe_text in body else recipe_section(merged),
@@ -153,7 +156,7 @@ def _hub_ids(merged: MergedFolder, choices: CardChoices) -> tuple[list[str], lis
     return list(dict.fromkeys(ids)), nameless
 
 
-def _standing(folder: Path, title: str) -> tuple[dict[str, Any], str]:
+def _standing(folder: Path, title: str, retitle: bool) -> tuple[dict[str, Any], str]:
     """Front matter and body of the card that is there; a title alone where there is none."""
     path = folder / CARD_FILE
     if not path.exists():
@@ -162,4 +165,5 @@ def _standing(folder: Path, title: str) -> tuple[dict[str, Any], str]:
         card = parse_card(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{path} cannot be read as a model card: {error}") from error
-    return card.metadata, _OURS.sub("", card.body).strip() or f"# {title}"
+    body = _OURS.sub("", card.body).strip() or f"# {title}"
+    return card.metadata, _TITLE.sub(lambda _: f"# {title}", body) if retitle else body

@@ -9,6 +9,9 @@ from sae_merge_method.share.licence import Licence
 from sae_merge_method.share.markdown import bullets, code, plain, section
 from sae_merge_method.share.merged_folder import RECIPE_FILE, MergedFolder
 
+_NAMED = 2
+"""Subjects that are listed; more are in the table."""
+
 
 def rebuild_section(merged: MergedFolder, repository: str | None) -> str:
     """Three commands."""
@@ -75,5 +78,6 @@ def limits_section(
 def _evaluated(verdict: Comparison | None) -> str:
     if verdict is None:
         return "Nothing about its quality is shown here: no evaluation came with this card."
-    tasks = ", ".join(plain(subject.task) for subject in verdict.subjects)
-    return f"Evaluated on {tasks} and nothing else: what the edit did to other abilities is not known."
+    tasks = [plain(subject.task) for subject in verdict.subjects]
+    named = " and ".join(tasks) if len(tasks) <= _NAMED else f"the {len(tasks)} subjects above"
+    return f"Evaluated on {named} and nothing else: what the edit did to other abilities is not known."

@@ -72,6 +72,8 @@ def eval_results(comparison: Comparison) -> "Iterable[EvalResult]":
             dataset_name=subject.task,
             dataset_config=data.get("dataset_name"),
             dataset_split=data.get("test_split"),
+            # So that a part of the data set, or another one of the same name, does not pass for the whole.
+            dataset_args={"problems": subject.n} if subject.n else None,
             metric_type=metric,
             metric_name=comparison.metric,
             metric_value=round(subject.edited, 4),

@@ -16,15 +16,15 @@ def code(text: str) -> str:
     return f"`{' '.join(text.split()).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """A table whose first ``left`` columns are text and stand left; the others are numbers.
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[str]) -> str:
+    """A table whose text columns stand left and whose numbers stand right.
 
     Args:
         header: Headings.
         rows: Cells, already safe to show (see :func:`plain`).
-        left: How many columns are text.
+        text: The headings of the text columns.
     """
-    rule = ["---" if number < left else "---:" for number in range(len(header))]
+    rule = ["---" if heading in text else "---:" for heading in header]
     return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *rows))
 
 

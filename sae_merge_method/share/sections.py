@@ -62,11 +62,11 @@ def layers_section(diagnosis: Diagnosis, chosen: Sequence[int], rule: str | None
         f"The score {code(diagnosis.score)} says how differently a layer's features are used; "
         f"layers {format_layers(chosen)} were chosen{by}. The formula is this software's: the paper "
         "(arXiv 2605.28649) does not give its own.",
-        f"![Specificity of each layer, chosen ones marked]({PLOT_FILE})" if with_plot else "",
+        f"![Specificity of each layer]({PLOT_FILE})" if with_plot else "",
         table(
             ["layer", "edited", diagnosis.score, "interval", "q", "explained variance", "L0"],
             [_layer_row(layer, layer.layer in chosen) for layer in diagnosis.layers],
-            left=2,
+            text=("layer", "edited"),
         ),
         f"SAEs: {', '.join(_releases(diagnosis))}. q: Benjamini-Hochberg over layers, from shuffled document "
         "labels.",
@@ -101,7 +101,7 @@ def verdict_section(comparison: Comparison) -> str:
         "What changed",
         f"Metric {code(comparison.metric)}, {_TESTS[comparison.test]}, two-sided at {comparison.alpha:g}: "
         f"{counts} (before correction).",
-        table([*header, "verdict"], rows),
+        table([*header, "verdict"], rows, text=("subject", "verdict")),
         bullets(reservations),
     )
 

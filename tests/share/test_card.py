@@ -43,6 +43,7 @@ def test_the_front_matter_is_read_by_the_hubs_own_classes(tmp_path, out):
         dataset_name="minerva_math_sae_num_theory",
         dataset_config="number_theory",
         dataset_split="test",
+        dataset_args={"problems": 540},
         metric_type="exact_match",
         metric_name="exact_match,none",
         metric_value=0.3944,
@@ -57,6 +58,8 @@ def test_mergekits_section_stays_and_the_recipe_stands_once(out):
     assert section in body(out)
     assert body(out).count("merge_method: sae_stethoscope") == 1
     assert "26 of 54 tensors, those of layers 1, 3 of 4" in body(out)
+    write_card(out, CardChoices(licence="mit", name="Maths"))
+    assert "\n# Maths\n" in body(out)
 
 
 def test_a_second_run_renews_its_own_part_and_keeps_what_the_user_wrote(out):
