@@ -9,8 +9,12 @@ import click
 @click.command("diff")
 @click.argument("a")
 @click.argument("b")
-@click.option("--all", "everything", is_flag=True, help="List every changed tensor, not only the most changed.")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", help="How to print it.")
+@click.option(
+    "--all", "everything", is_flag=True, help="List every changed tensor, not only the most changed."
+)
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", help="How to print it."
+)
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -68,12 +68,12 @@ class FileStamp(NamedTuple):
     inode: int
     size: int
     modified_ns: int
-    changed_ns: int
+    # Not the inode's own change time: a hard link made by somebody else moves that.
 
     @classmethod
     def of(cls, status: os.stat_result) -> "FileStamp":
         """The stamp in the answer of ``stat``."""
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 class Header(NamedTuple):

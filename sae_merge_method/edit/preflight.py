@@ -79,7 +79,7 @@ def check_family(base: Checkpoint, donors: Mapping[str, Checkpoint]) -> None:
         if donor.text_model_type != base.text_model_type:
             raise MergeError(
                 f"the base is a {base.text_model_type or 'nameless'} model ({base.layout}), the donor {name} "
-                f"a {donor.text_model_type or 'nameless'} one ({donor.layout}): their layers do not correspond"
+                f"a {donor.text_model_type or 'nameless'} one ({donor.layout}): layers do not correspond"
             )
         for key in _SHAPE_KEYS:
             ours, theirs = base.text_config.get(key), donor.text_config.get(key)

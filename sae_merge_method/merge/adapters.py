@@ -95,9 +95,7 @@ def _targeted(donor: ModelId, model: Checkpoint, cache: str | None) -> dict[Laye
     folder = local_folder(path, revision or None, cache)
     file = file_inside(folder, ADAPTER_FILE)
     if not file.exists():
-        raise ModelError(
-            f"expected an adapter, {ADAPTER_FILE}, in {folder}: only safetensors weights are read"
-        )
+        raise ModelError(f"expected {ADAPTER_FILE} in {folder}: only safetensors weights are read")
     names = read_header(file)
     sides: dict[str, dict[LayerPart, TensorEntry]] = {"A": {}, "B": {}}
     for name, entry in names.items():

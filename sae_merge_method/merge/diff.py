@@ -74,11 +74,12 @@ def compare_checkpoints(a: Checkpoint, b: Checkpoint, *, quiet: bool = False) ->
     left, right = _by_common_name(a), _by_common_name(b)
     shared = sorted(left.keys() & right.keys(), key=_in_order)
     comparable = [name for name in shared if _comparable(left[name], right[name])]
-    with bytes_bar(sum(left[name].nbytes for name in comparable), "comparing", quiet=quiet) as advance:
-        with WeightFiles([a, b]) as files:
-            calls = [partial(_compare, name, left[name], right[name], files, advance) for name in comparable]
-            found = run_all(calls)
-            files.require_unchanged()
+    total = sum(left[name].nbytes for name in comparable)
+    with bytes_bar(total, "comparing", quiet=quiet) as advance, WeightFiles([a, b]) as files:
+        found = run_all(
+            [partial(_compare, name, left[name], right[name], files, advance) for name in comparable]
+        )
+        files.require_unchanged()
     unlike = [name for name in shared if name not in set(comparable)]
     return Difference(
         tuple(one for one in found if one is not None),
@@ -93,7 +94,9 @@ def _by_common_name(checkpoint: Checkpoint) -> Mapping[str, TensorEntry]:
     for name, entry in checkpoint.tensors.items():
         common = common_name(name)
         if common in found:
-            raise ModelError(f"{checkpoint.folder} holds {common} twice, as {found[common].name} and as {name}")
+            raise ModelError(
+                f"{checkpoint.folder} holds {common} twice, as {found[common].name} and as {name}"
+            )
         found[common] = entry
     return found
 

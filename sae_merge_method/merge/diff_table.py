@@ -23,7 +23,8 @@ def diff_table(found: Difference, most: int | None = 40) -> str:
     width = max((len(tensor.name) for tensor in listed), default=0)
     lines = [f"{'tensor':<{width}}  {'relative':>9}  {'largest':>9}  {'changed':>8}"] if listed else []
     lines += [
-        f"{t.name:<{width}}  {t.relative:9.3g}  {t.largest:9.3g}  {t.changed / max(t.values, 1):8.1%}" for t in listed
+        f"{t.name:<{width}}  {t.relative:9.3g}  {t.largest:9.3g}  {t.changed / max(t.values, 1):8.1%}"
+        for t in listed
     ]
     if len(listed) < len(changed):
         lines.append(f"... and {len(changed) - len(listed)} more that moved less (--all lists them)")
@@ -96,7 +97,9 @@ def heat_map(found: Difference, title: str) -> bytes:
     figure = Figure(figsize=(max(5.0, 2.8 + 0.28 * layers), max(2.2, 1.2 + 0.27 * len(rows))), dpi=150)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    image = axes.imshow(cells or [[math.nan]], aspect="auto", cmap="viridis_r", norm=scale, interpolation="nearest")
+    image = axes.imshow(
+        cells or [[math.nan]], aspect="auto", cmap="viridis_r", norm=scale, interpolation="nearest"
+    )
     axes.set_yticks(range(len(rows)), [row.removesuffix(".weight") for row in rows], fontsize=7)
     step = max(1, math.ceil(layers / 20))
     axes.set_xticks(range(0, layers, step), [str(layer) for layer in range(0, layers, step)], fontsize=7)

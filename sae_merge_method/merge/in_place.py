@@ -22,7 +22,13 @@ from sae_merge_method.merge.kernels import DIRECT_METHODS
 from sae_merge_method.merge.progress import bytes_bar
 from sae_merge_method.merge.reading import WeightFiles
 from sae_merge_method.merge.side_files import CARD_FILES, write_card
-from sae_merge_method.merge.tensor_edit import EditedTensor, digest_tensor, edit_tensor, tensor_tasks
+from sae_merge_method.merge.tensor_edit import (
+    EditedTensor,
+    TensorTask,
+    digest_tensor,
+    edit_tensor,
+    tensor_tasks,
+)
 from sae_merge_method.merge.threads import run_all
 
 LOG = logging.getLogger(__name__)
@@ -66,7 +72,7 @@ def edit_in_place(
         tasks = tensor_tasks(job.plan, job.base, job.donors)
         journal = begin_journal(target, [task.base for task in tasks], [REPORT_FILE, *CARD_FILES])
         try:
-            report = _edit(job, target)
+            report = _edit(job, tasks)
             write_card(job, target, target.resolve().name)
             write_edit_report(target, report)
             journal.finish([tensor for tensor in report.tensors if tensor.status == "edited"])
@@ -77,36 +83,31 @@ def edit_in_place(
         return EditedInPlace(target, report)
 
 
-def _edit(job: Job, target: Path) -> EditReport:
-    tasks = tensor_tasks(job.plan, job.base, job.donors)
+def _edit(job: Job, tasks: tuple[TensorTask, ...]) -> EditReport:
     method = DIRECT_METHODS[job.plan.merge_method]
-    handles = {file: os.open(file, os.O_WRONLY) for file in {task.base.file for task in tasks}}
     names = {task.base.name for task in tasks}
     untouched = [entry for name, entry in job.base.tensors.items() if name not in names]
-    total = sum(entry.nbytes for entry in job.base.tensors.values())
+    handles = {file: os.open(file, os.O_WRONLY) for file in {task.base.file for task in tasks}}
     try:
-        with bytes_bar(total, "editing", quiet=job.quiet) as advance:
-            with WeightFiles([job.base, *job.donors.values()]) as files:
-                edited: list[EditedTensor] = run_all(
-                    [
-                        partial(
-                            edit_tensor,
-                            task,
-                            method,
-                            files,
-                            writer(handles[task.base.file], task.base),
-                            advance,
-                        )
-                        for task in tasks
-                    ],
-                    job.threads,
-                )
-                for donor in job.donors.values():
-                    donor.require_unchanged()
-                digests = run_all(
-                    [partial(digest_tensor, entry, files, advance, with_sha256=False) for entry in untouched],
-                    job.threads,
-                )
+        total = sum(entry.nbytes for entry in job.base.tensors.values())
+        with (
+            bytes_bar(total, "editing", quiet=job.quiet) as advance,
+            WeightFiles([job.base, *job.donors.values()]) as files,
+        ):
+            write = {task.base.name: writer(handles[task.base.file], task.base) for task in tasks}
+            edited: list[EditedTensor] = run_all(
+                [
+                    partial(edit_tensor, task, method, files, write[task.base.name], advance)
+                    for task in tasks
+                ],
+                job.threads,
+            )
+            for donor in job.donors.values():
+                donor.require_unchanged()
+            digests = run_all(
+                [partial(digest_tensor, entry, files, advance, with_sha256=False) for entry in untouched],
+                job.threads,
+            )
         for handle in handles.values():
             os.fsync(handle)
     finally:

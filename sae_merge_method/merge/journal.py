@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -43,7 +43,7 @@ class JournalRecord(Record):
     schema_version: Literal[1] = 1
     state: Literal["editing", "edited"]
     tensors: tuple[Overwritten, ...]
-    replaced: tuple[str, ...]
+    replaced: tuple[Annotated[str, Field(pattern=r"^[^/\\.][^/\\]*$")], ...]
     """Small files of the folder that the edit may write; those that existed lie in the journal."""
 
 

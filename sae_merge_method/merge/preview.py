@@ -35,10 +35,12 @@ def preview_recipe(source: str, where: str, options: Mapping[str, Any] | None = 
         if reason is None:
             method = DIRECT_METHODS[job.plan.merge_method]
             total = sum(task.base.nbytes for task in tasks)
-            with bytes_bar(total, "dry run", quiet=job.quiet) as advance:
-                with WeightFiles([job.base, *job.donors.values()]) as files:
-                    calls = [partial(edit_tensor, task, method, files, _nowhere, advance) for task in tasks]
-                    edited: list[EditedTensor] = run_all(calls, job.threads)
+            with (
+                bytes_bar(total, "dry run", quiet=job.quiet) as advance,
+                WeightFiles([job.base, *job.donors.values()]) as files,
+            ):
+                calls = [partial(edit_tensor, task, method, files, _nowhere, advance) for task in tasks]
+                edited: list[EditedTensor] = run_all(calls, job.threads)
             energies = {one.task.base.name: one.energy for one in edited}
         lines = [f"{'layer':>8}{'tensors':>9}{'bytes':>16}{'energy':>14}"]
         for layer in (*job.plan.layers, None):

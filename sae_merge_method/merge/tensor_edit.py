@@ -97,7 +97,7 @@ def edit_tensor(
                 raise _unfit(task, files)
             narrow(edited, base.dtype, stored, _SCRATCH)
             energy += squared_distance(theta, widened(stored, base, precise, "after"), _SCRATCH)
-        raw = memoryview(stored).cast("B")
+        raw = stored.data.cast("B")
         at = first * stored.itemsize
         write(raw, at)
         fast.update(raw)
@@ -111,7 +111,7 @@ def digest_tensor(entry: TensorEntry, files: WeightFiles, advance: Advance, *, w
     fast, slow = xxhash.xxh3_128(), sha256()
     for first in range(0, entry.nbytes, _HASHED_AT_ONCE):
         count = min(_HASHED_AT_ONCE, entry.nbytes - first)
-        raw = memoryview(_SCRATCH.array("hashed", np.uint8, count))
+        raw = _SCRATCH.array("hashed", np.uint8, count).data
         files.read(entry, first, raw)
         fast.update(raw)
         if with_sha256:
@@ -156,7 +156,7 @@ def read_values(
 ) -> NDArray[Any]:
     """Values as stored, in memory that the next of the same role overwrite."""
     stored = _SCRATCH.array(f"stored {role}", STORED[entry.dtype], count)
-    files.read(entry, first * stored.itemsize, memoryview(stored).cast("B"))
+    files.read(entry, first * stored.itemsize, stored.data.cast("B"))
     return stored
 
 
@@ -177,8 +177,8 @@ def _unfit(task: TensorTask, files: WeightFiles) -> MergeError:
             bad += int((~np.isfinite(values)).sum())
         if bad:
             return MergeError(
-                f"{task.base.name}: the {side} tensor holds {bad} NaN or infinite of {prod(entry.shape)} values, "
-                "and its layer is selected"
+                f"{task.base.name}: the {side} tensor holds {bad} NaN or infinite of {prod(entry.shape)} "
+                "values, and its layer is selected"
             )
     return MergeError(
         f"{task.base.name}: the edit overflows {DTYPE_NAMES[task.base.dtype]}; "

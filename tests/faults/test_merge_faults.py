@@ -47,7 +47,9 @@ KEPT = ["base", "donor", "out", "recipe.yml"]
 @pytest.mark.parametrize("words", [["new"], ["out", "--overwrite"]])
 def test_a_killed_merge_leaves_the_old_state_and_the_next_run_clears_up(work, words):
     before = state(work / "out")
-    killed = sae_merge("merge", "recipe.yml", *words, cwd=work, trouble="os.kill(os.getpid(), signal.SIGKILL)")
+    killed = sae_merge(
+        "merge", "recipe.yml", *words, cwd=work, trouble="os.kill(os.getpid(), signal.SIGKILL)"
+    )
     assert killed.returncode == -signal.SIGKILL
     assert state(work / "out") == before
     assert not (work / "new").exists()
@@ -185,7 +187,11 @@ def test_damaged_weights_are_refused_before_a_byte_is_written(work, damage, side
     damage(work / side / "model-00002-of-00002.safetensors")
     with pytest.raises(SaeMergeError, match=rf"{side}/model-00002-of-00002\.safetensors"):
         run_recipe(
-            recipe_text(work / "base", work / "donor"), "r", work / "out", overwrite=True, options={"quiet": True}
+            recipe_text(work / "base", work / "donor"),
+            "r",
+            work / "out",
+            overwrite=True,
+            options={"quiet": True},
         )
     assert state(work / "out") == before
     assert names(work) == KEPT
@@ -207,7 +213,9 @@ def test_links_and_dots_never_lead_out_of_the_named_folders(work):
     (work / "base" / "tokenizer.json").unlink()
     index = work / "donor" / "model.safetensors.index.json"
     text = index.read_text()
-    index.write_text(text.replace("model-00001-of-00002.safetensors", "../base/model-00001-of-00002.safetensors"))
+    index.write_text(
+        text.replace("model-00001-of-00002.safetensors", "../base/model-00001-of-00002.safetensors")
+    )
     with pytest.raises(SaeMergeError, match="expected a file name inside"):
         run_recipe(source, "r", work / "new", options={"quiet": True})
     assert not (work / "new").exists()

@@ -40,18 +40,9 @@ def in_layout(tensors: tiny.Tensors, layout: str) -> tiny.Tensors:
     """HUB tensors under the names of another layout."""
     renamed: tiny.Tensors = {}
     for name, tensor in tensors.items():
-        for kind, prefixes in (
-            ("text", _TEXT),
-            ("head", _HEAD),
-            ("vision", _VISION),
-            ("projector", _PROJECTOR),
-        ):
-            if name.startswith(prefixes["HUB"]):
-                if layout in prefixes:
-                    renamed[prefixes[layout] + name.removeprefix(prefixes["HUB"])] = tensor
-                break
-        else:
-            raise AssertionError((kind, name))
+        (prefixes,) = [kind for kind in (_TEXT, _HEAD, _VISION, _PROJECTOR) if name.startswith(kind["HUB"])]
+        if layout in prefixes:
+            renamed[prefixes[layout] + name.removeprefix(prefixes["HUB"])] = tensor
     return renamed
 
 

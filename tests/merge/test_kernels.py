@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sae_merge_method.errors import MergeError
+from sae_merge_method.merge import numbers
 from sae_merge_method.merge.injection import inject
 from sae_merge_method.merge.kernels import inject_piece
-from sae_merge_method.merge import numbers
 from sae_merge_method.merge.numbers import STORED, Scratch
 from sae_merge_method.tensor_names import LayerPart
 
@@ -80,9 +80,7 @@ def test_injection_has_the_bits_of_the_torch_kernel_for_any_bits(data, base_dtyp
     base_bits = data.draw(bits_of(base_dtype))
     kinds = data.draw(st.lists(st.sampled_from(sorted(TORCH)), min_size=1, max_size=2))
     donor_bits = [data.draw(bits_of(kind)) for kind in kinds]
-    alphas = [
-        data.draw(st.floats(-4, 4, exclude_min=True).filter(lambda alpha: alpha != 0)) for _ in kinds
-    ]
+    alphas = [data.draw(st.floats(-4, 4, exclude_min=True).filter(lambda alpha: alpha != 0)) for _ in kinds]
     precise = np.float64 if base_dtype == "F64" else np.float32
     base = widen(memoryview(base_bits.tobytes()), base_dtype, precise)
     donors = [
@@ -105,11 +103,14 @@ def test_large_tensors_agree_too(dtype):
     base, donor = (torch.randn(100_003, generator=generator).to(TORCH[dtype]) for _ in range(2))
     precise = np.float64 if dtype == "F64" else np.float32
     ours = [
-        widen(memoryview(tensor.view(torch.uint8).numpy().tobytes()), dtype, precise) for tensor in (base, donor)
+        widen(memoryview(tensor.view(torch.uint8).numpy().tobytes()), dtype, precise)
+        for tensor in (base, donor)
     ]
     mine = narrow(inject_piece(PLACE, ours[0], [ours[1]], [0.3]), dtype)
     theirs = inject("x", base, [donor], [0.3])
     assert mine.tobytes() == theirs.view(torch.uint8).numpy().tobytes()
     moved = theirs.double() - base.double()
     after = widen(memoryview(mine.tobytes()), dtype, precise)
-    assert numbers.squared_distance(ours[0], after, SCRATCH) == pytest.approx(float(moved.square().sum()), rel=1e-12)
+    assert numbers.squared_distance(ours[0], after, SCRATCH) == pytest.approx(
+        float(moved.square().sum()), rel=1e-12
+    )

@@ -1,0 +1,142 @@
+"""Edits in place: the same bytes as a merge, and a way back to the base's, whatever happens between."""
+
+import json
+import math
+import signal
+from pathlib import Path
+
+import pytest
+
+from sae_merge_method.checkpoints import open_checkpoint
+from sae_merge_method.errors import ArtifactError, MergeError, ModelError, UsageError
+from sae_merge_method.merge.in_place import edit_in_place
+from sae_merge_method.merge.journal import undo
+from sae_merge_method.merge.run import run_recipe
+from tests import tiny
+from tests.faults.processes import sae_merge
+from tests.merge.conftest import recipe_text
+
+State = dict[str, bytes]
+
+
+def state(folder: Path) -> State:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    folder = tiny.gemma3_text(tmp_path / "base", 0, shards=2)
+    (folder / "README.md").write_text("the base's own card\n")
+    return folder
+
+
+@pytest.fixture
+def recipe(base: Path, donor: Path) -> str:
+    return recipe_text(base, donor, weight="0.5")
+
+
+QUIET = {"quiet": True}
+
+
+def test_an_edit_in_place_gives_a_merges_bytes_and_undo_the_bases(tmp_path, base, recipe):
+    before = state(base)
+    merged = run_recipe(recipe, "r", tmp_path / "out", sync=False, options=QUIET)
+    edited = edit_in_place(recipe, "r", base, options=QUIET)
+    assert edited.report == merged
+    for file in (tmp_path / "out").glob("*.safetensors"):
+        assert (base / file.name).read_bytes() == file.read_bytes()
+    with pytest.raises(MergeError, match="was edited in place before: run 'sae-merge undo"):
+        edit_in_place(recipe, "r", base, options=QUIET)
+    assert undo(base) == 26
+    assert state(base) == before
+    with pytest.raises(ArtifactError, match="nothing to undo"):
+        undo(base)
+
+
+@pytest.mark.parametrize("after", ["the kill alone", "an undo killed as well"])
+def test_a_killed_edit_cannot_be_loaded_and_can_be_undone(tmp_path, base, recipe, after):
+    before = state(base)
+    (tmp_path / "r.yml").write_text(recipe)
+    kill = "os.kill(os.getpid(), signal.SIGKILL)"
+    killed = sae_merge("merge", "r.yml", "--in-place", cwd=tmp_path, trouble=kill)
+    assert killed.returncode == -signal.SIGKILL
+    assert state(base)["model-00001-of-00002.safetensors"] != before["model-00001-of-00002.safetensors"]
+    with pytest.raises(ModelError, match="left half-edited: run 'sae-merge undo"):
+        open_checkpoint(base)
+    if after != "the kill alone":
+        code = (
+            "import os; from pathlib import Path; from sae_merge_method.merge import journal\n"
+            "real = os.fsync\n"
+            "os.fsync = lambda handle: os.kill(os.getpid(), 9)\n"
+            "journal.undo(Path('base'))\n"
+        )
+        import subprocess
+        import sys
+
+        assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path).returncode == -signal.SIGKILL
+    done = sae_merge("undo", "base", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "26 tensors restored" in done.stdout
+    assert state(base) == before
+
+
+def test_a_failed_edit_is_taken_back_at_once(tmp_path, base):
+    def hole(tensors: tiny.Tensors) -> None:
+        tensors["model.layers.3.mlp.up_proj.weight"][0, 0] = math.inf
+
+    before = state(base)
+    broken = tiny.gemma3_text(tmp_path / "broken", 1, change=hole)
+    with pytest.raises(
+        MergeError, match=r"model\.layers\.3\.mlp\.up_proj\.weight: the donor tensor holds 1 NaN"
+    ):
+        edit_in_place(recipe_text(base, broken), "r", options=QUIET)
+    assert state(base) == before
+
+
+def test_undo_refuses_what_somebody_changed_since_and_a_damaged_journal(base, recipe):
+    edit_in_place(recipe, "r", options=QUIET)
+    entry = open_checkpoint(base).tensors["model.layers.1.mlp.up_proj.weight"]
+    with entry.file.open("r+b") as stream:
+        stream.seek(entry.start)
+        stream.write(b"mine")
+    changed = state(base)
+    with pytest.raises(
+        MergeError, match=r"model\.layers\.1\.mlp\.up_proj\.weight was changed after the edit"
+    ):
+        undo(base)
+    originals = base / ".sae-merge-journal" / "originals.bin"
+    originals.write_bytes(b"x" + originals.read_bytes()[1:])
+    with pytest.raises(MergeError, match="damaged: .* cannot be restored"):
+        undo(base)
+    originals.write_bytes(changed[".sae-merge-journal/originals.bin"])
+    assert state(base) == changed
+
+
+def test_a_journal_cannot_lead_out_of_its_folder(tmp_path, base, recipe):
+    edit_in_place(recipe, "r", options=QUIET)
+    file = base / ".sae-merge-journal" / "journal.json"
+    record = json.loads(file.read_text())
+    record["tensors"][0]["file"] = "../donor/model.safetensors"
+    file.write_text(json.dumps(record))
+    with pytest.raises(ArtifactError, match=r"tensors\.0\.file"):
+        undo(base)
+    record["tensors"][0]["file"] = "model-00001-of-00002.safetensors"
+    record["replaced"] = ["../donor/config.json"]
+    file.write_text(json.dumps(record))
+    with pytest.raises(ArtifactError, match="replaced"):
+        undo(base)
+
+
+def test_files_that_others_share_are_never_edited_in_place(tmp_path, base, donor, recipe):
+    run_recipe(recipe, "r", tmp_path / "out", link=True, sync=False, options=QUIET)
+    shard = base / "model-00001-of-00002.safetensors"
+    (tmp_path / "copy.safetensors").hardlink_to(shard)
+    with pytest.raises(MergeError, match="under its other hard links too"):
+        edit_in_place(recipe, "r", options=QUIET)
+    (tmp_path / "copy.safetensors").unlink()
+    shard.rename(base / "moved.safetensors")
+    shard.symlink_to("moved.safetensors")
+    with pytest.raises(MergeError, match="only leads"):
+        edit_in_place(recipe, "r", options=QUIET)
+    with pytest.raises(UsageError, match="edits the base"):
+        edit_in_place(recipe, "r", donor, options=QUIET)
