@@ -39,7 +39,7 @@ def check_against_base(sources: Sources, streams: Streams, progress: Progress, l
     )
     if edited:
         ledger.conclude(
-            f"{edited} edited tensors: base + weight * (donor - base), bit for bit, {rounding.words}",
+            f"{edited} edited tensors: {_edit_words(sources)}, {rounding.words}",
             bad_edits,
         )
 
@@ -56,7 +56,8 @@ def expectations(sources: Sources) -> dict[str, Expected]:
         elif sources.plan is not None and sources.donors:
             gifts = sources.plan.donations[place.layer]
             donors = tuple(sources.donors[gift.model].layer_tensors[place] for gift in gifts)
-            known[name] = Expected(base, donors, tuple(gift.alpha(name) for gift in gifts))
+            kernel = sources.kernels(name) if sources.kernels else None
+            known[name] = Expected(base, donors, tuple(gift.alpha(name) for gift in gifts), kernel)
     return known
 
 
@@ -102,7 +103,9 @@ def _fault(found: TensorEntry, demand: Expected, rounding: Rounding) -> str | No
 
 def _differs(found: TensorEntry, demand: Expected, rounding: Rounding, streams: Streams) -> str:
     layer = decoder_layer(found.name)
-    what = "base + weight * (donor - base)" if demand.donors else "the base"
+    what = "the base"
+    if demand.donors:
+        what = "the edit computed anew" if demand.kernel else "base + weight * (donor - base)"
     place = (
         f"layer {layer} is {'' if demand.donors else 'not '}selected"
         if layer is not None
@@ -114,6 +117,12 @@ def _differs(found: TensorEntry, demand: Expected, rounding: Rounding, streams: 
     return (
         f"{count} values differ from {what} ({place}), the first is number {first}, by at most {largest:.3g}"
     )
+
+
+def _edit_words(sources: Sources) -> str:
+    if sources.kernels is None:
+        return "base + weight * (donor - base), bit for bit"
+    return f"as {sources.recipe.merge_method} computes them, up to the last bits of its sums"
 
 
 def _unedited_words(expected: dict[str, Expected], rounding: Rounding) -> str:

@@ -10,7 +10,7 @@ rounds a donor that is stored wider. Both are what the recipe implies, so both a
 checkpoint must follow one of them throughout.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,9 @@ from sae_merge_method.artifacts.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
+
+Kernel = Callable[["torch.Tensor", Sequence["torch.Tensor"], Sequence[float]], "torch.Tensor"]
+"""A method's edit of one whole tensor: base, donors, alphas; the result has the base's dtype."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,16 @@ class Rounding:
             shift = shift + tau
         return self._write((theta + shift).to(base.dtype))
 
+    def edited_by(
+        self,
+        kernel: Kernel,
+        base: "torch.Tensor",
+        donors: Sequence["torch.Tensor"],
+        alphas: Sequence[float],
+    ) -> "torch.Tensor":
+        """The edit of a method that has no formula of single values."""
+        return self._write(kernel(self._load(base), [self._load(donor) for donor in donors], alphas))
+
     def _load(self, tensor: "torch.Tensor") -> "torch.Tensor":
         return tensor.to(_torch_dtype(self.loaded)) if self.loaded else tensor
 
@@ -92,6 +105,25 @@ def as_bytes(tensor: "torch.Tensor") -> bytes:
     import torch
 
     return tensor.contiguous().view(torch.uint8).numpy().tobytes()
+
+
+def nearly(found: "torch.Tensor", wanted: "torch.Tensor", base: "torch.Tensor") -> bool:
+    """Whether two computations of one edit agree as far as sums can: their order is the machine's own.
+
+    One unit in the last place of the stored dtype, and a millionth of the largest change, are rounding.
+
+    Args:
+        found: Stored values, flat.
+        wanted: Values computed anew, of the same dtype.
+        base: Values before the edit.
+    """
+    import torch
+
+    have, want, before = (tensor.to(torch.float64) for tensor in (found, wanted, base))
+    if not bool(torch.isfinite(have).all()):
+        return False
+    unit = torch.finfo(found.dtype).eps * want.abs()
+    return bool(((have - want).abs() <= unit + 1e-6 * (want - before).abs().max()).all())
 
 
 def _torch_dtype(name: str) -> "torch.dtype":

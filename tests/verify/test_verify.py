@@ -1,16 +1,19 @@
 """A sound checkpoint is proved, and every mutation is caught by name."""
 
 import json
+import re
 import shutil
 
 import pytest
 import torch
 from click.testing import CliRunner
 
-from sae_merge_method.cli.verify import command
+from sae_merge_method.cli.verify import command, scalpel_kernels
 from sae_merge_method.errors import ArtifactError, MergeError, RecipeError, UsageError
+from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.verify.audit import verify
 from tests import tiny
+from tests.geometry import scenes
 from tests.merge.conftest import recipe_text
 from tests.verify.conftest import CLOSED, Q_PROJ, flip_one_bit, rewrite, swap_layers
 
@@ -203,16 +206,49 @@ def test_a_tied_head_may_be_stored_or_not(tmp_path, merged):
     assert "the base does not" in violations(out)["lm_head.weight"]
 
 
-def test_edits_of_the_scalpel_are_not_claimed_to_be_proved(tmp_path, merged):
-    out = merged.copy(tmp_path / "out")
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory):
+    """A merge by the scalpel, and the scene it was made of."""
+    folder = tmp_path_factory.mktemp("scalpel")
+    scene = scenes.build(folder)
+    recipe = recipe_text(scene.base, scene.donor, f'layers: "1, 3", diagnosis: "{scene.diagnosis}", rank: 4')
+    recipe = recipe.replace("sae_stethoscope", "sae_scalpel")
+    run_recipe(recipe, "recipe.yml", folder / "cut", options={"quiet": True})
+    return folder / "cut"
+
+
+SCALPEL = {"sae_scalpel": scalpel_kernels}
+
+
+def test_the_scalpels_edits_are_computed_anew_too(tmp_path, cut):
+    ledger = verify(cut, methods=SCALPEL).ledger
+    assert ledger.sound and not ledger.unproved
+    assert any("edited tensors: as sae_scalpel computes them" in line for line in ledger.proved)
+    out = tmp_path / "out"
+    shutil.copytree(cut, out)
+    (out / "edit_report.json").unlink()
+
+    def nudge(tensors: tiny.Tensors) -> None:
+        tensors[Q_PROJ][2, 3] += 1e-3
+
+    rewrite(out, nudge)
+    assert [v.where for v in verify(out, methods=SCALPEL).ledger.violations] == [Q_PROJ]
     config = out / "mergekit_config.yml"
-    text = config.read_text().replace("sae_stethoscope", "sae_scalpel")
-    config.write_text(text.replace('layers: "1, 3"', 'layers: "1, 3", features: "1: 3; 3: 4", sae: "./s"'))
-    report = out / "edit_report.json"
-    report.write_text(report.read_text().replace("sae_stethoscope", "sae_scalpel"))
-    ledger = verify(out).ledger
+    config.write_text(config.read_text().replace("weight: 1.0", "weight: 0.9"))
+    assert len(verify(out, methods=SCALPEL).ledger.violations) > 10
+
+
+def test_the_scalpels_edits_are_not_claimed_to_be_proved_without_its_saes(tmp_path, cut):
+    out = tmp_path / "out"
+    shutil.copytree(cut, out)
+    config = out / "mergekit_config.yml"
+    recipe = re.sub(
+        r'diagnosis: "[^"]*", rank: 4', 'features: "1: 3; 3: 4", sae: "./none"', config.read_text()
+    )
+    config.write_text(recipe)
+    ledger = verify(out, methods=SCALPEL).ledger
     assert not ledger.violations
-    assert ledger.unproved == ["the edits themselves: those of sae_scalpel cannot be computed anew"]
+    assert ledger.unproved[0].startswith("the edits of sae_scalpel: ")
     assert "28 tensors outside the selected layers: the base's bytes" in ledger.proved
 
 
@@ -251,8 +287,6 @@ def test_the_command_ends_with_1_where_something_is_violated(tmp_path, merged):
 
 
 def test_the_arithmetic_agrees_with_the_merge_for_two_donors_filters_and_gradients(tmp_path, merged):
-    from sae_merge_method.merge.run import run_recipe
-
     second = tiny.gemma3_text(tmp_path / "second", seed=2)
     source = recipe_text(merged.base, merged.donor, 'layers: "0-3"', weight="[0, 0.9]")
     models = f"models:\n  - model: {second}\n    parameters: {{weight: [{{filter: mlp, value: 0.5}}, {{value: 0}}]}}\n"
@@ -262,8 +296,6 @@ def test_the_arithmetic_agrees_with_the_merge_for_two_donors_filters_and_gradien
 
 
 def test_the_vision_tower_of_a_multimodal_model_is_proved_to_be_the_bases(tmp_path):
-    from sae_merge_method.merge.run import run_recipe
-
     base = tiny.gemma3_multimodal(tmp_path / "base", 0)
     donor = tiny.gemma3_multimodal(tmp_path / "donor", 1)
     run_recipe(recipe_text(base, donor), "r", tmp_path / "out", options={"quiet": True})
