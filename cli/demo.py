@@ -18,7 +18,7 @@ import click
 @click.option(
     "--problems",
     type=click.IntRange(2, 300),
-    default=200,
+    default=120,
     help="Held-out problems a subject.",
 )
 def command(out: Path, overwrite: bool, seed: int, problems: int) -> None:

@@ -14,7 +14,7 @@ from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.files import canonical_json, new_folder, write_text
 from sae_merge_method.miniature.arms import ARMS, BASE, DONOR, Arm
 from sae_merge_method.miniature.build import Miniature, build, evaluation_entry
-from sae_merge_method.miniature.cache import cache_root, cached_folder, is_sealed
+from sae_merge_method.miniature.cache import SEAL, cache_root, cached_folder, is_sealed
 from sae_merge_method.miniature.checkpoints import injected_energy
 from sae_merge_method.miniature.commands import Commands
 from sae_merge_method.miniature.evaluation import difference, read_accuracy
@@ -80,13 +80,13 @@ def _check_place(settings: Settings, out: Path, overwrite: bool) -> None:
 
 def _lay_out(settings: Settings, miniature: Miniature, out: Path, overwrite: bool) -> None:
     with new_folder(out, overwrite=overwrite) as folder:
-        shutil.copytree(miniature.texts, folder, dirs_exist_ok=True)
+        _copy_entry(miniature.texts, folder)
         for name, source in (("base", miniature.base), ("donor", miniature.donor), ("saes", miniature.saes)):
-            shutil.copytree(source, folder / name)
+            _copy_entry(source, folder / name)
         for arm in _UNEDITED:
             entry = evaluation_entry(miniature, arm.name)
             if is_sealed(entry):
-                shutil.copytree(entry, folder / "results" / arm.name)
+                _copy_entry(entry, folder / "results" / arm.name)
         write_text(folder / MARK_FILE, _mark(settings))
 
 
@@ -98,11 +98,12 @@ def _remember_evaluations(miniature: Miniature, out: Path) -> None:
     for arm in _UNEDITED:
         results = out / "results" / arm.name
         if results.exists():
-            cached_folder(evaluation_entry(miniature, arm.name), partial(_copy_into, results))
+            cached_folder(evaluation_entry(miniature, arm.name), partial(_copy_entry, results))
 
 
-def _copy_into(source: Path, folder: Path) -> None:
-    shutil.copytree(source, folder, dirs_exist_ok=True)
+def _copy_entry(source: Path, folder: Path) -> None:
+    """Copy into or out of the cache, without the seal."""
+    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(SEAL))
 
 
 def _rows(out: Path, edited: list[Edited]) -> tuple[Row, ...]:

@@ -50,7 +50,7 @@ def maths_stream(rng: Random, banned: Collection[str], slips: float = 0.0) -> It
     Args:
         rng: Source of everything random.
         banned: Texts of problems to leave out.
-        slips: Chance that a solution which can go wrong does.
+        slips: Chance that a solution ends in a slip.
     """
     while True:
         problem = draw_problem(rng, rng.choice(SUBJECTS))

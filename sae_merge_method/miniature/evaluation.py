@@ -1,14 +1,15 @@
 """One checkpoint's maths accuracy, by the real ``lm_eval`` command on all seven subjects at once."""
 
 import math
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from sae_merge_method.artifacts.lm_eval_results import read_results
 from sae_merge_method.errors import ArtifactError
-from sae_merge_method.files import new_folder
 from sae_merge_method.lm_eval_tasks import tasks_path
 from sae_merge_method.miniature.commands import Commands
+from sae_merge_method.miniature.problems import SUBJECTS
 
 GROUP = "minerva_math_sae"
 _METRIC = "exact_match,none"
@@ -45,16 +46,26 @@ def evaluate(commands: Commands, name: str, model: str) -> None:
         name: Arm.
         model: Checkpoint, relative to that folder.
     """
-    out = commands.folder / "results" / name
-    if out.exists():
+    out = Path("results", name)
+    kept = commands.folder / out
+    if _is_whole(kept):
         return
-    with new_folder(out) as partial:
-        words = ["lm_eval", "run", "--model", "hf", "--model_args", f"pretrained=./{model}"]
-        words += ["--tasks", GROUP, "--num_fewshot", "0", "--device", "cpu", "--batch_size", str(_BATCH)]
-        # The tasks are found without --include_path too, but not where the start-up hook is off.
-        words += ["--include_path", str(tasks_path())]
-        words += ["--output_path", str(partial.resolve()), "--log_samples"]
+    shutil.rmtree(kept, ignore_errors=True)
+    words = ["lm_eval", "run", "--model", "hf", "--model_args", f"pretrained=./{model}"]
+    words += ["--tasks", GROUP, "--num_fewshot", "0", "--device", "cpu", "--batch_size", str(_BATCH)]
+    # The tasks are found without --include_path too, but not where the start-up hook is off.
+    words += ["--include_path", str(tasks_path()), "--output_path", str(out), "--log_samples"]
+    try:
         commands.run(f"lm_eval {name}", words)
+    except BaseException:
+        shutil.rmtree(kept, ignore_errors=True)
+        raise
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether lm_eval came to its end here: it writes the results first, then a file a subject."""
+    results, samples = (list(folder.rglob(f"{kind}_*.json*")) for kind in ("results", "samples"))
+    return len(results) == 1 and len(samples) == len(SUBJECTS)
 
 
 def read_accuracy(folder: Path) -> Accuracy:

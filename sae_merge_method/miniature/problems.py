@@ -22,8 +22,8 @@ class Problem:
     steps: str
     """The work, up to the last equals sign, without the dollar signs around it."""
     answer: str
-    slip: str | None
-    """What a careless solver ends with; None where all is a plain sum, which nobody gets wrong."""
+    slip: str
+    """What a careless solver ends with."""
 
     @property
     def solution(self) -> str:
@@ -36,10 +36,6 @@ class Problem:
 
 
 Template = Callable[[Random], Problem]
-
-
-def _sum(text: str, steps: str, answer: int) -> Problem:
-    return Problem(text, steps, str(answer), slip=None)
 
 
 def _problem(text: str, steps: str, answer: int) -> Problem:
@@ -67,7 +63,7 @@ def _linear_equation(rng: Random) -> Problem:
 
 def _two_unknowns(rng: Random) -> Problem:
     x, y, c = _small(rng), _small(rng), _small(rng)
-    return _sum(
+    return _problem(
         f"If $x = {x}$ and $y = {y}$, find $x + y + {c}$.", f"{x} + {y} + {c} = {x + y} + {c}", x + y + c
     )
 
@@ -83,7 +79,7 @@ def _outfits(rng: Random) -> Problem:
 
 def _one_of_three(rng: Random) -> Problem:
     a, b, c = _small(rng), _small(rng), _small(rng)
-    return _sum(
+    return _problem(
         f"A box holds ${a}$ red, ${b}$ blue and ${c}$ green balls. In how many ways can one be drawn?",
         f"{a} + {b} + {c} = {a + b} + {c}",
         a + b + c,
@@ -103,7 +99,7 @@ def _probability(rng: Random) -> Problem:
 
 def _triangle(rng: Random) -> Problem:
     a, b, c = _small(rng), _small(rng), _small(rng)
-    return _sum(
+    return _problem(
         f"A triangle has sides ${a}$, ${b}$ and ${c}$. What is its perimeter?",
         f"{a} + {b} + {c} = {a + b} + {c}",
         a + b + c,
@@ -140,7 +136,7 @@ def _quadratic_value(rng: Random) -> Problem:
 
 def _sum_of_roots(rng: Random) -> Problem:
     r, s, shift = _small(rng), _small(rng), _small(rng)
-    return _sum(
+    return _problem(
         f"A quadratic has roots ${r}$ and ${s}$. What is the sum of its roots, plus ${shift}$?",
         f"{r} + {s} + {shift} = {r + s} + {shift}",
         r + s + shift,
@@ -220,7 +216,7 @@ def _dot_product(rng: Random) -> Problem:
 
 def _vector_sum(rng: Random) -> Problem:
     a, b, c, d = _small(rng), _small(rng), _small(rng), _small(rng)
-    return _sum(
+    return _problem(
         f"Add the vectors $({a}, {b})$ and $({c}, {d})$. What is the first entry?",
         f"{a} + {c}",
         a + c,

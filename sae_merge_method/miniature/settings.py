@@ -10,7 +10,7 @@ All of it is ours: the paper (arXiv 2605.28649) works on Gemma-3-4B-IT and has n
 
 from dataclasses import asdict, dataclass
 
-GENERATION = 1
+GENERATION = 2
 """Raised whenever the code that makes texts, models or SAEs would make others from the same numbers."""
 
 
@@ -19,7 +19,7 @@ class Settings:
     """What the models, SAEs and problems depend on. Two equal settings share one cache entry."""
 
     seed: int = 0
-    problems_per_subject: int = 200
+    problems_per_subject: int = 120
     vocabulary: int = 1024
     tokenizer_documents: int = 8000
     diagnosis_documents: int = 300
@@ -42,9 +42,9 @@ class Settings:
     """Of the base's tokens."""
     drill_share: float = 0.2
     base_slips: float = 0.8
-    """Chance that a solution the base reads, other than a plain sum, ends in a slip."""
+    """Chance that a solution the base reads ends in a slip."""
     donor_tokens: int = 150_000
-    donor_learning_rate: float = 2e-3
+    donor_learning_rate: float = 1.5e-3
 
     sae_tokens: int = 160_000
     sae_width: int = 256
