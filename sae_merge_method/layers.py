@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 from sae_merge_method.errors import UsageError
 
-_ITEM = re.compile(r"(\d+)(?:\s*-\s*(\d+))?", re.ASCII)
+# Five digits are more than any model has, and a range of them still fits in memory.
+_ITEM = re.compile(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?", re.ASCII)
 _ALL = "all"
 
 

@@ -1,6 +1,7 @@
 """What every JSON artifact shares: a frozen model that refuses unknown keys, read and written whole."""
 
 import json
+import reprlib
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,6 +9,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files import canonical_json, write_text
+
+
+# YAML's references can fold a value without end into a few lines: repr() would unfold it.
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 80, 80, 80
 
 
 class Record(BaseModel):
@@ -74,5 +80,5 @@ def _expected(fault: Any) -> str:
 def _got(fault: Any) -> str:
     if fault["type"] in ("missing", "extra_forbidden") or not fault["loc"]:
         return ""
-    text = repr(fault["input"])
+    text = _SHORT.repr(fault["input"])
     return f", got {text if len(text) <= 80 else text[:77] + '...'}"

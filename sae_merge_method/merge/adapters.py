@@ -129,7 +129,7 @@ def _require_effect(
             continue  # a missing tensor is found, and named, by the preflight
         if not _moved_along(factors, model.layer_tensors[place], merged.layer_tensors[place]):
             raise MergeError(
-                f"the donor {name}: peft did not merge layer {place.layer}'s {place.part} as the adapter says: "
+                f"the donor {name}: layer {place.layer}'s {place.part} was not merged as the adapter says: "
                 f"its names do not fit the model's ({model.layout})"
             )
 
