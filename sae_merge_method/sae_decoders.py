@@ -50,11 +50,6 @@ class Decoder:
         """Width of the residual stream."""
         return int(self.matrix.shape[1])
 
-    @property
-    def stamp(self) -> int:
-        """Changes when the file behind it does."""
-        return self.matrix.file.stat().st_mtime_ns if isinstance(self.matrix, TensorEntry) else 0
-
     def directions(self, features: Sequence[int]) -> Floats:
         """Rows (k, d) of the given features.
 

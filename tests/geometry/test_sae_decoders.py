@@ -50,6 +50,29 @@ def test_a_missing_sae_and_a_strange_folder_are_named(tmp_path):
         open_decoder(str(tmp_path), None, 4)
 
 
+def test_a_gemma_scope_release_is_read_from_an_offline_cache(tmp_path: Path, monkeypatch):
+    """SAELens knows where the release lies; its own reader would ask the Hub all the same."""
+    from huggingface_hub import constants
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "models--google--gemma-scope-2-4b-it"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    folder = repository / "snapshots" / commit / "resid_post_all" / "layer_9_width_16k_l0_small"
+    folder.mkdir(parents=True)
+    rows = torch.randn(32, 16)
+    save_file({"w_dec": rows}, folder / "params.safetensors")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    release, template = "gemma-scope-2-4b-it-res-all", "layer_{layer}_width_16k_l0_small"
+    assert np.array_equal(open_decoder(release, template, 9).directions([3]), rows[[3]])
+    with pytest.raises(SaeError, match="cannot read the SAE gemma-scope-2-4b-it-res-all layer_10"):
+        open_decoder(release, template, 10)
+    with pytest.raises(SaeError, match="has no SAE 'layer_99_"):
+        open_decoder(release, template, 99)
+    with pytest.raises(SaeError, match="neither a folder nor a release"):
+        open_decoder("no-such-release", template, 9)
+
+
 def test_features_are_ranked_by_the_selectivity_score_of_the_diagnosis():
     from sae_merge_method.diagnose.specificity import selectivity
 

@@ -240,6 +240,20 @@ def test_both_doors_write_the_same_bytes(tmp_path, scene, merge: Merge, given):
     assert changed == {1, 3}
 
 
+def test_the_merge_command_runs_a_scalpel_recipe(tmp_path, scene):
+    from click.testing import CliRunner
+
+    from sae_merge_method.artifacts.edit_report import read_edit_report
+    from sae_merge_method.cli.merge import command
+
+    (tmp_path / "recipe.yml").write_text(recipe(scene))
+    words = [str(tmp_path / "recipe.yml"), str(tmp_path / "out")]
+    assert CliRunner().invoke(command, words, catch_exceptions=False).exit_code == 0
+    report = read_edit_report(tmp_path / "out")
+    assert (report.merge_method, report.layers) == ("sae_scalpel", (1, 3))
+    assert report.energy == pytest.approx(0.49 * energy(moved(scene, kernel(scene))), rel=1e-4)
+
+
 def test_the_stethoscopes_energy_is_the_same_through_both_doors(tmp_path, scene, merge: Merge):
     source = recipe(scene, "sae_stethoscope", layers=LAYERS, energy=0.3)
     merge(source)
