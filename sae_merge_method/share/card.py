@@ -5,7 +5,6 @@ matter and what lies between this module's own marks is written, so that a secon
 """
 
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from sae_merge_method.artifacts.comparison import read_comparison
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis, diagnosis_path, read_diagnosis
 from sae_merge_method.errors import ArtifactError
-from sae_merge_method.files import write_text
+from sae_merge_method.files import write_bytes, write_text
 from sae_merge_method.hub import CARD_FILE, is_hub_id
 from sae_merge_method.model_ids import parse_model_id
 from sae_merge_method.share.closing_sections import limits_section, rebuild_section
@@ -103,7 +102,7 @@ def write_card(
     ours = "\n\n".join([_BEGIN, *(part for part in sections if part), _END])
     text = f"---\n{data.to_yaml()}\n---\n\n{body.strip()}\n\n{ours}\n"
     if plot is not None and plot.resolve() != (folder / PLOT_FILE).resolve():
-        shutil.copyfile(plot, folder / PLOT_FILE)
+        write_bytes(folder / PLOT_FILE, plot.read_bytes())  # in the place of a link, never through it
     write_text(folder / CARD_FILE, text)
     return WrittenCard(folder / CARD_FILE, tuple(nameless))
 

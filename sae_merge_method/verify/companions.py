@@ -50,7 +50,9 @@ def _check_config(merged: Checkpoint, base: Checkpoint, ledger: Ledger) -> None:
     ours, theirs = _meaning(merged.config), _meaning(base.config)
     if ours != theirs:
         # Another version of transformers names and fills in defaults in its own way: let it read both.
-        ours, theirs = _normalised(merged.config), _normalised(base.config)
+        understood = _understood(merged.config), _understood(base.config)
+        if understood[0] is not None and understood[1] is not None:
+            ours, theirs = understood[0], understood[1]
     for key in sorted(ours.keys() | theirs.keys()):
         if ours.get(key) != theirs.get(key):
             ledger.violate(
@@ -87,17 +89,18 @@ def _meaning(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _normalised(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config as transformers understands it; as it stands where that is a model it does not know."""
+def _understood(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The config as transformers understands it; None where it does not."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import CONFIG_MAPPING
 
     kind = config.get("model_type")
-    if kind not in CONFIG_MAPPING:
-        return _meaning(config)
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
+        return None
     try:
         understood: dict[str, Any] = CONFIG_MAPPING[kind].from_dict(dict(config)).to_dict()
-    except (TypeError, ValueError, AttributeError, KeyError):  # whatever its classes make of a bad value
-        return _meaning(config)
+    except (StrictDataclassError, TypeError, ValueError, AttributeError, KeyError):
+        return None  # whatever its classes make of a bad value
     return _meaning(understood)
 
 

@@ -12,6 +12,7 @@ from sae_merge_method.cli.verify import command, scalpel_kernels
 from sae_merge_method.errors import ArtifactError, MergeError, RecipeError, UsageError
 from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.verify.audit import verify
+from sae_merge_method.verify.streams import Streams
 from tests import tiny
 from tests.geometry import scenes
 from tests.merge.conftest import recipe_text
@@ -135,6 +136,8 @@ def test_a_forged_report_is_caught_by_its_sha256(tmp_path, merged):
         ("config.json", ('"torch_dtype": "float32"', '"torch_dtype": "bfloat16"'), "says torch_dtype bfloat16"),
         ("config.json", ('"sliding_window": 32', '"sliding_window": 16'), "sliding_window is 16, in the base"),
         ("config.json", ('"eos_token_id": 1', '"auto_map": {"AutoModel": "x.y"}'), "auto_map is"),
+        ("config.json", ('"num_attention_heads": 2', '"num_attention_heads": [1]'), "num_attention_heads is [1]"),
+        ("config.json", ('"gemma3_text"', '["gemma3_text"]'), "model_type is"),
         ("tokenizer.json", ('"a": 0', '"b": 0'), "differs from the base's in model"),
     ],
 )  # fmt: skip
@@ -144,6 +147,23 @@ def test_a_changed_companion_file_is_caught(tmp_path, merged, file, edit, said):
     assert edit[0] in text
     (out / file).write_text(text.replace(*edit))
     assert any(v.where == file and said in v.what for v in verify(out).ledger.violations)
+
+
+def test_everything_is_read_in_small_pieces(tmp_path, merged, monkeypatch):
+    sizes = []
+    read = Streams.read
+    monkeypatch.setattr("sae_merge_method.verify.expected.VALUES_AT_ONCE", 7)
+    monkeypatch.setattr("sae_merge_method.verify.streams._BYTES_AT_ONCE", 30)
+    monkeypatch.setattr(
+        Streams, "read", lambda self, entry, first, size: sizes.append(size) or read(self, entry, first, size)
+    )
+    assert verify(merged.out).ledger.sound
+    assert max(sizes) == 30
+    out = rewrite(merged.copy(tmp_path / "out"), flip_one_bit(Q_PROJ))
+    assert (
+        "1 values differ from base + weight * (donor - base) (layer 1 is selected), the first is number 1"
+        in (violations(out)[Q_PROJ])
+    )
 
 
 def test_weights_left_over_from_another_checkpoint_are_caught(tmp_path, merged):
