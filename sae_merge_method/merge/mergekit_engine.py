@@ -6,6 +6,7 @@ whose names it does not know cannot be shown to it, and is refused.
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sae_merge_method.checkpoints import Checkpoint
@@ -28,14 +29,13 @@ def run_mergekit(job: Job, folder: Path) -> None:
     from mergekit.merge import run_merge
     from mergekit.options import MergeOptions
 
-    from sae_merge_method.folders import scratch_folder
     from sae_merge_method.hosts import register_merge_methods
 
     require_known_to_mergekit(job.base, "pass --engine direct, which edits any layout")
     register_merge_methods()
     base = job.base
-    with scratch_folder(folder, "views") as views:
-        form = guarded_form(_local(job, views), base.n_layers, module_names(base))
+    with TemporaryDirectory(dir=folder, prefix=".views.") as views:
+        form = guarded_form(_local(job, Path(views)), base.n_layers, module_names(base))
         # mergekit's dtype would round a wider donor before the arithmetic; out_dtype rounds after it.
         form["out_dtype"] = form.pop("dtype", None)
         form.update(tokenizer_source=job.recipe.tokenizer_source, chat_template=job.recipe.chat_template)

@@ -5,13 +5,17 @@ the bits. numpy knows the other dtypes. Results go into arrays that a thread kee
 again (:class:`Scratch`): fresh ones would cost more in page faults than the arithmetic itself.
 """
 
+from __future__ import annotations
+
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
-Floats = NDArray[Any]
+if TYPE_CHECKING:  # the module costs more to import than a small merge to compute
+    from numpy.typing import DTypeLike, NDArray
+
+Floats: TypeAlias = "NDArray[Any]"
 """float32 or float64 values."""
 
 STORED = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import xxhash
-from numpy.typing import NDArray
 
 from sae_merge_method.checkpoints import DTYPE_NAMES, Checkpoint, TensorEntry
 from sae_merge_method.edit.plan import EditPlan
@@ -153,14 +152,14 @@ def pieces(entry: TensorEntry, most: int | None = PIECE) -> Iterator[tuple[int, 
 
 def read_values(
     files: WeightFiles, entry: TensorEntry, first: int, count: int, role: str = "theirs"
-) -> NDArray[Any]:
+) -> Floats:
     """Values as stored, in memory that the next of the same role overwrite."""
     stored = _SCRATCH.array(f"stored {role}", STORED[entry.dtype], count)
     files.read(entry, first * stored.itemsize, stored.data.cast("B"))
     return stored
 
 
-def widened(stored: NDArray[Any], entry: TensorEntry, precise: type[np.floating[Any]], role: str) -> Floats:
+def widened(stored: Floats, entry: TensorEntry, precise: type[np.floating[Any]], role: str) -> Floats:
     """The numbers behind stored values, in memory that the next of the same role overwrite."""
     out = _SCRATCH.array(role, precise, stored.size)
     widen(stored, entry.dtype, out)

@@ -63,6 +63,9 @@ def test_the_mergekit_engine_agrees_or_refuses_naming_both_layouts(tmp_path, bas
     if base_layout in ("HUB", "TXT"):
         found = merge(base, donor, tmp_path / "out", engine="mergekit")
         assert_same(found, expected(base, donor, OPEN, ALPHA))
+        tied = gemma3(tmp_path / "tied", base_layout, 0, shards=2)
+        half = gemma3(tmp_path / "half", donor_layout, 1, dtype=torch.float16, tied=False, shards=3)
+        assert_same(merge(tied, half, tmp_path / "too", "mergekit"), expected(tied, half, OPEN, ALPHA))
         return
     with pytest.raises(
         MergeError, match=r"base's layout \(.*\).*mergekit's own layout is .*; pass --engine direct"
