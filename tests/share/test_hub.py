@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 
 from sae_merge_method.artifacts.edit_report import read_edit_report
 from sae_merge_method.errors import SaeMergeError
@@ -77,6 +78,12 @@ def test_a_shared_recipe_is_checked_pinned_merged_rebuilt_and_served_offline_aga
     assert read_edit_report(home / "out").tensors == read_edit_report(merged.out).tensors
     assert sorted(path.name for path in home.iterdir()) == ["hf", "out", "pinned.yml"]
     assert not [line for line in hub.requests if ".py" in line]
+
+    hub.repositories["me/base"].files["README.md"] = b"---\nlicense: gemma\n---\n# Base\n"
+    carded = sae_merge(hub, home, "card", "out", "--repo-id", "me/maths")
+    assert carded.returncode == 0, carded.stderr
+    metadata = ModelCard.load(home / "out" / "README.md").data.to_dict()
+    assert (metadata["license"], metadata["base_model"]) == ("gemma", ["me/base", "me/donor"])
 
     hub.upload("me/maths", home / "out")
     before = len(hub.requests)
