@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sae_merge_method.artifacts.edit_report import EditReport, write_edit_report
 from sae_merge_method.checkpoints import open_checkpoint
-from sae_merge_method.errors import MergeError
+from sae_merge_method.errors import MergeError, UsageError
 from sae_merge_method.folders import new_folder, require_free
 from sae_merge_method.layers import format_layers
 from sae_merge_method.merge.direct import run_direct, why_not_direct
@@ -55,6 +55,7 @@ def run_recipe(
     require_free(out, overwrite=overwrite)
     try:
         with prepared(source, where, out, options) as job:
+            _require_apart(job, out)
             with new_folder(out, overwrite=overwrite, sync=sync) as folder:
                 if _takes_direct(job, engine):
                     copy_side_files(job, folder)
@@ -68,6 +69,18 @@ def run_recipe(
         raise MergeError(
             f"{error.strerror or error}{f': {error.filename}' if error.filename else ''} ({_state(out)})"
         ) from error
+
+
+def _require_apart(job: Job, out: Path) -> None:
+    """``--overwrite`` must not take away what the recipe itself reads."""
+    target = out.resolve()
+    for checkpoint in (job.base, *job.donors.values()):
+        folder = checkpoint.folder.resolve()
+        if target == folder or target in folder.parents:
+            raise UsageError(
+                f"{out} is, or holds, {checkpoint.folder}, which the recipe reads: name another folder "
+                "(--in-place edits the base itself)"
+            )
 
 
 def _takes_direct(job: Job, engine: Engine) -> bool:

@@ -221,6 +221,32 @@ def test_links_and_dots_never_lead_out_of_the_named_folders(work):
     assert not (work / "new").exists()
 
 
+def test_links_of_a_hub_snapshot_lead_into_its_own_store(work):
+    store = work / "models--someone--donor"
+    (store / "snapshots" / "0123abcd").mkdir(parents=True)
+    (work / "donor").rename(store / "blobs")
+    for number, path in enumerate(sorted((store / "blobs").iterdir())):
+        blob = path.rename(store / "blobs" / f"{number:064x}")
+        (store / "snapshots" / "0123abcd" / path.name).symlink_to(Path("../../blobs") / blob.name)
+    source = recipe_text(work / "base", store / "snapshots" / "0123abcd")
+    report = run_recipe(source, "r", work / "new", sync=False, options={"quiet": True})
+    assert len(report.edited()) == 26
+
+
+@pytest.mark.parametrize("out", ["base", "donor", "."])
+def test_overwrite_never_takes_away_what_the_recipe_reads(work, out):
+    before = state(work)
+    with pytest.raises(SaeMergeError, match="which the recipe reads"):
+        run_recipe(
+            recipe_text(work / "base", work / "donor"),
+            "r",
+            work / out,
+            overwrite=True,
+            options={"quiet": True},
+        )
+    assert state(work) == before
+
+
 def test_an_output_that_is_a_link_keeps_being_one(work):
     (work / "elsewhere").mkdir()
     (work / "link").symlink_to("elsewhere")
