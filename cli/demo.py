@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from sae_merge_method.miniature.settings import Settings
+
 
 @click.command("demo", context_settings={"show_default": True})
 @click.option(
@@ -18,7 +20,7 @@ import click
 @click.option(
     "--problems",
     type=click.IntRange(2, 300),
-    default=120,
+    default=Settings.problems_per_subject,
     help="Held-out problems a subject.",
 )
 def command(out: Path, overwrite: bool, seed: int, problems: int) -> None:
@@ -30,7 +32,6 @@ def command(out: Path, overwrite: bool, seed: int, problems: int) -> None:
     """
     from sae_merge_method.miniature.demo import MARKDOWN_FILE, run_demo
     from sae_merge_method.miniature.report import as_table, conclusions
-    from sae_merge_method.miniature.settings import Settings
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("sae_merge_method").setLevel(logging.INFO)
