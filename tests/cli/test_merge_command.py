@@ -35,7 +35,7 @@ def test_mergekits_options_pass_through_to_mergekit(tmp_path, monkeypatch):
     words = ["recipe.yml", "out", "--out-shard-size", "2k", "--no-write-model-card", "--async-write"]
     result = CliRunner().invoke(command, words, catch_exceptions=False)
     assert result.exit_code == 0
-    assert "26 of 54 tensors edited, in layers 1, 3;" in result.output
+    assert "layers 1, 3: 26 of 54 tensors edited" in result.output
     assert len(list((tmp_path / "out").glob("model-*.safetensors"))) > 2
     assert not (tmp_path / "out" / "README.md").exists()
 
