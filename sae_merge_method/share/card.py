@@ -96,7 +96,7 @@ def write_card(
         _chosen_layers(merged, heard, plot is not None),
         verdict_section(verdict) if verdict else "",
         experiment_section(experiment) if experiment else "",
-        rebuild_section(merged, choices.repository),
+        rebuild_section(merged, choices.repository, choices.base, choices.donors),
         limits_section(merged, licence, base, nameless, heard, verdict, experiment is not None),
     ]
     ours = "\n\n".join([_BEGIN, *(part for part in sections if part), _END])

@@ -1,5 +1,6 @@
 """How to make the model again, and what its card does not show."""
 
+import shlex
 from collections.abc import Sequence
 
 from sae_merge_method.artifacts.comparison import Comparison
@@ -13,12 +14,24 @@ _NAMED = 2
 """Subjects that are listed; more are in the table."""
 
 
-def rebuild_section(merged: MergedFolder, repository: str | None) -> str:
-    """Three commands."""
+def rebuild_section(
+    merged: MergedFolder, repository: str | None, base: str | None, donors: Sequence[str]
+) -> str:
+    """Three commands.
+
+    Args:
+        merged: The model.
+        repository: Its id on the Hub, or None for the folder at hand.
+        base: Hub id of the base, where the recipe names a folder.
+        donors: The same of the donors.
+    """
     source = repository or "."
+    elsewhere = [("--base", base)] if base else []
+    elsewhere += [("--donor", donor) for donor in donors]
+    options = "".join(f" {option} {shlex.quote(name)}" for option, name in elsewhere)
     commands = [
         "pip install sae-merge-method",
-        f"sae-merge rebuild {source} rebuilt/",
+        f"sae-merge rebuild {shlex.quote(source)} rebuilt/{options}",
         "sae-merge verify rebuilt/",
     ]
     where = "" if repository else " in this folder"

@@ -148,3 +148,5 @@ def test_folders_are_named_as_folders_until_their_ids_are_given(out):
     assert CliRunner().invoke(command, [str(out), *words]).exit_code == 0
     data = ModelCard.load(out / "README.md").data.to_dict()
     assert data["base_model"] == ["google/gemma-3-4b-it", "someone/maths"]
+    assert "rebuild . rebuilt/ --base google/gemma-3-4b-it --donor someone/maths" in body(out)
+    assert "by folder" not in body(out)
