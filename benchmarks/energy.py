@@ -35,6 +35,8 @@ LIMIT_SECONDS, LIMIT_GB = 300, 3
 
 class Cost(NamedTuple):
     seconds: float
+    busy: float
+    """Processor seconds of all threads: what it costs where other work slows the clock on the wall."""
     gigabytes: float
 
 
@@ -140,7 +142,7 @@ def measure(root: Path, threads: int) -> Cost:
     ratio = report["total"]["ratio"]
     if process.returncode or not 0.9 < ratio < 1.1:
         raise SystemExit(f"sae-merge energy failed, or found a ratio of {ratio} on a Gaussian task vector")
-    return Cost(seconds, usage.ru_maxrss * 1024 / 1e9)
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e9)
 
 
 def main() -> None:
@@ -156,16 +158,22 @@ def main() -> None:
         for layers in (few, more):
             root = Path(folder) / str(layers)
             write_scene(root, layers)
-            costs[layers] = measure(root, options.threads)
+            costs[layers] = cost = measure(root, options.threads)
             print(
-                f"{layers:>3} layers: {costs[layers].seconds:7.1f} s, {costs[layers].gigabytes:.2f} GB peak"
+                f"{layers:>3} layers: {cost.seconds:7.1f} s, {cost.busy:7.1f} processor seconds, "
+                f"{cost.gigabytes:.2f} GB peak"
             )
-    each = (costs[more].seconds - costs[few].seconds) / (more - few)
-    fixed = costs[few].seconds - few * each
-    whole = fixed + WHOLE * each
-    print(f"{fixed:.1f} s + {each:.2f} s a layer, {options.threads} threads, load {os.getloadavg()[0]:.1f}")
-    print(f"extrapolated to {WHOLE} layers (a 4B model): {whole:.0f} s, target {LIMIT_SECONDS} s")
-    print(f"memory as above, target {LIMIT_GB} GB: streamed, it does not grow with the number of layers")
+    load, cores = os.getloadavg()[0], os.cpu_count()
+    print(f"{options.threads} threads; the machine has {cores} cores, its load is {load:.1f}")
+    for name, what in (("seconds", "on the wall"), ("busy", "of processors")):
+        first, second = (getattr(costs[layers], name) for layers in (few, more))
+        each = (second - first) / (more - few)
+        fixed = max(0.0, first - few * each)
+        print(f"{what}: {fixed:.1f} s + {each:.2f} s a layer; {WHOLE} layers: {fixed + WHOLE * each:.0f} s")
+    print(
+        f"target on two idle cores: {LIMIT_SECONDS} s on the wall, {LIMIT_GB} GB. Memory is as above whatever "
+        "the number of layers."
+    )
 
 
 if __name__ == "__main__":
