@@ -171,8 +171,8 @@ def main() -> None:
         fixed = max(0.0, first - few * each)
         print(f"{what}: {fixed:.1f} s + {each:.2f} s a layer; {WHOLE} layers: {fixed + WHOLE * each:.0f} s")
     print(
-        f"target on two idle cores: {LIMIT_SECONDS} s on the wall, {LIMIT_GB} GB. Memory is as above whatever "
-        "the number of layers."
+        f"target on two idle cores: {LIMIT_SECONDS} s on the wall, {LIMIT_GB} GB; "
+        "memory does not grow with the number of layers"
     )
 
 
