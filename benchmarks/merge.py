@@ -1,7 +1,7 @@
 """What a merge costs: ``sae-merge merge`` against cp, stock mergekit, and its own donor reads.
 
     python benchmarks/merge.py                 warm cache, about 774M parameters, needs 8 GB of disk
-    python benchmarks/merge.py --cold          cold cache as well (root: it drops the system's caches)
+    python benchmarks/merge.py --cold          cold cache (root: it drops the system's caches)
 
 Every figure is a whole process, start included, median of --rounds rounds in which all take
 turns. Ratios are what to look at: the machine's speed cancels out.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import statistics
@@ -22,8 +23,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 LAYERS, WIDTH, MLP, HEADS, HEAD, VOCABULARY = 26, 1152, 6912, 4, 256, 65536
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
@@ -54,6 +53,8 @@ def shapes(layers: int) -> dict[str, tuple[int, ...]]:
 
 def write_model(folder: Path, seed: int, layers: int) -> int:
     """A bfloat16 Gemma 3 text model of random weights; returns its parameters."""
+    import numpy as np
+
     folder.mkdir(parents=True)
     config = {
         "architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text", "vocab_size": VOCABULARY,
@@ -65,7 +66,7 @@ def write_model(folder: Path, seed: int, layers: int) -> int:
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     reached = 0
     for name, shape in shapes(layers).items():
-        size = 2 * int(np.prod(shape))
+        size = 2 * math.prod(shape)
         header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [reached, reached + size]}
         reached += size
     text = json.dumps(header).encode()
@@ -203,13 +204,19 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--layers", type=int, default=LAYERS, help="decoder layers of the pair")
-    parser.add_argument("--cold", action="store_true", help="measure with cold caches as well")
+    parser.add_argument("--cold", action="store_true", help="measure with cold caches instead")
     parser.add_argument("--work", type=Path, help="folder to work in; removed at the end")
     given = parser.parse_args()
     work = Path(tempfile.mkdtemp(dir=given.work, prefix="sae-merge-benchmark."))
     try:
-        parameters = write_model(work / "base", 0, given.layers)
-        write_model(work / "donor", 1, given.layers)
+        parameters = sum(map(math.prod, shapes(given.layers).values()))
+        for seed, name in enumerate(("base", "donor")):
+            # In another process: a child's peak memory, as the system counts it, begins at its parent's.
+            code = f"import merge, pathlib; merge.write_model(pathlib.Path({name!r}), {seed}, {given.layers})"
+            path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+            subprocess.run(
+                [sys.executable, "-c", code], cwd=work, env=os.environ | {"PYTHONPATH": path}, check=True
+            )
         some = {n: [round((i + 0.5) * given.layers / n) for i in range(n)] for n in (1, 3, 13)}
         some[given.layers] = list(range(given.layers))
         for n, chosen in some.items():
@@ -217,11 +224,9 @@ def main() -> None:
         (work / "stock.yml").write_text(recipe((), "task_arithmetic"))
         (work / "guarded.yml").write_text(guarded(some[3], given.layers))
         print(f"{parameters / 1e6:.0f}M parameters, bfloat16, {given.layers} layers, {os.cpu_count()} cores")
-        words = contenders(given.layers, some[3], full=True)
-        show("warm cache", measure(work, words, given.rounds, lambda: warm(work)))
-        if given.cold:
-            words = contenders(given.layers, some[3], full=False)
-            show("cold cache", measure(work, words, given.rounds, drop))
+        words = contenders(given.layers, some[3], full=not given.cold)
+        before = drop if given.cold else lambda: warm(work)
+        show("cold cache" if given.cold else "warm cache", measure(work, words, given.rounds, before))
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

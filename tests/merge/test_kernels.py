@@ -112,5 +112,5 @@ def test_large_tensors_agree_too(dtype):
     moved = theirs.double() - base.double()
     after = widen(memoryview(mine.tobytes()), dtype, precise)
     assert numbers.squared_distance(ours[0], after, SCRATCH) == pytest.approx(
-        float(moved.square().sum()), rel=1e-12
+        float(moved.square().sum()), rel=1e-6
     )
