@@ -75,7 +75,7 @@ def test_narrowing_rounds_half_to_even_like_torch_around_every_bfloat16():
 
 
 @given(data=st.data(), base_dtype=st.sampled_from(sorted(TORCH)))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_injection_has_the_bits_of_the_torch_kernel_for_any_bits(data, base_dtype):
     base_bits = data.draw(bits_of(base_dtype))
     kinds = data.draw(st.lists(st.sampled_from(sorted(TORCH)), min_size=1, max_size=2))
