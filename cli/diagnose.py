@@ -49,18 +49,28 @@ from click.core import ParameterSource
 )
 @click.option("--device", default="cpu", help="Torch device, such as cpu, cuda or cuda:1.")
 @click.option(
+    "--device-map",
+    type=click.Choice(("auto",)),
+    help="Spread the model over all devices there are, in place of --device.",
+)
+@click.option(
     "--memory",
     default="auto",
     help="Memory to use beside the model, such as 6G; auto is what is free. Less memory, more passes.",
 )
 @click.option("--permutations", default=1000, help="Shuffles of document labels for the null; 0 for none.")
-@click.option("--bootstrap", default=1000, help="Resamples of documents for the intervals; 0 for none.")
+@click.option(
+    "--bootstrap",
+    default=1000,
+    help="Resamples of documents for intervals and stability; 0 for none. "
+    "Scores of the top k get no interval: it would not cover the truth.",
+)
 @click.option("--seed", default=0, help="Seed of shuffles and resamples.")
 @click.option("--snippets", default=1, help="Target snippets to keep of each top feature; 0 for none.")
 @click.option("--select", help="Selection rule whose layers are marked in the pictures, such as top_k=3.")
 @click.option("--overwrite", is_flag=True, help="Replace a diagnosis that stands in --out.")
 @click.pass_context
-def command(ctx: click.Context, config: Path | None, out: Path, overwrite: bool, **options: Any) -> None:
+def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bool, **options: Any) -> None:
     """Listen to a base model and score how specific each layer is to the target text.
 
     Writes diagnosis.json, diagnosis.html, features.safetensors, draws.safetensors and

@@ -21,9 +21,13 @@ import click
     "--bootstrap",
     type=click.IntRange(0),
     default=1000,
-    help="Resamples of documents for the intervals; 0 for none.",
+    help="Resamples of documents for intervals and stability; 0 for none. "
+    "Scores of the top k get no interval: it would not cover the truth.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of shuffles and resamples.")
+@click.option(
+    "--select", help="Selection rule whose layers are marked in the pictures of --out, such as top_k=3."
+)
 @click.option("--overwrite", is_flag=True, help="Replace a diagnosis that stands in --out.")
 def command(
     diagnosis: Path,
@@ -32,6 +36,7 @@ def command(
     permutations: int,
     bootstrap: int,
     seed: int,
+    select: str | None,
     overwrite: bool,
 ) -> None:
     """Score the folder DIAGNOSIS by another score, from its stored feature usage.
@@ -41,6 +46,8 @@ def command(
     from sae_merge_method.diagnose.rescore import rescore
     from sae_merge_method.diagnose.scoring import ScoringSettings
     from sae_merge_method.diagnose.table import format_table
+    from sae_merge_method.selection import parse_rule
 
+    rule = parse_rule(select) if select else None
     settings = ScoringSettings(permutations, bootstrap, seed)
-    click.echo(format_table(rescore(diagnosis, score, settings, out, overwrite)))
+    click.echo(format_table(rescore(diagnosis, score, settings, out, overwrite, rule)))

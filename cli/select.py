@@ -24,7 +24,12 @@ import click
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the first rule's choice as a PNG."
 )
-def command(diagnosis: Path, rules: tuple[str, ...], units: str, plot: Path | None) -> None:
+@click.option(
+    "--mark",
+    is_flag=True,
+    help="Mark the first rule's choice in DIAGNOSIS itself: specificity.png and diagnosis.html are redrawn.",
+)
+def command(diagnosis: Path, rules: tuple[str, ...], units: str, plot: Path | None, mark: bool) -> None:
     """Show which layers each rule would take of the folder DIAGNOSIS, and how stably.
 
     Agreement is the mean overlap of the choice with those that resampled documents lead to.
@@ -32,14 +37,18 @@ def command(diagnosis: Path, rules: tuple[str, ...], units: str, plot: Path | No
     from sae_merge_method.artifacts.diagnosis import read_diagnosis
     from sae_merge_method.artifacts.draws import read_draws
     from sae_merge_method.diagnose.plot import write_plot
+    from sae_merge_method.diagnose.rescore import mark as mark_layers
     from sae_merge_method.diagnose.specificity import find_score
     from sae_merge_method.diagnose.stability import apply_rule
     from sae_merge_method.diagnose.table import format_selections
     from sae_merge_method.selection import parse_rule
 
     record = read_diagnosis(diagnosis)
-    draws = read_draws(diagnosis if diagnosis.is_dir() else diagnosis.parent)
+    folder = diagnosis if diagnosis.is_dir() else diagnosis.parent
+    draws = read_draws(folder)
     selections = [apply_rule(parse_rule(rule), record, draws, units) for rule in rules]
     if plot is not None:
         write_plot(plot, record, find_score(record.score).unit, selections[0].layers)
+    if mark:
+        mark_layers(folder, record, selections[0].layers)
     click.echo(format_selections(selections))

@@ -1,10 +1,14 @@
-"""Ready-made recipes, and the way to find them once installed."""
+"""Ready-made recipes and diagnose configurations, and the way to find them once installed."""
 
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sae_merge_method.errors import UsageError
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable  # elsewhere from Python 3.14 on
 
 
 @dataclass(frozen=True)
@@ -16,24 +20,39 @@ class ReadyRecipe:
     """Its first comment line."""
     text: str
 
+    @property
+    def file_name(self) -> str:
+        """What its copy is called: ``diagnose/x`` becomes ``diagnose-x.yml``."""
+        return f"{self.name.replace('/', '-')}.yml"
+
 
 def ready_recipes() -> tuple[ReadyRecipe, ...]:
-    """All ready-made recipes, by name."""
-    found = []
-    for entry in files(__name__).iterdir():
-        if entry.name.endswith(".yml"):
-            text = entry.read_text(encoding="utf-8")
-            found.append(ReadyRecipe(Path(entry.name).stem, text.partition("\n")[0].lstrip("# "), text))
-    return tuple(sorted(found, key=lambda recipe: recipe.name))
+    """All ready-made mergekit recipes, by name."""
+    return _in_folder(files(__name__), "")
+
+
+def ready_configurations() -> tuple[ReadyRecipe, ...]:
+    """All files for ``sae-merge diagnose --config``, as ``diagnose/name``, by name."""
+    return _in_folder(files(__name__) / "diagnose", "diagnose/")
 
 
 def ready_recipe(name: str) -> ReadyRecipe:
-    """The ready-made recipe of that name.
+    """The ready-made recipe or configuration of that name.
 
     Raises:
         UsageError: There is none; the message lists the names.
     """
-    recipes = {recipe.name: recipe for recipe in ready_recipes()}
+    recipes = {recipe.name: recipe for recipe in (*ready_recipes(), *ready_configurations())}
     if name not in recipes:
         raise UsageError(f"no ready-made recipe {name!r}: expected one of {', '.join(recipes)}")
     return recipes[name]
+
+
+def _in_folder(folder: "Traversable", prefix: str) -> tuple[ReadyRecipe, ...]:
+    found = []
+    for entry in folder.iterdir():
+        if entry.name.endswith(".yml"):
+            text = entry.read_text(encoding="utf-8")
+            summary = text.partition("\n")[0].lstrip("# ")
+            found.append(ReadyRecipe(prefix + Path(entry.name).stem, summary, text))
+    return tuple(sorted(found, key=lambda recipe: recipe.name))

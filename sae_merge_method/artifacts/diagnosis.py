@@ -88,7 +88,8 @@ class Null(Record):
 class Interval(Record):
     """Bootstrap over documents: where the score would be with unlimited documents.
 
-    It may lie below ``LayerDiagnosis.score``, which few documents push up.
+    It may lie below ``LayerDiagnosis.score``, which few documents push up. Scores of the top k
+    have none: it would not cover the truth.
     """
 
     level: float = Field(gt=0, lt=1)

@@ -7,6 +7,20 @@ if TYPE_CHECKING:
     import torch
 
 
+def product_dtype(dtype: "torch.dtype", device: "torch.device") -> "torch.dtype":
+    """The precision in which matrix products of ``dtype`` are fast here: its own, or float32.
+
+    A processor without AVX-512 has no bfloat16 arithmetic: torch then multiplies element by
+    element, up to two hundred times slower than in float32.
+    """
+    import torch
+
+    if device.type == "cpu" and dtype == torch.bfloat16:
+        capability = torch.backends.cpu.get_cpu_capability()
+        return torch.float32 if capability in ("DEFAULT", "NO AVX", "AVX2") else dtype
+    return dtype
+
+
 class Encoder(Protocol):
     """What the stethoscope needs of an SAE; SAELens' own classes have this shape."""
 

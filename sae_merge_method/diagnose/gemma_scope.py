@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sae_merge_method.diagnose.encoder import LoadedSae
+from sae_merge_method.diagnose.encoder import LoadedSae, product_dtype
 from sae_merge_method.errors import SaeError
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PARAMETERS = "params.safetensors"
 _CONFIG = "config.json"
+_BLOCK = 2048
+"""Features whose weights are widened together, where products need another precision."""
 _SHAPES = {"w_enc": 2, "w_dec": 2, "b_enc": 1, "b_dec": 1, "threshold": 1}
 
 
@@ -37,13 +39,18 @@ class JumpReluEncoder:
         # A unit passes above its threshold and above zero: one comparison does for both.
         self.floor = threshold.clamp_min(0)
         self._w_dec = w_dec
+        self._product = product_dtype(w_enc.dtype, w_enc.device)
 
     def encode(self, x: "torch.Tensor") -> "torch.Tensor":
         """Features (tokens, d_sae) of activations (tokens, d_in)."""
         import torch
 
         # One buffer from the product to the result: at 16k features each pass over it counts.
-        features = torch.addmm(self.b_enc, x.to(self.w_enc.dtype), self.w_enc)
+        x = x.to(self.w_enc.dtype)
+        if self._product == self.w_enc.dtype:
+            features = torch.addmm(self.b_enc, x, self.w_enc)
+        else:
+            features = self._widened(x)
         return features.masked_fill_(features <= self.floor, 0)
 
     def decode(self, feature_acts: "torch.Tensor") -> "torch.Tensor":
@@ -51,8 +58,21 @@ class JumpReluEncoder:
         import torch
 
         fired = torch.nonzero(feature_acts.amax(0)).squeeze(1)
-        rows = self._w_dec[fired.cpu()].to(feature_acts)
-        return torch.addmm(self.b_dec, feature_acts[:, fired], rows)
+        # Few tokens are decoded: float32 costs nothing, whatever precision is fast here.
+        rows = self._w_dec[fired.cpu()].to(feature_acts.device, torch.float32)
+        return torch.addmm(self.b_dec.float(), feature_acts[:, fired].float(), rows)
+
+    def _widened(self, x: "torch.Tensor") -> "torch.Tensor":
+        """Inputs of all features, a block at a time multiplied in float32 and rounded once."""
+        import torch
+
+        wide = x.to(self._product)
+        inputs = torch.empty(len(x), self.w_enc.shape[1], dtype=x.dtype, device=x.device)
+        for start in range(0, inputs.shape[1], _BLOCK):
+            block = slice(start, start + _BLOCK)
+            weights, bias = self.w_enc[:, block].to(self._product), self.b_enc[block].to(self._product)
+            inputs[:, block] = torch.addmm(bias, wide, weights)
+        return inputs
 
 
 def load_from_folder(folder: Path, dtype: "torch.dtype", device: "torch.device") -> LoadedSae:
@@ -127,12 +147,17 @@ def _read_config(where: str, path: Path) -> dict[str, Any]:
 
 
 def _read_tensors(where: str, path: Path) -> "dict[str, torch.Tensor]":
-    """The five parameters; on the CPU they are views of the mapped file."""
+    """The five parameters, each a view of the file mapped for it alone.
+
+    The encoder's mapping goes once it is copied; a shared one would stay as long as the decoder's.
+    """
     from safetensors import SafetensorError, safe_open
 
+    tensors = {}
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            tensors = {name: file.get_tensor(name) for name in _SHAPES}
+        for name in _SHAPES:
+            with safe_open(path, framework="pt", device="cpu") as file:
+                tensors[name] = file.get_tensor(name)
     except (OSError, SafetensorError) as error:
         raise SaeError(
             f"expected {', '.join(_SHAPES)} of a Gemma Scope SAE in {path} ({where}): {error}"

@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from sae_merge_method.artifacts.diagnosis import SaeSource
 from sae_merge_method.artifacts.usage import LayerUsage
+from sae_merge_method.diagnose.encoder import product_dtype
 from sae_merge_method.diagnose.passes import Chunk, collect, hear_chunks, make_chunks
 from sae_merge_method.diagnose.plan import Plan, Work, make_plan, matmul_speed, memory_budget
 from sae_merge_method.diagnose.saes import LayerSae, SaeAddress, load_sae
@@ -96,6 +97,5 @@ def _plan(
         tokens=sum(chunk.tokens for chunk in chunks),
         model_parameters=sum(weight.numel() for weight in model.blocks.parameters()),
     )
-    return make_plan(
-        work, memory_budget(settings.memory, model.device), matmul_speed(model.dtype, model.device)
-    )
+    speed = matmul_speed(product_dtype(model.dtype, model.device), model.device)
+    return make_plan(work, memory_budget(settings.memory, model.device), speed)

@@ -1,5 +1,6 @@
 """Loading the language model: a text decoder, its blocks and its tokenizer, or a reason why not."""
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sae_merge_method.diagnose.encoder import product_dtype
 from sae_merge_method.errors import ModelError, UsageError
 from sae_merge_method.files import file_sha256
 from sae_merge_method.tensor_names import decoder_layer
 
 if TYPE_CHECKING:
     import torch
+
+logger = logging.getLogger(__name__)
 
 DTYPES = ("auto", "bfloat16", "float32", "float16")
 _BLOCK_LISTS = ("layers", "h")
@@ -69,17 +73,18 @@ def parse_model_name(text: str) -> ModelName:
     return ModelName(text, name, revision)
 
 
-def load_text_model(text: str, dtype: str = "auto", device: str = "cpu") -> TextModel:
+def load_text_model(text: str, dtype: str = "auto", device: str | None = "cpu") -> TextModel:
     """Load a causal or multimodal model and keep its text decoder.
 
     Args:
         text: Folder or Hub id, ``@revision`` allowed.
         dtype: One of :data:`DTYPES`; ``auto`` is the checkpoint's own.
-        device: A torch device, or ``auto`` to spread the model over all there are.
+        device: A torch device; None to spread the model over all there are.
 
     Raises:
-        ModelError: Unreadable, without a text decoder, float16 Gemma 3, or a checkpoint that
-            leaves weights at random values.
+        ModelError: Unreadable, without a text decoder, float16 Gemma 3, a checkpoint that leaves
+            weights at random values, or more weights than all devices hold.
+        UsageError: No such device.
     """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import cached_file
@@ -96,7 +101,7 @@ def load_text_model(text: str, dtype: str = "auto", device: str = "cpu") -> Text
             model, info = AutoModelForCausalLM.from_pretrained(
                 name.id,
                 dtype=dtype,
-                device_map="auto" if device == "auto" else None,
+                device_map="auto" if device is None else None,
                 output_loading_info=True,
                 **where,
             )
@@ -105,13 +110,16 @@ def load_text_model(text: str, dtype: str = "auto", device: str = "cpu") -> Text
     _check_loading(text, info)
     text_config = config.get_text_config()
     decoder = model.get_decoder().eval().requires_grad_(False)
-    if device != "auto":
+    if device is not None:
         try:
             decoder = decoder.to(device)
         except (RuntimeError, AssertionError) as error:  # torch's ways to say there is no such device
             raise UsageError(f"cannot use the device {device!r}: {_first_line(error)}") from error
+    _check_placed(text, decoder)
     blocks = _find_blocks(text, decoder, text_config.num_hidden_layers)
     _check_dtype(text, model.dtype, text_config.model_type)
+    if product_dtype(model.dtype, model.device) != model.dtype:
+        logger.warning("this processor has no bfloat16 arithmetic: --dtype float32 is several times faster")
     return TextModel(
         name=name,
         revision=getattr(config, "_commit_hash", None),
@@ -139,6 +147,14 @@ def _check_loading(text: str, info: dict[str, Any]) -> None:
         raise ModelError(
             f"the checkpoint {text} does not match its config.json: {len(unused)} weights of decoder "
             f"layers would go unused, the first is {unused[0]}"
+        )
+
+
+def _check_placed(text: str, decoder: Any) -> None:
+    """A model spread over devices that are too small keeps some weights nowhere until they are used."""
+    if any(weight.is_meta for weight in decoder.parameters()):
+        raise ModelError(
+            f"the model {text} does not fit on the devices there are: use --device cpu, or --dtype bfloat16"
         )
 
 

@@ -116,8 +116,8 @@ def summarise_bootstrap(score: float, draws: Draws) -> Interval:
 
     A divergence reads sampling noise as signal, and resampling adds as much noise again: plain
     percentiles would count it twice and never cover the truth. Reflected about the score they
-    surround what unlimited documents would give. Scores of the top k also choose their
-    features on that noise: their intervals are still too high and cover less often than they say.
+    surround what unlimited documents would give. Not for scores of the top k, see
+    :attr:`~sae_merge_method.diagnose.specificity.Score.has_interval`.
     """
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(
@@ -127,12 +127,3 @@ def summarise_bootstrap(score: float, draws: Draws) -> Interval:
         estimate=2 * score - float(draws.mean()),
         resamples=len(draws),
     )
-
-
-def top_k_frequency(draws: Draws, k: int) -> npt.NDArray[np.float64]:
-    """(L,) how often each layer is among the k highest, over resamples ``draws`` (R, L).
-
-    Ties go to the lower layer, as in selection.
-    """
-    highest = np.argsort(-draws, axis=1, kind="stable")[:, :k]
-    return np.bincount(highest.ravel(), minlength=draws.shape[1]) / len(draws)

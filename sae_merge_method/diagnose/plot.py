@@ -9,9 +9,10 @@ from sae_merge_method.artifacts.diagnosis import Diagnosis
 from sae_merge_method.files import write_bytes
 
 _BAR = "#3b6ea5"
-_HIGHEST = "#c8553d"
+_CHOSEN = "#c8553d"
 _NULL = "#9a9a9a"
 _INK = "#222222"
+_LEGEND = ("score", "chosen layers", "estimate for unlimited documents", "shuffled labels")
 
 
 def write_plot(path: Path, diagnosis: Diagnosis, unit: str, chosen: tuple[int, ...] = ()) -> None:
@@ -34,7 +35,7 @@ def write_plot(path: Path, diagnosis: Diagnosis, unit: str, chosen: tuple[int, .
     figure = Figure(figsize=(max(6.4, 2.4 + 0.24 * len(layers)), 4.2), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for is_chosen, colour, label in ((False, _BAR, "score"), (True, _HIGHEST, "score, chosen layers")):
+    for is_chosen, colour, label in ((False, _BAR, "score"), (True, _CHOSEN, "chosen layers")):
         mask = np.isin(layers, chosen) == is_chosen
         if mask.any():
             axes.bar(layers[mask], scores[mask], width=0.7, color=colour, label=label, zorder=2)
@@ -55,7 +56,7 @@ def write_plot(path: Path, diagnosis: Diagnosis, unit: str, chosen: tuple[int, .
         reach = [[i.estimate - i.low for i in intervals], [i.high - i.estimate for i in intervals]]
         axes.errorbar(
             layers, estimate, yerr=np.clip(reach, 0, None), fmt="o", markersize=3, color=_INK, elinewidth=1,
-            capsize=2, zorder=5, label=f"unlimited documents: estimate, {intervals[0].level:.0%} interval",
+            capsize=2, zorder=5, label=f"estimate for unlimited documents, {intervals[0].level:.0%} interval",
         )  # fmt: skip
     axes.axhline(0, color=_INK, linewidth=0.6)
     axes.set_xlim(-0.7, diagnosis.model.n_layers - 0.3)
@@ -69,7 +70,13 @@ def write_plot(path: Path, diagnosis: Diagnosis, unit: str, chosen: tuple[int, .
     )  # fmt: skip
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(y=0.12)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    # In the order of the reader's questions; by itself the legend would sort by kind of drawing.
+    handles, labels = axes.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda place: _LEGEND.index(labels[place].split(",")[0]))
+    figure.legend(
+        [handles[place] for place in order], [labels[place] for place in order],
+        loc="outside lower center", ncols=2, fontsize=8, frameon=False,
+    )  # fmt: skip
     # No Software or date in the file: nothing but the picture.
     picture = io.BytesIO()
     figure.savefig(picture, format="png", metadata={"Software": None})

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, REPORT_FILE, Corpus, Diagnosis, LayerDiagnosis
 from sae_merge_method.files import write_text
+from sae_merge_method.layers import format_layers
 
 _NEURONPEDIA = "https://www.neuronpedia.org"
 
@@ -15,7 +16,8 @@ body { max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .5rem 0; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
-th { cursor: pointer; user-select: none; } th:hover { color: #3b6ea5; }
+th { vertical-align: bottom; } th.text { text-align: left; } details { overflow-x: auto; }
+.sortable th { cursor: pointer; user-select: none; } .sortable th:hover { color: #3b6ea5; }
 th[aria-sort=ascending]::after { content: " \\2191"; } th[aria-sort=descending]::after { content: " \\2193"; }
 tr.chosen td { background: #fbeae5; } td.text { text-align: left; max-width: 34rem; }
 img { max-width: 100%; } mark { background: #fbd7cc; } summary { cursor: pointer; margin: .3rem 0; }
@@ -37,6 +39,7 @@ for (const head of document.querySelectorAll("table.sortable th")) {
 }
 """
 
+_SORTED = ' aria-sort="ascending"'
 _COLUMNS = ("layer", "score", "corrected", "p", "q", "low", "high", "explained", "L0")
 
 
@@ -53,8 +56,10 @@ def write_report(folder: Path, diagnosis: Diagnosis, unit: str, chosen: tuple[in
     title = f"Layers of {diagnosis.model.id}: {diagnosis.score}"
     details = "\n".join(_features(entry) for entry in diagnosis.layers)
     settings = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in diagnosis.settings.items()
+        f"<dt>{escape(name)}</dt><dd>{escape(_plainly(value))}</dd>"
+        for name, value in diagnosis.settings.items()
     )
+    heads = "".join(f"<th{_SORTED if name == 'layer' else ''}>{name}</th>" for name in _COLUMNS)
     write_text(
         folder / REPORT_FILE,
         f"""<!doctype html>
@@ -65,7 +70,8 @@ def write_report(folder: Path, diagnosis: Diagnosis, unit: str, chosen: tuple[in
 {_corpus("target", diagnosis.target)}
 {_corpus("control", diagnosis.control)}
 <dt>SAEs</dt><dd>{escape(diagnosis.layers[0].sae.release)} {escape(diagnosis.layers[0].sae.id)}</dd>
-<dt>layers</dt><dd>{len(diagnosis.layers)} of {diagnosis.model.n_layers} heard</dd>
+<dt>layers</dt><dd>{_heard(diagnosis)}</dd>
+{f"<dt>chosen</dt><dd>{format_layers(chosen)} (shaded)</dd>" if chosen else ""}
 </dl>
 <p><img alt="Score of every layer, with its interval and the scores of shuffled labels"
 src="data:image/png;base64,{picture}"></p>
@@ -74,11 +80,13 @@ src="data:image/png;base64,{picture}"></p>
 from the same shuffles, q with false discoveries over layers controlled. Low to high: where unlimited
 documents would put the score. Explained: share of the activations' variance that the SAE reconstructs.
 L0: active features a token. A column's head sorts by it.</p>
-<table class="sortable"><thead><tr>{"".join(f"<th>{name}</th>" for name in _COLUMNS)}</tr></thead>
+<table class="sortable"><thead><tr>{heads}</tr></thead>
 <tbody>
 {chr(10).join(_row(entry, entry.layer in chosen) for entry in diagnosis.layers)}
 </tbody></table>
 <h2>Features that tell the target from the control</h2>
+<p class="note">Share: of the layer's score. Mean activation and firing rate over the documents of either
+corpus. The text is what the first features fire on most, their strongest token marked.</p>
 {details}
 <h2>Settings</h2>
 <dl>{settings}</dl>
@@ -91,6 +99,19 @@ L0: active features a token. A column's head sorts by it.</p>
 def _corpus(side: str, corpus: Corpus) -> str:
     amount = f"{corpus.documents:,} documents, {corpus.tokens:,} tokens"
     return f"<dt>{side}</dt><dd>{escape(corpus.name)}: {amount}, sha256 {corpus.sha256[:16]}</dd>"
+
+
+def _heard(diagnosis: Diagnosis) -> str:
+    heard = [entry.layer for entry in diagnosis.layers]
+    n_layers = diagnosis.model.n_layers
+    which = "" if len(heard) == n_layers else f": {format_layers(heard)}"
+    return f"{len(heard)} of {n_layers} heard{which}"
+
+
+def _plainly(value: str | int | float | bool | None) -> str:
+    if value is None:
+        return "not set"
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 def _row(entry: LayerDiagnosis, chosen: bool) -> str:
@@ -123,10 +144,11 @@ def _features(entry: LayerDiagnosis) -> str:
         f'<td class="text">{"<br>".join(_marked(snippet) for snippet in feature.snippets)}</td></tr>'
         for feature in entry.top_features
     )
-    heads = ("feature", "share", "target", "control", "fires on target", "on control", "target text")
+    heads = ("feature", "share", "mean on target", "mean on control", "fires on target", "fires on control")
     return (
         f"<details><summary>layer {entry.layer}: {len(entry.top_features)} features</summary>"
-        f"<table><thead><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr></thead>"
+        f"<table><thead><tr>{''.join(f'<th>{head}</th>' for head in heads)}"
+        '<th class="text">target text</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></details>"
     )
 

@@ -19,6 +19,7 @@ from sae_merge_method.diagnose.scoring import Scoring, ScoringSettings, score_la
 from sae_merge_method.diagnose.specificity import find_score
 from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.folders import new_folder
+from sae_merge_method.selection import SelectionRule, select_layers
 
 
 def rescore(
@@ -27,6 +28,7 @@ def rescore(
     settings: ScoringSettings,
     out: Path | None = None,
     overwrite: bool = False,
+    rule: SelectionRule | None = None,
 ) -> Diagnosis:
     """Score a diagnosis anew, and write it to ``out`` where one is given.
 
@@ -36,6 +38,7 @@ def rescore(
         settings: Shuffles, resamples and seed.
         out: New diagnosis folder; the old one is never changed unless it is named here.
         overwrite: Replace what stands in ``out``.
+        rule: Its choice is marked in the pictures.
 
     Raises:
         ArtifactError: The folder is no diagnosis, or its files do not belong together.
@@ -56,14 +59,22 @@ def rescore(
         )
     scoring = score_layers(score, heard, usage.layer, usage.documents, settings)
     rescored = with_scoring(diagnosis, score.name, scoring, settings)
+    chosen = select_layers(rule, rescored.scores(), rescored.q_values()) if rule else ()
     if out is not None:
         with new_folder(out, overwrite=overwrite) as new:
             shutil.copyfile(folder / USAGE_FILE, new / USAGE_FILE)
             write_draws(new, scoring.draws)
-            write_plot(new / PLOT_FILE, rescored, score.unit)
-            write_report(new, rescored, score.unit)
+            write_plot(new / PLOT_FILE, rescored, score.unit, chosen)
+            write_report(new, rescored, score.unit, chosen)
             write_diagnosis(new, rescored)
     return rescored
+
+
+def mark(folder: Path, diagnosis: Diagnosis, chosen: tuple[int, ...]) -> None:
+    """Draw a diagnosis folder's plot and page anew, with these layers marked; its numbers stay."""
+    unit = find_score(diagnosis.score).unit
+    write_plot(folder / PLOT_FILE, diagnosis, unit, chosen)
+    write_report(folder, diagnosis, unit, chosen)
 
 
 def with_scoring(diagnosis: Diagnosis, name: str, scoring: Scoring, settings: ScoringSettings) -> Diagnosis:

@@ -22,7 +22,14 @@ from sae_merge_method.diagnose.scoring import ScoredLayer, ScoringSettings, scor
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.snippets import add_snippets
 from sae_merge_method.diagnose.specificity import find_score
-from sae_merge_method.diagnose.tokens import Document, in_chat, plain, special_token_ids, tokenize
+from sae_merge_method.diagnose.tokens import (
+    Document,
+    check_heard_differ,
+    in_chat,
+    plain,
+    special_token_ids,
+    tokenize,
+)
 from sae_merge_method.diagnose.workers import join_workers
 from sae_merge_method.folders import new_folder, require_free
 from sae_merge_method.layers import parse_layers
@@ -63,7 +70,8 @@ def diagnose(
     control = read_corpus(settings.control, settings.text_field, settings.max_documents)
     check_different(target, control)
     with join_workers() as workers:
-        model = load_text_model(settings.model, settings.dtype, workers.device(settings.device))
+        device = workers.device(settings.device, settings.device_map)
+        model = load_text_model(settings.model, settings.dtype, device)
         wanted = parse_layers(settings.layers, len(model.blocks))
         addresses = find_saes(settings.sae, settings.sae_id, wanted)
         documents, sides = _tokenize(settings, model, target, control)
@@ -167,6 +175,7 @@ def _tokenize(
         tokenize(encode, corpus.documents, corpus.name, special, length, settings.max_tokens)
         for corpus in (target, control)
     )
+    check_heard_differ(of_target, of_control)
     documents = (*of_target, *of_control)
     return documents, Documents(
         is_target=np.arange(len(documents)) < len(of_target),

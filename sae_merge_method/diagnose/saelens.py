@@ -6,7 +6,7 @@ Importing SAELens takes many seconds and a gigabyte, so it happens inside the fu
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sae_merge_method.diagnose.encoder import LoadedSae
+from sae_merge_method.diagnose.encoder import LoadedSae, product_dtype
 from sae_merge_method.errors import SaeError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def load_from_folder(folder: Path, dtype: "torch.dtype", device: "torch.device")
     from sae_lens import SAE
 
     try:
-        sae = SAE.load_from_disk(folder, device=str(device), dtype=_name(dtype))
+        sae = SAE.load_from_disk(folder, device=str(device), dtype=_name(product_dtype(dtype, device)))
     except Exception as error:  # SAELens raises whatever its readers meet: KeyError, OSError, RuntimeError
         raise _unreadable(str(folder), error) from error
     return _checked(str(folder), sae)
@@ -42,7 +42,7 @@ def load_from_release(release: str, id: str, dtype: "torch.dtype", device: "torc
 
     where = f"{release} {id}"
     try:
-        sae = SAE.from_pretrained(release, id, device=str(device), dtype=_name(dtype))
+        sae = SAE.from_pretrained(release, id, device=str(device), dtype=_name(product_dtype(dtype, device)))
     except Exception as error:  # as above, and whatever the Hub's client raises
         raise _unreadable(where, error) from error
     return _checked(where, sae)

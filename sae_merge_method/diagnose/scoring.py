@@ -103,7 +103,9 @@ def score_layers(
                 layer=layer,
                 score=entry.score,
                 null=summarise_null(entry.score, entry.null, float(q)) if settings.permutations else None,
-                interval=summarise_bootstrap(entry.score, entry.bootstrap) if settings.resamples else None,
+                interval=summarise_bootstrap(entry.score, entry.bootstrap)
+                if settings.resamples and score.has_interval
+                else None,
                 top_features=entry.top_features,
             )
             for layer, entry, q in zip(layers, measured, q_values, strict=True)

@@ -51,6 +51,8 @@ class DiagnoseSettings(Record):
     """About how many tokens are reconstructed for the explained variance."""
     dtype: Literal["auto", "bfloat16", "float32", "float16"] = "auto"
     device: str = "cpu"
+    device_map: Literal["auto"] | None = None
+    """Spread the model over all devices there are, in place of ``device``."""
     memory: str = "auto"
     """Memory to use beside the model, such as "6G"; auto is what is free."""
     permutations: int = Field(1000, ge=0)

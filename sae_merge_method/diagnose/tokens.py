@@ -126,6 +126,22 @@ def tokenize(
     return tuple(documents)
 
 
+def check_heard_differ(target: Sequence[Document], control: Sequence[Document]) -> None:
+    """Refuse corpora that differ only in what is cut off or does not count.
+
+    Raises:
+        CorpusError: Both sides' counted tokens are the same, in whatever order of documents.
+    """
+    heard = [
+        sorted(document.ids[document.counted].tobytes() for document in side) for side in (target, control)
+    ]
+    if heard[0] == heard[1]:
+        raise CorpusError(
+            "target and control are the same once documents are cut and special tokens left out: "
+            "expected text of the ability to edit, and text without it"
+        )
+
+
 def plain(tokenizer: Any) -> Encode:
     """Documents as they are, between the special tokens that the tokenizer itself adds."""
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import NamedTuple
 
+from sae_merge_method.errors import UsageError
+
 _PATIENCE = timedelta(days=2)
 """How long the fastest process waits for the slowest."""
 
@@ -27,8 +29,16 @@ class Workers(NamedTuple):
         """Whether this process reports and writes."""
         return self.rank == 0
 
-    def device(self, name: str) -> str:
-        """The device for this process: ``cuda`` means a GPU of its own."""
+    def device(self, name: str, device_map: str | None = None) -> str | None:
+        """The device for this process: ``cuda`` means a GPU of its own, None all devices.
+
+        Raises:
+            UsageError: Every one of several processes would spread over all devices.
+        """
+        if device_map is not None:
+            if self.size > 1:
+                raise UsageError("--device-map spreads one process over all devices: start only one")
+            return None
         return f"cuda:{self.local_rank}" if name == "cuda" and self.size > 1 else name
 
     def wait(self) -> None:

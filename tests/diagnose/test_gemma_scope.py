@@ -72,6 +72,22 @@ def test_half_precision_stays_close_to_full(tmp_path: Path) -> None:
     assert ((half > 0) != (whole > 0)).float().mean() < 0.02
 
 
+@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
+def test_half_precision_gives_the_same_features_on_every_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capability: str
+) -> None:
+    """Without bfloat16 arithmetic products are taken in float32, block by block, and rounded once."""
+    folder = save_raw(tmp_path / "raw", 2)
+    x = torch.randn(50, 32, generator=torch.Generator().manual_seed(0)).bfloat16()
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr("sae_merge_method.diagnose.gemma_scope._BLOCK", 24)
+    encoder = load_from_folder(folder, torch.bfloat16, CPU).encoder
+    inputs = torch.addmm(encoder.b_enc, x, encoder.w_enc)  # type: ignore[attr-defined]
+    expected = inputs.masked_fill(inputs <= encoder.floor, 0)  # type: ignore[attr-defined]
+    assert (encoder.encode(x) == expected).float().mean() > 0.99
+    assert encoder.decode(encoder.encode(x)).shape == (50, 32)
+
+
 def test_a_folder_template_finds_raw_and_saelens_layers_alike(tmp_path: Path) -> None:
     save_raw(tmp_path / "saes/layer_0", 0)
     hosts.save_sae(tmp_path / "saes/layer_3", 3)

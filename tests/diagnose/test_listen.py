@@ -1,5 +1,6 @@
 """What the hooks hear is the residual stream: against transformers' own hidden states."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,31 @@ def save_gpt2(folder: Path) -> Path:
     return folder
 
 
-def save_llama(folder: Path) -> Path:
-    from transformers import LlamaConfig, LlamaForCausalLM
+def of_family(name: str) -> Callable[[Path], Path]:
+    """Saves a tiny random model of one of transformers' families that share Llama's settings."""
 
-    config = LlamaConfig(
-        vocab_size=32, hidden_size=32, intermediate_size=32, num_hidden_layers=3, num_attention_heads=2
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    hosts.save_tokenizer(folder)
-    return folder
+    def save(folder: Path) -> Path:
+        import transformers
+
+        torch.manual_seed(0)
+        config = getattr(transformers, f"{name}Config")(
+            vocab_size=32,
+            hidden_size=32,
+            intermediate_size=32,
+            num_hidden_layers=3,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=16,
+            max_position_embeddings=64,
+            bos_token_id=2,
+            eos_token_id=1,
+            pad_token_id=0,
+        )
+        getattr(transformers, f"{name}ForCausalLM")(config).save_pretrained(folder)
+        hosts.save_tokenizer(folder)
+        return folder
+
+    return save
 
 
 def save_gemma3_multimodal(folder: Path) -> Path:
@@ -62,7 +79,7 @@ def save_gemma3_multimodal(folder: Path) -> Path:
 BUILDERS = {
     "gemma3": hosts.random_gemma3,
     "gemma3 multimodal": save_gemma3_multimodal,
-    "llama": save_llama,
+    **{name.lower(): of_family(name) for name in ("Gemma2", "Llama", "Mistral", "Qwen2", "Qwen3")},
     "gpt2": save_gpt2,
 }
 
@@ -153,6 +170,12 @@ def test_a_checkpoint_with_more_layers_than_its_config_is_refused(gemma3: Path, 
 def test_float16_is_refused_on_gemma_3(gemma3: Path) -> None:
     with pytest.raises(ModelError, match="float16 overflows on Gemma 3"):
         load_text_model(str(gemma3), dtype="float16")
+
+
+def test_a_model_spread_over_all_devices_hears_the_same(gemma3: Path) -> None:
+    (batch,) = make_batches(documents(9), 64)
+    spread, alone = (hear(load_text_model(str(gemma3), device=at), batch, [0, 3]) for at in (None, "cpu"))
+    assert all(torch.equal(spread[layer], alone[layer]) for layer in alone)
 
 
 def test_what_is_no_model_or_no_device_is_refused(gemma3: Path, tmp_path: Path) -> None:

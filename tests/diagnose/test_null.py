@@ -16,7 +16,6 @@ from sae_merge_method.diagnose.null import (
     shuffled_weights,
     summarise_bootstrap,
     summarise_null,
-    top_k_frequency,
 )
 from sae_merge_method.diagnose.scoring import ScoredLayer, ScoringSettings, score_layers
 from sae_merge_method.diagnose.specificity import SCORES, Score
@@ -120,10 +119,13 @@ def test_the_null_is_summarised_with_its_95th_percentile() -> None:
     assert null.p == pytest.approx(1 / 102)
 
 
-def test_membership_of_the_top_k_is_counted_draw_by_draw_and_ties_go_to_the_lower_layer() -> None:
-    draws = np.array([[3, 2, 1], [1, 2, 3], [1, 1, 1]])
-    assert top_k_frequency(draws, 1) == pytest.approx([2 / 3, 0, 1 / 3])
-    assert top_k_frequency(draws, 2).sum() == pytest.approx(2)
+@EVERY_SCORE
+def test_a_score_of_the_top_k_gives_no_interval_that_would_not_cover(score: Score) -> None:
+    settings = ScoringSettings(permutations=0, resamples=20)
+    usage = usage_of(random_usage(0, 12, 40))
+    scoring = score_layers(score, [0], lambda _: usage, documents(6, 6), settings)
+    assert (scoring.layers[0].interval is None) == (score.top_k is not None)
+    assert scoring.draws.bootstrap.shape == (20, 1)
 
 
 @EVERY_SCORE

@@ -71,6 +71,18 @@ def test_select_shows_each_rules_layers_and_their_stability(heard: Path, tmp_pat
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_choice_is_marked_in_the_folder_and_no_number_changes(heard: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(heard, tmp_path / "marked"))
+    run(select, folder, "--rule", "top_k=2", "--mark")
+    assert (folder / "diagnosis.html").read_text().count('<tr class="chosen">') == 2
+    assert "<dd>1, 3 (shaded)</dd>" in (folder / "diagnosis.html").read_text()
+    changed = {name for name in ARTIFACTS if (folder / name).read_bytes() != (heard / name).read_bytes()}
+    assert changed == {"diagnosis.html", "specificity.png"}
+    run(score, heard, "--select", "top_k=2", "--out", tmp_path / "again", *DRAWS)
+    for name in ARTIFACTS:
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes(), name
+
+
 def test_corrected_units_take_the_null_off_before_a_threshold(heard: Path) -> None:
     diagnosis, draws = read_diagnosis(heard), read_draws(heard)
     entry = diagnosis.layers[0]

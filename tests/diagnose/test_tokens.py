@@ -6,6 +6,7 @@ import pytest
 
 from sae_merge_method.diagnose.tokens import (
     Document,
+    check_heard_differ,
     in_chat,
     make_batches,
     plain,
@@ -71,6 +72,14 @@ def test_a_document_of_special_tokens_only_is_left_out_and_a_corpus_of_them_refu
         tokenize(plain(tokenizer), ["<eos>"], "a", special, max_length=9)
     with pytest.raises(CorpusError, match="within 1 tokens"):
         tokenize(plain(tokenizer), ["m0 m1"], "a", special, max_length=1)
+
+
+def test_corpora_that_differ_only_beyond_the_cut_are_refused(tokenizer: Any, special: frozenset[int]) -> None:
+    one = tokenize(plain(tokenizer), ["m0 m1 m2", "m3"], "a", special, max_length=3)
+    other = tokenize(plain(tokenizer), ["m3", "m0 m1 p7"], "b", special, max_length=3)
+    check_heard_differ(one, one[:1])
+    with pytest.raises(CorpusError, match="the same once documents are cut"):
+        check_heard_differ(one, other)
 
 
 def test_every_document_is_in_one_batch_and_batches_stay_within_their_tokens() -> None:

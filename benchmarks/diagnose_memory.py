@@ -1,0 +1,228 @@
+"""What `sae-merge diagnose` needs in memory and on disk at Gemma 3 4B's size: 34 layers of 16k features.
+
+The real command in a process of its own, watched from outside, less what the model alone needs for
+the same documents. A whole run of 1,000 documents would take this machine hours, so it is taken
+apart: the encoders are measured at the true width (d 2560, bfloat16) with a few short documents,
+whole batches and what grows with documents on a narrow model, for they hardly depend on the width.
+The sum is an upper bound: encoders are gone before scores are computed.
+
+Features fire as in a Gemma Scope SAE of `--l0` active features a token, at rates spread evenly over
+powers of ten. Tokens are random: documents of real text repeat their features and need less.
+
+Run: python benchmarks/diagnose_memory.py [--documents 48 --l0 20]
+"""
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+WORDS = 4096
+LENGTH = 512
+SHORT = 64
+FEATURES = 16384
+MIB = 1 << 20
+
+
+class Need(NamedTuple):
+    """What one run took; bytes."""
+
+    own: int
+    """Peak of the memory that is the process's own."""
+    resident: int
+    """Peak with mapped files, which the system may drop."""
+    artifact: int
+    seconds: float
+
+
+def build_model(folder: Path, d_model: int, layers: int) -> None:
+    """A random bfloat16 Gemma 3 with a word a token, small but for its width."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig, PreTrainedTokenizerFast
+
+    torch.manual_seed(0)
+    config = Gemma3TextConfig(
+        vocab_size=WORDS,
+        hidden_size=d_model,
+        intermediate_size=256,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=64,
+        max_position_embeddings=2048,
+    )
+    Gemma3ForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    words = {"<unk>": 0, **{f"w{number}": number for number in range(1, WORDS)}}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(folder)
+
+
+def firing_rates(l0: float) -> torch.Tensor:
+    """(FEATURES,) from 1e-5 up, evenly spread over powers of ten, summing to ``l0``."""
+    low, high = 1e-5, 1.0
+    exponents = torch.linspace(0, 1, FEATURES, dtype=torch.float64)
+    least, most = math.log(low), math.log(high)
+    for _ in range(60):
+        middle = (least + most) / 2
+        rates = low * (math.exp(middle) / low) ** exponents
+        least, most = (middle, most) if rates.sum() < l0 else (least, middle)
+    return low * (math.exp(most) / low) ** exponents
+
+
+def build_saes(work: Path, layers: int, l0: float) -> None:
+    """Gemma Scope 2's layout, thresholds set by what the model's activations give each feature."""
+    from safetensors.torch import save_file
+
+    from sae_merge_method.diagnose.listen import listen
+    from sae_merge_method.diagnose.model import load_text_model
+    from sae_merge_method.diagnose.tokens import Document, make_batches
+
+    model = load_text_model(str(work / "model"))
+    random = np.random.default_rng(0)
+    sample = [Document(random.integers(1, WORDS, LENGTH), np.ones(LENGTH, dtype=np.bool_))]
+    (batch,) = make_batches(sample, LENGTH)
+    cut = torch.special.ndtri(1 - firing_rates(l0)).float()
+
+    def build(layer: int, residual: torch.Tensor) -> None:
+        folder = work / f"saes/layer_{layer}"
+        folder.mkdir(parents=True)
+        source = torch.Generator().manual_seed(layer)
+        w_enc = torch.randn(model.d_model, FEATURES, generator=source) / model.d_model**0.5
+        inputs = residual[:256].float() @ w_enc
+        threshold = inputs.mean(0) + cut * inputs.std(0)
+        tensors = {
+            "w_enc": w_enc,
+            "w_dec": w_enc.T.contiguous(),
+            # Rare features have thresholds above zero already; the shift keeps all others there.
+            "b_enc": (-threshold).clamp_min(0) + 0.1,
+            "b_dec": torch.zeros(model.d_model),
+        }
+        tensors["threshold"] = threshold + tensors["b_enc"]
+        save_file({k: v.bfloat16() for k, v in tensors.items()}, folder / "params.safetensors")
+        config = {"architecture": "jump_relu", "hf_hook_point_in": f"model.layers.{layer}.output"}
+        (folder / "config.json").write_text(json.dumps(config))
+
+    listen(model, batch, range(layers), build)
+
+
+def write_corpus(path: Path, documents: int, length: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    lines = (" ".join(f"w{word}" for word in random.integers(1, WORDS, length)) for _ in range(documents))
+    path.write_text("\n".join(lines) + "\n")
+
+
+_MODEL_ALONE = """
+import sys
+from sae_merge_method.diagnose.corpus import read_corpus
+from sae_merge_method.diagnose.listen import listen
+from sae_merge_method.diagnose.model import load_text_model
+from sae_merge_method.diagnose.tokens import make_batches, plain, tokenize
+model = load_text_model(sys.argv[1], "bfloat16")
+for corpus in sys.argv[2:]:
+    texts = read_corpus(corpus).documents
+    documents = tokenize(plain(model.tokenizer), texts, corpus, frozenset(), 1024)
+    for batch in make_batches(documents, 2048):
+        listen(model, batch, range(len(model.blocks)), lambda layer, residual: None)
+"""
+
+
+def watch(command: list[str], artifact: Path | None = None) -> Need:
+    """Run a command and follow its memory until it ends."""
+    start = time.perf_counter()
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+        own = resident = 0
+        while process.poll() is None:
+            found = _memory(process.pid)
+            own = max(own, found.get("RssAnon", 0))
+            resident = max(resident, found.get("VmHWM", 0))
+            time.sleep(0.02)
+        errors.seek(0)
+        if process.returncode:
+            raise SystemExit(f"{command[:4]} failed:\n{errors.read().decode()[-2000:]}")
+    size = sum(path.stat().st_size for path in artifact.iterdir()) if artifact else 0
+    return Need(own, resident, size, time.perf_counter() - start)
+
+
+def _memory(process: int) -> dict[str, int]:
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:  # it has just ended
+        return {}
+    fields = (line.split() for line in lines if line.endswith("kB"))
+    return {field[0].rstrip(":"): int(field[1]) * 1024 for field in fields}
+
+
+def measure(work: Path, documents: int, length: int) -> Need:
+    """What a diagnosis of so many documents needs beside its model."""
+    target, control, out = work / "target.txt", work / "control.txt", work / f"out_{documents}"
+    write_corpus(target, documents // 2, length, seed=1)
+    write_corpus(control, documents // 2, length, seed=2)
+    alone = watch([sys.executable, "-c", _MODEL_ALONE, str(work / "model"), str(target), str(control)])
+    inputs = ["--model", work / "model", "--sae", work / "saes/layer_{layer}", "--dtype", "bfloat16"]
+    corpora = ["--target", target, "--control", control, "--out", out]
+    command = [sys.executable, "-m", "sae_merge_method.cli.main", "diagnose", *map(str, inputs + corpora)]
+    whole = watch(command, out)
+    return Need(
+        whole.own - alone.own, whole.resident - alone.resident, whole.artifact, whole.seconds - alone.seconds
+    )
+
+
+def features_a_document(folder: Path) -> float:
+    from sae_merge_method.artifacts.usage import UsageReader
+
+    reader = UsageReader(folder)
+    return float(np.mean([np.diff(reader.layer(layer).indptr).mean() for layer in reader.layers]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--layers", type=int, default=34)
+    parser.add_argument("--width", type=int, default=2560, help="d_model of the wide model.")
+    parser.add_argument("--documents", type=int, default=48, help="The larger of the two numbers.")
+    parser.add_argument("--l0", type=float, default=20, help="Active features a token.")
+    options = parser.parse_args()
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    few, many = max(8, options.documents // 2), max(16, options.documents)
+    wide = ("wide", options.width, SHORT, (4,))
+    narrow = ("narrow", 64, LENGTH, (few, many))
+    needs = {}
+    for name, d_model, length, counts in (wide, narrow):
+        with tempfile.TemporaryDirectory() as folder:
+            work = Path(folder)
+            build_model(work / "model", d_model, options.layers)
+            build_saes(work, options.layers, options.l0)
+            for count in counts:
+                need = needs[name, count] = measure(work, count, length)
+                print(
+                    f"d {d_model:4}, {count:3} documents of {length}: {need.own / MIB:6.0f} MiB beside the "
+                    f"model ({need.resident / MIB:.0f} with mapped files), "
+                    f"artifact {need.artifact / MIB:.0f} MiB, {need.seconds:.0f} s",
+                    flush=True,
+                )
+            distinct = features_a_document(work / f"out_{counts[-1]}")
+    less, more = needs["narrow", few], needs["narrow", many]
+    own, artifact = (
+        (getattr(more, part) - getattr(less, part)) / (many - few) for part in ("own", "artifact")
+    )
+    memory = needs["wide", 4].own + more.own + (1000 - many) * max(0.0, own)
+    print(f"a document more: {own / MIB:.2f} MiB of memory, {artifact / MIB:.2f} MiB on disk")
+    print(f"  at L0 {options.l0:g} it uses {distinct:,.0f} features of a layer, 6 bytes each on disk")
+    print(
+        f"extrapolated to 1,000 documents of {LENGTH}: at most {memory / 1e9:.1f} GB beside the model, "
+        f"artifact {(more.artifact + (1000 - many) * artifact) / 1e9:.2f} GB"
+    )
+
+
+if __name__ == "__main__":
+    main()
