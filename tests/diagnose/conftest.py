@@ -28,14 +28,14 @@ def gemma3(place: Path) -> Path:
 @pytest.fixture(scope="session")
 def planted_saes(place: Path) -> str:
     for layer, n_target in enumerate(PLANTED):
-        hosts.save_sae(place / f"planted/layer_{layer}", layer, hosts.planted_encoder(n_target))
+        hosts.save_raw(place / f"planted/layer_{layer}", layer, hosts.planted_encoder(n_target))
     return str(place / "planted/layer_{layer}")
 
 
 @pytest.fixture(scope="session")
 def random_saes(place: Path) -> str:
     for layer in range(hosts.N_LAYERS):
-        hosts.save_sae(place / f"random/layer_{layer}", layer)
+        hosts.save_raw(place / f"random/layer_{layer}", layer)
     return str(place / "random/layer_{layer}")
 
 

@@ -113,6 +113,42 @@ def save_sae(
     return folder
 
 
+def save_raw(
+    folder: Path,
+    layer: int,
+    encoder: torch.Tensor | None = None,
+    *,
+    d_in: int = D_MODEL,
+    d_sae: int = 48,
+    **config: object,
+) -> Path:
+    """An SAE in Gemma Scope 2's layout, which no test has to import SAELens for.
+
+    Random where no ``encoder`` (d_in, d_sae) is given; with one, every feature above zero passes.
+    """
+    from safetensors.torch import save_file
+
+    random = torch.Generator().manual_seed(layer)
+    folder.mkdir(parents=True)
+    if encoder is None:
+        tensors = {
+            "w_enc": torch.randn(d_in, d_sae, generator=random),
+            "w_dec": torch.randn(d_sae, d_in, generator=random),
+            "b_enc": torch.randn(d_sae, generator=random),
+            "b_dec": torch.randn(d_in, generator=random),
+            "threshold": torch.randn(d_sae, generator=random) + 1,
+        }
+    else:
+        d_in, d_sae = encoder.shape
+        tensors = {"w_enc": encoder.clone(), "w_dec": torch.linalg.pinv(encoder).contiguous()}
+        tensors |= {"b_enc": torch.zeros(d_sae), "b_dec": torch.zeros(d_in), "threshold": torch.zeros(d_sae)}
+    save_file(tensors, folder / "params.safetensors")
+    hook = f"model.layers.{layer}.output"
+    settings = {"architecture": "jump_relu", "model_name": "gemma-v3-4b-it", "hf_hook_point_in": hook}
+    (folder / "config.json").write_text(json.dumps(settings | config))
+    return folder
+
+
 def planted_encoder(n_target: int) -> torch.Tensor:
     """``n_target`` features that fire on maths words only, the others on every word."""
     encoder = torch.zeros(D_MODEL, D_SAE)

@@ -1,6 +1,5 @@
 """Gemma Scope 2's own files, against SAELens on the same parameters and from an offline cache."""
 
-import json
 import os
 import subprocess
 import sys
@@ -18,31 +17,11 @@ from tests.diagnose import hosts
 CPU = torch.device("cpu")
 
 
-def save_raw(folder: Path, layer: int, d_in: int = hosts.D_MODEL, d_sae: int = 48, **config: object) -> Path:
-    """An SAE with random parameters in Gemma Scope 2's layout."""
-    from safetensors.torch import save_file
-
-    random = torch.Generator().manual_seed(layer)
-    folder.mkdir(parents=True)
-    tensors = {
-        "w_enc": torch.randn(d_in, d_sae, generator=random),
-        "w_dec": torch.randn(d_sae, d_in, generator=random),
-        "b_enc": torch.randn(d_sae, generator=random),
-        "b_dec": torch.randn(d_in, generator=random),
-        "threshold": torch.randn(d_sae, generator=random) + 1,
-    }
-    save_file(tensors, folder / "params.safetensors")
-    hook = f"model.layers.{layer}.output"
-    settings = {"architecture": "jump_relu", "model_name": "gemma-v3-4b-it", "hf_hook_point_in": hook}
-    (folder / "config.json").write_text(json.dumps(settings | config))
-    return folder
-
-
 def test_features_and_reconstruction_are_those_of_saelens(tmp_path: Path) -> None:
     from sae_lens import JumpReLUSAE, JumpReLUSAEConfig
     from safetensors.torch import load_file
 
-    folder = save_raw(tmp_path / "raw", 2)
+    folder = hosts.save_raw(tmp_path / "raw", 2)
     tensors = load_file(folder / "params.safetensors")
     reference = JumpReLUSAE(JumpReLUSAEConfig(d_in=32, d_sae=48, apply_b_dec_to_input=False))
     reference.load_state_dict(
@@ -64,7 +43,7 @@ def test_features_and_reconstruction_are_those_of_saelens(tmp_path: Path) -> Non
 
 
 def test_half_precision_stays_close_to_full(tmp_path: Path) -> None:
-    folder = save_raw(tmp_path / "raw", 2)
+    folder = hosts.save_raw(tmp_path / "raw", 2)
     x = torch.randn(200, 32)
     whole = load_from_folder(folder, torch.float32, CPU).encoder.encode(x)
     half = load_from_folder(folder, torch.bfloat16, CPU).encoder.encode(x)
@@ -77,7 +56,7 @@ def test_half_precision_gives_the_same_features_on_every_processor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capability: str
 ) -> None:
     """Without bfloat16 arithmetic products are taken in float32, block by block, and rounded once."""
-    folder = save_raw(tmp_path / "raw", 2)
+    folder = hosts.save_raw(tmp_path / "raw", 2)
     x = torch.randn(50, 32, generator=torch.Generator().manual_seed(0)).bfloat16()
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     monkeypatch.setattr("sae_merge_method.diagnose.gemma_scope._BLOCK", 24)
@@ -89,7 +68,7 @@ def test_half_precision_gives_the_same_features_on_every_processor(
 
 
 def test_a_folder_template_finds_raw_and_saelens_layers_alike(tmp_path: Path) -> None:
-    save_raw(tmp_path / "saes/layer_0", 0)
+    hosts.save_raw(tmp_path / "saes/layer_0", 0)
     hosts.save_sae(tmp_path / "saes/layer_3", 3)
     addresses = find_saes(str(tmp_path / "saes/layer_{layer}"), None, range(4))
     saes = [load_sae(address, hosts.D_MODEL, torch.float32, CPU) for address in addresses]
@@ -110,7 +89,7 @@ def test_a_folder_template_finds_raw_and_saelens_layers_alike(tmp_path: Path) ->
 def test_what_does_not_fit_is_refused(
     tmp_path: Path, layer: int, config: dict[str, object], complaint: str
 ) -> None:
-    folder = save_raw(tmp_path / "raw", layer, **config)  # type: ignore[arg-type]
+    folder = hosts.save_raw(tmp_path / "raw", layer, **config)  # type: ignore[arg-type]
     with pytest.raises(SaeError) as caught:
         load_sae(SaeAddress(2, str(folder), "", folder), hosts.D_MODEL, torch.float32, CPU)
     assert complaint in str(caught.value)
@@ -119,7 +98,7 @@ def test_what_does_not_fit_is_refused(
 def test_missing_or_misshapen_parameters_are_named(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    folder = save_raw(tmp_path / "raw", 2)
+    folder = hosts.save_raw(tmp_path / "raw", 2)
     tensors = load_file(folder / "params.safetensors")
     save_file({**tensors, "b_dec": torch.zeros(7)}, folder / "params.safetensors")
     with pytest.raises(SaeError, match=r"expected b_dec of shape \(32,\)"):
@@ -142,7 +121,7 @@ def test_an_offline_cache_serves_a_release_without_saelens_or_a_network(
     (repo / "refs/main").write_text(commit)
     for layer in (1, 2):
         place = f"snapshots/{commit}/resid_post_all/layer_{layer}_width_16k_l0_small"
-        save_raw(repo / place, layer)
+        hosts.save_raw(repo / place, layer)
     release = ["--sae", "gemma-scope-2-4b-it-res-all", "--sae-id", "layer_{layer}_width_16k_l0_small"]
     program = """
 import socket, sys

@@ -10,29 +10,18 @@ from pathlib import Path
 import pytest
 
 from sae_merge_method.errors import ArtifactError, UsageError
-from tests.diagnose import hosts
-from tests.diagnose.test_gemma_scope import save_raw
 from tests.diagnose.test_run import ARTIFACTS, diagnose
 
 SMALL = ("--batch-tokens", "40")
 
 
 @pytest.fixture(scope="module")
-def raw_saes(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """SAEs that need no SAELens, whose import would be most of the time of a process."""
-    folder = tmp_path_factory.mktemp("raw")
-    for layer in range(hosts.N_LAYERS):
-        save_raw(folder / f"layer_{layer}", layer)
-    return str(folder / "layer_{layer}")
-
-
-@pytest.fixture(scope="module")
 def whole(
-    tmp_path_factory: pytest.TempPathFactory, gemma3: Path, raw_saes: str, maths: Path, prose: Path
+    tmp_path_factory: pytest.TempPathFactory, gemma3: Path, random_saes: str, maths: Path, prose: Path
 ) -> Path:
     """What one uninterrupted process writes."""
     out = tmp_path_factory.mktemp("whole") / "out"
-    diagnose(out, gemma3, raw_saes, maths, prose, *SMALL)
+    diagnose(out, gemma3, random_saes, maths, prose, *SMALL)
     return out
 
 
@@ -50,22 +39,22 @@ def arguments(out: Path, *parts: object) -> list[str]:
 
 
 def test_layers_heard_one_by_one_are_heard_the_same(
-    tmp_path: Path, whole: Path, gemma3: Path, raw_saes: str, maths: Path, prose: Path
+    tmp_path: Path, whole: Path, gemma3: Path, random_saes: str, maths: Path, prose: Path
 ) -> None:
-    result = diagnose(tmp_path / "out", gemma3, raw_saes, maths, prose, *SMALL, "--memory", "1K")
+    result = diagnose(tmp_path / "out", gemma3, random_saes, maths, prose, *SMALL, "--memory", "1K")
     assert "4 layers" in result.stderr
     assert "in 4 passes" in result.stderr
     assert_same(tmp_path / "out", whole)
 
 
 def test_killed_at_any_moment_and_run_again_it_writes_the_same_bytes(
-    tmp_path: Path, whole: Path, gemma3: Path, raw_saes: str, maths: Path, prose: Path
+    tmp_path: Path, whole: Path, gemma3: Path, random_saes: str, maths: Path, prose: Path
 ) -> None:
     out = tmp_path / "out"
     progress = tmp_path / ".out.progress"
     command = [sys.executable, "-m", "sae_merge_method.cli.main"]
     process = subprocess.Popen(
-        [*command, *arguments(out, gemma3, raw_saes, maths, prose)], stderr=subprocess.DEVNULL
+        [*command, *arguments(out, gemma3, random_saes, maths, prose)], stderr=subprocess.DEVNULL
     )
     while process.poll() is None and len(list(progress.rglob("chunk-*"))) < 3:
         time.sleep(0.002)
@@ -73,7 +62,7 @@ def test_killed_at_any_moment_and_run_again_it_writes_the_same_bytes(
     process.wait()
     if process.returncode == -signal.SIGKILL and not out.exists():
         assert len(list(progress.rglob("chunk-*"))) >= 3
-    diagnose(out, gemma3, raw_saes, maths, prose, *SMALL, "--overwrite")
+    diagnose(out, gemma3, random_saes, maths, prose, *SMALL, "--overwrite")
     assert_same(out, whole)
 
 
@@ -106,60 +95,60 @@ def test_what_was_heard_is_not_heard_again(
     tmp_path: Path,
     whole: Path,
     gemma3: Path,
-    raw_saes: str,
+    random_saes: str,
     maths: Path,
     prose: Path,
     monkeypatch: pytest.MonkeyPatch,
     chunks: int,
 ) -> None:
     out = tmp_path / "out"
-    interrupt(monkeypatch, out, chunks, gemma3, raw_saes, maths, prose)
+    interrupt(monkeypatch, out, chunks, gemma3, random_saes, maths, prose)
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("chunk-*")}
     assert len(kept) == chunks
     # Interrupted once more, with less memory: files that were there stay untouched.
-    interrupt(monkeypatch, out, 2, gemma3, raw_saes, maths, prose, more=("--memory", "1K"))
+    interrupt(monkeypatch, out, 2, gemma3, random_saes, maths, prose, more=("--memory", "1K"))
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert len(list(tmp_path.rglob("chunk-*"))) == chunks + 2
-    diagnose(out, gemma3, raw_saes, maths, prose, *SMALL)
+    diagnose(out, gemma3, random_saes, maths, prose, *SMALL)
     assert_same(out, whole)
 
 
 def test_a_changed_setting_refuses_to_resume_and_says_which(
     tmp_path: Path,
     gemma3: Path,
-    raw_saes: str,
+    random_saes: str,
     maths: Path,
     prose: Path,
     more_maths: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = tmp_path / "out"
-    interrupt(monkeypatch, out, 2, gemma3, raw_saes, maths, prose)
+    interrupt(monkeypatch, out, 2, gemma3, random_saes, maths, prose)
     with pytest.raises(UsageError, match="max_length: 1024 before, 5 now"):
-        diagnose(out, gemma3, raw_saes, maths, prose, *SMALL, "--max-length", "5")
+        diagnose(out, gemma3, random_saes, maths, prose, *SMALL, "--max-length", "5")
     with pytest.raises(UsageError, match=r"target: .*maths.jsonl before, .*more_maths.jsonl now"):
-        diagnose(out, gemma3, raw_saes, more_maths, prose, *SMALL)
+        diagnose(out, gemma3, random_saes, more_maths, prose, *SMALL)
     # What comes after listening may change.
-    diagnose(out, gemma3, raw_saes, maths, prose, *SMALL, "--score", "js_bits", "--seed", "3")
+    diagnose(out, gemma3, random_saes, maths, prose, *SMALL, "--score", "js_bits", "--seed", "3")
 
 
 def test_damaged_progress_is_refused_by_name(
-    tmp_path: Path, gemma3: Path, raw_saes: str, maths: Path, prose: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, gemma3: Path, random_saes: str, maths: Path, prose: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
-    interrupt(monkeypatch, out, 2, gemma3, raw_saes, maths, prose)
+    interrupt(monkeypatch, out, 2, gemma3, random_saes, maths, prose)
     next(tmp_path.rglob("chunk-*")).write_bytes(b"damaged")
     with pytest.raises(ArtifactError, match=r"chunk-\d+.safetensors is damaged"):
-        diagnose(out, gemma3, raw_saes, maths, prose, *SMALL)
+        diagnose(out, gemma3, random_saes, maths, prose, *SMALL)
 
 
 def test_two_processes_write_what_one_writes(
-    tmp_path: Path, whole: Path, gemma3: Path, raw_saes: str, maths: Path, prose: Path
+    tmp_path: Path, whole: Path, gemma3: Path, random_saes: str, maths: Path, prose: Path
 ) -> None:
     out = tmp_path / "out"
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     done = subprocess.run(
-        [*launcher, "-m", "sae_merge_method.cli.main", *arguments(out, gemma3, raw_saes, maths, prose)],
+        [*launcher, "-m", "sae_merge_method.cli.main", *arguments(out, gemma3, random_saes, maths, prose)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

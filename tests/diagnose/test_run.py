@@ -90,7 +90,7 @@ def test_the_diagnosis_says_what_was_heard(planted: Path, maths: Path, legible: 
     assert diagnosis.target.tokens == words
     # Every SAE's "any word" features fire on each token, the others on maths words.
     assert diagnosis.layers[2].l0 == 64
-    assert diagnosis.layers[1].sae.hook_point == "blocks.1.hook_resid_post"
+    assert diagnosis.layers[1].sae.hook_point == "model.layers.1.output"
     assert diagnosis.settings["dtype"] == "float32"
 
 

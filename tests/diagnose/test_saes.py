@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from sae_merge_method.artifacts.diagnosis import read_diagnosis
 from sae_merge_method.artifacts.usage import LayerUsage
 from sae_merge_method.diagnose.saes import LayerSae, SaeAddress, find_saes, hooked_block, load_sae
 from sae_merge_method.diagnose.usage import LayerCollector, use_batch
 from sae_merge_method.errors import SaeError, UsageError
 from tests.diagnose import hosts
+from tests.diagnose.test_run import diagnose
 
 KINDS = {
     "jumprelu": {},
@@ -118,6 +120,18 @@ def test_an_sae_that_cannot_mean_what_is_needed_is_refused(
         load(folder)
     assert complaint in str(caught.value)
     assert str(folder) in str(caught.value)
+
+
+def test_a_diagnosis_hears_saelens_folders_of_some_layers(
+    tmp_path: Path, legible: Path, maths: Path, prose: Path
+) -> None:
+    for layer, n_target in ((1, 2), (3, 20)):
+        hosts.save_sae(tmp_path / f"saes/layer_{layer}", layer, hosts.planted_encoder(n_target))
+    diagnose(tmp_path / "out", legible, str(tmp_path / "saes/layer_{layer}"), maths, prose)
+    scores = read_diagnosis(tmp_path / "out").scores()
+    assert list(scores) == [1, 3]
+    assert scores[1] < scores[3]
+    assert "<dd>2 of 4 heard: 1, 3</dd>" in (tmp_path / "out/diagnosis.html").read_text()
 
 
 def test_a_damaged_sae_is_refused(tmp_path: Path) -> None:
