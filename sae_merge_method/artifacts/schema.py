@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files import canonical_json, write_text
 
-
 # YAML's references can fold a value without end into a few lines: repr() would unfold it.
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 80, 80, 80

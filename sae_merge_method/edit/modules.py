@@ -1,5 +1,6 @@
 """What mergekit knows of a base: the modules of a multimodal model, and its tensors' names."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sae_merge_method.checkpoints import Checkpoint
@@ -47,6 +48,26 @@ def require_known_to_mergekit(base: Checkpoint, instead: str) -> None:
                 f"mergekit cannot read or write the base's layout ({base.layout}): {subject} {fault} "
                 f"{min(names)}, and mergekit's own layout is {_layout(required)}; {instead}"
             )
+
+
+def same_names(base: Checkpoint, donor: Checkpoint, layers: Sequence[int]) -> bool:
+    """Whether mergekit finds the donor's tensors of ``layers`` where the base has its own."""
+    names = (entry.name for place, entry in base.layer_tensors.items() if place.layer in layers)
+    return base.config.get("architectures") == donor.config.get("architectures") and all(
+        name in donor.tensors for name in names
+    )
+
+
+def why_not_plain(base: Checkpoint, donor: Checkpoint, layers: Sequence[int]) -> str | None:
+    """What keeps ``mergekit-yaml`` from a recipe that ``sae-merge merge`` runs; None where nothing does."""
+    if not same_names(base, donor, layers):
+        return f"the donor's layout ({donor.layout}) is not the base's ({base.layout})"
+    if base.is_multimodal:
+        try:
+            require_known_to_mergekit(base, "use sae-merge merge")
+        except MergeError as error:
+            return str(error)
+    return None
 
 
 def _layout(names: set[str]) -> str:

@@ -11,11 +11,11 @@ from typing import Any
 
 from sae_merge_method.checkpoints import Checkpoint
 from sae_merge_method.edit.guarded_form import guarded_form
-from sae_merge_method.edit.modules import module_names, require_known_to_mergekit
+from sae_merge_method.edit.modules import module_names, require_known_to_mergekit, same_names
 from sae_merge_method.edit.plan import Donation, EditPlan
 from sae_merge_method.merge.host_calls import guarded_call
 from sae_merge_method.merge.job import Job
-from sae_merge_method.merge.views import renamed_view, same_names
+from sae_merge_method.merge.views import renamed_view
 
 
 def run_mergekit(job: Job, folder: Path) -> None:

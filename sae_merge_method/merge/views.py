@@ -12,14 +12,6 @@ from sae_merge_method.merge.reading import WeightFiles
 _AT_ONCE = 1 << 22
 
 
-def same_names(base: Checkpoint, donor: Checkpoint, layers: Sequence[int]) -> bool:
-    """Whether mergekit finds the donor's tensors of ``layers`` where the base has its own."""
-    names = (entry.name for place, entry in base.layer_tensors.items() if place.layer in layers)
-    return base.config.get("architectures") == donor.config.get("architectures") and all(
-        name in donor.tensors for name in names
-    )
-
-
 def renamed_view(donor: Checkpoint, base: Checkpoint, layers: Sequence[int], folder: Path) -> Path:
     """Write ``donor``'s tensors of ``layers`` into ``folder`` as the base names them.
 

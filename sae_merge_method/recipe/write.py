@@ -1,6 +1,6 @@
 """Write a recipe from a diagnosis: the layers decided, the donor named only where it is read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from sae_merge_method.artifacts.method_parameters import Scalar, ScalpelParamete
 from sae_merge_method.artifacts.recipe import DIAGNOSIS_KEY
 from sae_merge_method.checkpoints import Checkpoint, open_checkpoint
 from sae_merge_method.edit.guarded_form import guarded_form
-from sae_merge_method.edit.modules import module_names
+from sae_merge_method.edit.modules import module_names, why_not_plain
 from sae_merge_method.edit.plan import Donation, EditPlan
 from sae_merge_method.edit.preflight import check_donors, output_dtype, require_diagnosis_of
 from sae_merge_method.edit.recipe_text import recipe_text
@@ -78,11 +78,22 @@ def write_recipe(
     note = (
         f"# {rule} of {diagnosis.score} chose layers {chosen} (diagnosis: {path}).\n"
         f"# {_MEANINGS[method]}; everything else stays the base's.\n"
-        "#   mergekit-yaml THIS_FILE out/\n"
-        "#   sae-merge merge THIS_FILE out/     the same, checked before and after\n"
+        f"{_how_to_run(base, donor_name, layers)}"
     )
     record = {DIAGNOSIS_KEY: _record(diagnosis, path, rule)}
     return WrittenRecipe(recipe_text(note, form, record), layers, base.n_layers)
+
+
+def _how_to_run(base: Checkpoint, donor_name: str, layers: Sequence[int]) -> str:
+    donor_id = parse_model_id(donor_name)
+    ours = "#   sae-merge merge THIS_FILE out/"
+    if donor_id.lora:
+        return f"#   mergekit-yaml THIS_FILE out/ --lora-merge-cache FOLDER\n{ours}\n"
+    donor = open_checkpoint(local_folder(donor_id.path, donor_id.revision))
+    reason = why_not_plain(base, donor, layers)
+    if reason:
+        return f"{ours}\n# mergekit-yaml cannot run it: {reason}\n"
+    return f"#   mergekit-yaml THIS_FILE out/\n{ours}     the same, checked before and after\n"
 
 
 _MEANINGS = {

@@ -182,3 +182,16 @@ def test_the_command_writes_the_file_and_never_over_another(tmp_path, base, diag
         CliRunner().invoke(
             command, [str(word) for word in arguments], catch_exceptions=False, standalone_mode=False
         )
+
+
+def test_a_recipe_that_only_sae_merge_can_run_says_so(tmp_path, base, diagnosis):
+    donor = tiny.gemma3_multimodal(tmp_path / "donor", 1)
+    text = write_recipe(diagnosis, str(base), str(donor), parse_rule("top_k=1")).text
+    assert "# mergekit-yaml cannot run it: the donor's layout" in text
+    plain = write_recipe(diagnosis, str(base), str(base), parse_rule("top_k=1")).text
+    assert "#   mergekit-yaml THIS_FILE out/\n" in plain
+
+
+def test_a_key_that_is_not_plain_is_refused():
+    with pytest.raises(RecipeError, match="expected a plain key"):
+        parse_recipe("? [a, b]\n: 1\n", "recipe.yml")
