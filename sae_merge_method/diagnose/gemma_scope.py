@@ -1,11 +1,13 @@
 """Gemma Scope 2's own files, read without SAELens: ``params.safetensors`` and ``config.json``.
 
 JumpReLU SAEs (Rajamanoharan et al., arXiv 2407.14435) that neither subtract the decoder's bias
-from their input nor normalise it. The encoder is loaded; the decoder stays on disk, mapped, and
-only the rows of features that fired are read.
+from their input nor normalise it. The encoder is loaded; the decoder stays on disk, and is
+mapped only while the rows of features that fired are read.
 """
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +33,14 @@ class JumpReluEncoder:
         b_enc: "torch.Tensor",
         b_dec: "torch.Tensor",
         threshold: "torch.Tensor",
-        w_dec: "torch.Tensor",
+        read_w_dec: "Callable[[], torch.Tensor]",
     ) -> None:
         self.w_enc = w_enc
         self.b_enc = b_enc
         self.b_dec = b_dec
         # A unit passes above its threshold and above zero: one comparison does for both.
         self.floor = threshold.clamp_min(0)
-        self._w_dec = w_dec
+        self._read_w_dec = read_w_dec
         self._product = product_dtype(w_enc.dtype, w_enc.device)
 
     def encode(self, x: "torch.Tensor") -> "torch.Tensor":
@@ -59,7 +61,7 @@ class JumpReluEncoder:
 
         fired = torch.nonzero(feature_acts.amax(0)).squeeze(1)
         # Few tokens are decoded: float32 costs nothing, whatever precision is fast here.
-        rows = self._w_dec[fired.cpu()].to(feature_acts.device, torch.float32)
+        rows = self._read_w_dec()[fired.cpu()].to(feature_acts.device, torch.float32)
         return torch.addmm(self.b_dec.float(), feature_acts[:, fired].float(), rows)
 
     def _widened(self, x: "torch.Tensor") -> "torch.Tensor":
@@ -125,7 +127,7 @@ def _load(
         if name != "w_dec"
     }
     return LoadedSae(
-        encoder=JumpReluEncoder(**used, w_dec=tensors["w_dec"]),
+        encoder=JumpReluEncoder(**used, read_w_dec=partial(_read_tensor, parameters, "w_dec")),
         architecture="jumprelu",
         hook_point=described.get("hf_hook_point_in") or "",
         d_in=d_in,
@@ -147,17 +149,10 @@ def _read_config(where: str, path: Path) -> dict[str, Any]:
 
 
 def _read_tensors(where: str, path: Path) -> "dict[str, torch.Tensor]":
-    """The five parameters, each a view of the file mapped for it alone.
+    from safetensors import SafetensorError
 
-    The encoder's mapping goes once it is copied; a shared one would stay as long as the decoder's.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    tensors = {}
     try:
-        for name in _SHAPES:
-            with safe_open(path, framework="pt", device="cpu") as file:
-                tensors[name] = file.get_tensor(name)
+        tensors = {name: _read_tensor(path, name) for name in _SHAPES}
     except (OSError, SafetensorError) as error:
         raise SaeError(
             f"expected {', '.join(_SHAPES)} of a Gemma Scope SAE in {path} ({where}): {error}"
@@ -166,3 +161,12 @@ def _read_tensors(where: str, path: Path) -> "dict[str, torch.Tensor]":
         if tensors[name].dim() != dimensions:
             raise SaeError(f"expected {name} with {dimensions} dimensions in {where}")
     return tensors
+
+
+def _read_tensor(path: Path, name: str) -> "torch.Tensor":
+    """A view of the file, mapped for it alone: once it is dropped, no page of the file is held."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt", device="cpu") as file:
+        tensor: torch.Tensor = file.get_tensor(name)
+    return tensor
