@@ -1,11 +1,13 @@
-"""Checkpoints tensor by tensor, and how far an edited one is from its base."""
+"""Checkpoints tensor by tensor, how far an edited one is from its base, and what a projection kept."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sae_merge_method.errors import ModelError
+from sae_merge_method.tensor_names import decoder_layer
 
 if TYPE_CHECKING:
     import torch
@@ -46,9 +48,27 @@ def pair_tensors(base: Path, other: Path) -> "Iterator[tuple[str, torch.Tensor, 
         yield name, before, after
 
 
-def injected_energy(base: Path, edited: Path) -> float:
-    """Sum of squared differences over all tensors, in float64: the energy of an edit."""
+def injected_energy(base: Path, edited: Path, layers: Collection[int] | None = None) -> float:
+    """Sum of squared differences, in float64: the energy of an edit, of all tensors or of some layers'."""
     return sum(
         float((after.double() - before.double()).square().sum())
-        for _, before, after in pair_tensors(base, edited)
+        for name, before, after in pair_tensors(base, edited)
+        if layers is None or decoder_layer(name) in layers
     )
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How much of a task vector a projection keeps, in the layers it was applied to."""
+
+    energy: float
+    """Sum of squares of the projected task vector."""
+    of: float
+    """Sum of squares of the whole task vector of these layers."""
+    chance: float
+    """r/d: what a random subspace of the same rank keeps of a residual axis, on average."""
+
+    @property
+    def share(self) -> float:
+        """Energy kept, from 0 to 1."""
+        return self.energy / self.of if self.of else 0.0

@@ -13,14 +13,15 @@ from sae_merge_method.artifacts.comparison import COMPARISON_FILE
 from sae_merge_method.artifacts.diagnosis import DIAGNOSIS_FILE, Diagnosis, read_diagnosis
 from sae_merge_method.layers import format_layers
 from sae_merge_method.miniature.arms import Arm, random_layers
-from sae_merge_method.miniature.checkpoints import injected_energy
+from sae_merge_method.miniature.checkpoints import Kept, injected_energy
 from sae_merge_method.miniature.commands import Commands
 from sae_merge_method.miniature.evaluation import evaluate
-from sae_merge_method.miniature.scalpel import Kept, write_projected
 from sae_merge_method.miniature.texts import CONTROL_FILE, TARGET_FILE
 from sae_merge_method.selection import parse_rule, select_layers
 
 TOP_RULE = "top_k=3"
+SCALPEL_RANK = 2
+"""Features of a layer that span the projection."""
 
 # Most of a command's time here is start-up on one core, so two at a time fill two cores.
 _AT_A_TIME = 2
@@ -90,14 +91,16 @@ def edit(commands: Commands, arm: Arm, diagnosis: Diagnosis, seed: int) -> Edite
         "random": random_layers(n_layers, len(top), top, seed),
     }[arm.pick or "all"]
     model = f"merged/{arm.name}"
+    # The diagnosis' own pick is left to the command; the controls name their layers.
+    rule = TOP_RULE if arm.pick == "top" else f"layers={format_layers(layers).replace(' ', '')}"
+    scalpel = ["--method", "sae_scalpel", "--set", f"rank={SCALPEL_RANK}"]
+    _merge(commands, arm.name, rule, model, scalpel if arm.edit == "projected" else [])
+    energy = injected_energy(base, folder / model)
     kept = None
     if arm.edit == "projected":
-        kept = write_projected(folder, diagnosis, layers, folder / model)
-    else:
-        # The diagnosis' own pick is left to the command; the controls name their layers.
-        rule = TOP_RULE if arm.pick == "top" else f"layers={format_layers(layers).replace(' ', '')}"
-        _merge(commands, arm.name, rule, model)
-    return Edited(arm, model, layers, injected_energy(base, folder / model), kept)
+        whole = injected_energy(base, folder / "donor", layers)
+        kept = Kept(energy, whole, chance=SCALPEL_RANK / diagnosis.model.d_model)
+    return Edited(arm, model, layers, energy, kept)
 
 
 def compare(commands: Commands, base: Edited, edited: Edited) -> None:
@@ -109,12 +112,12 @@ def compare(commands: Commands, base: Edited, edited: Edited) -> None:
         commands.run(f"compare {name}", ["sae-merge", "compare", *results, "--out", out])
 
 
-def _merge(commands: Commands, name: str, rule: str, model: str) -> None:
+def _merge(commands: Commands, name: str, rule: str, model: str, method: Sequence[str]) -> None:
     recipe = f"recipes/{name}.yml"
     (commands.folder / "recipes").mkdir(exist_ok=True)
     if not (commands.folder / recipe).exists():
         words = ["sae-merge", "recipe", "--diagnosis", "diagnosis", "--base", "./base"]
-        words += ["--donor", "./donor", "--select", rule, "--weight", "1.0", "--out", recipe]
+        words += ["--donor", "./donor", "--select", rule, "--weight", "1.0", *method, "--out", recipe]
         commands.run(f"recipe {name}", words)
     if not (commands.folder / model).exists():
         commands.run(f"merge {name}", ["sae-merge", "merge", recipe, model])

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from sae_merge_method.files import canonical_json
 from sae_merge_method.layers import format_layers
 from sae_merge_method.miniature.arms import Arm
+from sae_merge_method.miniature.checkpoints import Kept
 from sae_merge_method.miniature.evaluation import Accuracy, Difference
-from sae_merge_method.miniature.scalpel import Kept
 
 SIGNIFICANT = 1.96
 """Two-sided z at the 5 % level."""

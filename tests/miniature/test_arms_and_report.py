@@ -6,9 +6,9 @@ import math
 import pytest
 
 from sae_merge_method.miniature.arms import ARMS, random_layers
+from sae_merge_method.miniature.checkpoints import Kept
 from sae_merge_method.miniature.evaluation import Accuracy, difference
 from sae_merge_method.miniature.report import Report, Row, as_json, as_markdown, as_table, conclusions
-from sae_merge_method.miniature.scalpel import Kept
 
 BASE = Accuracy(1400, 0.22, 0.011)
 

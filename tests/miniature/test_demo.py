@@ -12,7 +12,7 @@ from sae_merge_method.miniature.arms import ARMS
 from sae_merge_method.miniature.checkpoints import injected_energy, pair_tensors
 from sae_merge_method.miniature.commands import CommandError, Commands
 from sae_merge_method.miniature.demo import run_demo
-from sae_merge_method.miniature.scalpel import write_projected
+from sae_merge_method.miniature.experiment import edit
 from sae_merge_method.tensor_names import decoder_layer
 
 ARMS_HERE = tuple(arm for arm in ARMS if arm.name in ("base", "stethoscope"))
@@ -82,16 +82,17 @@ def test_the_unedited_models_evaluations_come_from_the_cache_next_time(demo, tin
 
 def test_the_projection_edits_the_same_layers_with_less_energy(demo):
     out, report = demo
-    target = out.parent / "projected"
-    layers = report.rows[1].layers
-    kept = write_projected(out, read_diagnosis(out / "diagnosis"), layers, target)
-    assert kept.energy == pytest.approx(injected_energy(out / "base", target), rel=1e-3)
-    assert kept.of == pytest.approx(report.rows[1].energy, rel=1e-6)
-    assert 0 < kept.share < 0.5
-    assert kept.chance == pytest.approx(2 / 64)
-    assert write_projected(out, read_diagnosis(out / "diagnosis"), layers, target) == kept
-    for name, base, edited in pair_tensors(out / "base", target):
-        if decoder_layer(name) not in layers:
+    projected = next(arm for arm in ARMS if arm.edit == "projected")
+    commands = Commands(out)
+    done = edit(commands, projected, read_diagnosis(out / "diagnosis"), seed=0)
+    assert done.layers == report.rows[1].layers
+    assert done.kept is not None
+    assert done.kept.energy == done.energy
+    assert done.kept.of == pytest.approx(report.rows[1].energy, rel=1e-6)
+    assert 0 < done.kept.share < 0.5
+    assert done.kept.chance == pytest.approx(2 / 64)
+    for name, base, edited in pair_tensors(out / "base", out / done.model):
+        if decoder_layer(name) not in done.layers:
             assert base.equal(edited), name
 
 
