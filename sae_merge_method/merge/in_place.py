@@ -96,10 +96,7 @@ def _edit(job: Job, tasks: tuple[TensorTask, ...]) -> EditReport:
         ):
             write = {task.base.name: writer(handles[task.base.file], task.base) for task in tasks}
             edited: list[EditedTensor] = run_all(
-                [
-                    partial(edit_tensor, task, method, files, write[task.base.name], advance)
-                    for task in tasks
-                ],
+                [partial(edit_tensor, task, method, files, write[task.base.name], advance) for task in tasks],
                 job.threads,
             )
             for donor in job.donors.values():

@@ -5,6 +5,7 @@ import torch
 
 from sae_merge_method.diagnose.memory import format_memory, free_memory, parse_memory
 from sae_merge_method.diagnose.plan import Plan, Work, make_plan, matmul_speed
+from sae_merge_method.diagnose.workers import Workers
 from sae_merge_method.errors import UsageError
 
 GIB = 1 << 30
@@ -72,3 +73,11 @@ def test_this_machine_has_free_memory_and_multiplies() -> None:
     cpu = torch.device("cpu")
     assert free_memory(cpu) > 1 << 20
     assert matmul_speed(torch.float32, cpu, size=128) > 1e6
+
+
+def test_each_process_takes_a_gpu_of_its_own_and_only_a_single_one_takes_them_all() -> None:
+    assert Workers(1, 2, 1).device("cuda") == "cuda:1"
+    assert Workers(0, 1, 0).device("cuda") == "cuda"
+    assert Workers(0, 1, 0).device("cpu", "auto") is None
+    with pytest.raises(UsageError, match="start only one"):
+        Workers(0, 2, 0).device("cuda", "auto")
