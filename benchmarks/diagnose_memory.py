@@ -1,15 +1,16 @@
 """What `sae-merge diagnose` needs in memory and on disk at Gemma 3 4B's size: 34 layers of 16k features.
 
-The real command in a process of its own, watched from outside, less what the model alone needs for
-the same documents. A whole run of 1,000 documents would take this machine hours, so it is taken
-apart: the encoders are measured at the true width (d 2560, bfloat16) with a few short documents,
-whole batches and what grows with documents on a narrow model, for they hardly depend on the width.
-The sum is an upper bound: encoders are gone before scores are computed.
+Peak memory is that of the larger of two stages, measured one by one in processes watched from outside:
 
-Features fire as in a Gemma Scope SAE of `--l0` active features a token, at rates spread evenly over
-powers of ten. Tokens are random: documents of real text repeat their features and need less.
+- listening: the real command at the true width (d 2560, bfloat16), less what the model alone needs
+  for the same documents. Documents are few and short, for a processor's sake: a full batch of
+  2,048 tokens adds what the plan says, which is printed too;
+- after it: all layers' usage of 1,000 documents in memory, scored with 1,000 shuffles and as many
+  resamples, and written. The usage is drawn at random, `--distinct` features a document: how many
+  512 tokens use depends on the SAEs (at most 512 times their active features a token) and makes the size
+  of the artifact.
 
-Run: python benchmarks/diagnose_memory.py [--documents 48 --l0 20]
+Run: python benchmarks/diagnose_memory.py [--distinct 4000 --skip-listening]
 """
 
 import argparse
@@ -27,10 +28,10 @@ import numpy as np
 import torch
 
 WORDS = 4096
-LENGTH = 512
-SHORT = 64
+LENGTH = 64
+DOCUMENTS = 1000
+L0 = 20
 FEATURES = 16384
-MIB = 1 << 20
 
 
 class Need(NamedTuple):
@@ -89,8 +90,8 @@ def build_saes(work: Path, layers: int, l0: float) -> None:
 
     model = load_text_model(str(work / "model"))
     random = np.random.default_rng(0)
-    sample = [Document(random.integers(1, WORDS, LENGTH), np.ones(LENGTH, dtype=np.bool_))]
-    (batch,) = make_batches(sample, LENGTH)
+    sample = [Document(random.integers(1, WORDS, 512), np.ones(512, dtype=np.bool_))]
+    (batch,) = make_batches(sample, 512)
     cut = torch.special.ndtri(1 - firing_rates(l0)).float()
 
     def build(layer: int, residual: torch.Tensor) -> None:
@@ -163,11 +164,32 @@ def _memory(process: int) -> dict[str, int]:
     return {field[0].rstrip(":"): int(field[1]) * 1024 for field in fields}
 
 
-def measure(work: Path, documents: int, length: int) -> Need:
-    """What a diagnosis of so many documents needs beside its model."""
-    target, control, out = work / "target.txt", work / "control.txt", work / f"out_{documents}"
-    write_corpus(target, documents // 2, length, seed=1)
-    write_corpus(control, documents // 2, length, seed=2)
+_AFTER = """
+import sys
+from pathlib import Path
+import numpy as np
+from sae_merge_method.artifacts.usage import Documents, pack_layer, write_usage
+from sae_merge_method.diagnose.scoring import ScoringSettings, score_layers
+from sae_merge_method.diagnose.specificity import SCORES
+layers, count, features, distinct, out = *map(int, sys.argv[1:5]), sys.argv[5]
+random = np.random.default_rng(0)
+def draw():
+    used = [np.sort(random.choice(features, distinct, replace=False)) for _ in range(count)]
+    means, fired = random.exponential(size=count * distinct), random.integers(1, 50, count * distinct)
+    return pack_layer(features, np.full(count, distinct), np.concatenate(used), means, fired)
+usage = {layer: draw() for layer in range(layers)}
+documents = Documents(np.arange(count) < count // 2, np.full(count, 512))
+# Layers are scored one after the other: two need what all need.
+score_layers(SCORES["kl_bits"], [0, 1], usage.__getitem__, documents, ScoringSettings())
+write_usage(Path(out), documents, usage)
+"""
+
+
+def measure_listening(work: Path) -> Need:
+    """The command on four short documents, less its model."""
+    target, control, out = work / "target.txt", work / "control.txt", work / "out"
+    write_corpus(target, 2, LENGTH, seed=1)
+    write_corpus(control, 2, LENGTH, seed=2)
     alone = watch([sys.executable, "-c", _MODEL_ALONE, str(work / "model"), str(target), str(control)])
     inputs = ["--model", work / "model", "--sae", work / "saes/layer_{layer}", "--dtype", "bfloat16"]
     corpora = ["--target", target, "--control", control, "--out", out]
@@ -178,50 +200,40 @@ def measure(work: Path, documents: int, length: int) -> Need:
     )
 
 
-def features_a_document(folder: Path) -> float:
-    from sae_merge_method.artifacts.usage import UsageReader
+def measure_after(work: Path, layers: int, distinct: int) -> Need:
+    """Usage of all documents held, scored and written."""
+    out = work / "after"
+    out.mkdir()
+    sizes = [str(number) for number in (layers, DOCUMENTS, FEATURES, distinct)]
+    return watch([sys.executable, "-c", _AFTER, *sizes, str(out)], out)
 
-    reader = UsageReader(folder)
-    return float(np.mean([np.diff(reader.layer(layer).indptr).mean() for layer in reader.layers]))
+
+def say(stage: str, need: Need) -> None:
+    print(
+        f"{stage}: {need.own / 1e9:.2f} GB ({need.resident / 1e9:.2f} with mapped files), "
+        f"artifact {need.artifact / 1e9:.2f} GB, {need.seconds:.0f} s",
+        flush=True,
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--layers", type=int, default=34)
-    parser.add_argument("--width", type=int, default=2560, help="d_model of the wide model.")
-    parser.add_argument("--documents", type=int, default=48, help="The larger of the two numbers.")
-    parser.add_argument("--l0", type=float, default=20, help="Active features a token.")
+    parser.add_argument("--width", type=int, default=2560, help="d_model.")
+    parser.add_argument("--distinct", type=int, default=4000, help="Features a document uses in a layer.")
+    parser.add_argument("--skip-listening", action="store_true", help="Only what comes after it.")
     options = parser.parse_args()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    few, many = max(8, options.documents // 2), max(16, options.documents)
-    wide = ("wide", options.width, SHORT, (4,))
-    narrow = ("narrow", 64, LENGTH, (few, many))
-    needs = {}
-    for name, d_model, length, counts in (wide, narrow):
-        with tempfile.TemporaryDirectory() as folder:
-            work = Path(folder)
-            build_model(work / "model", d_model, options.layers)
-            build_saes(work, options.layers, options.l0)
-            for count in counts:
-                need = needs[name, count] = measure(work, count, length)
-                print(
-                    f"d {d_model:4}, {count:3} documents of {length}: {need.own / MIB:6.0f} MiB beside the "
-                    f"model ({need.resident / MIB:.0f} with mapped files), "
-                    f"artifact {need.artifact / MIB:.0f} MiB, {need.seconds:.0f} s",
-                    flush=True,
-                )
-            distinct = features_a_document(work / f"out_{counts[-1]}")
-    less, more = needs["narrow", few], needs["narrow", many]
-    own, artifact = (
-        (getattr(more, part) - getattr(less, part)) / (many - few) for part in ("own", "artifact")
-    )
-    memory = needs["wide", 4].own + more.own + (1000 - many) * max(0.0, own)
-    print(f"a document more: {own / MIB:.2f} MiB of memory, {artifact / MIB:.2f} MiB on disk")
-    print(f"  at L0 {options.l0:g} it uses {distinct:,.0f} features of a layer, 6 bytes each on disk")
-    print(
-        f"extrapolated to 1,000 documents of {LENGTH}: at most {memory / 1e9:.1f} GB beside the model, "
-        f"artifact {(more.artifact + (1000 - many) * artifact) / 1e9:.2f} GB"
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        if not options.skip_listening:
+            build_model(work / "model", options.width, options.layers)
+            build_saes(work, options.layers, L0)
+            say(f"listening, {options.layers} layers of 16k at d {options.width}", measure_listening(work))
+            batch = 2048 * (FEATURES * 4 * 4 + options.width * 16)
+            print(f"  and a full batch of 2,048 tokens, by the plan: {batch / 1e9:.2f} GB")
+        after = measure_after(work, options.layers, options.distinct)
+        say(f"after it, {DOCUMENTS} documents of {options.distinct} features", after)
 
 
 if __name__ == "__main__":
