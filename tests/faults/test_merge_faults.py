@@ -74,8 +74,13 @@ def test_a_running_merge_is_not_taken_for_a_leftover(work):
 def test_ctrl_c_leaves_the_old_state_and_says_so(work):
     before = state(work / "out")
     trouble = "os.kill(os.getpid(), signal.SIGINT); time.sleep(0.3)"
+
+    def at_a_terminal() -> None:
+        # A shell starts background jobs with Ctrl-C ignored, and children inherit that.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     for words, said in ((["new"], "new was not written"), (["out", "--overwrite"], "out is as it was")):
-        done = sae_merge("merge", "recipe.yml", *words, cwd=work, trouble=trouble)
+        done = sae_merge("merge", "recipe.yml", *words, cwd=work, trouble=trouble, before=at_a_terminal)
         assert done.returncode == 130
         assert said in done.stderr and "interrupted" in done.stderr
         assert "Traceback" not in done.stderr
