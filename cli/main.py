@@ -18,7 +18,7 @@ COMMANDS = {
     "select": "Show what selection rules would take of a diagnosis, and how stably.",
     "recipe": "Choose layers from a diagnosis and write a mergekit recipe.",
     "recipes": "List the ready-made recipes, or copy one out.",
-    "merge": "Run a recipe through mergekit, checked first, whole or not at all.",
+    "merge": "Run a recipe: checked first, written whole or not at all.",
     "verify": "Prove that a merged checkpoint is what its recipe says, tensor by tensor.",
     "energy": "Measure how much of a task vector a projection on SAE features keeps, beside chance.",
     "controls": "Write the recipes any claim needs beside its own: other layers, equal energy, the scalpel.",
