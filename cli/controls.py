@@ -24,9 +24,16 @@ from sae_merge_method.layers import format_layers
     type=click.IntRange(min=1),
     help="Features a layer of the scalpel arms.  [default: d_model/40: 64 at 2560]",
 )
+@click.option("--single-layers", is_flag=True, help="Also an arm for each layer alone.")
 @click.option("--overwrite", is_flag=True, help="Replace the folder if it exists.")
 def command(
-    recipe: Path, out: Path, diagnosis: Path | None, seeds: int, rank: int | None, overwrite: bool
+    recipe: Path,
+    out: Path,
+    diagnosis: Path | None,
+    seeds: int,
+    rank: int | None,
+    single_layers: bool,
+    overwrite: bool,
 ) -> None:
     """Write the controls of one stethoscope RECIPE as recipes ready to merge.
 
@@ -40,7 +47,7 @@ def command(
         read_recipe_text(recipe),
         str(recipe),
         out,
-        ControlSettings(diagnosis, seeds, rank),
+        ControlSettings(diagnosis, seeds, rank, single_layers=single_layers),
         overwrite=overwrite,
     )
     width = max(len(arm.name) for arm in arms)

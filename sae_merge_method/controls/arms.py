@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
+from sae_merge_method.artifacts.experiment_arm import Role
 from sae_merge_method.artifacts.method_parameters import Scalar
 from sae_merge_method.controls.energies import LayerEnergies
 from sae_merge_method.controls.layer_sets import Layers, depth_matched, highest, lowest, random_sets
@@ -19,6 +20,7 @@ class Arm:
     """One recipe to write."""
 
     name: str
+    role: Role
     controls_for: str
     layers: Layers
     energy: float
@@ -44,9 +46,11 @@ class Given:
     n_layers: int
     energies: LayerEnergies
     scores: Mapping[int, float]
-    scalpel: Mapping[str, Scalar]
-    """Parameters of the scalpel arm."""
+    scalpel: Mapping[str, Scalar] | None
+    """Parameters of the scalpel arms; None for no such arms."""
     seeds: int
+    single_layers: bool = False
+    """Whether to add an arm for each layer alone."""
 
 
 def make_arms(given: Given) -> list[Arm]:
@@ -55,18 +59,32 @@ def make_arms(given: Given) -> list[Arm]:
     every = tuple(range(given.n_layers))
     mine, whole = energies.of(selected), energies.of(every)
     arms = [
-        Arm("stethoscope", "the recipe itself: the arm that the others are held against", selected, mine),
-        Arm("base", "nothing injected: where every other arm starts from", selected, 0.0, factor=0.0),
         Arm(
+            "stethoscope",
+            "pick",
+            "the recipe itself: the arm that the others are held against",
+            selected,
+            mine,
+        ),
+        Arm("base", "base", "nothing injected: where every other arm starts from", selected, 0.0, factor=0.0),
+        Arm(
+            "donor",
             "donor",
             "the donor's own decoder layers, all of them at weight 1: the most the task vector has to give",
             every,
             sum(energies.task_vector.values()),
             whole_donor=True,
         ),
-        Arm("all-layers", "whether choosing layers matters at all: the same weight everywhere", every, whole),
+        Arm(
+            "all-layers",
+            "dose",
+            "whether choosing layers matters at all: the same weight everywhere",
+            every,
+            whole,
+        ),
         Arm(
             "all-layers-damped",
+            "dose",
             "whether it is only the smaller dose: every layer, alpha scaled down to the stethoscope's energy",
             every,
             mine,
@@ -75,7 +93,9 @@ def make_arms(given: Given) -> list[Arm]:
     ]
     if len(selected) < given.n_layers:
         arms += _other_layers(given)
-    return arms + _scalpels(given, mine)
+    if given.scalpel is not None:
+        arms += _scalpels(given, given.scalpel, mine)
+    return arms + (_single_layers(given) if given.single_layers else [])
 
 
 def _other_layers(given: Given) -> list[Arm]:
@@ -101,30 +121,41 @@ def _other_layers(given: Given) -> list[Arm]:
             lowest(given.scores, size),
             "the score: as many layers with the lowest specificity",
         )
-    return [Arm(name, why, layers, energies.of(layers)) for name, (layers, why) in sets.items()]
+    return [Arm(name, "layers", why, layers, energies.of(layers)) for name, (layers, why) in sets.items()]
 
 
-def _scalpels(given: Given, mine: float) -> list[Arm]:
+def _single_layers(given: Given) -> list[Arm]:
+    why = "what the score predicts: this layer alone, its gain beside its specificity"
+    return [
+        Arm(f"layer-{layer}", "layer", why, (layer,), given.energies.of((layer,)))
+        for layer in range(given.n_layers)
+    ]
+
+
+def _scalpels(given: Given, scalpel: Mapping[str, Scalar], mine: float) -> list[Arm]:
     kept = given.energies.kept
     return [
         Arm(
+            "scalpel",
             "scalpel",
             "the rejected side: only the part inside the span of the selected SAE features",
             given.selected,
             kept["project"],
             method=SCALPEL,
-            parameters={**given.scalpel, "mode": "project"},
+            parameters={**scalpel, "mode": "project"},
         ),
         Arm(
             "scalpel-random",
+            "scalpel",
             "whether the features matter or only the rank: a random subspace of the same rank",
             given.selected,
             kept["random"],
             method=SCALPEL,
-            parameters={**given.scalpel, "mode": "random"},
+            parameters={**scalpel, "mode": "random"},
         ),
         Arm(
             "stethoscope-energy-matched",
+            "dose",
             "whether the scalpel fails for its direction or for its size: the raw direction at its energy",
             given.selected,
             kept["project"],

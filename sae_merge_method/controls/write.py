@@ -39,6 +39,10 @@ class ControlSettings:
     """Random sets of layers."""
     rank: int | None = None
     """Of the scalpel arms; d/40 where None."""
+    scalpels: bool = True
+    """Whether to write the scalpel arms, which read the SAEs."""
+    single_layers: bool = False
+    """Whether to write an arm for each layer alone."""
 
 
 def write_controls(
@@ -73,14 +77,13 @@ def write_controls(
     check_family(base, {donation.model: donor})
     whole = EditPlan(STETHOSCOPE, plan.base, dict.fromkeys(every, (donation,)), None)
     check_donors(whole, base, {donation.model: donor})
-    scalpel: dict[str, Scalar] = {
-        "diagnosis": str(path),
-        "rank": settings.rank or default_rank(diagnosis.model.d_model),
-    }
+    scalpel: dict[str, Scalar] | None = None
+    if settings.scalpels:
+        scalpel = {"diagnosis": str(path), "rank": settings.rank or default_rank(diagnosis.model.d_model)}
     energies = measure_energies(
         task_vector(base, donor, every),
         donation,
-        _subspaces(scalpel, layers),
+        _subspaces(scalpel, layers) if scalpel else {},
         layers,
         len(base.layer_tensors),
     )
@@ -88,7 +91,16 @@ def write_controls(
         raise RecipeError(
             f"{where}: nothing is injected in layers {format_layers(layers)}: tau or weight is 0"
         )
-    arms = make_arms(Given(layers, base.n_layers, energies, diagnosis.scores(), scalpel, settings.seeds))
+    given = Given(
+        selected=layers,
+        n_layers=base.n_layers,
+        energies=energies,
+        scores=diagnosis.scores(),
+        scalpel=scalpel,
+        seeds=settings.seeds,
+        single_layers=settings.single_layers,
+    )
+    arms = make_arms(given)
     _say_what_is_missing(arms, layers, base.n_layers)
     with new_folder(out, overwrite=overwrite) as folder:
         for arm in arms:
