@@ -6,38 +6,10 @@ from pathlib import Path
 
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, REPORT_FILE, Corpus, Diagnosis, LayerDiagnosis
 from sae_merge_method.files import write_text
+from sae_merge_method.html_page import html_page
 from sae_merge_method.layers import format_layers
 
 _NEURONPEDIA = "https://www.neuronpedia.org"
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; }
-body { max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .5rem 0; }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
-th { vertical-align: bottom; } th.text { text-align: left; } details { overflow-x: auto; }
-.sortable th { cursor: pointer; user-select: none; } .sortable th:hover { color: #3b6ea5; }
-th[aria-sort=ascending]::after { content: " \\2191"; } th[aria-sort=descending]::after { content: " \\2193"; }
-tr.chosen td { background: #fbeae5; } td.text { text-align: left; max-width: 34rem; }
-img { max-width: 100%; } mark { background: #fbd7cc; } summary { cursor: pointer; margin: .3rem 0; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; } dt { color: #666; }
-dd { margin: 0; overflow-wrap: anywhere; } .note { color: #555; max-width: 46rem; }
-"""
-
-_SCRIPT = """
-for (const head of document.querySelectorAll("table.sortable th")) {
-  head.addEventListener("click", () => {
-    const body = head.closest("table").tBodies[0];
-    const down = head.getAttribute("aria-sort") !== "descending";
-    for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
-    head.setAttribute("aria-sort", down ? "descending" : "ascending");
-    const key = row => Number(row.cells[head.cellIndex].dataset.value);
-    const rows = [...body.rows].sort((a, b) => down ? key(b) - key(a) : key(a) - key(b));
-    body.append(...rows);
-  });
-}
-"""
 
 _SORTED = ' aria-sort="ascending"'
 _COLUMNS = ("layer", "score", "corrected", "p", "q", "low", "high", "explained", "L0")
@@ -62,11 +34,9 @@ def write_report(folder: Path, diagnosis: Diagnosis, unit: str, chosen: tuple[in
     heads = "".join(f"<th{_SORTED if name == 'layer' else ''}>{name}</th>" for name in _COLUMNS)
     write_text(
         folder / REPORT_FILE,
-        f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>
-<style>{_STYLE}</style></head><body>
-<h1>{escape(title)}</h1>
-<dl>
+        html_page(
+            title,
+            f"""<dl>
 {_corpus("target", diagnosis.target)}
 {_corpus("control", diagnosis.control)}
 <dt>SAEs</dt><dd>{escape(diagnosis.layers[0].sae.release)} {escape(diagnosis.layers[0].sae.id)}</dd>
@@ -89,10 +59,8 @@ L0: active features a token. A column's head sorts by it.</p>
 corpus. The text is what the first features fire on most, their strongest token marked.</p>
 {details}
 <h2>Settings</h2>
-<dl>{settings}</dl>
-<script>{_SCRIPT}</script>
-</body></html>
-""",
+<dl>{settings}</dl>""",
+        ),
     )
 
 
@@ -127,9 +95,7 @@ def _row(entry: LayerDiagnosis, chosen: bool) -> str:
         (entry.l0, ".1f"),
     ]
     cells = "".join(
-        '<td data-value="-Infinity">-</td>'
-        if value is None
-        else f'<td data-value="{value!r}">{value:{form}}</td>'
+        '<td data-value="">-</td>' if value is None else f'<td data-value="{value!r}">{value:{form}}</td>'
         for value, form in numbers
     )
     kind = ' class="chosen"' if chosen else ""

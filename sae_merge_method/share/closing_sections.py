@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from sae_merge_method.artifacts.comparison import Comparison
 from sae_merge_method.artifacts.diagnosis import Diagnosis
+from sae_merge_method.markdown import bullets, code, plain, section
 from sae_merge_method.model_ids import parse_model_id
 from sae_merge_method.share.licence import Licence
-from sae_merge_method.share.markdown import bullets, code, plain, section
 from sae_merge_method.share.merged_folder import RECIPE_FILE, MergedFolder
 
 _NAMED = 2

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from sae_merge_method.errors import ArtifactError
-from sae_merge_method.share.markdown import section
+from sae_merge_method.markdown import section
 
 _REPORTS = ("experiment.md", "demo.md")
 _HEADING = re.compile(r"^(#{1,5}) ", re.MULTILINE)

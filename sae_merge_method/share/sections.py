@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sae_merge_method.artifacts.comparison import Comparison, Subject
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis, LayerDiagnosis
 from sae_merge_method.layers import format_layers
-from sae_merge_method.share.markdown import bullets, code, plain, section, table
+from sae_merge_method.markdown import bullets, code, plain, section, table
 from sae_merge_method.share.merged_folder import MergedFolder
 
 _FORMULAS = {
