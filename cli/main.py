@@ -22,6 +22,7 @@ COMMANDS = {
     "verify": "Prove that a merged checkpoint is what its recipe says, tensor by tensor.",
     "energy": "Measure how much of a task vector a projection on SAE features keeps, beside chance.",
     "controls": "Write the recipes any claim needs beside its own: other layers, equal energy, the scalpel.",
+    "experiment": "Run a recipe and its controls, evaluated and reported together, from one file.",
     "rebuild": "Make a merged model again from its own recipe, and compare the bytes.",
     "card": "Write the Hub model card of a merged folder.",
     "diff": "Show which tensors of two checkpoints differ, and by how much.",

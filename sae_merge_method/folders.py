@@ -85,6 +85,25 @@ def scratch_folder(beside: Path, purpose: str) -> Iterator[Path]:
         os.close(handle)
 
 
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep a second process out of ``folder`` while the block runs; the kernel lets go when we end.
+
+    Raises:
+        UsageError: Another process holds it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(f"another process is at work in {folder}: wait for it, or end it") from None
+        yield
+    finally:
+        os.close(handle)
+
+
 def umask() -> int:
     """The process's file mode mask."""
     mask = os.umask(0)

@@ -27,14 +27,16 @@ class PlannedArm(Record):
     method: str | None
     """Merge method; None where a model is evaluated as it is."""
     layers: tuple[int, ...]
-    energy: float = Field(ge=0)
-    """Squared norm of what it will inject, before rounding."""
+    energy: float | None = Field(ge=0)
+    """Squared norm of what it will inject, before rounding; None for the user's own recipes."""
 
 
 class ExperimentPlan(Record):
     """All arms, and what they have in common."""
 
     schema_version: Literal[1] = 1
+    depends_on: dict[str, str]
+    """What it was made from, by part: sha256 or plain value. A plan stands while this stays the same."""
     base: str
     donor: str
     n_layers: int = Field(ge=1)

@@ -1,0 +1,139 @@
+"""Arms run by processes of this machine, each with its own import of lm-eval and, where told, its GPUs."""
+
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+LOGS_FOLDER = "logs"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one worker runs."""
+
+    number: int
+    gpus: str | None = None
+    """CUDA_VISIBLE_DEVICES of the worker; None leaves it as it is."""
+    threads: int | None = None
+    """OMP_NUM_THREADS of the worker; None leaves it as it is."""
+
+
+@dataclass
+class _Worker:
+    process: SpawnProcess
+    pipe: "Connection[ArmJob | None, Outcome]"
+    log: Path
+    arm: str | None = None
+
+
+def run_in_processes(setup: Setup, jobs: Sequence[ArmJob], places: Sequence[Place]) -> Iterator[Outcome]:
+    """Run arms, as many at a time as there are places; outcomes come as they are known.
+
+    A worker that dies takes down its arm alone, and is replaced. All workers end with the
+    iterator, and with this process however it ends.
+    """
+    waiting = deque(jobs)
+    busy: list[_Worker] = []
+    try:
+        for place, job in zip(places, [waiting.popleft() for _ in places[: len(jobs)]], strict=False):
+            busy.append(_give(_start(setup, place), job))
+        free = {worker.log: place for worker, place in zip(busy, places, strict=False)}
+        while busy:
+            for pipe in connection.wait([worker.pipe for worker in busy]):
+                worker = next(worker for worker in busy if worker.pipe is pipe)
+                outcome, alive = _hear(worker)
+                busy.remove(worker)
+                if waiting:
+                    # Asked for before the outcome is told: the reader may end the iterator.
+                    next_one = worker if alive else _start(setup, free[worker.log])
+                    busy.append(_give(next_one, waiting.popleft()))
+                elif alive:
+                    _end(worker)
+                yield outcome
+    finally:
+        for worker in busy:
+            worker.process.kill()
+        for worker in busy:
+            worker.process.join()
+
+
+def _start(setup: Setup, place: Place) -> _Worker:
+    # A fresh interpreter: a forked one would inherit threads and CUDA's state.
+    context = get_context("spawn")
+    here, there = context.Pipe()
+    log = setup.folder / LOGS_FOLDER / f"worker-{place.number}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    process = context.Process(target=_work, args=(setup, place, log.absolute(), there), daemon=False)
+    process.start()
+    there.close()
+    return _Worker(process, here, log)
+
+
+def _give(worker: _Worker, job: ArmJob) -> _Worker:
+    worker.arm = job.arm.name
+    with suppress(OSError):  # it died: its silence says so
+        worker.pipe.send(job)
+    return worker
+
+
+def _hear(worker: _Worker) -> tuple[Outcome, bool]:
+    try:
+        return worker.pipe.recv(), True
+    except (EOFError, OSError):
+        worker.process.join()
+        code = worker.process.exitcode
+        how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+        why = " (killed, perhaps for want of memory)" if code == -signal.SIGKILL else ""
+        return Outcome(worker.arm or "", f"its worker ended with {how}{why}; the log: {worker.log}"), False
+
+
+def _end(worker: _Worker) -> None:
+    with suppress(OSError):
+        worker.pipe.send(None)
+    worker.process.join()
+
+
+def _work(setup: Setup, place: Place, log: Path, pipe: "Connection[Outcome, ArmJob | None]") -> None:
+    """A worker's life; in the worker."""
+    # The parent is told by the terminal, and ends us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _log_to(log)
+    if place.gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = place.gpus
+    if place.threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(place.threads)
+    runner = ArmRunner(setup)
+    while (job := pipe.recv()) is not None:
+        pipe.send(runner.run(job))
+
+
+def _end_with_parent() -> None:
+    """A killed parent cannot end us: without it nobody would read what we write."""
+    parent = parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def _log_to(log: Path) -> None:
+    """Send all that hosts print, from C too, into a file."""
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(handle, stream.fileno())
+    os.close(handle)

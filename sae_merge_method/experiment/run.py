@@ -1,0 +1,180 @@
+"""``sae-merge experiment run`` from end to end; killed at any moment and called again, it goes on.
+
+What stands is kept: the diagnosis, the plan while its inputs are the same, and every arm whose record
+says that it was made from the same things as it would be now.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from sae_merge_method.artifacts.experiment import EXPERIMENT_FILE, PAGE_FILE, TABLE_FILE, Experiment
+from sae_merge_method.artifacts.experiment_plan import (
+    ARMS_FOLDER,
+    PLAN_FILE,
+    ExperimentPlan,
+    PlannedArm,
+)
+from sae_merge_method.diagnose.corpus import read_corpus
+from sae_merge_method.errors import SaeMergeError, UsageError
+from sae_merge_method.experiment.plan import write_planned
+from sae_merge_method.experiment.processes import LOGS_FOLDER
+from sae_merge_method.experiment.report import write_reports
+from sae_merge_method.experiment.settings import SETTINGS_FILE, ExperimentSettings, settings_text
+from sae_merge_method.experiment.standing import (
+    DIAGNOSIS_FOLDER,
+    is_done,
+    jobs_of,
+    not_done,
+    standing_plan,
+)
+from sae_merge_method.experiment.worker import MERGED_FOLDER, ArmJob, GeneralCorpus, Outcome, Setup
+from sae_merge_method.files import write_text
+from sae_merge_method.folders import held
+
+LOG = logging.getLogger(__name__)
+
+_OURS = frozenset(
+    (
+        PLAN_FILE, ARMS_FOLDER, DIAGNOSIS_FOLDER, MERGED_FOLDER, LOGS_FOLDER,
+        SETTINGS_FILE, EXPERIMENT_FILE, TABLE_FILE, PAGE_FILE,
+    )
+)  # fmt: skip
+
+Backend = Callable[[Setup, Sequence[ArmJob]], Iterator[Outcome]]
+"""Runs arms somewhere, and tells how each ended."""
+
+
+class ExperimentError(SaeMergeError):
+    """Some arms could not be run; the report has the others."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How an experiment is run; no number depends on it."""
+
+    backend: Backend
+    keep: bool = False
+    """Whether merged checkpoints stay."""
+    overwrite: bool = False
+    """Whether an experiment of other settings that stands there is thrown away."""
+
+
+def run_experiment(settings: ExperimentSettings, folder: Path, how: RunSettings) -> Experiment:
+    """Run every arm that is not done, and write the report.
+
+    Args:
+        settings: What the experiment is.
+        folder: Where it goes, or goes on.
+        how: How it is run.
+
+    Raises:
+        UsageError: The folder holds something else, or an experiment of other settings.
+        ExperimentError: Some arms failed; what they died of is in the message.
+        SaeMergeError: Anything that can be known to be wrong before the first arm.
+    """
+    with _place(folder):
+        general = _general_corpus(settings)
+        plan, waiting = _prepare(settings, general, folder, how.overwrite)
+        setup = Setup(folder, Path.cwd(), settings.evaluation, general, how.keep)
+        failed = _run(setup, len(plan.arms), waiting, how.backend)
+        if not is_done(folder, "base"):
+            raise ExperimentError(_told(failed, folder))
+        report = write_reports(folder)
+    if failed:
+        raise ExperimentError(_told(failed, folder))
+    return report
+
+
+def plan_experiment(settings: ExperimentSettings, folder: Path) -> list[tuple[PlannedArm, bool]]:
+    """Decide on all arms and write their recipes; each arm, and whether it is done already.
+
+    Raises:
+        SaeMergeError: As :func:`run_experiment`.
+    """
+    with _place(folder):
+        plan, _ = _prepare(settings, _general_corpus(settings), folder, overwrite=False)
+        return [(arm, is_done(folder, arm.name)) for arm in plan.arms]
+
+
+def _prepare(
+    settings: ExperimentSettings, general: GeneralCorpus | None, folder: Path, overwrite: bool
+) -> tuple[ExperimentPlan, list[ArmJob]]:
+    """The plan, written once it is known that no arm stands in its way, and the arms to run."""
+    planned = standing_plan(settings, folder, overwrite)
+    waiting = not_done(jobs_of(settings, planned, general), folder, overwrite)
+    write_planned(folder, planned)
+    write_text(folder / SETTINGS_FILE, settings_text(settings))
+    return planned.plan, waiting
+
+
+@contextmanager
+def _place(folder: Path) -> Iterator[None]:
+    """Hold an experiment's folder, made where there is none."""
+    _require_ours(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with held(folder):
+            yield
+    finally:
+        with suppress(OSError):  # something is in it: so it should be
+            folder.rmdir()
+
+
+def _require_ours(folder: Path) -> None:
+    """Refuse a folder with anything in it that an experiment does not make."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"expected a folder for the experiment at {folder}, found a file")
+    strange = sorted(
+        file.name
+        for file in (folder.iterdir() if folder.exists() else ())
+        if file.name not in _OURS and not file.name.startswith(".")
+    )
+    if strange:
+        raise UsageError(f"{folder} holds something else ({strange[0]}): name another folder")
+
+
+def _run(setup: Setup, total: int, waiting: Sequence[ArmJob], backend: Backend) -> dict[str, str]:
+    """Run the arms; what each that failed died of."""
+    failed: dict[str, str] = {}
+    if not waiting:
+        return failed
+    with (
+        closing(backend(setup, waiting)) as outcomes,
+        tqdm(total=total, initial=total - len(waiting), desc="arms", unit="arm", disable=None) as bar,
+    ):
+        for outcome in outcomes:
+            bar.update()
+            bar.set_postfix_str(outcome.arm)
+            if outcome.error is None:
+                LOG.info("%s: done", outcome.arm)
+                continue
+            failed[outcome.arm] = outcome.error
+            LOG.warning("%s: %s", outcome.arm, outcome.error)
+            if outcome.fatal:
+                raise UsageError(outcome.error)
+            if outcome.arm == "base":
+                break  # nothing can be held against it
+    return failed
+
+
+def _told(failed: dict[str, str], folder: Path) -> str:
+    arms = "\n".join(f"  {name}: {error}" for name, error in failed.items())
+    logs = folder / LOGS_FOLDER
+    return f"{len(failed)} arms failed, the same command runs them again:\n{arms}\n  logs: {logs}"
+
+
+def _general_corpus(settings: ExperimentSettings) -> GeneralCorpus | None:
+    asked = settings.general_loss
+    if asked is None:
+        return None
+    corpus = read_corpus(asked.corpus, asked.text_field, asked.max_documents)
+    if len(corpus.documents) < 2:
+        raise UsageError(f"general_loss.corpus: expected two documents or more in {asked.corpus}, found one")
+    return GeneralCorpus(
+        corpus.name, corpus.sha256, tuple(text[: asked.max_characters] for text in corpus.documents)
+    )

@@ -1,0 +1,131 @@
+"""What stands in an experiment's folder, and whether it is still what was asked for.
+
+The diagnosis, the plan and every arm say what they were made from; one made from other things is
+refused, or made again where told, and never taken for what was asked for.
+"""
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from sae_merge_method.artifacts.diagnosis import DIAGNOSIS_FILE, diagnosis_path
+from sae_merge_method.artifacts.experiment_arm import ARM_FILE, read_arm
+from sae_merge_method.artifacts.experiment_plan import ARMS_FOLDER, PLAN_FILE
+from sae_merge_method.errors import ArtifactError, UsageError
+from sae_merge_method.experiment.fingerprints import (
+    changed,
+    folder_stamp,
+    model_stamp,
+    package_versions,
+    value_stamp,
+)
+from sae_merge_method.experiment.plan import Planned, make_plan, read_planned
+from sae_merge_method.experiment.settings import ExperimentSettings
+from sae_merge_method.experiment.worker import ArmJob, GeneralCorpus
+from sae_merge_method.files import file_sha256, write_text
+from sae_merge_method.lm_eval_tasks import tasks_path
+
+LOG = logging.getLogger(__name__)
+
+DIAGNOSIS_FOLDER = "diagnosis"
+_DIAGNOSED = ".diagnosed"
+"""What the diagnosis in the folder is made from, or being made from."""
+
+
+def standing_plan(settings: ExperimentSettings, folder: Path, overwrite: bool) -> Planned:
+    """The plan that stands in ``folder``, if it is made from the same things; else a new one.
+
+    Raises:
+        UsageError: A diagnosis made there before is of other settings, and ``overwrite`` is off.
+        SaeMergeError: Models, diagnosis, rule and recipes do not fit together.
+    """
+    diagnosis_at = _diagnosis(settings, folder, overwrite)
+    depends_on = {
+        "settings": value_stamp(settings.model_dump(mode="json", exclude={"evaluation", "general_loss"})),
+        "evaluation": value_stamp(settings.evaluation.model_dump(mode="json")),
+        "diagnosis": file_sha256(diagnosis_path(diagnosis_at)),
+        "base": model_stamp(settings.base),
+        "donor": model_stamp(settings.donor),
+        "own recipes": value_stamp({n: file_sha256(file) for n, file in settings.own_recipes().items()}),
+    }
+    if (folder / PLAN_FILE).exists():
+        try:
+            standing = read_planned(folder)
+        except ArtifactError:
+            if not overwrite:
+                raise
+        else:
+            if standing.plan.depends_on == depends_on:
+                return standing
+    return make_plan(settings, diagnosis_at, folder, depends_on)
+
+
+def _diagnosis(settings: ExperimentSettings, folder: Path, overwrite: bool) -> Path:
+    """The diagnosis, given or made here; one made here from other things is not taken for it."""
+    if isinstance(settings.diagnosis, str):
+        return Path(settings.diagnosis)
+    from sae_merge_method.diagnose.run import diagnose
+
+    asked = settings.to_diagnose()
+    stamp = value_stamp([asked.model_dump(mode="json"), model_stamp(settings.base)])
+    at, made_from = folder / DIAGNOSIS_FOLDER, folder / _DIAGNOSED
+    stands = (at / DIAGNOSIS_FILE).exists()
+    is_it = made_from.exists() and made_from.read_text(encoding="utf-8") == stamp
+    if stands and not is_it and not overwrite:
+        raise UsageError(
+            f"{at} was made with other settings or of another base than now asked for: name another folder, "
+            "or pass --overwrite"
+        )
+    if not (stands and is_it):
+        write_text(made_from, stamp)
+        diagnose(asked, at, overwrite=overwrite, report=LOG.info)
+    return at
+
+
+def jobs_of(settings: ExperimentSettings, planned: Planned, general: GeneralCorpus | None) -> list[ArmJob]:
+    """All arms of a plan, each with what its numbers depend on."""
+    plan = planned.plan
+    common = {
+        "base": plan.depends_on["base"],
+        "donor": plan.depends_on["donor"],
+        "evaluation": plan.depends_on["evaluation"],
+        "tasks": folder_stamp(Path(settings.evaluation.include_path or tasks_path())),
+        "general text": value_stamp([general.sha256, general.documents] if general else None),
+        "packages": package_versions(),
+    }
+    models = {"base": plan.base, "donor": plan.donor}
+    found = []
+    for arm in plan.arms:
+        recipe = planned.recipes.get(arm.name)
+        depends_on = {**common, "recipe": value_stamp(recipe)}
+        found.append(ArmJob(arm, models.get(arm.role), value_stamp(depends_on), depends_on))
+    return found
+
+
+def is_done(folder: Path, arm: str) -> bool:
+    """Whether an arm has its record."""
+    return (folder / ARMS_FOLDER / arm / ARM_FILE).exists()
+
+
+def not_done(jobs: Iterable[ArmJob], folder: Path, overwrite: bool) -> list[ArmJob]:
+    """The jobs to do; one that was done from other things is done again where told.
+
+    Raises:
+        UsageError: It is not to be done again.
+    """
+    waiting = []
+    for job in jobs:
+        if not is_done(folder, job.arm.name):
+            waiting.append(job)
+            continue
+        done = read_arm(folder / ARMS_FOLDER / job.arm.name)
+        if done.key == job.key:
+            continue
+        if not overwrite:
+            parts = ", ".join(changed(done.depends_on, job.depends_on))
+            raise UsageError(
+                f"the arm {job.arm.name} in {folder} was made from other things than now asked for "
+                f"({parts} differ): name another folder, or pass --overwrite to run it again"
+            )
+        waiting.append(job)
+    return waiting

@@ -1,0 +1,152 @@
+"""What a worker does: merge one arm, have it evaluated, and leave its record. Where it runs is for others.
+
+Every part is written whole or not at all, the record last: a worker killed at any moment leaves an
+arm that is either done or not begun.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport
+from sae_merge_method.artifacts.experiment_arm import (
+    ARM_FILE,
+    RECIPE_FILE,
+    RESULTS_FOLDER,
+    ArmRecord,
+    GeneralText,
+    write_arm,
+)
+from sae_merge_method.artifacts.experiment_plan import ARMS_FOLDER, PlannedArm
+from sae_merge_method.artifacts.recipe import read_recipe_text
+from sae_merge_method.errors import SaeMergeError, UsageError
+from sae_merge_method.experiment.lm_eval_calls import Harness, log_likelihoods
+from sae_merge_method.experiment.settings import EvaluationSettings
+from sae_merge_method.files import new_folder
+from sae_merge_method.merge.run import run_recipe
+
+LOG = logging.getLogger(__name__)
+
+MERGED_FOLDER = "merged"
+
+
+@dataclass(frozen=True)
+class GeneralCorpus:
+    """The text that damage is measured on."""
+
+    name: str
+    sha256: str
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all arms have in common."""
+
+    folder: Path
+    """The experiment's, relative to ``working_folder``."""
+    working_folder: Path
+    """Absolute: what relative paths of recipes and models are relative to."""
+    evaluation: EvaluationSettings
+    general: GeneralCorpus | None
+    keep: bool
+    """Whether merged checkpoints stay after their evaluation."""
+
+
+@dataclass(frozen=True)
+class ArmJob:
+    """One arm to run."""
+
+    arm: PlannedArm
+    model: str | None
+    """Model to evaluate as it is; None where the arm's recipe is to be merged."""
+    key: str
+    depends_on: dict[str, str]
+
+
+class Outcome(NamedTuple):
+    """How an arm ended."""
+
+    arm: str
+    error: str | None = None
+    fatal: bool = False
+    """Whether the others would end the same way."""
+
+
+class ArmRunner:
+    """Runs arms one after another in this process."""
+
+    def __init__(self, setup: Setup) -> None:
+        os.chdir(setup.working_folder)
+        self.setup = setup
+        self._harness: Harness | None = None
+
+    def run(self, job: ArmJob) -> Outcome:
+        """Run one arm; what goes wrong is told in the outcome, the traceback in the log."""
+        try:
+            if self._harness is None:
+                self._harness = Harness(self.setup.evaluation)
+            self._run(self._harness, job)
+        except UsageError as error:
+            return Outcome(job.arm.name, str(error), fatal=True)
+        except SaeMergeError as error:
+            return Outcome(job.arm.name, str(error))
+        except Exception as error:
+            # A fault of a host's: lm-eval, transformers and vLLM raise whatever they like.
+            LOG.exception("arm %s", job.arm.name)
+            return Outcome(job.arm.name, f"{type(error).__name__}: {error}")
+        return Outcome(job.arm.name)
+
+    def _run(self, harness: Harness, job: ArmJob) -> None:
+        folder = self.setup.folder / ARMS_FOLDER / job.arm.name
+        with self._checkpoint(job, folder) as (model, report):
+            general = None
+            with new_folder(folder / RESULTS_FOLDER, overwrite=True) as results, harness.loaded(model) as lm:
+                harness.score(lm, model, results)
+                if self.setup.general is not None:
+                    text = self.setup.general
+                    nats, tokens = log_likelihoods(lm, text.documents)
+                    general = GeneralText(name=text.name, sha256=text.sha256, nats=nats, tokens=tokens)
+        write_arm(
+            folder,
+            ArmRecord(
+                name=job.arm.name,
+                role=job.arm.role,
+                says=job.arm.says,
+                key=job.key,
+                depends_on=job.depends_on,
+                method=job.arm.method,
+                layers=job.arm.layers,
+                energy=report.energy if report else job.arm.energy or 0.0,
+                result_sha256=report.result_sha256 if report else None,
+                general=general,
+            ),
+        )
+
+    @contextmanager
+    def _checkpoint(self, job: ArmJob, folder: Path) -> Iterator[tuple[str, EditReport | None]]:
+        """Yield the model to evaluate, and the report of its merge where there was one."""
+        (folder / ARM_FILE).unlink(missing_ok=True)  # of an arm that is done again
+        if job.model is not None:
+            yield job.model, None
+            return
+        recipe = folder / RECIPE_FILE
+        merged = self.setup.folder / MERGED_FOLDER / job.arm.name
+        # Not synced: after a crash of the machine the merge is done again.
+        report = run_recipe(
+            read_recipe_text(recipe), str(recipe), merged, overwrite=True, sync=False, options={"quiet": True}
+        )
+        shutil.copyfile(merged / REPORT_FILE, folder / REPORT_FILE)
+        try:
+            yield str(merged), report
+        finally:
+            if not self.setup.keep:
+                shutil.rmtree(merged, ignore_errors=True)
+                with contextlib.suppress(OSError):  # others are still in it
+                    merged.parent.rmdir()
