@@ -17,6 +17,8 @@ from sae_merge_method.artifacts.schema import Record, read_record, write_record
 EXPERIMENT_FILE = "experiment.json"
 TABLE_FILE = "experiment.md"
 PAGE_FILE = "experiment.html"
+BY_HAND = "By hand"
+"""Heading of what in the Markdown report only makes sense beside the experiment's folder; it comes last."""
 
 Answer = Literal["yes", "no", "not shown", "not tested"]
 
@@ -70,6 +72,10 @@ class Arm(Record):
     subjects: tuple[Score, ...] = Field(min_length=1)
     general: GeneralLoss | None
     result_sha256: str | None
+    mismatches: tuple[str, ...]
+    """In what its evaluation differs from the base's beside the model: it takes no part in conclusions."""
+    notes: tuple[str, ...]
+    """What a reader of its numbers has to know, in plain sentences."""
 
 
 class Rank(Record):
@@ -134,6 +140,8 @@ class Experiment(Record):
     """Alpha."""
     metric: str
     """lm-eval's key: metric, comma, filter."""
+    higher_is_better: bool
+    """Of that metric."""
     alpha: float = Field(gt=0, lt=1)
     """Level of the tests."""
     evaluation: dict[str, str | int | float | bool | None]

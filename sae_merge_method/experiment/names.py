@@ -1,0 +1,13 @@
+"""Names of the arms that conclusions speak of, as the controls have them."""
+
+STETHOSCOPE = "stethoscope"
+ENERGY_MATCHED = "stethoscope-energy-matched"
+SCALPEL = "scalpel"
+SCALPEL_RANDOM = "scalpel-random"
+ALL_LAYERS = "all-layers"
+DAMPED = "all-layers-damped"
+DEPTH_MATCHED = "depth-matched"
+LARGEST = "largest-task-vector"
+LOWEST = "lowest-specificity"
+RANDOM_LAYERS = "random-layers-"
+"""A number follows."""

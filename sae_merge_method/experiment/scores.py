@@ -1,0 +1,100 @@
+"""One arm's scores beside the base's, subject by subject and all together."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sae_merge_method.artifacts.comparison import Subject
+from sae_merge_method.artifacts.experiment import Score
+from sae_merge_method.artifacts.lm_eval_results import EvalRun
+from sae_merge_method.compare.subject import judge
+from sae_merge_method.compare.subjects import choose_tasks, group_size
+from sae_merge_method.compare.ztest import z_unpooled
+from sae_merge_method.errors import ArtifactError
+
+
+class Whole(NamedTuple):
+    """All tasks together, of one model."""
+
+    task: str
+    """Name of the group, or what stands for it."""
+    n: int | None
+    score: float
+    stderr: float | None
+
+
+def whole(run: EvalRun, metric: str) -> Whole:
+    """The score over all tasks with ``metric``: lm-eval's own where one group covers them all.
+
+    Else the mean over all their problems, ``sum(n_i s_i) / sum(n_i)``, with the standard error that
+    lm-eval gives to a group of ``k`` tasks (its ``pooled_sample_stderr``), the square root of
+    ``sum(n_i (n_i - 1) se_i^2) / (sum(n_i) - k) / sum(n_i)``.
+
+    Raises:
+        ArtifactError: No group, and the number of a task's problems is not known.
+    """
+    names = choose_tasks(run, metric, ())
+    for name, group in run.groups.items():
+        if metric in group.scores and set(run.leaves(name)) == set(names):
+            score = group.scores[metric]
+            return Whole(name, group_size(run, group), score.value, score.stderr)
+    tasks = [run.tasks[name] for name in names]
+    counts = [task.n for task in tasks if task.n]
+    if len(counts) < len(tasks):
+        unknown = ", ".join(task.name for task in tasks if not task.n)
+        raise ArtifactError(f"expected the number of problems of {unknown} in {run.path}")
+    scores = [task.scores[metric] for task in tasks]
+    total = sum(counts)
+    mean = math.fsum(n * score.value for n, score in zip(counts, scores, strict=True)) / total
+    stderrs = [score.stderr for score in scores if score.stderr is not None]
+    return Whole(
+        task=names[0] if len(names) == 1 else "all tasks",
+        n=total,
+        score=mean,
+        stderr=_pooled(stderrs, counts) if len(stderrs) == len(scores) and total > len(scores) else None,
+    )
+
+
+def _pooled(stderrs: Sequence[float], counts: Sequence[int]) -> float:
+    squares = math.fsum(n * (n - 1) * stderr**2 for stderr, n in zip(stderrs, counts, strict=True))
+    return math.sqrt(squares / (sum(counts) - len(counts)) / sum(counts))
+
+
+def alone(task: str, n: int | None, score: float, stderr: float | None) -> Score:
+    """A score of the base, which nothing is held against."""
+    return Score(
+        task=task, n=n, score=score, stderr=stderr, delta=None, z=None, p=None, p_adjusted=None, verdict=None
+    )
+
+
+def overall(base: Whole, edited: Whole, alpha: float, *, higher_is_better: bool) -> Score:
+    """All tasks together, by the same test as each of them."""
+    fewest = min((side.n for side in (base, edited) if side.n is not None), default=None)
+    test = z_unpooled(base.score, base.stderr, edited.score, edited.stderr, fewest)
+    delta = edited.score - base.score
+    return Score(
+        task=edited.task,
+        n=edited.n,
+        score=edited.score,
+        stderr=edited.stderr,
+        delta=delta,
+        z=test.z,
+        p=test.p,
+        p_adjusted=None,
+        verdict=judge(test, delta, alpha, higher_is_better=higher_is_better),
+    )
+
+
+def beside_base(subject: Subject) -> Score:
+    """One task, as the comparison with the base has it."""
+    return Score(
+        task=subject.task,
+        n=subject.n_edited,
+        score=subject.edited,
+        stderr=subject.edited_stderr,
+        delta=subject.delta,
+        z=subject.z,
+        p=subject.p,
+        p_adjusted=subject.p_adjusted,
+        verdict=subject.verdict,
+    )
