@@ -2,6 +2,7 @@
 
     python benchmarks/merge.py                 warm cache, about 774M parameters, needs 8 GB of disk
     python benchmarks/merge.py --cold          cold cache (root: it drops the system's caches)
+    python benchmarks/merge.py --scalpel       a scalpel recipe instead, by both engines
 
 Every figure is a whole process, start included, median of --rounds rounds in which all take
 turns. Ratios are what to look at: the machine's speed cancels out.
@@ -10,12 +11,10 @@ turns. Ratios are what to look at: the machine's speed cancels out.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import shutil
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
@@ -24,59 +23,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-LAYERS, WIDTH, MLP, HEADS, HEAD, VOCABULARY = 26, 1152, 6912, 4, 256, 65536
+from random_models import RANK, shapes, write_saes
+
+LAYERS = 26
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 BIN = Path(sys.executable).parent
-
-
-def shapes(layers: int) -> dict[str, tuple[int, ...]]:
-    found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (VOCABULARY, WIDTH)}
-    for layer in range(layers):
-        part = {
-            "input_layernorm": (WIDTH,),
-            "self_attn.q_proj": (HEADS * HEAD, WIDTH),
-            "self_attn.q_norm": (HEAD,),
-            "self_attn.k_proj": (HEAD, WIDTH),
-            "self_attn.k_norm": (HEAD,),
-            "self_attn.v_proj": (HEAD, WIDTH),
-            "self_attn.o_proj": (WIDTH, HEADS * HEAD),
-            "post_attention_layernorm": (WIDTH,),
-            "pre_feedforward_layernorm": (WIDTH,),
-            "mlp.up_proj": (MLP, WIDTH),
-            "mlp.gate_proj": (MLP, WIDTH),
-            "mlp.down_proj": (WIDTH, MLP),
-            "post_feedforward_layernorm": (WIDTH,),
-        }
-        found |= {f"model.layers.{layer}.{name}.weight": shape for name, shape in part.items()}
-    return found | {"model.norm.weight": (WIDTH,)}
-
-
-def write_model(folder: Path, seed: int, layers: int) -> int:
-    """A bfloat16 Gemma 3 text model of random weights; returns its parameters."""
-    import numpy as np
-
-    folder.mkdir(parents=True)
-    config = {
-        "architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text", "vocab_size": VOCABULARY,
-        "hidden_size": WIDTH, "intermediate_size": MLP, "num_hidden_layers": layers,
-        "num_attention_heads": HEADS, "num_key_value_heads": 1, "head_dim": HEAD, "torch_dtype": "bfloat16",
-        "tie_word_embeddings": True,
-    }  # fmt: skip
-    (folder / "config.json").write_text(json.dumps(config))
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    reached = 0
-    for name, shape in shapes(layers).items():
-        size = 2 * math.prod(shape)
-        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [reached, reached + size]}
-        reached += size
-    text = json.dumps(header).encode()
-    rng = np.random.default_rng(seed)
-    block = (rng.standard_normal(1 << 24, dtype=np.float32).view(np.uint32) >> 16).astype(np.uint16)
-    with (folder / "model.safetensors").open("wb") as stream:
-        stream.write(struct.pack("<Q", len(text)) + text)
-        for first in range(0, reached, block.nbytes):
-            stream.write(np.roll(block, first // 7).tobytes()[: reached - first])
-    return reached // 2
 
 
 @dataclass(frozen=True)
@@ -102,6 +53,9 @@ def run(words: Sequence[str | Path], cwd: Path) -> Cost:
 
 def recipe(chosen: Sequence[int], method: str = "sae_stethoscope") -> str:
     gate = "" if method == "task_arithmetic" else f'layers: "{", ".join(map(str, chosen))}"'
+    if method == "sae_scalpel":
+        features = "; ".join(f"{layer}: 0-{RANK - 1}" for layer in chosen)
+        gate += f', sae: "saes/layer_{{layer}}", features: "{features}"'
     models = "models: [{model: ./donor, parameters: {weight: 1.0}}]"
     if method == "task_arithmetic":
         return f"merge_method: {method}\nbase_model: ./base\n{models}\ndtype: bfloat16\n"
@@ -158,6 +112,16 @@ def contenders(layers: int, three: Sequence[int], full: bool) -> dict[str, list[
     return found
 
 
+def scalpel_contenders() -> dict[str, list[str | Path]]:
+    ours = [BIN / "sae-merge", "merge", "scalpel.yml", "out"]
+    return {
+        "sae-merge": ours,
+        "sae-merge --no-sync": [*ours, "--no-sync"],
+        "sae-merge --engine mergekit": [*ours, "--engine", "mergekit"],
+        "mergekit-yaml": [BIN / "mergekit-yaml", "scalpel.yml", "out", "--quiet"],
+    }
+
+
 def measure(
     work: Path, words: dict[str, list[str | Path]], rounds: int, before: Callable[[], None]
 ) -> dict[str, Cost]:
@@ -186,6 +150,13 @@ def show(title: str, costs: dict[str, Cost]) -> None:
         )
 
 
+def show_scalpel(title: str, costs: dict[str, Cost]) -> None:
+    print(f"\n{title}\n{'':34}{'seconds':>8}{'MB':>7}{'its time / sae-merge':>22}")
+    for name, cost in costs.items():
+        ratio = cost.seconds / costs["sae-merge"].seconds
+        print(f"{name:34}{cost.seconds:8.2f}{cost.peak_mb:7.0f}{ratio:22.2f}")
+
+
 def warm(work: Path) -> None:
     for file in work.glob("*/model.safetensors"):
         with file.open("rb") as stream:
@@ -205,6 +176,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--layers", type=int, default=LAYERS, help="decoder layers of the pair")
     parser.add_argument("--cold", action="store_true", help="measure with cold caches instead")
+    parser.add_argument("--scalpel", action="store_true", help="a scalpel recipe, by both engines")
     parser.add_argument("--work", type=Path, help="folder to work in; removed at the end")
     given = parser.parse_args()
     work = Path(tempfile.mkdtemp(dir=given.work, prefix="sae-merge-benchmark."))
@@ -212,7 +184,7 @@ def main() -> None:
         parameters = sum(map(math.prod, shapes(given.layers).values()))
         for seed, name in enumerate(("base", "donor")):
             # In another process: a child's peak memory, as the system counts it, begins at its parent's.
-            code = f"import merge, pathlib; merge.write_model(pathlib.Path({name!r}), {seed}, {given.layers})"
+            code = f"import random_models as r; r.write_model(r.Path({name!r}), {seed}, {given.layers})"
             path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
             subprocess.run(
                 [sys.executable, "-c", code], cwd=work, env=os.environ | {"PYTHONPATH": path}, check=True
@@ -224,9 +196,16 @@ def main() -> None:
         (work / "stock.yml").write_text(recipe((), "task_arithmetic"))
         (work / "guarded.yml").write_text(guarded(some[3], given.layers))
         print(f"{parameters / 1e6:.0f}M parameters, bfloat16, {given.layers} layers, {os.cpu_count()} cores")
-        words = contenders(given.layers, some[3], full=not given.cold)
         before = drop if given.cold else lambda: warm(work)
-        show("cold cache" if given.cold else "warm cache", measure(work, words, given.rounds, before))
+        cache = "cold cache" if given.cold else "warm cache"
+        if given.scalpel:
+            write_saes(work / "saes", some[3])
+            (work / "scalpel.yml").write_text(recipe(some[3], "sae_scalpel"))
+            costs = measure(work, scalpel_contenders(), given.rounds, before)
+            show_scalpel(f"scalpel, 3 layers, rank {RANK}, {cache}", costs)
+        else:
+            words = contenders(given.layers, some[3], full=not given.cold)
+            show(cache, measure(work, words, given.rounds, before))
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -1,17 +1,10 @@
 """``sae-merge verify``: audit a merged checkpoint against its own recipe."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from sae_merge_method.layers import format_layers
-
-if TYPE_CHECKING:
-    from sae_merge_method.artifacts.recipe import Recipe
-    from sae_merge_method.verify.rounding import Kernel
 
 VIOLATED = 1
 
@@ -38,7 +31,7 @@ def command(ctx: click.Context, checkpoint: Path, base: str | None, donors: tupl
     """
     from sae_merge_method.verify.audit import verify
 
-    audit = verify(checkpoint, base, donors, {"sae_scalpel": scalpel_kernels})
+    audit = verify(checkpoint, base, donors)
     sources, ledger = audit.sources, audit.ledger
     layers = format_layers(sources.layers)
     click.echo(f"{checkpoint}: {sources.recipe.merge_method}, layers {layers} of {sources.merged.n_layers}")
@@ -51,13 +44,3 @@ def command(ctx: click.Context, checkpoint: Path, base: str | None, donors: tupl
     if not ledger.sound:
         click.echo(f"{len(ledger.violations)} violations")
         ctx.exit(VIOLATED)
-
-
-def scalpel_kernels(recipe: "Recipe", layers: tuple[int, ...]) -> "Callable[[str], Kernel]":
-    """The scalpel's own edit of each tensor; the two stages know of each other only here."""
-    from sae_merge_method.artifacts.method_parameters import ScalpelParameters
-    from sae_merge_method.merge.scalpel import Scalpel, edit_tensor
-
-    assert isinstance(recipe.method, ScalpelParameters)
-    scalpel = Scalpel(recipe.method, layers)
-    return lambda name: partial(edit_tensor, name, scalpel=scalpel)

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
 from sae_merge_method.artifacts.diagnosis import Diagnosis, SaeSource, read_diagnosis
 from sae_merge_method.artifacts.method_parameters import ScalpelParameters
@@ -40,6 +41,7 @@ class Subspaces:
         self._decoders: dict[int, Decoder] = {}
         self._features: dict[int, tuple[int, ...]] = {}
         self._bases: OrderedDict[int, Basis] = OrderedDict()
+        self._computing = Lock()
 
     @property
     def sources(self) -> tuple[int, ...]:
@@ -78,14 +80,15 @@ class Subspaces:
 
     def basis(self, layer: int) -> Basis:
         """The subspace that belongs to one layer's SAE; random for mode: random."""
-        if layer not in self._bases:
-            basis = self._span(layer)
-            if self.parameters.mode == "random":
-                basis = random_basis(basis.d, basis.rank, (self.parameters.seed, layer))
-            self._bases[layer] = basis
-            if len(self._bases) > _KEPT_BASES:
-                self._bases.popitem(last=False)
-        return self._bases[layer]
+        with self._computing:  # whoever comes meanwhile waits for it rather than compute it too
+            if layer not in self._bases:
+                basis = self._span(layer)
+                if self.parameters.mode == "random":
+                    basis = random_basis(basis.d, basis.rank, (self.parameters.seed, layer))
+                self._bases[layer] = basis
+                if len(self._bases) > _KEPT_BASES:
+                    self._bases.popitem(last=False)
+            return self._bases[layer]
 
     def features(self, layer: int) -> tuple[int, ...]:
         """The features that span the layer's subspace."""

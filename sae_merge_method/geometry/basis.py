@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sae_merge_method.geometry.one_thread import one_blas_thread
+
 Floats = npt.NDArray[np.floating]
 
 PARALLEL = 4 * float(np.finfo(np.float32).eps)
@@ -61,7 +63,8 @@ def orthonormal_basis(directions: Floats) -> Basis:
     unit = rows[lengths > 0] / lengths[lengths > 0, None]
     if not len(unit):
         return Basis(np.zeros((rows.shape[1], 0)), len(rows))
-    q, r, _ = qr(unit.T, mode="economic", pivoting=True)
+    with one_blas_thread():
+        q, r, _ = qr(unit.T, mode="economic", pivoting=True)
     rank = int((np.abs(np.diag(r)) > PARALLEL).sum())
     return Basis(np.ascontiguousarray(q[:, :rank]), len(rows))
 
@@ -78,4 +81,5 @@ def random_basis(d: int, rank: int, seed: tuple[int, ...]) -> Basis:
         seed: Words of the seed, for example (seed, layer).
     """
     gaussian = np.random.default_rng(seed).standard_normal((d, rank))
-    return Basis(np.linalg.qr(gaussian).Q, rank)
+    with one_blas_thread():
+        return Basis(np.linalg.qr(gaussian).Q, rank)

@@ -18,8 +18,8 @@ from sae_merge_method.edit.plan import EditPlan
 from sae_merge_method.errors import MergeError, ModelError
 from sae_merge_method.folders import scratch_folder
 from sae_merge_method.merge.host_calls import guarded_call
-from sae_merge_method.merge.tensor_edit import read_numbers
 from sae_merge_method.model_ids import ModelId, local_folder, parse_model_id
+from sae_merge_method.tensor_bytes import read_tensor
 from sae_merge_method.tensor_names import LayerPart, describe_layout, layer_part
 
 ADAPTER_FILE = "adapter_model.safetensors"
@@ -135,9 +135,9 @@ def _require_effect(
 
 
 def _moved_along(factors: Factors, before: TensorEntry, after: TensorEntry) -> bool:
-    product = read_numbers(factors.b) @ read_numbers(factors.a)
-    old = read_numbers(before)
-    moved = read_numbers(after) - old
+    product = read_tensor(factors.b) @ read_tensor(factors.a)
+    old = read_tensor(before)
+    moved = read_tensor(after) - old
     rounding = 2 * _ROUNDING.get(after.dtype, 0.0) * float(np.linalg.norm(old))
     size = float(np.linalg.norm(product))
     for direction in (product, product.T):  # the transpose where the model stores it so, as GPT-2 does

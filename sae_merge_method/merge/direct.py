@@ -19,15 +19,8 @@ from sae_merge_method.merge.kernels import DIRECT_METHODS
 from sae_merge_method.merge.progress import bytes_bar
 from sae_merge_method.merge.reading import WeightFiles
 from sae_merge_method.merge.report import edit_report
-from sae_merge_method.merge.tensor_edit import (
-    Digests,
-    EditedTensor,
-    TensorTask,
-    Write,
-    digest_tensor,
-    edit_tensor,
-    tensor_tasks,
-)
+from sae_merge_method.merge.tasks import TensorTask, tensor_tasks
+from sae_merge_method.merge.tensor_edit import Digests, EditedTensor, Write, digest_tensor, edit_tensor
 from sae_merge_method.merge.threads import run_all
 
 # Options that ask for something only mergekit does.
@@ -73,9 +66,9 @@ def run_direct(job: Job, folder: Path, *, link: bool = False, hash_all: bool = F
         with WeightFiles([job.base, *job.donors.values()]) as files, _Writers(folder) as writers:
             # While the kernel copies on one thread, the others compute.
             calls: list[Callable[[], EditedTensor | None]] = [partial(copy.run, advance) for copy in copies]
-            method = DIRECT_METHODS[job.plan.merge_method]
+            change = DIRECT_METHODS[job.plan.merge_method].filter_of(job.plan)
             calls += [
-                partial(edit_tensor, task, method, files, writers.into(task.base), advance) for task in tasks
+                partial(edit_tensor, task, change, files, writers.into(task.base), advance) for task in tasks
             ]
             edited = [done for done in run_all(calls, job.threads) if done is not None]
             files.require_unchanged()

@@ -22,13 +22,8 @@ from sae_merge_method.merge.kernels import DIRECT_METHODS
 from sae_merge_method.merge.progress import bytes_bar
 from sae_merge_method.merge.reading import WeightFiles
 from sae_merge_method.merge.side_files import CARD_FILES, write_card
-from sae_merge_method.merge.tensor_edit import (
-    EditedTensor,
-    TensorTask,
-    digest_tensor,
-    edit_tensor,
-    tensor_tasks,
-)
+from sae_merge_method.merge.tasks import TensorTask, tensor_tasks
+from sae_merge_method.merge.tensor_edit import EditedTensor, digest_tensor, edit_tensor
 from sae_merge_method.merge.threads import run_all
 
 LOG = logging.getLogger(__name__)
@@ -84,7 +79,7 @@ def edit_in_place(
 
 
 def _edit(job: Job, tasks: tuple[TensorTask, ...]) -> EditReport:
-    method = DIRECT_METHODS[job.plan.merge_method]
+    change = DIRECT_METHODS[job.plan.merge_method].filter_of(job.plan)
     names = {task.base.name for task in tasks}
     untouched = [entry for name, entry in job.base.tensors.items() if name not in names]
     handles = {file: os.open(file, os.O_WRONLY) for file in {task.base.file for task in tasks}}
@@ -96,7 +91,7 @@ def _edit(job: Job, tasks: tuple[TensorTask, ...]) -> EditReport:
         ):
             write = {task.base.name: writer(handles[task.base.file], task.base) for task in tasks}
             edited: list[EditedTensor] = run_all(
-                [partial(edit_tensor, task, method, files, write[task.base.name], advance) for task in tasks],
+                [partial(edit_tensor, task, change, files, write[task.base.name], advance) for task in tasks],
                 job.threads,
             )
             for donor in job.donors.values():

@@ -4,10 +4,11 @@ Pure tensor arithmetic: which tensors it is applied to is the gate's affair, and
 call it is that of ``methods``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
+from sae_merge_method.edit.scalpel import Filter
 from sae_merge_method.errors import MergeError
 
 
@@ -16,7 +17,7 @@ def inject(
     base: torch.Tensor,
     donors: Sequence[torch.Tensor],
     alphas: Sequence[float],
-    change: Callable[[torch.Tensor], torch.Tensor | None] | None = None,
+    change: Filter | None = None,
 ) -> torch.Tensor:
     """Add the weighted task vectors of ``donors`` to ``base``.
 
@@ -29,8 +30,8 @@ def inject(
         base: Any floating-point tensor.
         donors: At least one tensor of the same shape as ``base``.
         alphas: One factor a donor; where all are zero the base tensor itself comes back.
-        change: What becomes of ``sum_i alpha_i tau_i`` before it is added; None from it stands for
-            nothing, and the base tensor itself comes back.
+        change: What becomes of ``sum_i alpha_i tau_i`` before it is added; where that is nothing, the
+            base tensor itself comes back.
 
     Raises:
         MergeError: Shapes differ, or a value is (or becomes) NaN or infinite.
@@ -60,9 +61,11 @@ def inject(
         shift = tau if shift is None else shift.add_(tau)
     assert shift is not None
     if change is not None:
-        shift = change(shift)
-        if shift is None:
+        # In NumPy, on the processor: the same code, and so the same bits, whichever engine asks.
+        changed = change(name, shift.cpu().contiguous().numpy())
+        if changed is None:
             return base
+        shift = torch.from_numpy(changed).to(shift.device)
     edited = (theta + shift).to(base.dtype)
     if not bool(torch.isfinite(edited).all()):
         raise MergeError(

@@ -1,42 +1,41 @@
-"""What the direct engine can compute: one numpy kernel for each merge method it knows.
+"""What the direct engine can compute: its arithmetic in numpy, and the merge methods it knows.
 
-A kernel is arithmetic on one tensor, or on any piece of it where it is element-wise. The same
-method's torch form, for mergekit, lives in ``methods``; both give the same bits.
+Every method of ours adds to a base tensor what it makes of the weighted sum of task vectors. The
+same arithmetic in torch, for mergekit, lives in ``injection``; both give the same bits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
+from sae_merge_method.artifacts.method_parameters import ScalpelParameters, validated_parameters
+from sae_merge_method.edit.plan import EditPlan
+from sae_merge_method.edit.scalpel import Filter, Scalpel
 from sae_merge_method.merge.numbers import Floats
-from sae_merge_method.tensor_names import LayerPart
 
-
-class Kernel(Protocol):
-    """Edited values of one tensor, or of one piece of an element-wise kernel's tensor."""
-
-    def __call__(
-        self, place: LayerPart, base: Floats, donors: Sequence[Floats], alphas: Sequence[float]
-    ) -> Floats:
-        """Compute float32 or float64 values; ``base`` stays as it is, the donors' memory may be used."""
+PAPER = "https://arxiv.org/abs/2605.28649"
 
 
 @dataclass(frozen=True)
 class DirectMethod:
     """A merge method as the direct engine runs and describes it."""
 
-    kernel: Kernel
     title: str
     """As mergekit's model card names it."""
     link: str
-    elementwise: bool = True
-    """Whether pieces may be computed apart; otherwise the kernel gets whole tensors, in their shape."""
+    filter_of: Callable[[EditPlan], Filter | None]
+    """What the plan makes of task vectors; None where they are added as they are."""
 
 
-def inject_piece(place: LayerPart, base: Floats, donors: Sequence[Floats], alphas: Sequence[float]) -> Floats:
-    """``base + sum_i alpha_i (donor_i - base)``, operation by operation as ``injection.inject``."""
+def weighted_sum(base: Floats, donors: Sequence[Floats], alphas: Sequence[float]) -> Floats:
+    """``sum_i alpha_i (donor_i - base)``, operation by operation as ``injection.inject``.
+
+    Args:
+        base: float32 or float64, any piece of a tensor.
+        donors: The same piece of at least one donor; their memory is used.
+        alphas: One factor a donor.
+    """
     shift: Floats | None = None
     # Overflow and NaN are looked for in the result: every one of the inputs' ends up there.
     with np.errstate(over="ignore", invalid="ignore"):
@@ -44,11 +43,28 @@ def inject_piece(place: LayerPart, base: Floats, donors: Sequence[Floats], alpha
             tau = np.subtract(donor, base, out=donor)
             tau *= base.dtype.type(alpha)
             shift = tau if shift is None else np.add(shift, tau, out=shift)
-        assert shift is not None
+    assert shift is not None
+    return shift
+
+
+def shifted(base: Floats, shift: Floats) -> Floats:
+    """``base + shift``, in the memory of ``shift``."""
+    with np.errstate(over="ignore", invalid="ignore"):
         return np.add(base, shift, out=shift)
 
 
+def _as_it_is(plan: EditPlan) -> None:
+    """The raw task vector: a share of its energy is in the plan's factors already."""
+
+
+def _by_scalpel(plan: EditPlan) -> Filter:
+    parameters = validated_parameters(plan.merge_method, plan.parameters)
+    assert isinstance(parameters, ScalpelParameters)
+    return Scalpel(parameters, plan.layers).filter
+
+
 DIRECT_METHODS: dict[str, DirectMethod] = {
-    "sae_stethoscope": DirectMethod(inject_piece, "SAE Stethoscope", "https://arxiv.org/abs/2605.28649"),
+    "sae_stethoscope": DirectMethod("SAE Stethoscope", PAPER, _as_it_is),
+    "sae_scalpel": DirectMethod("SAE Scalpel", PAPER, _by_scalpel),
 }
 """By the recipe's ``merge_method``; what is not here runs through mergekit."""

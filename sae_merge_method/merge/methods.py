@@ -25,9 +25,9 @@ from sae_merge_method.artifacts.method_parameters import (
     validated_parameters,
 )
 from sae_merge_method.edit.gate import open_layers
+from sae_merge_method.edit.scalpel import Scalpel
 from sae_merge_method.errors import MergeError, RecipeError
 from sae_merge_method.merge.injection import inject
-from sae_merge_method.merge.scalpel import Scalpel, edit_tensor
 from sae_merge_method.tensor_names import decoder_layer
 
 PAPER = "https://arxiv.org/abs/2605.28649"
@@ -125,7 +125,7 @@ def sae_scalpel(
     )
     assert isinstance(parameters, ScalpelParameters)
     scalpel = _scalpel(parameters, gate, _stamp(diagnosis))
-    return edit_tensor(entries.name, entries.base, entries.donors, entries.alphas, scalpel)
+    return inject(entries.name, entries.base, entries.donors, entries.alphas, change=scalpel.filter)
 
 
 class _Entries(NamedTuple):

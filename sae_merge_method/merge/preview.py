@@ -10,7 +10,8 @@ from sae_merge_method.merge.job import prepared
 from sae_merge_method.merge.kernels import DIRECT_METHODS
 from sae_merge_method.merge.progress import bytes_bar
 from sae_merge_method.merge.reading import WeightFiles
-from sae_merge_method.merge.tensor_edit import EditedTensor, edit_tensor, tensor_tasks
+from sae_merge_method.merge.tasks import tensor_tasks
+from sae_merge_method.merge.tensor_edit import EditedTensor, edit_tensor
 from sae_merge_method.merge.threads import run_all
 
 
@@ -33,13 +34,13 @@ def preview_recipe(source: str, where: str, options: Mapping[str, Any] | None = 
         reason = why_not_direct(job)
         energies: dict[str, float] = {}
         if reason is None:
-            method = DIRECT_METHODS[job.plan.merge_method]
+            change = DIRECT_METHODS[job.plan.merge_method].filter_of(job.plan)
             total = sum(task.base.nbytes for task in tasks)
             with (
                 bytes_bar(total, "dry run", quiet=job.quiet) as advance,
                 WeightFiles([job.base, *job.donors.values()]) as files,
             ):
-                calls = [partial(edit_tensor, task, method, files, _nowhere, advance) for task in tasks]
+                calls = [partial(edit_tensor, task, change, files, _nowhere, advance) for task in tasks]
                 edited: list[EditedTensor] = run_all(calls, job.threads)
             energies = {one.task.base.name: one.energy for one in edited}
         lines = [f"{'layer':>8}{'tensors':>9}{'bytes':>16}{'energy':>14}"]

@@ -9,8 +9,9 @@ from sae_merge_method.edit.plan import EditPlan
 from sae_merge_method.errors import MergeError
 from sae_merge_method.merge.copying import Advance
 from sae_merge_method.merge.reading import WeightFiles
-from sae_merge_method.merge.tensor_edit import digest_tensor, energy_between
+from sae_merge_method.merge.tensor_edit import digest_tensor
 from sae_merge_method.merge.threads import run_all
+from sae_merge_method.merge.values import energy_between
 from sae_merge_method.tensor_names import decoder_layer
 
 

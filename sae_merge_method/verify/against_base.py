@@ -8,7 +8,7 @@ from sae_merge_method.verify.expected import Expected, difference, matches
 from sae_merge_method.verify.hints import common_weight, find_swapped, nearest_weight
 from sae_merge_method.verify.ledger import Ledger
 from sae_merge_method.verify.progress import Progress
-from sae_merge_method.verify.rounding import Rounding, roundings
+from sae_merge_method.verify.rounding import Rounding, change_of, roundings
 from sae_merge_method.verify.sources import Sources
 from sae_merge_method.verify.streams import Streams, is_float
 
@@ -56,8 +56,8 @@ def expectations(sources: Sources) -> dict[str, Expected]:
         elif sources.plan is not None and sources.donors:
             gifts = sources.plan.donations[place.layer]
             donors = tuple(sources.donors[gift.model].layer_tensors[place] for gift in gifts)
-            kernel = sources.kernels(name) if sources.kernels else None
-            known[name] = Expected(base, donors, tuple(gift.alpha(name) for gift in gifts), kernel)
+            change = change_of(sources.scalpel, name) if sources.scalpel else None
+            known[name] = Expected(base, donors, tuple(gift.alpha(name) for gift in gifts), change)
     return known
 
 
@@ -105,7 +105,7 @@ def _differs(found: TensorEntry, demand: Expected, rounding: Rounding, streams: 
     layer = decoder_layer(found.name)
     what = "the base"
     if demand.donors:
-        what = "the edit computed anew" if demand.kernel else "base + weight * (donor - base)"
+        what = "the edit computed anew" if demand.change else "base + weight * (donor - base)"
     place = (
         f"layer {layer} is {'' if demand.donors else 'not '}selected"
         if layer is not None
@@ -120,7 +120,7 @@ def _differs(found: TensorEntry, demand: Expected, rounding: Rounding, streams: 
 
 
 def _edit_words(sources: Sources) -> str:
-    if sources.kernels is None:
+    if sources.scalpel is None:
         return "base + weight * (donor - base), bit for bit"
     return f"as {sources.recipe.merge_method} computes them, up to the last bits of its sums"
 

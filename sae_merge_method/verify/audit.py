@@ -1,6 +1,6 @@
 """The whole audit of a merged checkpoint: from its files to what is proved of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from sae_merge_method.verify.against_report import check_against_report
 from sae_merge_method.verify.companions import check_companions
 from sae_merge_method.verify.ledger import Ledger
 from sae_merge_method.verify.progress import Progress
-from sae_merge_method.verify.sources import KernelOf, Sources, gather
+from sae_merge_method.verify.sources import Sources, gather
 from sae_merge_method.verify.streams import Streams
 from sae_merge_method.verify.structure import check_config, check_files, check_names
 
@@ -22,29 +22,23 @@ class Audit:
     ledger: Ledger
 
 
-def verify(
-    folder: Path,
-    base: str | None = None,
-    donors: Sequence[str] = (),
-    methods: Mapping[str, KernelOf] | None = None,
-) -> Audit:
+def verify(folder: Path, base: str | None = None, donors: Sequence[str] = ()) -> Audit:
     """Hold a merged checkpoint against its own recipe.
 
     Memory stays at a few megabytes, however large the model: everything is compared in pieces (for
-    ``methods``, tensor by tensor).
+    the scalpel, tensor by tensor).
 
     Args:
         folder: The checkpoint, by ``sae-merge merge`` or plain ``mergekit-yaml``.
         base: Folder or Hub id of the base; None for the recipe's, if it is at hand.
         donors: The same of the donors, in the recipe's order.
-        methods: How methods edit, by name, beside the raw injection that is known here.
 
     Raises:
         SaeMergeError: There is nothing to audit, or nothing to hold it against; what is wrong with
             the checkpoint is in the audit instead.
     """
     ledger = Ledger()
-    sources = gather(folder, base, donors, ledger, methods or {})
+    sources = gather(folder, base, donors, ledger)
     merged = sources.merged
     size = sum(entry.nbytes for entry in merged.tensors.values())
     passes = (sources.base is not None) + (sources.report is not None)

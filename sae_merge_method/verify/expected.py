@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import xxhash
 
 from sae_merge_method.checkpoints import DTYPE_NAMES, TensorEntry
-from sae_merge_method.verify.rounding import Kernel, Rounding, as_bytes, as_tensor, nearly
+from sae_merge_method.verify.rounding import Change, Rounding, as_bytes, as_tensor, nearly
 from sae_merge_method.verify.streams import VALUES_AT_ONCE, Streams, is_float, n_values, pieces
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ class Expected:
     base: TensorEntry
     donors: tuple[TensorEntry, ...] = ()
     alphas: tuple[float, ...] = ()
-    kernel: Kernel | None = None
-    """How the method edits a whole tensor; None for ``base + alpha * tau``."""
+    change: Change | None = None
+    """What the method makes of the whole tensor's ``alpha * tau``; None where that is added as it is."""
 
     def dtype(self, rounding: Rounding) -> str:
         """dtype it must be stored in, by safetensors' name."""
@@ -34,8 +34,11 @@ class Expected:
 
     def stream(self, rounding: Rounding, streams: Streams) -> Iterator[bytes]:
         """The bytes it must hold, a piece at a time."""
-        if self.donors and self.kernel is not None:
-            yield as_bytes(self._whole(rounding, streams, self.kernel))
+        if self.donors and self.change is not None:
+            donors = [_read(donor, streams) for donor in self.donors]
+            yield as_bytes(
+                rounding.edited(_read(self.base, streams), donors, self.alphas, self.change).flatten()
+            )
             return
         values, kept = n_values(self.base), not self.donors and self.is_kept(rounding)
         for first, count in pieces(values, VALUES_AT_ONCE):
@@ -62,14 +65,10 @@ class Expected:
 
     def allows(self, found: bytes, wanted: bytes, rounding: Rounding, streams: Streams) -> bool:
         """Whether a tensor computed anew differs from the stored one by its rounding alone."""
-        if not self.donors or self.kernel is None:
+        if not self.donors or self.change is None:
             return False
         name = DTYPE_NAMES[self.dtype(rounding)]
         return nearly(as_tensor(found, name), as_tensor(wanted, name), _read(self.base, streams).flatten())
-
-    def _whole(self, rounding: Rounding, streams: Streams, kernel: Kernel) -> "torch.Tensor":
-        donors = [_read(donor, streams) for donor in self.donors]
-        return rounding.edited_by(kernel, _read(self.base, streams), donors, self.alphas).flatten()
 
     def is_kept(self, rounding: Rounding) -> bool:
         """Whether an unedited tensor keeps the base's very bytes."""

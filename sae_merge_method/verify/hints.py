@@ -29,7 +29,7 @@ def nearest_weight(found: TensorEntry, expected: Expected, streams: Streams) -> 
 
     Least squares: ``<found - base, tau> / <tau, tau>``.
     """
-    if len(expected.donors) != 1 or expected.kernel is not None or found.shape != expected.base.shape:
+    if len(expected.donors) != 1 or expected.change is not None or found.shape != expected.base.shape:
         return None
     import torch
 

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sae_merge_method.artifacts.recipe import Recipe
+from sae_merge_method.edit.scalpel import Scalpel
 
 if TYPE_CHECKING:
     import torch
 
-Kernel = Callable[["torch.Tensor", Sequence["torch.Tensor"], Sequence[float]], "torch.Tensor"]
-"""A method's edit of one whole tensor: base, donors, alphas; the result has the base's dtype."""
+Change = Callable[["torch.Tensor"], "torch.Tensor | None"]
+"""What a method makes of a whole tensor's weighted task vectors before they are added; None for nothing."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,11 @@ class Rounding:
         return self._write(self._load(base))
 
     def edited(
-        self, base: "torch.Tensor", donors: Sequence["torch.Tensor"], alphas: Sequence[float]
+        self,
+        base: "torch.Tensor",
+        donors: Sequence["torch.Tensor"],
+        alphas: Sequence[float],
+        change: Change | None = None,
     ) -> "torch.Tensor":
         """``base + sum_i alpha_i (donor_i - base)``: float32 arithmetic (float64 stays), then rounding.
 
@@ -59,17 +64,8 @@ class Rounding:
         shift = taus[0]
         for tau in taus[1:]:
             shift = shift + tau
-        return self._write((theta + shift).to(base.dtype))
-
-    def edited_by(
-        self,
-        kernel: Kernel,
-        base: "torch.Tensor",
-        donors: Sequence["torch.Tensor"],
-        alphas: Sequence[float],
-    ) -> "torch.Tensor":
-        """The edit of a method that has no formula of single values."""
-        return self._write(kernel(self._load(base), [self._load(donor) for donor in donors], alphas))
+        changed = change(shift) if change is not None else shift
+        return self._write(base if changed is None else (theta + changed).to(base.dtype))
 
     def _load(self, tensor: "torch.Tensor") -> "torch.Tensor":
         return tensor.to(_torch_dtype(self.loaded)) if self.loaded else tensor
@@ -85,6 +81,17 @@ def roundings(recipe: Recipe) -> tuple[Rounding, ...]:
         return (ours,)
     words = f"inputs rounded to {recipe.dtype} first, as mergekit-yaml does"
     return ours, Rounding(words, recipe.dtype, recipe.out_dtype)
+
+
+def change_of(scalpel: Scalpel, name: str) -> Change:
+    """What a scalpel makes of one tensor's task vectors: the one step that is not computed by other code."""
+    import torch
+
+    def change(shift: "torch.Tensor") -> "torch.Tensor | None":
+        changed = scalpel.filter(name, shift.contiguous().numpy())
+        return None if changed is None else torch.from_numpy(changed)
+
+    return change
 
 
 def as_tensor(raw: bytes, dtype: str) -> "torch.Tensor":

@@ -4,27 +4,24 @@ Models that the recipe names are used where they are at hand, a folder or in the
 only those that the user names are downloaded.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, read_edit_report
+from sae_merge_method.artifacts.method_parameters import ScalpelParameters
 from sae_merge_method.artifacts.recipe import Recipe, parse_recipe, read_recipe_text
 from sae_merge_method.checkpoints import Checkpoint, open_checkpoint
 from sae_merge_method.edit.gate import open_layers
 from sae_merge_method.edit.plan import EditPlan, plan_edit
 from sae_merge_method.edit.preflight import check_donors
+from sae_merge_method.edit.scalpel import Scalpel
 from sae_merge_method.errors import ArtifactError, SaeError, UsageError
 from sae_merge_method.hub import folder_at_hand
 from sae_merge_method.model_ids import local_folder, parse_model_id
 from sae_merge_method.verify.ledger import Ledger
-from sae_merge_method.verify.rounding import Kernel
 
 RECIPE_FILE = "mergekit_config.yml"
-FORMULA = "sae_stethoscope"
-"""The method whose edits are ``base + alpha * tau``, value by value."""
-KernelOf = Callable[[Recipe, tuple[int, ...]], Callable[[str], Kernel]]
-"""From a recipe and its open layers to the edit of each tensor, by its name."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +38,11 @@ class Sources:
     """Who gives what, where edits can be computed anew."""
     donors: Mapping[str, Checkpoint]
     """By the recipe's names; empty when one of them is missing."""
-    kernels: Callable[[str], Kernel] | None = None
-    """Edits by tensor name, for a method that is no formula of single values."""
+    scalpel: Scalpel | None = None
+    """What filters the task vectors, where the recipe's method does."""
 
 
-def gather(
-    folder: Path,
-    base: str | None,
-    donors: Sequence[str],
-    ledger: Ledger,
-    methods: Mapping[str, KernelOf],
-) -> Sources:
+def gather(folder: Path, base: str | None, donors: Sequence[str], ledger: Ledger) -> Sources:
     """Open the checkpoint and all it can be held against.
 
     Args:
@@ -59,7 +50,6 @@ def gather(
         base: Where the base lies, or None for where the recipe says.
         donors: Where the donors lie, in the recipe's order, or nothing for where it says.
         ledger: Takes what is not at hand.
-        methods: How methods edit, by name, that are no formula of single values.
 
     Raises:
         SaeMergeError: No recipe, or one that is not ours; nothing to hold the checkpoint against;
@@ -76,17 +66,15 @@ def gather(
         )
     layers = _layers(recipe, report, merged.n_layers, ledger)
     nothing = Sources(merged, recipe, report, layers, found, None, {})
-    kernels = None
     try:
-        if recipe.merge_method != FORMULA:
-            kernels = methods[recipe.merge_method](recipe, layers)
+        method = recipe.method
+        scalpel = Scalpel(method, layers) if isinstance(method, ScalpelParameters) else None
         plan = plan_edit(recipe, layers, merged.n_layers)
-    except (KeyError, SaeError, ArtifactError) as error:
-        reason = "it cannot be computed anew" if isinstance(error, KeyError) else str(error)
-        ledger.unproved.append(f"the edits of {recipe.merge_method}: {reason}")
+    except (SaeError, ArtifactError) as error:
+        ledger.unproved.append(f"the edits of {recipe.merge_method}: {error}")
         return nothing
     opened = _donors(plan, found, donors, ledger)
-    return replace(nothing, plan=plan, donors=opened, kernels=kernels)
+    return replace(nothing, plan=plan, donors=opened, scalpel=scalpel)
 
 
 def _layers(recipe: Recipe, report: EditReport | None, n_layers: int, ledger: Ledger) -> tuple[int, ...]:

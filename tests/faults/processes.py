@@ -11,11 +11,10 @@ from pathlib import Path
 
 _PROGRAM = """
 import os, signal, sys, time
-from dataclasses import replace
-from sae_merge_method.merge import kernels
+from sae_merge_method.merge import tensor_edit
 from sae_merge_method.cli.main import main
 
-method = kernels.DIRECT_METHODS["sae_stethoscope"]
+shifted = tensor_edit.shifted
 calls = 0
 
 def troubled(*args):
@@ -23,9 +22,9 @@ def troubled(*args):
     calls += 1
     if calls == 5:
         {trouble}
-    return method.kernel(*args)
+    return shifted(*args)
 
-kernels.DIRECT_METHODS["sae_stethoscope"] = replace(method, kernel=troubled)
+tensor_edit.shifted = troubled
 sys.argv = ["sae-merge", *sys.argv[1:]]
 main()
 """

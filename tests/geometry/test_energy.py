@@ -12,7 +12,7 @@ from sae_merge_method.cli.energy import command
 from sae_merge_method.errors import RecipeError, UsageError
 from sae_merge_method.geometry.basis import orthonormal_basis, random_basis
 from sae_merge_method.geometry.energy import along_residual, energies_in, energy, gram, prediction_interval
-from sae_merge_method.geometry.projection import energy_of, project
+from sae_merge_method.geometry.projection import project
 from sae_merge_method.geometry.spectra import coverage, effective_rank, principal_directions, spectrum
 from sae_merge_method.tensor_names import decoder_layer
 from tests import tiny
@@ -26,7 +26,7 @@ def test_energy_inside_a_subspace_is_that_of_the_projected_tensor_with_or_withou
     tau = np.random.default_rng(0).standard_normal(shape)
     bases = [random_basis(D, rank, (rank,)).columns for rank in (3, 1, D)]
     rows = along_residual(tau, axis)
-    expected = [energy_of(project(torch.from_numpy(tau), torch.from_numpy(basis), axis)) for basis in bases]
+    expected = [energy(project(tau, basis, axis)) for basis in bases]
     assert np.allclose(energies_in(rows, None, bases), expected)
     assert np.allclose(energies_in(rows, gram(rows), bases), expected)
     assert energy(tau) == pytest.approx(expected[2])
@@ -109,12 +109,10 @@ def inside_the_span(tensors: tiny.Tensors) -> None:
         layer = decoder_layer(name)
         change = torch.zeros_like(tensor)
         if layer is not None and "q_norm" not in name and "k_norm" not in name:
-            u = torch.from_numpy(
-                orthonormal_basis(scenes.random_decoder(layer)[[0, 2, 4, 6]].numpy()).columns
-            ).float()
-            noise = 0.1 * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(len(name)))
+            u = orthonormal_basis(scenes.random_decoder(layer)[[0, 2, 4, 6]].numpy()).columns
+            noise = 0.1 * np.random.default_rng(len(name)).standard_normal(tensor.shape, dtype=np.float32)
             writes = tensor.ndim == 1 or "o_proj" in name or "down_proj" in name
-            change = project(noise, u, 0 if writes else 1)
+            change = torch.from_numpy(project(noise, u.astype(np.float32), 0 if writes else 1))
         tensors[name] = tensor + change
 
 

@@ -6,6 +6,13 @@ import pytest
 from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.merge.run import run_recipe
 from tests import tiny
+from tests.geometry import scenes
+from tests.geometry.scenes import Scene
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return scenes.build(tmp_path_factory.mktemp("scene"))
 
 
 @pytest.fixture

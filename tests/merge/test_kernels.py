@@ -12,13 +12,11 @@ from hypothesis.extra import numpy as hnp
 from sae_merge_method.errors import MergeError
 from sae_merge_method.merge import numbers
 from sae_merge_method.merge.injection import inject
-from sae_merge_method.merge.kernels import inject_piece
+from sae_merge_method.merge.kernels import shifted, weighted_sum
 from sae_merge_method.merge.numbers import STORED, Scratch
-from sae_merge_method.tensor_names import LayerPart
 
 TORCH = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 INTEGERS = {"F64": np.int64, "F32": np.int32, "F16": np.int16, "BF16": np.int16}
-PLACE = LayerPart(0, "x")
 SCRATCH = Scratch()
 
 
@@ -86,7 +84,7 @@ def test_injection_has_the_bits_of_the_torch_kernel_for_any_bits(data, base_dtyp
     donors = [
         widen(memoryview(bits.tobytes()), kind, precise) for bits, kind in zip(donor_bits, kinds, strict=True)
     ]
-    mine = inject_piece(PLACE, base, donors, alphas)
+    mine = shifted(base, weighted_sum(base, donors, alphas))
     tensors = [as_torch(bits, kind) for bits, kind in zip(donor_bits, kinds, strict=True)]
     try:
         theirs = inject("x", as_torch(base_bits, base_dtype), tensors, alphas)
@@ -106,7 +104,7 @@ def test_large_tensors_agree_too(dtype):
         widen(memoryview(tensor.view(torch.uint8).numpy().tobytes()), dtype, precise)
         for tensor in (base, donor)
     ]
-    mine = narrow(inject_piece(PLACE, ours[0], [ours[1]], [0.3]), dtype)
+    mine = narrow(shifted(ours[0], weighted_sum(ours[0], [ours[1]], [0.3])), dtype)
     theirs = inject("x", base, [donor], [0.3])
     assert mine.tobytes() == theirs.view(torch.uint8).numpy().tobytes()
     moved = theirs.double() - base.double()

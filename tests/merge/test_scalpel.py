@@ -1,61 +1,17 @@
-"""Laws of the scalpel, through ``sae-merge merge``'s own path and through plain mergekit."""
+"""Laws of the scalpel, through mergekit's own kernels."""
 
 import logging
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
-from sae_merge_method.errors import MergeError, RecipeError, SaeError, SaeMergeError
+from sae_merge_method.errors import MergeError, RecipeError
 from sae_merge_method.geometry.basis import orthonormal_basis
-from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.tensor_names import decoder_layer
 from tests import tiny
 from tests.geometry import scenes
 from tests.geometry.scenes import Scene
-
-State = dict[str, torch.Tensor]
-LAYERS = "1, 3"
-
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    return scenes.build(tmp_path_factory.mktemp("scene"))
-
-
-def parameters(scene: Scene, **given: object) -> dict[str, object]:
-    return {"layers": LAYERS, "diagnosis": str(scene.diagnosis), "rank": 4} | given
-
-
-def kernel(scene: Scene, method: str = "sae_scalpel", **given: object) -> State:
-    """Both state dicts through mergekit's own ``merge_state_dicts``."""
-    from mergekit.merge_methods import merge_state_dicts
-
-    from sae_merge_method.hosts import register_merge_methods
-
-    register_merge_methods()
-    models = {"base": tiny.load_tensors(scene.base), "donor": tiny.load_tensors(scene.donor)}
-    if method == "sae_scalpel":
-        given = parameters(scene, **given)
-    given = {name: value for name, value in given.items() if value is not None}
-    return merge_state_dicts(models, method, base="base", parameters=given)
-
-
-def raw(scene: Scene, **given: object) -> State:
-    return kernel(scene, "sae_stethoscope", layers=LAYERS, **given)
-
-
-def moved(scene: Scene, state: State) -> State:
-    """What was added, in the open layers."""
-    base = tiny.load_tensors(scene.base)
-    assert all(tiny.same_bytes(state[name], base[name]) for name in base if decoder_layer(name) not in (1, 3))
-    return {name: state[name] - base[name] for name in base if decoder_layer(name) in (1, 3)}
-
-
-def energy(state: State) -> float:
-    return sum(float(tensor.double().square().sum()) for tensor in state.values())
+from tests.merge.scalpels import energy, kernel, moved, parameters, raw
 
 
 def projected(tau: torch.Tensor, name: str, scene: Scene, source: int, features: list[int]) -> torch.Tensor:
@@ -163,7 +119,8 @@ def test_duplicate_features_reduce_the_rank_and_are_reported(tmp_path, caplog):
 
 def test_a_tensor_of_unknown_axis_is_left_out_with_a_warning_until_the_recipe_names_it(scene, caplog):
     from sae_merge_method.artifacts.method_parameters import ScalpelParameters
-    from sae_merge_method.merge.scalpel import Scalpel, edit_tensor
+    from sae_merge_method.edit.scalpel import Scalpel
+    from sae_merge_method.merge.injection import inject
 
     name = "model.layers.1.linear_attn.in_proj_qkvz.weight"
     base, donor = torch.zeros(5, 16), torch.ones(5, 16)
@@ -172,8 +129,8 @@ def test_a_tensor_of_unknown_axis_is_left_out_with_a_warning_until_the_recipe_na
         values = parameters(scene, **given)
         del values["layers"]
         scalpel = Scalpel(ScalpelParameters.model_validate(values), [1])
-        assert edit_tensor(name, base, [donor], [1.0], scalpel) is not donor
-        return edit_tensor(name, base, [donor], [1.0], scalpel)
+        assert inject(name, base, [donor], [1.0], scalpel.filter) is not donor
+        return inject(name, base, [donor], [1.0], scalpel.filter)
 
     with caplog.at_level(logging.WARNING):
         assert edit() is base
@@ -192,113 +149,3 @@ def test_a_share_of_the_raw_energy_is_what_the_stethoscope_injects(scene):
     assert all(tiny.same_bytes(raw(scene)[name], raw(scene, energy=1.0)[name]) for name in raw(scene))
     base, none = tiny.load_tensors(scene.base), raw(scene, energy=0.0)
     assert all(tiny.same_bytes(none[name], base[name]) for name in base)
-
-
-def recipe(scene: Scene, method: str = "sae_scalpel", **given: object) -> str:
-    return yaml.safe_dump(
-        {
-            "merge_method": method,
-            "base_model": str(scene.base),
-            "models": [{"model": str(scene.donor), "parameters": {"weight": 0.7}}],
-            "parameters": given or parameters(scene),
-            "dtype": "float32",
-        }
-    )
-
-
-def plain_mergekit(source: str, out: Path) -> State:
-    from mergekit.config import MergeConfiguration
-    from mergekit.merge import run_merge
-    from mergekit.options import MergeOptions
-
-    from sae_merge_method.hosts import register_merge_methods
-
-    register_merge_methods()
-    run_merge(MergeConfiguration.model_validate(yaml.safe_load(source)), str(out), MergeOptions(quiet=True))
-    return tiny.load_tensors(out)
-
-
-Merge = Callable[[str], object]
-
-
-@pytest.fixture
-def merge(tmp_path: Path) -> Merge:
-    """What ``sae-merge merge`` does, whichever engine it takes."""
-    return lambda source: run_recipe(source, "recipe.yml", tmp_path / "out", options={"quiet": True})
-
-
-@pytest.mark.parametrize("given", [{}, {"select": "top_k=2", "layers": None, "mode": "hybrid", "gamma": 0.5}])
-def test_both_doors_write_the_same_bytes(tmp_path, scene, merge: Merge, given):
-    values = {name: value for name, value in parameters(scene, **given).items() if value is not None}
-    source = recipe(scene, **values)
-    merge(source)
-    ours, stock = tiny.load_tensors(tmp_path / "out"), plain_mergekit(source, tmp_path / "stock")
-    assert ours.keys() == stock.keys()
-    assert all(tiny.same_bytes(ours[name], stock[name]) for name in ours)
-    base = tiny.load_tensors(scene.base)
-    changed = {decoder_layer(name) for name in base if not tiny.same_bytes(base[name], ours[name])}
-    assert changed == {1, 3}
-
-
-def test_the_merge_command_runs_a_scalpel_recipe(tmp_path, scene):
-    from click.testing import CliRunner
-
-    from sae_merge_method.artifacts.edit_report import read_edit_report
-    from sae_merge_method.cli.merge import command
-
-    (tmp_path / "recipe.yml").write_text(recipe(scene))
-    words = [str(tmp_path / "recipe.yml"), str(tmp_path / "out")]
-    assert CliRunner().invoke(command, words, catch_exceptions=False).exit_code == 0
-    report = read_edit_report(tmp_path / "out")
-    assert (report.merge_method, report.layers) == ("sae_scalpel", (1, 3))
-    assert report.energy == pytest.approx(0.49 * energy(moved(scene, kernel(scene))), rel=1e-4)
-
-
-def test_the_stethoscopes_energy_is_the_same_through_both_doors(tmp_path, scene, merge: Merge):
-    source = recipe(scene, "sae_stethoscope", layers=LAYERS, energy=0.3)
-    merge(source)
-    ours, stock = tiny.load_tensors(tmp_path / "out"), plain_mergekit(source, tmp_path / "stock")
-    assert all(tiny.same_bytes(ours[name], stock[name]) for name in ours)
-
-
-@pytest.mark.parametrize(
-    ("method", "given", "error", "message"),
-    [
-        ("sae_scalpel", {"rank": None}, RecipeError, "exactly one of rank"),
-        ("sae_scalpel", {"features": "1: 0; 3: 1"}, RecipeError, "exactly one of rank"),
-        ("sae_scalpel", {"rank": 0}, RecipeError, "parameters.rank: .*greater than or equal to 1"),
-        ("sae_scalpel", {"rank": 2.5}, RecipeError, "parameters.rank: .*valid integer"),
-        ("sae_scalpel", {"rank": [1, 2]}, RecipeError, "parameters.rank: expected one value: .*gradient"),
-        ("sae_scalpel", {"rank": 17}, RecipeError, "rank: 17 is more than the residual stream's 16"),
-        ("sae_scalpel", {"rank": 99}, SaeError, "more features than the SAE of layer 1 has"),
-        ("sae_scalpel", {"mode": "slice"}, RecipeError, "parameters.mode: .*'project', 'reject', 'random'"),
-        ("sae_scalpel", {"beta": 0.5}, RecipeError, "beta and gamma belong to mode: hybrid"),
-        ("sae_scalpel", {"energy": 0.5}, RecipeError, "parameters.energy: unknown key"),
-        ("sae_scalpel", {"sae": "nowhere/{layer}"}, SaeError, "there is no folder nowhere/1"),
-        ("sae_scalpel", {"rank": None, "features": 3}, RecipeError, "parameters.features: .*quoted string"),
-        ("sae_scalpel", {"energy_match": "yes"}, RecipeError, "parameters.energy_match: .*boolean"),
-        ("sae_scalpel", {"residual_axes": "mlp"}, RecipeError, "residual_axes: expected items like"),
-        ("sae_stethoscope", {"layers": LAYERS, "rank": 4}, RecipeError, "parameters.rank: unknown key"),
-        ("sae_stethoscope", {"layers": LAYERS, "energy": -1}, RecipeError, "parameters.energy: .*greater"),
-        (
-            "sae_stethoscope",
-            {"layers": LAYERS, "energy": [0, 1]},
-            RecipeError,
-            "parameters.energy: .*gradient",
-        ),
-        ("sae_stethoscope", {"layers": LAYERS, "diagnosis": "d"}, RecipeError, "needs select"),
-    ],
-)
-def test_what_cannot_be_meant_is_refused_before_anything_is_written(
-    tmp_path, scene, merge: Merge, method, given, error, message
-):
-    values = parameters(scene, **given) if method == "sae_scalpel" else given
-    source = recipe(scene, method, **{name: value for name, value in values.items() if value is not None})
-    with pytest.raises(error, match=message):
-        merge(source)
-    assert not (tmp_path / "out").exists()
-    if not any(
-        word in message for word in ("gradient", "unknown key", "boolean")
-    ):  # mergekit lets these pass
-        with pytest.raises((SaeMergeError, ValueError)):
-            plain_mergekit(source, tmp_path / "stock")

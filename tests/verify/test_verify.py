@@ -8,7 +8,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from sae_merge_method.cli.verify import command, scalpel_kernels
+from sae_merge_method.cli.verify import command
 from sae_merge_method.errors import ArtifactError, MergeError, RecipeError, UsageError
 from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.verify.audit import verify
@@ -237,11 +237,8 @@ def cut(tmp_path_factory):
     return folder / "cut"
 
 
-SCALPEL = {"sae_scalpel": scalpel_kernels}
-
-
 def test_the_scalpels_edits_are_computed_anew_too(tmp_path, cut):
-    ledger = verify(cut, methods=SCALPEL).ledger
+    ledger = verify(cut).ledger
     assert ledger.sound and not ledger.unproved
     assert any("edited tensors: as sae_scalpel computes them" in line for line in ledger.proved)
     out = tmp_path / "out"
@@ -252,10 +249,10 @@ def test_the_scalpels_edits_are_computed_anew_too(tmp_path, cut):
         tensors[Q_PROJ][2, 3] += 1e-3
 
     rewrite(out, nudge)
-    assert [v.where for v in verify(out, methods=SCALPEL).ledger.violations] == [Q_PROJ]
+    assert [v.where for v in verify(out).ledger.violations] == [Q_PROJ]
     config = out / "mergekit_config.yml"
     config.write_text(config.read_text().replace("weight: 1.0", "weight: 0.9"))
-    assert len(verify(out, methods=SCALPEL).ledger.violations) > 10
+    assert len(verify(out).ledger.violations) > 10
 
 
 def test_the_scalpels_edits_are_not_claimed_to_be_proved_without_its_saes(tmp_path, cut):
@@ -266,7 +263,7 @@ def test_the_scalpels_edits_are_not_claimed_to_be_proved_without_its_saes(tmp_pa
         r'diagnosis: "[^"]*", rank: 4', 'features: "1: 3; 3: 4", sae: "./none"', config.read_text()
     )
     config.write_text(recipe)
-    ledger = verify(out, methods=SCALPEL).ledger
+    ledger = verify(out).ledger
     assert not ledger.violations
     assert ledger.unproved[0].startswith("the edits of sae_scalpel: ")
     assert "28 tensors outside the selected layers: the base's bytes" in ledger.proved
