@@ -1,4 +1,4 @@
-"""``sae-merge recipes``: list the ready-made recipes and diagnose configurations, or copy one out."""
+"""``sae-merge recipes``: list the ready-made recipes and configurations, or copy one out."""
 
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from sae_merge_method.recipes import ready_configurations, ready_recipe, ready_r
 def command(name: str | None, out: Path | None, overwrite: bool) -> None:
     """List the ready-made recipes, or copy the one called NAME out to edit and run it.
 
-    Those called diagnose/... are files for sae-merge diagnose --config.
+    Those called diagnose/... are files for sae-merge diagnose --config, those called
+    experiment/... for sae-merge experiment run.
     """
     if name is None:
         if out is not None:

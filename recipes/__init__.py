@@ -1,4 +1,4 @@
-"""Ready-made recipes and diagnose configurations, and the way to find them once installed."""
+"""Ready-made recipes, and configurations of other commands, and the way to find them once installed."""
 
 from dataclasses import dataclass
 from importlib.resources import files
@@ -32,8 +32,9 @@ def ready_recipes() -> tuple[ReadyRecipe, ...]:
 
 
 def ready_configurations() -> tuple[ReadyRecipe, ...]:
-    """All files for ``sae-merge diagnose --config``, as ``diagnose/name``, by name."""
-    return _in_folder(files(__name__) / "diagnose", "diagnose/")
+    """All files for ``diagnose --config`` and ``experiment run``, as ``diagnose/name``, by name."""
+    folders = ("diagnose", "experiment")
+    return tuple(one for folder in folders for one in _in_folder(files(__name__) / folder, f"{folder}/"))
 
 
 def ready_recipe(name: str) -> ReadyRecipe:

@@ -11,10 +11,7 @@ from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
-from sae_merge_method.files import file_sha256
-from sae_merge_method.lm_eval_tasks import tasks_path
 from sae_merge_method.miniature.cache import cache_key, cached_folder, is_sealed
-from sae_merge_method.miniature.evaluation import GROUP
 from sae_merge_method.miniature.model import build_model, load_model, load_tokenizer, save_model
 from sae_merge_method.miniature.saes import train_saes
 from sae_merge_method.miniature.settings import GENERATION, Settings
@@ -70,22 +67,6 @@ def build(settings: Settings, root: Path) -> Miniature:
             for running in [pool.submit(job, settings, at) for job in missing]:
                 running.result()
     return Miniature(at.texts, at.base, at.donor, at.saes, tuple(made))
-
-
-def evaluation_entry(miniature: Miniature, model: str) -> Path:
-    """Where the cache keeps lm_eval's output for the unedited ``base`` or ``donor``.
-
-    It depends on the model, the problems, and the code that asks and scores.
-    """
-    checkpoint = miniature.base if model == "base" else miniature.donor
-    depends_on = {
-        "generation": GENERATION,
-        "texts": miniature.texts.name,
-        "model": checkpoint.name,
-        "packages": _versions("lm-eval", "math-verify", "sympy", "torch", "transformers"),
-        "tasks": [file_sha256(file) for file in sorted((tasks_path() / GROUP).iterdir()) if file.is_file()],
-    }
-    return miniature.base.parent / f"evaluation-{cache_key(depends_on)}"
 
 
 def make_base(settings: Settings, texts: Path, folder: Path) -> None:
