@@ -125,7 +125,7 @@ def _measured(arm: Arm, share: bool, alpha: float, with_general: bool) -> tuple[
         _z_cell(whole, alpha, among_subjects=False) if whole.delta is not None else Cell(""),
         Cell("" if whole.p is None else p_value(whole.p), whole.p),
         *(_general(arm, alpha) if with_general else ()),
-        Cell(f"{arm.energy:.3g}", arm.energy),
+        Cell(f"{arm.energy:#.3g}" if arm.energy else "0", arm.energy),
         Cell(f"{arm.share:.1%}", arm.share),
     )
 

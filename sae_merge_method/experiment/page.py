@@ -106,9 +106,13 @@ def _table(grid: Grid, kind: str = "", *, coloured: bool = False) -> str:
         rows.append(f"<tr{_CHOSEN if place in grid.marked else ''}>{''.join(cells)}</tr>")
     body = "\n".join(rows)
     return (
-        f'<div class="scroll" tabindex="0"><table class="{kind}"><thead><tr>{heads}</tr></thead>\n'
+        f'<div class="scroll" tabindex="0"><table{_class(kind)}><thead><tr>{heads}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody></table></div>"
     )
+
+
+def _class(name: str) -> str:
+    return f' class="{name}"' if name else ""
 
 
 _TEXT = ' class="text"'

@@ -106,11 +106,14 @@ def test_the_verdict_table_shows_raw_and_corrected_p_and_cannot_be_broken_by_a_n
 def test_an_experiments_report_is_taken_in_one_level_down(tmp_path, out):
     folder = tmp_path / "experiment"
     folder.mkdir()
-    (folder / "experiment.md").write_text("# The experiment\n\n## Arms\n\nrandom layers: z 0.3\n")
+    (folder / "experiment.md").write_text(
+        "# The experiment\n\n## Arms\n\nrandom layers: z 0.3\n\n## By hand\n\nsae-merge merge arms/scalpel/recipe.yml\n"
+    )
     write_card(out, MIT, experiment=folder)
     assert "## What else was tried\n\n### Arms\n\nrandom layers: z 0.3" in body(out)
+    assert "arms/scalpel" not in body(out)
     (folder / "experiment.md").unlink()
-    with pytest.raises(ArtifactError, match=r"expected experiment\.md or demo\.md in"):
+    with pytest.raises(ArtifactError, match=r"expected an experiment's folder with experiment\.md"):
         write_card(out, MIT, experiment=folder)
 
 

@@ -1,0 +1,129 @@
+"""Experiment folders laid out by hand: arms with lm-eval's own files at chosen counts."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sae_merge_method.artifacts.energy_report import Energy, RandomSubspace
+from sae_merge_method.artifacts.experiment import Conclusion, Experiment
+from sae_merge_method.artifacts.experiment_arm import ArmRecord, GeneralText, Role, write_arm
+from sae_merge_method.artifacts.experiment_plan import ExperimentPlan, PlannedArm, write_plan
+from sae_merge_method.experiment.collect import collect
+from tests.compare.conftest import DATE, results
+
+ALGEBRA, GEOMETRY = "maths_algebra", "maths_geometry"
+PROBLEMS = {ALGEBRA: 100, GEOMETRY: 50}
+PICKED = (2, 3)
+NAMED_ROLES: dict[str, Role] = {
+    "base": "base", "donor": "donor", "stethoscope": "pick", "all-layers": "dose", "all-layers-damped": "dose",
+    "scalpel": "scalpel", "scalpel-random": "scalpel", "stethoscope-energy-matched": "scalpel",
+}  # fmt: skip
+KEPT = Energy(
+    energy=4.0, relative_norm=0.1, kept=0.03, chance=0.031, ratio=0.03 / 0.031,
+    random=RandomSubspace(seeds=5, mean=0.031, low=0.028, high=0.034, level=0.95),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Laid:
+    """One arm as a test wants it."""
+
+    name: str
+    right: tuple[int, int]
+    """Problems right in algebra, of 100, and geometry, of 50."""
+    layers: tuple[int, ...] = PICKED
+    nats: Sequence[float] | None = None
+    tokens: Sequence[int] | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Of lm-eval's results file."""
+    done: bool = True
+
+    @property
+    def role(self) -> Role:
+        if self.name.startswith("layer-"):
+            return "layer"
+        return NAMED_ROLES.get(self.name, "layers")
+
+
+BASE = Laid("base", (20, 10), ())
+PICK = Laid("stethoscope", (45, 15))
+
+
+def general(nats: Sequence[float], tokens: Sequence[int] | None = None) -> GeneralText:
+    counts = tuple(tokens or [10] * len(nats))
+    return GeneralText(name="prose.jsonl", sha256="ab" * 32, nats=tuple(nats), tokens=counts)
+
+
+def lay_out(folder: Path, arms: Sequence[Laid], **changes: Any) -> Path:
+    """Write a folder as an experiment leaves it; ``changes`` are the plan's."""
+    planned = [
+        PlannedArm(
+            name=arm.name,
+            role=arm.role,
+            says=f"what {arm.name} is for",
+            method=None if arm.role in ("base", "donor") else "sae_stethoscope",
+            layers=arm.layers,
+            energy=float(len(arm.layers)),
+        )
+        for arm in arms
+    ]
+    plan = ExperimentPlan(
+        depends_on={},
+        base="./base",
+        donor="./donor",
+        n_layers=8,
+        score="kl_bits",
+        scores={layer: layer / 10 for layer in range(8)},
+        select="top_k=2",
+        layers=PICKED,
+        weight=1.0,
+        metric="exact_match",
+        alpha=0.05,
+        evaluation={"model": "hf", "tasks": "maths", "model_args": "dtype=float32"},
+        task_vector_energy=8.0,
+        projection=KEPT,
+        arms=tuple(planned),
+    )
+    write_plan(folder, plan.model_copy(update=changes))
+    for arm, about in zip(arms, planned, strict=True):
+        if arm.done:
+            _finish(folder / "arms" / arm.name, arm, about)
+    return folder
+
+
+def _finish(place: Path, arm: Laid, about: PlannedArm) -> None:
+    scored = place / "results" / "a__model"
+    scored.mkdir(parents=True)
+    counts = {task: (right, PROBLEMS[task]) for task, right in zip(PROBLEMS, arm.right, strict=True)}
+    (scored / f"results_{DATE}.json").write_text(json.dumps(results(counts, **arm.changes)))
+    record = ArmRecord(
+        name=arm.name,
+        role=arm.role,
+        says=about.says,
+        key="0" * 64,
+        depends_on={},
+        method=about.method,
+        layers=arm.layers,
+        energy=float(len(arm.layers)),
+        result_sha256=None,
+        general=None if arm.nats is None else general(arm.nats, arm.tokens),
+    )
+    write_arm(place, record)
+
+
+def sets_of_layers(rights: Sequence[int]) -> list[Laid]:
+    """Arms with random layers, all different, and so many problems of algebra right."""
+    pairs = [(one, other) for one in range(8) for other in range(one) if {one, other} != set(PICKED)]
+    return [Laid(f"random-layers-{i}", (right, 10), pairs[i]) for i, right in enumerate(rights)]
+
+
+def concluded(folder: Path, arms: Sequence[Laid], claim: str, **changes: Any) -> Conclusion:
+    """The one conclusion whose claim has these words."""
+    (found,) = (one for one in collected(folder, arms, **changes).conclusions if claim in one.claim)
+    return found
+
+
+def collected(folder: Path, arms: Sequence[Laid], **changes: Any) -> Experiment:
+    return collect(lay_out(folder, arms, **changes))
