@@ -27,7 +27,8 @@ def command(ctx: click.Context, checkpoint: Path, base: str | None, donors: tupl
 
     Every tensor outside the gate must have the base's bytes, every one inside be
     base + weight * (donor - base), bit for bit; nothing may be missing or added. Without base and
-    donor it is held against the hashes of edit_report.json. Exit code 1 if anything is violated.
+    donor it is held against edit_report.json: its hashes, and the weights and parameters it records.
+    Exit code 1 if anything is violated.
     """
     from sae_merge_method.verify.audit import verify
 

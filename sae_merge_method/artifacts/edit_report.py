@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 from pydantic import Field
 
+from sae_merge_method.artifacts.edit_request import EditRequest
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
 from sae_merge_method.safetensors_files import TensorEntry
 from sae_merge_method.tensor_names import decoder_layer
@@ -77,6 +78,8 @@ class EditReport(Record):
     """Sum over tensors."""
     tensors: tuple[TensorReport, ...]
     """By name."""
+    request: EditRequest | None = None
+    """What the recipe asked for; reports of earlier versions do not say."""
 
     @property
     def result_sha256(self) -> str:

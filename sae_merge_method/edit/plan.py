@@ -75,23 +75,10 @@ def plan_edit(recipe: Recipe, layers: Sequence[int], n_layers: int) -> EditPlan:
         n_layers: Decoder layers of the base.
 
     Raises:
-        RecipeError: A layer is open and has no donor, or slices do not keep the base's layers
-            in their places.
+        RecipeError: See :func:`donations_of`.
         SaeError: A scalpel's SAE or feature is missing.
     """
-    shared = recipe.parameters
-    if recipe.models is not None:
-        offered = _from_models(recipe.base_model, recipe.models, (shared,), n_layers)
-    elif recipe.slices is not None:
-        offered = _from_slices(recipe.base_model, recipe.slices, (shared,), n_layers)
-    else:
-        offered = _from_modules(recipe, n_layers)
-    without = [layer for layer in layers if not offered.get(layer)]
-    if without:
-        raise RecipeError(
-            f"layers {format_layers(without)} are selected, but the recipe names no donor for them"
-        )
-    donations = {layer: offered[layer] for layer in layers}
+    donations = donations_of(recipe, layers, n_layers)
     method, written = recipe.method, recipe.method_parameters
     if isinstance(method, ScalpelParameters):
         Subspaces(method, layers).check()
@@ -107,6 +94,33 @@ def plan_edit(recipe: Recipe, layers: Sequence[int], n_layers: int) -> EditPlan:
 
 _Offers = dict[int, tuple[Donation, ...]]
 _Scopes = tuple[SourceParameters | None, ...]
+
+
+def donations_of(recipe: Recipe, layers: Sequence[int], n_layers: int) -> _Offers:
+    """Who gives to each open layer, with the weights that the recipe writes.
+
+    Args:
+        recipe: Read and checked by itself.
+        layers: The open layers.
+        n_layers: Decoder layers of the base.
+
+    Raises:
+        RecipeError: A layer is open and has no donor, or slices do not keep the base's layers
+            in their places.
+    """
+    shared = recipe.parameters
+    if recipe.models is not None:
+        offered = _from_models(recipe.base_model, recipe.models, (shared,), n_layers)
+    elif recipe.slices is not None:
+        offered = _from_slices(recipe.base_model, recipe.slices, (shared,), n_layers)
+    else:
+        offered = _from_modules(recipe, n_layers)
+    without = [layer for layer in layers if not offered.get(layer)]
+    if without:
+        raise RecipeError(
+            f"layers {format_layers(without)} are selected, but the recipe names no donor for them"
+        )
+    return {layer: offered[layer] for layer in layers}
 
 
 def _from_models(base: str, models: Sequence[ModelSource], scopes: _Scopes, n_layers: int) -> _Offers:

@@ -89,7 +89,7 @@ def direct_report(
     """The report of what either kind of tensor became."""
     tensors = [TensorReport.of(one.task.base, one.digests, "edited", one.energy) for one in edited]
     tensors += [TensorReport.of(entry, digests, "base", 0.0) for entry, digests in untouched]
-    return edit_report(job.plan, job.base, tensors)
+    return edit_report(job, tensors)
 
 
 def _place_shard(job: Job, file: Path, tasks: Iterable[TensorTask], folder: Path, link: bool) -> Copying:

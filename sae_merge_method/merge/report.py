@@ -6,8 +6,10 @@ from functools import partial
 from sae_merge_method.artifacts.edit_report import EditReport, TensorReport
 from sae_merge_method.checkpoints import Checkpoint
 from sae_merge_method.edit.plan import EditPlan
+from sae_merge_method.edit.request import request_of
 from sae_merge_method.errors import MergeError
 from sae_merge_method.merge.copying import Advance
+from sae_merge_method.merge.job import Job
 from sae_merge_method.merge.reading import WeightFiles
 from sae_merge_method.merge.tensor_edit import digest_tensor
 from sae_merge_method.merge.threads import run_all
@@ -15,9 +17,10 @@ from sae_merge_method.merge.values import energy_between
 from sae_merge_method.tensor_names import decoder_layer
 
 
-def edit_report(plan: EditPlan, base: Checkpoint, tensors: Iterable[TensorReport]) -> EditReport:
+def edit_report(job: Job, tensors: Iterable[TensorReport]) -> EditReport:
     """The report of one merge, its tensors in the order of their names."""
     ordered = tuple(sorted(tensors, key=lambda tensor: tensor.name))
+    plan, base = job.plan, job.base
     return EditReport(
         merge_method=plan.merge_method,
         base_model=plan.base,
@@ -26,23 +29,18 @@ def edit_report(plan: EditPlan, base: Checkpoint, tensors: Iterable[TensorReport
         layers=plan.layers,
         energy=sum(tensor.energy for tensor in ordered),
         tensors=ordered,
+        request=request_of(job.recipe, job.source, plan.layers, base.n_layers),
     )
 
 
-def report_edit(
-    plan: EditPlan,
-    base: Checkpoint,
-    merged: Checkpoint,
-    *,
-    hash_all: bool = False,
-    threads: int | None = None,
-) -> EditReport:
+def report_edit(job: Job, merged: Checkpoint, *, hash_all: bool = False) -> EditReport:
     """Read a merged checkpoint back, hash and measure every tensor.
 
     Raises:
         MergeError: A tensor was dropped or added, or one outside the open layers does not have
             the base's bytes although it has the base's dtype.
     """
+    base = job.base
     lost = sorted(set(base.tensors) - set(merged.tensors))
     added = sorted(set(merged.tensors) - set(base.tensors))
     if lost or added:
@@ -53,8 +51,8 @@ def report_edit(
             + f": mergekit does not know this layout of the base model ({base.layout})"
         )
     with WeightFiles([base, merged]) as files:
-        calls = [partial(_report, plan, base, merged, name, files, hash_all) for name in merged.tensors]
-        return edit_report(plan, base, run_all(calls, threads))
+        calls = [partial(_report, job.plan, base, merged, name, files, hash_all) for name in merged.tensors]
+        return edit_report(job, run_all(calls, job.threads))
 
 
 def _report(

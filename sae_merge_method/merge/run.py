@@ -97,7 +97,7 @@ def _through_mergekit(job: Job, folder: Path, *, hash_all: bool) -> EditReport:
 
     run_mergekit(job, folder)
     merged = open_checkpoint(folder)
-    return report_edit(job.plan, job.base, merged, hash_all=hash_all, threads=job.threads)
+    return report_edit(job, merged, hash_all=hash_all)
 
 
 def _state(out: Path) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sae_merge_method.verify.against_base import check_against_base
 from sae_merge_method.verify.against_report import check_against_report
+from sae_merge_method.verify.against_request import check_against_request
 from sae_merge_method.verify.companions import check_companions
 from sae_merge_method.verify.ledger import Ledger
 from sae_merge_method.verify.progress import Progress
@@ -50,6 +51,7 @@ def verify(folder: Path, base: str | None = None, donors: Sequence[str] = ()) ->
             check_companions(merged, sources.base, sources.recipe, ledger)
             check_against_base(sources, streams, progress, ledger)
         if sources.report is not None:
+            check_against_request(sources, sources.report.request, ledger)
             check_against_report(sources, sources.report, streams, progress, ledger)
     merged.require_unchanged()
     return Audit(sources, ledger)

@@ -30,6 +30,7 @@ class Sources:
 
     merged: Checkpoint
     recipe: Recipe
+    recipe_text: str
     report: EditReport | None
     layers: tuple[int, ...]
     """The open layers."""
@@ -56,7 +57,8 @@ def gather(folder: Path, base: str | None, donors: Sequence[str], ledger: Ledger
             a model that the user named cannot be had.
     """
     merged = open_checkpoint(folder)
-    recipe = parse_recipe(read_recipe_text(folder / RECIPE_FILE), str(folder / RECIPE_FILE))
+    text = read_recipe_text(folder / RECIPE_FILE)
+    recipe = parse_recipe(text, str(folder / RECIPE_FILE))
     report = read_edit_report(folder) if (folder / REPORT_FILE).exists() else None
     found = _open(recipe.base_model, base, "the base", ledger)
     if found is None and report is None:
@@ -65,7 +67,7 @@ def gather(folder: Path, base: str | None, donors: Sequence[str], ledger: Ledger
             "name it with --base"
         )
     layers = _layers(recipe, report, merged.n_layers, ledger)
-    nothing = Sources(merged, recipe, report, layers, found, None, {})
+    nothing = Sources(merged, recipe, text, report, layers, found, None, {})
     try:
         method = recipe.method
         scalpel = Scalpel(method, layers) if isinstance(method, ScalpelParameters) else None

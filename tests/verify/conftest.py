@@ -11,7 +11,9 @@ import yaml
 from safetensors.torch import save_file
 
 from sae_merge_method.merge.run import run_recipe
+from sae_merge_method.verify.audit import verify
 from tests import tiny
+from tests.geometry import scenes
 from tests.merge.conftest import recipe_text
 
 Q_PROJ = "model.layers.1.self_attn.q_proj.weight"
@@ -41,6 +43,17 @@ def merged(tmp_path_factory) -> Merged:
     (base / "tokenizer.json").write_text('{"model": {"vocab": {"a": 0}}, "added_tokens": []}')
     run_recipe(recipe_text(base, donor, weight="0.5"), "recipe.yml", folder / "out", options={"quiet": True})
     return Merged(folder / "out", base, donor)
+
+
+@pytest.fixture(scope="session")
+def cut(tmp_path_factory) -> Path:
+    """A merge by the scalpel, and the scene it was made of."""
+    folder = tmp_path_factory.mktemp("scalpel")
+    scene = scenes.build(folder)
+    recipe = recipe_text(scene.base, scene.donor, f'layers: "1, 3", diagnosis: "{scene.diagnosis}", rank: 4')
+    recipe = recipe.replace("sae_stethoscope", "sae_scalpel")
+    run_recipe(recipe, "recipe.yml", folder / "cut", options={"quiet": True})
+    return folder / "cut"
 
 
 @pytest.fixture(scope="session")
@@ -83,3 +96,8 @@ def swap_layers(tensors: tiny.Tensors) -> None:
     for name in [name for name in tensors if name.startswith("model.layers.1.")]:
         other = name.replace("layers.1.", "layers.3.")
         tensors[name], tensors[other] = tensors[other], tensors[name]
+
+
+def violations(folder: Path, **where: object) -> dict[str, str]:
+    """What an audit finds wrong, by name."""
+    return {violation.where: violation.what for violation in verify(folder, **where).ledger.violations}  # type: ignore[arg-type]
