@@ -1,5 +1,6 @@
 """Conclusions on the choice of layers that take more than two arms: ranks, and the score itself."""
 
+from math import factorial
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.experiment import Answer, Arm, Conclusion, Experiment, Rank
@@ -80,11 +81,12 @@ def predicts(experiment: Experiment) -> Conclusion:
     if found.rho is None or found.p is None:
         words = f"over {found.layers} layers, score or gain does not vary"
         return Conclusion(claim=claim, answer="not tested", words=words)
-    return Conclusion(
-        claim=claim,
-        answer=answer(found.rho, found.p, experiment.alpha),
-        words=f"Spearman's rho {found.rho:+.2f}, p {p_value(found.p)} by permutation, {found.layers} layers",
-    )
+    words = f"Spearman's rho {found.rho:+.2f}, p {p_value(found.p)} by permutation, {found.layers} layers"
+    smallest = 2 / factorial(found.layers)
+    if smallest >= experiment.alpha:
+        words += f"; with so few p cannot fall below {p_value(smallest)}"
+        return Conclusion(claim=claim, answer="not tested", words=words)
+    return Conclusion(claim=claim, answer=answer(found.rho, found.p, experiment.alpha), words=words)
 
 
 def _pick(experiment: Experiment) -> Arm | None:

@@ -2,7 +2,8 @@
 
 STYLE = """
 body { max-width: 76rem; }
-.scroll { overflow: auto; max-height: 44rem; margin: .5rem 0; width: fit-content; max-width: 100%; } .scroll table { margin: 0; }
+.scroll { overflow: auto; max-height: 44rem; margin: .5rem 0; width: fit-content; }
+.scroll { max-width: 100%; } .scroll table { margin: 0; }
 .scroll th, .scroll td { padding: .2rem .5rem; }
 .scroll thead th { position: sticky; top: 0; background: #fff; box-shadow: inset 0 -1px #999; z-index: 1; }
 .scroll th:first-child, .scroll td:first-child { position: sticky; left: 0; background: #fff; }
@@ -20,7 +21,8 @@ ul.claims { list-style: none; padding: 0; }
 .tested { color: #666; border: 1px dashed #999; font-weight: 400; }
 pre { background: #f5f5f5; padding: .7rem; overflow-x: auto; } code { overflow-wrap: anywhere; }
 @media (max-width: 40rem) { .claims li { grid-template-columns: 1fr; gap: .3rem; } }
-@media (max-width: 40rem) { .answer { justify-self: start; } dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
+@media (max-width: 40rem) { .answer { justify-self: start; } dl { grid-template-columns: 1fr; } }
+@media (max-width: 40rem) { dd { margin-bottom: .4rem; } }
 @media print { .scroll { max-height: none; overflow: visible; } }
 """
 

@@ -70,12 +70,13 @@ HOW_TO_READ_SUBJECTS = (
 def standing(experiment: Experiment) -> list[str]:
     """Where the pick stands, in sentences."""
     found = []
-    for rank, whom in (
-        (experiment.among_random, "sets of layers drawn at random"),
-        (experiment.among_all, "all arms with as many other layers, each set once"),
+    for rank, others in (
+        (experiment.among_random, "{} sets of layers drawn at random"),
+        (experiment.among_all, "all {} sets of as many other layers, drawn or chosen"),
     ):
         if rank is not None:
-            found.append(f"Among {rank.others} {whom}, the pick has rank {rank.rank} of {1 + rank.others}.")
+            among = others.format(rank.others)
+            found.append(f"Among {among}, the pick has rank {rank.rank} of {1 + rank.others}.")
     return found
 
 

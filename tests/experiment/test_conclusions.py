@@ -130,6 +130,13 @@ def test_the_score_and_what_single_layers_gain(tmp_path: Path, slope: int, answe
     assert concluded(tmp_path, [BASE, PICK, *layers], PREDICTS).answer == answer
 
 
+def test_four_layers_are_too_few_for_any_order_to_be_significant(tmp_path: Path) -> None:
+    layers = [Laid(f"layer-{layer}", (30 + 2 * layer, 10), (layer,)) for layer in range(4)]
+    found = concluded(tmp_path, [BASE, PICK, *layers], PREDICTS)
+    assert found.answer == "not tested"
+    assert found.words.endswith("with so few p cannot fall below 0.0833")
+
+
 def test_without_single_layers_the_score_is_not_tested(tmp_path: Path) -> None:
     assert "--single-layers" in concluded(tmp_path, [BASE, PICK], PREDICTS).words
 
