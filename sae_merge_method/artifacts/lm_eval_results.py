@@ -34,6 +34,24 @@ class Score:
 
 
 @dataclass(frozen=True)
+class DataSet:
+    """Where a task's problems come from, as lm-eval hands it to ``datasets.load_dataset``."""
+
+    path: str
+    """Id on the Hub, folder, or name of a loader."""
+    name: str | None
+    """Which of its configurations."""
+    split: str | None
+    """The split whose problems are asked."""
+    arguments: Mapping[str, Any]
+    """All else, a revision among it."""
+
+    def __str__(self) -> str:
+        parts = [self.path, *(part for part in (self.name, self.split and f"split {self.split}") if part)]
+        return ", ".join([*parts, *(f"{key} {value}" for key, value in sorted(self.arguments.items()))])
+
+
+@dataclass(frozen=True)
 class TaskRun:
     """One task, or one group of tasks, in one evaluation."""
 
@@ -49,6 +67,8 @@ class TaskRun:
     task_hash: str | None
     """Over every problem, prompt and target; lm-eval only has it when it logs samples."""
     generation: Mapping[str, Any] | None
+    dataset: DataSet | None = None
+    """None where the file does not name it."""
     members: tuple[str, ...] = ()
     """Names of the tasks in it, where it is a group."""
 
@@ -142,6 +162,7 @@ def _task(raw: dict[str, Any], name: str, members: tuple[str, ...]) -> TaskRun:
     row = {**_mapping(raw, "groups", name), **_mapping(raw, "results", name)}
     counts = _mapping(raw, "n-samples", name)
     n = next((row[key] for key in _COUNT_KEYS if _is_count(row.get(key))), counts.get("effective"))
+    config = _mapping(raw, "configs", name)
     version, n_shot = (_mapping(raw, key).get(name) for key in ("versions", "n-shot"))
     return TaskRun(
         name=name,
@@ -151,8 +172,22 @@ def _task(raw: dict[str, Any], name: str, members: tuple[str, ...]) -> TaskRun:
         version=None if version is None else str(version),
         n_shot=n_shot if _is_count(n_shot) else None,
         task_hash=_mapping(raw, "task_hashes").get(name),
-        generation=_mapping(raw, "configs", name).get("generation_kwargs"),
+        generation=config.get("generation_kwargs"),
+        dataset=_dataset(config),
         members=members,
+    )
+
+
+def _dataset(config: Mapping[str, Any]) -> DataSet | None:
+    # lm-eval leaves out what is not set.
+    path = config.get("dataset_path")
+    if not isinstance(path, str):
+        return None
+    # lm-eval drops this argument by the version of datasets, and it chooses no problems.
+    arguments = {k: v for k, v in _mapping(config, "dataset_kwargs").items() if k != "trust_remote_code"}
+    name, split = config.get("dataset_name"), config.get("test_split") or config.get("validation_split")
+    return DataSet(
+        path, None if name is None else str(name), None if split is None else str(split), arguments
     )
 
 

@@ -43,6 +43,9 @@ def unchecked(base: EvalRun, edited: EvalRun, tasks: Sequence[str], paired: Coll
     unhashed = [task for task in tasks if None in (base.tasks[task].task_hash, edited.tasks[task].task_hash)]
     if any(task not in paired for task in unhashed):
         notes.append("Prompts were not compared: that takes runs with --log_samples on both sides.")
+    unnamed = [task for task in unhashed if None in (base.tasks[task].dataset, edited.tasks[task].dataset)]
+    if any(task not in paired for task in unnamed):
+        notes.append("Data sets were not compared: not both results files name them.")
     if base.lm_eval_version != edited.lm_eval_version:
         notes.append(
             f"Scored by different versions of lm-eval, {base.lm_eval_version} and "
@@ -60,6 +63,7 @@ def _task_mismatches(base: TaskRun, edited: TaskRun) -> Iterator[str]:
         ("sample count", base.n, edited.n),
         ("few-shot examples", base.n_shot, edited.n_shot),
         ("generation settings", base.generation, edited.generation),
+        ("data set", base.dataset, edited.dataset),
         ("hash of problems and prompts", base.task_hash, edited.task_hash),
     )
     for what, one, other in pairs:
