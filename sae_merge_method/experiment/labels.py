@@ -70,9 +70,9 @@ def _text_box(text: Any, renderer: Any) -> Any:
 
 
 def _cost(box: Any, points: Sequence[tuple[float, ...]], taken: Sequence[Any], frame: Any) -> float:
-    """0 where the box is free; names on names are worst, then outside the axes, then on points."""
+    """0 where the box is free; outside the axes is worst, then on other names, then on points."""
     names = sum(bool(box.overlaps(other)) for other in taken)
     outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1
     near = box.padded(_NEAR)
     covered: int = sum(near.x0 < x < near.x1 and near.y0 < y < near.y1 for x, y in points)
-    return 10.0 * names + 5.0 * bool(outside) + covered
+    return 10.0 * names + 100.0 * bool(outside) + covered

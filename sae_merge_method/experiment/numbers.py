@@ -39,5 +39,5 @@ def test_words(z: float, p: float) -> str:
 
 
 def nats(value: float) -> str:
-    """A difference of losses: four decimals, or as many as it takes to see it."""
-    return f"{value:+.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:+.1e}"
+    """A difference of losses, in nats a token."""
+    return f"{value:+.5f}"

@@ -15,7 +15,7 @@ from sae_merge_method.experiment.names import RANDOM_LAYERS
 from sae_merge_method.experiment.numbers import is_share
 
 _INK = "#222222"
-_WIDE = 12.0
+_WIDE = 6.0
 """How many times the middle arm's cost the largest may be before the axis is bent."""
 
 
