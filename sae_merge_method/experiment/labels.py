@@ -13,12 +13,12 @@ _PLACES = (
     (8, -9, "left", "top"),
     (-8, 9, "right", "bottom"),
     (-8, -9, "right", "top"),
-    (0, 22, "center", "bottom"),
-    (0, -22, "center", "top"),
-    (30, 22, "left", "bottom"),
-    (30, -22, "left", "top"),
-    (-30, 22, "right", "bottom"),
-    (-30, -22, "right", "top"),
+    *(
+        (x, side * y, horizontal, "bottom" if side > 0 else "top")
+        for y in (22, 36, 50)
+        for x, horizontal in ((0, "center"), (30, "left"), (-30, "right"))
+        for side in (1, -1)
+    ),
 )
 _NEAR = 6.0
 """Pixels around a point that a name should leave free."""
