@@ -12,15 +12,9 @@ import numpy.typing as npt
 
 from sae_merge_method.checkpoints import TensorEntry
 from sae_merge_method.errors import ModelError
+from sae_merge_method.stored_numbers import STORED, widen
 
 Floats = npt.NDArray[np.floating]
-
-_NUMPY: dict[str, np.dtype[Any]] = {
-    "F64": np.dtype("<f8"),
-    "F32": np.dtype("<f4"),
-    "F16": np.dtype("<f2"),
-    "BF16": np.dtype("<u2"),
-}
 
 
 def read_tensor(entry: TensorEntry) -> Floats:
@@ -58,14 +52,14 @@ def _read(entry: TensorEntry, start: int, count: int) -> Floats:
         found = np.fromfile(stream, stored, count)
     if len(found) != count:
         raise ModelError(f"{entry.file} ends inside tensor {entry.name}")
-    if entry.dtype == "BF16":  # the upper half of a float32, whose lower half stays zero
-        wide = np.zeros(count, "<f4")
-        wide.view("<u2")[1::2] = found
-        return wide
-    return found.astype(np.promote_types(stored, np.float32), copy=False)
+    if stored.itemsize >= 4:
+        return found
+    wide = np.empty(count, np.float32)
+    widen(found, entry.dtype, wide)
+    return wide
 
 
 def _dtype(entry: TensorEntry) -> np.dtype[Any]:
-    if entry.dtype not in _NUMPY:
-        raise ModelError(f"{entry.file}: {entry.name} is {entry.dtype}: expected one of {', '.join(_NUMPY)}")
-    return _NUMPY[entry.dtype]
+    if entry.dtype not in STORED:
+        raise ModelError(f"{entry.file}: {entry.name} is {entry.dtype}: expected one of {', '.join(STORED)}")
+    return np.dtype(STORED[entry.dtype])

@@ -17,10 +17,10 @@ from sae_merge_method.checkpoints import DTYPE_NAMES, Checkpoint, TensorEntry
 from sae_merge_method.errors import ModelError
 from sae_merge_method.merge.copying import Advance
 from sae_merge_method.merge.progress import bytes_bar
-from sae_merge_method.merge.reading import WeightFiles
 from sae_merge_method.merge.threads import run_all
 from sae_merge_method.merge.values import pieces, read_values, widened
 from sae_merge_method.tensor_names import LayerPart, common_name, layer_part
+from sae_merge_method.weight_files import WeightFiles
 
 _AT_ONCE = 1 << 20
 

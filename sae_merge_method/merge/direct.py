@@ -17,11 +17,11 @@ from sae_merge_method.merge.copying import Copying, place_file
 from sae_merge_method.merge.job import Job
 from sae_merge_method.merge.kernels import DIRECT_METHODS
 from sae_merge_method.merge.progress import bytes_bar
-from sae_merge_method.merge.reading import WeightFiles
 from sae_merge_method.merge.report import edit_report
 from sae_merge_method.merge.tasks import TensorTask, tensor_tasks
 from sae_merge_method.merge.tensor_edit import Digests, EditedTensor, Write, digest_tensor, edit_tensor
 from sae_merge_method.merge.threads import run_all
+from sae_merge_method.weight_files import WeightFiles
 
 # Options that ask for something only mergekit does.
 _ONLY_MERGEKIT = (

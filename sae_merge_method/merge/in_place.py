@@ -20,11 +20,11 @@ from sae_merge_method.merge.job import Job, prepared
 from sae_merge_method.merge.journal import begin_journal, undo
 from sae_merge_method.merge.kernels import DIRECT_METHODS
 from sae_merge_method.merge.progress import bytes_bar
-from sae_merge_method.merge.reading import WeightFiles
 from sae_merge_method.merge.side_files import CARD_FILES, write_card
 from sae_merge_method.merge.tasks import TensorTask, tensor_tasks
 from sae_merge_method.merge.tensor_edit import EditedTensor, digest_tensor, edit_tensor
 from sae_merge_method.merge.threads import run_all
+from sae_merge_method.weight_files import WeightFiles
 
 LOG = logging.getLogger(__name__)
 

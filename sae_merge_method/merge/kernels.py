@@ -12,7 +12,7 @@ import numpy as np
 from sae_merge_method.artifacts.method_parameters import ScalpelParameters, validated_parameters
 from sae_merge_method.edit.plan import EditPlan
 from sae_merge_method.edit.scalpel import Filter, Scalpel
-from sae_merge_method.merge.numbers import Floats
+from sae_merge_method.stored_numbers import Floats
 
 PAPER = "https://arxiv.org/abs/2605.28649"
 

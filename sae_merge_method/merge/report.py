@@ -10,11 +10,11 @@ from sae_merge_method.edit.request import request_of
 from sae_merge_method.errors import MergeError
 from sae_merge_method.merge.copying import Advance
 from sae_merge_method.merge.job import Job
-from sae_merge_method.merge.reading import WeightFiles
 from sae_merge_method.merge.tensor_edit import digest_tensor
 from sae_merge_method.merge.threads import run_all
 from sae_merge_method.merge.values import energy_between
 from sae_merge_method.tensor_names import decoder_layer
+from sae_merge_method.weight_files import WeightFiles
 
 
 def edit_report(job: Job, tensors: Iterable[TensorReport]) -> EditReport:

@@ -12,10 +12,10 @@ import numpy as np
 from sae_merge_method.edit.scalpel import Filter
 from sae_merge_method.errors import MergeError
 from sae_merge_method.merge.kernels import weighted_sum
-from sae_merge_method.merge.numbers import Floats
-from sae_merge_method.merge.reading import WeightFiles
 from sae_merge_method.merge.tasks import TensorTask
 from sae_merge_method.merge.values import n_not_finite, pieces, precise_of, read_values, widened
+from sae_merge_method.stored_numbers import Floats
+from sae_merge_method.weight_files import WeightFiles
 
 Shift = Callable[[Floats, int], Floats]
 """From a piece of the base and its first value's number to what is added there, in memory to be used up."""

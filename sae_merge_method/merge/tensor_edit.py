@@ -15,11 +15,18 @@ from sae_merge_method.edit.scalpel import Filter
 from sae_merge_method.errors import MergeError
 from sae_merge_method.merge.copying import Advance
 from sae_merge_method.merge.kernels import shifted
-from sae_merge_method.merge.numbers import fits, narrow, squared_distance
-from sae_merge_method.merge.reading import WeightFiles
 from sae_merge_method.merge.shifts import require_finite, shift_of
 from sae_merge_method.merge.tasks import TensorTask
-from sae_merge_method.merge.values import SCRATCH, pieces, precise_of, read_values, widened
+from sae_merge_method.merge.values import (
+    SCRATCH,
+    pieces,
+    precise_of,
+    read_values,
+    squared_distance,
+    widened,
+)
+from sae_merge_method.stored_numbers import fits, narrow
+from sae_merge_method.weight_files import WeightFiles
 
 _HASHED_AT_ONCE = 1 << 20
 
@@ -68,7 +75,7 @@ def edit_tensor(
                     "lower the weight or choose a wider dtype"
                 )
             narrow(edited, base.dtype, stored, SCRATCH)
-            energy += squared_distance(theta, widened(stored, base, precise, "after"), SCRATCH)
+            energy += squared_distance(theta, widened(stored, base, precise, "after"))
         raw = stored.data.cast("B")
         write(raw, first * stored.itemsize)
         fast.update(raw)

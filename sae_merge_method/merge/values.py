@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from sae_merge_method.checkpoints import TensorEntry
-from sae_merge_method.merge.numbers import STORED, Floats, Scratch, squared_distance, widen
-from sae_merge_method.merge.reading import WeightFiles
+from sae_merge_method.stored_numbers import STORED, Floats, Scratch, widen
+from sae_merge_method.weight_files import WeightFiles
 
 PIECE = 1 << 17
 """Values computed at once: what is worked on stays in a core's own cache."""
@@ -51,7 +51,7 @@ def energy_between(before: TensorEntry, after: TensorEntry, files: WeightFiles) 
     for first, count in pieces(before):
         old = widened(read_values(files, before, first, count), before, precise, "base")
         new = widened(read_values(files, after, first, count), after, precise, "after")
-        energy += squared_distance(old, new, SCRATCH)
+        energy += squared_distance(old, new)
     return energy
 
 
@@ -62,3 +62,15 @@ def n_not_finite(entry: TensorEntry, files: WeightFiles) -> int:
         values = widened(read_values(files, entry, first, count), entry, precise_of(entry), "base")
         bad += int((~np.isfinite(values)).sum())
     return bad
+
+
+def squared_distance(before: Floats, after: Floats) -> float:
+    """Sum of squared differences of one piece; numpy sums pairwise: float32 keeps six digits and more."""
+    moved = SCRATCH.array("moved", before.dtype, before.size)
+    with np.errstate(over="ignore", under="ignore"):
+        np.subtract(after, before, out=moved)
+        np.multiply(moved, moved, out=moved)
+        total = float(moved.sum())
+    if np.isfinite(total) or before.dtype == np.float64:
+        return total
+    return squared_distance(before.astype(np.float64), after.astype(np.float64))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sae_merge_method.checkpoints import CONFIG_FILE, SINGLE_FILE, Checkpoint
-from sae_merge_method.merge.reading import WeightFiles
+from sae_merge_method.weight_files import WeightFiles
 
 _AT_ONCE = 1 << 22
 

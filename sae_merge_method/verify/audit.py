@@ -13,6 +13,7 @@ from sae_merge_method.verify.progress import Progress
 from sae_merge_method.verify.sources import Sources, gather
 from sae_merge_method.verify.streams import Streams
 from sae_merge_method.verify.structure import check_config, check_files, check_names
+from sae_merge_method.weight_files import WeightFiles
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ def verify(folder: Path, base: str | None = None, donors: Sequence[str] = ()) ->
     merged = sources.merged
     size = sum(entry.nbytes for entry in merged.tensors.values())
     passes = (sources.base is not None) + (sources.report is not None)
-    with Streams() as streams, Progress(size * passes) as progress:
+    read = [merged, *([sources.base] if sources.base else []), *sources.donors.values()]
+    with WeightFiles(read) as files, Progress(size * passes) as progress:
+        streams = Streams(files)
         check_files(merged, ledger)
         check_config(merged, ledger)
         if sources.base is not None:
@@ -53,5 +56,6 @@ def verify(folder: Path, base: str | None = None, donors: Sequence[str] = ()) ->
         if sources.report is not None:
             check_against_request(sources, sources.report.request, ledger)
             check_against_report(sources, sources.report, streams, progress, ledger)
+        files.require_unchanged()
     merged.require_unchanged()
     return Audit(sources, ledger)

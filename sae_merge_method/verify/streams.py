@@ -1,17 +1,14 @@
 """Tensors as streams of pieces: no more than a few megabytes of any file are in memory at once."""
 
-import os
 from collections.abc import Iterator
 from hashlib import sha256
-from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 import xxhash
 
 from sae_merge_method.checkpoints import DTYPE_NAMES, TensorEntry
-from sae_merge_method.errors import ModelError
 from sae_merge_method.safetensors_files import DTYPE_BYTES
+from sae_merge_method.weight_files import WeightFiles
 
 VALUES_AT_ONCE = 1 << 20
 """Length of a piece, in values."""
@@ -26,33 +23,20 @@ class Hashes(NamedTuple):
 
 
 class Streams:
-    """Open weight files; a context manager. Each file is opened once and read by position."""
+    """What is read of open weight files, piece by piece."""
 
-    def __init__(self) -> None:
-        self._handles: dict[Path, int] = {}
-
-    def __enter__(self) -> "Streams":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for handle in self._handles.values():
-            os.close(handle)
-        self._handles.clear()
+    def __init__(self, files: WeightFiles) -> None:
+        self._files = files
 
     def read(self, entry: TensorEntry, first: int, size: int) -> bytes:
         """``size`` bytes of a tensor from its byte ``first`` on.
 
         Raises:
-            ModelError: The file is shorter than its header said when it was checked.
+            MergeError: The file is not the one whose header was checked any more.
         """
-        if entry.file not in self._handles:
-            self._handles[entry.file] = os.open(entry.file, os.O_RDONLY)
-        data = os.pread(self._handles[entry.file], size, entry.start + first)
-        if len(data) != size:
-            raise ModelError(f"{entry.file} ends inside tensor {entry.name}")
-        return data
+        data = bytearray(size)
+        self._files.read(entry, first, memoryview(data))
+        return bytes(data)
 
     def values(self, entry: TensorEntry, first: int, count: int) -> bytes:
         """The bytes of ``count`` values from number ``first`` on."""

@@ -95,15 +95,3 @@ def fits(values: Floats, dtype: str, scratch: Scratch) -> bool:
     stored = scratch.array("bits", STORED[dtype], values.size)
     narrow(values, dtype, stored, scratch)
     return bool(np.isfinite(stored).all())
-
-
-def squared_distance(before: Floats, after: Floats, scratch: Scratch) -> float:
-    """Sum of squared differences of one piece; numpy sums pairwise: float32 keeps six digits and more."""
-    moved = scratch.array("moved", before.dtype, before.size)
-    with np.errstate(over="ignore", under="ignore"):
-        np.subtract(after, before, out=moved)
-        np.multiply(moved, moved, out=moved)
-        total = float(moved.sum())
-    if np.isfinite(total) or before.dtype == np.float64:
-        return total
-    return squared_distance(before.astype(np.float64), after.astype(np.float64), scratch)

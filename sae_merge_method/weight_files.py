@@ -40,7 +40,9 @@ class WeightFiles:
             MergeError: The file is not the one whose header was read, or was cut short.
         """
         if os.preadv(self._handle(entry.file), [into], entry.start + first) != len(into):
-            raise MergeError(f"{entry.file} was cut short while it was being read")
+            raise MergeError(
+                f"{entry.file} was cut short while it was being read: it ends inside {entry.name}"
+            )
 
     def require_unchanged(self) -> None:
         """Make sure that nobody wrote to the files that were read.
