@@ -120,8 +120,17 @@ def test_gain_for_the_same_damage(tmp_path: Path) -> None:
     # Sets that gain at no measurable cost are better than any ratio.
     free = [replace(arm, nats=NATS) for arm in sets]
     assert concluded(tmp_path / "free", [base, pick, *free], PER_DAMAGE).answer == "no"
-    unhurt = concluded(tmp_path / "unhurt", [base, replace(PICK, nats=NATS), *sets], PER_DAMAGE)
-    assert (unhurt.answer, unhurt.words[:35]) == ("not tested", "the pick does no measurable damage,")
+
+
+@pytest.mark.parametrize("moved", [(0, 0, 0, 0), (1, -1, 0.5, -0.4), (-1, -2, -1, -2)])
+def test_without_measurable_damage_there_is_nothing_to_divide_by(
+    tmp_path: Path, moved: tuple[float, ...]
+) -> None:
+    pick = replace(PICK, nats=[before + change for before, change in zip(NATS, moved, strict=True)])
+    sets = [harmed(arm, 4) for arm in sets_of_layers([45] * 24)]
+    found = concluded(tmp_path, [replace(BASE, nats=NATS), pick, *sets], PER_DAMAGE)
+    assert found.answer == "not tested"
+    assert found.words.startswith("the pick does no measurable damage")
 
 
 @pytest.mark.parametrize(("slope", "answer"), [(2, "yes"), (-2, "no"), (0, "not tested")])

@@ -7,12 +7,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from lm_eval._cli.harness import HarnessCLI
 
-from sae_merge_method.artifacts.experiment import read_experiment
+from sae_merge_method.artifacts.experiment import Conclusion, read_experiment
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.experiment.by_hand import evaluate
 from sae_merge_method.experiment.columns import short_names, subject_grid
 from sae_merge_method.experiment.labels import place_labels
+from sae_merge_method.experiment.markdown import as_markdown
+from sae_merge_method.experiment.page import as_page
 from sae_merge_method.experiment.page_style import z_colour
 from sae_merge_method.experiment.report import write_reports
 from sae_merge_method.experiment.table import as_table
@@ -86,13 +89,21 @@ def test_the_page_is_whole_loads_nothing_and_begins_with_the_conclusions(folder:
     assert page.headings[1:4] == ["Gain against cost", "Arms", "Subjects"]
 
 
-def test_nothing_in_it_can_become_markup(tmp_path: Path) -> None:
+def test_nothing_in_it_can_become_markup(folder: Path) -> None:
     evil = "<script>alert(1)</script>|`x`"
-    lay_out(tmp_path, ARMS[:2], base=evil, donor='"><img src=x>', select=evil)
-    write_reports(tmp_path)
-    page = Page((tmp_path / "experiment.html").read_text())
+    experiment = read_experiment(folder)
+    arms = [
+        arm.model_copy(update={"name": evil, "says": evil, "notes": (evil,), "mismatches": (evil,)})
+        for arm in experiment.arms
+    ]
+    claim = Conclusion(claim=evil, answer="yes", words=evil)
+    hostile = experiment.model_copy(
+        update={"base": evil, "donor": '"><img src=x>', "select": evil, "metric": evil, "score": evil}
+        | {"arms": tuple(arms), "conclusions": (claim,), "missing": (evil,), "evaluation": {evil: evil}}
+    )
+    page = Page(as_page(hostile, b""))
     assert page.tags.count("script") == 1 and page.tags.count("img") == 1
-    text = (tmp_path / "experiment.md").read_text()
+    text = re.sub(r"```.*?```|`[^`]*`", "", as_markdown(hostile), flags=re.DOTALL)
     assert "<script>" not in re.sub(r"\\<", "", text) and "<img" not in text.replace("\\<", "")
 
 
@@ -124,6 +135,13 @@ def test_every_z_of_every_subject_is_coloured_by_its_sign(folder: Path) -> None:
     page = Page((folder / "experiment.html").read_text())
     assert len(zs) == 2 * (len(ARMS) - 1)
     assert page.colours == [f"background: {z_colour(float(z))}" for z in zs]
+
+
+def test_a_subject_is_strong_only_after_holm(tmp_path: Path) -> None:
+    experiment = collected(tmp_path, [BASE, replace(PICK, right=(33, 11))])
+    algebra = experiment.arms[1].subjects[0]
+    assert algebra.p is not None and algebra.p < 0.05
+    assert [cell.strong for cell in subject_grid(experiment).rows[1]] == [False, False, False]
 
 
 def luminance(colour: str) -> float:
@@ -167,10 +185,16 @@ def test_without_general_text_there_are_no_columns_for_it(tmp_path: Path) -> Non
 
 
 def test_the_arm_by_hand_is_evaluated_as_the_experiment_did(folder: Path) -> None:
-    words = shlex.split(evaluate(read_experiment(folder), "out/"))
-    assert words[:2] == ["lm_eval", "run"]
-    assert words[words.index("--model_args") + 1] == "pretrained=out/,dtype=float32"
-    assert words[words.index("--tasks") + 1] == "maths"
+    asked = {"model": "hf", "tasks": "maths,gsm8k", "model_args": "dtype=float32", "limit": 20.0}
+    asked |= {"apply_chat_template": True, "fewshot_as_multiturn": False, "gen_kwargs": "max_gen_toks=9"}
+    experiment = read_experiment(folder).model_copy(update={"evaluation": asked})
+    program, *words = shlex.split(evaluate(experiment, "out/"))
+    assert program == "lm_eval"
+    read = HarnessCLI()._parser.parse_args(words)
+    assert (read.model, read.tasks, read.limit) == ("hf", ["maths", "gsm8k"], 20.0)
+    assert read.model_args == {"pretrained": "out/", "dtype": "float32"}
+    assert (read.apply_chat_template, read.fewshot_as_multiturn) == (True, False)
+    assert (read.gen_kwargs, read.log_samples) == ({"max_gen_toks": 9}, True)
     text = (folder / "experiment.md").read_text()
     assert 'sae-merge merge "$EXP/arms/stethoscope/recipe.yml" out/' in text
     assert "- `scalpel`: `arms/scalpel/recipe.yml`" in text
