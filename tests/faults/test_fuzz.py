@@ -11,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sae_merge_method.artifacts.diagnosis import read_diagnosis
+from sae_merge_method.artifacts.diagnosis import read_diagnosis, write_diagnosis
 from sae_merge_method.artifacts.recipe import parse_recipe
 from sae_merge_method.checkpoints import open_checkpoint
 from sae_merge_method.errors import SaeMergeError
@@ -141,22 +141,26 @@ RECIPE = {
 
 @given(recipe=mutated(RECIPE))
 @ANY_NUMBER_OF_TIMES
-def test_a_mutated_recipe_is_read_or_refused(recipe):
+def test_a_mutated_recipe_is_refused_by_name_or_means_the_same_when_it_is_written_again(recipe):
     try:
         source = yaml.safe_dump(recipe)
     except (yaml.YAMLError, UnicodeEncodeError):
         return
     try:
-        parse_recipe(source, "recipe.yml")
-    except SaeMergeError:
+        found = parse_recipe(source, "recipe.yml")
+    except SaeMergeError as error:
+        assert "recipe.yml" in str(error)
         return
+    written = yaml.safe_dump(found.model_dump(mode="json", exclude_none=True))
+    assert parse_recipe(written, "again.yml") == found
 
 
 @given(source=st.text(max_size=300) | st.text("[]{}:,-&*!|>'\"# \n\tab01", max_size=80))
 @ANY_NUMBER_OF_TIMES
-def test_any_text_is_a_recipe_or_an_error(source):
-    with pytest.raises(SaeMergeError):
+def test_text_that_is_no_recipe_is_an_error_that_says_where(source):
+    with pytest.raises(SaeMergeError) as error:
         parse_recipe(source, "recipe.yml")
+    assert "recipe.yml" in str(error.value)
 
 
 def test_a_recipe_that_unfolds_without_end_is_refused_at_once():
@@ -169,14 +173,19 @@ def test_a_recipe_that_unfolds_without_end_is_refused_at_once():
 
 @given(data=st.data())
 @ANY_NUMBER_OF_TIMES
-def test_a_mutated_diagnosis_is_read_or_refused(tmp_path, whole_diagnosis, data):
+def test_a_mutated_diagnosis_is_refused_by_name_or_reads_the_same_when_it_is_written_again(
+    tmp_path, whole_diagnosis, data
+):
     value = data.draw(mutated(whole_diagnosis))
     file: Path = tmp_path / "diagnosis.json"
     file.write_text(json.dumps(value))
     try:
-        read_diagnosis(file)
-    except SaeMergeError:
+        found = read_diagnosis(file)
+    except SaeMergeError as error:
+        assert str(file) in str(error)
         return
+    write_diagnosis(tmp_path / "again", found)
+    assert read_diagnosis(tmp_path / "again") == found
 
 
 def test_a_range_of_layers_without_end_is_refused_at_once():
