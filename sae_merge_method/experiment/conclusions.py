@@ -139,7 +139,7 @@ def _keeps(experiment: Experiment) -> Conclusion:
     if found.kept > drawn.high:
         return Conclusion(claim=claim, answer="yes", words=words)
     if found.kept < drawn.low:
-        return Conclusion(claim=claim, answer="no", words=f"{words}: even a random one keeps more")
+        return Conclusion(claim=claim, answer="no", words=f"{words}: any subspace so small loses nearly all")
     alike = "a loss that any subspace so small has says nothing about the features"
     return Conclusion(claim=claim, answer="not shown", words=f"{words}: {alike}")
 
