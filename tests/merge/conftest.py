@@ -5,6 +5,7 @@ import pytest
 
 from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.merge.run import run_recipe
+from sae_merge_method.tensor_names import decoder_layer
 from tests import tiny
 from tests.geometry import scenes
 from tests.geometry.scenes import Scene
@@ -54,3 +55,10 @@ models:
     parameters: {{weight: {weight}}}
 parameters: {{{gate}}}
 {tail}"""
+
+
+def edited_layers(out: Path, base: Path) -> set[int | None]:
+    """Layers with a tensor whose bytes changed; None among them for what lies in no layer."""
+    before, after = tiny.load_tensors(base), tiny.load_tensors(out)
+    assert before.keys() == after.keys()
+    return {decoder_layer(name) for name in before if not tiny.same_bytes(before[name], after[name])}

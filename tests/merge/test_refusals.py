@@ -7,7 +7,7 @@ import torch
 
 from sae_merge_method.errors import MergeError, RecipeError, SaeMergeError, UsageError
 from tests import tiny
-from tests.merge.conftest import recipe_text
+from tests.merge.conftest import edited_layers, recipe_text
 
 
 def hole(name: str, value: float):

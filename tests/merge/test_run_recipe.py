@@ -1,7 +1,6 @@
 """Laws of the merge, through the real mergekit on tiny checkpoints."""
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,13 +9,7 @@ import yaml
 from sae_merge_method.artifacts.edit_report import read_edit_report
 from sae_merge_method.tensor_names import decoder_layer
 from tests import tiny
-from tests.merge.conftest import recipe_text
-
-
-def edited_layers(out: Path, base: Path) -> set[int | None]:
-    before, after = tiny.load_tensors(base), tiny.load_tensors(out)
-    assert before.keys() == after.keys()
-    return {decoder_layer(name) for name in before if not tiny.same_bytes(before[name], after[name])}
+from tests.merge.conftest import edited_layers, recipe_text
 
 
 def test_only_the_selected_layers_change_and_they_become_the_donors(tmp_path, base, donor, merge):
