@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,7 +136,7 @@ def _here(workers: int | None, gpus: tuple[str, ...]) -> "Backend":
     threads = _threads(count)
     places = [Place(number, gpus[number] if gpus else None, threads) for number in range(count)]
 
-    def backend(setup: "Setup", jobs: "Sequence[ArmJob]") -> "Iterator[Outcome]":
+    def backend(setup: "Setup", jobs: "Sequence[ArmJob]") -> "Generator[Outcome, None, None]":
         return run_in_processes(setup, jobs, places)
 
     return backend
@@ -148,7 +148,7 @@ def _on_ray(address: str, workers: int, gpus: float) -> "Backend":
     threads = os.environ.get("OMP_NUM_THREADS")
     places = RayPlaces(address, workers, gpus, threads=int(threads) if threads else None)
 
-    def backend(setup: "Setup", jobs: "Sequence[ArmJob]") -> "Iterator[Outcome]":
+    def backend(setup: "Setup", jobs: "Sequence[ArmJob]") -> "Generator[Outcome, None, None]":
         return run_on_ray(setup, jobs, places)
 
     return backend

@@ -11,6 +11,12 @@ from sae_merge_method.controls.energies import LayerEnergies
 from sae_merge_method.controls.layer_sets import Layers, depth_matched, highest, lowest, random_sets
 from sae_merge_method.edit.plan import Donation, EditPlan
 
+NAMES = (
+    "stethoscope", "base", "donor", "all-layers", "all-layers-damped", "random-layers", "depth-matched",
+    "largest-task-vector", "lowest-specificity", "scalpel", "scalpel-random", "stethoscope-energy-matched",
+)  # fmt: skip
+"""Of all arms but single layers; ``random-layers`` are several, numbered from 0."""
+
 STETHOSCOPE = "sae_stethoscope"
 SCALPEL = "sae_scalpel"
 

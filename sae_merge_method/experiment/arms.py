@@ -1,6 +1,5 @@
 """The arms of an experiment: the controls of its pick, and the user's own recipes."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -9,12 +8,9 @@ from sae_merge_method.artifacts.experiment_plan import PlannedArm
 from sae_merge_method.artifacts.recipe import Recipe, parse_recipe, read_recipe_text
 from sae_merge_method.controls.arms import Arm
 from sae_merge_method.edit.gate import open_layers
-from sae_merge_method.errors import RecipeError, UsageError
+from sae_merge_method.errors import RecipeError
 from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.model_ids import local_folder, parse_model_id
-
-_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
-_FAMILIES = ("random-layers",)
 
 
 class ArmAndRecipe(NamedTuple):
@@ -36,17 +32,11 @@ def choose_arms(
         n_layers: Of the base.
 
     Raises:
-        UsageError: A name that no arm has, or that cannot be a folder's.
         RecipeError: A recipe of the user's that is of another base.
     """
-    known = [arm.name for arm in controls]
-    listed = () if settings.arms == "all" else settings.arms
-    wrong = [name for name in listed if isinstance(name, str) and name not in (*known, *_FAMILIES)]
-    if wrong:
-        raise UsageError(f"arms: expected {', '.join((*known, *_FAMILIES))}, got {', '.join(wrong)}")
     chosen = [_control(arm, recipe_of, n_layers) for arm in controls if settings.wants(arm.name)]
     chosen.sort(key=lambda one: {"base": 0, "pick": 1}.get(one.arm.role, 2))
-    own = [_own(name, file, settings, n_layers, known) for name, file in settings.own_recipes().items()]
+    own = [_own(name, file, settings, n_layers) for name, file in settings.own_recipes().items()]
     return chosen + own
 
 
@@ -69,13 +59,7 @@ _AS_IT_IS = {
 }
 
 
-def _own(
-    name: str, file: Path, settings: ExperimentSettings, n_layers: int, taken: list[str]
-) -> ArmAndRecipe:
-    if not _NAME.fullmatch(name) or name in taken:
-        raise UsageError(
-            f"arms: expected a name of letters, digits, '.', '-', '_' that no control has, got {name!r}"
-        )
+def _own(name: str, file: Path, settings: ExperimentSettings, n_layers: int) -> ArmAndRecipe:
     text = read_recipe_text(file)
     recipe = parse_recipe(text, str(file))
     if _folder(recipe.base_model) != _folder(settings.base):

@@ -5,7 +5,7 @@ the experiment reads. Ray is an extra: ``pip install 'sae-merge-method[ray]'``.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ class RayPlaces:
     """OMP_NUM_THREADS of a worker; None leaves it to Ray, which sets it to the worker's CPUs."""
 
 
-def run_on_ray(setup: Setup, jobs: Sequence[ArmJob], places: RayPlaces) -> Iterator[Outcome]:
+def run_on_ray(setup: Setup, jobs: Sequence[ArmJob], places: RayPlaces) -> Generator[Outcome, None, None]:
     """Run arms by as many actors as asked for; outcomes come as they are known.
 
     An actor that dies takes down its arm alone, and is replaced.
@@ -69,7 +69,9 @@ def _connect(ray: Any, places: RayPlaces) -> None:
         raise UsageError(f"--ray {places.address}: no cluster to join: {error}") from error
 
 
-def _outcomes(ray: Any, setup: Setup, jobs: Sequence[ArmJob], places: RayPlaces) -> Iterator[Outcome]:
+def _outcomes(
+    ray: Any, setup: Setup, jobs: Sequence[ArmJob], places: RayPlaces
+) -> Generator[Outcome, None, None]:
     environment = {} if places.threads is None else {"OMP_NUM_THREADS": str(places.threads)}
     remote = ray.remote(ArmRunner).options(
         num_gpus=places.gpus, num_cpus=places.cpus, runtime_env={"env_vars": environment}

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
@@ -40,7 +40,9 @@ class _Worker:
     arm: str | None = None
 
 
-def run_in_processes(setup: Setup, jobs: Sequence[ArmJob], places: Sequence[Place]) -> Iterator[Outcome]:
+def run_in_processes(
+    setup: Setup, jobs: Sequence[ArmJob], places: Sequence[Place]
+) -> Generator[Outcome, None, None]:
     """Run arms, as many at a time as there are places; outcomes come as they are known.
 
     A worker that dies takes down its arm alone, and is replaced. All workers end with the

@@ -5,7 +5,7 @@ says that it was made from the same things as it would be now.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,7 @@ _OURS = frozenset(
     )
 )  # fmt: skip
 
-Backend = Callable[[Setup, Sequence[ArmJob]], Iterator[Outcome]]
+Backend = Callable[[Setup, Sequence[ArmJob]], Generator[Outcome, None, None]]
 """Runs arms somewhere, and tells how each ended."""
 
 

@@ -1,5 +1,6 @@
 """``experiment.yml``: an experiment as a file to share. Paths resolve against the working folder."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,6 +9,7 @@ import yaml
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from sae_merge_method.artifacts.schema import Record, describe
+from sae_merge_method.controls.arms import NAMES
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.errors import UsageError
 from sae_merge_method.selection import parse_rule
@@ -15,6 +17,7 @@ from sae_merge_method.selection import parse_rule
 SETTINGS_FILE = "experiment.yml"
 """In an experiment's folder: its settings, command line included, to run it again elsewhere."""
 
+_OWN_NAME = re.compile(r"(?!random-layers-|layer-)\w[\w.-]*", re.ASCII)
 Plain = str | int | float | bool
 
 
@@ -31,8 +34,8 @@ class EvaluationSettings(Record):
     tasks: Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)] = ("minerva_math_sae",)
     include_path: str | None = None
     """Folder with tasks of the user's own."""
-    num_fewshot: int | None = Field(None, ge=0)
-    limit: float | None = Field(None, gt=0)
+    num_fewshot: int | None = Field(default=None, ge=0)
+    limit: float | None = Field(default=None, gt=0)
     """Problems a task, or below 1 a share of them."""
     batch_size: int | str = 1
     device: str | None = None
@@ -63,7 +66,7 @@ class GeneralLossSettings(Record):
     corpus: str
     """JSON lines, parquet, plain text with a document a line, or a Hub data set, as diagnose takes it."""
     text_field: str = "text"
-    max_documents: int | None = Field(None, ge=2)
+    max_documents: int | None = Field(default=None, ge=2)
     max_characters: int = Field(2000, ge=1)
     """Of each document; the rest is cut off."""
 
@@ -88,7 +91,7 @@ class ExperimentSettings(Record):
     """Sets of as many other layers, drawn at random."""
     single_layers: bool = False
     """An arm for each layer alone: does the score predict what a layer gains?"""
-    rank: int | None = Field(None, ge=1)
+    rank: int | None = Field(default=None, ge=1)
     """Features a layer of the scalpel arms; d_model/40 where not given."""
     evaluation: EvaluationSettings = EvaluationSettings()
     general_loss: GeneralLossSettings | None = None
@@ -103,6 +106,22 @@ class ExperimentSettings(Record):
             return str(parse_rule(value))
         except UsageError as error:
             raise ValueError(str(error)) from error
+
+    @field_validator("arms")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        listed = () if value == "all" else value
+        unknown = [name for name in listed if isinstance(name, str) and name not in NAMES]
+        if unknown:
+            raise ValueError(f"expected {', '.join(NAMES)}, or NAME: FILE, got {', '.join(unknown)}")
+        own = [name for one in listed if isinstance(one, dict) for name in one]
+        for name in own:
+            if not _OWN_NAME.fullmatch(name) or name in NAMES or own.count(name) > 1:
+                raise ValueError(
+                    "expected a name of letters, digits, '.', '-', '_' that stands once and is no "
+                    f"control's, got {name!r}"
+                )
+        return value
 
     @model_validator(mode="after")
     def _one_model(self) -> "ExperimentSettings":
@@ -160,6 +179,6 @@ def read_settings(path: Path, given: Mapping[str, Any]) -> ExperimentSettings:
 
 
 def settings_text(settings: ExperimentSettings) -> str:
-    """The settings as a file that :func:`read_settings` reads; what was left alone is left out."""
-    value = settings.model_dump(mode="json", exclude_defaults=True)
+    """The settings as a file that :func:`read_settings` reads, defaults written out: they may change."""
+    value = settings.model_dump(mode="json", exclude_none=True)
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)

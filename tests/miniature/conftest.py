@@ -1,6 +1,9 @@
 """The miniature's texts, made once, and one whole miniature of a few thousand tokens."""
 
+import os
+
 import pytest
+from filelock import FileLock
 
 from sae_merge_method.miniature.settings import Settings
 from sae_merge_method.miniature.texts import make_texts
@@ -37,8 +40,9 @@ def tiny_settings():
 
 @pytest.fixture(scope="session")
 def tiny_cache(tmp_path_factory):
-    """A cache folder that the whole session shares; what is made in it once is found again."""
-    return tmp_path_factory.mktemp("cache")
+    """A cache folder that all processes of the test run share; what is made in it once is found again."""
+    root = tmp_path_factory.getbasetemp()
+    return (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "cache"
 
 
 @pytest.fixture(scope="session")
@@ -46,4 +50,6 @@ def tiny_miniature(tiny_cache):
     """A whole tiny miniature, as build() makes it for the demo."""
     from sae_merge_method.miniature.build import build
 
-    return build(TINY, tiny_cache / "sae-merge" / "miniature")
+    tiny_cache.mkdir(exist_ok=True)
+    with FileLock(tiny_cache / "lock"):
+        return build(TINY, tiny_cache / "sae-merge" / "miniature")
