@@ -5,34 +5,44 @@ the number of its threads: one machine would give two results under two settings
 ``OMP_NUM_THREADS``. Whoever wants several cores works on several tensors at once.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
+LOG = logging.getLogger(__name__)
+
 _LOCK = Lock()
-_LIMITS: list[Any] = []
-_INSIDE = 0
+_INSIDE: list[Any] = []
+"""One entry for each block that is open; the first holds the limit."""
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Within the block, every BLAS that is loaded by now runs on one thread; threads may share it.
+    """Within the block, NumPy's and SciPy's BLAS run on one thread, whichever thread calls them.
 
-    The setting is the process's own, so it goes back only when nobody is inside any more.
+    The setting is the process's own, and threadpoolctl lets one thread alone change it. So threads
+    that work together begin theirs inside a block of the thread that started them.
     """
-    global _INSIDE
-    from threadpoolctl import ThreadpoolController
-
     with _LOCK:
-        # Anew each time: NumPy and SciPy bring a BLAS each, and one may have been loaded since.
-        _LIMITS.append(ThreadpoolController().limit(limits=1, user_api="blas"))
-        _INSIDE += 1
+        _INSIDE.append(None if _INSIDE else _limited())
     try:
         yield
     finally:
         with _LOCK:
-            _INSIDE -= 1
-            # Backwards: the first one knows what was set before anybody came.
-            while _LIMITS and not _INSIDE:
-                _LIMITS.pop().restore_original_limits()
+            # The one with the limit leaves last, in whichever order the blocks end.
+            limit = _INSIDE.pop() if len(_INSIDE) > 1 else _INSIDE.pop(0)
+            if limit is not None:
+                limit.restore_original_limits()
+
+
+def _limited() -> Any:
+    import scipy.linalg  # noqa: F401  (it brings a BLAS of its own, which must be there to be limited)
+    from threadpoolctl import ThreadpoolController
+
+    blas = ThreadpoolController().select(user_api="blas")
+    limit = blas.limit(limits=1)
+    if any(library.num_threads != 1 for library in blas.lib_controllers):
+        LOG.warning("BLAS cannot be held to one thread: the last bits may depend on how many it has")
+    return limit

@@ -66,11 +66,12 @@ def run_direct(job: Job, folder: Path, *, link: bool = False, hash_all: bool = F
         with WeightFiles([job.base, *job.donors.values()]) as files, _Writers(folder) as writers:
             # While the kernel copies on one thread, the others compute.
             calls: list[Callable[[], EditedTensor | None]] = [partial(copy.run, advance) for copy in copies]
-            change = DIRECT_METHODS[job.plan.merge_method].filter_of(job.plan)
-            calls += [
-                partial(edit_tensor, task, change, files, writers.into(task.base), advance) for task in tasks
-            ]
-            edited = [done for done in run_all(calls, job.threads) if done is not None]
+            with DIRECT_METHODS[job.plan.merge_method].filtering(job.plan) as change:
+                calls += [
+                    partial(edit_tensor, task, change, files, writers.into(task.base), advance)
+                    for task in tasks
+                ]
+                edited = [done for done in run_all(calls, job.threads) if done is not None]
             files.require_unchanged()
         job.base.require_unchanged()
         merged = open_checkpoint(folder)

@@ -79,7 +79,6 @@ def edit_in_place(
 
 
 def _edit(job: Job, tasks: tuple[TensorTask, ...]) -> EditReport:
-    change = DIRECT_METHODS[job.plan.merge_method].filter_of(job.plan)
     names = {task.base.name for task in tasks}
     untouched = [entry for name, entry in job.base.tensors.items() if name not in names]
     handles = {file: os.open(file, os.O_WRONLY) for file in {task.base.file for task in tasks}}
@@ -88,6 +87,7 @@ def _edit(job: Job, tasks: tuple[TensorTask, ...]) -> EditReport:
         with (
             bytes_bar(total, "editing", quiet=job.quiet) as advance,
             WeightFiles([job.base, *job.donors.values()]) as files,
+            DIRECT_METHODS[job.plan.merge_method].filtering(job.plan) as change,
         ):
             write = {task.base.name: writer(handles[task.base.file], task.base) for task in tasks}
             edited: list[EditedTensor] = run_all(

@@ -4,7 +4,8 @@ Every method of ours adds to a base tensor what it makes of the weighted sum of 
 same arithmetic in torch, for mergekit, lives in ``injection``; both give the same bits.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from sae_merge_method.artifacts.method_parameters import ScalpelParameters, validated_parameters
 from sae_merge_method.edit.plan import EditPlan
 from sae_merge_method.edit.scalpel import Filter, Scalpel
+from sae_merge_method.geometry.one_thread import one_blas_thread
 from sae_merge_method.stored_numbers import Floats
 
 PAPER = "https://arxiv.org/abs/2605.28649"
@@ -24,8 +26,8 @@ class DirectMethod:
     title: str
     """As mergekit's model card names it."""
     link: str
-    filter_of: Callable[[EditPlan], Filter | None]
-    """What the plan makes of task vectors; None where they are added as they are."""
+    filtering: Callable[[EditPlan], AbstractContextManager[Filter | None]]
+    """What the plan makes of task vectors while it is open; None where they are added as they are."""
 
 
 def weighted_sum(base: Floats, donors: Sequence[Floats], alphas: Sequence[float]) -> Floats:
@@ -53,14 +55,17 @@ def shifted(base: Floats, shift: Floats) -> Floats:
         return np.add(base, shift, out=shift)
 
 
-def _as_it_is(plan: EditPlan) -> None:
+def _as_it_is(plan: EditPlan) -> AbstractContextManager[None]:
     """The raw task vector: a share of its energy is in the plan's factors already."""
+    return nullcontext()
 
 
-def _by_scalpel(plan: EditPlan) -> Filter:
+@contextmanager
+def _by_scalpel(plan: EditPlan) -> Iterator[Filter]:
     parameters = validated_parameters(plan.merge_method, plan.parameters)
     assert isinstance(parameters, ScalpelParameters)
-    return Scalpel(parameters, plan.layers).filter
+    with one_blas_thread():  # around the threads that will call it
+        yield Scalpel(parameters, plan.layers).filter
 
 
 DIRECT_METHODS: dict[str, DirectMethod] = {

@@ -34,11 +34,11 @@ def preview_recipe(source: str, where: str, options: Mapping[str, Any] | None = 
         reason = why_not_direct(job)
         energies: dict[str, float] = {}
         if reason is None:
-            change = DIRECT_METHODS[job.plan.merge_method].filter_of(job.plan)
             total = sum(task.base.nbytes for task in tasks)
             with (
                 bytes_bar(total, "dry run", quiet=job.quiet) as advance,
                 WeightFiles([job.base, *job.donors.values()]) as files,
+                DIRECT_METHODS[job.plan.merge_method].filtering(job.plan) as change,
             ):
                 calls = [partial(edit_tensor, task, change, files, _nowhere, advance) for task in tasks]
                 edited: list[EditedTensor] = run_all(calls, job.threads)
