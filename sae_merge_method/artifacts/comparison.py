@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from sae_merge_method.artifacts.lm_eval_results import DataSet
 from sae_merge_method.artifacts.schema import Record, read_record
 
 COMPARISON_FILE = "comparison.json"
@@ -112,6 +113,8 @@ class Subject(Record):
     """What else is known of the base side."""
     edited_measures: Measures
     """What else is known of the edited side."""
+    dataset: DataSet | None = None
+    """Where the edited side's problems come from; null for groups, and where its results do not say."""
 
 
 class Comparison(Record):

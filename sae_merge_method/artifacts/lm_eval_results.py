@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import ArtifactError
 
 logger = logging.getLogger(__name__)
@@ -33,8 +34,7 @@ class Score:
     higher_is_better: bool
 
 
-@dataclass(frozen=True)
-class DataSet:
+class DataSet(Record):
     """Where a task's problems come from, as lm-eval hands it to ``datasets.load_dataset``."""
 
     path: str
@@ -173,12 +173,13 @@ def _task(raw: dict[str, Any], name: str, members: tuple[str, ...]) -> TaskRun:
         n_shot=n_shot if _is_count(n_shot) else None,
         task_hash=_mapping(raw, "task_hashes").get(name),
         generation=config.get("generation_kwargs"),
-        dataset=_dataset(config),
+        dataset=dataset_of(config),
         members=members,
     )
 
 
-def _dataset(config: Mapping[str, Any]) -> DataSet | None:
+def dataset_of(config: Mapping[str, Any]) -> DataSet | None:
+    """The data set that a task's configuration names, if it does."""
     # lm-eval leaves out what is not set.
     path = config.get("dataset_path")
     if not isinstance(path, str):
@@ -187,7 +188,10 @@ def _dataset(config: Mapping[str, Any]) -> DataSet | None:
     arguments = {k: v for k, v in _mapping(config, "dataset_kwargs").items() if k != "trust_remote_code"}
     name, split = config.get("dataset_name"), config.get("test_split") or config.get("validation_split")
     return DataSet(
-        path, None if name is None else str(name), None if split is None else str(split), arguments
+        path=path,
+        name=None if name is None else str(name),
+        split=None if split is None else str(split),
+        arguments=arguments,
     )
 
 

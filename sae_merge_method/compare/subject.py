@@ -13,7 +13,7 @@ from sae_merge_method.artifacts.comparison import (
     Test,
     Verdict,
 )
-from sae_merge_method.artifacts.lm_eval_results import Score
+from sae_merge_method.artifacts.lm_eval_results import DataSet, Score
 from sae_merge_method.compare.intervals import count_right, detectable_difference, wilson_interval
 from sae_merge_method.compare.paired import bootstrap_interval, mcnemar_p, paired_z
 from sae_merge_method.compare.pairing import Pair
@@ -44,6 +44,7 @@ class SideOfSubject(NamedTuple):
     score: Score
     n: int | None
     measures: Measures
+    dataset: DataSet | None = None
 
 
 def compare_subject(
@@ -83,6 +84,7 @@ def compare_subject(
         paired=_paired(pairs, settings) if pairs else None,
         base_measures=base.measures,
         edited_measures=edited.measures,
+        dataset=edited.dataset,
     )
 
 

@@ -93,7 +93,7 @@ def _side(side: Evaluation, task: TaskRun, metric: str, counter: TokenCounter | 
     samples = side.read(task.name, metric)
     # lm-eval before 0.4.13 counts all problems of a task where --samples chose some.
     n = len(samples.rows) or task.n
-    return SideOfSubject(task.scores[metric], n, measure(task, metric, samples, counter))
+    return SideOfSubject(task.scores[metric], n, measure(task, metric, samples, counter), task.dataset)
 
 
 def _groups(

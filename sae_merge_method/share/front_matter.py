@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sae_merge_method.artifacts.comparison import Comparison
+from sae_merge_method.artifacts.lm_eval_results import DataSet, dataset_of
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.lm_eval_tasks import tasks_path
 from sae_merge_method.share.licence import Licence
@@ -64,14 +65,16 @@ def eval_results(comparison: Comparison) -> "Iterable[EvalResult]":
 
     metric = comparison.metric.partition(",")[0]
     for subject in comparison.subjects:
-        data = _dataset(subject.task)
+        data = subject.dataset or _dataset(subject.task)
         yield EvalResult(
             task_type="text-generation",
             task_name=subject.task,
-            dataset_type=data.get("dataset_path", subject.task),
+            # A folder of this machine means nothing to others.
+            dataset_type=data.path if data and not _is_folder(data.path) else subject.task,
             dataset_name=subject.task,
-            dataset_config=data.get("dataset_name"),
-            dataset_split=data.get("test_split"),
+            dataset_config=data.name if data else None,
+            dataset_split=data.split if data else None,
+            dataset_revision=data.arguments.get("revision") if data else None,
             # So that a part of the data set, or another one of the same name, does not pass for the whole.
             dataset_args={"problems": subject.n} if subject.n else None,
             metric_type=metric,
@@ -87,10 +90,14 @@ class _Plain(yaml.SafeLoader):
 _Plain.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
-def _dataset(task: str) -> dict[str, str]:
-    """Data set, configuration and split of a task of ours; nothing of others, whose name must do."""
+def _is_folder(path: str) -> bool:
+    return path.startswith(("/", ".", "~")) or "\\" in path
+
+
+def _dataset(task: str) -> DataSet | None:
+    """Data set of a task of ours, for comparisons that do not name it; None for others."""
     files = [path for path in sorted(tasks_path().rglob("*.yaml")) if path.stem == task]
-    return _read_task(files[0]) if files else {}
+    return dataset_of(_read_task(files[0])) if files else None
 
 
 def _read_task(path: Path) -> dict[str, str]:

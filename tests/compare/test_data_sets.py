@@ -1,5 +1,6 @@
 """Runs on different data sets are refused by name; where a file names none, that is said."""
 
+import json
 from typing import Any
 
 import pytest
@@ -61,5 +62,15 @@ def test_a_file_that_names_none_is_compared_and_that_is_said_unless_the_problems
 def test_the_split_that_is_asked_is_the_validation_split_where_there_is_no_test_split(write: Write) -> None:
     data = {"dataset_path": "a/b", "validation_split": "dev", "training_split": "train"}
     run = read_results(write("base", on(data)))
-    assert run.tasks[ALGEBRA].dataset == DataSet("a/b", None, "dev", {})
+    assert run.tasks[ALGEBRA].dataset == DataSet(path="a/b", name=None, split="dev", arguments={})
     assert str(run.tasks[NUM_THEORY].dataset) == "EleutherAI/hendrycks_math, algebra, split test"
+
+
+def test_the_verdict_records_the_data_set_of_each_subject(write: Write) -> None:
+    pinned = {**HUB, "dataset_kwargs": {"revision": "abc"}}
+    paths = [str(write(name, on(pinned))) for name in ("base", "edited")]
+    rows = json.loads(compare(*paths, "--format", "json").output)["subjects"]
+    assert [row["dataset"] for row in rows] == [
+        {"path": HUB["dataset_path"], "name": "algebra", "split": "test", "arguments": arguments}
+        for arguments in ({"revision": "abc"}, {})
+    ]

@@ -5,14 +5,18 @@ from click.testing import CliRunner
 from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
+from sae_merge_method.artifacts.comparison import read_comparison
+from sae_merge_method.artifacts.lm_eval_results import DataSet
 from sae_merge_method.cli.card import command
 from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.share.card import CardChoices, write_card
+from sae_merge_method.share.front_matter import eval_results
 from tests.diagnoses import save_diagnosis
 from tests.share.artifacts import save_comparison
 from tests.share.conftest import rename_models
 
 MIT = CardChoices(licence="mit")
+TASK = "minerva_math_sae_num_theory"
 
 
 @pytest.fixture
@@ -153,3 +157,13 @@ def test_folders_are_named_as_folders_until_their_ids_are_given(out):
     assert data["base_model"] == ["google/gemma-3-4b-it", "someone/maths"]
     assert "rebuild . rebuilt/ --base google/gemma-3-4b-it --donor someone/maths" in body(out)
     assert "by folder" not in body(out)
+
+
+@pytest.mark.parametrize(("path", "type_"), [("someone/problems", "someone/problems"), ("./problems", TASK)])
+def test_the_results_name_the_data_set_that_was_asked_and_no_folder_of_this_machine(tmp_path, path, type_):
+    found = read_comparison(save_comparison(tmp_path / "comparison.json"))
+    data = DataSet(path=path, name="hard", split="dev", arguments={"revision": "abc"})
+    asked = found.subjects[0].model_copy(update={"dataset": data})
+    (result,) = eval_results(found.model_copy(update={"subjects": (asked,)}))
+    assert (result.dataset_type, result.dataset_config) == (type_, "hard")
+    assert (result.dataset_split, result.dataset_revision) == ("dev", "abc")
