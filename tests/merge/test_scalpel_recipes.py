@@ -9,6 +9,8 @@ import torch
 
 from sae_merge_method.artifacts.edit_report import read_edit_report
 from sae_merge_method.errors import MergeError, RecipeError, SaeError, SaeMergeError
+from sae_merge_method.merge.in_place import edit_in_place
+from sae_merge_method.merge.preview import preview_recipe
 from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.tensor_names import decoder_layer
 from tests import tiny
@@ -87,6 +89,16 @@ def test_a_value_that_is_no_number_is_found_also_where_nothing_would_be_added(tm
     with pytest.raises(MergeError, match=f"{name}: the donor tensor holds 1 NaN or infinite"):
         run_recipe(recipe(scene), "r", tmp_path / "out", engine=engine, options={"quiet": True})
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_and_an_edit_in_place_say_and_do_what_the_merge_does(tmp_path):
+    scene = scenes.build(tmp_path)
+    source = recipe(scene, **parameters(scene, energy_match=True))
+    merged = run_recipe(source, "r", tmp_path / "out", sync=False, options={"quiet": True})
+    assert f"{len(merged.edited()):9}{merged.edited_bytes:16,}{merged.energy:14.6g}" in preview_recipe(
+        source, "r"
+    )
+    assert edit_in_place(source, "r").report.result_sha256 == merged.result_sha256
 
 
 def test_a_scalpel_merge_needs_neither_torch_nor_mergekit(tmp_path, scene):
