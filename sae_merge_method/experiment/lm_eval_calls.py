@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 class Harness:
     """One import of lm-eval."""
 
-    def __init__(self, settings: EvaluationSettings) -> None:
+    def __init__(self, settings: EvaluationSettings, base: str) -> None:
         """Find the tasks.
+
+        Args:
+            settings: How lm-eval is called.
+            base: Some tasks are made with a model's tokenizer: it is the base's, which all arms share.
 
         Raises:
             UsageError: lm-eval does not know a task.
@@ -33,7 +37,7 @@ class Harness:
         # As lm_eval's own command does, before tokenizers are loaded.
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         self.settings = settings
-        self.tasks, self.task_manager = _find_tasks(settings)
+        self.tasks, self.task_manager = _find_tasks(settings, self._model_args(base))
 
     @contextmanager
     def loaded(self, model: str) -> "Iterator[TemplateLM]":
@@ -123,7 +127,9 @@ def _fit(lm: "TemplateLM", text: str) -> tuple[str, int]:
         text = text[: len(text) * lm.max_length // (tokens + 1)]
 
 
-def _find_tasks(settings: EvaluationSettings) -> "tuple[tuple[str, ...], TaskManager]":
+def _find_tasks(
+    settings: EvaluationSettings, metadata: dict[str, Any]
+) -> "tuple[tuple[str, ...], TaskManager]":
     from lm_eval.tasks import TaskManager
 
     # Later folders win: the user's own task of a name is the one meant.
@@ -132,7 +138,7 @@ def _find_tasks(settings: EvaluationSettings) -> "tuple[tuple[str, ...], TaskMan
         raise UsageError(f"evaluation.include_path: expected a folder, got {settings.include_path}")
     # Reading all of lm-eval's thousands of tasks takes ten seconds: only where they are asked for.
     for include_defaults in (False, True):
-        manager = TaskManager(include_path=folders, include_defaults=include_defaults)
+        manager = TaskManager(include_path=folders, include_defaults=include_defaults, metadata=metadata)
         matched = {task: manager.match_tasks([task]) for task in settings.tasks}
         unknown = [task for task, names in matched.items() if not names]
         if not unknown:

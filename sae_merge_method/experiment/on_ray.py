@@ -4,6 +4,8 @@ Every node needs this package, the working folder under the same path (a shared 
 the experiment reads. Ray is an extra: ``pip install 'sae-merge-method[ray]'``.
 """
 
+import os
+import socket
 from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -54,7 +56,9 @@ def run_on_ray(setup: Setup, jobs: Sequence[ArmJob], places: RayPlaces) -> Gener
 
 
 def _connect(ray: Any, places: RayPlaces) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
     try:
+        _knock(places.address)
         if places.address == LOCAL:
             # As many CPUs as workers ask for: Ray counts them, it does not bind them.
             ray.init(
@@ -67,6 +71,13 @@ def _connect(ray: Any, places: RayPlaces) -> None:
             ray.init(address=places.address, log_to_driver=False, logging_level="error")
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         raise UsageError(f"--ray {places.address}: no cluster to join: {error}") from error
+
+
+def _knock(address: str) -> None:
+    """Ray itself waits for minutes for a cluster that is not there."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _outcomes(

@@ -80,7 +80,7 @@ def run_experiment(settings: ExperimentSettings, folder: Path, how: RunSettings)
     with _place(folder):
         general = _general_corpus(settings)
         plan, waiting = _prepare(settings, general, folder, how.overwrite)
-        setup = Setup(folder, Path.cwd(), settings.evaluation, general, how.keep)
+        setup = Setup(folder, Path.cwd(), plan.base, settings.evaluation, general, how.keep)
         failed = _run(setup, len(plan.arms), waiting, how.backend)
         if not is_done(folder, "base"):
             raise ExperimentError(_told(failed, folder))

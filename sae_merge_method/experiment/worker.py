@@ -53,6 +53,7 @@ class Setup:
     """The experiment's, relative to ``working_folder``."""
     working_folder: Path
     """Absolute: what relative paths of recipes and models are relative to."""
+    base: str
     evaluation: EvaluationSettings
     general: GeneralCorpus | None
     keep: bool
@@ -91,7 +92,7 @@ class ArmRunner:
         """Run one arm; what goes wrong is told in the outcome, the traceback in the log."""
         try:
             if self._harness is None:
-                self._harness = Harness(self.setup.evaluation)
+                self._harness = Harness(self.setup.evaluation, self.setup.base)
             self._run(self._harness, job)
         except UsageError as error:
             return Outcome(job.arm.name, str(error), fatal=True)
