@@ -69,9 +69,9 @@ def run(
     Killed at any moment, the same command goes on, arm by arm. It writes experiment.json,
     experiment.md and experiment.html into --out, and prints the table.
     """
+    from sae_merge_method.experiment.findings.table import as_table
     from sae_merge_method.experiment.run import RunSettings, run_experiment
     from sae_merge_method.experiment.settings import read_settings
-    from sae_merge_method.experiment.table import as_table
 
     if ray is None and gpus_per_worker:
         raise UsageError("--gpus-per-worker belongs to --ray; without it --gpus names each worker's GPUs")
@@ -112,8 +112,8 @@ def plan(experiment: Path, out: Path, single_layers: bool, random_layers: int | 
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 def report(folder: Path) -> None:
     """Write the report of FOLDER anew from the arms that are done; nothing is run."""
-    from sae_merge_method.experiment.report import write_reports
-    from sae_merge_method.experiment.table import as_table
+    from sae_merge_method.experiment.findings.report import write_reports
+    from sae_merge_method.experiment.findings.table import as_table
 
     click.echo(as_table(write_reports(folder)))
 

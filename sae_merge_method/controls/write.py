@@ -22,6 +22,7 @@ from sae_merge_method.edit.subspaces import Subspaces
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.feature_ranking import default_rank
 from sae_merge_method.files import new_folder, write_text
+from sae_merge_method.geometry.one_thread import one_blas_thread
 from sae_merge_method.layers import format_layers
 from sae_merge_method.model_ids import local_folder, parse_model_id
 from sae_merge_method.task_vectors import task_vector
@@ -80,13 +81,14 @@ def write_controls(
     scalpel: dict[str, Scalar] | None = None
     if settings.scalpels:
         scalpel = {"diagnosis": str(path), "rank": settings.rank or default_rank(diagnosis.model.d_model)}
-    energies = measure_energies(
-        task_vector(base, donor, every),
-        donation,
-        _subspaces(scalpel, layers) if scalpel else {},
-        layers,
-        len(base.layer_tensors),
-    )
+    with one_blas_thread():
+        energies = measure_energies(
+            task_vector(base, donor, every),
+            donation,
+            _subspaces(scalpel, layers) if scalpel else {},
+            layers,
+            len(base.layer_tensors),
+        )
     if not energies.of(layers):
         raise RecipeError(
             f"{where}: nothing is injected in layers {format_layers(layers)}: tau or weight is 0"

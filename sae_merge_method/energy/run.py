@@ -12,6 +12,7 @@ from sae_merge_method.edit.preflight import check_donors, check_family, require_
 from sae_merge_method.edit.subspaces import Subspaces
 from sae_merge_method.energy.measure import MeasureSettings, measure
 from sae_merge_method.errors import UsageError
+from sae_merge_method.geometry.one_thread import one_blas_thread
 from sae_merge_method.layers import format_layers, parse_layers
 from sae_merge_method.model_ids import local_folder, parse_model_id
 from sae_merge_method.task_vectors import task_vector
@@ -49,7 +50,8 @@ def measure_energy(settings: EnergySettings) -> EnergyReport:
     check_donors(plan, base, {settings.donor: donor})
     subspaces = Subspaces(settings.scalpel, layers)
     subspaces.check()
-    measured = measure(task_vector(base, donor, layers), subspaces, settings.measure)
+    with one_blas_thread():
+        measured = measure(task_vector(base, donor, layers), subspaces, settings.measure)
     return EnergyReport(
         base=settings.base,
         donor=settings.donor,

@@ -21,9 +21,9 @@ from sae_merge_method.artifacts.experiment_plan import (
 )
 from sae_merge_method.diagnose.corpus import read_corpus
 from sae_merge_method.errors import SaeMergeError, UsageError
+from sae_merge_method.experiment.findings.report import write_reports
 from sae_merge_method.experiment.plan import write_planned
 from sae_merge_method.experiment.processes import LOGS_FOLDER
-from sae_merge_method.experiment.report import write_reports
 from sae_merge_method.experiment.settings import SETTINGS_FILE, ExperimentSettings, settings_text
 from sae_merge_method.experiment.standing import (
     DIAGNOSIS_FOLDER,

@@ -11,14 +11,14 @@ from lm_eval._cli.harness import HarnessCLI
 
 from sae_merge_method.artifacts.experiment import Conclusion, read_experiment
 from sae_merge_method.errors import ArtifactError
-from sae_merge_method.experiment.by_hand import evaluate
-from sae_merge_method.experiment.columns import short_names, subject_grid
-from sae_merge_method.experiment.labels import place_labels
-from sae_merge_method.experiment.markdown import as_markdown
-from sae_merge_method.experiment.page import as_page
-from sae_merge_method.experiment.page_style import z_colour
-from sae_merge_method.experiment.report import write_reports
-from sae_merge_method.experiment.table import as_table
+from sae_merge_method.experiment.findings.by_hand import evaluate
+from sae_merge_method.experiment.findings.columns import short_names, subject_grid
+from sae_merge_method.experiment.findings.labels import place_labels
+from sae_merge_method.experiment.findings.markdown import as_markdown
+from sae_merge_method.experiment.findings.page import as_page
+from sae_merge_method.experiment.findings.page_style import z_colour
+from sae_merge_method.experiment.findings.report import write_reports
+from sae_merge_method.experiment.findings.table import as_table
 from sae_merge_method.share.experiment import experiment_section
 from tests.experiment.folders import BASE, PICK, Laid, collected, lay_out, sets_of_layers
 

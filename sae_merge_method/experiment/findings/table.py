@@ -3,8 +3,8 @@
 import textwrap
 
 from sae_merge_method.artifacts.experiment import Experiment
-from sae_merge_method.experiment.columns import Grid, arm_grid, layer_grid
-from sae_merge_method.experiment.conclusions import conclusion_lines
+from sae_merge_method.experiment.findings.columns import Grid, arm_grid, layer_grid
+from sae_merge_method.experiment.findings.conclusions import conclusion_lines
 
 _WIDTH = 110
 

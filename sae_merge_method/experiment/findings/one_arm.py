@@ -18,8 +18,8 @@ from sae_merge_method.compare.subject import Settings
 from sae_merge_method.compare.subjects import choose_tasks
 from sae_merge_method.compare.verdict import Evaluation, compare_runs
 from sae_merge_method.errors import ArtifactError, ComparisonError
-from sae_merge_method.experiment.general import general_loss
-from sae_merge_method.experiment.scores import alone, beside_base, overall, whole
+from sae_merge_method.experiment.findings.general import general_loss
+from sae_merge_method.experiment.findings.scores import alone, beside_base, overall, whole
 
 LOG = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ from sae_merge_method.artifacts.lm_eval_results import read_results
 from sae_merge_method.compare.subjects import choose_tasks, resolve_metric
 from sae_merge_method.compare.verdict import Evaluation
 from sae_merge_method.errors import ArtifactError
-from sae_merge_method.experiment.conclusions import conclusions
-from sae_merge_method.experiment.correlation import rank_correlation
-from sae_merge_method.experiment.gains import gain
-from sae_merge_method.experiment.one_arm import Base, base_arm, measured_arm, read_done
-from sae_merge_method.experiment.ranks import other_layers, random_sets, rank_among
+from sae_merge_method.experiment.findings.conclusions import conclusions
+from sae_merge_method.experiment.findings.correlation import rank_correlation
+from sae_merge_method.experiment.findings.gains import gain
+from sae_merge_method.experiment.findings.one_arm import Base, base_arm, measured_arm, read_done
+from sae_merge_method.experiment.findings.ranks import other_layers, random_sets, rank_among
 
 
 def collect(folder: Path) -> Experiment:

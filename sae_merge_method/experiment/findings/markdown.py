@@ -1,10 +1,16 @@
 """``experiment.md``: the report as Markdown, for a repository or a model card."""
 
 from sae_merge_method.artifacts.experiment import BY_HAND, Experiment
-from sae_merge_method.experiment.by_hand import commands, recipe_path
-from sae_merge_method.experiment.columns import Grid, arm_grid, layer_grid, projection_grid, subject_grid
-from sae_merge_method.experiment.conclusions import how_to_read
-from sae_merge_method.experiment.words import (
+from sae_merge_method.experiment.findings.by_hand import commands, recipe_path
+from sae_merge_method.experiment.findings.columns import (
+    Grid,
+    arm_grid,
+    layer_grid,
+    projection_grid,
+    subject_grid,
+)
+from sae_merge_method.experiment.findings.conclusions import how_to_read
+from sae_merge_method.experiment.findings.words import (
     HOW_TO_READ_SUBJECTS,
     facts,
     how_to_read_arms,

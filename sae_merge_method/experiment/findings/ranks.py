@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from sae_merge_method.artifacts.experiment import Arm, Rank
-from sae_merge_method.experiment.names import RANDOM_LAYERS
+from sae_merge_method.experiment.findings.names import RANDOM_LAYERS
 
 
 def rank_among(value: float, others: Sequence[float]) -> Rank | None:

@@ -4,8 +4,8 @@ import base64
 from html import escape
 
 from sae_merge_method.artifacts.experiment import BY_HAND, Conclusion, Experiment
-from sae_merge_method.experiment.by_hand import commands, recipe_path
-from sae_merge_method.experiment.columns import (
+from sae_merge_method.experiment.findings.by_hand import commands, recipe_path
+from sae_merge_method.experiment.findings.columns import (
     Cell,
     Grid,
     arm_grid,
@@ -13,10 +13,10 @@ from sae_merge_method.experiment.columns import (
     projection_grid,
     subject_grid,
 )
-from sae_merge_method.experiment.conclusions import how_to_read
-from sae_merge_method.experiment.page_style import STYLE, z_colour
-from sae_merge_method.experiment.scatter import caption
-from sae_merge_method.experiment.words import (
+from sae_merge_method.experiment.findings.conclusions import how_to_read
+from sae_merge_method.experiment.findings.page_style import STYLE, z_colour
+from sae_merge_method.experiment.findings.scatter import caption
+from sae_merge_method.experiment.findings.words import (
     HOW_TO_READ_SUBJECTS,
     facts,
     how_to_read_arms,

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from sae_merge_method.artifacts.energy_report import Energy
 from sae_merge_method.artifacts.experiment import Arm, Experiment, Score
-from sae_merge_method.experiment.numbers import change, is_share, nats, p_value
-from sae_merge_method.experiment.numbers import score as shown
+from sae_merge_method.experiment.findings.numbers import change, is_share, nats, p_value
+from sae_merge_method.experiment.findings.numbers import score as shown
 from sae_merge_method.layers import format_layers
 
 NOTHING = "-"

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from sae_merge_method.artifacts.experiment import PAGE_FILE, TABLE_FILE, Experiment, write_experiment
-from sae_merge_method.experiment.collect import collect
-from sae_merge_method.experiment.markdown import as_markdown
-from sae_merge_method.experiment.page import as_page
-from sae_merge_method.experiment.scatter import draw_scatter
+from sae_merge_method.experiment.findings.collect import collect
+from sae_merge_method.experiment.findings.markdown import as_markdown
+from sae_merge_method.experiment.findings.page import as_page
+from sae_merge_method.experiment.findings.scatter import draw_scatter
 from sae_merge_method.files import write_text
 
 

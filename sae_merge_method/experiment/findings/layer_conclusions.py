@@ -4,10 +4,10 @@ from math import factorial
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.experiment import Answer, Arm, Conclusion, Experiment, Rank
-from sae_merge_method.experiment import names
-from sae_merge_method.experiment.gains import answer, gain
-from sae_merge_method.experiment.numbers import change, is_share, p_value
-from sae_merge_method.experiment.ranks import random_sets, rank_among
+from sae_merge_method.experiment.findings import names
+from sae_merge_method.experiment.findings.gains import answer, gain
+from sae_merge_method.experiment.findings.numbers import change, is_share, p_value
+from sae_merge_method.experiment.findings.ranks import random_sets, rank_among
 
 _PER_NATS = 0.01
 """Damage that gains are set against, in nats a token."""

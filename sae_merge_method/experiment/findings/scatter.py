@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from sae_merge_method.artifacts.experiment import Arm, Experiment
 from sae_merge_method.artifacts.experiment_arm import Role
-from sae_merge_method.experiment.gains import gain
-from sae_merge_method.experiment.labels import place_labels
-from sae_merge_method.experiment.names import RANDOM_LAYERS
-from sae_merge_method.experiment.numbers import is_share
+from sae_merge_method.experiment.findings.gains import gain
+from sae_merge_method.experiment.findings.labels import place_labels
+from sae_merge_method.experiment.findings.names import RANDOM_LAYERS
+from sae_merge_method.experiment.findings.numbers import is_share
 
 _INK = "#222222"
 _WIDE = 6.0

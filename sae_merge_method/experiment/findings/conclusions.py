@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from statistics import NormalDist
 
 from sae_merge_method.artifacts.experiment import Arm, Conclusion, Experiment
-from sae_merge_method.experiment import names
-from sae_merge_method.experiment.gains import answer, contrast
-from sae_merge_method.experiment.layer_conclusions import per_damage, predicts, random_layers
-from sae_merge_method.experiment.numbers import amount, interval, is_share, nats, score, test_words
+from sae_merge_method.experiment.findings import names
+from sae_merge_method.experiment.findings.gains import answer, contrast
+from sae_merge_method.experiment.findings.layer_conclusions import per_damage, predicts, random_layers
+from sae_merge_method.experiment.findings.numbers import amount, interval, is_share, nats, score, test_words
 
 _BEATEN_ALIKE = "the selected layers beat "
 

@@ -1,0 +1,1 @@
+"""What an experiment's arms say together: read, tested, put into words, tables and pictures."""
