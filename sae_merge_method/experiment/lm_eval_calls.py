@@ -6,8 +6,7 @@ anyway reads the general text.
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,20 +38,14 @@ class Harness:
         self.settings = settings
         self.tasks, self.task_manager = _find_tasks(settings, self._model_args(base))
 
-    @contextmanager
-    def loaded(self, model: str) -> "Iterator[TemplateLM]":
-        """Yield a model as lm-eval holds it; its memory is free afterwards."""
+    def load(self, model: str) -> "TemplateLM":
+        """A model as lm-eval holds it; the memory of the one before, if nobody holds it, is free first."""
         from lm_eval.api.registry import get_model
 
-        lm = get_model(self.settings.model).create_from_arg_obj(
+        _free_memory()
+        return get_model(self.settings.model).create_from_arg_obj(
             self._model_args(model), {"batch_size": self.settings.batch_size, "device": self.settings.device}
         )
-        try:
-            yield lm
-        finally:
-            del lm
-            gc.collect()
-            _free_gpu()
 
     def score(self, lm: "TemplateLM", model: str, out: Path) -> None:
         """Run the tasks, and write results and samples into ``out`` as ``lm_eval run`` would.
@@ -148,8 +141,9 @@ def _find_tasks(
     )
 
 
-def _free_gpu() -> None:
+def _free_memory() -> None:
     import torch
 
+    gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from sae_merge_method.artifacts.experiment import EXPERIMENT_FILE, PAGE_FILE, TABLE_FILE, Experiment
 from sae_merge_method.artifacts.experiment_plan import (
@@ -144,6 +145,7 @@ def _run(setup: Setup, total: int, waiting: Sequence[ArmJob], backend: Backend) 
     if not waiting:
         return failed
     with (
+        logging_redirect_tqdm(),
         closing(backend(setup, waiting)) as outcomes,
         tqdm(total=total, initial=total - len(waiting), desc="arms", unit="arm", disable=None) as bar,
     ):
@@ -163,9 +165,10 @@ def _run(setup: Setup, total: int, waiting: Sequence[ArmJob], backend: Backend) 
 
 
 def _told(failed: dict[str, str], folder: Path) -> str:
-    arms = "\n".join(f"  {name}: {error}" for name, error in failed.items())
-    logs = folder / LOGS_FOLDER
-    return f"{len(failed)} arms failed, the same command runs them again:\n{arms}\n  logs: {logs}"
+    lines = [f"{len(failed)} of the arms failed; the same command runs them again:"]
+    lines += [f"  {name}: {error}" for name, error in failed.items()]
+    places = {"the report of the others": folder / PAGE_FILE, "logs": folder / LOGS_FOLDER}
+    return "\n".join(lines + [f"  {what}: {place}" for what, place in places.items() if place.exists()])
 
 
 def _general_corpus(settings: ExperimentSettings) -> GeneralCorpus | None:

@@ -108,7 +108,8 @@ class ArmRunner:
         folder = self.setup.folder / ARMS_FOLDER / job.arm.name
         with self._checkpoint(job, folder) as (model, report):
             general = None
-            with new_folder(folder / RESULTS_FOLDER, overwrite=True) as results, harness.loaded(model) as lm:
+            with new_folder(folder / RESULTS_FOLDER, overwrite=True) as results:
+                lm = harness.load(model)
                 harness.score(lm, model, results)
                 if self.setup.general is not None:
                     text = self.setup.general
