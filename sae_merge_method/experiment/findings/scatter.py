@@ -3,6 +3,7 @@
 The cost is damage to general text; without such text, the injected energy.
 """
 
+import math
 from io import BytesIO
 from statistics import NormalDist
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from sae_merge_method.experiment.findings.names import RANDOM_LAYERS
 from sae_merge_method.experiment.findings.numbers import is_share
 
 _INK = "#222222"
-_WIDE = 6.0
+_WIDE = 20.0
 """How many times the middle arm's cost the largest may be before the axis is bent."""
 
 
@@ -134,9 +135,13 @@ def _axes(axes: Any, experiment: Experiment, points: list[_Point]) -> None:
 
 
 def _bend(axes: Any, straight: float) -> None:
-    """A linear axis up to ``straight`` either way, logarithmic beyond."""
-    from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
+    """A linear axis up to about ``straight`` either way, logarithmic beyond, with a tick a decade there."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter
 
-    axes.set_xscale("symlog", linthresh=straight, linscale=2)
-    axes.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=straight, subs=(1, 2, 5)))
+    exponent = math.floor(math.log10(straight))
+    end = next(step for step in (1, 2, 5, 10) if step * 10**exponent >= straight) * 10**exponent
+    ticks = [end / 2, *(end * 10**decade for decade in range(6))]
+    axes.set_xscale("symlog", linthresh=end, linscale=2)
+    axes.xaxis.set_major_locator(FixedLocator([-tick for tick in reversed(ticks)] + [0, *ticks]))
+    axes.xaxis.set_minor_locator(FixedLocator([]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
