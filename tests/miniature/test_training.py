@@ -4,10 +4,10 @@ import torch
 
 from sae_merge_method.files import file_sha256
 from sae_merge_method.miniature.build import make_base, make_donor
-from sae_merge_method.miniature.checkpoints import pair_tensors
 from sae_merge_method.miniature.muon import StackedMuon, orthogonalise
 from sae_merge_method.miniature.training import Example, batches
 from sae_merge_method.tensor_names import decoder_layer
+from tests.tiny import load_tensors
 
 
 def test_the_same_settings_train_the_same_base_and_donor_byte_for_byte(
@@ -27,7 +27,12 @@ def test_the_same_settings_train_the_same_base_and_donor_byte_for_byte(
 
 
 def test_the_task_vector_lives_in_the_layers_only(tiny_miniature):
-    for name, base, donor in pair_tensors(tiny_miniature.base, tiny_miniature.donor):
+    base_tensors, donor_tensors = (
+        load_tensors(folder) for folder in (tiny_miniature.base, tiny_miniature.donor)
+    )
+    assert base_tensors.keys() == donor_tensors.keys()
+    for name, base in base_tensors.items():
+        donor = donor_tensors[name]
         assert torch.equal(base, donor) == (decoder_layer(name) is None), name
 
 
