@@ -37,7 +37,8 @@ class _Worker:
     process: SpawnProcess
     pipe: "Connection[ArmJob | None, Outcome]"
     log: Path
-    arm: str | None = None
+    place: Place
+    arm: str = ""
 
 
 def run_in_processes(
@@ -51,20 +52,21 @@ def run_in_processes(
     waiting = deque(jobs)
     busy: list[_Worker] = []
     try:
-        for place, job in zip(places, [waiting.popleft() for _ in places[: len(jobs)]], strict=False):
-            busy.append(_give(_start(setup, place), job))
-        free = {worker.log: place for worker, place in zip(busy, places, strict=False)}
+        for place in places[: len(jobs)]:
+            _give(_start(setup, place, busy), waiting.popleft())
         while busy:
             for pipe in connection.wait([worker.pipe for worker in busy]):
                 worker = next(worker for worker in busy if worker.pipe is pipe)
                 outcome, alive = _hear(worker)
-                busy.remove(worker)
-                if waiting:
-                    # Asked for before the outcome is told: the reader may end the iterator.
-                    next_one = worker if alive else _start(setup, free[worker.log])
-                    busy.append(_give(next_one, waiting.popleft()))
-                elif alive:
-                    _end(worker)
+                # The next arm is given out before this one is told: the reader may end the iterator.
+                if waiting and alive:
+                    _give(worker, waiting.popleft())
+                else:
+                    busy.remove(worker)
+                    if waiting:
+                        _give(_start(setup, worker.place, busy), waiting.popleft())
+                    elif alive:
+                        _end(worker)
                 yield outcome
     finally:
         for worker in busy:
@@ -73,23 +75,30 @@ def run_in_processes(
             worker.process.join()
 
 
-def _start(setup: Setup, place: Place) -> _Worker:
+def _start(setup: Setup, place: Place, busy: list[_Worker]) -> _Worker:
     # A fresh interpreter: a forked one would inherit threads and CUDA's state.
     context = get_context("spawn")
     here, there = context.Pipe()
     log = setup.folder / LOGS_FOLDER / f"worker-{place.number}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     process = context.Process(target=_work, args=(setup, place, log.absolute(), there), daemon=False)
-    process.start()
+    worker = _Worker(process, here, log, place)
+    # An interrupt waits until we know of the worker, and the worker, which inherits the mask, until
+    # it has learnt to leave interrupts to us.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+        busy.append(worker)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     there.close()
-    return _Worker(process, here, log)
+    return worker
 
 
-def _give(worker: _Worker, job: ArmJob) -> _Worker:
+def _give(worker: _Worker, job: ArmJob) -> None:
     worker.arm = job.arm.name
     with suppress(OSError):  # it died: its silence says so
         worker.pipe.send(job)
-    return worker
 
 
 def _hear(worker: _Worker) -> tuple[Outcome, bool]:
@@ -100,7 +109,7 @@ def _hear(worker: _Worker) -> tuple[Outcome, bool]:
         code = worker.process.exitcode
         how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
         why = " (killed, perhaps for want of memory)" if code == -signal.SIGKILL else ""
-        return Outcome(worker.arm or "", f"its worker ended with {how}{why}; the log: {worker.log}"), False
+        return Outcome(worker.arm, f"its worker ended with {how}{why}; the log: {worker.log}"), False
 
 
 def _end(worker: _Worker) -> None:

@@ -119,11 +119,11 @@ def test_a_killed_worker_costs_its_own_arm_alone(fresh, whole):
 
 
 def test_an_arm_made_from_other_things_is_refused_and_run_again_only_where_told(fresh):
-    write_settings(fresh, arms=["all-layers"], general_loss=None)
+    write_settings(fresh, arms=[], general_loss=None)
     assert sae_merge(fresh, *RUN).returncode == 0
     before = stamps(fresh / "exp")
     fewer = SETTINGS["evaluation"] | {"limit": 1}
-    write_settings(fresh, arms=["all-layers"], general_loss=None, evaluation=fewer)
+    write_settings(fresh, arms=[], general_loss=None, evaluation=fewer)
     refused = sae_merge(fresh, *RUN)
     assert refused.returncode == 2 and "evaluation differ" in refused.stderr
     assert stamps(fresh / "exp") == before
