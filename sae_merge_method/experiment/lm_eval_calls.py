@@ -6,7 +6,8 @@ anyway reads the general text.
 
 import gc
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,8 +108,22 @@ def log_likelihoods(lm: "TemplateLM", documents: Sequence[str]) -> tuple[tuple[f
         Instance(request_type="loglikelihood", doc={}, arguments=("", text), idx=number)
         for number, (text, _) in enumerate(fitting)
     ]
-    answers = lm.loglikelihood(requests)
+    with _in_float32(lm):
+        answers = lm.loglikelihood(requests)
     return tuple(-float(log_p) for log_p, _ in answers), tuple(tokens for _, tokens in fitting)
+
+
+@contextmanager
+def _in_float32(lm: "TemplateLM") -> Iterator[None]:
+    """lm-eval adds log p up in the model's own dtype: in bfloat16, a document's would be off by nats."""
+    import torch
+
+    before = getattr(lm, "softmax_dtype", None)  # of hf models; vLLM gives float32 as it is
+    lm.softmax_dtype = torch.float32
+    try:
+        yield
+    finally:
+        lm.softmax_dtype = before
 
 
 def _fit(lm: "TemplateLM", text: str) -> tuple[str, int]:

@@ -144,23 +144,49 @@ def test_an_evaluation_is_what_lm_eval_s_own_command_makes_of_the_same_model(ran
         assert one["config"][part] == other["config"][part], part
 
 
-def test_the_general_loss_is_the_model_s_own(ran):
+def log_p(folder: Path, texts: list[str], dtype: str) -> list[tuple[int, float]]:
+    """Tokens and log-probability of each text after the first token, summed in float64."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    found = []
+    for text in texts:
+        ids = torch.tensor([[tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False).input_ids]])
+        with torch.no_grad():
+            logits = model(ids).logits[0, :-1].double().log_softmax(-1)
+        found.append((ids.shape[1] - 1, float(logits.gather(1, ids[0, 1:, None]).sum())))
+    return found
+
+
+def test_the_general_loss_is_the_model_s_own(ran):
     out, _ = ran
     general = read_arm(out / "arms" / "base").general
     assert general is not None and len(general.nats) == 5
-    tokenizer = AutoTokenizer.from_pretrained(out.parent / "base")
-    model = AutoModelForCausalLM.from_pretrained(out.parent / "base")
-    lines = (out.parent / "general.jsonl").read_text().splitlines()[:5]
-    for line, nats, tokens in zip(lines, general.nats, general.tokens, strict=True):
-        ids = tokenizer(json.loads(line)["text"], add_special_tokens=False).input_ids
-        assert len(ids) == tokens
-        ids = torch.tensor([[tokenizer.bos_token_id, *ids]])
-        with torch.no_grad():
-            logits = model(ids).logits[0, :-1].double().log_softmax(-1)
-        assert nats == pytest.approx(-float(logits.gather(1, ids[0, 1:, None]).sum()), rel=1e-4)
+    texts = [json.loads(line)["text"] for line in (out.parent / "general.jsonl").read_text().splitlines()[:5]]
+    expected = log_p(out.parent / "base", texts, "float32")
+    assert general.tokens == tuple(tokens for tokens, _ in expected)
+    assert general.nats == pytest.approx([-value for _, value in expected], rel=1e-4)
+
+
+def test_the_loss_of_a_bfloat16_model_is_not_rounded_to_bfloat16(ran):
+    from lm_eval.models.huggingface import HFLM
+
+    from sae_merge_method.experiment.lm_eval_calls import log_likelihoods
+
+    base = ran[0].parent / "base"
+    text = json.loads((base.parent / "general.jsonl").read_text().splitlines()[0])["text"]
+    texts = [" ".join([text] * 2), text, text[:40]]
+    lm = HFLM(pretrained=str(base), dtype="bfloat16", device="cpu", batch_size=1)
+    nats, tokens = log_likelihoods(lm, texts)
+    expected = log_p(base, texts, "bfloat16")
+    assert tokens == tuple(count for count, _ in expected)
+    # A sum in bfloat16 keeps 8 bits: off by up to 1 in 256.
+    assert nats == pytest.approx([-value for _, value in expected], rel=2e-4)
+    assert lm.softmax_dtype is None
+    (nats_cut,), (tokens_cut,) = log_likelihoods(lm, [" ".join([text] * 9)])
+    assert lm.max_length * 0.9 < tokens_cut <= lm.max_length and nats_cut > nats[0]
 
 
 def test_a_finished_experiment_runs_nothing_and_writes_the_same_report(ran):
