@@ -8,6 +8,7 @@ import gc
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,10 @@ class Harness:
             base: Some tasks are made with a model's tokenizer: it is the base's, which all arms share.
 
         Raises:
-            UsageError: lm-eval does not know a task.
+            UsageError: lm-eval does not know a task, or vLLM is asked for and not installed.
         """
+        if settings.model == "vllm" and find_spec("vllm") is None:
+            raise UsageError("evaluation.model: vllm is not installed: pip install 'lm-eval[vllm]'")
         # As lm_eval's own command does, before tokenizers are loaded.
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         self.settings = settings

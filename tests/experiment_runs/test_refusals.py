@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from sae_merge_method.cli.experiment import command
 from sae_merge_method.errors import SaeMergeError, UsageError
-from sae_merge_method.experiment.settings import read_settings, settings_text
+from sae_merge_method.experiment.settings import EvaluationSettings, read_settings, settings_text
 from tests.experiment_runs.ground import SETTINGS, stamps, write_settings
 
 WRONG = {
@@ -137,6 +137,13 @@ def test_options_that_contradict_each_other_are_usage_errors(fresh, monkeypatch,
     write_settings(fresh)
     result = run(fresh, monkeypatch, "run", *words)
     assert isinstance(result.exception, UsageError) and said in str(result.exception)
+
+
+def test_a_missing_vllm_is_named_with_what_installs_it():
+    from sae_merge_method.experiment.lm_eval_calls import Harness
+
+    with pytest.raises(UsageError, match=r"evaluation\.model: vllm is not installed: pip install"):
+        Harness(EvaluationSettings(model="vllm"), "./base")
 
 
 def test_two_runs_at_once_in_one_folder_are_refused(fresh, monkeypatch):
