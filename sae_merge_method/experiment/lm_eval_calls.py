@@ -1,7 +1,8 @@
 """lm-eval inside one process: imported once, its tasks found once, then called for arm after arm.
 
 It does what ``lm_eval run`` does and leaves the same files; in between, the model that is loaded
-anyway reads the general text.
+anyway reads the general text. Threads, device and batch size may change the last bits of a logit, and so,
+rarely, an answer: hold them equal over the arms, as one run does.
 """
 
 import gc
