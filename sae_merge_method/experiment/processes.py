@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,8 +83,9 @@ def _start(setup: Setup, place: Place, busy: list[_Worker]) -> _Worker:
     log.parent.mkdir(parents=True, exist_ok=True)
     process = context.Process(target=_work, args=(setup, place, log.absolute(), there), daemon=False)
     worker = _Worker(process, here, log, place)
-    # An interrupt waits until we know of the worker, and the worker, which inherits the mask, until
-    # it has learnt to leave interrupts to us.
+    # An interrupt waits until we know of the worker; the worker inherits the mask, so none meets it
+    # before it has learnt to leave them to us. The tracker's own start would lift the mask.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
