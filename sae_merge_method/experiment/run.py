@@ -14,6 +14,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from sae_merge_method.artifacts.experiment import EXPERIMENT_FILE, PAGE_FILE, TABLE_FILE, Experiment
+from sae_merge_method.artifacts.experiment_arm import ARM_FILE
 from sae_merge_method.artifacts.experiment_plan import (
     ARMS_FOLDER,
     PLAN_FILE,
@@ -108,6 +109,9 @@ def _prepare(
     """The plan, written once it is known that no arm stands in its way, and the arms to run."""
     planned = standing_plan(settings, folder, overwrite)
     waiting = not_done(jobs_of(settings, planned, general), folder, overwrite)
+    for job in waiting:
+        # What was made from other things is no part of any report from now on.
+        (folder / ARMS_FOLDER / job.arm.name / ARM_FILE).unlink(missing_ok=True)
     write_planned(folder, planned)
     write_text(folder / SETTINGS_FILE, settings_text(settings))
     return planned.plan, waiting

@@ -67,14 +67,16 @@ def _diagnosis(settings: ExperimentSettings, folder: Path, overwrite: bool) -> P
     from sae_merge_method.diagnose.run import diagnose
 
     asked = settings.to_diagnose()
-    stamp = value_stamp([asked.model_dump(mode="json"), model_stamp(settings.base)])
+    files = [Path(corpus) for corpus in (asked.target, asked.control)]
+    texts = [file_sha256(file) if file.is_file() else None for file in files]
+    stamp = value_stamp([asked.model_dump(mode="json"), model_stamp(settings.base), texts])
     at, made_from = folder / DIAGNOSIS_FOLDER, folder / _DIAGNOSED
     stands = (at / DIAGNOSIS_FILE).exists()
     is_it = made_from.exists() and made_from.read_text(encoding="utf-8") == stamp
     if stands and not is_it and not overwrite:
         raise UsageError(
-            f"{at} was made with other settings or of another base than now asked for: name another folder, "
-            "or pass --overwrite"
+            f"{at} was made with other settings, texts or base than now asked for: name another folder, or "
+            "pass --overwrite"
         )
     if not (stands and is_it):
         write_text(made_from, stamp)
@@ -85,11 +87,13 @@ def _diagnosis(settings: ExperimentSettings, folder: Path, overwrite: bool) -> P
 def jobs_of(settings: ExperimentSettings, planned: Planned, general: GeneralCorpus | None) -> list[ArmJob]:
     """All arms of a plan, each with what its numbers depend on."""
     plan = planned.plan
+    own = settings.evaluation.include_path
+    task_folders = [tasks_path(), *([Path(own)] if own else [])]
     common = {
         "base": plan.depends_on["base"],
         "donor": plan.depends_on["donor"],
         "evaluation": plan.depends_on["evaluation"],
-        "tasks": folder_stamp(Path(settings.evaluation.include_path or tasks_path())),
+        "tasks": value_stamp([folder_stamp(folder) for folder in task_folders]),
         "general text": value_stamp([general.sha256, general.documents] if general else None),
         "packages": package_versions(),
     }

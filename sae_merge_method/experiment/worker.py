@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport
 from sae_merge_method.artifacts.experiment_arm import (
-    ARM_FILE,
     RECIPE_FILE,
     RESULTS_FOLDER,
     ArmRecord,
@@ -134,7 +133,6 @@ class ArmRunner:
     @contextmanager
     def _checkpoint(self, job: ArmJob, folder: Path) -> Iterator[tuple[str, EditReport | None]]:
         """Yield the model to evaluate, and the report of its merge where there was one."""
-        (folder / ARM_FILE).unlink(missing_ok=True)  # of an arm that is done again
         if job.model is not None:
             yield job.model, None
             return

@@ -129,6 +129,9 @@ def test_an_arm_made_from_other_things_is_refused_and_run_again_only_where_told(
     refused = sae_merge(fresh, *RUN)
     assert refused.returncode == 2 and "evaluation differ" in refused.stderr
     assert stamps(fresh / "exp") == before
+    # A run that was told, and ends before its first arm, leaves no arm of the old settings to report.
+    unknown = sae_merge(fresh, *RUN, "--overwrite", "--ray", "127.0.0.1:1")
+    assert unknown.returncode == 2 and not list((fresh / "exp").glob("arms/*/arm.json"))
     told = sae_merge(fresh, *RUN, "--overwrite")
     assert told.returncode == 0, told.stderr
     report = json.loads((fresh / "exp" / "experiment.json").read_text())

@@ -115,13 +115,17 @@ def test_a_plan_lists_all_arms_and_runs_none(fresh, monkeypatch):
     assert not list((fresh / "exp").rglob("results*"))
 
 
-def test_a_diagnosis_of_other_settings_is_not_taken_for_the_one_asked_for(fresh, monkeypatch):
+@pytest.mark.parametrize("other", ["settings", "text"])
+def test_a_diagnosis_of_other_things_is_not_taken_for_the_one_asked_for(fresh, monkeypatch, other):
     write_settings(fresh)
     assert run(fresh, monkeypatch, "plan").exit_code == 0
     before = stamps(fresh / "exp")
-    write_settings(fresh, diagnosis=SETTINGS["diagnosis"] | {"score": "js_bits"})
+    if other == "settings":
+        write_settings(fresh, diagnosis=SETTINGS["diagnosis"] | {"score": "js_bits"})
+    else:
+        (fresh / "target.jsonl").write_text('{"text": "one and one is two"}\n')
     result = run(fresh, monkeypatch, "plan")
-    assert isinstance(result.exception, UsageError) and "other settings" in str(result.exception)
+    assert isinstance(result.exception, UsageError) and "other settings, texts" in str(result.exception)
     assert stamps(fresh / "exp") == before
 
 

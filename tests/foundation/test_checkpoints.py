@@ -94,9 +94,12 @@ def test_arbitrary_bytes_are_a_header_or_an_error(tmp_path, data):
 def test_arbitrary_json_is_a_header_or_an_error(tmp_path, header):
     file = header_file(tmp_path / "model.safetensors", header)
     try:
-        read_header(file)
-    except ModelError:
+        found = read_header(file)
+    except ModelError as error:
+        assert "model.safetensors" in str(error)
         return
+    assert isinstance(header, dict)
+    assert found.keys() == header.keys() - {"__metadata__"}
 
 
 @pytest.mark.parametrize(
