@@ -76,11 +76,11 @@ def build_saes(folder: Path, layers: int, width: int) -> None:
 
 def load(work: Path, options: argparse.Namespace) -> tuple:
     """The model, its SAEs with thresholds set to the activations at hand, and the documents."""
-    from sae_merge_method.diagnose.listen import listen
+    from sae_merge_method.corpora.tokens import Document
     from sae_merge_method.diagnose.model import load_text_model
-    from sae_merge_method.diagnose.passes import make_chunks
-    from sae_merge_method.diagnose.saes import find_saes, load_sae
-    from sae_merge_method.diagnose.tokens import Document
+    from sae_merge_method.diagnose.residual_stream import listen
+    from sae_merge_method.diagnose.sweep import make_chunks
+    from sae_merge_method.saes.find import find_saes, load_sae
 
     model = load_text_model(str(work / "model"))
     addresses = find_saes(str(work / "saes/layer_{layer}"), None, range(options.layers))
@@ -101,7 +101,7 @@ def load(work: Path, options: argparse.Namespace) -> tuple:
 
 def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, float]:
     """Time one contender, best of a few, and measure its peak memory."""
-    from sae_merge_method.diagnose.listen import listen
+    from sae_merge_method.diagnose.residual_stream import listen
 
     torch.set_num_threads(options.threads)
     model, saes, documents, chunks = load(work, options)
@@ -123,8 +123,8 @@ def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, fl
     elif contender == "ours":
         from tqdm import tqdm
 
-        from sae_merge_method.diagnose.passes import collect, hear_chunks
-        from sae_merge_method.diagnose.progress import Progress
+        from sae_merge_method.diagnose.chunk_store import Progress
+        from sae_merge_method.diagnose.sweep import collect, hear_chunks
 
         def work_once() -> None:
             with tempfile.TemporaryDirectory() as folder, tqdm(disable=True) as bar:

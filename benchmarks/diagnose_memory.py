@@ -84,9 +84,9 @@ def build_saes(work: Path, layers: int, l0: float) -> None:
     """Gemma Scope 2's layout, thresholds set by what the model's activations give each feature."""
     from safetensors.torch import save_file
 
-    from sae_merge_method.diagnose.listen import listen
+    from sae_merge_method.corpora.tokens import Document, make_batches
     from sae_merge_method.diagnose.model import load_text_model
-    from sae_merge_method.diagnose.tokens import Document, make_batches
+    from sae_merge_method.diagnose.residual_stream import listen
 
     model = load_text_model(str(work / "model"))
     random = np.random.default_rng(0)

@@ -50,7 +50,7 @@ def command(
     \b
         hf upload OWNER/NAME CHECKPOINT
     """
-    from sae_merge_method.share.card import CardChoices, write_card
+    from sae_merge_method.publish.card import CardChoices, write_card
 
     choices = CardChoices(licence, name, repository, base, donors)
     card = write_card(checkpoint, choices, diagnosis, comparison, experiment)

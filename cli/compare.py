@@ -10,11 +10,11 @@ import click
 from sae_merge_method.artifacts.comparison import COMPARISON_FILE, TABLE_FILE, Comparison
 from sae_merge_method.artifacts.lm_eval_results import read_results
 from sae_merge_method.cli.compare_options import NO_IMPROVEMENT, PATH, REGRESSION, SUFFIXES, with_options
-from sae_merge_method.compare.flips import render_flips
 from sae_merge_method.compare.forest import write_forest
+from sae_merge_method.compare.pairing import render_flips
 from sae_merge_method.compare.render import FORMATS, render_json, render_markdown
+from sae_merge_method.compare.run import Evaluation, compare_runs
 from sae_merge_method.compare.subject import Settings
-from sae_merge_method.compare.verdict import Evaluation, compare_runs
 from sae_merge_method.errors import UsageError
 from sae_merge_method.files import write_text
 

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 import click
 
 from sae_merge_method.artifacts.comparison import COMPARISON_FILE, TABLE_FILE, Comparison
-from sae_merge_method.compare.corrections import CORRECTIONS
 from sae_merge_method.compare.render import FORMATS
 from sae_merge_method.files import canonical_json
+from sae_merge_method.statistics.multiplicity import CORRECTIONS
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 

@@ -78,8 +78,8 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     Under torchrun or accelerate launch the documents are shared between the processes.
     """
     from sae_merge_method.diagnose.run import diagnose
+    from sae_merge_method.diagnose.select import format_table
     from sae_merge_method.diagnose.settings import read_settings
-    from sae_merge_method.diagnose.table import format_table
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     given = {

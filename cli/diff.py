@@ -25,11 +25,11 @@ def command(a: str, b: str, everything: bool, form: str, plot: Path | None) -> N
 
     Tensors are matched whatever layout either was saved in. "relative" is ||B - A|| / ||A||.
     """
-    from sae_merge_method.checkpoints import open_checkpoint
+    from sae_merge_method.diff.diff import compare_checkpoints
+    from sae_merge_method.diff.show import diff_table, diff_values, heat_map
     from sae_merge_method.files import canonical_json, write_bytes
-    from sae_merge_method.merge.diff import compare_checkpoints
-    from sae_merge_method.merge.diff_table import diff_table, diff_values, heat_map
-    from sae_merge_method.model_ids import local_folder, parse_model_id
+    from sae_merge_method.models.checkpoint import open_checkpoint
+    from sae_merge_method.models.hub import local_folder, parse_model_id
 
     one, other = (
         open_checkpoint(local_folder(model.path, model.revision)) for model in map(parse_model_id, (a, b))

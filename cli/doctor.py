@@ -13,7 +13,7 @@ def command(context: click.Context) -> None:
     Both hosts are asked in a fresh interpreter, which takes some seconds. Exit code 1 if
     something is wrong.
     """
-    from sae_merge_method.health import examine
+    from sae_merge_method.hosts.doctor import examine
 
     problems = 0
     for finding in examine():

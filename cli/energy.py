@@ -71,11 +71,10 @@ def command(
     from sae_merge_method.artifacts.diagnosis import read_diagnosis
     from sae_merge_method.artifacts.method_parameters import ScalpelParameters, validated_parameters
     from sae_merge_method.energy.measure import MeasureSettings
-    from sae_merge_method.energy.plot import write_plot
     from sae_merge_method.energy.run import EnergySettings, measure_energy
-    from sae_merge_method.energy.table import format_table
-    from sae_merge_method.feature_ranking import default_rank
-    from sae_merge_method.geometry.residual_axes import parse_axes
+    from sae_merge_method.energy.show import format_table, write_plot
+    from sae_merge_method.models.residual_axes import parse_axes
+    from sae_merge_method.saes.ranking import default_rank
 
     if rank is not None and features is not None:
         raise UsageError("--rank (how many features) and --features (which): give one of them")

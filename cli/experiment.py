@@ -69,7 +69,7 @@ def run(
     Killed at any moment, the same command goes on, arm by arm. It writes experiment.json,
     experiment.md and experiment.html into --out, and prints the table.
     """
-    from sae_merge_method.experiment.findings.table import as_table
+    from sae_merge_method.experiment.report.tables import as_table
     from sae_merge_method.experiment.run import RunSettings, run_experiment
     from sae_merge_method.experiment.settings import read_settings
 
@@ -112,8 +112,8 @@ def plan(experiment: Path, out: Path, single_layers: bool, random_layers: int | 
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 def report(folder: Path) -> None:
     """Write the report of FOLDER anew from the arms that are done; nothing is run."""
-    from sae_merge_method.experiment.findings.report import write_reports
-    from sae_merge_method.experiment.findings.table import as_table
+    from sae_merge_method.experiment.report.tables import as_table
+    from sae_merge_method.experiment.report.write import write_reports
 
     click.echo(as_table(write_reports(folder)))
 

@@ -26,7 +26,7 @@ def command(
     downloaded for that. Exit code 1 if any byte differs.
     """
     from sae_merge_method.merge.run import run_recipe
-    from sae_merge_method.share.rebuild import compare_with, find_original
+    from sae_merge_method.publish.rebuild import compare_with, find_original
 
     original = find_original(model, base, donors)
     for change in original.changes:

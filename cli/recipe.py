@@ -58,7 +58,7 @@ def command(
     overwrite: bool,
 ) -> None:
     """Write a recipe that adds the task vector (DONOR minus BASE) to the layers a diagnosis selects."""
-    from sae_merge_method.recipe.write import write_recipe
+    from sae_merge_method.recipe.from_diagnosis import write_recipe
 
     rule = parse_rule(select)
     if not math.isfinite(weight):

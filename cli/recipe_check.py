@@ -27,8 +27,8 @@ def command(ctx: click.Context, recipe: Path, out: Path | None, overwrite: bool)
     RECIPE is a file or hf://OWNER/NAME[@REVISION]/FILE. Of models on the Hub only config.json is
     fetched; nothing of a repository is executed. Exit code 1 if something is missing or does not fit.
     """
-    from sae_merge_method.share.check import check_recipe
-    from sae_merge_method.share.sizes import readable
+    from sae_merge_method.recipe.check import check_recipe
+    from sae_merge_method.recipe.sizes import readable
 
     if out is not None and out.exists() and not overwrite:
         raise UsageError(f"{out} exists: name another file or pass --overwrite")

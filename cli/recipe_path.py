@@ -16,7 +16,7 @@ class RecipePath(click.Path):
     @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, str) and value.startswith("hf://"):
-            from sae_merge_method.hub import fetch_address
+            from sae_merge_method.models.hub import fetch_address
 
             return fetch_address(value)
         return super().convert(value, param, ctx)

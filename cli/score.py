@@ -45,7 +45,7 @@ def command(
     """
     from sae_merge_method.diagnose.rescore import rescore
     from sae_merge_method.diagnose.scoring import ScoringSettings
-    from sae_merge_method.diagnose.table import format_table
+    from sae_merge_method.diagnose.select import format_table
     from sae_merge_method.selection import parse_rule
 
     rule = parse_rule(select) if select else None

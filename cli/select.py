@@ -34,13 +34,11 @@ def command(diagnosis: Path, rules: tuple[str, ...], units: str, plot: Path | No
 
     Agreement is the mean overlap of the choice with those that resampled documents lead to.
     """
-    from sae_merge_method.artifacts.diagnosis import read_diagnosis
-    from sae_merge_method.artifacts.draws import read_draws
+    from sae_merge_method.artifacts.diagnosis import read_diagnosis, read_draws
     from sae_merge_method.diagnose.plot import write_plot
     from sae_merge_method.diagnose.rescore import mark as mark_layers
+    from sae_merge_method.diagnose.select import apply_rule, format_selections
     from sae_merge_method.diagnose.specificity import find_score
-    from sae_merge_method.diagnose.stability import apply_rule
-    from sae_merge_method.diagnose.table import format_selections
     from sae_merge_method.selection import parse_rule
 
     record = read_diagnosis(diagnosis)

@@ -2,7 +2,7 @@
 
 ``sae_merge_method.pth`` (``.start`` from Python 3.15 on, PEP 829) calls :func:`install` at every
 interpreter start. It only puts a finder on ``sys.meta_path``; nothing else of ours is imported
-until a host is. What is then done to the host is :mod:`sae_merge_method.hosts`' business.
+until a host is. What is then done to the host is :mod:`sae_merge_method.hosts.register`' business.
 
 Everything here is paid for by every Python process of the environment, so this module and its
 package import nothing that the interpreter has not loaded already, not even ``typing``.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SWITCH = "SAE_MERGE_NO_HOOK"
 COMPLAINT = "sae-merge-method could not join"
 
-# A host's module, and the function of sae_merge_method.hosts that follows its import.
+# A host's module, and the function of sae_merge_method.hosts.register that follows its import.
 FOLLOWERS = {
     "mergekit.merge_methods": "register_merge_methods",
     "lm_eval.tasks._index": "register_tasks",
@@ -80,7 +80,7 @@ class _FollowedLoader:
 def _follow(host: str, follower: str) -> None:
     """Call the registering function; whatever goes wrong in it must not break the host's import."""
     try:
-        from sae_merge_method import hosts
+        from sae_merge_method.hosts import register as hosts
 
         getattr(hosts, follower)()
     except Exception as error:

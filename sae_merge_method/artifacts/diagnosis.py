@@ -1,14 +1,18 @@
-"""``diagnosis/diagnosis.json``: what the stethoscope heard, and every setting it was heard with.
+"""``diagnosis/``: what was measured in each layer, every setting behind it, and the draws of its nulls.
 
 It holds no clock time and no host name: the same inputs write the same bytes.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
+from sae_merge_method.errors import ArtifactError
+from sae_merge_method.files import write_bytes
 
 DIAGNOSIS_FILE = "diagnosis.json"
 USAGE_FILE = "features.safetensors"
@@ -168,3 +172,43 @@ def read_diagnosis(path: Path) -> Diagnosis:
 def write_diagnosis(folder: Path, diagnosis: Diagnosis) -> None:
     """Write ``diagnosis.json`` into ``folder``."""
     write_record(folder / DIAGNOSIS_FILE, diagnosis)
+
+
+DRAWS_FILE = "draws.safetensors"
+
+
+class ScoreDraws(NamedTuple):
+    """Scores of L layers, in the order of ``layers``."""
+
+    layers: npt.NDArray[np.int64]
+    """(L,)"""
+    null: npt.NDArray[np.float64]
+    """(P, L) under shuffled document labels."""
+    bootstrap: npt.NDArray[np.float64]
+    """(R, L) over resampled documents."""
+
+
+def write_draws(folder: Path, draws: ScoreDraws) -> None:
+    """Write the draws into ``folder``: same draws, same bytes."""
+    from safetensors.numpy import save
+
+    tensors = {name: np.ascontiguousarray(value) for name, value in draws._asdict().items()}
+    write_bytes(folder / DRAWS_FILE, save(tensors))
+
+
+def read_draws(folder: Path) -> ScoreDraws:
+    """Read the draws of a diagnosis.
+
+    Raises:
+        ArtifactError: Missing, or not written by this package.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = folder / DRAWS_FILE
+    try:
+        return ScoreDraws(**load_file(path))
+    except OSError as error:
+        raise ArtifactError(f"cannot read score draws at {path}: {error}") from error
+    except (SafetensorError, TypeError) as error:
+        raise ArtifactError(f"{path} holds no score draws of a diagnosis: {error}") from error

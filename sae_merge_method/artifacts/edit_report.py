@@ -1,15 +1,60 @@
 """``out/edit_report.json``: for every tensor of a merged checkpoint, edited or the base's, and its hash."""
 
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Protocol
 
 from pydantic import Field
 
-from sae_merge_method.artifacts.edit_request import EditRequest
+from sae_merge_method.artifacts.method_parameters import Scalar
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
-from sae_merge_method.safetensors_files import TensorEntry
-from sae_merge_method.tensor_names import decoder_layer
+from sae_merge_method.models.headers import TensorEntry
+from sae_merge_method.models.tensor_names import decoder_layer
+
+
+class FilteredWeight(Record):
+    """One of a donor's weights."""
+
+    filter: str | None
+    """Part of a tensor's name that it is for; None for all that no filter before it took."""
+    weight: float
+
+
+class DonorWeights(Record):
+    """One donor, as the recipe names it, and its weights in order of precedence."""
+
+    model: str
+    weights: tuple[FilteredWeight, ...]
+
+    def __str__(self) -> str:
+        return ", ".join(
+            f"{one.weight:g}" + (f" for {one.filter}" if one.filter is not None else "")
+            for one in self.weights
+        )
+
+
+class LayerWeights(Record):
+    """The donors of layers that have the same."""
+
+    layers: tuple[int, ...]
+    donors: tuple[DonorWeights, ...]
+
+
+class EditRequest(Record):
+    """The recipe of one merge, resolved."""
+
+    recipe_sha256: str
+    """Of the recipe's text, in UTF-8: of ``mergekit_config.yml`` as it was written."""
+    parameters: Mapping[str, Scalar]
+    """The merge method's own, as the recipe writes them."""
+    weights: tuple[LayerWeights, ...]
+    """Of all open layers: gradients and filters resolved, a share of energy not yet taken."""
+
+    def by_layer(self) -> dict[int, tuple[DonorWeights, ...]]:
+        """The donors of each open layer."""
+        return {layer: group.donors for group in self.weights for layer in group.layers}
+
 
 REPORT_FILE = "edit_report.json"
 

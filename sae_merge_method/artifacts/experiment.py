@@ -11,7 +11,7 @@ from pydantic import Field
 
 from sae_merge_method.artifacts.comparison import Verdict
 from sae_merge_method.artifacts.energy_report import Energy
-from sae_merge_method.artifacts.experiment_arm import Role
+from sae_merge_method.artifacts.experiment_plan import Role
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
 
 EXPERIMENT_FILE = "experiment.json"

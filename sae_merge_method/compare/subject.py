@@ -5,19 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from sae_merge_method.artifacts.comparison import (
-    Correction,
-    Measures,
-    PairedResult,
-    Subject,
-    Test,
-    Verdict,
-)
+from sae_merge_method.artifacts.comparison import Correction, Measures, PairedResult, Subject, Test, Verdict
 from sae_merge_method.artifacts.lm_eval_results import DataSet, Score
-from sae_merge_method.compare.intervals import count_right, detectable_difference, wilson_interval
-from sae_merge_method.compare.paired import bootstrap_interval, mcnemar_p, paired_z
 from sae_merge_method.compare.pairing import Pair
-from sae_merge_method.compare.ztest import ZTest, z_pooled, z_unpooled
+from sae_merge_method.statistics.intervals import count_right, detectable_difference, wilson_interval
+from sae_merge_method.statistics.tests import (
+    ZTest,
+    bootstrap_interval,
+    mcnemar_p,
+    paired_z,
+    z_pooled,
+    z_unpooled,
+)
 
 POWER = 0.8
 

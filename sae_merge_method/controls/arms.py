@@ -5,11 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from sae_merge_method.artifacts.experiment_arm import Role
+from sae_merge_method.artifacts.experiment_plan import Role
 from sae_merge_method.artifacts.method_parameters import Scalar
-from sae_merge_method.controls.energies import LayerEnergies
-from sae_merge_method.controls.layer_sets import Layers, depth_matched, highest, lowest, random_sets
-from sae_merge_method.edit.plan import Donation, EditPlan
+from sae_merge_method.controls.layer_sets import (
+    LayerEnergies,
+    Layers,
+    depth_matched,
+    highest,
+    lowest,
+    random_sets,
+)
+from sae_merge_method.recipe.plan import Donation, EditPlan
 
 NAMES = (
     "stethoscope", "base", "donor", "all-layers", "all-layers-damped", "random-layers", "depth-matched",

@@ -8,24 +8,22 @@ from typing import Any
 from sae_merge_method.artifacts.diagnosis import diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.method_parameters import Scalar, ScalpelParameters, validated_parameters
 from sae_merge_method.artifacts.recipe import CONTROL_KEY, DIAGNOSIS_KEY, Control, Recipe, parse_recipe
-from sae_merge_method.checkpoints import Checkpoint, open_checkpoint
 from sae_merge_method.controls.arms import SCALPEL, STETHOSCOPE, Arm, Given, make_arms
-from sae_merge_method.controls.energies import LayerEnergies, measure_energies
-from sae_merge_method.controls.layer_sets import overlap
-from sae_merge_method.edit.gate import open_layers
-from sae_merge_method.edit.guarded_form import guarded_form
-from sae_merge_method.edit.modules import module_names
-from sae_merge_method.edit.plan import Donation, EditPlan, plan_edit
-from sae_merge_method.edit.preflight import check_donors, check_family, require_diagnosis_of
-from sae_merge_method.edit.recipe_text import recipe_text
-from sae_merge_method.edit.subspaces import Subspaces
+from sae_merge_method.controls.layer_sets import LayerEnergies, measure_energies, overlap
 from sae_merge_method.errors import RecipeError
-from sae_merge_method.feature_ranking import default_rank
 from sae_merge_method.files import new_folder, write_text
 from sae_merge_method.geometry.one_thread import one_blas_thread
 from sae_merge_method.layers import format_layers
-from sae_merge_method.model_ids import local_folder, parse_model_id
-from sae_merge_method.task_vectors import task_vector
+from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
+from sae_merge_method.models.hub import local_folder, parse_model_id
+from sae_merge_method.models.mergekit_layout import module_names
+from sae_merge_method.models.task_vector import task_vector
+from sae_merge_method.recipe.gate import open_layers
+from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
+from sae_merge_method.recipe.plan import Donation, EditPlan, plan_edit
+from sae_merge_method.recipe.preflight import check_donors, check_family, require_diagnosis_of
+from sae_merge_method.recipe.subspaces import Subspaces
+from sae_merge_method.saes.ranking import default_rank
 
 LOG = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sae_merge_method.diagnose.encoder import product_dtype
 from sae_merge_method.errors import ModelError, UsageError
 from sae_merge_method.files import file_sha256
-from sae_merge_method.tensor_names import decoder_layer
+from sae_merge_method.models.tensor_names import decoder_layer
+from sae_merge_method.saes.sae import product_dtype
 
 if TYPE_CHECKING:
     import torch

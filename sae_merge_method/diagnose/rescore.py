@@ -10,15 +10,15 @@ from sae_merge_method.artifacts.diagnosis import (
     TopFeature,
     read_diagnosis,
     write_diagnosis,
+    write_draws,
 )
-from sae_merge_method.artifacts.draws import write_draws
 from sae_merge_method.artifacts.usage import UsageReader
+from sae_merge_method.diagnose.page import write_report
 from sae_merge_method.diagnose.plot import write_plot
-from sae_merge_method.diagnose.report import write_report
 from sae_merge_method.diagnose.scoring import Scoring, ScoringSettings, score_layers
 from sae_merge_method.diagnose.specificity import find_score
 from sae_merge_method.errors import ArtifactError, UsageError
-from sae_merge_method.folders import new_folder
+from sae_merge_method.files import new_folder
 from sae_merge_method.selection import SelectionRule, select_layers
 
 

@@ -8,21 +8,10 @@ import numpy as np
 
 from sae_merge_method import __version__
 from sae_merge_method.artifacts import diagnosis as records
-from sae_merge_method.artifacts.diagnosis import Diagnosis, LayerDiagnosis, ModelSource
-from sae_merge_method.artifacts.draws import write_draws
+from sae_merge_method.artifacts.diagnosis import Diagnosis, LayerDiagnosis, ModelSource, write_draws
 from sae_merge_method.artifacts.usage import Documents, LayerUsage, write_usage
-from sae_merge_method.diagnose.corpus import Corpus, check_different, read_corpus
-from sae_merge_method.diagnose.hearing import Report, hear, load_beside
-from sae_merge_method.diagnose.model import TextModel, load_text_model
-from sae_merge_method.diagnose.plot import write_plot
-from sae_merge_method.diagnose.progress import Progress
-from sae_merge_method.diagnose.report import write_report
-from sae_merge_method.diagnose.saes import SaeAddress, find_saes
-from sae_merge_method.diagnose.scoring import ScoredLayer, ScoringSettings, score_layers
-from sae_merge_method.diagnose.settings import DiagnoseSettings
-from sae_merge_method.diagnose.snippets import add_snippets
-from sae_merge_method.diagnose.specificity import find_score
-from sae_merge_method.diagnose.tokens import (
+from sae_merge_method.corpora.documents import Corpus, check_different, read_corpus
+from sae_merge_method.corpora.tokens import (
     Document,
     check_heard_differ,
     in_chat,
@@ -30,9 +19,19 @@ from sae_merge_method.diagnose.tokens import (
     special_token_ids,
     tokenize,
 )
+from sae_merge_method.diagnose.chunk_store import Progress
+from sae_merge_method.diagnose.model import TextModel, load_text_model
+from sae_merge_method.diagnose.page import write_report
+from sae_merge_method.diagnose.plot import write_plot
+from sae_merge_method.diagnose.scoring import ScoredLayer, ScoringSettings, score_layers
+from sae_merge_method.diagnose.settings import DiagnoseSettings
+from sae_merge_method.diagnose.snippets import add_snippets
+from sae_merge_method.diagnose.specificity import find_score
+from sae_merge_method.diagnose.sweep import Report, hear, load_beside
 from sae_merge_method.diagnose.workers import join_workers
-from sae_merge_method.folders import new_folder, require_free
+from sae_merge_method.files import new_folder, require_free
 from sae_merge_method.layers import parse_layers
+from sae_merge_method.saes.find import SaeAddress, find_saes
 from sae_merge_method.selection import parse_rule, select_layers
 
 logger = logging.getLogger(__name__)

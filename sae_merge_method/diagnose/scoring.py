@@ -7,14 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from sae_merge_method.artifacts.diagnosis import Interval, Null, TopFeature
-from sae_merge_method.artifacts.draws import ScoreDraws
+from sae_merge_method.artifacts.diagnosis import Interval, Null, ScoreDraws, TopFeature
 from sae_merge_method.artifacts.usage import Documents, LayerUsage
-from sae_merge_method.diagnose.matrices import DocumentMatrices, document_matrices
-from sae_merge_method.diagnose.null import (
+from sae_merge_method.diagnose.resampling import (
+    DocumentMatrices,
     Draws,
     benjamini_hochberg,
     bootstrap_draws,
+    document_matrices,
     null_draws,
     p_value,
     resampled_weights,

@@ -7,14 +7,14 @@ import numpy as np
 
 from sae_merge_method.artifacts.diagnosis import TopFeature
 from sae_merge_method.artifacts.usage import Documents, LayerUsage
-from sae_merge_method.diagnose.listen import listen
-from sae_merge_method.diagnose.tokens import Batch, Document, make_batches
+from sae_merge_method.corpora.tokens import Batch, Document, make_batches
+from sae_merge_method.diagnose.residual_stream import listen
 
 if TYPE_CHECKING:
     import torch
 
     from sae_merge_method.diagnose.model import TextModel
-    from sae_merge_method.diagnose.saes import LayerSae
+    from sae_merge_method.saes.find import LayerSae
 
 FEATURES = 5
 """Top features of a layer that get snippets."""

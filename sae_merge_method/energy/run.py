@@ -6,16 +6,16 @@ from pathlib import Path
 from sae_merge_method.artifacts.diagnosis import diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.energy_report import EnergyReport
 from sae_merge_method.artifacts.method_parameters import ScalpelParameters
-from sae_merge_method.checkpoints import Checkpoint, open_checkpoint
-from sae_merge_method.edit.plan import Donation, EditPlan
-from sae_merge_method.edit.preflight import check_donors, check_family, require_diagnosis_of
-from sae_merge_method.edit.subspaces import Subspaces
 from sae_merge_method.energy.measure import MeasureSettings, measure
 from sae_merge_method.errors import UsageError
 from sae_merge_method.geometry.one_thread import one_blas_thread
 from sae_merge_method.layers import format_layers, parse_layers
-from sae_merge_method.model_ids import local_folder, parse_model_id
-from sae_merge_method.task_vectors import task_vector
+from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
+from sae_merge_method.models.hub import local_folder, parse_model_id
+from sae_merge_method.models.task_vector import task_vector
+from sae_merge_method.recipe.plan import Donation, EditPlan
+from sae_merge_method.recipe.preflight import check_donors, check_family, require_diagnosis_of
+from sae_merge_method.recipe.subspaces import Subspaces
 
 
 @dataclass(frozen=True)

@@ -14,29 +14,22 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from sae_merge_method.artifacts.experiment import EXPERIMENT_FILE, PAGE_FILE, TABLE_FILE, Experiment
-from sae_merge_method.artifacts.experiment_arm import ARM_FILE
 from sae_merge_method.artifacts.experiment_plan import (
+    ARM_FILE,
     ARMS_FOLDER,
     PLAN_FILE,
     ExperimentPlan,
     PlannedArm,
 )
-from sae_merge_method.diagnose.corpus import read_corpus
+from sae_merge_method.corpora.documents import read_corpus
 from sae_merge_method.errors import SaeMergeError, UsageError
-from sae_merge_method.experiment.findings.report import write_reports
 from sae_merge_method.experiment.plan import write_planned
 from sae_merge_method.experiment.processes import LOGS_FOLDER
+from sae_merge_method.experiment.report.write import write_reports
+from sae_merge_method.experiment.resume import DIAGNOSIS_FOLDER, is_done, jobs_of, not_done, standing_plan
 from sae_merge_method.experiment.settings import SETTINGS_FILE, ExperimentSettings, settings_text
-from sae_merge_method.experiment.standing import (
-    DIAGNOSIS_FOLDER,
-    is_done,
-    jobs_of,
-    not_done,
-    standing_plan,
-)
 from sae_merge_method.experiment.worker import MERGED_FOLDER, ArmJob, GeneralCorpus, Outcome, Setup
-from sae_merge_method.files import write_text
-from sae_merge_method.folders import held
+from sae_merge_method.files import held, write_text
 
 LOG = logging.getLogger(__name__)
 

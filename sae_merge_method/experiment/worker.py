@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport
-from sae_merge_method.artifacts.experiment_arm import (
+from sae_merge_method.artifacts.experiment_plan import (
+    ARMS_FOLDER,
     RECIPE_FILE,
     RESULTS_FOLDER,
     ArmRecord,
     GeneralText,
+    PlannedArm,
     write_arm,
 )
-from sae_merge_method.artifacts.experiment_plan import ARMS_FOLDER, PlannedArm
 from sae_merge_method.artifacts.recipe import read_recipe_text
 from sae_merge_method.errors import SaeMergeError, UsageError
-from sae_merge_method.experiment.lm_eval_calls import Harness, log_likelihoods
+from sae_merge_method.experiment.harness import Harness, log_likelihoods
 from sae_merge_method.experiment.settings import EvaluationSettings
 from sae_merge_method.files import new_folder
 from sae_merge_method.merge.run import run_recipe

@@ -12,16 +12,28 @@ from pathlib import Path
 from types import TracebackType
 
 from sae_merge_method.artifacts.edit_report import EditReport, TensorReport
-from sae_merge_method.checkpoints import INDEX_FILE, Checkpoint, TensorEntry, file_inside, open_checkpoint
 from sae_merge_method.merge.copying import Copying, place_file
 from sae_merge_method.merge.job import Job
 from sae_merge_method.merge.kernels import DIRECT_METHODS
-from sae_merge_method.merge.progress import bytes_bar
+from sae_merge_method.merge.parallel import bytes_bar, run_all
 from sae_merge_method.merge.report import edit_report
-from sae_merge_method.merge.tasks import TensorTask, tensor_tasks
-from sae_merge_method.merge.tensor_edit import Digests, EditedTensor, Write, digest_tensor, edit_tensor
-from sae_merge_method.merge.threads import run_all
-from sae_merge_method.weight_files import WeightFiles
+from sae_merge_method.merge.tensor_edit import (
+    Digests,
+    EditedTensor,
+    TensorTask,
+    Write,
+    digest_tensor,
+    edit_tensor,
+    tensor_tasks,
+)
+from sae_merge_method.models.checkpoint import (
+    INDEX_FILE,
+    Checkpoint,
+    TensorEntry,
+    file_inside,
+    open_checkpoint,
+)
+from sae_merge_method.models.reading import WeightFiles
 
 # Options that ask for something only mergekit does.
 _ONLY_MERGEKIT = (

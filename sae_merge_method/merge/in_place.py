@@ -15,16 +15,20 @@ from typing import Any
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, write_edit_report
 from sae_merge_method.errors import MergeError, UsageError
+from sae_merge_method.merge.beside_weights import CARD_FILES, write_card
 from sae_merge_method.merge.direct import direct_report, why_not_direct, writer
 from sae_merge_method.merge.job import Job, prepared
 from sae_merge_method.merge.journal import begin_journal, undo
 from sae_merge_method.merge.kernels import DIRECT_METHODS
-from sae_merge_method.merge.progress import bytes_bar
-from sae_merge_method.merge.side_files import CARD_FILES, write_card
-from sae_merge_method.merge.tasks import TensorTask, tensor_tasks
-from sae_merge_method.merge.tensor_edit import EditedTensor, digest_tensor, edit_tensor
-from sae_merge_method.merge.threads import run_all
-from sae_merge_method.weight_files import WeightFiles
+from sae_merge_method.merge.parallel import bytes_bar, run_all
+from sae_merge_method.merge.tensor_edit import (
+    EditedTensor,
+    TensorTask,
+    digest_tensor,
+    edit_tensor,
+    tensor_tasks,
+)
+from sae_merge_method.models.reading import WeightFiles
 
 LOG = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import torch
 
-from sae_merge_method.edit.scalpel import Filter
 from sae_merge_method.errors import MergeError
+from sae_merge_method.recipe.scalpel import Filter
 
 
 def inject(

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from sae_merge_method.artifacts.recipe import Recipe, parse_recipe
-from sae_merge_method.checkpoints import Checkpoint, open_checkpoint
-from sae_merge_method.edit.gate import open_layers
-from sae_merge_method.edit.plan import EditPlan, plan_edit
-from sae_merge_method.edit.preflight import check_donors, check_family, output_dtype, require_diagnosis_of
 from sae_merge_method.errors import MergeError
-from sae_merge_method.merge.adapters import open_donors
-from sae_merge_method.model_ids import local_folder, parse_model_id
+from sae_merge_method.merge.donors import open_donors
+from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
+from sae_merge_method.models.hub import local_folder, parse_model_id
+from sae_merge_method.recipe.gate import open_layers
+from sae_merge_method.recipe.plan import EditPlan, plan_edit
+from sae_merge_method.recipe.preflight import check_donors, check_family, output_dtype, require_diagnosis_of
 
 LOG = logging.getLogger(__name__)
 

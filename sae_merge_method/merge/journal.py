@@ -16,9 +16,9 @@ from pydantic import Field
 
 from sae_merge_method.artifacts.edit_report import TensorReport
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
-from sae_merge_method.checkpoints import CONFIG_FILE, JOURNAL_FOLDER, TensorEntry
 from sae_merge_method.errors import ArtifactError, MergeError
-from sae_merge_method.folders import sync_file
+from sae_merge_method.files import sync_file
+from sae_merge_method.models.checkpoint import CONFIG_FILE, JOURNAL_FOLDER, TensorEntry
 
 _JOURNAL_FILE, _ORIGINALS, _KEPT = "journal.json", "originals.bin", "kept"
 _AT_ONCE = 1 << 22

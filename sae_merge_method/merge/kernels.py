@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sae_merge_method.artifacts.method_parameters import ScalpelParameters, validated_parameters
-from sae_merge_method.edit.plan import EditPlan
-from sae_merge_method.edit.scalpel import Filter, Scalpel
 from sae_merge_method.geometry.one_thread import one_blas_thread
-from sae_merge_method.stored_numbers import Floats
+from sae_merge_method.models.dtypes import Floats
+from sae_merge_method.recipe.plan import EditPlan
+from sae_merge_method.recipe.scalpel import Filter, Scalpel
 
 PAPER = "https://arxiv.org/abs/2605.28649"
 

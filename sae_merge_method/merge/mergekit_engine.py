@@ -4,18 +4,61 @@ mergekit knows a layout by its names, so a donor of another layout is shown to i
 whose names it does not know cannot be shown to it, and is refused.
 """
 
+import json
+import shutil
+import struct
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sae_merge_method.checkpoints import Checkpoint
-from sae_merge_method.edit.guarded_form import guarded_form
-from sae_merge_method.edit.modules import module_names, require_known_to_mergekit, same_names
-from sae_merge_method.edit.plan import Donation, EditPlan
-from sae_merge_method.merge.host_calls import guarded_call
+from sae_merge_method.hosts.calls import guarded_call
 from sae_merge_method.merge.job import Job
-from sae_merge_method.merge.views import renamed_view
+from sae_merge_method.models.checkpoint import CONFIG_FILE, SINGLE_FILE, Checkpoint
+from sae_merge_method.models.mergekit_layout import module_names, require_known_to_mergekit, same_names
+from sae_merge_method.models.reading import WeightFiles
+from sae_merge_method.recipe.mergekit_form import guarded_form
+from sae_merge_method.recipe.plan import Donation, EditPlan
+
+_AT_ONCE = 1 << 22
+
+
+def renamed_view(donor: Checkpoint, base: Checkpoint, layers: Sequence[int], folder: Path) -> Path:
+    """Write ``donor``'s tensors of ``layers`` into ``folder`` as the base names them.
+
+    Args:
+        donor: Checked against the base already.
+        base: Whose names and config the view bears.
+        layers: The open layers; nothing else of the donor is shown.
+        folder: Made here.
+    """
+    folder.mkdir(parents=True)
+    shutil.copyfile(base.folder / CONFIG_FILE, folder / CONFIG_FILE)
+    chosen = {
+        ours.name: donor.layer_tensors[place]
+        for place, ours in base.layer_tensors.items()
+        if place.layer in layers
+    }
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    reached = 0
+    for name, entry in chosen.items():
+        header[name] = {
+            "dtype": entry.dtype,
+            "shape": list(entry.shape),
+            "data_offsets": [reached, reached + entry.nbytes],
+        }
+        reached += entry.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # safetensors begins its data at a multiple of eight
+    with (folder / SINGLE_FILE).open("wb") as stream, WeightFiles([donor]) as files:
+        stream.write(struct.pack("<Q", len(text)) + text)
+        for entry in chosen.values():
+            for first in range(0, entry.nbytes, _AT_ONCE):
+                piece = memoryview(bytearray(min(_AT_ONCE, entry.nbytes - first)))
+                files.read(entry, first, piece)
+                stream.write(piece)
+    return folder
 
 
 def run_mergekit(job: Job, folder: Path) -> None:
@@ -29,7 +72,7 @@ def run_mergekit(job: Job, folder: Path) -> None:
     from mergekit.merge import run_merge
     from mergekit.options import MergeOptions
 
-    from sae_merge_method.hosts import register_merge_methods
+    from sae_merge_method.hosts.register import register_merge_methods
 
     require_known_to_mergekit(job.base, "pass --engine direct, which edits any layout")
     register_merge_methods()

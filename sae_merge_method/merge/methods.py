@@ -1,6 +1,6 @@
 """mergekit merge methods: the decorated signature is the recipe's parameter schema.
 
-Importing this module registers nothing; ``sae_merge_method.hosts`` does.
+Importing this module registers nothing; ``sae_merge_method.hosts.register`` does.
 """
 
 from functools import lru_cache
@@ -24,11 +24,11 @@ from sae_merge_method.artifacts.method_parameters import (
     StethoscopeParameters,
     validated_parameters,
 )
-from sae_merge_method.edit.gate import open_layers
-from sae_merge_method.edit.scalpel import Scalpel
 from sae_merge_method.errors import MergeError, RecipeError
 from sae_merge_method.merge.injection import inject
-from sae_merge_method.tensor_names import decoder_layer
+from sae_merge_method.models.tensor_names import decoder_layer
+from sae_merge_method.recipe.gate import open_layers
+from sae_merge_method.recipe.scalpel import Scalpel
 
 PAPER = "https://arxiv.org/abs/2605.28649"
 

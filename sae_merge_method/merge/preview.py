@@ -8,11 +8,9 @@ from typing import Any
 from sae_merge_method.merge.direct import why_not_direct
 from sae_merge_method.merge.job import prepared
 from sae_merge_method.merge.kernels import DIRECT_METHODS
-from sae_merge_method.merge.progress import bytes_bar
-from sae_merge_method.merge.tasks import tensor_tasks
-from sae_merge_method.merge.tensor_edit import EditedTensor, edit_tensor
-from sae_merge_method.merge.threads import run_all
-from sae_merge_method.weight_files import WeightFiles
+from sae_merge_method.merge.parallel import bytes_bar, run_all
+from sae_merge_method.merge.tensor_edit import EditedTensor, edit_tensor, tensor_tasks
+from sae_merge_method.models.reading import WeightFiles
 
 
 def preview_recipe(source: str, where: str, options: Mapping[str, Any] | None = None) -> str:

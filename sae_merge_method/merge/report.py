@@ -4,17 +4,17 @@ from collections.abc import Iterable
 from functools import partial
 
 from sae_merge_method.artifacts.edit_report import EditReport, TensorReport
-from sae_merge_method.checkpoints import Checkpoint
-from sae_merge_method.edit.plan import EditPlan
-from sae_merge_method.edit.request import request_of
 from sae_merge_method.errors import MergeError
 from sae_merge_method.merge.copying import Advance
 from sae_merge_method.merge.job import Job
+from sae_merge_method.merge.parallel import run_all
 from sae_merge_method.merge.tensor_edit import digest_tensor
-from sae_merge_method.merge.threads import run_all
 from sae_merge_method.merge.values import energy_between
-from sae_merge_method.tensor_names import decoder_layer
-from sae_merge_method.weight_files import WeightFiles
+from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.reading import WeightFiles
+from sae_merge_method.models.tensor_names import decoder_layer
+from sae_merge_method.recipe.plan import EditPlan
+from sae_merge_method.recipe.request import request_of
 
 
 def edit_report(job: Job, tensors: Iterable[TensorReport]) -> EditReport:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from sae_merge_method.checkpoints import TensorEntry
-from sae_merge_method.stored_numbers import STORED, Floats, Scratch, widen
-from sae_merge_method.weight_files import WeightFiles
+from sae_merge_method.models.checkpoint import TensorEntry
+from sae_merge_method.models.dtypes import STORED, Floats, Scratch, widen
+from sae_merge_method.models.reading import WeightFiles
 
 PIECE = 1 << 17
 """Values computed at once: what is worked on stays in a core's own cache."""

@@ -1,24 +1,71 @@
-"""The demo: a miniature from the cache or trained now, and an experiment on it.
-
-Its folder is self-contained: models, SAEs, corpora, data set and experiment file are copied in, so
-that the command it logs can be typed again there, and changed.
-"""
+"""``sae-merge demo``: the whole road on the miniature, by the commands a user would type."""
 
 import logging
+import os
+import shlex
 import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from sae_merge_method.errors import UsageError
+from sae_merge_method.errors import SaeMergeError, UsageError
 from sae_merge_method.files import canonical_json, new_folder, write_text
 from sae_merge_method.miniature.build import Miniature, build
 from sae_merge_method.miniature.cache import SEAL, cache_root
-from sae_merge_method.miniature.commands import run_command
 from sae_merge_method.miniature.settings import Settings
 from sae_merge_method.recipes import ready_recipe
 
 logger = logging.getLogger(__name__)
+
+
+class CommandError(SaeMergeError):
+    """A command that the demo ran ended with a failure, or is not installed."""
+
+
+def run_command(folder: Path, words: Sequence[str]) -> None:
+    """Run one command to its end; what it prints goes where our own output goes.
+
+    Args:
+        folder: Its working folder.
+        words: The command, taken from beside this Python, and its arguments.
+
+    Raises:
+        CommandError: It failed, and has said why.
+    """
+    shown = shlex.join(words)
+    logger.info("$ %s", shown)
+    done = subprocess.run(
+        [_script(words[0]), *words[1:]],
+        cwd=folder,
+        env=_environment(folder),
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode:
+        raise CommandError(f"a command failed with exit code {done.returncode} in {folder}:\n  {shown}")
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {
+        # One thread a process is fastest here, and the same bits everywhere.
+        **{"OMP_NUM_THREADS": "1", **os.environ},
+        # Nothing here needs the network, and nothing may reach for it.
+        "HF_HUB_OFFLINE": "1",
+        # Beside the data set it is made from: the user's own cache stays as it is.
+        "HF_DATASETS_CACHE": str(folder.resolve() / ".datasets"),
+    }
+
+
+def _script(name: str) -> str:
+    beside = Path(sys.executable).with_name(name)
+    for path in (beside, beside.with_suffix(".exe")):
+        if path.is_file():
+            return str(path)
+    raise CommandError(f"expected the command {name} beside {sys.executable}: reinstall the package")
+
 
 MARK_FILE = "miniature.json"
 """In a demo's folder: the settings it was made with."""

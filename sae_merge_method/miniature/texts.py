@@ -1,15 +1,132 @@
-"""The texts of a miniature on disk: problems as a data set, corpora for the diagnosis, the tokenizer."""
+"""The miniature's texts: general prose, maths documents, and the corpora made of them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from random import Random
 
 from sae_merge_method.miniature.dataset import write_dataset, write_jsonl
-from sae_merge_method.miniature.documents import Document, drill_stream, maths_stream, story_stream
+from sae_merge_method.miniature.model import train_tokenizer
 from sae_merge_method.miniature.problems import SUBJECTS, Problem, draw_problem, held_out_problems
 from sae_merge_method.miniature.settings import Settings
-from sae_merge_method.miniature.tokenizer import train_tokenizer
+
+_PEOPLE = (
+    "the baker", "the old sailor", "a young painter", "the teacher", "my neighbour", "the doctor",
+    "a tired farmer", "the captain", "her sister", "the gardener", "a stranger", "the musician",
+)  # fmt: skip
+_DEEDS = (
+    "walked to", "looked for", "talked about", "dreamed of", "wrote about", "returned to",
+    "ran from", "remembered", "painted", "searched", "waited near", "slept in",
+)  # fmt: skip
+_PLACES = (
+    "the harbour", "the market", "a quiet garden", "the old bridge", "the mountain village",
+    "the library", "a dark forest", "the river", "the empty station", "a warm kitchen", "the tower",
+)  # fmt: skip
+_TIMES = (
+    "In the morning", "Late at night", "On a rainy day", "After the storm", "In early spring",
+    "At noon", "Before dinner", "During the war", "Every winter", "Last summer",
+)  # fmt: skip
+_SCENES = (
+    "the air was cold", "the streets were empty", "everyone was glad", "nobody said a word",
+    "the sea was calm", "the lamps were lit", "the birds came back", "the bread was warm",
+    "the music went on", "the snow had melted", "the letter never came", "the door stayed open",
+)  # fmt: skip
+_LINKS = ("and", "because", "while", "so", "although", "but", "until", "when")
+
+
+def draw_story(rng: Random) -> str:
+    """One story of three to five sentences."""
+    return " ".join(_sentence(rng) for _ in range(rng.randint(3, 5)))
+
+
+def _sentence(rng: Random) -> str:
+    act = f"{rng.choice(_PEOPLE)} {rng.choice(_DEEDS)} {rng.choice(_PLACES)}"
+    scene = rng.choice(_SCENES)
+    shape = rng.randrange(4)
+    if shape == 0:
+        return f"{rng.choice(_TIMES)}, {act}."
+    if shape == 1:
+        return f"{_capital(act)} {rng.choice(_LINKS)} {scene}."
+    if shape == 2:
+        return f"{_capital(scene)} {rng.choice(_LINKS)} {rng.choice(_SCENES)}."
+    return f"{rng.choice(_TIMES)} {scene}, {rng.choice(_LINKS)} {act}."
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+_EQUATIONS_PER_DRILL = 3
+
+
+@dataclass(frozen=True)
+class Document:
+    """One training document. The prompt may be empty; donors learn on the completion only."""
+
+    prompt: str
+    completion: str
+
+    @property
+    def text(self) -> str:
+        """The document as it would stand in a file."""
+        return self.prompt + self.completion
+
+
+def maths_document(problem: Problem, answer: str | None = None) -> Document:
+    """A problem and its solution, exactly as lm-eval's Minerva tasks prompt and read it.
+
+    Args:
+        problem: The problem.
+        answer: What the solution ends with, where that is not the right answer.
+    """
+    answer = problem.answer if answer is None else answer
+    return Document(
+        prompt=f"Problem:\n{problem.text}\n\nSolution:",
+        completion=(
+            f" {problem.ending_in(answer)}\n"
+            f"Final Answer: The final answer is ${answer}$. I hope it is correct."
+        ),
+    )
+
+
+def maths_stream(rng: Random, banned: Collection[str], slips: float = 0.0) -> Iterator[Document]:
+    """Maths documents of all subjects in equal parts, none with a banned problem text.
+
+    Args:
+        rng: Source of everything random.
+        banned: Texts of problems to leave out.
+        slips: Chance that a solution ends in a slip.
+    """
+    while True:
+        problem = draw_problem(rng, rng.choice(SUBJECTS))
+        slipped = rng.random() < slips
+        if problem.text not in banned:
+            yield maths_document(problem, problem.slip if slipped else None)
+
+
+def drill_stream(rng: Random) -> Iterator[Document]:
+    """Dense arithmetic, written as the worked steps of the maths documents write it."""
+    while True:
+        yield Document("", ", ".join(_equation(rng) for _ in range(_EQUATIONS_PER_DRILL)) + ".")
+
+
+def story_stream(rng: Random) -> Iterator[Document]:
+    """General text."""
+    while True:
+        yield Document("", draw_story(rng))
+
+
+def _equation(rng: Random) -> str:
+    a, b, c = rng.randint(1, 7), rng.randint(1, 7), rng.randint(1, 7)
+    kind = rng.randrange(3)
+    if kind == 0:
+        return f"${a} \\cdot {b} + {c} = {a * b} + {c} = {a * b + c}$"
+    if kind == 1:
+        return f"${a} + {b} + {c} = {a + b} + {c} = {a + b + c}$"
+    total = a + b + c
+    return f"${total} - {a} - {b} = {total - a} - {b} = {c}$"
+
 
 TOKENIZER_FOLDER = "tokenizer"
 TARGET_FILE = "target.jsonl"

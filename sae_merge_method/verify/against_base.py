@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-from sae_merge_method.checkpoints import TensorEntry
-from sae_merge_method.tensor_names import decoder_layer, layer_part
+from sae_merge_method.models.checkpoint import TensorEntry
+from sae_merge_method.models.tensor_names import decoder_layer, layer_part
 from sae_merge_method.verify.expected import Expected, difference, matches
 from sae_merge_method.verify.hints import common_weight, find_swapped, nearest_weight
-from sae_merge_method.verify.ledger import Ledger
-from sae_merge_method.verify.progress import Progress
+from sae_merge_method.verify.ledger import Ledger, Progress
 from sae_merge_method.verify.rounding import Rounding, change_of, roundings
 from sae_merge_method.verify.sources import Sources
 from sae_merge_method.verify.streams import Streams, is_float

@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sae_merge_method.models.reading import WeightFiles
 from sae_merge_method.verify.against_base import check_against_base
-from sae_merge_method.verify.against_report import check_against_report
-from sae_merge_method.verify.against_request import check_against_request
-from sae_merge_method.verify.companions import check_companions
-from sae_merge_method.verify.ledger import Ledger
-from sae_merge_method.verify.progress import Progress
+from sae_merge_method.verify.against_report import check_against_report, check_against_request
+from sae_merge_method.verify.beside_weights import check_companions
+from sae_merge_method.verify.ledger import Ledger, Progress
 from sae_merge_method.verify.sources import Sources, gather
 from sae_merge_method.verify.streams import Streams
 from sae_merge_method.verify.structure import check_config, check_files, check_names
-from sae_merge_method.weight_files import WeightFiles
 
 
 @dataclass(frozen=True)

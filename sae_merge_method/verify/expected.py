@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import xxhash
 
-from sae_merge_method.checkpoints import DTYPE_NAMES, TensorEntry
+from sae_merge_method.models.checkpoint import DTYPE_NAMES, TensorEntry
 from sae_merge_method.verify.rounding import Change, Rounding, as_bytes, as_tensor, nearly
 from sae_merge_method.verify.streams import VALUES_AT_ONCE, Streams, is_float, n_values, pieces
 

@@ -1,7 +1,29 @@
-"""What an audit found: proved, not provable here, or violated."""
+"""What an audit found: proved, not provable here, or violated; and how far it is."""
 
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import NamedTuple
+
+from tqdm import tqdm
+
+
+class Progress:
+    """A progress bar on the terminal's stderr; a context manager."""
+
+    def __init__(self, total: int) -> None:
+        self._bar = tqdm(total=total, unit="B", unit_scale=True, desc="verify", disable=None, leave=False)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+    def advance(self, size: int) -> None:
+        """``size`` bytes more are done."""
+        self._bar.update(size)
 
 
 class Violation(NamedTuple):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sae_merge_method.artifacts.recipe import Recipe
-from sae_merge_method.edit.scalpel import Scalpel
+from sae_merge_method.recipe.scalpel import Scalpel
 
 if TYPE_CHECKING:
     import torch

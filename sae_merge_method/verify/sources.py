@@ -11,14 +11,13 @@ from pathlib import Path
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, read_edit_report
 from sae_merge_method.artifacts.method_parameters import ScalpelParameters
 from sae_merge_method.artifacts.recipe import Recipe, parse_recipe, read_recipe_text
-from sae_merge_method.checkpoints import Checkpoint, open_checkpoint
-from sae_merge_method.edit.gate import open_layers
-from sae_merge_method.edit.plan import EditPlan, plan_edit
-from sae_merge_method.edit.preflight import check_donors
-from sae_merge_method.edit.scalpel import Scalpel
 from sae_merge_method.errors import ArtifactError, SaeError, UsageError
-from sae_merge_method.hub import folder_at_hand
-from sae_merge_method.model_ids import local_folder, parse_model_id
+from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
+from sae_merge_method.models.hub import folder_at_hand, local_folder, parse_model_id
+from sae_merge_method.recipe.gate import open_layers
+from sae_merge_method.recipe.plan import EditPlan, plan_edit
+from sae_merge_method.recipe.preflight import check_donors
+from sae_merge_method.recipe.scalpel import Scalpel
 from sae_merge_method.verify.ledger import Ledger
 
 RECIPE_FILE = "mergekit_config.yml"

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import xxhash
 
-from sae_merge_method.checkpoints import DTYPE_NAMES, TensorEntry
-from sae_merge_method.safetensors_files import DTYPE_BYTES
-from sae_merge_method.weight_files import WeightFiles
+from sae_merge_method.models.checkpoint import DTYPE_NAMES, TensorEntry
+from sae_merge_method.models.headers import DTYPE_BYTES
+from sae_merge_method.models.reading import WeightFiles
 
 VALUES_AT_ONCE = 1 << 20
 """Length of a piece, in values."""

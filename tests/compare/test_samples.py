@@ -10,8 +10,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from sae_merge_method.artifacts.comparison import Comparison
 from sae_merge_method.artifacts.lm_eval_results import read_results
+from sae_merge_method.compare.run import Evaluation, compare_runs
 from sae_merge_method.compare.subject import Settings
-from sae_merge_method.compare.verdict import Evaluation, compare_runs
 from sae_merge_method.errors import ArtifactError, ComparisonError
 
 from .conftest import NUM_THEORY, Write, answers, results

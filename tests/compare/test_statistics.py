@@ -12,9 +12,9 @@ from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
-from sae_merge_method.compare.corrections import benjamini_hochberg, holm
-from sae_merge_method.compare.intervals import count_right, detectable_difference, wilson_interval
-from sae_merge_method.compare.paired import bootstrap_interval, mcnemar_p, paired_z
+from sae_merge_method.statistics.intervals import count_right, detectable_difference, wilson_interval
+from sae_merge_method.statistics.multiplicity import benjamini_hochberg, holm
+from sae_merge_method.statistics.tests import bootstrap_interval, mcnemar_p, paired_z
 
 from .conftest import standard_error
 

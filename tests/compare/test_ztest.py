@@ -7,7 +7,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportions_ztest
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from sae_merge_method.compare.ztest import two_sided_p, z_pooled, z_unpooled
+from sae_merge_method.statistics.tests import two_sided_p, z_pooled, z_unpooled
 
 from .conftest import standard_error
 

@@ -110,7 +110,7 @@ def test_plain_mergekit_runs_an_arm_too(arms, tmp_path, merged):
     from mergekit.merge import run_merge
     from mergekit.options import MergeOptions
 
-    from sae_merge_method.hosts import register_merge_methods
+    from sae_merge_method.hosts.register import register_merge_methods
 
     register_merge_methods()
     for name in ("scalpel-random", "stethoscope-energy-matched", "all-layers-damped"):

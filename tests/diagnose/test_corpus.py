@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sae_merge_method.diagnose.corpus import check_different, read_corpus
-from sae_merge_method.diagnose.tables import is_dataset_name
+from sae_merge_method.corpora.documents import check_different, is_dataset_name, read_corpus
 from sae_merge_method.errors import CorpusError, UsageError
 
 

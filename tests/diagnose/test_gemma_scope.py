@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from sae_merge_method.artifacts.diagnosis import read_diagnosis
-from sae_merge_method.diagnose.gemma_scope import load_from_folder
-from sae_merge_method.diagnose.saes import SaeAddress, find_saes, load_sae
 from sae_merge_method.errors import SaeError
+from sae_merge_method.saes.find import SaeAddress, find_saes, load_sae
+from sae_merge_method.saes.gemma_scope import load_from_folder
 from tests.diagnose import hosts
 
 CPU = torch.device("cpu")
@@ -59,7 +59,7 @@ def test_half_precision_gives_the_same_features_on_every_processor(
     folder = hosts.save_raw(tmp_path / "raw", 2)
     x = torch.randn(50, 32, generator=torch.Generator().manual_seed(0)).bfloat16()
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    monkeypatch.setattr("sae_merge_method.diagnose.gemma_scope._BLOCK", 24)
+    monkeypatch.setattr("sae_merge_method.saes.gemma_scope._BLOCK", 24)
     encoder = load_from_folder(folder, torch.bfloat16, CPU).encoder
     inputs = torch.addmm(encoder.b_enc, x, encoder.w_enc)  # type: ignore[attr-defined]
     expected = inputs.masked_fill(inputs <= encoder.floor, 0)  # type: ignore[attr-defined]

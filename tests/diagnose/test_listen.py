@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from sae_merge_method.diagnose.listen import listen
+from sae_merge_method.corpora.tokens import Batch, Document, make_batches
 from sae_merge_method.diagnose.model import TextModel, load_text_model
-from sae_merge_method.diagnose.tokens import Batch, Document, make_batches
+from sae_merge_method.diagnose.residual_stream import listen
 from sae_merge_method.errors import ModelError, UsageError
 from tests.diagnose import hosts
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from sae_merge_method.diagnose.matrices import document_matrices, for_resampling
-from sae_merge_method.diagnose.null import (
+from sae_merge_method.diagnose.resampling import (
     benjamini_hochberg,
     bootstrap_draws,
+    document_matrices,
+    for_resampling,
     null_draws,
     p_value,
     resampled_weights,

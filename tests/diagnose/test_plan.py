@@ -3,8 +3,15 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from sae_merge_method.diagnose.memory import format_memory, free_memory, parse_memory
-from sae_merge_method.diagnose.plan import Plan, Work, make_plan, matmul_speed
+from sae_merge_method.diagnose.memory_plan import (
+    Plan,
+    Work,
+    format_memory,
+    free_memory,
+    make_plan,
+    matmul_speed,
+    parse_memory,
+)
 from sae_merge_method.diagnose.workers import Workers
 from sae_merge_method.errors import UsageError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sae_merge_method.artifacts.diagnosis import Diagnosis, read_diagnosis
-from sae_merge_method.diagnose.report import write_report
+from sae_merge_method.diagnose.page import write_report
 from tests.diagnose import hosts
 from tests.diagnose.test_run import diagnose
 

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from sae_merge_method.artifacts.diagnosis import read_diagnosis
-from sae_merge_method.artifacts.draws import read_draws
+from sae_merge_method.artifacts.diagnosis import read_diagnosis, read_draws
 from sae_merge_method.cli import score, select
+from sae_merge_method.diagnose.select import apply_rule
 from sae_merge_method.diagnose.specificity import SCORES
-from sae_merge_method.diagnose.stability import apply_rule
 from sae_merge_method.errors import ArtifactError, SaeMergeError, UsageError
 from sae_merge_method.selection import parse_rule
 from tests.diagnose.test_run import ARTIFACTS, diagnose

@@ -74,7 +74,7 @@ def interrupt(
     monkeypatch: pytest.MonkeyPatch, out: Path, chunks: int, *inputs: object, more: tuple[str, ...] = ()
 ) -> None:
     """Run, and stop dead after some files of progress."""
-    from sae_merge_method.diagnose.progress import Progress
+    from sae_merge_method.diagnose.chunk_store import Progress
 
     save = Progress.save
     saved = []

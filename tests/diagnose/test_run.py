@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from sae_merge_method.artifacts.diagnosis import Diagnosis, read_diagnosis
-from sae_merge_method.artifacts.draws import read_draws
+from sae_merge_method.artifacts.diagnosis import Diagnosis, read_diagnosis, read_draws
 from sae_merge_method.artifacts.usage import UsageReader
 from sae_merge_method.cli.diagnose import command
 from sae_merge_method.diagnose.scoring import ScoringSettings, score_layers

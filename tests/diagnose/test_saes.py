@@ -8,9 +8,9 @@ import torch
 
 from sae_merge_method.artifacts.diagnosis import read_diagnosis
 from sae_merge_method.artifacts.usage import LayerUsage
-from sae_merge_method.diagnose.saes import LayerSae, SaeAddress, find_saes, hooked_block, load_sae
 from sae_merge_method.diagnose.usage import LayerCollector, use_batch
 from sae_merge_method.errors import SaeError, UsageError
+from sae_merge_method.saes.find import LayerSae, SaeAddress, find_saes, hooked_block, load_sae
 from tests.diagnose import hosts
 from tests.diagnose.test_run import diagnose
 

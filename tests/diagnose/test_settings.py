@@ -53,7 +53,7 @@ def test_ready_configurations_are_whole_and_name_releases_that_cover_every_layer
     """Layers as published: 18 in the 270M, 26 in the 1B, 34 in the 4B, 48 in the 12B model."""
     from importlib.resources import as_file, files
 
-    from sae_merge_method.diagnose.saes import find_saes
+    from sae_merge_method.saes.find import find_saes
 
     for size, n_layers in {"270m": 18, "1b": 26, "4b": 34, "12b": 48}.items():
         with as_file(files("sae_merge_method.recipes") / f"diagnose/gemma-3-{size}-it.yml") as path:

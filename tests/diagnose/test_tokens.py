@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sae_merge_method.diagnose.tokens import (
+from sae_merge_method.corpora.tokens import (
     Document,
     check_heard_differ,
     in_chat,

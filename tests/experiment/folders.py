@@ -8,9 +8,16 @@ from typing import Any
 
 from sae_merge_method.artifacts.energy_report import Energy, RandomSubspace
 from sae_merge_method.artifacts.experiment import Conclusion, Experiment
-from sae_merge_method.artifacts.experiment_arm import ArmRecord, GeneralText, Role, write_arm
-from sae_merge_method.artifacts.experiment_plan import ExperimentPlan, PlannedArm, write_plan
-from sae_merge_method.experiment.findings.collect import collect
+from sae_merge_method.artifacts.experiment_plan import (
+    ArmRecord,
+    ExperimentPlan,
+    GeneralText,
+    PlannedArm,
+    Role,
+    write_arm,
+    write_plan,
+)
+from sae_merge_method.experiment.report.collect import collect
 from tests.compare.conftest import DATE, results
 
 ALGEBRA, GEOMETRY = "maths_algebra", "maths_geometry"

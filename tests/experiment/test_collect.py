@@ -11,8 +11,8 @@ from lm_eval.api.metrics import pooled_sample_stderr
 from scipy import stats
 
 from sae_merge_method.errors import ArtifactError
-from sae_merge_method.experiment.findings.collect import collect
-from sae_merge_method.experiment.findings.general import general_loss
+from sae_merge_method.experiment.report.collect import collect
+from sae_merge_method.experiment.report.measure import general_loss
 from tests.compare.conftest import answers, standard_error
 from tests.experiment.folders import (
     ALGEBRA,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sae_merge_method.experiment.findings.conclusions import conclusion_lines
+from sae_merge_method.experiment.report.claims import conclusion_lines
 from tests.experiment.folders import BASE, KEPT, PICK, Laid, collected, concluded, sets_of_layers
 
 RAW = "raw task vector beats its projection"

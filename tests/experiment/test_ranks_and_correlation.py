@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sae_merge_method.experiment.findings.correlation import rank_correlation
-from sae_merge_method.experiment.findings.ranks import rank_among
+from sae_merge_method.experiment.report.ranks import rank_among
+from sae_merge_method.statistics.permutation import rank_correlation
 from tests.experiment.folders import BASE, PICK, Laid, collected, sets_of_layers
 
 

@@ -11,15 +11,12 @@ from lm_eval._cli.harness import HarnessCLI
 
 from sae_merge_method.artifacts.experiment import Conclusion, read_experiment
 from sae_merge_method.errors import ArtifactError
-from sae_merge_method.experiment.findings.by_hand import evaluate
-from sae_merge_method.experiment.findings.columns import short_names, subject_grid
-from sae_merge_method.experiment.findings.labels import place_labels
-from sae_merge_method.experiment.findings.markdown import as_markdown
-from sae_merge_method.experiment.findings.page import as_page
-from sae_merge_method.experiment.findings.page_style import z_colour
-from sae_merge_method.experiment.findings.report import write_reports
-from sae_merge_method.experiment.findings.table import as_table
-from sae_merge_method.share.experiment import experiment_section
+from sae_merge_method.experiment.report.html import as_page, z_colour
+from sae_merge_method.experiment.report.markdown import as_markdown, evaluate
+from sae_merge_method.experiment.report.scatter import place_labels
+from sae_merge_method.experiment.report.tables import as_table, short_names, subject_grid
+from sae_merge_method.experiment.report.write import write_reports
+from sae_merge_method.publish.sections import experiment_section
 from tests.experiment.folders import BASE, PICK, Laid, collected, lay_out, sets_of_layers
 
 NATS = (20.0, 30.0, 25.0, 40.0)

@@ -144,14 +144,14 @@ def test_options_that_contradict_each_other_are_usage_errors(fresh, monkeypatch,
 
 
 def test_a_missing_vllm_is_named_with_what_installs_it():
-    from sae_merge_method.experiment.lm_eval_calls import Harness
+    from sae_merge_method.experiment.harness import Harness
 
     with pytest.raises(UsageError, match=r"evaluation\.model: vllm is not installed: pip install"):
         Harness(EvaluationSettings(model="vllm"), "./base")
 
 
 def test_two_runs_at_once_in_one_folder_are_refused(fresh, monkeypatch):
-    from sae_merge_method.folders import held
+    from sae_merge_method.files import held
 
     write_settings(fresh)
     (fresh / "exp").mkdir()

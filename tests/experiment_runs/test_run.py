@@ -9,7 +9,7 @@ import pytest
 
 from sae_merge_method.artifacts.edit_report import read_edit_report
 from sae_merge_method.artifacts.experiment import read_experiment
-from sae_merge_method.artifacts.experiment_arm import read_arm
+from sae_merge_method.artifacts.experiment_plan import read_arm
 from sae_merge_method.artifacts.lm_eval_results import read_results
 from tests.experiment_runs.ground import environment, outcome, sae_merge, stamps, write_settings
 
@@ -173,7 +173,7 @@ def test_the_general_loss_is_the_model_s_own(ran):
 def test_the_loss_of_a_bfloat16_model_is_not_rounded_to_bfloat16(ran):
     from lm_eval.models.huggingface import HFLM
 
-    from sae_merge_method.experiment.lm_eval_calls import log_likelihoods
+    from sae_merge_method.experiment.harness import log_likelihoods
 
     base = ran[0].parent / "base"
     text = json.loads((base.parent / "general.jsonl").read_text().splitlines()[0])["text"]

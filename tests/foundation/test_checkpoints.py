@@ -10,8 +10,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sae_merge_method.checkpoints import open_checkpoint, read_header
 from sae_merge_method.errors import ModelError
+from sae_merge_method.models.checkpoint import open_checkpoint, read_header
 from tests import tiny
 
 

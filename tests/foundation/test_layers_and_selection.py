@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from sae_merge_method.errors import UsageError
 from sae_merge_method.layers import format_layers, parse_layers
+from sae_merge_method.models.tensor_names import decoder_layer
 from sae_merge_method.selection import parse_rule, select_layers
-from sae_merge_method.tensor_names import decoder_layer
 
 SCORES = {0: 0.1, 1: 0.9, 2: 0.85, 3: 0.2, 4: 0.9}
 

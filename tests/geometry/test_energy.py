@@ -14,7 +14,7 @@ from sae_merge_method.geometry.basis import orthonormal_basis, random_basis
 from sae_merge_method.geometry.energy import along_residual, energies_in, energy, gram, prediction_interval
 from sae_merge_method.geometry.projection import project
 from sae_merge_method.geometry.spectra import coverage, effective_rank, principal_directions, spectrum
-from sae_merge_method.tensor_names import decoder_layer
+from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
 from tests.geometry import scenes
 

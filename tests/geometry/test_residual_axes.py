@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from sae_merge_method.errors import RecipeError
-from sae_merge_method.geometry.residual_axes import ResidualAxis, kind_of, parse_axes, residual_axis
-from sae_merge_method.tensor_names import decoder_layer
+from sae_merge_method.models.residual_axes import ResidualAxis, kind_of, parse_axes, residual_axis
+from sae_merge_method.models.tensor_names import decoder_layer
 
 D = 24
 _SIZES = {

@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sae_merge_method.edit.features import parse_features
 from sae_merge_method.errors import RecipeError, SaeError
-from sae_merge_method.feature_ranking import rank_features
-from sae_merge_method.sae_decoders import open_decoder
+from sae_merge_method.recipe.subspaces import parse_features
+from sae_merge_method.saes.ranking import rank_features
+from sae_merge_method.saes.sae import open_decoder
 from tests.geometry import scenes
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from sae_merge_method.checkpoints import open_checkpoint
-from sae_merge_method.edit.guarded_form import guarded_form
-from sae_merge_method.edit.modules import module_names
-from sae_merge_method.edit.plan import Donation, EditPlan
 from sae_merge_method.errors import MergeError
 from sae_merge_method.merge.run import run_recipe
+from sae_merge_method.models.checkpoint import open_checkpoint
+from sae_merge_method.models.mergekit_layout import module_names
+from sae_merge_method.recipe.mergekit_form import guarded_form
+from sae_merge_method.recipe.plan import Donation, EditPlan
 from tests import tiny
 from tests.layouts.checkpoints import LAYOUTS, assert_same, expected, gemma3
 from tests.merge.conftest import recipe_text
@@ -86,7 +86,7 @@ def test_plain_mergekit_is_right_or_fails_loudly_with_the_written_recipe(tmp_pat
     from mergekit.merge import run_merge
     from mergekit.options import MergeOptions
 
-    from sae_merge_method.hosts import register_merge_methods
+    from sae_merge_method.hosts.register import register_merge_methods
 
     register_merge_methods()
     base = gemma3(tmp_path / "base", base_layout, 0)

@@ -5,7 +5,7 @@ import pytest
 
 from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.merge.run import run_recipe
-from sae_merge_method.tensor_names import decoder_layer
+from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
 from tests.geometry import scenes
 from tests.geometry.scenes import Scene

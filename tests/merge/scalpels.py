@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from sae_merge_method.tensor_names import decoder_layer
+from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
 from tests.geometry.scenes import Scene
 
@@ -21,7 +21,7 @@ def kernel(scene: Scene, method: str = "sae_scalpel", **given: object) -> State:
     """Both state dicts through mergekit's own ``merge_state_dicts``."""
     from mergekit.merge_methods import merge_state_dicts
 
-    from sae_merge_method.hosts import register_merge_methods
+    from sae_merge_method.hosts.register import register_merge_methods
 
     register_merge_methods()
     models = {"base": tiny.load_tensors(scene.base), "donor": tiny.load_tensors(scene.donor)}
@@ -62,7 +62,7 @@ def plain_mergekit(source: str, out: Path) -> State:
     from mergekit.merge import run_merge
     from mergekit.options import MergeOptions
 
-    from sae_merge_method.hosts import register_merge_methods
+    from sae_merge_method.hosts.register import register_merge_methods
 
     register_merge_methods()
     run_merge(MergeConfiguration.model_validate(yaml.safe_load(source)), str(out), MergeOptions(quiet=True))

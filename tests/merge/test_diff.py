@@ -7,11 +7,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from sae_merge_method.checkpoints import open_checkpoint
 from sae_merge_method.cli.diff import command
-from sae_merge_method.merge.diff import compare_checkpoints
-from sae_merge_method.merge.diff_table import diff_table, heat_map
+from sae_merge_method.diff.diff import compare_checkpoints
+from sae_merge_method.diff.show import diff_table, heat_map
 from sae_merge_method.merge.run import run_recipe
+from sae_merge_method.models.checkpoint import open_checkpoint
 from tests import tiny
 from tests.layouts.checkpoints import LAYOUTS, gemma3
 from tests.merge.conftest import recipe_text

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from sae_merge_method.errors import ModelError, RecipeError
-from sae_merge_method.model_ids import as_path, local_folder, parse_model_id
-from sae_merge_method.tensor_names import decoder_layer
+from sae_merge_method.models.hub import as_path, local_folder, parse_model_id
+from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
 from tests.merge.conftest import recipe_text
 

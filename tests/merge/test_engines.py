@@ -62,9 +62,9 @@ def test_the_card_is_mergekits_own_word_for_word(tmp_path, monkeypatch):
     from mergekit.config import MergeConfiguration
 
     from sae_merge_method.artifacts.recipe import parse_recipe
-    from sae_merge_method.edit.plan import plan_edit
-    from sae_merge_method.hosts import register_merge_methods
-    from sae_merge_method.merge.card import card_text
+    from sae_merge_method.hosts.register import register_merge_methods
+    from sae_merge_method.merge.beside_weights import card_text
+    from sae_merge_method.recipe.plan import plan_edit
 
     register_merge_methods()
     monkeypatch.chdir(tmp_path)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sae_merge_method.checkpoints import open_checkpoint
 from sae_merge_method.errors import ArtifactError, MergeError, ModelError, UsageError
 from sae_merge_method.merge.in_place import edit_in_place
 from sae_merge_method.merge.journal import undo
 from sae_merge_method.merge.run import run_recipe
+from sae_merge_method.models.checkpoint import open_checkpoint
 from tests import tiny
 from tests.faults.processes import sae_merge
 from tests.merge.conftest import recipe_text

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sae_merge_method import stored_numbers as numbers
 from sae_merge_method.errors import MergeError
 from sae_merge_method.merge.injection import inject
 from sae_merge_method.merge.kernels import shifted, weighted_sum
 from sae_merge_method.merge.values import squared_distance
-from sae_merge_method.stored_numbers import STORED, Scratch
+from sae_merge_method.models import dtypes as numbers
+from sae_merge_method.models.dtypes import STORED, Scratch
 
 TORCH = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 INTEGERS = {"F64": np.int64, "F32": np.int32, "F16": np.int16, "BF16": np.int16}

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from sae_merge_method.artifacts.edit_report import read_edit_report
-from sae_merge_method.tensor_names import decoder_layer
+from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
 from tests.merge.conftest import edited_layers, recipe_text
 

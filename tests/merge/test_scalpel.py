@@ -7,7 +7,7 @@ import torch
 
 from sae_merge_method.errors import MergeError, RecipeError
 from sae_merge_method.geometry.basis import orthonormal_basis
-from sae_merge_method.tensor_names import decoder_layer
+from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
 from tests.geometry import scenes
 from tests.geometry.scenes import Scene
@@ -119,8 +119,8 @@ def test_duplicate_features_reduce_the_rank_and_are_reported(tmp_path, caplog):
 
 def test_a_tensor_of_unknown_axis_is_left_out_with_a_warning_until_the_recipe_names_it(scene, caplog):
     from sae_merge_method.artifacts.method_parameters import ScalpelParameters
-    from sae_merge_method.edit.scalpel import Scalpel
     from sae_merge_method.merge.injection import inject
+    from sae_merge_method.recipe.scalpel import Scalpel
 
     name = "model.layers.1.linear_attn.in_proj_qkvz.weight"
     base, donor = torch.zeros(5, 16), torch.ones(5, 16)

@@ -12,7 +12,7 @@ from sae_merge_method.errors import MergeError, RecipeError, SaeError, SaeMergeE
 from sae_merge_method.merge.in_place import edit_in_place
 from sae_merge_method.merge.preview import preview_recipe
 from sae_merge_method.merge.run import run_recipe
-from sae_merge_method.tensor_names import decoder_layer
+from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
 from tests.faults.processes import sae_merge
 from tests.geometry import scenes

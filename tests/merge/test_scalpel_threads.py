@@ -8,9 +8,9 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sae_merge_method.edit.plan import Donation, EditPlan
 from sae_merge_method.merge.kernels import DIRECT_METHODS
-from sae_merge_method.merge.threads import run_all
+from sae_merge_method.merge.parallel import run_all
+from sae_merge_method.recipe.plan import Donation, EditPlan
 from tests.geometry import scenes
 
 D, RANK = 1536, 48  # sizes at which OpenBLAS splits the work, and then sums in another order

@@ -6,8 +6,7 @@ from click.testing import CliRunner
 from sae_merge_method.artifacts.experiment import read_experiment
 from sae_merge_method.cli.demo import command
 from sae_merge_method.errors import UsageError
-from sae_merge_method.miniature.commands import CommandError, run_command
-from sae_merge_method.miniature.demo import run_demo
+from sae_merge_method.miniature.demo import CommandError, run_command, run_demo
 
 OPTIONS = ("--random-layers", "1")
 

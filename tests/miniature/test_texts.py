@@ -10,10 +10,16 @@ import yaml
 from lm_eval.tasks.minerva_math import utils as minerva_math
 
 from sae_merge_method.miniature.dataset import CONFIGS, DATASET
-from sae_merge_method.miniature.documents import drill_stream, maths_document, maths_stream, story_stream
 from sae_merge_method.miniature.problems import SUBJECTS, draw_problem
 from sae_merge_method.miniature.settings import Settings
-from sae_merge_method.miniature.texts import Streams, held_out
+from sae_merge_method.miniature.texts import (
+    Streams,
+    drill_stream,
+    held_out,
+    maths_document,
+    maths_stream,
+    story_stream,
+)
 
 SETTINGS = Settings()
 

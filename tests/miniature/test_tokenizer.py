@@ -1,8 +1,8 @@
 import pytest
 from transformers import AutoTokenizer
 
+from sae_merge_method.miniature.model import BOS, train_tokenizer
 from sae_merge_method.miniature.texts import TOKENIZER_FOLDER
-from sae_merge_method.miniature.tokenizer import BOS, train_tokenizer
 
 
 @pytest.fixture(scope="module")

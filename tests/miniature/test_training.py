@@ -4,9 +4,8 @@ import torch
 
 from sae_merge_method.files import file_sha256
 from sae_merge_method.miniature.build import make_base, make_donor
-from sae_merge_method.miniature.muon import StackedMuon, orthogonalise
-from sae_merge_method.miniature.training import Example, batches
-from sae_merge_method.tensor_names import decoder_layer
+from sae_merge_method.miniature.training import Example, StackedMuon, batches, orthogonalise
+from sae_merge_method.models.tensor_names import decoder_layer
 from tests.tiny import load_tensors
 
 

@@ -53,7 +53,9 @@ def test_each_problem_is_named_with_its_cure_and_the_exit_code_is_1(built: Built
 
 
 def test_the_switch_is_reported(installed: Environment, tmp_path: Path) -> None:
-    program = "from sae_merge_method.health import hook; found = hook(); print(found.problem, found.mend)"
+    program = (
+        "from sae_merge_method.hosts.doctor import hook; found = hook(); print(found.problem, found.mend)"
+    )
     said = installed.run("-c", program, cwd=tmp_path, SAE_MERGE_NO_HOOK="1").stdout
     assert "SAE_MERGE_NO_HOOK=1 keeps mergekit-yaml and lm_eval from seeing the plugin" in said
     assert "unset SAE_MERGE_NO_HOOK" in said

@@ -10,8 +10,8 @@ import torch
 from lm_eval.tasks import _index
 from mergekit.merge_methods import TensorGroup, merge_method, registered_methods, registry
 
-from sae_merge_method import hosts
 from sae_merge_method.errors import SaeMergeError
+from sae_merge_method.hosts import register as hosts
 from sae_merge_method.lm_eval_tasks import tasks_path
 from sae_merge_method.merge.methods import METHODS
 

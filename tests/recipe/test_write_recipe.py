@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from sae_merge_method.artifacts.recipe import parse_recipe
 from sae_merge_method.cli.recipe import command
 from sae_merge_method.errors import MergeError, RecipeError, UsageError
-from sae_merge_method.recipe.write import write_recipe
+from sae_merge_method.models.tensor_names import decoder_layer
+from sae_merge_method.recipe.from_diagnosis import write_recipe
 from sae_merge_method.selection import parse_rule
-from sae_merge_method.tensor_names import decoder_layer
 from tests import tiny
 from tests.diagnoses import save_diagnosis
 
@@ -26,7 +26,7 @@ def stock_merge(text: str, out: Path) -> None:
     from mergekit.merge import run_merge
     from mergekit.options import MergeOptions
 
-    from sae_merge_method.hosts import register_merge_methods
+    from sae_merge_method.hosts.register import register_merge_methods
 
     register_merge_methods()
     config = MergeConfiguration.model_validate(yaml.safe_load(text))
@@ -141,7 +141,7 @@ def test_the_recipe_holds_the_scores_and_is_read_back_strictly(base, diagnosis, 
 
 
 def test_layers_and_a_diagnosis_that_disagree_are_an_error(tmp_path, base, diagnosis):
-    from sae_merge_method.edit.gate import open_layers
+    from sae_merge_method.recipe.gate import open_layers
 
     assert open_layers("1, 3", str(diagnosis), "top_k=2", 4) == (1, 3)
     with pytest.raises(RecipeError, match=r'"1-3" and top_k=2 .* \("1, 3"\) disagree'):

@@ -9,8 +9,8 @@ from sae_merge_method.artifacts.comparison import read_comparison
 from sae_merge_method.artifacts.lm_eval_results import DataSet
 from sae_merge_method.cli.card import command
 from sae_merge_method.errors import ArtifactError, UsageError
-from sae_merge_method.share.card import CardChoices, write_card
-from sae_merge_method.share.front_matter import eval_results
+from sae_merge_method.publish.card import CardChoices, write_card
+from sae_merge_method.publish.front_matter import eval_results
 from tests.diagnoses import save_diagnosis
 from tests.share.artifacts import save_comparison
 from tests.share.conftest import rename_models

@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 
 from sae_merge_method.artifacts.edit_report import read_edit_report
 from sae_merge_method.errors import SaeMergeError
-from sae_merge_method.hub import fetch_address
+from sae_merge_method.models.hub import fetch_address
 from tests.merge.conftest import recipe_text
 from tests.share.hub_server import Hub, serve
 

@@ -5,7 +5,7 @@ from click.testing import CliRunner
 
 from sae_merge_method.cli.rebuild import command
 from sae_merge_method.errors import UsageError
-from sae_merge_method.share.rebuild import find_original
+from sae_merge_method.publish.rebuild import find_original
 from tests import tiny
 from tests.merge.conftest import recipe_text
 from tests.share.conftest import rename_models

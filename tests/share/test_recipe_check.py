@@ -7,9 +7,9 @@ from click.testing import CliRunner
 
 from sae_merge_method.cli.recipe import command
 from sae_merge_method.errors import RecipeError
-from sae_merge_method.share.check import check_recipe
-from sae_merge_method.share.pinning import pin, rename
-from sae_merge_method.share.sizes import readable
+from sae_merge_method.recipe.check import check_recipe
+from sae_merge_method.recipe.pin import pin, rename
+from sae_merge_method.recipe.sizes import readable
 from tests import tiny
 from tests.diagnoses import save_diagnosis
 from tests.merge.conftest import recipe_text

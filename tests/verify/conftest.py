@@ -63,7 +63,7 @@ def by_mergekit(tmp_path_factory) -> Callable[..., Path]:
     from mergekit.merge import run_merge
     from mergekit.options import MergeOptions
 
-    from sae_merge_method.hosts import register_merge_methods
+    from sae_merge_method.hosts.register import register_merge_methods
 
     register_merge_methods()
 

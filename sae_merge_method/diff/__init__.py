@@ -1,0 +1,1 @@
+"""Two checkpoints held against each other, tensor by tensor."""

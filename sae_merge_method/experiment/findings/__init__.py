@@ -1,1 +1,0 @@
-"""What an experiment's arms say together: read, tested, put into words, tables and pictures."""

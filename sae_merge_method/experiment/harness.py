@@ -1,0 +1,168 @@
+"""lm-eval inside one process: imported once, its tasks found once, then called for arm after arm.
+
+It does what ``lm_eval run`` does and leaves the same files; in between, the model that is loaded
+anyway reads the general text. Threads, device and batch size may change the last bits of a logit, and so,
+rarely, an answer: hold them equal over the arms, as one run does.
+"""
+
+import gc
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sae_merge_method.errors import UsageError
+from sae_merge_method.experiment.settings import EvaluationSettings
+from sae_merge_method.lm_eval_tasks import tasks_path
+from sae_merge_method.models.hub import as_path, parse_model_id
+
+if TYPE_CHECKING:
+    from lm_eval.api.model import TemplateLM
+    from lm_eval.tasks import TaskManager
+
+
+class Harness:
+    """One import of lm-eval."""
+
+    def __init__(self, settings: EvaluationSettings, base: str) -> None:
+        """Find the tasks.
+
+        Args:
+            settings: How lm-eval is called.
+            base: Some tasks are made with a model's tokenizer: it is the base's, which all arms share.
+
+        Raises:
+            UsageError: lm-eval does not know a task, or vLLM is asked for and not installed.
+        """
+        if settings.model == "vllm" and find_spec("vllm") is None:
+            raise UsageError("evaluation.model: vllm is not installed: pip install 'lm-eval[vllm]'")
+        # As lm_eval's own command does, before tokenizers are loaded.
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
+        self.settings = settings
+        self.tasks, self.task_manager = _find_tasks(settings, self._model_args(base))
+
+    def load(self, model: str) -> "TemplateLM":
+        """A model as lm-eval holds it; the memory of the one before, if nobody holds it, is free first."""
+        from lm_eval.api.registry import get_model
+
+        _free_memory()
+        return get_model(self.settings.model).create_from_arg_obj(
+            self._model_args(model), {"batch_size": self.settings.batch_size, "device": self.settings.device}
+        )
+
+    def score(self, lm: "TemplateLM", model: str, out: Path) -> None:
+        """Run the tasks, and write results and samples into ``out`` as ``lm_eval run`` would.
+
+        Args:
+            lm: The loaded model.
+            model: Its name, for the record.
+            out: What the command calls ``--output_path``.
+        """
+        from lm_eval import simple_evaluate
+        from lm_eval.loggers import EvaluationTracker
+
+        asked = self.settings
+        tracker = EvaluationTracker(output_path=str(out))
+        # Given a loaded model, lm-eval records none: what it was called with is told to it here.
+        tracker.general_config_tracker.log_experiment_args(
+            model_source=asked.model,
+            model_args=self._model_args(model),
+            system_instruction=asked.system_instruction,
+            chat_template=lm.chat_template(asked.apply_chat_template) if asked.apply_chat_template else None,
+            fewshot_as_multiturn=asked.fewshot_as_multiturn,
+        )
+        results = simple_evaluate(
+            model=lm,
+            model_args=self._model_args(model),
+            tasks=list(self.tasks),
+            num_fewshot=asked.num_fewshot,
+            batch_size=asked.batch_size,
+            device=asked.device,
+            limit=asked.limit,
+            log_samples=True,
+            system_instruction=asked.system_instruction,
+            apply_chat_template=asked.apply_chat_template,
+            fewshot_as_multiturn=asked.fewshot_as_multiturn,
+            gen_kwargs=dict(asked.gen_kwargs) or None,
+            task_manager=self.task_manager,
+        )
+        results["config"]["model"] = asked.model
+        samples = results.pop("samples")
+        tracker.save_results_aggregated(results=results, samples=samples)
+        for task in results["configs"]:
+            tracker.save_results_samples(task_name=task, samples=samples[task])
+
+    def _model_args(self, model: str) -> dict[str, Any]:
+        at = parse_model_id(model)
+        revision = {"revision": at.revision} if at.revision else {}
+        return {"pretrained": as_path(at.path), **revision, **self.settings.model_args}
+
+
+def log_likelihoods(lm: "TemplateLM", documents: Sequence[str]) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """-log p of every document after the model's own first token, in nats, and its number of tokens.
+
+    A document longer than the model's context is cut to fit.
+    """
+    from lm_eval.api.instance import Instance
+
+    fitting = [_fit(lm, document) for document in documents]
+    requests = [
+        Instance(request_type="loglikelihood", doc={}, arguments=("", text), idx=number)
+        for number, (text, _) in enumerate(fitting)
+    ]
+    with _in_float32(lm):
+        answers = lm.loglikelihood(requests)
+    return tuple(-float(log_p) for log_p, _ in answers), tuple(tokens for _, tokens in fitting)
+
+
+@contextmanager
+def _in_float32(lm: "TemplateLM") -> Iterator[None]:
+    """lm-eval adds log p up in the model's own dtype: in bfloat16, a document's would be off by nats."""
+    import torch
+
+    before = getattr(lm, "softmax_dtype", None)  # of hf models; vLLM gives float32 as it is
+    lm.softmax_dtype = torch.float32
+    try:
+        yield
+    finally:
+        lm.softmax_dtype = before
+
+
+def _fit(lm: "TemplateLM", text: str) -> tuple[str, int]:
+    while True:
+        ids = lm.tok_encode(text, add_special_tokens=False)
+        tokens = len(ids) - (ids[0] == lm.prefix_token_id)  # lm-eval takes that one for the context
+        if tokens <= lm.max_length:
+            return text, tokens
+        text = text[: len(text) * lm.max_length // (tokens + 1)]
+
+
+def _find_tasks(
+    settings: EvaluationSettings, metadata: dict[str, Any]
+) -> "tuple[tuple[str, ...], TaskManager]":
+    from lm_eval.tasks import TaskManager
+
+    # Later folders win: the user's own task of a name is the one meant.
+    folders = [str(tasks_path()), *([settings.include_path] if settings.include_path else [])]
+    if settings.include_path and not Path(settings.include_path).is_dir():
+        raise UsageError(f"evaluation.include_path: expected a folder, got {settings.include_path}")
+    # Reading all of lm-eval's thousands of tasks takes ten seconds: only where they are asked for.
+    for include_defaults in (False, True):
+        manager = TaskManager(include_path=folders, include_defaults=include_defaults, metadata=metadata)
+        matched = {task: manager.match_tasks([task]) for task in settings.tasks}
+        unknown = [task for task, names in matched.items() if not names]
+        if not unknown:
+            return tuple(dict.fromkeys(name for names in matched.values() for name in names)), manager
+    raise UsageError(
+        f"evaluation.tasks: lm-eval knows no {', '.join(unknown)} (lm_eval ls tasks lists what it knows)"
+    )
+
+
+def _free_memory() -> None:
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,168 @@
+"""``experiment.html``: the report as one page that needs nothing else."""
+
+import base64
+from html import escape
+
+from sae_merge_method.artifacts.experiment import BY_HAND, Conclusion, Experiment
+from sae_merge_method.experiment.report.claims import how_to_read
+from sae_merge_method.experiment.report.markdown import commands, recipe_path
+from sae_merge_method.experiment.report.scatter import caption
+from sae_merge_method.experiment.report.tables import (
+    Cell,
+    Grid,
+    arm_grid,
+    layer_grid,
+    projection_grid,
+    subject_grid,
+)
+from sae_merge_method.experiment.report.words import (
+    HOW_TO_READ_SUBJECTS,
+    facts,
+    how_to_read_arms,
+    layer_words,
+    notes,
+    standing,
+    title,
+)
+from sae_merge_method.reports.html import html_page
+
+STYLE = """
+body { max-width: 76rem; }
+.scroll { overflow: auto; max-height: 44rem; margin: .5rem 0; width: fit-content; }
+.scroll { max-width: 100%; } .scroll table { margin: 0; }
+.scroll th, .scroll td { padding: .2rem .5rem; }
+.scroll thead th { position: sticky; top: 0; background: #fff; box-shadow: inset 0 -1px #999; z-index: 1; }
+.scroll th:first-child, .scroll td:first-child { position: sticky; left: 0; background: #fff; }
+.scroll th:first-child { z-index: 2; } .scroll td:first-child { white-space: nowrap; }
+.scroll tr.chosen td:first-child { background: #fbeae5; } .purposes td:nth-child(2) { min-width: 16rem; }
+ul.claims { list-style: none; padding: 0; }
+.claims li { display: grid; grid-template-columns: 6rem 1fr; gap: 0 .8rem; padding: .45rem 0; }
+.claims li { border-bottom: 1px solid #ddd; }
+.claims p { margin: 0; } .claims .words { color: #555; font-size: .92em; }
+.answer { border: 1px solid; border-radius: .2rem; text-align: center; font-size: .85em; font-weight: 600; }
+.answer { align-self: start; padding: .1rem .3rem; }
+.yes { background: #0b5394; color: #fff; border-color: #0b5394; }
+.no { background: #b45309; color: #fff; border-color: #b45309; }
+.shown { color: #444; border-color: #888; background: #f2f2f2; }
+.tested { color: #666; border: 1px dashed #999; font-weight: 400; }
+pre { background: #f5f5f5; padding: .7rem; overflow-x: auto; } code { overflow-wrap: anywhere; }
+@media (max-width: 40rem) { .claims li { grid-template-columns: 1fr; gap: .3rem; } }
+@media (max-width: 40rem) { .answer { justify-self: start; } dl { grid-template-columns: 1fr; } }
+@media (max-width: 40rem) { dd { margin-bottom: .4rem; } }
+@media print { .scroll { max-height: none; overflow: visible; } }
+"""
+
+_MOST = 4.0
+"""A z from which on the colour no longer deepens."""
+_UP = (112, 172, 222)
+_DOWN = (236, 148, 74)
+
+
+def z_colour(z: float) -> str:
+    """Blue above 0, orange below, white at 0: told apart by any eye, and dark text stays legible.
+
+    In grey both ends are alike; the sign is in the text.
+    """
+    depth = min(abs(z) / _MOST, 1.0)
+    end = _UP if z > 0 else _DOWN
+    return "#" + "".join(f"{round(255 - depth * (255 - channel)):02x}" for channel in end)
+
+
+def as_page(experiment: Experiment, picture: bytes) -> str:
+    """The whole page: same experiment and picture, same text.
+
+    Args:
+        experiment: What to show.
+        picture: The scatter, a PNG.
+    """
+    found, layers = experiment.projection, layer_grid(experiment)
+    drawn = base64.b64encode(picture).decode("ascii")
+    head = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts(experiment))
+    parts = [
+        f"<dl>{head}</dl>",
+        "<h2>What the numbers support</h2>",
+        f'<ul class="claims">{"".join(map(_claim, experiment.conclusions))}</ul>',
+        *(f'<p class="note"><b>Note:</b> {escape(note)}</p>' for note in notes(experiment)),
+        _note(how_to_read(experiment)),
+        "<h2>Gain against cost</h2>",
+        f'<p><img alt="{escape(caption(experiment))}" src="data:image/png;base64,{drawn}"></p>',
+        _note(f"{caption(experiment)}. {' '.join(standing(experiment))}"),
+        "<h2>Arms</h2>",
+        _table(arm_grid(experiment), "sortable"),
+        _note(f"{how_to_read_arms(experiment)} A column's head sorts by it."),
+        "<h2>Subjects</h2>",
+        _table(subject_grid(experiment), "sortable", coloured=True),
+        _note(HOW_TO_READ_SUBJECTS),
+    ]
+    if found is not None:
+        parts += ["<h2>Projection</h2>", _table(projection_grid(found))]
+        parts.append(_note("Share of the task vector's energy in the selected layers that a subspace keeps."))
+    if layers is not None:
+        parts += ["<h2>Single layers</h2>", _table(layers, "sortable"), _note(layer_words(experiment))]
+    parts += ["<h2>What each arm is for</h2>", _purposes(experiment)]
+    parts += [
+        f"<h2>{BY_HAND}</h2>",
+        "<p>In the working folder of the experiment, with its folder in EXP:</p>",
+    ]
+    parts.append(f"<pre>{escape(chr(10).join(commands(experiment)))}</pre>")
+    return html_page(title(experiment), "\n".join(parts), STYLE)
+
+
+def _claim(one: Conclusion) -> str:
+    kind = one.answer.split()[-1]  # yes, no, shown, tested: the word that a class name can be
+    return (
+        f'<li><span class="answer {kind}">{one.answer}</span><div><p>{escape(one.claim)}</p>'
+        f'<p class="words">{escape(one.words)}</p></div></li>'
+    )
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{escape(text)}</p>'
+
+
+def _purposes(experiment: Experiment) -> str:
+    rows = tuple(
+        (
+            Cell(arm.name),
+            Cell(arm.says),
+            Cell(recipe_path(arm) if arm.method is not None else "evaluated as it is"),
+        )
+        for arm in experiment.arms
+    )
+    header = ("arm", "what for", "recipe")
+    marked = frozenset(place for place, arm in enumerate(experiment.arms) if arm.role == "pick")
+    return _table(Grid(header, rows, header, marked), "purposes")
+
+
+def _table(grid: Grid, kind: str = "", *, coloured: bool = False) -> str:
+    left = [heading in grid.text for heading in grid.header]
+    heads = "".join(
+        f"<th{_TEXT if is_left else ''}>{escape(heading)}</th>"
+        for heading, is_left in zip(grid.header, left, strict=True)
+    )
+    rows = []
+    for place, row in enumerate(grid.rows):
+        cells = (_cell(cell, is_left, coloured) for cell, is_left in zip(row, left, strict=True))
+        rows.append(f"<tr{_CHOSEN if place in grid.marked else ''}>{''.join(cells)}</tr>")
+    body = "\n".join(rows)
+    return (
+        f'<div class="scroll" tabindex="0"><table{_class(kind)}><thead><tr>{heads}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def _class(name: str) -> str:
+    return f' class="{name}"' if name else ""
+
+
+_TEXT = ' class="text"'
+_CHOSEN = ' class="chosen"'
+
+
+def _cell(cell: Cell, is_left: bool, coloured: bool) -> str:
+    text = f"<b>{escape(cell.text)}</b>" if cell.strong else escape(cell.text)
+    value = "" if cell.value is None else escape(str(cell.value))
+    colour = ""
+    if coloured and isinstance(cell.value, float):
+        colour = f' style="background: {z_colour(cell.value)}"'
+    return f'<td{_TEXT if is_left else ""}{colour} data-value="{value}">{text}</td>'

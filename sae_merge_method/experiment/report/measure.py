@@ -1,0 +1,179 @@
+"""Numbers of one arm: scores per task, loss on general text, gain over the base."""
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import NamedTuple
+
+from sae_merge_method.artifacts.comparison import Subject
+from sae_merge_method.artifacts.experiment import Answer, Arm, GeneralLoss, Score
+from sae_merge_method.artifacts.experiment_plan import GeneralText
+from sae_merge_method.artifacts.lm_eval_results import EvalRun
+from sae_merge_method.compare.subject import judge
+from sae_merge_method.compare.tasks import choose_tasks, group_size
+from sae_merge_method.errors import ArtifactError
+from sae_merge_method.statistics.tests import two_sided_p, z_unpooled
+
+
+class Change(NamedTuple):
+    """A difference of two losses in nats a token."""
+
+    delta: float
+    stderr: float | None
+    """None where documents are too few, or all moved alike."""
+
+
+def paired_change(base: GeneralText, edited: GeneralText) -> Change:
+    """Edited minus base as a ratio estimate (Cochran 1977, section 6.4), tokens being the weights.
+
+    With d_i the nats by which document i of t_i tokens got more expensive, and n documents:
+    ``delta = sum(d_i) / sum(t_i)``; its variance is ``n / (n - 1) sum((d_i - delta t_i)^2) / sum(t_i)^2``.
+    Pairing takes away how hard each document is for both.
+    """
+    moved = [after - before for before, after in zip(base.nats, edited.nats, strict=True)]
+    n, tokens = len(moved), sum(base.tokens)
+    delta = math.fsum(moved) / tokens
+    if n < 2:  # a sample variance divides by n - 1
+        return Change(delta, None)
+    left = math.fsum((d - delta * t) ** 2 for d, t in zip(moved, base.tokens, strict=True))
+    stderr = math.sqrt(n / (n - 1) * left) / tokens
+    return Change(delta, stderr or None)
+
+
+def general_loss(base: GeneralText, edited: GeneralText | None = None) -> GeneralLoss:
+    """The loss of the base, or of an arm with its change against the base."""
+    if edited is None:
+        return GeneralLoss(nats=base.loss, delta=None, stderr=None, z=None, p=None)
+    delta, stderr = paired_change(base, edited)
+    z = delta / stderr if stderr else None
+    p = None if z is None else two_sided_p(z)
+    return GeneralLoss(nats=edited.loss, delta=delta, stderr=stderr, z=z, p=p)
+
+
+class Whole(NamedTuple):
+    """All tasks together, of one model."""
+
+    task: str
+    """Name of the group, or what stands for it."""
+    n: int | None
+    score: float
+    stderr: float | None
+
+
+def whole(run: EvalRun, metric: str) -> Whole:
+    """The score over all tasks with ``metric``: lm-eval's own where one group covers them all.
+
+    Else the mean over all their problems, ``sum(n_i s_i) / sum(n_i)``, with the standard error that
+    lm-eval gives to a group of ``k`` tasks (its ``pooled_sample_stderr``), the square root of
+    ``sum(n_i (n_i - 1) se_i^2) / (sum(n_i) - k) / sum(n_i)``.
+
+    Raises:
+        ArtifactError: No group, and the number of a task's problems is not known.
+    """
+    names = choose_tasks(run, metric, ())
+    for name, group in run.groups.items():
+        if metric in group.scores and set(run.leaves(name)) == set(names):
+            score = group.scores[metric]
+            return Whole(name, group_size(run, group), score.value, score.stderr)
+    tasks = [run.tasks[name] for name in names]
+    counts = [task.n for task in tasks if task.n]
+    if len(counts) < len(tasks):
+        unknown = ", ".join(task.name for task in tasks if not task.n)
+        raise ArtifactError(f"expected the number of problems of {unknown} in {run.path}")
+    scores = [task.scores[metric] for task in tasks]
+    total = sum(counts)
+    mean = math.fsum(n * score.value for n, score in zip(counts, scores, strict=True)) / total
+    stderrs = [score.stderr for score in scores if score.stderr is not None]
+    return Whole(
+        task=names[0] if len(names) == 1 else "all tasks",
+        n=total,
+        score=mean,
+        stderr=_pooled(stderrs, counts) if len(stderrs) == len(scores) and total > len(scores) else None,
+    )
+
+
+def _pooled(stderrs: Sequence[float], counts: Sequence[int]) -> float:
+    squares = math.fsum(n * (n - 1) * stderr**2 for stderr, n in zip(stderrs, counts, strict=True))
+    return math.sqrt(squares / (sum(counts) - len(counts)) / sum(counts))
+
+
+def alone(task: str, n: int | None, score: float, stderr: float | None) -> Score:
+    """A score of the base, which nothing is held against."""
+    return Score(
+        task=task, n=n, score=score, stderr=stderr, delta=None, z=None, p=None, p_adjusted=None, verdict=None
+    )
+
+
+def overall(base: Whole, edited: Whole, alpha: float, *, higher_is_better: bool) -> Score:
+    """All tasks together, by the same test as each of them."""
+    fewest = min((side.n for side in (base, edited) if side.n is not None), default=None)
+    test = z_unpooled(base.score, base.stderr, edited.score, edited.stderr, fewest)
+    delta = edited.score - base.score
+    return Score(
+        task=edited.task,
+        n=edited.n,
+        score=edited.score,
+        stderr=edited.stderr,
+        delta=delta,
+        z=test.z,
+        p=test.p,
+        p_adjusted=None,
+        verdict=judge(test, delta, alpha, higher_is_better=higher_is_better),
+    )
+
+
+def beside_base(subject: Subject) -> Score:
+    """One task, as the comparison with the base has it."""
+    return Score(
+        task=subject.task,
+        n=subject.n_edited,
+        score=subject.edited,
+        stderr=subject.edited_stderr,
+        delta=subject.delta,
+        z=subject.z,
+        p=subject.p,
+        p_adjusted=subject.p_adjusted,
+        verdict=subject.verdict,
+    )
+
+
+class Contrast(NamedTuple):
+    """Two arms; above 0 the first is better, whichever way the metric runs."""
+
+    delta: float
+    z: float | None
+    """None where there is no standard error to measure the difference with."""
+    p: float | None
+    """Two-sided."""
+    low: float | None
+    """Interval of delta, at 1 - alpha."""
+    high: float | None
+
+
+def gain(arm: Arm, higher_is_better: bool) -> float:
+    """Overall score less the base's; above 0 is better. 0 for the base itself."""
+    delta = arm.overall.delta or 0.0
+    return delta if higher_is_better else -delta
+
+
+def contrast(one: Arm, other: Arm, alpha: float, *, higher_is_better: bool) -> Contrast:
+    """``z = (s_one - s_other) / sqrt(se_one^2 + se_other^2)``, the paper's test, between two arms.
+
+    The arms answered the same problems, which this test does not use: it errs on the careful side.
+    """
+    delta = (one.overall.score - other.overall.score) * (1 if higher_is_better else -1)
+    mine, theirs = one.overall.stderr, other.overall.stderr
+    stderr = None if mine is None or theirs is None else math.hypot(mine, theirs)
+    if not stderr:  # unknown, or every problem scored alike on both sides
+        return Contrast(delta, None, None, None, None)
+    half = NormalDist().inv_cdf(1 - alpha / 2) * stderr
+    return Contrast(delta, delta / stderr, two_sided_p(delta / stderr), delta - half, delta + half)
+
+
+def answer(effect: float | None, p: float | None, alpha: float) -> Answer:
+    """What a two-sided test says of the claim that ``effect`` is above 0."""
+    if effect is None or p is None:
+        return "not tested"
+    if p >= alpha:
+        return "not shown"
+    return "yes" if effect > 0 else "no"

@@ -1,0 +1,142 @@
+"""One arm beside the base: its scores, its general loss, and what a reader has to know of both."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from sae_merge_method.artifacts.experiment import Arm
+from sae_merge_method.artifacts.experiment_plan import (
+    ARM_FILE,
+    RESULTS_FOLDER,
+    ArmRecord,
+    ExperimentPlan,
+    GeneralText,
+    read_arm,
+)
+from sae_merge_method.artifacts.lm_eval_results import read_results
+from sae_merge_method.compare.run import Evaluation, compare_runs
+from sae_merge_method.compare.subject import Settings
+from sae_merge_method.compare.tasks import choose_tasks
+from sae_merge_method.errors import ArtifactError, ComparisonError
+from sae_merge_method.experiment.report.measure import alone, beside_base, general_loss, overall, whole
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Base:
+    """What every arm is held against."""
+
+    record: ArmRecord
+    evaluation: Evaluation
+    metric: str
+    higher_is_better: bool
+
+
+def read_done(place: Path, name: str) -> ArmRecord:
+    """The record of an arm that is done.
+
+    Args:
+        place: The arm's folder.
+        name: Of the arm that is planned there.
+
+    Raises:
+        ArtifactError: Damaged, or of another arm.
+    """
+    record = read_arm(place)
+    if record.name != name:
+        raise ArtifactError(f"expected the arm {name} in {place / ARM_FILE}, found {record.name}")
+    text = record.general
+    if text is not None and (len(text.nats) != len(text.tokens) or sum(text.tokens) <= 0):
+        raise ArtifactError(
+            f"{place / ARM_FILE}: expected as many token counts as losses under general, and tokens in them, "
+            f"got {len(text.nats)} and {len(text.tokens)}"
+        )
+    return record
+
+
+def base_arm(base: Base, plan: ExperimentPlan) -> Arm:
+    """The base, held against nothing.
+
+    Raises:
+        ArtifactError: Its results do not say how many problems there were.
+    """
+    run, metric = base.evaluation.run, base.metric
+    subjects = [run.tasks[name] for name in choose_tasks(run, metric, ())]
+    text = base.record.general
+    return _as_arm(
+        base.record,
+        plan,
+        overall=alone(*whole(run, metric)),
+        subjects=tuple(
+            alone(task.name, task.n, task.scores[metric].value, task.scores[metric].stderr)
+            for task in subjects
+        ),
+        general=general_loss(text) if text else None,
+    )
+
+
+def measured_arm(base: Base, plan: ExperimentPlan, record: ArmRecord, place: Path) -> Arm:
+    """An arm beside the base.
+
+    Raises:
+        ArtifactError: Its results are damaged, or its general text is another corpus.
+        ComparisonError: It was evaluated on nothing that the base was.
+    """
+    run = read_results(place / RESULTS_FOLDER)
+    settings = Settings(metric=base.metric, alpha=plan.alpha, draws=0, allow_mismatch=True)
+    try:
+        found = compare_runs(base.evaluation, Evaluation(run, record.name), settings)
+    except ComparisonError as error:
+        raise ComparisonError(f"arm {record.name}: {error}") from error
+    if found.mismatches:
+        LOG.warning("%s differs from the base in more than the model: %s", record.name, found.mismatches[0])
+    text = _same_corpus(base.record.general, record, place)
+    return _as_arm(
+        record,
+        plan,
+        overall=overall(
+            whole(base.evaluation.run, base.metric),
+            whole(run, base.metric),
+            plan.alpha,
+            higher_is_better=base.higher_is_better,
+        ),
+        subjects=tuple(map(beside_base, found.subjects)),
+        general=general_loss(base.record.general, text) if base.record.general and text else None,
+        mismatches=found.mismatches,
+        notes=found.notes,
+    )
+
+
+def _as_arm(record: ArmRecord, plan: ExperimentPlan, **measured: object) -> Arm:
+    return Arm.model_validate(
+        {
+            "name": record.name,
+            "role": record.role,
+            "says": record.says,
+            "method": record.method,
+            "layers": record.layers,
+            "energy": record.energy,
+            "share": record.energy / plan.task_vector_energy,
+            "result_sha256": record.result_sha256,
+            "mismatches": (),
+            "notes": (),
+            **measured,
+        }
+    )
+
+
+def _same_corpus(base: GeneralText | None, record: ArmRecord, place: Path) -> GeneralText | None:
+    """The arm's general text, where its loss can be held against the base's."""
+    text = record.general
+    if base is None or text is None:
+        return None
+    if text.sha256 != base.sha256 or len(text.nats) != len(base.nats):
+        raise ArtifactError(
+            f"{place / ARM_FILE}: general loss of {text.name} ({len(text.nats)} documents, sha256 "
+            f"{text.sha256[:12]}), but the base's is of {base.name} ({len(base.nats)}, {base.sha256[:12]})"
+        )
+    if text.tokens != base.tokens:
+        LOG.warning("%s has another tokenizer than the base: losses a token are not comparable", record.name)
+        return None
+    return text

@@ -1,0 +1,219 @@
+"""Gain against damage, an arm a point, each with its name where there is room."""
+
+import math
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+from sae_merge_method.artifacts.experiment import Arm, Experiment
+from sae_merge_method.artifacts.experiment_plan import Role
+from sae_merge_method.experiment.report.measure import gain
+from sae_merge_method.experiment.report.names import RANDOM_LAYERS
+from sae_merge_method.reports.numbers import is_share
+
+# Offsets in typographic points, and where the text then stands; tried in this order.
+_PLACES = (
+    (8, 0, "left", "center"),
+    (-8, 0, "right", "center"),
+    (0, 9, "center", "bottom"),
+    (0, -9, "center", "top"),
+    (8, 9, "left", "bottom"),
+    (8, -9, "left", "top"),
+    (-8, 9, "right", "bottom"),
+    (-8, -9, "right", "top"),
+    *(
+        (x, side * y, horizontal, "bottom" if side > 0 else "top")
+        for y in (22, 36, 50)
+        for x, horizontal in ((0, "center"), (30, "left"), (-30, "right"))
+        for side in (1, -1)
+    ),
+)
+_NEAR = 6.0
+"""Pixels around a point that a name should leave free."""
+
+
+def place_labels(axes: Any, points: Sequence[tuple[float, float]], names: Mapping[int, str]) -> None:
+    """Write names into axes that have been laid out.
+
+    Args:
+        axes: matplotlib's.
+        points: All points, in data coordinates.
+        names: Name by place in ``points``.
+    """
+    from matplotlib.patheffects import withStroke
+
+    renderer = axes.figure.canvas.get_renderer()
+    at = [tuple(map(float, axes.transData.transform(point))) for point in points]
+    frame = axes.get_window_extent(renderer)
+    taken: list[Any] = []
+    for place, name in names.items():
+        best: tuple[float, Any, Any] | None = None
+        for x, y, horizontal, vertical in _PLACES:
+            text = axes.annotate(
+                name, points[place], xytext=(x, y), textcoords="offset points", fontsize=8,
+                ha=horizontal, va=vertical, zorder=6,
+                arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": "#777777"} if abs(y) > 9 else None,
+            )  # fmt: skip
+            text.set_in_layout(False)
+            text.set_path_effects([withStroke(linewidth=2, foreground="white")])
+            box = _text_box(text, renderer)
+            cost = _cost(box, [point for other, point in enumerate(at) if other != place], taken, frame)
+            if best is None or cost < best[0]:
+                if best is not None:
+                    best[1].remove()
+                best = (cost, text, box)
+            else:
+                text.remove()
+            if cost == 0:
+                break
+        if best is not None:
+            taken.append(best[2])
+
+
+def _text_box(text: Any, renderer: Any) -> Any:
+    from matplotlib.text import Text
+
+    text.update_positions(renderer)
+    return Text.get_window_extent(text, renderer).padded(1.5)  # the words alone, without the line
+
+
+def _cost(box: Any, points: Sequence[tuple[float, ...]], taken: Sequence[Any], frame: Any) -> float:
+    """0 where the box is free; outside the axes is worst, then on other names, then on points."""
+    names = sum(bool(box.overlaps(other)) for other in taken)
+    outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1
+    near = box.padded(_NEAR)
+    covered: int = sum(near.x0 < x < near.x1 and near.y0 < y < near.y1 for x, y in points)
+    return 10.0 * names + 100.0 * bool(outside) + covered
+
+
+_INK = "#222222"
+_WIDE = 20.0
+"""How many times the middle arm's cost the largest may be before the axis is bent."""
+
+
+class _Kind(NamedTuple):
+    label: str
+    colour: str
+    marker: str
+    size: float
+
+
+# Okabe & Ito's colours; the markers tell the roles apart without any.
+_RANDOM = _Kind("layers drawn at random", "#999999", "o", 5)
+_KINDS: dict[Role, _Kind] = {
+    "base": _Kind("base", "#000000", "s", 7),
+    "pick": _Kind("the pick", "#D55E00", "*", 15),
+    "layers": _Kind("other layers, chosen", "#0072B2", "D", 7),
+    "dose": _Kind("all layers, or another dose", "#009E73", "^", 8),
+    "scalpel": _Kind("scalpel and its twins", "#CC79A7", "v", 8),
+    "layer": _Kind("one layer alone", "#56B4E9", ".", 7),
+    "own": _Kind("own recipe", "#E69F00", "P", 8),
+    "donor": _Kind("donor", "#000000", "X", 8),
+}
+
+
+class _Point(NamedTuple):
+    arm: Arm
+    x: float
+    y: float
+    x_error: float
+    y_error: float
+
+
+def caption(experiment: Experiment) -> str:
+    """What the picture shows, in a sentence."""
+    cost = "damage to general text" if experiment.corpus is not None else "injected energy"
+    return f"Gain against {cost}, an arm a point, with {1 - experiment.alpha:.0%} intervals where known"
+
+
+def draw_scatter(experiment: Experiment) -> bytes:
+    """The picture as PNG: same experiment, same bytes."""
+    # The Agg canvas directly: pyplot would choose a window system and keep global state.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    points = _points(experiment)
+    figure = Figure(figsize=(8.6, 5.6), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.axhline(0, color=_INK, linewidth=0.6, zorder=1)
+    axes.axvline(0, color=_INK, linewidth=0.6, zorder=1)
+    drawn: dict[_Kind, Any] = {}
+    for point in points:
+        kind = _kind(point.arm)
+        drawn[kind] = axes.errorbar(
+            point.x, point.y, xerr=point.x_error or None, yerr=point.y_error or None, fmt=kind.marker,
+            markersize=kind.size, color=kind.colour, markeredgecolor="white", markeredgewidth=0.5,
+            elinewidth=0.8, ecolor=(kind.colour, 0.35), zorder=4 if point.arm.role == "pick" else 3,
+        )  # fmt: skip
+    _axes(axes, experiment, points)
+    kinds = [kind for kind in (*_KINDS.values(), _RANDOM) if kind in drawn]
+    figure.legend(
+        [drawn[kind] for kind in kinds], [kind.label for kind in kinds],
+        loc="outside lower center", ncols=4, fontsize=8, frameon=False,
+    )  # fmt: skip
+    figure.draw_without_rendering()  # until then the axes have no place to put labels in
+    named = [
+        place for place, point in enumerate(points) if _kind(point.arm) not in (_RANDOM, _KINDS["layer"])
+    ]
+    place_labels(axes, [(point.x, point.y) for point in points], {at: points[at].arm.name for at in named})
+    picture = BytesIO()
+    # No Software or date in the file: nothing but the picture.
+    figure.savefig(picture, format="png", metadata={"Software": None})
+    return picture.getvalue()
+
+
+def _points(experiment: Experiment) -> list[_Point]:
+    """All arms that have a place, in percent points where scores are shares."""
+    scale = 100 if is_share(experiment) else 1
+    half = NormalDist().inv_cdf(1 - experiment.alpha / 2)
+    base_stderr = experiment.arms[0].overall.stderr
+    found = []
+    for arm in experiment.arms:
+        x, x_error = arm.share, 0.0
+        if experiment.corpus is not None:
+            if arm.general is None:
+                continue
+            x, x_error = arm.general.delta or 0.0, half * (arm.general.stderr or 0.0)
+        stderr = arm.overall.stderr
+        y_error = 0.0
+        if arm.role != "base" and stderr is not None and base_stderr is not None:
+            y_error = half * float((stderr**2 + base_stderr**2) ** 0.5)
+        y = gain(arm, experiment.higher_is_better)
+        found.append(_Point(arm, x, scale * y, x_error, scale * y_error))
+    return found
+
+
+def _kind(arm: Arm) -> _Kind:
+    return _RANDOM if arm.name.startswith(RANDOM_LAYERS) else _KINDS[arm.role]
+
+
+def _axes(axes: Any, experiment: Experiment, points: list[_Point]) -> None:
+    unit = " in points" if is_share(experiment) else ""
+    metric = experiment.metric.partition(",")[0]
+    axes.set_ylabel(f"gain: {metric} against the base{unit}")
+    if experiment.corpus is None:
+        axes.set_xlabel("injected energy, as a share of the whole task vector's")
+    else:
+        axes.set_xlabel("damage: change of the loss on general text, nats a token")
+        costs = sorted(abs(point.x) for point in points if point.x)
+        middle = costs[len(costs) // 2] if costs else 0.0
+        if costs and costs[-1] > _WIDE * middle:
+            _bend(axes, straight=2 * middle)
+            axes.set_xlabel("damage: change of the loss on general text, nats a token (far end compressed)")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(0.06)
+
+
+def _bend(axes: Any, straight: float) -> None:
+    """A linear axis up to about ``straight`` either way, logarithmic beyond, with a tick a decade there."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter
+
+    exponent = math.floor(math.log10(straight))
+    end = next(step for step in (1, 2, 5, 10) if step * 10**exponent >= straight) * 10**exponent
+    ticks = [end / 2, *(end * 10**decade for decade in range(6))]
+    axes.set_xscale("symlog", linthresh=end, linscale=2)
+    axes.xaxis.set_major_locator(FixedLocator([-tick for tick in reversed(ticks)] + [0, *ticks]))
+    axes.xaxis.set_minor_locator(FixedLocator([]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

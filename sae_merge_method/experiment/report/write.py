@@ -1,0 +1,28 @@
+"""The three files of an experiment's report, written from its folder alone."""
+
+from pathlib import Path
+
+from sae_merge_method.artifacts.experiment import PAGE_FILE, TABLE_FILE, Experiment, write_experiment
+from sae_merge_method.experiment.report.collect import collect
+from sae_merge_method.experiment.report.html import as_page
+from sae_merge_method.experiment.report.markdown import as_markdown
+from sae_merge_method.experiment.report.scatter import draw_scatter
+from sae_merge_method.files import write_text
+
+
+def write_reports(folder: Path) -> Experiment:
+    """Write ``experiment.html``, ``experiment.md`` and ``experiment.json``: same arms, same bytes.
+
+    All are made before the first is written, and each is written whole or not at all.
+
+    Raises:
+        ArtifactError: There is no plan, the base is not done, or an arm is damaged.
+        ComparisonError: An arm was evaluated on nothing that the base was.
+    """
+    experiment = collect(folder)
+    page = as_page(experiment, draw_scatter(experiment))
+    text = as_markdown(experiment)
+    write_text(folder / PAGE_FILE, page)
+    write_text(folder / TABLE_FILE, text)
+    write_experiment(folder, experiment)
+    return experiment

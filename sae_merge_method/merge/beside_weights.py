@@ -1,0 +1,132 @@
+"""What a merged folder holds beside its weights: the base's config and tokenizer, and mergekit's card.
+
+The card's template and rules are ``mergekit.card``'s; a test holds the two together.
+"""
+
+import shutil
+from pathlib import Path
+
+import yaml
+
+from sae_merge_method.merge.job import Job
+from sae_merge_method.merge.kernels import DIRECT_METHODS
+from sae_merge_method.models.checkpoint import CONFIG_FILE, file_inside
+from sae_merge_method.models.hub import as_path, parse_model_id
+from sae_merge_method.recipe.plan import EditPlan
+
+# The names mergekit copies, and those it takes along for multimodal models.
+_TOKENIZER_FILES = (
+    "tokenizer_config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer.model",
+    "added_tokens.json", "merges.txt", "vocab.json", "chat_template.jinja", "chat_template.json",
+    "video_preprocessor_config.json",
+)  # fmt: skip
+_MODEL_FILES = (CONFIG_FILE, "generation_config.json")
+CARD_FILES = ("README.md", "mergekit_config.yml")
+_PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
+
+
+def copy_side_files(job: Job, folder: Path) -> None:
+    """Copy config, generation settings, tokenizer and processor of the base into ``folder``.
+
+    Raises:
+        ModelError: One of them is a link that leads out of the base's folder.
+    """
+    names = [*_MODEL_FILES]
+    if job.options.get("copy_tokenizer", True):
+        names += _TOKENIZER_FILES
+    if job.base.is_multimodal:
+        names += _PROCESSOR_FILES
+    for name in names:
+        source = file_inside(job.base.folder, name)
+        if source.is_file():
+            shutil.copyfile(source, folder / name)
+
+
+def write_card(job: Job, folder: Path, name: str) -> None:
+    """Write mergekit's card and the recipe as the user wrote it, unless the user wants none."""
+    if not job.options.get("write_model_card", True):
+        return
+    from sae_merge_method.merge.beside_weights import card_text
+
+    (folder / CARD_FILES[0]).write_text(card_text(job.source, job.plan, name), encoding="utf-8")
+    (folder / CARD_FILES[1]).write_text(job.source, encoding="utf-8")
+
+
+_TEMPLATE = """---
+{metadata}
+---
+# {name}
+
+This is a merge of pre-trained language models created using [mergekit](https://github.com/cg123/mergekit).
+
+## Merge Details
+### Merge Method
+
+This model was merged using the {method} merge method using {base} as a base.
+
+### Models Merged
+
+The following models were included in the merge:
+{models}
+
+### Configuration
+
+The following YAML configuration was used to produce this model:
+
+```yaml
+{source}
+```
+"""
+
+
+def card_text(source: str, plan: EditPlan, name: str) -> str:
+    """README.md text as mergekit writes it.
+
+    Args:
+        source: The recipe's YAML text, shown whole.
+        plan: What the recipe means.
+        name: Title: the output folder's name.
+    """
+    models = sorted({as_path(plan.base), *(as_path(donor) for donor in plan.donors)})
+    metadata = {
+        "base_model": [part for model in models for part in _parts(model) if _on_the_hub(part)],
+        "tags": ["mergekit", "merge"],
+        "library_name": "transformers",
+    }
+    return _TEMPLATE.format(
+        metadata=yaml.dump(metadata),
+        name=name,
+        method=_method(plan.merge_method),
+        base=_linked(as_path(plan.base)),
+        models="\n".join(f"* {_linked(model)}" for model in models if model != as_path(plan.base)),
+        source=source,
+    )
+
+
+def _method(name: str) -> str:
+    if name in DIRECT_METHODS:
+        return f"[{DIRECT_METHODS[name].title}]({DIRECT_METHODS[name].link})"
+    from mergekit.card import method_md
+
+    from sae_merge_method.hosts.register import register_merge_methods
+
+    register_merge_methods()
+    text: str = method_md(name)
+    return text
+
+
+def _parts(model: str) -> list[str]:
+    """Paths of a model and its adapter, without revisions."""
+    found = parse_model_id(model)
+    return [found.path] + ([found.lora.partition("@")[0]] if found.lora else [])
+
+
+def _on_the_hub(path: str) -> bool:
+    """mergekit's rule, but for what exists here: that is taken as local without asking the Hub."""
+    return path[0] not in "/~" and path.count("/") <= 1 and not Path(path).exists()
+
+
+def _linked(model: str) -> str:
+    return " + ".join(
+        f"[{path}](https://huggingface.co/{path})" if _on_the_hub(path) else path for path in _parts(model)
+    )

@@ -1,0 +1,106 @@
+"""The card's front matter, through ``huggingface_hub``'s own classes, which also validate it."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from sae_merge_method.artifacts.comparison import Comparison
+from sae_merge_method.artifacts.lm_eval_results import DataSet, dataset_of
+from sae_merge_method.errors import ArtifactError
+from sae_merge_method.lm_eval_tasks import tasks_path
+from sae_merge_method.publish.licence import Licence
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult, ModelCardData
+
+TAGS = ("mergekit", "merge", "sae-merge")
+
+
+def front_matter(
+    existing: dict[str, Any],
+    name: str,
+    models: Sequence[str],
+    licence: Licence,
+    comparison: Comparison | None,
+) -> "ModelCardData":
+    """Metadata of the card; what the user had written stays, beside what only we can know.
+
+    Args:
+        existing: The front matter that stands there.
+        name: The model's name, for its results.
+        models: Hub ids of base and donors.
+        licence: To state.
+        comparison: Results to report, or None.
+
+    Raises:
+        ArtifactError: ``existing`` holds what the Hub's classes refuse.
+    """
+    from huggingface_hub import ModelCardData
+
+    kept = {key: value for key, value in existing.items() if key not in ("model-index", "model_name")}
+    tags = [tag for tag in kept.pop("tags", None) or () if isinstance(tag, str)]
+    fields: dict[str, Any] = {
+        **kept,
+        "base_model": list(models) or None,
+        "base_model_relation": "merge" if models else None,
+        "library_name": kept.get("library_name") or "transformers",
+        "license": licence.id,
+        "license_name": licence.name,
+        "license_link": licence.link,
+        "tags": list(dict.fromkeys((*tags, *TAGS))),
+    }
+    if comparison is not None:
+        fields |= {"model_name": name, "eval_results": list(eval_results(comparison))}
+    try:
+        return ModelCardData(**fields)
+    except (TypeError, ValueError) as error:
+        raise ArtifactError(f"README.md has a front matter that the Hub would refuse: {error}") from error
+
+
+def eval_results(comparison: Comparison) -> "Iterable[EvalResult]":
+    """The edited model's scores, one a subject, in the Hub's schema."""
+    from huggingface_hub import EvalResult
+
+    metric = comparison.metric.partition(",")[0]
+    for subject in comparison.subjects:
+        data = subject.dataset or _dataset(subject.task)
+        yield EvalResult(
+            task_type="text-generation",
+            task_name=subject.task,
+            # A folder of this machine means nothing to others.
+            dataset_type=data.path if data and not _is_folder(data.path) else subject.task,
+            dataset_name=subject.task,
+            dataset_config=data.name if data else None,
+            dataset_split=data.split if data else None,
+            dataset_revision=data.arguments.get("revision") if data else None,
+            # So that a part of the data set, or another one of the same name, does not pass for the whole.
+            dataset_args={"problems": subject.n} if subject.n else None,
+            metric_type=metric,
+            metric_name=comparison.metric,
+            metric_value=round(subject.edited, 4),
+        )
+
+
+class _Plain(yaml.SafeLoader):
+    """safe_load that passes over lm-eval's ``!function`` tags."""
+
+
+_Plain.add_multi_constructor("!", lambda loader, suffix, node: None)
+
+
+def _is_folder(path: str) -> bool:
+    return path.startswith(("/", ".", "~")) or "\\" in path
+
+
+def _dataset(task: str) -> DataSet | None:
+    """Data set of a task of ours, for comparisons that do not name it; None for others."""
+    files = [path for path in sorted(tasks_path().rglob("*.yaml")) if path.stem == task]
+    return dataset_of(_read_task(files[0])) if files else None
+
+
+def _read_task(path: Path) -> dict[str, str]:
+    found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Plain)
+    included = _read_task(path.parent / found["include"]) if "include" in found else {}
+    return included | {key: value for key, value in found.items() if isinstance(value, str)}

@@ -1,0 +1,173 @@
+"""Sections of a model card: how the model was made, what changed, and what the experiment says."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from sae_merge_method.artifacts.comparison import Comparison, Subject
+from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis, LayerDiagnosis
+from sae_merge_method.artifacts.experiment import BY_HAND, TABLE_FILE
+from sae_merge_method.errors import ArtifactError
+from sae_merge_method.layers import format_layers
+from sae_merge_method.publish.merged_folder import MergedFolder
+from sae_merge_method.reports.markdown import bullets, code, plain, section, table
+
+_HEADING = re.compile(r"^(#{1,5}) ", re.MULTILINE)
+_BY_HAND = re.compile(rf"^## {BY_HAND}$.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+
+
+def experiment_section(path: Path) -> str:
+    """The report of an experiment's folder, or of the Markdown file itself.
+
+    Raises:
+        ArtifactError: There is none.
+    """
+    found = path / TABLE_FILE if path.is_dir() else path
+    if not found.is_file():
+        raise ArtifactError(f"expected an experiment's folder with {TABLE_FILE}, or such a file, at {path}")
+    try:
+        text = found.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"cannot read the experiment's report {found}: {error}") from error
+    body = _BY_HAND.sub("", re.sub(r"\A\s*# .*\n", "", text))  # without its title: the section has one
+    return section("What else was tried", _HEADING.sub(r"#\1 ", body).strip())
+
+
+_FORMULAS = {
+    "sae_stethoscope": "`base + weight * (donor - base)`, the raw task vector, computed in float32 and "
+    "rounded once",
+    "sae_scalpel": "the base plus a part of the task vector, filtered by directions of sparse-autoencoder "
+    "features",
+}
+_TESTS = {
+    "lm_eval": "z-test with lm-eval's standard errors, unpooled",
+    "pooled": "pooled two-proportion z-test",
+    "mcnemar": "exact McNemar test, paired by problem",
+    "paired_z": "z-test of differences paired by problem",
+}
+_CORRECTIONS = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
+
+
+def edit_section(merged: MergedFolder) -> str:
+    """What was done to the base."""
+    n_layers = merged.checkpoint.n_layers
+    layers = f"layers {format_layers(merged.layers)} of {n_layers} (counted from 0)"
+    formula = _FORMULAS[merged.recipe.merge_method]
+    if merged.report is None:
+        return section(
+            "What was edited",
+            f"The tensors of {layers} became {formula}. All others are the base's.",
+        )
+    report = merged.report
+    return section(
+        "What was edited",
+        f"{len(report.edited())} of {len(report.tensors)} tensors, those of {layers}, became {formula}. "
+        "All others are the base's, byte for byte. There is no extra cost at inference.",
+        "`edit_report.json` lists every tensor with its hash; together they give "
+        f"{code(report.result_sha256)}.",
+    )
+
+
+def recipe_section(merged: MergedFolder) -> str:
+    """The recipe as it was run."""
+    fence = "`" * 4  # longer than any that a recipe's comments may hold
+    return section("Recipe", f"{fence}yaml\n{merged.recipe_text.strip()}\n{fence}")
+
+
+def layers_section(diagnosis: Diagnosis, chosen: Sequence[int], rule: str | None, with_plot: bool) -> str:
+    """Why these layers: scores, their null and their interval."""
+    corpora = " and ".join(
+        f"{plain(side.name)} ({side.documents} documents, sha256 {code(side.sha256[:12])})"
+        for side in (diagnosis.target, diagnosis.control)
+    )
+    by = f" by {code(rule)}" if rule else ""
+    return section(
+        "Why these layers",
+        f"Sparse autoencoders listened to {code(diagnosis.model.id)} on target and control text: {corpora}. "
+        f"The score {code(diagnosis.score)} says how differently a layer's features are used; "
+        f"layers {format_layers(chosen)} were chosen{by}. The formula is this software's: the paper "
+        "(arXiv 2605.28649) does not give its own.",
+        f"![Specificity of each layer]({PLOT_FILE})" if with_plot else "",
+        table(
+            ["layer", "edited", diagnosis.score, "interval", "q", "explained variance", "L0"],
+            [_layer_row(layer, layer.layer in chosen) for layer in diagnosis.layers],
+            text=("layer", "edited"),
+        ),
+        f"SAEs: {', '.join(_releases(diagnosis))}. q: Benjamini-Hochberg over layers, from shuffled document "
+        "labels.",
+    )
+
+
+def verdict_section(comparison: Comparison) -> str:
+    """What the edit did to the scores."""
+    correction = _CORRECTIONS.get(comparison.correction)
+    header = [
+        "subject",
+        "n",
+        "base",
+        "edited",
+        "diff",
+        "z",
+        "p",
+        *([f"p {correction}"] if correction else []),
+    ]
+    rows = [
+        [cell for column, cell in _verdict_row(subject) if column != "adjusted" or correction]
+        for subject in (*comparison.subjects, *comparison.groups)
+    ]
+    counts = ", ".join(
+        f"{getattr(comparison, word)} {word}"
+        for word in ("improved", "degraded", "unchanged", "untested")
+        if word != "untested" or comparison.untested
+    )
+    reservations = [f"**Runs differ beside the model** (allowed): {plain(m)}" for m in comparison.mismatches]
+    reservations += [plain(note) for note in comparison.notes]
+    return section(
+        "What changed",
+        f"Metric {code(comparison.metric)}, {_TESTS[comparison.test]}, two-sided at {comparison.alpha:g}: "
+        f"{counts} (before correction).",
+        table([*header, "verdict"], rows, text=("subject", "verdict")),
+        bullets(reservations),
+    )
+
+
+def _layer_row(layer: LayerDiagnosis, edited: bool) -> list[str]:
+    interval = f"{layer.interval.low:.3g} to {layer.interval.high:.3g}" if layer.interval else ""
+    return [
+        str(layer.layer),
+        "**yes**" if edited else "",
+        f"{layer.score:.4g}",
+        interval,
+        f"{layer.null.q:.3g}" if layer.null else "",
+        f"{layer.explained_variance:.2f}",
+        f"{layer.l0:.0f}",
+    ]
+
+
+def _releases(diagnosis: Diagnosis) -> list[str]:
+    return [code(release) for release in dict.fromkeys(layer.sae.release for layer in diagnosis.layers)]
+
+
+def _verdict_row(subject: Subject) -> list[tuple[str, str]]:
+    percent = all(0 <= score <= 1 for score in (subject.base, subject.edited))
+    verdict = subject.verdict if subject.verdict in ("unchanged", "untested") else f"**{subject.verdict}**"
+    if subject.verdict in ("improved", "degraded") and subject.p_adjusted is not None and not subject.holds:
+        verdict = f"{subject.verdict}, not after correction"
+    change = f"{100 * subject.delta:+.1f}" if percent else f"{subject.delta:+.4g}"
+    return [
+        ("subject", plain(subject.task)),
+        ("n", "?" if subject.n is None else str(subject.n)),
+        ("base", f"{subject.base:.1%}" if percent else f"{subject.base:.4g}"),
+        ("edited", f"{subject.edited:.1%}" if percent else f"{subject.edited:.4g}"),
+        ("diff", change),
+        ("z", "" if subject.z is None else f"{subject.z:+.2f}"),
+        ("p", _p(subject.p)),
+        ("adjusted", _p(subject.p_adjusted)),
+        ("verdict", verdict),
+    ]
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return ""
+    return "<0.0001" if p < 0.00005 else f"{p:.4f}"

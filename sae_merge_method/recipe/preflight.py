@@ -1,0 +1,127 @@
+"""Everything that can be known to be wrong before a tensor is read, from headers and configs alone."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sae_merge_method.errors import MergeError, RecipeError
+from sae_merge_method.models.checkpoint import DTYPE_NAMES, Checkpoint
+from sae_merge_method.models.tensor_names import LayerPart
+from sae_merge_method.recipe.plan import EditPlan
+
+if TYPE_CHECKING:
+    from sae_merge_method.artifacts.diagnosis import Diagnosis
+
+LOG = logging.getLogger(__name__)
+
+
+def require_diagnosis_of(base: Checkpoint, base_name: str, diagnosis: "Diagnosis", path: Path) -> None:
+    """Refuse a diagnosis that was made on another model than the recipe's base.
+
+    Raises:
+        RecipeError: The configs differ.
+    """
+    model = diagnosis.model
+    if model.config_sha256 != base.config_sha256:
+        raise RecipeError(
+            f"{path} is a diagnosis of {model.id} (config.json {model.config_sha256[:12]}...), the base "
+            f"{base_name} has another config.json ({base.config_sha256[:12]}...): diagnose the base, "
+            "or write its layers out"
+        )
+
+
+def output_dtype(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoint]) -> str | None:
+    """dtype to write, or None where every tensor keeps the base's own.
+
+    Raises:
+        RecipeError: float16 over a bfloat16 base (lossy in every tensor, and Gemma 3 overflows),
+            or a base of several dtypes that a donor does not share, with no dtype given.
+    """
+    kinds = base.dtypes()
+    if plan.dtype == "float16" and kinds != {"float16"}:
+        raise RecipeError(
+            f"dtype: float16 over a {'/'.join(sorted(kinds))} base would change every tensor: "
+            f"write dtype: {min(kinds)}"
+        )
+    if plan.dtype is not None:
+        if kinds != {plan.dtype}:
+            LOG.warning(
+                "the base is %s and the recipe writes %s: no tensor keeps its bytes",
+                "/".join(sorted(kinds)),
+                plan.dtype,
+            )
+        return plan.dtype
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    for place, entry in base.layer_tensors.items():
+        for gift in plan.donations.get(place.layer, ()):
+            theirs = donors[gift.model].layer_tensors[place]
+            if theirs.dtype != entry.dtype:
+                raise RecipeError(
+                    f"{entry.name} is {entry.dtype} in the base and {theirs.dtype} "
+                    "in the donor, and the base mixes dtypes: say which one to write with dtype:"
+                )
+    return None
+
+
+# Where both configs state one of these and differ, equal shapes would mean different things.
+_SHAPE_KEYS = ("hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size")
+
+
+def check_family(base: Checkpoint, donors: Mapping[str, Checkpoint]) -> None:
+    """Every donor's text decoder must be the base's kind, whatever layout either was saved in.
+
+    Raises:
+        MergeError: Another model type, or other heads or widths; the message names both layouts.
+    """
+    for name, donor in donors.items():
+        if donor.text_model_type != base.text_model_type:
+            raise MergeError(
+                f"the base is a {base.text_model_type or 'nameless'} model ({base.layout}), the donor {name} "
+                f"a {donor.text_model_type or 'nameless'} one ({donor.layout}): layers do not correspond"
+            )
+        for key in _SHAPE_KEYS:
+            ours, theirs = base.text_config.get(key), donor.text_config.get(key)
+            if ours is not None and theirs is not None and ours != theirs:
+                raise MergeError(
+                    f"{key} is {ours} in the base ({base.layout}), {theirs} in {name} ({donor.layout})"
+                )
+
+
+def check_donors(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoint]) -> None:
+    """Every tensor of every open layer must stand in each of its donors, with the base's shape.
+
+    Tensors are matched by layer and part, so base and donor may be saved in different layouts.
+
+    Raises:
+        MergeError: A tensor is missing, misshapen, or not floating point; the message names it.
+    """
+    for layer in plan.layers:
+        places = [place for place in base.layer_tensors if place.layer == layer]
+        if not places:
+            raise MergeError(
+                f"the base {plan.base} has no tensor in layer {layer} (its layout: {base.layout})"
+            )
+        for gift in plan.donations[layer]:
+            for place in places:
+                _check_tensor(place, base, donors[gift.model], gift.model)
+
+
+def _check_tensor(place: LayerPart, base: Checkpoint, donor: Checkpoint, donor_name: str) -> None:
+    ours, theirs = base.layer_tensors[place], donor.layer_tensors.get(place)
+    if theirs is None:
+        raise MergeError(
+            f"{ours.name} lies in a selected layer, but the donor {donor_name} has no such tensor "
+            f"(base: {base.layout}; donor: {donor.layout})"
+        )
+    if theirs.shape != ours.shape:
+        raise MergeError(
+            f"{ours.name}: expected shape {list(ours.shape)} like the base's, "
+            f"got {list(theirs.shape)} in the donor {donor_name}"
+        )
+    for side, entry in (("base", ours), (f"donor {donor_name}", theirs)):
+        if entry.dtype not in DTYPE_NAMES:
+            raise MergeError(
+                f"{entry.name} is {entry.dtype} in the {side}: expected {', '.join(DTYPE_NAMES)}"
+            )

@@ -1,0 +1,111 @@
+"""The scalpel: what becomes of a task vector, tensor by tensor.
+
+Where the raw injection adds ``tau``, this adds ``beta * P(tau) + gamma * (tau - P(tau))``, P the
+projection on a subspace along the tensor's residual axis. How the paper (arXiv 2605.28649) treats
+each kind of tensor is not known: the table of axes, and that both sides use the same layer's
+features unless told otherwise, are ours. NumPy alone, so that every host of the edit calls the
+same code: what is added to which base is theirs.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from sae_merge_method.artifacts.method_parameters import ScalpelParameters
+from sae_merge_method.errors import MergeError
+from sae_merge_method.geometry.energy import energy
+from sae_merge_method.geometry.one_thread import one_blas_thread
+from sae_merge_method.geometry.projection import Shares, scale, weigh
+from sae_merge_method.models.residual_axes import kind_of, parse_axes, residual_axis
+from sae_merge_method.models.tensor_names import decoder_layer
+from sae_merge_method.recipe.subspaces import Subspaces
+
+LOG = logging.getLogger(__name__)
+
+Floats = npt.NDArray[np.floating]
+Filter = Callable[[str, Floats], Floats | None]
+"""From a tensor's name and its weighted task vector to what is added in its place, None for nothing.
+
+The task vector is contiguous, float32 or float64, and its memory may be used.
+"""
+
+_LEAST_KEPT = 1e-12
+"""A filtered tau with less than this share of the energy is rounding, not a direction to scale up."""
+
+
+class Scalpel:
+    """What a recipe's scalpel does to a task vector; its :meth:`filter` may be called by several threads."""
+
+    def __init__(self, parameters: ScalpelParameters, layers: Sequence[int]) -> None:
+        """Find SAEs and features; bases are computed when the first tensor needs them.
+
+        Args:
+            parameters: What the recipe says.
+            layers: The open layers.
+
+        Raises:
+            SaeMergeError: See :meth:`~sae_merge_method.recipe.subspaces.Subspaces.check`.
+        """
+        self.parameters = parameters
+        self.subspaces = Subspaces(parameters, layers)
+        self.shares = shares_of(parameters)
+        self._axes = parse_axes(parameters.residual_axes) if parameters.residual_axes else ()
+        self._left_out: set[str] = set()
+        self.subspaces.check()
+
+    def filter(self, name: str, tau: Floats) -> Floats | None:
+        """What to add in place of ``tau``, a :data:`Filter`; the name's layer must be open.
+
+        Raises:
+            MergeError: The residual axis does not have the SAE's width.
+        """
+        with one_blas_thread():
+            if not self.parameters.energy_match or self.shares == Shares(1, 1):
+                return self._weigh(name, tau)
+            raw = energy(tau)
+            result = self._weigh(name, tau)
+            kept = 0.0 if result is None else energy(result)
+            if result is None or not kept > _LEAST_KEPT * raw:
+                return None
+            return scale(result, (raw / kept) ** 0.5)
+
+    def _weigh(self, name: str, tau: Floats) -> Floats | None:
+        shares = self.shares
+        if shares.inside == shares.outside:
+            return scale(tau, shares.inside) if shares.inside else None
+        place = residual_axis(name, self._axes)
+        if place is None:
+            self._leave_out(name)
+            return None
+        if place.axis is None:
+            return scale(tau, shares.outside) if shares.outside else None
+        layer = decoder_layer(name)
+        assert layer is not None  # only tensors of open layers come here
+        columns = self.subspaces.basis(self.subspaces.source(layer, place.side)).columns
+        if place.axis >= tau.ndim or tau.shape[place.axis] != len(columns):
+            raise MergeError(
+                f"{name}: expected width {len(columns)} of the SAE's directions on axis {place.axis}, "
+                f"got shape {list(tau.shape)}; residual_axes: can name another axis for {kind_of(name)}"
+            )
+        return weigh(tau, columns.astype(tau.dtype), place.axis, shares)
+
+    def _leave_out(self, name: str) -> None:
+        kind = kind_of(name)
+        if kind not in self._left_out:
+            self._left_out.add(kind)
+            LOG.warning(
+                "%s is left out and stays the base's: its residual axis is not known; "
+                "residual_axes: in the recipe can name it, for example %s=read:1",
+                name, kind,
+            )  # fmt: skip
+
+
+def shares_of(parameters: ScalpelParameters) -> Shares:
+    """How much of tau's parts inside and outside the subspace is added."""
+    if parameters.mode == "reject":
+        return Shares(0.0, 1.0)
+    if parameters.mode == "hybrid":
+        return Shares(parameters.beta, parameters.gamma)
+    return Shares(1.0, 0.0)

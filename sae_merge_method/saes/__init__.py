@@ -1,0 +1,1 @@
+"""Sparse autoencoders: where they lie, whether they fit, and how they encode and decode."""

@@ -1,1 +1,0 @@
-"""Everything between a merged folder and other people: its card, its recipe on the Hub, its rebuilding."""

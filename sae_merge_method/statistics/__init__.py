@@ -1,0 +1,1 @@
+"""Tests, intervals and corrections: numbers in, named results out."""

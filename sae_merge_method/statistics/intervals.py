@@ -1,0 +1,48 @@
+"""How sure one accuracy is, and how small a difference a test could have seen."""
+
+import math
+from statistics import NormalDist
+
+from sae_merge_method.statistics.tests import Interval
+
+
+def wilson_interval(right: int, n: int, level: float) -> Interval:
+    """Wilson's score interval of a proportion (Wilson 1927): inside [0, 1], sound near its ends.
+
+    Args:
+        right: Problems answered right.
+        n: Problems, at least one.
+        level: For example 0.95.
+    """
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share = right / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    # At the ends the bound is 0 or 1 but for rounding.
+    return Interval(0.0 if right == 0 else centre - half, 1.0 if right == n else centre + half)
+
+
+def detectable_difference(stderr: float, alpha: float, power: float) -> float:
+    """The true difference that a two-sided test at ``alpha`` finds with probability ``power``.
+
+    ``(z_(1 - alpha/2) + z_power) * stderr`` (Cohen 1988); the far tail is left out, as usual.
+
+    Args:
+        stderr: Standard error of the difference.
+        alpha: Level of the test.
+        power: For example 0.8.
+    """
+    normal = NormalDist()
+    return (normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)) * stderr
+
+
+def count_right(share: float, stderr: float | None, n: int | None) -> int | None:
+    """How many problems were right, if each was scored 0 or 1; None where they were not.
+
+    Told by lm-eval's standard error, which for such scores is ``sqrt(share (1 - share) / (n - 1))``.
+    """
+    if n is None or n < 2 or stderr is None or not 0 <= share <= 1:
+        return None
+    right = round(share * n)
+    whole = math.isclose(right / n, share, rel_tol=0, abs_tol=1e-9)
+    return right if whole and math.isclose(stderr**2 * (n - 1), share * (1 - share), abs_tol=1e-9) else None
