@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
+from sae_merge_method.reports.escape import markdown
+
 
 def plain(text: str) -> str:
     """One line of text, shown as it is."""
-    line = " ".join(text.split())
-    for char in "\\|<>`*[]":
-        line = line.replace(char, "\\" + char)
-    return line
+    return markdown(text)
 
 
 def code(text: str) -> str:

@@ -1,20 +1,28 @@
-"""How the report's numbers are rounded for reading; the unrounded ones are in ``experiment.json``."""
+"""How numbers are rounded for reading: one set of formats for every table, page and sentence.
 
-from sae_merge_method.artifacts.experiment import Experiment
+The unrounded numbers are in the JSON artifacts. Every function takes None for "there is none" and gives
+an empty string for it, so that a caller can say in its own way that nothing is there.
+"""
+
+from collections.abc import Iterable
 
 
-def is_share(experiment: Experiment) -> bool:
-    """Whether all scores lie between 0 and 1, to be shown in percent and points."""
-    return all(0 <= score.score <= 1 for arm in experiment.arms for score in (arm.overall, *arm.subjects))
+def are_shares(scores: Iterable[float]) -> bool:
+    """Whether all scores lie between 0 and 1, to be shown in percent and points: one unit a column."""
+    return all(0 <= score <= 1 for score in scores)
 
 
-def score(value: float, share: bool) -> str:
+def score(value: float | None, share: bool) -> str:
     """A score."""
+    if value is None:
+        return ""
     return f"{value:.1%}" if share else f"{value:.4g}"
 
 
-def change(value: float, share: bool) -> str:
+def change(value: float | None, share: bool) -> str:
     """A difference of scores; of shares in points."""
+    if value is None:
+        return ""
     return f"{100 * value:+.1f}" if share else f"{value:+.4g}"
 
 
@@ -28,8 +36,21 @@ def interval(low: float, high: float, share: bool) -> str:
     return f"{change(low, share)} to {change(high, share)}"
 
 
-def p_value(p: float) -> str:
+def score_interval(low: float, high: float, share: bool) -> str:
+    """Where a score lies, without the unit."""
+    scale, digits = (100, ".1f") if share else (1, ".4g")
+    return f"{low * scale:{digits}} to {high * scale:{digits}}"
+
+
+def signed(value: float | None) -> str:
+    """A z."""
+    return "" if value is None else f"{value:+.2f}"
+
+
+def p_value(p: float | None) -> str:
     """Never 0."""
+    if p is None:
+        return ""
     return f"{p:.4f}" if p >= 0.00005 else "<0.0001"
 
 

@@ -10,8 +10,8 @@ from statistics import NormalDist
 from sae_merge_method.artifacts.experiment import Arm, Conclusion, Experiment
 from sae_merge_method.experiment.report import names
 from sae_merge_method.experiment.report.layer_claims import per_damage, predicts, random_layers
-from sae_merge_method.experiment.report.measure import answer, contrast
-from sae_merge_method.reports.numbers import amount, interval, is_share, nats, score, test_words
+from sae_merge_method.experiment.report.measure import answer, contrast, is_share
+from sae_merge_method.reports.numbers import amount, interval, nats, score, test_words
 
 _BEATEN_ALIKE = "the selected layers beat "
 

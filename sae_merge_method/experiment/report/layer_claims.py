@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from sae_merge_method.artifacts.experiment import Answer, Arm, Conclusion, Experiment, Rank
 from sae_merge_method.experiment.report import names
-from sae_merge_method.experiment.report.measure import answer, gain
+from sae_merge_method.experiment.report.measure import answer, gain, is_share
 from sae_merge_method.experiment.report.ranks import random_sets, rank_among
-from sae_merge_method.reports.numbers import change, is_share, p_value
+from sae_merge_method.reports.numbers import change, p_value
 
 _PER_NATS = 0.01
 """Damage that gains are set against, in nats a token."""

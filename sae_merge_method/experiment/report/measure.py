@@ -6,12 +6,13 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.comparison import Subject
-from sae_merge_method.artifacts.experiment import Answer, Arm, GeneralLoss, Score
+from sae_merge_method.artifacts.experiment import Answer, Arm, Experiment, GeneralLoss, Score
 from sae_merge_method.artifacts.experiment_plan import GeneralText
 from sae_merge_method.artifacts.lm_eval_results import EvalRun
 from sae_merge_method.compare.subject import judge
 from sae_merge_method.compare.tasks import choose_tasks, group_size
 from sae_merge_method.errors import ArtifactError
+from sae_merge_method.reports.numbers import are_shares
 from sae_merge_method.statistics.tests import two_sided_p, z_unpooled
 
 
@@ -135,6 +136,11 @@ def beside_base(subject: Subject) -> Score:
         p_adjusted=subject.p_adjusted,
         verdict=subject.verdict,
     )
+
+
+def is_share(experiment: Experiment) -> bool:
+    """Whether all scores lie between 0 and 1, to be shown in percent and points."""
+    return are_shares(score.score for arm in experiment.arms for score in (arm.overall, *arm.subjects))
 
 
 class Contrast(NamedTuple):

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 from sae_merge_method.artifacts.experiment import Arm, Experiment
 from sae_merge_method.artifacts.experiment_plan import Role
-from sae_merge_method.experiment.report.measure import gain
+from sae_merge_method.experiment.report.measure import gain, is_share
 from sae_merge_method.experiment.report.names import RANDOM_LAYERS
-from sae_merge_method.reports.numbers import is_share
 
 # Offsets in typographic points, and where the text then stands; tried in this order.
 _PLACES = (

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from sae_merge_method.artifacts.energy_report import Energy
 from sae_merge_method.artifacts.experiment import Arm, Experiment, Score
 from sae_merge_method.experiment.report.claims import conclusion_lines
+from sae_merge_method.experiment.report.measure import is_share
 from sae_merge_method.layers import format_layers
-from sae_merge_method.reports.numbers import change, is_share, nats, p_value
+from sae_merge_method.reports.numbers import change, nats, p_value
 from sae_merge_method.reports.numbers import score as shown
 
 NOTHING = "-"
