@@ -2,10 +2,14 @@
 
 import json
 import reprlib
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files import canonical_json, write_text
@@ -19,6 +23,24 @@ class Record(BaseModel):
     """Base of all artifact models: immutable, and a misspelt key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Marks a field that names a member of a registry: ``score: Annotated[str, OneOf(SCORES)]``.
+
+    The registry is asked when a value is read, so that a member registered later counts as well.
+    """
+
+    members: Collection[str]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._checked, handler(source))
+
+    def _checked(self, value: Any) -> Any:
+        if value is not None and value not in self.members:
+            raise ValueError(f"expected one of {', '.join(self.members)}")
+        return value
 
 
 RecordT = TypeVar("RecordT", bound=Record)

@@ -1,0 +1,126 @@
+"""click options made from a settings record: the record is the one declaration of each option.
+
+Name, default, bounds, choices and help of an option are those of the record's field; the help is the
+string under the field. A record may be split over several commands, or leave fields to hand-written options.
+"""
+
+import types
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import click
+from annotated_types import Ge, Gt, Le, Lt
+from click.core import ParameterSource
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from typing_extensions import override
+
+from sae_merge_method.artifacts.schema import OneOf, Record
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+
+
+class Member(click.ParamType):  # type: ignore[type-arg]  # older clicks are no generics
+    """The name of a registry's member; the registry is asked when help is shown or a value is read."""
+
+    name = "name"
+
+    def __init__(self, members: Collection[str]) -> None:
+        self._members = members
+
+    @override
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"[{'|'.join(self._members)}]"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value not in self._members:
+            self.fail(f"{value!r} is not one of {', '.join(map(repr, self._members))}.", param, ctx)
+        return value
+
+
+def record_options(
+    record: type[Record], *, leave_out: Collection[str] = (), from_file: bool = False
+) -> Callable[[AnyFunction], AnyFunction]:
+    """Decorate a command with an option for each field, in the record's order.
+
+    Args:
+        record: The settings.
+        leave_out: Fields that get no option here.
+        from_file: A file may give what the command line does not, so no option is required.
+    """
+    made = [
+        _option(name, field, required=field.is_required() and not from_file)
+        for name, field in record.model_fields.items()
+        if name not in leave_out
+    ]
+
+    def decorate(function: AnyFunction) -> AnyFunction:
+        for option in reversed(made):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def given_options(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
+    """Those options that the user wrote, so that others may come from a file."""
+    return {
+        name: value
+        for name, value in options.items()
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+
+
+def _option(name: str, field: FieldInfo, *, required: bool) -> Callable[[AnyFunction], AnyFunction]:
+    flag = f"--{name.replace('_', '-')}"
+    settings: dict[str, Any] = {"help": _help(field), "required": required}
+    default = None if field.default is PydanticUndefined else field.default
+    kind = _without_none(field.annotation)
+    if kind is bool:
+        return click.option(flag, name, is_flag=True, default=default, **settings)
+    if get_origin(kind) is tuple:
+        return click.option(flag, name, multiple=True, callback=_listed, **settings)
+    shown = default is not None and default != ""
+    return click.option(flag, name, type=_type(kind, field), default=default, show_default=shown, **settings)
+
+
+def _help(field: FieldInfo) -> str:
+    return " ".join((field.description or "").replace("``", "").split())
+
+
+def _without_none(annotation: Any) -> Any:
+    if get_origin(annotation) in (Union, types.UnionType):
+        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+        if len(kinds) == 1:
+            return kinds[0]
+    return annotation
+
+
+def _type(kind: Any, field: FieldInfo) -> Any:
+    for marker in field.metadata:
+        if isinstance(marker, OneOf):
+            return Member(marker.members)
+    if get_origin(kind) is Literal:
+        return click.Choice(get_args(kind))
+    if kind is Path:
+        return click.Path(path_type=Path)
+    if kind not in (int, float):
+        return str
+    bounds = {type(marker): marker for marker in field.metadata}
+    low, high = bounds.get(Ge) or bounds.get(Gt), bounds.get(Le) or bounds.get(Lt)
+    if low is None and high is None:
+        return kind
+    ranged = click.IntRange if kind is int else click.FloatRange
+    return ranged(
+        min=getattr(low, "ge", getattr(low, "gt", None)),
+        max=getattr(high, "le", getattr(high, "lt", None)),
+        min_open=isinstance(low, Gt),
+        max_open=isinstance(high, Lt),
+    )
+
+
+def _listed(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """Names with commas, or the option repeated."""
+    return tuple(name for part in given for name in part.split(",") if name)
