@@ -28,13 +28,9 @@ def command(a: str, b: str, everything: bool, form: str, plot: Path | None) -> N
     from sae_merge_method.diff.diff import compare_checkpoints
     from sae_merge_method.diff.show import diff_table, diff_values, heat_map
     from sae_merge_method.files import canonical_json, write_bytes
-    from sae_merge_method.models.checkpoint import open_checkpoint
-    from sae_merge_method.models.hub import local_folder, parse_model_id
+    from sae_merge_method.models.hub import open_model
 
-    one, other = (
-        open_checkpoint(local_folder(model.path, model.revision)) for model in map(parse_model_id, (a, b))
-    )
-    found = compare_checkpoints(one, other, quiet=not sys.stderr.isatty())
+    found = compare_checkpoints(open_model(a), open_model(b), quiet=not sys.stderr.isatty())
     if form == "json":
         click.echo(canonical_json(diff_values(found)), nl=False)
     else:

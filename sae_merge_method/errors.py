@@ -1,6 +1,11 @@
 """The errors a user can meet. Only ``cli/`` turns them into messages and exit codes."""
 
 
+def first_line(error: BaseException) -> str:
+    """What a host's error says in its first line; the kind of error where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class SaeMergeError(Exception):
     """Base of every error this package raises on purpose (exit code 1).
 

@@ -14,8 +14,8 @@ from sae_merge_method.errors import RecipeError
 from sae_merge_method.files import new_folder, write_text
 from sae_merge_method.geometry.one_thread import one_blas_thread
 from sae_merge_method.layers import format_layers
-from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
-from sae_merge_method.models.hub import local_folder, parse_model_id
+from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.hub import open_model
 from sae_merge_method.models.mergekit_layout import module_names
 from sae_merge_method.models.task_vector import task_vector
 from sae_merge_method.recipe.gate import open_layers
@@ -63,7 +63,7 @@ def write_controls(
     recipe = parse_recipe(source, where)
     if recipe.merge_method != STETHOSCOPE:
         raise RecipeError(f"{where}: expected a recipe of {STETHOSCOPE}, got {recipe.merge_method}")
-    base = _open(recipe.base_model)
+    base = open_model(recipe.base_model)
     gate = recipe.parameters
     layers = open_layers(gate.layers, gate.diagnosis, gate.select, base.n_layers)
     plan = plan_edit(recipe, layers, base.n_layers)
@@ -71,7 +71,7 @@ def write_controls(
     path = _diagnosis(recipe, settings, where)
     diagnosis = read_diagnosis(path)
     require_diagnosis_of(base, recipe.base_model, diagnosis, path)
-    donor = _open(donation.model)
+    donor = open_model(donation.model)
     every = tuple(range(base.n_layers))
     check_family(base, {donation.model: donor})
     whole = EditPlan(STETHOSCOPE, plan.base, dict.fromkeys(every, (donation,)), None)
@@ -165,15 +165,6 @@ def _subspaces(scalpel: dict[str, Scalar], layers: tuple[int, ...]) -> dict[str,
         found[mode] = Subspaces(parameters, layers)
         found[mode].check()
     return found
-
-
-def _open(name: str) -> Checkpoint:
-    model = parse_model_id(name)
-    if model.lora is not None:
-        raise RecipeError(
-            f"{name}: controls measure the task vector of a whole donor; merge the adapter first"
-        )
-    return open_checkpoint(local_folder(model.path, model.revision))
 
 
 def _say_what_is_missing(arms: list[Arm], selected: tuple[int, ...], n_layers: int) -> None:

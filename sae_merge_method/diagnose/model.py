@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sae_merge_method.errors import ModelError, UsageError
+from sae_merge_method.errors import ModelError, UsageError, first_line
 from sae_merge_method.files import file_sha256
+from sae_merge_method.models.hub import ModelId, parse_model_id
 from sae_merge_method.models.tensor_names import decoder_layer
 from sae_merge_method.saes.sae import product_dtype
 
@@ -23,19 +24,10 @@ _BLOCK_LISTS = ("layers", "h")
 
 
 @dataclass(frozen=True)
-class ModelName:
-    """A folder, or a Hub id with an optional ``@revision``."""
-
-    text: str
-    id: str
-    revision: str | None
-
-
-@dataclass(frozen=True)
 class TextModel:
     """A language model cut down to what listening needs."""
 
-    name: ModelName
+    name: ModelId
     revision: str | None
     """Commit on the Hub, where there is one."""
     config_sha256: str
@@ -63,16 +55,6 @@ class TextModel:
         return next(self.decoder.parameters()).device
 
 
-def parse_model_name(text: str) -> ModelName:
-    """Read ``folder``, ``owner/name`` or ``owner/name@revision``."""
-    if Path(text).exists() or "@" not in text:
-        return ModelName(text, text, None)
-    name, _, revision = text.rpartition("@")
-    if not name or not revision:
-        raise UsageError(f"expected a folder, owner/name or owner/name@revision, got {text!r}")
-    return ModelName(text, name, revision)
-
-
 def load_text_model(text: str, dtype: str = "auto", device: str | None = "cpu") -> TextModel:
     """Load a causal or multimodal model and keep its text decoder.
 
@@ -89,24 +71,26 @@ def load_text_model(text: str, dtype: str = "auto", device: str | None = "cpu") 
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import cached_file
 
-    name = parse_model_name(text)
+    name = parse_model_id(text)
+    if name.adapter is not None:
+        raise UsageError(f"{text}: expected a whole model, not an adapter; merge it first")
     where = {"revision": name.revision} if name.revision else {}
-    if Path(name.id).is_dir() and not (Path(name.id) / "config.json").is_file():
-        raise ModelError(f"expected a Hugging Face model in {name.id}: it has no config.json")
+    if Path(name.path).is_dir() and not (Path(name.path) / "config.json").is_file():
+        raise ModelError(f"expected a Hugging Face model in {name.path}: it has no config.json")
     try:
-        config_file = cached_file(name.id, "config.json", **where)
-        config = AutoConfig.from_pretrained(name.id, **where)
-        tokenizer = AutoTokenizer.from_pretrained(name.id, **where)
+        config_file = cached_file(name.path, "config.json", **where)
+        config = AutoConfig.from_pretrained(name.path, **where)
+        tokenizer = AutoTokenizer.from_pretrained(name.path, **where)
         with _quiet_loading():
             model, info = AutoModelForCausalLM.from_pretrained(
-                name.id,
+                name.path,
                 dtype=dtype,
                 device_map="auto" if device is None else None,
                 output_loading_info=True,
                 **where,
             )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise ModelError(f"cannot load the model {text}: {_first_line(error)}") from error
+        raise ModelError(f"cannot load the model {text}: {first_line(error)}") from error
     _check_loading(text, info)
     text_config = config.get_text_config()
     decoder = model.get_decoder().eval().requires_grad_(False)
@@ -114,7 +98,7 @@ def load_text_model(text: str, dtype: str = "auto", device: str | None = "cpu") 
         try:
             decoder = decoder.to(device)
         except (RuntimeError, AssertionError) as error:  # torch's ways to say there is no such device
-            raise UsageError(f"cannot use the device {device!r}: {_first_line(error)}") from error
+            raise UsageError(f"cannot use the device {device!r}: {first_line(error)}") from error
     _check_placed(text, decoder)
     blocks = _find_blocks(text, decoder, text_config.num_hidden_layers)
     _check_dtype(text, model.dtype, text_config.model_type)
@@ -195,7 +179,3 @@ def _quiet_loading() -> Iterator[None]:
         reports.set_verbosity(level)
         if bar:
             reports.enable_progress_bar()
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__

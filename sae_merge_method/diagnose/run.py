@@ -184,7 +184,7 @@ def _tokenize(
 
 def _model_source(model: TextModel) -> ModelSource:
     return ModelSource(
-        id=model.name.id,
+        id=model.name.path,
         revision=model.revision,
         config_sha256=model.config_sha256,
         n_layers=len(model.blocks),

@@ -10,8 +10,7 @@ from sae_merge_method.energy.measure import MeasureSettings, measure
 from sae_merge_method.errors import UsageError
 from sae_merge_method.geometry.one_thread import one_blas_thread
 from sae_merge_method.layers import format_layers, parse_layers
-from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
-from sae_merge_method.models.hub import local_folder, parse_model_id
+from sae_merge_method.models.hub import open_model
 from sae_merge_method.models.task_vector import task_vector
 from sae_merge_method.recipe.plan import Donation, EditPlan
 from sae_merge_method.recipe.preflight import check_donors, check_family, require_diagnosis_of
@@ -63,21 +62,6 @@ def measure_energy(settings: EnergySettings) -> EnergyReport:
         kinds=tuple(measured.kinds),
         left_out=tuple(measured.left_out),
     )
-
-
-def open_model(name: str) -> Checkpoint:
-    """Open a model by folder or Hub id; an adapter must have been merged before.
-
-    Raises:
-        UsageError: The name asks for an adapter.
-        ModelError: There is no such model.
-    """
-    model = parse_model_id(name)
-    if model.lora is not None:
-        raise UsageError(
-            f"{name}: expected a whole checkpoint, not an adapter; merge it first (sae-merge merge, or peft)"
-        )
-    return open_checkpoint(local_folder(model.path, model.revision))
 
 
 def _layers(settings: EnergySettings, heard: tuple[int, ...], n_layers: int) -> tuple[int, ...]:

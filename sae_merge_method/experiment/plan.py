@@ -95,8 +95,7 @@ def _layers(recipe: Recipe, n_layers: int) -> tuple[int, ...]:
 
 
 def _folder(model: str) -> Path:
-    at = parse_model_id(model)
-    return local_folder(at.path, at.revision).resolve()
+    return local_folder(parse_model_id(model)).resolve()
 
 
 _SCALPELS = ("scalpel", "scalpel-random", "stethoscope-energy-matched")

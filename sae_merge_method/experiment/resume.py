@@ -32,8 +32,7 @@ def model_stamp(model: str) -> str:
     Raises:
         ModelError: There is no such model.
     """
-    at = parse_model_id(model)
-    folder = local_folder(at.path, at.revision)
+    folder = local_folder(parse_model_id(model))
     digest = sha256(file_sha256(folder / CONFIG_FILE).encode())
     for file in sorted(folder.glob("*.safetensors")):
         target = file.resolve()

@@ -117,8 +117,7 @@ def _method(name: str) -> str:
 
 def _parts(model: str) -> list[str]:
     """Paths of a model and its adapter, without revisions."""
-    found = parse_model_id(model)
-    return [found.path] + ([found.lora.partition("@")[0]] if found.lora else [])
+    return [part.path for part in parse_model_id(model).parts]
 
 
 def _on_the_hub(path: str) -> bool:

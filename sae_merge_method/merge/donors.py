@@ -64,8 +64,8 @@ def open_donors(
         for name in plan.donors:
             donor = parse_model_id(name)
             cache = options.get("transformers_cache")
-            model = open_checkpoint(local_folder(donor.path, donor.revision, cache))
-            if donor.lora is not None:
+            model = open_checkpoint(local_folder(donor, cache))
+            if donor.adapter is not None:
                 places = _targeted(donor, model, cache)
                 kept = options.get("lora_merge_cache") or stack.enter_context(
                     scratch_folder(beside, "adapters")
@@ -81,7 +81,7 @@ def _merge(name: str, donor: ModelId, cache: str, options: Mapping[str, Any]) ->
     from mergekit.common import ModelReference
 
     merged = guarded_call(
-        f"merging the adapter {donor.lora} into {donor.path}",
+        f"merging the adapter {donor.adapter} into {donor.path}",
         ModelReference.parse(name).merged,
         cache_dir=cache,
         lora_merge_dtype=options.get("lora_merge_dtype"),
@@ -96,9 +96,8 @@ def _targeted(donor: ModelId, model: Checkpoint, cache: str | None) -> dict[Laye
         ModelError: No safetensors adapter there: pickled ones are not read.
         MergeError: Not a plain LoRA of decoder layers, or of layers that the model does not have.
     """
-    assert donor.lora is not None
-    path, _, revision = donor.lora.partition("@")
-    folder = local_folder(path, revision or None, cache)
+    assert donor.adapter is not None
+    folder = local_folder(donor.adapter, cache)
     file = file_inside(folder, ADAPTER_FILE)
     if not file.exists():
         raise ModelError(f"expected {ADAPTER_FILE} in {folder}: only safetensors weights are read")
@@ -119,7 +118,7 @@ def _targeted(donor: ModelId, model: Checkpoint, cache: str | None) -> dict[Laye
     if strangers:
         inside = describe_layout(name.removeprefix("base_model.model.") for name in names)
         raise MergeError(
-            f"the adapter {donor.lora} ({inside}) edits layer {strangers[0].layer}'s {strangers[0].part}, "
+            f"the adapter {donor.adapter} ({inside}) edits layer {strangers[0].layer}'s {strangers[0].part}, "
             f"which {donor.path} ({model.layout}) does not have"
         )
     return found

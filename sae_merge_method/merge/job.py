@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sae_merge_method.artifacts.recipe import Recipe, parse_recipe
-from sae_merge_method.errors import MergeError
 from sae_merge_method.merge.donors import open_donors
-from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
-from sae_merge_method.models.hub import local_folder, parse_model_id
+from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.hub import open_model
 from sae_merge_method.recipe.gate import open_layers
 from sae_merge_method.recipe.plan import EditPlan, plan_edit
 from sae_merge_method.recipe.preflight import check_donors, check_family, output_dtype, require_diagnosis_of
@@ -64,10 +63,7 @@ def prepared(source: str, where: str, adapters_at: Path, options: Mapping[str, A
 
     recipe = parse_recipe(source, where)
     given = dict(options or {})
-    base_id = parse_model_id(recipe.base_model)
-    if base_id.lora:
-        raise MergeError(f"base_model {recipe.base_model}: expected a plain model, not one with an adapter")
-    base = open_checkpoint(local_folder(base_id.path, base_id.revision, given.get("transformers_cache")))
+    base = open_model(recipe.base_model, given.get("transformers_cache"))
     gate = recipe.parameters
     layers = open_layers(gate.layers, gate.diagnosis, gate.select, base.n_layers)
     if gate.diagnosis is not None:

@@ -1,21 +1,85 @@
-"""Where a model named by a user lies: a folder, or the Hub and its cache. Nothing fetched is ever executed.
+"""A model as a user names it: read, found on this machine, fetched from the Hub.
 
-Everything goes through ``huggingface_hub``: offline, what was fetched once still serves.
+A name is a folder, ``owner/name[@revision]``, or one of them with ``+adapter``. Everything that is
+fetched goes through ``huggingface_hub``, so that offline what was fetched once still serves, and
+nothing fetched is ever executed. What lies in a model's folder is for ``checkpoint``.
 """
 
-import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from sae_merge_method.errors import ModelError, RecipeError, UsageError
-from sae_merge_method.models.checkpoint import CONFIG_FILE
+from sae_merge_method.errors import ModelError, UsageError, first_line
+from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint, open_checkpoint
 
 CARD_FILE = "README.md"
+WANTED_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt")
+"""What a merge needs of a repository: never its code, never pickled weights."""
 
-
-_ADDRESS = re.compile(r"hf://(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>[^/@]+))?/(?P<file>[^@]+)")
+_NAME = re.compile(r"([^@+]+)(?:@([^@+]+))?(?:\+([^@+]+)(?:@([^@+]+))?)?")
 _REPOSITORY = re.compile(r"(?:[\w-][\w.-]*/)?[\w][\w.-]*", re.ASCII)
+_ADDRESS = re.compile(r"hf://(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>[^/@]+))?/(?P<file>[^@]+)")
+
+
+@dataclass(frozen=True)
+class ModelId:
+    """One model, in the notation that mergekit's recipes use; ``str`` writes it again."""
+
+    path: str
+    """Folder or Hub id."""
+    revision: str | None = None
+    """Branch, tag or commit on the Hub; None for the main branch, and for a folder."""
+    adapter: "ModelId | None" = None
+    """LoRA adapter that is to be merged into the model; itself without one."""
+
+    def __str__(self) -> str:
+        return "+".join(
+            part.path + (f"@{part.revision}" if part.revision is not None else "") for part in self.parts
+        )
+
+    @property
+    def parts(self) -> tuple["ModelId", ...]:
+        """The model, then its adapter where it has one, each by itself."""
+        model = replace(self, adapter=None)
+        return (model,) if self.adapter is None else (model, self.adapter)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of that name, None where there is none."""
+        folder = Path(self.path).expanduser()
+        return folder if folder.is_dir() else None
+
+
+def parse_model_id(text: str) -> ModelId:
+    """Read ``folder``, ``owner/name``, ``owner/name@revision``, or one of them with ``+adapter``.
+
+    A folder that exists is meant as a whole, whatever signs its name holds.
+
+    Raises:
+        UsageError: Empty, or more than one ``+``, or than one ``@`` in a part.
+    """
+    if text and Path(text).expanduser().is_dir():
+        return ModelId(text)
+    match = _NAME.fullmatch(text)
+    if match is None:
+        raise UsageError(f"expected a model like path, owner/name@revision or path+lora, got {text!r}")
+    path, revision, adapter, its_revision = match.groups()
+    return ModelId(path, revision, ModelId(adapter, its_revision) if adapter else None)
+
+
+def as_path(name: str) -> str:
+    """The same model, a relative folder marked as one (``base`` becomes ``./base``).
+
+    mergekit asks the Hub for a bare relative name even where a folder of that name exists.
+    """
+    model = parse_model_id(name)
+    dotted = [
+        replace(part, path=f"./{part.path}")
+        if part.path[:1] not in "./~" and Path(part.path).exists()
+        else part
+        for part in model.parts
+    ]
+    return "+".join(map(str, dotted))
 
 
 def is_hub_id(text: str) -> bool:
@@ -23,35 +87,96 @@ def is_hub_id(text: str) -> bool:
     return _REPOSITORY.fullmatch(text) is not None and ".." not in text
 
 
-def folder_at_hand(model: str, revision: str | None = None) -> Path | None:
+def is_inside(name: str) -> bool:
+    """Whether a file's name inside a repository is plain: relative, no ``..``, no backslash."""
+    parts = PurePosixPath(name).parts
+    return bool(parts) and not name.startswith("/") and ".." not in parts and "\\" not in name
+
+
+def open_model(name: str, cache_dir: str | None = None) -> Checkpoint:
+    """Open a whole model by its name, fetched where it has to be.
+
+    Args:
+        name: As a user writes it.
+        cache_dir: The Hub's cache, where it is another than the usual one.
+
+    Raises:
+        UsageError: The name asks for an adapter.
+        ModelError: There is no such model, or it cannot be read.
+    """
+    model = parse_model_id(name)
+    if model.adapter is not None:
+        raise UsageError(
+            f"{name}: expected a whole checkpoint, not an adapter; merge it first (sae-merge merge, or peft)"
+        )
+    return open_checkpoint(local_folder(model, cache_dir))
+
+
+def local_folder(model: ModelId, cache_dir: str | None = None) -> Path:
+    """Folder of a model without its adapter: itself when it is one, else the Hub's cache or download.
+
+    Offline (``HF_HUB_OFFLINE=1``) a cached snapshot serves without any request.
+
+    Raises:
+        ModelError: No such folder, and not a repository that can be had.
+    """
+    if model.folder is not None:
+        return model.folder
+    if not is_hub_id(model.path):
+        raise ModelError(f"expected a model folder or a Hub id, and there is no folder {model.path}")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        snapshot = snapshot_download(
+            model.path, revision=model.revision, cache_dir=cache_dir, allow_patterns=list(WANTED_FILES)
+        )
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
+        raise ModelError(
+            f"no folder {model.path}, and the Hub does not give a model of that name: {first_line(error)}"
+        ) from error
+    return Path(snapshot)
+
+
+def folder_at_hand(model: ModelId) -> Path | None:
     """A model's folder: itself, or the snapshot in the Hub's cache. Nothing is downloaded."""
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return folder
-    if not is_hub_id(model):
-        return None
+    if model.folder is not None or not is_hub_id(model.path):
+        return model.folder
     from huggingface_hub import try_to_load_from_cache
 
-    config = try_to_load_from_cache(model, CONFIG_FILE, revision=revision)
+    config = try_to_load_from_cache(model.path, CONFIG_FILE, revision=model.revision)
     return Path(config).parent if isinstance(config, str) else None
 
 
-def model_card_text(model: str, revision: str | None = None) -> str:
+def model_card_text(model: ModelId) -> str:
     """The README.md of a model: of its folder, or from the Hub.
 
     Raises:
         ModelError: There is none, or it cannot be had.
     """
-    folder = folder_at_hand(model, revision)
+    folder = folder_at_hand(model)
     path = folder / CARD_FILE if folder is not None and (folder / CARD_FILE).exists() else None
     if path is None:
-        if not is_hub_id(model) or Path(model).is_dir():
-            raise ModelError(f"expected a model card at {Path(model) / CARD_FILE}")
-        path = fetch_file(model, CARD_FILE, revision)
+        if not is_hub_id(model.path) or model.folder is not None:
+            raise ModelError(f"expected a model card at {Path(model.path) / CARD_FILE}")
+        path = fetch_file(model.path, CARD_FILE, model.revision)
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"cannot read the model card {path}: {error}") from error
+
+
+def fetch_address(address: str) -> Path:
+    """The file behind ``hf://OWNER/NAME[@REVISION]/FILE``, from the cache or the Hub.
+
+    Raises:
+        UsageError: Not such an address.
+        ModelError: It cannot be had.
+    """
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise UsageError(f"expected hf://OWNER/NAME[@REVISION]/FILE in a model repository, got {address!r}")
+    return fetch_file(match["repository"], match["file"], match["revision"])
 
 
 def fetch_file(repository: str, name: str, revision: str | None = None) -> Path:
@@ -68,94 +193,4 @@ def fetch_file(repository: str, name: str, revision: str | None = None) -> Path:
     try:
         return Path(hf_hub_download(repository, name, revision=revision))
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"the Hub does not give {name} of {repository}: {first}") from error
-
-
-def is_inside(name: str) -> bool:
-    """Whether a file's name inside a repository is plain: relative, no ``..``, no backslash."""
-    parts = PurePosixPath(name).parts
-    return bool(parts) and not name.startswith("/") and ".." not in parts and "\\" not in name
-
-
-def fetch_address(address: str) -> Path:
-    """The file behind ``hf://OWNER/NAME[@REVISION]/FILE``, from the cache or the Hub.
-
-    Raises:
-        UsageError: Not such an address.
-        ModelError: It cannot be had.
-    """
-    match = _ADDRESS.fullmatch(address)
-    if match is None:
-        raise UsageError(f"expected hf://OWNER/NAME[@REVISION]/FILE in a model repository, got {address!r}")
-    return fetch_file(match["repository"], match["file"], match["revision"])
-
-
-_HUB_ID = re.compile(r"[\w][\w.-]*(?:/[\w][\w.-]*)?")
-# What a merge needs of a repository: never its code, never pickled weights.
-WANTED_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt"]
-
-
-@dataclass(frozen=True)
-class ModelId:
-    """A model as mergekit writes it: ``path[@revision][+lora[@revision]]``."""
-
-    path: str
-    revision: str | None = None
-    lora: str | None = None
-
-
-def parse_model_id(text: str) -> ModelId:
-    """Read mergekit's notation for a model reference.
-
-    Raises:
-        RecipeError: Empty, or more than one ``+`` or ``@`` in a part.
-    """
-    model, plus, lora = text.partition("+")
-    path, at, revision = model.partition("@")
-    if not path or (plus and not lora) or (at and not revision) or "+" in lora or "@" in revision:
-        raise RecipeError(f"expected a model like path, owner/name@revision or path+lora, got {text!r}")
-    return ModelId(path, revision or None, lora or None)
-
-
-def as_path(model: str) -> str:
-    """The same model, a relative folder marked as one (``base`` becomes ``./base``).
-
-    mergekit asks the Hub for a bare relative name even where a folder of that name exists.
-    """
-    name, plus, lora = model.partition("+")
-    return _dotted(name) + plus + (_dotted(lora) if lora else "")
-
-
-def _dotted(path: str) -> str:
-    return f"./{path}" if path[:1] not in "./~" and Path(path).exists() else path
-
-
-def local_folder(model: str, revision: str | None = None, cache_dir: str | None = None) -> Path:
-    """Folder of a model: ``model`` itself when it exists, else the Hub's cache or download.
-
-    Offline (``HF_HUB_OFFLINE=1``) a cached snapshot serves without any request.
-
-    Raises:
-        ModelError: No such folder, and not a repository that can be had.
-    """
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return folder
-    if model.startswith((".", "/", "~", os.sep)) or not _HUB_ID.fullmatch(model):
-        raise ModelError(f"expected a model folder or a Hub id, and there is no folder {model}")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(
-            snapshot_download(model, revision=revision, cache_dir=cache_dir, allow_patterns=WANTED_FILES)
-        )
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
-        raise ModelError(
-            f"no folder {model}, and the Hub does not give a model of that name: {_first_line(error)}"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"the Hub does not give {name} of {repository}: {first_line(error)}") from error

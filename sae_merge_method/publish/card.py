@@ -82,7 +82,7 @@ def write_card(
     verdict = read_comparison(comparison) if comparison else None
     base_id = parse_model_id(merged.recipe.base_model)
     base = choices.base or base_id.path
-    licence = find_licence(choices.licence, base_id.path, base_id.revision)
+    licence = find_licence(choices.licence, base_id)
     models, nameless = _hub_ids(merged, choices)
     name = choices.name or folder.resolve().name
     metadata, body = _standing(folder, name, retitle=choices.name is not None)
@@ -143,13 +143,12 @@ def _hub_ids(merged: MergedFolder, choices: CardChoices) -> tuple[list[str], lis
     given = (choices.base, *(choices.donors or (None,) * len(merged.donors)))
     ids, nameless = [], []
     for written, said in zip((merged.recipe.base_model, *merged.donors), given, strict=True):
-        model = parse_model_id(written)
-        for part in (model.path, *([model.lora.partition("@")[0]] if model.lora else [])):
-            name = said or part
+        for part in parse_model_id(written).parts:
+            name = said or part.path
             if is_hub_id(name) and "/" in name and not Path(name).exists():
                 ids.append(name)
             else:
-                nameless.append(part)
+                nameless.append(part.path)
     return list(dict.fromkeys(ids)), nameless
 
 

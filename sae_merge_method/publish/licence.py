@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from sae_merge_method.errors import ArtifactError, ModelError, UsageError
-from sae_merge_method.models.hub import model_card_text
+from sae_merge_method.models.hub import ModelId, model_card_text
 
 
 class ParsedCard(NamedTuple):
@@ -50,13 +50,12 @@ class Licence(NamedTuple):
     """Whether it was read from the base's card."""
 
 
-def find_licence(given: str | None, base: str, revision: str | None) -> Licence:
+def find_licence(given: str | None, base: ModelId) -> Licence:
     """The licence the user gave, or the one the base's card states.
 
     Args:
         given: ``--license``, or None.
-        base: Folder or Hub id of the base.
-        revision: Of the base.
+        base: The base model.
 
     Raises:
         UsageError: Neither is there.
@@ -68,11 +67,11 @@ def find_licence(given: str | None, base: str, revision: str | None) -> Licence:
             )
         return Licence(given.lower())
     try:
-        stated = parse_card(model_card_text(base, revision), f"the card of {base}").metadata
+        stated = parse_card(model_card_text(base), f"the card of {base.path}").metadata
     except (ModelError, ArtifactError) as error:
         raise UsageError(f"the licence of the base cannot be read, say it with --license: {error}") from error
     if not stated.get("license"):
-        raise UsageError(f"the card of {base} states no licence: say it with --license")
+        raise UsageError(f"the card of {base.path} states no licence: say it with --license")
     found, name, link = (str(stated[field]) if stated.get(field) else None for field in _FIELDS)
     assert found is not None
     return Licence(found, name, link, inherited=True)

@@ -58,9 +58,8 @@ def find_original(source: str, base: str | None = None, donors: Sequence[str] = 
         SaeMergeError: It has no recipe of ours, or cannot be had.
     """
     model = parse_model_id(source)
-    folder = Path(model.path).expanduser()
-    if folder.is_dir():
-        recipe_path, report_path = folder / RECIPE_FILE, folder / REPORT_FILE
+    if model.folder is not None:
+        recipe_path, report_path = model.folder / RECIPE_FILE, model.folder / REPORT_FILE
     else:
         recipe_path = fetch_file(model.path, RECIPE_FILE, model.revision)
         # What lies beside it in the snapshot: the recipe's commit, whatever "main" becomes meanwhile.
@@ -68,7 +67,7 @@ def find_original(source: str, base: str | None = None, donors: Sequence[str] = 
     text, where = read_recipe_text(recipe_path), f"{source}: {RECIPE_FILE}"
     recipe = parse_recipe(text, where)
     report = read_edit_report(report_path.parent) if report_path.exists() else None
-    weights = None if report else open_checkpoint(local_folder(model.path, model.revision))
+    weights = None if report else open_checkpoint(local_folder(model))
     changes: list[str] = []
     text = rename(text, _new_names(recipe, base, donors, changes))
     if report is not None:

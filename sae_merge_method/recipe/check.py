@@ -155,7 +155,7 @@ def _check_plan(
     plan = plan_edit(recipe, layers, base.n_layers)
     if recipe.merge_method == "sae_scalpel":
         findings.fit("every SAE and every feature that the scalpel needs is there")
-    adapters = [name for name in plan.donors if parse_model_id(name).lora]
+    adapters = [name for name in plan.donors if parse_model_id(name).adapter]
     headers = {name: donors[name] for name in plan.donors if name in donors and donors[name].tensors}
     if not base.tensors or len(headers) < len(plan.donors) or adapters:
         findings.skip("tensor by tensor: weights are not all at hand, or an adapter is not merged")
@@ -203,9 +203,4 @@ def check_recipe(text: str, where: str) -> CheckedRecipe:
 
 
 def _locate(name: str) -> tuple[Located, ...]:
-    model = parse_model_id(name)
-    found = [locate(model.path, model.revision)]
-    if model.lora:
-        adapter, _, revision = model.lora.partition("@")
-        found.append(locate(adapter, revision or None))
-    return tuple(found)
+    return tuple(locate(part.path, part.revision) for part in parse_model_id(name).parts)

@@ -11,8 +11,8 @@ from sae_merge_method.artifacts.recipe import DIAGNOSIS_KEY
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.files import file_sha256
 from sae_merge_method.layers import format_layers
-from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
-from sae_merge_method.models.hub import as_path, local_folder, parse_model_id
+from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.hub import as_path, open_model, parse_model_id
 from sae_merge_method.models.mergekit_layout import module_names, why_not_plain
 from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
 from sae_merge_method.recipe.plan import Donation, EditPlan
@@ -60,8 +60,7 @@ def write_recipe(
     """
     path = diagnosis_path(diagnosis_at)
     diagnosis = read_diagnosis(path)
-    base_id = parse_model_id(base_name)
-    base = open_checkpoint(local_folder(base_id.path, base_id.revision))
+    base = open_model(base_name)
     require_diagnosis_of(base, base_name, diagnosis, path)
     layers = select_layers(rule, diagnosis.scores(), diagnosis.q_values())
     if not layers:
@@ -84,11 +83,10 @@ def write_recipe(
 
 
 def _how_to_run(base: Checkpoint, donor_name: str, layers: Sequence[int]) -> str:
-    donor_id = parse_model_id(donor_name)
     ours = "#   sae-merge merge THIS_FILE out/"
-    if donor_id.lora:
+    if parse_model_id(donor_name).adapter:
         return f"#   mergekit-yaml THIS_FILE out/ --lora-merge-cache FOLDER\n{ours}\n"
-    donor = open_checkpoint(local_folder(donor_id.path, donor_id.revision))
+    donor = open_model(donor_name)
     reason = why_not_plain(base, donor, layers)
     if reason:
         return f"{ours}\n# mergekit-yaml cannot run it: {reason}\n"
@@ -115,11 +113,10 @@ def _parameters(
 
 def _dtypes(plan: EditPlan, base: Checkpoint, donor_name: str) -> dict[str, str]:
     """dtype lines under which the arithmetic is rounded once and closed layers keep their bytes."""
-    donor_id = parse_model_id(donor_name)
-    if donor_id.lora:
+    if parse_model_id(donor_name).adapter:
         # The adapter is merged only at merge time, in the dtype its own base has.
         return {"dtype": "float32", "out_dtype": next(iter(base.dtypes()))} if len(base.dtypes()) == 1 else {}
-    donor = open_checkpoint(local_folder(donor_id.path, donor_id.revision))
+    donor = open_model(donor_name)
     donors = {plan.donors[0]: donor}
     check_donors(plan, base, donors)
     target = output_dtype(plan, base, donors)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import yaml
 
@@ -72,15 +73,8 @@ def _with_models(text: str, change: Callable[[str], str]) -> str:
 
 
 def _pinned(written: str, commits: Mapping[str, str]) -> str:
-    model = parse_model_id(written)
-    parts = [(model.path, model.revision)]
-    if model.lora:
-        adapter, _, revision = model.lora.partition("@")
-        parts.append((adapter, revision or None))
-    return "+".join(
-        f"{name}@{commits.get(name, revision)}" if name in commits or revision else name
-        for name, revision in parts
-    )
+    parts = parse_model_id(written).parts
+    return "+".join(str(replace(part, revision=commits.get(part.path, part.revision))) for part in parts)
 
 
 def _models(node: yaml.Node | None, key: str = "") -> Iterator[yaml.ScalarNode]:

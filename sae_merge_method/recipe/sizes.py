@@ -5,8 +5,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
-from sae_merge_method.errors import ModelError
-from sae_merge_method.models.hub import WANTED_FILES, folder_at_hand, is_hub_id
+from sae_merge_method.errors import ModelError, first_line
+from sae_merge_method.models.hub import WANTED_FILES, ModelId, folder_at_hand, is_hub_id
 
 _UNITS = ("kB", "MB", "GB", "TB")
 
@@ -30,8 +30,9 @@ def locate(name: str, revision: str | None) -> Located:
     Raises:
         ModelError: It is none of these.
     """
-    if Path(name).expanduser().is_dir():
-        return Located(name, None, _bytes_of(Path(name).expanduser()), 0)
+    model = ModelId(name, revision)
+    if model.folder is not None:
+        return Located(name, None, _bytes_of(model.folder), 0)
     if not is_hub_id(name):
         raise ModelError(f"there is no folder {name}, and it is no Hub id")
     from huggingface_hub import HfApi, constants
@@ -41,15 +42,14 @@ def locate(name: str, revision: str | None) -> Located:
         try:
             info = HfApi().model_info(name, revision=revision, files_metadata=True)
         except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ModelError(f"the Hub does not give {name}: {first}") from error
+            raise ModelError(f"the Hub does not give {name}: {first_line(error)}") from error
         if info.sha is None:
             raise ModelError(f"the Hub does not say at which commit {name} is")
         files = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         wanted = {file: files[file] for file in _wanted(files)}
         missing = sum(size for file, size in wanted.items() if not _is_cached(name, file, info.sha))
         return Located(name, info.sha, sum(wanted.values()), missing)
-    folder = folder_at_hand(name, revision)
+    folder = folder_at_hand(model)
     if folder is None:
         raise ModelError(f"{name} is not in the Hub's cache, and HF_HUB_OFFLINE is set")
     return Located(name, folder.name, _bytes_of(folder), 0)

@@ -13,7 +13,7 @@ from sae_merge_method.artifacts.method_parameters import ScalpelParameters
 from sae_merge_method.artifacts.recipe import Recipe, parse_recipe, read_recipe_text
 from sae_merge_method.errors import ArtifactError, SaeError, UsageError
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
-from sae_merge_method.models.hub import folder_at_hand, local_folder, parse_model_id
+from sae_merge_method.models.hub import folder_at_hand, open_model, parse_model_id
 from sae_merge_method.recipe.gate import open_layers
 from sae_merge_method.recipe.plan import EditPlan, plan_edit
 from sae_merge_method.recipe.preflight import check_donors
@@ -116,14 +116,11 @@ def _donors(
 
 def _open(name: str, given: str | None, what: str, ledger: Ledger) -> Checkpoint | None:
     if given is not None:
-        asked = parse_model_id(given)
-        if asked.lora:
-            raise UsageError(f"{given}: expected a plain model here; merge the adapter into a folder first")
-        return open_checkpoint(local_folder(asked.path, asked.revision))
+        return open_model(given)
     model = parse_model_id(name)
-    folder = None if model.lora else folder_at_hand(model.path, model.revision)
+    folder = None if model.adapter else folder_at_hand(model)
     if folder is None:
-        reason = "its adapter must be merged first" if model.lora else "it is not at hand"
+        reason = "its adapter must be merged first" if model.adapter else "it is not at hand"
         ledger.unproved.append(f"what needs {what} {name}: {reason}")
         return None
     return open_checkpoint(folder)

@@ -5,8 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from sae_merge_method.errors import ModelError, RecipeError
-from sae_merge_method.models.hub import as_path, local_folder, parse_model_id
 from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
 from tests.merge.conftest import recipe_text
@@ -54,22 +52,3 @@ def test_hub_ids_are_served_by_an_offline_cache(tmp_path, base, donor, merge):
     report = merge(source, transformers_cache=str(tmp_path / "hub"))
     assert report.base_model == "someone/base"
     assert {tensor.layer for tensor in report.edited()} == {1, 3}
-
-
-def test_a_model_that_is_nowhere_is_named(tmp_path):
-    with pytest.raises(ModelError, match="there is no folder ./nowhere"):
-        local_folder("./nowhere")
-    with pytest.raises(ModelError, match="the Hub does not give a model of that name"):
-        local_folder("someone/nowhere", cache_dir=str(tmp_path))
-    for bad in ("", "a+", "a@", "a+b+c", "a@b@c"):
-        with pytest.raises(RecipeError, match="expected a model like"):
-            parse_model_id(bad)
-
-
-def test_a_bare_folder_name_is_marked_as_a_path(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "base").mkdir()
-    assert as_path("base") == "./base"
-    assert as_path("base+other/lora") == "./base+other/lora"
-    assert as_path("/abs/base") == "/abs/base"
-    assert as_path("google/gemma-3-4b-it") == "google/gemma-3-4b-it"
