@@ -1,13 +1,14 @@
 """What every JSON artifact shares: a frozen model that refuses unknown keys, read and written whole."""
 
 import json
+import os
 import reprlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
@@ -41,6 +42,14 @@ class OneOf:
         if value is not None and value not in self.members:
             raise ValueError(f"expected one of {', '.join(self.members)}")
         return value
+
+
+def _as_text(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+Location = Annotated[str, BeforeValidator(_as_text)]
+"""A model, file or folder, as its user wrote it: text that may come as a ``Path``."""
 
 
 RecordT = TypeVar("RecordT", bound=Record)
