@@ -19,11 +19,12 @@ from sae_merge_method.artifacts.energy_report import (
 )
 from sae_merge_method.errors import SaeError
 from sae_merge_method.geometry.basis import random_basis
-from sae_merge_method.geometry.energy import along_residual, energies_in, energy, gram, prediction_interval
+from sae_merge_method.geometry.energy import along_residual, energies_in, energy, gram
 from sae_merge_method.geometry.spectra import coverage, effective_rank, principal_directions, spectrum
 from sae_merge_method.models.residual_axes import AxisRule, ResidualAxis, kind_of, residual_axis
 from sae_merge_method.models.task_vector import TensorPair
 from sae_merge_method.recipe.subspaces import Subspaces
+from sae_merge_method.statistics.intervals import prediction_interval
 
 LEVEL = 0.99
 """Of the interval of random subspaces: with dozens of layers 0.95 would leave some out by chance."""
@@ -83,9 +84,10 @@ class Tally:
         }
 
     def _random(self) -> RandomSubspace:
-        interval = prediction_interval(self.random / self.energy, LEVEL)
+        kept = self.random / self.energy
+        interval = prediction_interval(kept, LEVEL)
         low, high = max(0.0, interval.low), min(1.0, interval.high)  # a share cannot lie beyond
-        return RandomSubspace(seeds=self.seeds, level=LEVEL, mean=interval.mean, low=low, high=high)
+        return RandomSubspace(seeds=self.seeds, level=LEVEL, mean=float(kept.mean()), low=low, high=high)
 
 
 LOG = logging.getLogger(__name__)

@@ -1,10 +1,9 @@
-"""How much of a task vector's energy lies in a subspace, and what chance alone would put there.
+"""How much of a task vector's energy lies in a subspace.
 
 Energy is the squared Frobenius norm. NumPy, in the precision of what is given; sums in float64.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +11,6 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.floating]
 
 _PIECE = 1 << 14
-
-
-class Interval(NamedTuple):
-    """Where one more draw would fall."""
-
-    mean: float
-    low: float
-    high: float
 
 
 def along_residual(tensor: Floats, axis: int) -> Floats:
@@ -60,20 +51,3 @@ def energies_in(rows: Floats, products: Floats | None, columns: Sequence[Floats]
         by_column = np.sum(together * (products @ together), axis=0, dtype=np.float64)
     ends = np.cumsum([basis.shape[1] for basis in columns])
     return np.array([part.sum() for part in np.split(by_column, ends[:-1])])
-
-
-def prediction_interval(draws: npt.ArrayLike, level: float) -> Interval:
-    """Student's interval for one more draw: mean +- t s sqrt(1 + 1/n).
-
-    What lies inside is no different from the draws at that level (Hahn and Meeker 1991). With
-    fewer than two draws there is no spread to tell, and the interval is the draw itself.
-    """
-    values = np.asarray(draws, dtype=np.float64)
-    mean = float(values.mean())
-    if len(values) < 2:
-        return Interval(mean, mean, mean)
-    from scipy.special import stdtrit
-
-    quantile = float(stdtrit(len(values) - 1, 0.5 + level / 2))
-    reach = quantile * float(values.std(ddof=1)) * (1 + 1 / len(values)) ** 0.5
-    return Interval(mean, mean - reach, mean + reach)

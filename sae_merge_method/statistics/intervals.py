@@ -1,7 +1,10 @@
-"""How sure one accuracy is, and how small a difference a test could have seen."""
+"""How sure one accuracy is, where one more draw would fall, and how small a difference a test could see."""
 
 import math
 from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
 
 from sae_merge_method.statistics.tests import Interval
 
@@ -20,6 +23,27 @@ def wilson_interval(right: int, n: int, level: float) -> Interval:
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     # At the ends the bound is 0 or 1 but for rounding.
     return Interval(0.0 if right == 0 else centre - half, 1.0 if right == n else centre + half)
+
+
+def prediction_interval(draws: npt.ArrayLike, level: float) -> Interval:
+    """Student's interval for one more draw: mean +- t s sqrt(1 + 1/n).
+
+    What lies inside is no different from the draws at that level (Hahn and Meeker 1991). With
+    fewer than two draws there is no spread to tell, and the interval is the draw itself.
+
+    Args:
+        draws: (n,), at least one.
+        level: For example 0.99.
+    """
+    values = np.asarray(draws, dtype=np.float64)
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Interval(mean, mean)
+    from scipy.special import stdtrit
+
+    quantile = float(stdtrit(len(values) - 1, 0.5 + level / 2))
+    reach = quantile * float(values.std(ddof=1)) * (1 + 1 / len(values)) ** 0.5
+    return Interval(mean - reach, mean + reach)
 
 
 def detectable_difference(stderr: float, alpha: float, power: float) -> float:

@@ -12,7 +12,12 @@ from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
-from sae_merge_method.statistics.intervals import count_right, detectable_difference, wilson_interval
+from sae_merge_method.statistics.intervals import (
+    count_right,
+    detectable_difference,
+    prediction_interval,
+    wilson_interval,
+)
 from sae_merge_method.statistics.multiplicity import benjamini_hochberg, holm
 from sae_merge_method.statistics.tests import bootstrap_interval, mcnemar_p, paired_z
 
@@ -97,3 +102,10 @@ def test_right_answers_are_counted_only_where_problems_are_right_or_wrong() -> N
     assert count_right(0.5, 0.01, 100) is None
     assert count_right(0.5, None, 100) is None
     assert count_right(12.5, 0.3, 100) is None
+
+
+def test_the_prediction_interval_is_students_for_one_more_draw() -> None:
+    draws = [1.0, 2.0, 4.0]
+    expected = stats.t.interval(0.9, 2, loc=7 / 3, scale=stats.tstd(draws) * math.sqrt(4 / 3))
+    assert prediction_interval(draws, 0.9) == pytest.approx(expected)
+    assert prediction_interval([3.0], 0.9) == (3, 3)

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from sae_merge_method.cli.energy import command
 from sae_merge_method.errors import RecipeError, UsageError
 from sae_merge_method.geometry.basis import orthonormal_basis, random_basis
-from sae_merge_method.geometry.energy import along_residual, energies_in, energy, gram, prediction_interval
+from sae_merge_method.geometry.energy import along_residual, energies_in, energy, gram
 from sae_merge_method.geometry.projection import project
 from sae_merge_method.geometry.spectra import coverage, effective_rank, principal_directions, spectrum
 from sae_merge_method.models.tensor_names import decoder_layer
@@ -30,15 +30,6 @@ def test_energy_inside_a_subspace_is_that_of_the_projected_tensor_with_or_withou
     assert np.allclose(energies_in(rows, None, bases), expected)
     assert np.allclose(energies_in(rows, gram(rows), bases), expected)
     assert energy(tau) == pytest.approx(expected[2])
-
-
-def test_the_interval_is_students_for_one_more_draw():
-    from scipy.stats import t
-
-    interval = prediction_interval([1.0, 2.0, 4.0], 0.9)
-    reach = t.ppf(0.95, 2) * np.std([1, 2, 4], ddof=1) * np.sqrt(4 / 3)
-    assert interval == pytest.approx((7 / 3, 7 / 3 - reach, 7 / 3 + reach))
-    assert prediction_interval([3.0], 0.9) == (3, 3, 3)
 
 
 def test_principal_directions_and_their_energies_are_those_of_the_svd():
