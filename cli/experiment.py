@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def run(
     """
     from sae_merge_method.experiment.report.tables import as_table
     from sae_merge_method.experiment.run import RunSettings, run_experiment
-    from sae_merge_method.experiment.settings import read_settings
+    from sae_merge_method.experiment.settings import ExperimentSettings
 
     if ray is None and gpus_per_worker:
         raise UsageError("--gpus-per-worker belongs to --ray; without it --gpus names each worker's GPUs")
@@ -79,7 +80,7 @@ def run(
         raise UsageError("--gpus names GPUs of this machine; with --ray it is --gpus-per-worker")
     backend = _on_ray(ray, workers or 1, gpus_per_worker) if ray is not None else _here(workers, gpus)
     _log()
-    settings = read_settings(experiment, _given(single_layers, random_layers))
+    settings = read_settings(ExperimentSettings, _given(single_layers, random_layers), experiment)
     report = run_experiment(settings, out, RunSettings(backend, keep, overwrite))
     click.echo(as_table(report))
     click.echo(f"To look at: {out / 'experiment.html'}")
@@ -96,11 +97,13 @@ def plan(experiment: Path, out: Path, single_layers: bool, random_layers: int | 
     Diagnoses first where EXPERIMENT says how; run goes on from there.
     """
     from sae_merge_method.experiment.run import plan_experiment
-    from sae_merge_method.experiment.settings import read_settings
+    from sae_merge_method.experiment.settings import ExperimentSettings
     from sae_merge_method.layers import format_layers
 
     _log()
-    found = plan_experiment(read_settings(experiment, _given(single_layers, random_layers)), out)
+    found = plan_experiment(
+        read_settings(ExperimentSettings, _given(single_layers, random_layers), experiment), out
+    )
     width = max(len(arm.name) for arm, _ in found)
     for arm, done in found:
         energy = "?" if arm.energy is None else f"{arm.energy:.6g}"

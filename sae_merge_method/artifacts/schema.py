@@ -1,18 +1,22 @@
-"""What every JSON artifact shares: a frozen model that refuses unknown keys, read and written whole."""
+"""What every file of ours shares: a frozen model that refuses unknown keys, read and written whole.
+
+Artifacts are JSON, settings are YAML; both are :class:`Record` models.
+"""
 
 import json
 import os
 import reprlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
-from sae_merge_method.errors import ArtifactError
+from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.files import canonical_json, write_text
 
 # YAML's references can fold a value without end into a few lines: repr() would unfold it.
@@ -81,6 +85,34 @@ def read_record(path: Path, kind: type[RecordT], what: str) -> RecordT:
 def write_record(path: Path, record: Record) -> None:
     """Write a JSON artifact: same record, same bytes."""
     write_text(path, canonical_json(record.model_dump(mode="json")))
+
+
+def read_settings(kind: type[RecordT], given: Mapping[str, Any], file: Path | None = None) -> RecordT:
+    """Settings of a command: a YAML file's, overridden by what was given beside it.
+
+    Args:
+        kind: Model to read them as.
+        given: Settings by name, from a command line or a call.
+        file: YAML mapping of further settings.
+
+    Raises:
+        UsageError: The file is no YAML mapping, or a setting is missing, unknown or out of range; the
+            message names the first faults.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+            raise UsageError(f"cannot read the settings {file}: {error}") from error
+        if not isinstance(loaded, dict):
+            needed = [f"{name}:" for name, field in kind.model_fields.items() if field.is_required()]
+            raise UsageError(f"expected settings such as {' and '.join(needed[:2])} in {file}")
+        values = loaded
+    try:
+        return kind.model_validate({**values, **given})
+    except ValidationError as error:
+        raise UsageError(f"{file or 'settings'} cannot be used:\n{describe(error)}") from error
 
 
 def describe(error: ValidationError, most: int = 5, inside: tuple[str, ...] = ()) -> str:

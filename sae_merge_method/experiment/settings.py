@@ -1,7 +1,6 @@
 """``experiment.yml``: an experiment as a file to share. Paths resolve against the working folder."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -156,29 +155,7 @@ class ExperimentSettings(Record):
         return arm in self.arms or family in self.arms
 
 
-def read_settings(path: Path, given: Mapping[str, Any]) -> ExperimentSettings:
-    """Read an experiment's file.
-
-    Args:
-        path: The file.
-        given: What overrides it, from the command line.
-
-    Raises:
-        UsageError: No YAML mapping, or a setting is missing, unknown or out of range.
-    """
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise UsageError(f"cannot read the experiment {path}: {error}") from error
-    if not isinstance(loaded, dict):
-        raise UsageError(f"expected settings such as base: and donor: in {path}")
-    try:
-        return ExperimentSettings.model_validate({**loaded, **given})
-    except ValidationError as error:
-        raise UsageError(f"{path} cannot be used:\n{describe(error)}") from error
-
-
 def settings_text(settings: ExperimentSettings) -> str:
-    """The settings as a file that :func:`read_settings` reads, defaults written out: they may change."""
+    """The settings as a file that ``read_settings`` reads, defaults written out: they may change."""
     value = settings.model_dump(mode="json", exclude_none=True)
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)

@@ -6,9 +6,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.cli.experiment import command
 from sae_merge_method.errors import SaeMergeError, UsageError
-from sae_merge_method.experiment.settings import EvaluationSettings, read_settings, settings_text
+from sae_merge_method.experiment.settings import EvaluationSettings, ExperimentSettings, settings_text
 from tests.experiment_runs.ground import SETTINGS, stamps, write_settings
 
 WRONG = {
@@ -32,27 +33,27 @@ WRONG = {
 @pytest.mark.parametrize("changed, words", WRONG.values(), ids=WRONG.keys())
 def test_settings_that_cannot_be_meant_name_the_place(tmp_path, changed, words):
     with pytest.raises(UsageError, match=words):
-        read_settings(write_settings(tmp_path, **changed), {})
+        read_settings(ExperimentSettings, {}, write_settings(tmp_path, **changed))
 
 
 @pytest.mark.parametrize("text", ["", "- a\n- b", "a: [", "!!python/object:os.system {}"])
 def test_a_file_that_is_no_experiment_is_refused(tmp_path, text):
     (tmp_path / "experiment.yml").write_text(text)
     with pytest.raises(UsageError, match=r"experiment\.yml"):
-        read_settings(tmp_path / "experiment.yml", {})
+        read_settings(ExperimentSettings, {}, tmp_path / "experiment.yml")
 
 
 def test_settings_survive_being_written_down(tmp_path):
     file = write_settings(tmp_path, arms=["scalpel", {"mine": "own.yml"}], single_layers=True)
-    found = read_settings(file, {"random_layers": 2})
+    found = read_settings(ExperimentSettings, {"random_layers": 2}, file)
     (tmp_path / "again.yml").write_text(settings_text(found))
-    assert read_settings(tmp_path / "again.yml", {}) == found
+    assert read_settings(ExperimentSettings, {}, tmp_path / "again.yml") == found
 
 
 def test_what_is_given_on_the_command_line_wins(tmp_path):
     file = write_settings(tmp_path, random_layers=1)
-    assert read_settings(file, {}).random_layers == 1
-    assert read_settings(file, {"random_layers": 7}).random_layers == 7
+    assert read_settings(ExperimentSettings, {}, file).random_layers == 1
+    assert read_settings(ExperimentSettings, {"random_layers": 7}, file).random_layers == 7
 
 
 def run(folder, monkeypatch, *words):
@@ -161,5 +162,5 @@ def test_two_runs_at_once_in_one_folder_are_refused(fresh, monkeypatch):
 
 
 def test_the_file_as_shared_holds_only_plain_yaml(tmp_path):
-    text = settings_text(read_settings(write_settings(tmp_path), {}))
+    text = settings_text(read_settings(ExperimentSettings, {}, write_settings(tmp_path)))
     assert yaml.safe_load(text)["evaluation"]["tasks"] == ["minerva_math_sae"]
