@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.artifacts.diagnosis import Interval, Null
 from sae_merge_method.artifacts.usage import Documents, LayerUsage
 from sae_merge_method.diagnose.specificity import Means, Score
 
@@ -91,9 +90,6 @@ def for_resampling(matrices: DocumentMatrices, is_target: npt.NDArray[np.bool_])
     return matrices._replace(columns={**matrices.columns, "rank": torch.from_numpy(placement)})
 
 
-LEVEL = 0.95
-"""Of intervals, and of the null's band."""
-
 Draws = npt.NDArray[np.float64]
 
 
@@ -150,55 +146,3 @@ def bootstrap_draws(
         for block in matrices.blocks(weights)
     ]
     return np.concatenate(draws)
-
-
-def p_value(score: float, draws: Draws) -> float:
-    """(1 + shuffles at least as high) / (1 + shuffles) (Phipson and Smyth 2010): never 0."""
-    # A shuffle that repeats the true labels must count although its sum was rounded otherwise.
-    slack = 1e-9 * abs(score)
-    return (1 + int((draws >= score - slack).sum())) / (1 + len(draws))
-
-
-def benjamini_hochberg(p_values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """q-values: the least false discovery rate at which each is still found.
-
-    Benjamini and Hochberg (1995): ``q_(i) = min over j >= i of p_(j) m / j``.
-    """
-    m = len(p_values)
-    order = np.argsort(p_values, kind="stable")
-    scaled = p_values[order] * m / np.arange(1, m + 1)
-    q_values = np.empty(m)
-    q_values[order] = np.minimum.accumulate(scaled[::-1])[::-1].clip(max=1)
-    return q_values
-
-
-def summarise_null(score: float, draws: Draws, q_value: float) -> Null:
-    """The stored summary of one layer's shuffles."""
-    mean = float(draws.mean())
-    return Null(
-        permutations=len(draws),
-        mean=mean,
-        sd=float(draws.std()),
-        high=float(np.quantile(draws, LEVEL)),
-        p=p_value(score, draws),
-        q=q_value,
-        corrected=score - mean,
-    )
-
-
-def summarise_bootstrap(score: float, draws: Draws) -> Interval:
-    """The basic bootstrap interval, ``2 score - percentiles`` (Davison and Hinkley 1997, section 5.2).
-
-    A divergence reads sampling noise as signal, and resampling adds as much noise again: plain
-    percentiles would count it twice and never cover the truth. Reflected about the score they
-    surround what unlimited documents would give. Not for scores of the top k, see
-    :attr:`~sae_merge_method.diagnose.specificity.Score.has_interval`.
-    """
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(
-        level=LEVEL,
-        low=2 * score - float(high),
-        high=2 * score - float(low),
-        estimate=2 * score - float(draws.mean()),
-        resamples=len(draws),
-    )

@@ -12,19 +12,21 @@ from sae_merge_method.artifacts.usage import Documents, LayerUsage
 from sae_merge_method.diagnose.resampling import (
     DocumentMatrices,
     Draws,
-    benjamini_hochberg,
     bootstrap_draws,
     document_matrices,
     null_draws,
-    p_value,
     resampled_weights,
     shuffled_weights,
-    summarise_bootstrap,
-    summarise_null,
 )
 from sae_merge_method.diagnose.specificity import Means, Score
+from sae_merge_method.statistics.intervals import basic_bootstrap
+from sae_merge_method.statistics.multiplicity import benjamini_hochberg
+from sae_merge_method.statistics.permutation import one_sided_p
 
 TOP_FEATURES = 10
+
+LEVEL = 0.95
+"""Of intervals, and of the null's band."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +98,14 @@ def score_layers(
                 top_features=_top_features(score, value, contributions.numpy(), usage, documents),
             )
         )
-    q_values = benjamini_hochberg(np.array([p_value(entry.score, entry.null) for entry in measured]))
+    q_values = benjamini_hochberg([one_sided_p(entry.score, entry.null) for entry in measured])
     return Scoring(
         layers=tuple(
             ScoredLayer(
                 layer=layer,
                 score=entry.score,
-                null=summarise_null(entry.score, entry.null, float(q)) if settings.permutations else None,
-                interval=summarise_bootstrap(entry.score, entry.bootstrap)
+                null=_null(entry.score, entry.null, q) if settings.permutations else None,
+                interval=_interval(entry.score, entry.bootstrap)
                 if settings.resamples and score.has_interval
                 else None,
                 top_features=entry.top_features,
@@ -119,6 +121,25 @@ def score_layers(
 
 
 _NONE: Draws = np.zeros(0)
+
+
+def _null(score: float, draws: Draws, q_value: float) -> Null:
+    """What is stored of one layer's shuffles."""
+    mean = float(draws.mean())
+    return Null(
+        permutations=len(draws),
+        mean=mean,
+        sd=float(draws.std()),
+        high=float(np.quantile(draws, LEVEL)),
+        p=one_sided_p(score, draws),
+        q=q_value,
+        corrected=score - mean,
+    )
+
+
+def _interval(score: float, draws: Draws) -> Interval:
+    """What is stored of one layer's resamples."""
+    return Interval(level=LEVEL, **basic_bootstrap(score, draws, LEVEL)._asdict(), resamples=len(draws))
 
 
 def _sides(matrices: DocumentMatrices, documents: Documents) -> tuple[Means, Means]:

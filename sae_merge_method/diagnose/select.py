@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.artifacts.diagnosis import Diagnosis, LayerDiagnosis, ScoreDraws
-from sae_merge_method.diagnose.resampling import benjamini_hochberg, p_value
 from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.layers import format_layers
 from sae_merge_method.selection import SelectionRule, select_layers
+from sae_merge_method.statistics.multiplicity import benjamini_hochberg
+from sae_merge_method.statistics.permutation import one_sided_p
 
 UNITS = ("raw", "corrected")
 
@@ -75,9 +76,8 @@ def apply_rule(rule: SelectionRule, diagnosis: Diagnosis, draws: ScoreDraws, uni
 
 
 def _q_values(scores: npt.NDArray[np.float64], draws: ScoreDraws) -> Mapping[int, float]:
-    p_values = [p_value(float(score), null) for score, null in zip(scores, draws.null.T, strict=True)]
-    q_values = benjamini_hochberg(np.array(p_values))
-    return dict(zip(draws.layers.tolist(), q_values.tolist(), strict=True))
+    p_values = [one_sided_p(float(score), null) for score, null in zip(scores, draws.null.T, strict=True)]
+    return dict(zip(draws.layers.tolist(), benjamini_hochberg(p_values), strict=True))
 
 
 def _overlap(one: set[int], other: set[int]) -> float:

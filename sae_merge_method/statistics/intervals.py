@@ -1,7 +1,8 @@
-"""How sure one accuracy is, where one more draw would fall, and how small a difference a test could see."""
+"""How sure one number is, where one more draw would fall, and how small a difference a test could see."""
 
 import math
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,34 @@ def prediction_interval(draws: npt.ArrayLike, level: float) -> Interval:
     quantile = float(stdtrit(len(values) - 1, 0.5 + level / 2))
     reach = quantile * float(values.std(ddof=1)) * (1 + 1 / len(values)) ** 0.5
     return Interval(mean - reach, mean + reach)
+
+
+class BootstrapEstimate(NamedTuple):
+    """A value with the bootstrap's estimate of its bias taken out, and where it lies."""
+
+    low: float
+    high: float
+    estimate: float
+
+
+def basic_bootstrap(observed: float, resampled: npt.NDArray[np.float64], level: float) -> BootstrapEstimate:
+    """The basic bootstrap interval, ``2 observed - percentiles`` (Davison & Hinkley 1997, section 5.2).
+
+    A divergence reads sampling noise as signal, and resampling adds as much noise again: plain
+    percentiles would count it twice and never cover the truth. Reflected about the observed value they
+    surround what unlimited data would give.
+
+    Args:
+        observed: Of the data at hand.
+        resampled: (R,) of resampled data.
+        level: For example 0.95.
+    """
+    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    return BootstrapEstimate(
+        low=2 * observed - float(high),
+        high=2 * observed - float(low),
+        estimate=2 * observed - float(resampled.mean()),
+    )
 
 
 def detectable_difference(stderr: float, alpha: float, power: float) -> float:

@@ -15,14 +15,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Benjamini & Hochberg's step-up p-values (1995): the expected share of false alarms."""
-    m = len(p_values)
-    adjusted = [0.0] * m
-    lowest = 1.0
-    for rank, i in reversed(list(enumerate(_ascending(p_values), 1))):
-        lowest = min(lowest, m / rank * p_values[i])
-        adjusted[i] = lowest
-    return adjusted
+    """Benjamini & Hochberg's step-up p-values (1995), or q-values: the expected share of false alarms.
+
+    ``q_(i) = min over j >= i of p_(j) m / j``: the least false discovery rate at which each is still found.
+    """
+    from scipy.stats import false_discovery_control
+
+    corrected: list[float] = false_discovery_control(p_values).tolist()
+    return corrected
 
 
 CORRECTIONS: dict[str, Callable[[Sequence[float]], list[float]]] = {

@@ -7,19 +7,16 @@ import pytest
 import torch
 
 from sae_merge_method.diagnose.resampling import (
-    benjamini_hochberg,
     bootstrap_draws,
     document_matrices,
     for_resampling,
     null_draws,
-    p_value,
     resampled_weights,
     shuffled_weights,
-    summarise_bootstrap,
-    summarise_null,
 )
 from sae_merge_method.diagnose.scoring import ScoredLayer, ScoringSettings, score_layers
 from sae_merge_method.diagnose.specificity import SCORES, Score
+from sae_merge_method.statistics.permutation import one_sided_p
 from tests.diagnose.usage_by_hand import documents, random_usage, usage_of
 
 EVERY_SCORE = pytest.mark.parametrize("score", SCORES.values(), ids=lambda score: score.name)
@@ -52,7 +49,7 @@ def test_all_shuffles_together_give_the_exact_permutation_test(score: Score) -> 
     draws = null_draws(score, matrices, torch.from_numpy(every), 3)
     observed = draws[0]  # the first combination is the true labelling
     rank = (draws >= observed - 1e-9 * abs(observed)).sum()
-    assert p_value(float(observed), draws) == pytest.approx((1 + rank) / 36)
+    assert one_sided_p(float(observed), draws) == pytest.approx((1 + rank) / 36)
     assert rank >= 1
 
 
@@ -96,28 +93,15 @@ def test_placements_give_the_exact_area_and_follow_a_resampled_one() -> None:
     assert np.sqrt((error**2).mean()) < 0.2 * true.std(axis=0).mean()
 
 
-def test_benjamini_hochberg_agrees_with_statsmodels() -> None:
-    from statsmodels.stats.multitest import multipletests
-
-    p_values = np.random.default_rng(0).random(40) ** 2
-    np.testing.assert_allclose(benjamini_hochberg(p_values), multipletests(p_values, method="fdr_bh")[1])
-
-
-def test_p_is_never_zero_and_counts_the_observed_labelling() -> None:
-    assert p_value(2.0, np.array([0.0, 1.0, 1.5])) == 1 / 4
-    assert p_value(1.0, np.array([0.0, 1.0, 1.5])) == 3 / 4
-
-
-def test_the_interval_is_reflected_about_the_score() -> None:
-    interval = summarise_bootstrap(1.2, np.linspace(1.3, 2.3, 1001))
-    assert (interval.low, interval.high) == pytest.approx((2.4 - 2.275, 2.4 - 1.325))
-    assert interval.estimate == pytest.approx(0.6)
-
-
 def test_the_null_is_summarised_with_its_95th_percentile() -> None:
-    null = summarise_null(3.0, np.linspace(0, 1, 101), q_value=0.5)
-    assert (null.mean, null.high, null.corrected) == pytest.approx((0.5, 0.95, 2.5))
-    assert null.p == pytest.approx(1 / 102)
+    usage = usage_of(random_usage(0, 30, 40))
+    settings = ScoringSettings(permutations=100, resamples=0)
+    scoring = score_layers(SCORES["kl_bits"], [0], lambda _: usage, documents(15, 15), settings)
+    entry, draws = scoring.layers[0], scoring.draws.null[:, 0]
+    assert entry.null is not None
+    assert (entry.null.permutations, entry.null.mean) == (100, draws.mean())
+    assert (draws > entry.null.high).sum() == 5
+    assert entry.null.corrected == entry.score - draws.mean()
 
 
 @EVERY_SCORE
