@@ -16,7 +16,7 @@ from sae_merge_method.compare.render import FORMATS, render_json, render_markdow
 from sae_merge_method.compare.run import Evaluation, compare_runs
 from sae_merge_method.compare.subject import Settings
 from sae_merge_method.errors import UsageError
-from sae_merge_method.files import write_text
+from sae_merge_method.files.writing import write_text
 
 
 @click.command()

@@ -8,7 +8,7 @@ import click
 
 from sae_merge_method.artifacts.comparison import COMPARISON_FILE, TABLE_FILE, Comparison
 from sae_merge_method.compare.render import FORMATS
-from sae_merge_method.files import canonical_json
+from sae_merge_method.files.writing import canonical_json
 from sae_merge_method.statistics.multiplicity import CORRECTIONS
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])

@@ -27,7 +27,7 @@ def command(a: str, b: str, everything: bool, form: str, plot: Path | None) -> N
     """
     from sae_merge_method.diff.diff import compare_checkpoints
     from sae_merge_method.diff.show import diff_table, diff_values, heat_map
-    from sae_merge_method.files import canonical_json, write_bytes
+    from sae_merge_method.files.writing import canonical_json, write_bytes
     from sae_merge_method.models.hub import open_model
 
     found = compare_checkpoints(open_model(a), open_model(b), quiet=not sys.stderr.isatty())

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from sae_merge_method.errors import UsageError
-from sae_merge_method.files import canonical_json
+from sae_merge_method.files.writing import canonical_json
 
 
 @click.command("energy", context_settings={"show_default": True})

@@ -7,7 +7,7 @@ import click
 
 from sae_merge_method.cli.with_check import WithCheck
 from sae_merge_method.errors import UsageError
-from sae_merge_method.files import write_text
+from sae_merge_method.files.writing import write_text
 from sae_merge_method.layers import format_layers
 from sae_merge_method.selection import parse_rule
 

@@ -7,7 +7,7 @@ import click
 from sae_merge_method.artifacts.recipe import read_recipe_text
 from sae_merge_method.cli.recipe_path import RecipePath
 from sae_merge_method.errors import UsageError
-from sae_merge_method.files import write_text
+from sae_merge_method.files.writing import write_text
 
 UNFIT = 1
 

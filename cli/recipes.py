@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from sae_merge_method.errors import UsageError
-from sae_merge_method.files import write_text
+from sae_merge_method.files.writing import write_text
 from sae_merge_method.recipes import ready_configurations, ready_recipe, ready_recipes
 
 

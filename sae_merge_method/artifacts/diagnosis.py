@@ -12,7 +12,7 @@ from pydantic import Field
 
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
 from sae_merge_method.errors import ArtifactError
-from sae_merge_method.files import write_bytes
+from sae_merge_method.files.writing import write_bytes
 
 DIAGNOSIS_FILE = "diagnosis.json"
 USAGE_FILE = "features.safetensors"

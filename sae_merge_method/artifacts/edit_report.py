@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from pydantic import Field
 
 from sae_merge_method.artifacts.method_parameters import Scalar
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
+from sae_merge_method.files.hashing import Hashes
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.tensor_names import decoder_layer
 
@@ -60,18 +61,6 @@ REPORT_FILE = "edit_report.json"
 
 
 Status = Literal["edited", "base"]
-
-
-class Hashes(Protocol):
-    """Hashes of a tensor's bytes, in hex."""
-
-    @property
-    def xxh3(self) -> str:
-        """XXH3-128."""
-
-    @property
-    def sha256(self) -> str | None:
-        """sha256, where it was taken."""
 
 
 class TensorReport(Record):

@@ -17,9 +17,8 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
 from sae_merge_method.errors import ArtifactError, UsageError
-from sae_merge_method.files import canonical_json, write_text
+from sae_merge_method.files.writing import canonical_json, write_text
 
-# YAML's references can fold a value without end into a few lines: repr() would unfold it.
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 80, 80, 80
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from sae_merge_method.artifacts.diagnosis import USAGE_FILE
 from sae_merge_method.errors import ArtifactError
-from sae_merge_method.files import write_bytes
+from sae_merge_method.files.writing import write_bytes
 
 _VERSION = 1
 # safetensors writes metadata in hash order: one key keeps the bytes the same.

@@ -9,7 +9,7 @@ from typing import Any
 from sae_merge_method.artifacts.comparison import Comparison, Subject
 from sae_merge_method.compare.table import Row, rows_by_subject
 from sae_merge_method.errors import UsageError
-from sae_merge_method.files import write_bytes
+from sae_merge_method.files.writing import write_bytes
 from sae_merge_method.statistics.tests import Interval
 
 _COLOURS = {"improved": "#1b7837", "degraded": "#b2182b", "unchanged": "#737373", "untested": "#bdbdbd"}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from sae_merge_method.artifacts.comparison import Comparison, ComparisonSet
 from sae_merge_method.compare.table import Table, head_lines, tables, tail_lines
-from sae_merge_method.files import canonical_json
+from sae_merge_method.files.writing import canonical_json
 
 Comparisons = Sequence[Comparison]
 

@@ -11,7 +11,8 @@ from sae_merge_method.artifacts.recipe import CONTROL_KEY, DIAGNOSIS_KEY, Contro
 from sae_merge_method.controls.arms import SCALPEL, STETHOSCOPE, Arm, Given, make_arms
 from sae_merge_method.controls.layer_sets import LayerEnergies, measure_energies, overlap
 from sae_merge_method.errors import RecipeError
-from sae_merge_method.files import new_folder, write_text
+from sae_merge_method.files.folders import new_folder
+from sae_merge_method.files.writing import write_text
 from sae_merge_method.geometry.one_thread import one_blas_thread
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import Checkpoint

@@ -14,7 +14,7 @@ import numpy as np
 
 from sae_merge_method.diagnose.usage import ROWS, BatchUsage, Moments
 from sae_merge_method.errors import ArtifactError, UsageError
-from sae_merge_method.files import canonical_json, write_bytes, write_text
+from sae_merge_method.files.writing import canonical_json, write_bytes, write_text
 
 _INPUTS = "inputs.json"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sae_merge_method.errors import ModelError, UsageError, first_line
-from sae_merge_method.files import file_sha256
+from sae_merge_method.files.hashing import file_sha256
 from sae_merge_method.models.hub import ModelId, parse_model_id
 from sae_merge_method.models.tensor_names import decoder_layer
 from sae_merge_method.saes.sae import product_dtype

@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, REPORT_FILE, Corpus, Diagnosis, LayerDiagnosis
-from sae_merge_method.files import write_text
+from sae_merge_method.files.writing import write_text
 from sae_merge_method.layers import format_layers
 from sae_merge_method.reports.html import html_page
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sae_merge_method.artifacts.diagnosis import Diagnosis
-from sae_merge_method.files import write_bytes
+from sae_merge_method.files.writing import write_bytes
 
 _BAR = "#3b6ea5"
 _CHOSEN = "#c8553d"

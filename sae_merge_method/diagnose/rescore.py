@@ -18,7 +18,7 @@ from sae_merge_method.diagnose.plot import write_plot
 from sae_merge_method.diagnose.scoring import Scoring, ScoringSettings, score_layers
 from sae_merge_method.diagnose.specificity import find_score
 from sae_merge_method.errors import ArtifactError, UsageError
-from sae_merge_method.files import new_folder
+from sae_merge_method.files.folders import new_folder
 from sae_merge_method.selection import SelectionRule, select_layers
 
 

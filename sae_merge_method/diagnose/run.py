@@ -29,7 +29,7 @@ from sae_merge_method.diagnose.snippets import add_snippets
 from sae_merge_method.diagnose.specificity import find_score
 from sae_merge_method.diagnose.sweep import Report, hear, load_beside
 from sae_merge_method.diagnose.workers import join_workers
-from sae_merge_method.files import new_folder, require_free
+from sae_merge_method.files.folders import new_folder, require_free
 from sae_merge_method.layers import parse_layers
 from sae_merge_method.saes.find import SaeAddress, find_saes
 from sae_merge_method.selection import parse_rule, select_layers

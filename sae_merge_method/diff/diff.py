@@ -14,8 +14,7 @@ from math import prod
 import numpy as np
 
 from sae_merge_method.errors import ModelError
-from sae_merge_method.merge.copying import Advance
-from sae_merge_method.merge.parallel import bytes_bar, run_all
+from sae_merge_method.files.parallel import Advance, bytes_bar, run_all
 from sae_merge_method.merge.values import pieces, read_values, widened
 from sae_merge_method.models.checkpoint import DTYPE_NAMES, Checkpoint, TensorEntry
 from sae_merge_method.models.reading import WeightFiles

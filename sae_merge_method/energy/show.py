@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sae_merge_method.artifacts.energy_report import Energy, EnergyReport, LayerEnergy
-from sae_merge_method.files import write_bytes
+from sae_merge_method.files.writing import write_bytes
 
 _HEADER = (
     "",

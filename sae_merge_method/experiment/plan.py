@@ -22,7 +22,8 @@ from sae_merge_method.energy.measure import MeasureSettings
 from sae_merge_method.energy.run import EnergySettings, measure_energy
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.experiment.settings import ExperimentSettings
-from sae_merge_method.files import scratch_folder, write_text
+from sae_merge_method.files.folders import scratch_folder
+from sae_merge_method.files.writing import write_text
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.hub import local_folder, parse_model_id
 from sae_merge_method.recipe.from_diagnosis import write_recipe

@@ -14,7 +14,8 @@ from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.experiment.plan import Planned, make_plan, read_planned
 from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.experiment.worker import ArmJob, GeneralCorpus
-from sae_merge_method.files import file_sha256, write_text
+from sae_merge_method.files.hashing import file_sha256
+from sae_merge_method.files.writing import write_text
 from sae_merge_method.lm_eval_tasks import tasks_path
 from sae_merge_method.models.checkpoint import CONFIG_FILE
 from sae_merge_method.models.hub import local_folder, parse_model_id

@@ -29,7 +29,8 @@ from sae_merge_method.experiment.report.write import write_reports
 from sae_merge_method.experiment.resume import DIAGNOSIS_FOLDER, is_done, jobs_of, not_done, standing_plan
 from sae_merge_method.experiment.settings import SETTINGS_FILE, ExperimentSettings, settings_text
 from sae_merge_method.experiment.worker import MERGED_FOLDER, ArmJob, GeneralCorpus, Outcome, Setup
-from sae_merge_method.files import held, write_text
+from sae_merge_method.files.folders import held
+from sae_merge_method.files.writing import write_text
 
 LOG = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from sae_merge_method.artifacts.recipe import read_recipe_text
 from sae_merge_method.errors import SaeMergeError, UsageError
 from sae_merge_method.experiment.harness import Harness, log_likelihoods
 from sae_merge_method.experiment.settings import EvaluationSettings
-from sae_merge_method.files import new_folder
+from sae_merge_method.files.folders import new_folder
 from sae_merge_method.merge.run import run_recipe
 
 LOG = logging.getLogger(__name__)

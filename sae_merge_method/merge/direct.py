@@ -12,17 +12,16 @@ from pathlib import Path
 from types import TracebackType
 
 from sae_merge_method.artifacts.edit_report import EditReport, TensorReport
-from sae_merge_method.merge.copying import Copying, place_file
+from sae_merge_method.files.copying import Copying, place_file
+from sae_merge_method.files.hashing import Hashes
+from sae_merge_method.files.parallel import bytes_bar, run_all
 from sae_merge_method.merge.job import Job
 from sae_merge_method.merge.kernels import DIRECT_METHODS
-from sae_merge_method.merge.parallel import bytes_bar, run_all
 from sae_merge_method.merge.report import edit_report
 from sae_merge_method.merge.tensor_edit import (
-    Digests,
     EditedTensor,
     TensorTask,
     Write,
-    digest_tensor,
     edit_tensor,
     tensor_tasks,
 )
@@ -89,19 +88,19 @@ def run_direct(job: Job, folder: Path, *, link: bool = False, hash_all: bool = F
         merged = open_checkpoint(folder)
         untouched = [entry for name, entry in merged.tensors.items() if name not in edited_names]
         with WeightFiles([merged]) as files:
-            digests = run_all(
-                [partial(digest_tensor, entry, files, advance, with_sha256=hash_all) for entry in untouched],
+            hashes = run_all(
+                [partial(files.hashes, entry, with_sha256=hash_all, advance=advance) for entry in untouched],
                 job.threads,
             )
-    return direct_report(job, edited, zip(untouched, digests, strict=True))
+    return direct_report(job, edited, zip(untouched, hashes, strict=True))
 
 
 def direct_report(
-    job: Job, edited: Iterable[EditedTensor], untouched: Iterable[tuple[TensorEntry, Digests]]
+    job: Job, edited: Iterable[EditedTensor], untouched: Iterable[tuple[TensorEntry, Hashes]]
 ) -> EditReport:
     """The report of what either kind of tensor became."""
-    tensors = [TensorReport.of(one.task.base, one.digests, "edited", one.energy) for one in edited]
-    tensors += [TensorReport.of(entry, digests, "base", 0.0) for entry, digests in untouched]
+    tensors = [TensorReport.of(one.task.base, one.hashes, "edited", one.energy) for one in edited]
+    tensors += [TensorReport.of(entry, hashes, "base", 0.0) for entry, hashes in untouched]
     return edit_report(job, tensors)
 
 

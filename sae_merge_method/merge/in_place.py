@@ -15,16 +15,15 @@ from typing import Any
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, write_edit_report
 from sae_merge_method.errors import MergeError, UsageError
+from sae_merge_method.files.parallel import bytes_bar, run_all
 from sae_merge_method.merge.beside_weights import CARD_FILES, write_card
 from sae_merge_method.merge.direct import direct_report, why_not_direct, writer
 from sae_merge_method.merge.job import Job, prepared
 from sae_merge_method.merge.journal import begin_journal, undo
 from sae_merge_method.merge.kernels import DIRECT_METHODS
-from sae_merge_method.merge.parallel import bytes_bar, run_all
 from sae_merge_method.merge.tensor_edit import (
     EditedTensor,
     TensorTask,
-    digest_tensor,
     edit_tensor,
     tensor_tasks,
 )
@@ -100,8 +99,8 @@ def _edit(job: Job, tasks: tuple[TensorTask, ...]) -> EditReport:
             )
             for donor in job.donors.values():
                 donor.require_unchanged()
-            digests = run_all(
-                [partial(digest_tensor, entry, files, advance, with_sha256=False) for entry in untouched],
+            hashes = run_all(
+                [partial(files.hashes, entry, with_sha256=False, advance=advance) for entry in untouched],
                 job.threads,
             )
         for handle in handles.values():
@@ -109,7 +108,7 @@ def _edit(job: Job, tasks: tuple[TensorTask, ...]) -> EditReport:
     finally:
         for handle in handles.values():
             os.close(handle)
-    return direct_report(job, edited, zip(untouched, digests, strict=True))
+    return direct_report(job, edited, zip(untouched, hashes, strict=True))
 
 
 def _require_own_files(job: Job) -> None:

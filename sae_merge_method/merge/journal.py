@@ -8,7 +8,6 @@ edit came; each step is on the disk before the next begins.
 import os
 import shutil
 from collections.abc import Iterable, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,11 +16,12 @@ from pydantic import Field
 from sae_merge_method.artifacts.edit_report import TensorReport
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
 from sae_merge_method.errors import ArtifactError, MergeError
-from sae_merge_method.files import sync_file
+from sae_merge_method.files.copying import copy_span
+from sae_merge_method.files.hashing import span_sha256
+from sae_merge_method.files.writing import sync_file
 from sae_merge_method.models.checkpoint import CONFIG_FILE, JOURNAL_FOLDER, TensorEntry
 
 _JOURNAL_FILE, _ORIGINALS, _KEPT = "journal.json", "originals.bin", "kept"
-_AT_ONCE = 1 << 22
 
 
 class Overwritten(Record):
@@ -109,7 +109,7 @@ def begin_journal(folder: Path, entries: Sequence[TensorEntry], replaced: Sequen
     shutil.rmtree(journal.place, ignore_errors=True)  # one that was never complete: nothing was overwritten
     (journal.place / _KEPT).mkdir(parents=True)
     try:
-        with (journal.place / _ORIGINALS).open("wb") as stream:
+        with (journal.place / _ORIGINALS).open("w+b") as stream:
             tensors = tuple(_put_away(entry, stream.fileno()) for entry in entries)
             os.fsync(stream.fileno())
         for name in replaced:
@@ -171,11 +171,11 @@ def _require_restorable(journal: Journal, record: JournalRecord) -> None:
     at = 0
     originals = journal.place / _ORIGINALS
     for tensor in record.tensors:
-        if _hash(originals, at, tensor.nbytes) != tensor.sha256:
+        if _sha256(originals, at, tensor.nbytes) != tensor.sha256:
             raise MergeError(f"{originals} is damaged: {tensor.name} cannot be restored; nothing was changed")
         at += tensor.nbytes
         if record.state == "edited":
-            now = _hash(journal.folder / tensor.file, tensor.start, tensor.nbytes)
+            now = _sha256(journal.folder / tensor.file, tensor.start, tensor.nbytes)
             if now not in (tensor.edited_sha256, tensor.sha256):
                 raise MergeError(
                     f"{journal.folder / tensor.file}: {tensor.name} was changed after the edit; "
@@ -186,43 +186,29 @@ def _require_restorable(journal: Journal, record: JournalRecord) -> None:
 
 
 def _put_away(entry: TensorEntry, into: int) -> Overwritten:
-    at = os.lseek(into, 0, os.SEEK_CUR)
-    handle = os.open(entry.file, os.O_RDONLY)
-    try:
-        digest = _copy(handle, entry.start, into, at, entry.nbytes)
-    finally:
-        os.close(handle)
-    os.lseek(into, at + entry.nbytes, os.SEEK_SET)
+    at = os.lseek(into, 0, os.SEEK_END)
+    with entry.file.open("rb") as stream:
+        _copy(stream.fileno(), entry.start, into, at, entry.nbytes)
     return Overwritten(
-        name=entry.name, file=entry.file.name, start=entry.start, nbytes=entry.nbytes, sha256=digest
+        name=entry.name,
+        file=entry.file.name,
+        start=entry.start,
+        nbytes=entry.nbytes,
+        sha256=span_sha256(into, at, entry.nbytes),
     )
 
 
-def _copy(source: int, first: int, target: int, at: int, count: int) -> str:
-    """Copy bytes between open files; sha256 of them."""
-    digest = sha256()
-    while count:
-        piece = os.pread(source, min(_AT_ONCE, count), first)
-        if not piece:
-            raise MergeError("a file ended early while a journal was being written or undone")
-        piece = piece[: os.pwrite(target, piece, at)]
-        digest.update(piece)
-        first, at, count = first + len(piece), at + len(piece), count - len(piece)
-    return digest.hexdigest()
+def _copy(reading: int, first: int, writing: int, at: int, nbytes: int) -> None:
+    try:
+        copy_span(reading, first, writing, at, nbytes)
+    except EOFError:
+        raise MergeError("a file ended early while a journal was being written or undone") from None
 
 
-def _hash(file: Path, first: int, count: int) -> str | None:
-    """sha256 of a span; None where the file cannot give it."""
-    digest = sha256()
+def _sha256(file: Path, first: int, nbytes: int) -> str | None:
+    """Of a span; None where the file cannot give it."""
     try:
         with file.open("rb") as stream:
-            stream.seek(first)
-            while count:
-                piece = stream.read(min(_AT_ONCE, count))
-                if not piece:
-                    return None
-                digest.update(piece)
-                count -= len(piece)
-    except OSError:
+            return span_sha256(stream.fileno(), first, nbytes)
+    except (OSError, EOFError):
         return None
-    return digest.hexdigest()

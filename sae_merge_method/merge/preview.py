@@ -5,10 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sae_merge_method.files.parallel import bytes_bar, run_all
 from sae_merge_method.merge.direct import why_not_direct
 from sae_merge_method.merge.job import prepared
 from sae_merge_method.merge.kernels import DIRECT_METHODS
-from sae_merge_method.merge.parallel import bytes_bar, run_all
 from sae_merge_method.merge.tensor_edit import EditedTensor, edit_tensor, tensor_tasks
 from sae_merge_method.models.reading import WeightFiles
 
@@ -38,7 +38,7 @@ def preview_recipe(source: str, where: str, options: Mapping[str, Any] | None = 
                 WeightFiles([job.base, *job.donors.values()]) as files,
                 DIRECT_METHODS[job.plan.merge_method].filtering(job.plan) as change,
             ):
-                calls = [partial(edit_tensor, task, change, files, _nowhere, advance) for task in tasks]
+                calls = [partial(edit_tensor, task, change, files, advance=advance) for task in tasks]
                 edited: list[EditedTensor] = run_all(calls, job.threads)
             energies = {one.task.base.name: one.energy for one in edited}
         lines = [f"{'layer':>8}{'tensors':>9}{'bytes':>16}{'energy':>14}"]
@@ -52,7 +52,3 @@ def preview_recipe(source: str, where: str, options: Mapping[str, Any] | None = 
         if reason is not None:
             lines.append(f"this recipe runs through mergekit ({reason}): its energy is known only afterwards")
     return "\n".join(lines)
-
-
-def _nowhere(data: memoryview, first: int) -> None:
-    """Write nothing."""

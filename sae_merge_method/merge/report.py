@@ -5,10 +5,8 @@ from functools import partial
 
 from sae_merge_method.artifacts.edit_report import EditReport, TensorReport
 from sae_merge_method.errors import MergeError
-from sae_merge_method.merge.copying import Advance
+from sae_merge_method.files.parallel import run_all
 from sae_merge_method.merge.job import Job
-from sae_merge_method.merge.parallel import run_all
-from sae_merge_method.merge.tensor_edit import digest_tensor
 from sae_merge_method.merge.values import energy_between
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.reading import WeightFiles
@@ -59,17 +57,12 @@ def _report(
     plan: EditPlan, base: Checkpoint, merged: Checkpoint, name: str, files: WeightFiles, hash_all: bool
 ) -> TensorReport:
     before, after = base.tensors[name], merged.tensors[name]
-    silent: Advance = _nothing
     if decoder_layer(name) in plan.donations:
-        digests = digest_tensor(after, files, silent, with_sha256=True)
-        return TensorReport.of(after, digests, "edited", energy_between(before, after, files))
-    digests = digest_tensor(after, files, silent, with_sha256=hash_all)
+        hashes = files.hashes(after)
+        return TensorReport.of(after, hashes, "edited", energy_between(before, after, files))
+    hashes = files.hashes(after, with_sha256=hash_all)
     if after.dtype == before.dtype:
-        same = digest_tensor(before, files, silent, with_sha256=hash_all) == digests
+        same = files.hashes(before, with_sha256=hash_all) == hashes
         if not same or after.shape != before.shape:
             raise MergeError(f"{name} lies outside the selected layers, and yet its bytes changed")
-    return TensorReport.of(after, digests, "base", 0.0)
-
-
-def _nothing(done: int) -> None:
-    """Nobody watches."""
+    return TensorReport.of(after, hashes, "base", 0.0)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sae_merge_method.artifacts.edit_report import EditReport, write_edit_report
 from sae_merge_method.errors import MergeError, UsageError
-from sae_merge_method.files import new_folder, require_free
+from sae_merge_method.files.folders import new_folder, require_free
 from sae_merge_method.layers import format_layers
 from sae_merge_method.merge.beside_weights import copy_side_files, write_card
 from sae_merge_method.merge.direct import run_direct, why_not_direct

@@ -5,14 +5,13 @@ Where the pieces go is the caller's affair: into a copy, into the checkpoint its
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from math import prod
 
 import numpy as np
-import xxhash
 
 from sae_merge_method.errors import MergeError
-from sae_merge_method.merge.copying import Advance
+from sae_merge_method.files.hashing import Hasher, Hashes
+from sae_merge_method.files.parallel import Advance
 from sae_merge_method.merge.kernels import shifted, weighted_sum
 from sae_merge_method.merge.values import (
     SCRATCH,
@@ -109,18 +108,8 @@ def require_finite(task: TensorTask, files: WeightFiles) -> None:
             )
 
 
-_HASHED_AT_ONCE = 1 << 20
-
 Write = Callable[[memoryview, int], None]
 """Takes bytes, and where in the tensor they begin."""
-
-
-@dataclass(frozen=True)
-class Digests:
-    """Hashes of a tensor's bytes, in hex; sha256 only where it was asked for."""
-
-    xxh3: str
-    sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -128,21 +117,25 @@ class EditedTensor:
     """What became of one task."""
 
     task: TensorTask
-    digests: Digests
+    hashes: Hashes
     energy: float
     """Squared Frobenius norm of (edited - base), rounding included."""
 
 
 def edit_tensor(
-    task: TensorTask, change: Filter | None, files: WeightFiles, write: Write, advance: Advance
+    task: TensorTask,
+    change: Filter | None,
+    files: WeightFiles,
+    write: Write | None = None,
+    advance: Advance | None = None,
 ) -> EditedTensor:
-    """Compute one tensor and hand its bytes to ``write``, in order.
+    """Compute one tensor and hand its bytes to ``write``, in order; without one they go nowhere.
 
     Raises:
         MergeError: A value is (or becomes) NaN or infinite; the message names the tensor.
     """
     base, precise = task.base, precise_of(task.base)
-    fast, slow, energy = xxhash.xxh3_128(), sha256(), 0.0
+    hasher, energy = Hasher(), 0.0
     shift = shift_of(task, change, files)
     for first, count in pieces(base):
         stored = read_values(files, base, first, count, "base")
@@ -158,22 +151,9 @@ def edit_tensor(
             narrow(edited, base.dtype, stored, SCRATCH)
             energy += squared_distance(theta, widened(stored, base, precise, "after"))
         raw = stored.data.cast("B")
-        write(raw, first * stored.itemsize)
-        fast.update(raw)
-        slow.update(raw)
-        advance(len(raw))
-    return EditedTensor(task, Digests(fast.hexdigest(), slow.hexdigest()), energy)
-
-
-def digest_tensor(entry: TensorEntry, files: WeightFiles, advance: Advance, *, with_sha256: bool) -> Digests:
-    """Hash a tensor's bytes as they lie in its file."""
-    fast, slow = xxhash.xxh3_128(), sha256()
-    for first in range(0, entry.nbytes, _HASHED_AT_ONCE):
-        count = min(_HASHED_AT_ONCE, entry.nbytes - first)
-        raw = SCRATCH.array("hashed", np.uint8, count).data
-        files.read(entry, first, raw)
-        fast.update(raw)
-        if with_sha256:
-            slow.update(raw)
-        advance(len(raw))
-    return Digests(fast.hexdigest(), slow.hexdigest() if with_sha256 else None)
+        if write is not None:
+            write(raw, first * stored.itemsize)
+        hasher.update(raw)
+        if advance is not None:
+            advance(len(raw))
+    return EditedTensor(task, hasher.hashes(), energy)

@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from sae_merge_method.files import canonical_json, file_sha256, new_folder, write_text
+from sae_merge_method.files.folders import new_folder
+from sae_merge_method.files.hashing import file_sha256
+from sae_merge_method.files.writing import canonical_json, write_text
 
 logger = logging.getLogger(__name__)
 

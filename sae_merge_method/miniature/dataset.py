@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from sae_merge_method.files import write_text
+from sae_merge_method.files.writing import write_text
 from sae_merge_method.miniature.problems import Problem
 
 DATASET = "EleutherAI/hendrycks_math"

@@ -12,7 +12,8 @@ from pathlib import Path
 from time import monotonic
 
 from sae_merge_method.errors import SaeMergeError, UsageError
-from sae_merge_method.files import canonical_json, new_folder, write_text
+from sae_merge_method.files.folders import new_folder
+from sae_merge_method.files.writing import canonical_json, write_text
 from sae_merge_method.miniature.build import Miniature, build
 from sae_merge_method.miniature.cache import SEAL, cache_root
 from sae_merge_method.miniature.settings import Settings

@@ -9,7 +9,6 @@ import json
 import os
 import struct
 from dataclasses import dataclass
-from hashlib import sha256
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +23,6 @@ DTYPE_BYTES = {
 }  # fmt: skip
 _MOST_HEADER_BYTES = 100_000_000  # safetensors' own limit
 _MOST_DIMENSIONS = 64  # more is an attack on whoever multiplies them
-_CHUNK = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -45,20 +43,6 @@ class TensorEntry:
     def nbytes(self) -> int:
         """Length of the tensor's bytes."""
         return self.end - self.start
-
-    def sha256(self) -> str:
-        """Hex sha256 of the tensor's bytes as stored, read in chunks."""
-        digest = sha256()
-        with self.file.open("rb") as stream:
-            stream.seek(self.start)
-            left = self.nbytes
-            while left:
-                chunk = stream.read(min(_CHUNK, left))
-                if not chunk:
-                    raise ModelError(f"{self.file} ends inside tensor {self.name}")
-                digest.update(chunk)
-                left -= len(chunk)
-        return digest.hexdigest()
 
 
 class FileStamp(NamedTuple):

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.errors import MergeError, ModelError
+from sae_merge_method.files.hashing import Hashes, hash_span
+from sae_merge_method.files.parallel import Advance
 from sae_merge_method.models.checkpoint import Checkpoint, TensorEntry
 from sae_merge_method.models.dtypes import STORED, widen
 from sae_merge_method.models.headers import FileStamp
@@ -46,9 +48,21 @@ class WeightFiles:
             MergeError: The file is not the one whose header was read, or was cut short.
         """
         if os.preadv(self._handle(entry.file), [into], entry.start + first) != len(into):
-            raise MergeError(
-                f"{entry.file} was cut short while it was being read: it ends inside {entry.name}"
-            )
+            raise _cut_short(entry)
+
+    def hashes(
+        self, entry: TensorEntry, *, with_sha256: bool = True, advance: Advance | None = None
+    ) -> Hashes:
+        """Hashes of a tensor's bytes as they lie in its file.
+
+        Raises:
+            MergeError: The file is not the one whose header was read, or was cut short.
+        """
+        handle = self._handle(entry.file)
+        try:
+            return hash_span(handle, entry.start, entry.nbytes, with_sha256=with_sha256, advance=advance)
+        except EOFError:
+            raise _cut_short(entry) from None
 
     def require_unchanged(self) -> None:
         """Make sure that nobody wrote to the files that were read.
@@ -68,6 +82,10 @@ class WeightFiles:
                 if FileStamp.of(os.fstat(handle)) != self._stamps[path]:
                     raise MergeError(f"{path} changed after its header was read")
             return self._handles[path]
+
+
+def _cut_short(entry: TensorEntry) -> MergeError:
+    return MergeError(f"{entry.file} was cut short while it was being read: it ends inside {entry.name}")
 
 
 Floats = npt.NDArray[np.floating]

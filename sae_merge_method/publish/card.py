@@ -13,7 +13,7 @@ from typing import Any
 from sae_merge_method.artifacts.comparison import read_comparison
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis, diagnosis_path, read_diagnosis
 from sae_merge_method.errors import ArtifactError
-from sae_merge_method.files import write_bytes, write_text
+from sae_merge_method.files.writing import write_bytes, write_text
 from sae_merge_method.models.hub import CARD_FILE, is_hub_id, parse_model_id
 from sae_merge_method.publish.closing_sections import limits_section, rebuild_section
 from sae_merge_method.publish.front_matter import front_matter

@@ -15,6 +15,7 @@ from sae_merge_method.errors import ModelError, UsageError
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.hub import fetch_file, local_folder, parse_model_id
+from sae_merge_method.models.reading import WeightFiles
 from sae_merge_method.publish.merged_folder import RECIPE_FILE
 from sae_merge_method.recipe.pin import donors_of, rename
 
@@ -99,7 +100,11 @@ def compare_with(original: Original, rebuilt: EditReport, folder: Path) -> Rebui
 
 
 def _hashes(weights: Checkpoint) -> dict[str, tuple[str, tuple[int, ...], str]]:
-    return {name: (entry.dtype, entry.shape, entry.sha256()) for name, entry in weights.tensors.items()}
+    with WeightFiles([weights]) as files:
+        return {
+            name: (entry.dtype, entry.shape, files.hashes(entry, with_sha256=False).xxh3)
+            for name, entry in weights.tensors.items()
+        }
 
 
 def _beside(recipe: Path, repository: str, name: str) -> Path:

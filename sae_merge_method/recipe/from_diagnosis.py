@@ -9,7 +9,7 @@ from sae_merge_method.artifacts.diagnosis import Diagnosis, diagnosis_path, read
 from sae_merge_method.artifacts.method_parameters import Scalar, ScalpelParameters, validated_parameters
 from sae_merge_method.artifacts.recipe import DIAGNOSIS_KEY
 from sae_merge_method.errors import RecipeError
-from sae_merge_method.files import file_sha256
+from sae_merge_method.files.hashing import file_sha256
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.hub import as_path, open_model, parse_model_id

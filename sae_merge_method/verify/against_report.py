@@ -1,13 +1,14 @@
 """A checkpoint against its own edit report, and the report against what the recipe asks for."""
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, EditRequest, TensorReport
+from sae_merge_method.files.hashing import Hashes
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import CONFIG_FILE, TensorEntry
 from sae_merge_method.recipe.request import request_of
 from sae_merge_method.verify.hints import find_swapped
 from sae_merge_method.verify.ledger import Ledger, Progress
 from sae_merge_method.verify.sources import RECIPE_FILE, Sources
-from sae_merge_method.verify.streams import Hashes, Streams
+from sae_merge_method.verify.streams import Streams
 
 
 def check_against_report(

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-import xxhash
-
+from sae_merge_method.files.hashing import Hasher
 from sae_merge_method.models.checkpoint import DTYPE_NAMES, TensorEntry
 from sae_merge_method.verify.rounding import Change, Rounding, as_bytes, as_tensor, nearly
 from sae_merge_method.verify.streams import VALUES_AT_ONCE, Streams, is_float, n_values, pieces
@@ -58,10 +57,10 @@ class Expected:
 
     def xxh3(self, rounding: Rounding, streams: Streams) -> str:
         """Hash of the bytes it must hold."""
-        digest = xxhash.xxh3_128()
+        hasher = Hasher(with_sha256=False)
         for piece in self.stream(rounding, streams):
-            digest.update(piece)
-        return digest.hexdigest()
+            hasher.update(piece)
+        return hasher.hashes().xxh3
 
     def allows(self, found: bytes, wanted: bytes, rounding: Rounding, streams: Streams) -> bool:
         """Whether a tensor computed anew differs from the stored one by its rounding alone."""

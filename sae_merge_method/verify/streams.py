@@ -1,11 +1,8 @@
 """Tensors as streams of pieces: no more than a few megabytes of any file are in memory at once."""
 
 from collections.abc import Iterator
-from hashlib import sha256
-from typing import NamedTuple
 
-import xxhash
-
+from sae_merge_method.files.hashing import Hashes
 from sae_merge_method.models.checkpoint import DTYPE_NAMES, TensorEntry
 from sae_merge_method.models.headers import DTYPE_BYTES
 from sae_merge_method.models.reading import WeightFiles
@@ -13,13 +10,6 @@ from sae_merge_method.models.reading import WeightFiles
 VALUES_AT_ONCE = 1 << 20
 """Length of a piece, in values."""
 _BYTES_AT_ONCE = 1 << 22
-
-
-class Hashes(NamedTuple):
-    """Of a tensor's bytes as stored, in hex."""
-
-    xxh3: str
-    sha256: str
 
 
 class Streams:
@@ -52,12 +42,7 @@ class Streams:
 
     def hashes(self, entry: TensorEntry) -> Hashes:
         """Both hashes of a tensor's bytes."""
-        fast, slow = xxhash.xxh3_128(), sha256()
-        for first, size in pieces(entry.nbytes, _BYTES_AT_ONCE):
-            data = self.read(entry, first, size)
-            fast.update(data)
-            slow.update(data)
-        return Hashes(fast.hexdigest(), slow.hexdigest())
+        return self._files.hashes(entry)
 
 
 def pieces(length: int, most: int) -> Iterator[tuple[int, int]]:

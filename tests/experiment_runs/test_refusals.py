@@ -152,7 +152,7 @@ def test_a_missing_vllm_is_named_with_what_installs_it():
 
 
 def test_two_runs_at_once_in_one_folder_are_refused(fresh, monkeypatch):
-    from sae_merge_method.files import held
+    from sae_merge_method.files.folders import held
 
     write_settings(fresh)
     (fresh / "exp").mkdir()

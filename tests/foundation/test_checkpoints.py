@@ -9,9 +9,11 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from xxhash import xxh3_128_hexdigest
 
 from sae_merge_method.errors import ModelError
 from sae_merge_method.models.checkpoint import open_checkpoint, read_header
+from sae_merge_method.models.reading import WeightFiles
 from tests import tiny
 
 
@@ -22,9 +24,11 @@ def test_entries_give_the_bytes_of_every_tensor(tmp_path):
     assert checkpoint.tensors.keys() == tensors.keys()
     assert checkpoint.n_layers == tiny.N_LAYERS
     assert checkpoint.dtypes() == {"bfloat16"}
-    for name, entry in checkpoint.tensors.items():
-        assert entry.shape == tuple(tensors[name].shape)
-        assert entry.sha256() == sha256(tensors[name].view(torch.uint8).numpy().tobytes()).hexdigest()
+    with WeightFiles([checkpoint]) as files:
+        for name, entry in checkpoint.tensors.items():
+            assert entry.shape == tuple(tensors[name].shape)
+            stored = tensors[name].view(torch.uint8).numpy().tobytes()
+            assert files.hashes(entry) == (xxh3_128_hexdigest(stored), sha256(stored).hexdigest())
 
 
 def test_a_multimodal_config_tells_the_text_decoders_layers(tmp_path):

@@ -8,8 +8,8 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from sae_merge_method.files.parallel import run_all
 from sae_merge_method.merge.kernels import DIRECT_METHODS
-from sae_merge_method.merge.parallel import run_all
 from sae_merge_method.recipe.plan import Donation, EditPlan
 from tests.geometry import scenes
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from sae_merge_method.files import file_sha256
+from sae_merge_method.files.hashing import file_sha256
 from sae_merge_method.miniature.build import make_base, make_donor
 from sae_merge_method.miniature.training import Example, StackedMuon, batches, orthogonalise
 from sae_merge_method.models.tensor_names import decoder_layer

@@ -1,5 +1,6 @@
 """A sound checkpoint is proved, and every changed tensor is caught by name."""
 
+import os
 import shutil
 
 import pytest
@@ -7,7 +8,6 @@ import torch
 
 from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.verify.audit import verify
-from sae_merge_method.verify.streams import Streams
 from tests import tiny
 from tests.merge.conftest import recipe_text
 from tests.verify.conftest import CLOSED, Q_PROJ, flip_one_bit, rewrite, swap_layers, violations
@@ -91,12 +91,15 @@ def test_swapped_layers_violate_every_tensor_of_both_and_no_other(tmp_path, merg
 
 def test_everything_is_read_in_small_pieces(tmp_path, merged, monkeypatch):
     sizes = []
-    read = Streams.read
+    read = os.preadv
+
+    def watched(handle: int, buffers: list[memoryview], first: int) -> int:
+        sizes.append(len(buffers[0]))
+        return read(handle, buffers, first)
+
+    monkeypatch.setattr(os, "preadv", watched)
     monkeypatch.setattr("sae_merge_method.verify.expected.VALUES_AT_ONCE", 7)
-    monkeypatch.setattr("sae_merge_method.verify.streams._BYTES_AT_ONCE", 30)
-    monkeypatch.setattr(
-        Streams, "read", lambda self, entry, first, size: sizes.append(size) or read(self, entry, first, size)
-    )
+    monkeypatch.setattr("sae_merge_method.files.hashing._AT_ONCE", 30)
     assert verify(merged.out).ledger.sound
     assert max(sizes) == 30
     out = rewrite(merged.copy(tmp_path / "out"), flip_one_bit(Q_PROJ))

@@ -7,7 +7,7 @@ from sae_merge_method.experiment.report.collect import collect
 from sae_merge_method.experiment.report.html import as_page
 from sae_merge_method.experiment.report.markdown import as_markdown
 from sae_merge_method.experiment.report.scatter import draw_scatter
-from sae_merge_method.files import write_text
+from sae_merge_method.files.writing import write_text
 
 
 def write_reports(folder: Path) -> Experiment:

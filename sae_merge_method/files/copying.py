@@ -4,18 +4,17 @@ import errno
 import fcntl
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sae_merge_method.errors import MergeError
+from sae_merge_method.files.parallel import Advance
 
 LOG = logging.getLogger(__name__)
 
 Span = tuple[int, int]
 """First byte, and one past the last."""
-Advance = Callable[[int], None]
-"""Told how many bytes were dealt with."""
 
 _FICLONE = 0x40049409  # linux/fs.h: share the blocks of one file with another, copied on write
 _STEP = 1 << 23  # who writes elsewhere in the same file waits for no longer than this takes
@@ -30,7 +29,7 @@ class Copying:
     target: Path
     spans: tuple[Span, ...]
 
-    def run(self, advance: Advance) -> None:
+    def run(self, advance: Advance | None = None) -> None:
         """Copy what is missing, by the kernel where it can.
 
         Raises:
@@ -41,7 +40,9 @@ class Copying:
         reading, writing = os.open(self.source, os.O_RDONLY), os.open(self.target, os.O_WRONLY)
         try:
             for first, last in self.spans:
-                _copy(self.source, reading, writing, first, last, advance)
+                copy_span(reading, first, writing, first, last - first, advance)
+        except EOFError:
+            raise MergeError(f"{self.source} was cut short while it was being read") from None
         finally:
             os.close(reading)
             os.close(writing)
@@ -107,21 +108,37 @@ def _require_room(target: Path, size: int) -> None:
         raise MergeError(f"{target.parent.parent} has no room: {size:,} bytes needed, {free:,} free")
 
 
-def _copy(source: Path, reading: int, writing: int, first: int, last: int, advance: Advance) -> None:
+def copy_span(
+    reading: int, first: int, writing: int, at: int, nbytes: int, advance: Advance | None = None
+) -> None:
+    """Copy a span of one open file into another, by the kernel where it can.
+
+    Args:
+        reading: File descriptor to read.
+        first: First byte there.
+        writing: File descriptor to write.
+        at: Where the span begins there.
+        nbytes: Length.
+        advance: Told how many bytes are done.
+
+    Raises:
+        EOFError: The first file ends inside the span.
+    """
     by_kernel = hasattr(os, "copy_file_range")
-    while first < last:
-        step = min(_STEP, last - first)
+    while nbytes:
+        step = min(_STEP, nbytes)
         if by_kernel:
             try:
-                done = os.copy_file_range(reading, writing, step, first, first)
+                done = os.copy_file_range(reading, writing, step, first, at)
             except OSError as error:
                 if error.errno not in _CANNOT:
                     raise
                 by_kernel = False
                 continue
         else:
-            done = os.pwrite(writing, os.pread(reading, min(step, 1 << 22), first), first)
+            done = os.pwrite(writing, os.pread(reading, min(step, 1 << 22), first), at)
         if not done:
-            raise MergeError(f"{source} was cut short while it was being read")
-        first += done
-        advance(done)
+            raise EOFError
+        first, at, nbytes = first + done, at + done, nbytes - done
+        if advance is not None:
+            advance(done)

@@ -1,4 +1,4 @@
-"""Calls on several threads, and a progress bar that any of them may move.
+"""Work on large files: calls on several threads, and a progress bar in bytes that any of them may move.
 
 numpy, hashing and file calls all let go of the interpreter.
 """
@@ -12,12 +12,13 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from sae_merge_method.merge.copying import Advance
+Advance = Callable[[int], None]
+"""Told how many bytes were dealt with."""
 
 
 @contextmanager
 def bytes_bar(total: int, doing: str, *, quiet: bool = False) -> Iterator[Advance]:
-    """Yield a function that takes the number of bytes just done.
+    """Yield a function that takes the number of bytes just done; it may be called by any thread.
 
     Args:
         total: Bytes in all.

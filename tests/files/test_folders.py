@@ -1,9 +1,10 @@
-"""Whole or not at all."""
+"""Folders appear whole or not at all."""
 
 import pytest
 
 from sae_merge_method.errors import UsageError
-from sae_merge_method.files import new_folder, write_text
+from sae_merge_method.files.folders import new_folder
+from sae_merge_method.files.writing import write_text
 
 
 def names(folder):
@@ -45,14 +46,3 @@ def test_an_empty_folder_counts_as_absent_and_a_file_never_does(tmp_path):
         new_folder(tmp_path / "empty" / "a.txt", overwrite=True),
     ):
         pass
-
-
-def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
-    write_text(tmp_path / "file.txt", "old")
-    monkeypatch.setattr(
-        "os.fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device"))
-    )
-    with pytest.raises(OSError, match="No space left"):
-        write_text(tmp_path / "file.txt", "new")
-    assert (tmp_path / "file.txt").read_text() == "old"
-    assert names(tmp_path) == ["file.txt"]

@@ -1,4 +1,4 @@
-"""Files and folders that appear complete or not at all, whatever kills us on the way.
+"""Folders that appear complete or not at all, whatever kills us on the way.
 
 A new folder is made in a hidden sibling that is locked while we live: what a killed run left
 behind is told from a running one by its lock, and removed by the next run for the same place.
@@ -6,64 +6,17 @@ behind is told from a running one by its lock, and removed by the next run for t
 
 import contextlib
 import ctypes
-import errno
 import fcntl
-import json
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-from sae_merge_method.errors import SaeMergeError, UsageError
-
-__all__ = ["canonical_json", "file_sha256", "new_folder", "write_bytes", "write_text"]
-
-_HASH_CHUNK = 1 << 20
-
-
-def canonical_json(value: Any) -> str:
-    """JSON text that is the same for the same value: indented, unsorted, no NaN, final newline."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8, whole or not at all."""
-    write_bytes(path, text.encode("utf-8"))
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``data``, whole or not at all: a temporary sibling, synced, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~umask())  # mkstemp makes files private
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def file_sha256(path: Path) -> str:
-    """Hex sha256 of a file's bytes, read in chunks."""
-    digest = sha256()
-    try:
-        with path.open("rb") as stream:
-            while chunk := stream.read(_HASH_CHUNK):
-                digest.update(chunk)
-    except OSError as error:
-        raise SaeMergeError(f"cannot read {path}: {error.strerror}") from error
-    return digest.hexdigest()
-
+from sae_merge_method.errors import UsageError
+from sae_merge_method.files.writing import sync_file, umask
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -151,13 +104,6 @@ def held(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def umask() -> int:
-    """The process's file mode mask."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def _remove_leftovers(beside: Path) -> None:
     """Remove siblings of killed runs: those whose lock nobody holds."""
     pattern = re.compile(rf"\.{re.escape(beside.name)}\.(?:new|adapters)\.\w{{8}}")
@@ -189,18 +135,6 @@ def _sync_tree(folder: Path) -> None:
         for name in names:
             sync_file(Path(root) / name)
         sync_file(Path(root))
-
-
-def sync_file(path: Path) -> None:
-    """Have a file, or a folder's list of names, on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EROFS):  # file systems that cannot sync a folder
-            raise
-    finally:
-        os.close(handle)
 
 
 def _swap(new: Path, target: Path) -> None:

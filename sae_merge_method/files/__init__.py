@@ -1,0 +1,1 @@
+"""Files: written whole or not at all, copied by the kernel, hashed, worked on by several threads."""

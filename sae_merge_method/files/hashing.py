@@ -1,0 +1,99 @@
+"""The one place where bytes are hashed: as they come, or any span of a file.
+
+XXH3 finds damage at the speed of memory, so it is always taken. sha256, which nobody can forge, costs
+several times as much as reading and is taken where somebody asks for it.
+"""
+
+import os
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import xxhash
+
+from sae_merge_method.errors import SaeMergeError
+from sae_merge_method.files.parallel import Advance
+
+_AT_ONCE = 1 << 20
+
+
+class Hashes(NamedTuple):
+    """Two hashes of the same bytes, in hex."""
+
+    xxh3: str
+    """XXH3-128."""
+    sha256: str | None
+    """sha256; None where it was not asked for."""
+
+
+class Hasher:
+    """Takes bytes in their order."""
+
+    def __init__(self, *, with_sha256: bool = True) -> None:
+        self._fast = xxhash.xxh3_128()
+        self._slow = sha256() if with_sha256 else None
+
+    def update(self, data: bytes | memoryview) -> None:
+        """Take the next bytes."""
+        self._fast.update(data)
+        if self._slow is not None:
+            self._slow.update(data)
+
+    def hashes(self) -> Hashes:
+        """Of all bytes so far."""
+        return Hashes(self._fast.hexdigest(), self._slow.hexdigest() if self._slow is not None else None)
+
+
+def hash_span(
+    handle: int, start: int, nbytes: int, *, with_sha256: bool = True, advance: Advance | None = None
+) -> Hashes:
+    """Hash a span of an open file, by positioned reads: other threads may read the same handle.
+
+    Args:
+        handle: File descriptor, open for reading.
+        start: First byte.
+        nbytes: Length.
+        with_sha256: Take sha256 too.
+        advance: Told how many bytes are done.
+
+    Raises:
+        EOFError: The file ends inside the span.
+    """
+    hasher = Hasher(with_sha256=with_sha256)
+    buffer = memoryview(bytearray(min(_AT_ONCE, nbytes)))
+    end = start + nbytes
+    while start < end:
+        count = os.preadv(handle, [buffer[: end - start]], start)
+        if not count:
+            raise EOFError
+        hasher.update(buffer[:count])
+        start += count
+        if advance is not None:
+            advance(count)
+    return hasher.hashes()
+
+
+def span_sha256(handle: int, start: int, nbytes: int) -> str:
+    """Hex sha256 of a span of an open file.
+
+    Raises:
+        EOFError: The file ends inside the span.
+    """
+    digest = hash_span(handle, start, nbytes).sha256
+    assert digest is not None
+    return digest
+
+
+def file_sha256(path: Path) -> str:
+    """Hex sha256 of a whole file.
+
+    Raises:
+        SaeMergeError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return span_sha256(stream.fileno(), 0, os.fstat(stream.fileno()).st_size)
+    except OSError as error:
+        raise SaeMergeError(f"cannot read {path}: {error.strerror}") from error
+    except EOFError as error:
+        raise SaeMergeError(f"{path} was cut short while it was being read") from error

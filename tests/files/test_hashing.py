@@ -1,0 +1,52 @@
+"""Hashes of spans are the hashes of their bytes, whoever reads them and in whatever pieces."""
+
+import os
+from hashlib import sha256
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from xxhash import xxh3_128_hexdigest
+
+from sae_merge_method.errors import SaeMergeError
+from sae_merge_method.files import hashing
+from sae_merge_method.files.hashing import Hasher, file_sha256, hash_span
+
+
+@pytest.fixture
+def handle(tmp_path):
+    (tmp_path / "file").write_bytes(bytes(range(200)))
+    number = os.open(tmp_path / "file", os.O_RDONLY)
+    yield number
+    os.close(number)
+
+
+def test_a_span_has_the_hashes_of_its_bytes_and_progress_adds_up(handle, monkeypatch):
+    monkeypatch.setattr(hashing, "_AT_ONCE", 16)
+    data, done = bytes(range(30, 180)), []
+    hashes = hash_span(handle, 30, 150, advance=done.append)
+    assert hashes == (xxh3_128_hexdigest(data), sha256(data).hexdigest())
+    assert sum(done) == 150 and max(done) == 16
+    assert hash_span(handle, 30, 150, with_sha256=False) == (hashes.xxh3, None)
+    assert hash_span(handle, 200, 0).xxh3 == xxh3_128_hexdigest(b"")
+
+
+def test_a_span_beyond_the_end_is_no_hash_at_all(handle):
+    with pytest.raises(EOFError):
+        hash_span(handle, 150, 51)
+
+
+@given(st.lists(st.binary(max_size=40)))
+def test_pieces_hash_as_their_whole(pieces):
+    hasher = Hasher()
+    for piece in pieces:
+        hasher.update(piece)
+    whole = b"".join(pieces)
+    assert hasher.hashes() == (xxh3_128_hexdigest(whole), sha256(whole).hexdigest())
+
+
+def test_a_whole_file_is_named_when_it_cannot_be_read(tmp_path):
+    (tmp_path / "file").write_bytes(b"bytes")
+    assert file_sha256(tmp_path / "file") == sha256(b"bytes").hexdigest()
+    with pytest.raises(SaeMergeError, match="cannot read .*nowhere: No such file"):
+        file_sha256(tmp_path / "nowhere")

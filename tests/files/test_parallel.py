@@ -1,0 +1,38 @@
+"""Calls on several threads keep their order, and the first failure ends the rest."""
+
+import threading
+import time
+from functools import partial
+
+import pytest
+
+from sae_merge_method.files.parallel import bytes_bar, run_all
+
+
+def test_results_come_in_the_order_of_the_calls():
+    def after(seconds: float) -> float:
+        time.sleep(seconds)
+        return seconds
+
+    assert run_all([partial(after, seconds) for seconds in (0.03, 0.0, 0.01)], threads=3) == [0.03, 0.0, 0.01]
+
+
+def test_the_first_failure_is_raised_and_nothing_new_begins():
+    begun = []
+
+    def fail() -> None:
+        raise ValueError("the first")
+
+    with pytest.raises(ValueError, match="the first"):
+        run_all([fail, *[partial(begun.append, number) for number in range(100)]], threads=1)
+    assert len(begun) < 100
+
+
+def test_any_thread_may_move_the_bar_and_a_quiet_one_shows_nothing(capsys):
+    with bytes_bar(400, "counting", quiet=True) as advance:
+        threads = [threading.Thread(target=advance, args=(100,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert capsys.readouterr() == ("", "")
