@@ -53,7 +53,7 @@ def command(
     """Run RECIPE, a file or hf://OWNER/NAME[@REVISION]/FILE, and write the merged checkpoint to OUT.
 
     Everything mergekit passes over in silence is an error here: unknown keys, list-valued
-    gates, layers out of range, the diagnosis of another model. Donors are read in the open
+    gates, layers out of range, the diagnosis of another model. Donors are read in the selected
     layers only. OUT appears when the merge is complete and has been checked against the base.
     """
     from sae_merge_method.merge.run import run_recipe, summary

@@ -50,10 +50,10 @@ class EditRequest(Record):
     parameters: Mapping[str, Scalar]
     """The merge method's own, as the recipe writes them."""
     weights: tuple[LayerWeights, ...]
-    """Of all open layers: gradients and filters resolved, a share of energy not yet taken."""
+    """Of all selected layers: gradients and filters resolved, a share of energy not yet taken."""
 
     def by_layer(self) -> dict[int, tuple[DonorWeights, ...]]:
-        """The donors of each open layer."""
+        """The donors of each selected layer."""
         return {layer: group.donors for group in self.weights for layer in group.layers}
 
 
@@ -107,7 +107,7 @@ class EditReport(Record):
     base_config_sha256: str
     donors: tuple[str, ...]
     layers: tuple[int, ...]
-    """The open layers."""
+    """The selected layers."""
     energy: float = Field(ge=0)
     """Sum over tensors."""
     tensors: tuple[TensorReport, ...]

@@ -62,7 +62,7 @@ class ScalpelParameters(Record):
     rank: Annotated[Count, Field(ge=1)] | None = None
     """How many features span the subspace: the most selective of each layer."""
     features: Text = None
-    """Or which: "3, 17, 100-110" for one open layer, "9: 3, 17; 11: 4" for several."""
+    """Or which: "3, 17, 100-110" for one selected layer, "9: 3, 17; 11: 4" for several."""
     diagnosis: Text = None
     """Where features are ranked, and where the SAEs are named unless ``sae`` names them."""
     sae: Text = None

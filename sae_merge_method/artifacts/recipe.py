@@ -60,17 +60,24 @@ class SourceParameters(Record):
     weight: Weight | None = None
 
 
-class SharedParameters(SourceParameters):
+class Gate(Record):
+    """Which decoder layers are edited: decided, or computed from a diagnosis."""
+
+    layers: GateText = None
+    """The layers, decided, such as "9, 11-13"."""
+    diagnosis: GateText = None
+    """Folder or file of the diagnosis whose scores decide, with ``select``."""
+    select: GateText = None
+    """Rule by which the diagnosis' scores decide, such as top_k=6."""
+
+
+class SharedParameters(Gate, SourceParameters):
     """Parameters of the whole recipe; a weight here serves donors that have none of their own.
 
     What else stands here belongs to the merge method, whose schema the recipe holds it against.
     """
 
     model_config = ConfigDict(extra="allow")
-
-    layers: GateText = None
-    diagnosis: GateText = None
-    select: GateText = None
 
     def for_method(self, method: str) -> dict[str, Any]:
         """The method's own parameters as they were written."""

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sae_merge_method.artifacts.diagnosis import diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.method_parameters import Scalar, ScalpelParameters, validated_parameters
-from sae_merge_method.artifacts.recipe import CONTROL_KEY, DIAGNOSIS_KEY, Control, Recipe, parse_recipe
+from sae_merge_method.artifacts.recipe import CONTROL_KEY, DIAGNOSIS_KEY, Control
 from sae_merge_method.controls.arms import SCALPEL, STETHOSCOPE, Arm, Given, make_arms
 from sae_merge_method.controls.layer_sets import LayerEnergies, measure_energies, overlap
 from sae_merge_method.errors import RecipeError
@@ -15,14 +14,13 @@ from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.writing import write_text
 from sae_merge_method.geometry.one_thread import one_blas_thread
 from sae_merge_method.layers import format_layers
-from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.hub import open_model
 from sae_merge_method.models.mergekit_layout import module_names
 from sae_merge_method.models.task_vector import task_vector
-from sae_merge_method.recipe.gate import open_layers
 from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
-from sae_merge_method.recipe.plan import Donation, EditPlan, plan_edit
-from sae_merge_method.recipe.preflight import check_donors, check_family, require_diagnosis_of
+from sae_merge_method.recipe.plan import Donation, EditPlan
+from sae_merge_method.recipe.preflight import check_donors, check_family
+from sae_merge_method.recipe.resolved import ResolvedRecipe, open_recipe
 from sae_merge_method.recipe.subspaces import Subspaces
 from sae_merge_method.saes.ranking import default_rank
 
@@ -61,17 +59,12 @@ def write_controls(
         SaeMergeError: The recipe is of another method, names several donors or uneven weights, or
             anything it refers to is missing or does not fit.
     """
-    recipe = parse_recipe(source, where)
-    if recipe.merge_method != STETHOSCOPE:
-        raise RecipeError(f"{where}: expected a recipe of {STETHOSCOPE}, got {recipe.merge_method}")
-    base = open_model(recipe.base_model)
-    gate = recipe.parameters
-    layers = open_layers(gate.layers, gate.diagnosis, gate.select, base.n_layers)
-    plan = plan_edit(recipe, layers, base.n_layers)
+    resolved = open_recipe(source, where)
+    if resolved.recipe.merge_method != STETHOSCOPE:
+        raise RecipeError(f"{where}: expected a recipe of {STETHOSCOPE}, got {resolved.recipe.merge_method}")
+    base, layers, plan = resolved.base, resolved.layers, resolved.plan
     donation = _the_donation(plan, where)
-    path = _diagnosis(recipe, settings, where)
-    diagnosis = read_diagnosis(path)
-    require_diagnosis_of(base, recipe.base_model, diagnosis, path)
+    path, diagnosis = resolved.any_diagnosis(settings.diagnosis)
     donor = open_model(donation.model)
     every = tuple(range(base.n_layers))
     check_family(base, {donation.model: donor})
@@ -105,13 +98,12 @@ def write_controls(
     _say_what_is_missing(arms, layers, base.n_layers)
     with new_folder(out, overwrite=overwrite) as folder:
         for arm in arms:
-            write_text(folder / f"{arm.name}.yml", _text(arm, plan, donation, recipe, base, energies))
+            write_text(folder / f"{arm.name}.yml", _text(arm, donation, resolved, energies))
     return arms
 
 
-def _text(
-    arm: Arm, plan: EditPlan, donation: Donation, recipe: Recipe, base: Checkpoint, energies: LayerEnergies
-) -> str:
+def _text(arm: Arm, donation: Donation, resolved: ResolvedRecipe, energies: LayerEnergies) -> str:
+    recipe, base, plan = resolved.recipe, resolved.base, resolved.plan
     form = guarded_form(arm.plan(plan, donation), base.n_layers, module_names(base))
     for key in ("dtype", "out_dtype", "tokenizer_source", "chat_template"):
         if getattr(recipe, key) is not None:
@@ -148,14 +140,6 @@ def _the_donation(plan: EditPlan, where: str) -> Donation:
             f"{len(plan.donors)} donors and {len(given)} different weights"
         )
     return next(iter(given))[0]
-
-
-def _diagnosis(recipe: Recipe, settings: ControlSettings, where: str) -> Path:
-    recorded = (recipe.sae_diagnosis or {}).get("path")
-    found = settings.diagnosis or recipe.parameters.diagnosis or recorded
-    if found is None:
-        raise RecipeError(f"{where} does not say which diagnosis it was made from: name it with --diagnosis")
-    return diagnosis_path(Path(str(found)))
 
 
 def _subspaces(scalpel: dict[str, Scalar], layers: tuple[int, ...]) -> dict[str, Subspaces]:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sae_merge_method.artifacts.diagnosis import diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.energy_report import EnergyReport
 from sae_merge_method.artifacts.method_parameters import ScalpelParameters
 from sae_merge_method.energy.measure import MeasureSettings, measure
@@ -13,7 +12,7 @@ from sae_merge_method.layers import format_layers, parse_layers
 from sae_merge_method.models.hub import open_model
 from sae_merge_method.models.task_vector import task_vector
 from sae_merge_method.recipe.plan import Donation, EditPlan
-from sae_merge_method.recipe.preflight import check_donors, check_family, require_diagnosis_of
+from sae_merge_method.recipe.preflight import check_donors, check_family, open_diagnosis
 from sae_merge_method.recipe.subspaces import Subspaces
 
 
@@ -38,10 +37,8 @@ def measure_energy(settings: EnergySettings) -> EnergyReport:
         SaeMergeError: The diagnosis is of another model, the donor does not fit the base, or an
             SAE cannot be read.
     """
-    path = diagnosis_path(settings.diagnosis)
-    diagnosis = read_diagnosis(path)
     base, donor = (open_model(name) for name in (settings.base, settings.donor))
-    require_diagnosis_of(base, settings.base, diagnosis, path)
+    diagnosis = open_diagnosis(settings.diagnosis, base, settings.base).content
     layers = _layers(settings, tuple(diagnosis.scores()), base.n_layers)
     whole = dict.fromkeys(layers, (Donation(settings.donor, ((None, 1.0),)),))
     plan = EditPlan("sae_scalpel", settings.base, whole, dtype=None)

@@ -15,7 +15,7 @@ from sae_merge_method.artifacts.experiment_plan import (
     write_plan,
 )
 from sae_merge_method.artifacts.method_parameters import ScalpelParameters
-from sae_merge_method.artifacts.recipe import Recipe, parse_recipe, read_recipe_text
+from sae_merge_method.artifacts.recipe import read_recipe_text
 from sae_merge_method.controls.arms import Arm
 from sae_merge_method.controls.write import ControlSettings, write_controls
 from sae_merge_method.energy.measure import MeasureSettings
@@ -27,7 +27,7 @@ from sae_merge_method.files.writing import write_text
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.hub import local_folder, parse_model_id
 from sae_merge_method.recipe.from_diagnosis import write_recipe
-from sae_merge_method.recipe.gate import open_layers
+from sae_merge_method.recipe.resolved import open_recipe
 from sae_merge_method.saes.ranking import default_rank
 from sae_merge_method.selection import parse_rule
 
@@ -55,7 +55,7 @@ def choose_arms(
     """
     chosen = [_control(arm, recipe_of, n_layers) for arm in controls if settings.wants(arm.name)]
     chosen.sort(key=lambda one: {"base": 0, "pick": 1}.get(one.arm.role, 2))
-    own = [_own(name, file, settings, n_layers) for name, file in settings.own_recipes().items()]
+    own = [_own(name, file, settings) for name, file in settings.own_recipes().items()]
     return chosen + own
 
 
@@ -78,21 +78,21 @@ _AS_IT_IS = {
 }
 
 
-def _own(name: str, file: Path, settings: ExperimentSettings, n_layers: int) -> ArmAndRecipe:
+def _own(name: str, file: Path, settings: ExperimentSettings) -> ArmAndRecipe:
     text = read_recipe_text(file)
-    recipe = parse_recipe(text, str(file))
-    if _folder(recipe.base_model) != _folder(settings.base):
+    resolved = open_recipe(text, str(file))
+    recipe = resolved.recipe
+    if resolved.base.folder.resolve() != _folder(settings.base):
         raise RecipeError(f"{file}: expected the experiment's base {settings.base}, got {recipe.base_model}")
-    layers = _layers(recipe, n_layers)
     planned = PlannedArm(
-        name=name, role="own", says=str(file), method=recipe.merge_method, layers=layers, energy=None
+        name=name,
+        role="own",
+        says=str(file),
+        method=recipe.merge_method,
+        layers=resolved.checked().layers,
+        energy=None,
     )
     return ArmAndRecipe(planned, text)
-
-
-def _layers(recipe: Recipe, n_layers: int) -> tuple[int, ...]:
-    gate = recipe.parameters
-    return open_layers(gate.layers, gate.diagnosis, gate.select, n_layers)
 
 
 def _folder(model: str) -> Path:

@@ -1,7 +1,7 @@
 """Open a plan's donors: plain checkpoints, and LoRA adapters merged into theirs through mergekit.
 
 peft passes over an adapter's tensors that the model has no place for, with a warning at most,
-and may leave random ones in their place: so every merged tensor of the open layers is held
+and may leave random ones in their place: so every merged tensor of the selected layers is held
 against B A, multiplied here.
 """
 

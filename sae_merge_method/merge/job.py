@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sae_merge_method.artifacts.recipe import Recipe, parse_recipe
+from sae_merge_method.artifacts.recipe import Recipe
 from sae_merge_method.merge.donors import open_donors
 from sae_merge_method.models.checkpoint import Checkpoint
-from sae_merge_method.models.hub import open_model
-from sae_merge_method.recipe.gate import open_layers
-from sae_merge_method.recipe.plan import EditPlan, plan_edit
-from sae_merge_method.recipe.preflight import check_donors, check_family, output_dtype, require_diagnosis_of
+from sae_merge_method.recipe.plan import EditPlan
+from sae_merge_method.recipe.preflight import check_donors, check_family, output_dtype
+from sae_merge_method.recipe.resolved import ResolvedRecipe, resolve_recipe
 
 LOG = logging.getLogger(__name__)
 
@@ -22,17 +21,34 @@ LOG = logging.getLogger(__name__)
 class Job:
     """One edit, ready to run by either engine."""
 
-    source: str
-    """The recipe's text, as the user wrote it."""
-    recipe: Recipe
-    plan: EditPlan
-    base: Checkpoint
+    resolved: ResolvedRecipe
+    """The recipe, its base, and what it means there."""
     donors: dict[str, Checkpoint]
     """By the recipe's name for them."""
     dtype: str | None
     """dtype to write; None keeps every tensor's own."""
     options: dict[str, Any]
     """Fields of ``mergekit.options.MergeOptions`` that the user gave."""
+
+    @property
+    def source(self) -> str:
+        """The recipe's text, as the user wrote it."""
+        return self.resolved.text
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return self.resolved.recipe
+
+    @property
+    def base(self) -> Checkpoint:
+        """The base."""
+        return self.resolved.base
+
+    @property
+    def plan(self) -> EditPlan:
+        """Who gives what to which layer."""
+        return self.resolved.plan
 
     @property
     def threads(self) -> int | None:
@@ -59,19 +75,11 @@ def prepared(source: str, where: str, adapters_at: Path, options: Mapping[str, A
     Raises:
         SaeMergeError: Anything that can be known to be wrong from configs and headers.
     """
-    from sae_merge_method.artifacts.diagnosis import diagnosis_path, read_diagnosis
-
-    recipe = parse_recipe(source, where)
     given = dict(options or {})
-    base = open_model(recipe.base_model, given.get("transformers_cache"))
-    gate = recipe.parameters
-    layers = open_layers(gate.layers, gate.diagnosis, gate.select, base.n_layers)
-    if gate.diagnosis is not None:
-        path = diagnosis_path(Path(gate.diagnosis))
-        require_diagnosis_of(base, recipe.base_model, read_diagnosis(path), path)
-    plan = plan_edit(recipe, layers, base.n_layers)
+    resolved = resolve_recipe(source, where, given.get("transformers_cache"))
+    plan, base = resolved.plan, resolved.base
     with open_donors(plan, base, adapters_at, given) as donors:
         if not given.get("allow_crimes"):
             check_family(base, donors)
         check_donors(plan, base, donors)
-        yield Job(source, recipe, plan, base, donors, output_dtype(plan, base, donors), given)
+        yield Job(resolved, donors, output_dtype(plan, base, donors), given)

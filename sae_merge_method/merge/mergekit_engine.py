@@ -30,7 +30,7 @@ def renamed_view(donor: Checkpoint, base: Checkpoint, layers: Sequence[int], fol
     Args:
         donor: Checked against the base already.
         base: Whose names and config the view bears.
-        layers: The open layers; nothing else of the donor is shown.
+        layers: The selected layers; nothing else of the donor is shown.
         folder: Made here.
     """
     folder.mkdir(parents=True)

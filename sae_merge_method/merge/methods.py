@@ -24,10 +24,11 @@ from sae_merge_method.artifacts.method_parameters import (
     StethoscopeParameters,
     validated_parameters,
 )
+from sae_merge_method.artifacts.recipe import Gate
 from sae_merge_method.errors import MergeError, RecipeError
 from sae_merge_method.merge.injection import inject
 from sae_merge_method.models.tensor_names import decoder_layer
-from sae_merge_method.recipe.gate import open_layers
+from sae_merge_method.recipe.gate import selected_layers
 from sae_merge_method.recipe.scalpel import Scalpel
 
 PAPER = "https://arxiv.org/abs/2605.28649"
@@ -160,7 +161,8 @@ def _scalpel(parameters: ScalpelParameters, layers: frozenset[int], stamp: int) 
 
 @lru_cache(maxsize=64)
 def _gate(layers: str, diagnosis: str, select: str, stamp: int) -> frozenset[int]:
-    return frozenset(open_layers(layers or None, diagnosis or None, select or None))
+    gate = Gate(layers=layers or None, diagnosis=diagnosis or None, select=select or None)
+    return frozenset(selected_layers(gate))
 
 
 def _stamp(diagnosis: str) -> int:

@@ -14,7 +14,7 @@ from sae_merge_method.models.reading import WeightFiles
 
 
 def preview_recipe(source: str, where: str, options: Mapping[str, Any] | None = None) -> str:
-    """A table of the open layers: tensors, bytes and energy of each, and their sums.
+    """A table of the selected layers: tensors, bytes and energy of each, and their sums.
 
     Every check of a real merge is made, up to the last NaN. Where only mergekit could run the
     recipe, the energy is not known and the table says so.

@@ -27,7 +27,7 @@ def edit_report(job: Job, tensors: Iterable[TensorReport]) -> EditReport:
         layers=plan.layers,
         energy=sum(tensor.energy for tensor in ordered),
         tensors=ordered,
-        request=request_of(job.recipe, job.source, plan.layers, base.n_layers),
+        request=request_of(job.resolved),
     )
 
 
@@ -35,7 +35,7 @@ def report_edit(job: Job, merged: Checkpoint, *, hash_all: bool = False) -> Edit
     """Read a merged checkpoint back, hash and measure every tensor.
 
     Raises:
-        MergeError: A tensor was dropped or added, or one outside the open layers does not have
+        MergeError: A tensor was dropped or added, or one outside the selected layers does not have
             the base's bytes although it has the base's dtype.
     """
     base = job.base

@@ -34,7 +34,7 @@ def run_recipe(
 ) -> EditReport:
     """Merge as a recipe says.
 
-    Donors are read in the open layers only, whatever form the recipe has: what a donor holds,
+    Donors are read in the selected layers only, whatever form the recipe has: what a donor holds,
     or lacks, elsewhere does not matter. Paths resolve against the working folder, as mergekit's do.
 
     Args:

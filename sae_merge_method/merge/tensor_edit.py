@@ -32,7 +32,7 @@ from sae_merge_method.recipe.scalpel import Filter
 
 @dataclass(frozen=True)
 class TensorTask:
-    """One tensor of an open layer, its donors', and their factors."""
+    """One tensor of a selected layer, its donors', and their factors."""
 
     place: LayerPart
     base: TensorEntry
@@ -41,7 +41,7 @@ class TensorTask:
 
 
 def tensor_tasks(plan: EditPlan, base: Checkpoint, donors: dict[str, Checkpoint]) -> tuple[TensorTask, ...]:
-    """One task for each tensor of the open layers, in the order of their places in the files."""
+    """One task for each tensor of the selected layers, in the order of their places in the files."""
     tasks = []
     for place, entry in base.layer_tensors.items():
         gifts = plan.donations.get(place.layer, ())

@@ -8,16 +8,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from sae_merge_method.artifacts.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.recipe import Recipe, parse_recipe
 from sae_merge_method.errors import ModelError, SaeMergeError
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint, open_checkpoint
 from sae_merge_method.models.hub import fetch_file, parse_model_id
-from sae_merge_method.recipe.gate import open_layers
 from sae_merge_method.recipe.pin import models_of, pin
-from sae_merge_method.recipe.plan import plan_edit
-from sae_merge_method.recipe.preflight import check_donors, check_family, require_diagnosis_of
+from sae_merge_method.recipe.preflight import check_donors, check_family
+from sae_merge_method.recipe.resolved import ResolvedRecipe
 from sae_merge_method.recipe.sizes import Located, locate
 from sae_merge_method.selection import parse_rule, select_layers
 
@@ -47,11 +45,15 @@ class Findings:
             self.faults.append(f"{subject}: {error}")
 
 
-def check_fit(recipe: Recipe, located: Mapping[str, Located], findings: Findings) -> None:
+def check_fit(
+    recipe: Recipe, text: str, where: str, located: Mapping[str, Located], findings: Findings
+) -> None:
     """Hold gate, diagnosis, SAEs and donors against the base.
 
     Args:
         recipe: The recipe.
+        text: What it was read from.
+        where: How messages name it.
         located: Where its models are, by the recipe's names; those that are nowhere are left out.
         findings: Takes what fits and what does not.
     """
@@ -59,62 +61,52 @@ def check_fit(recipe: Recipe, located: Mapping[str, Located], findings: Findings
         findings.skip("gate, diagnosis and donors: the base is missing")
         return
     with findings.of("base"):
-        _check_with(recipe, _look_into(located[recipe.base_model]), located, findings)
+        base = _look_into(located[recipe.base_model])
+        _check_on_base(ResolvedRecipe(text, where, recipe, base), located, findings)
 
 
-def _check_with(recipe: Recipe, base: Checkpoint, located: Mapping[str, Located], findings: Findings) -> None:
-    layers = _check_gate(recipe, base, findings)
-    _check_record(recipe, base, layers, findings)
+def _check_on_base(resolved: ResolvedRecipe, located: Mapping[str, Located], findings: Findings) -> None:
+    layers = _check_gate(resolved, findings)
+    _check_record(resolved.recipe, resolved.base, layers, findings)
     donors: dict[str, Checkpoint] = {}
     with findings.of("donors"):
-        for name, place in located.items():
-            if name != recipe.base_model:
-                donors[name] = _look_into(place)
-        check_family(base, donors)
+        for name, model in located.items():
+            if name != resolved.recipe.base_model:
+                donors[name] = _look_into(model)
+        check_family(resolved.base, donors)
         if donors:
             findings.fit("every donor is of the base's kind and width")
     if layers:
         with findings.of("edit"):
-            _check_plan(recipe, layers, base, donors, findings)
+            _check_plan(resolved, donors, findings)
 
 
-def _look_into(place: Located) -> Checkpoint:
+def _look_into(model: Located) -> Checkpoint:
     """The model's headers where it is a folder, its config alone where it lies on the Hub."""
-    if place.commit is None:
-        return open_checkpoint(Path(place.name).expanduser())
-    config = fetch_file(place.name, CONFIG_FILE, place.commit)
-    if place.missing == 0:
+    if model.commit is None:
+        return open_checkpoint(Path(model.name).expanduser())
+    config = fetch_file(model.name, CONFIG_FILE, model.commit)
+    if model.missing == 0:
         return open_checkpoint(config.parent)
     raw = config.read_bytes()
     try:
         value = json.loads(raw)
     except ValueError as error:
-        raise ModelError(f"the config.json of {place.name} is damaged: {error}") from error
+        raise ModelError(f"the config.json of {model.name} is damaged: {error}") from error
     return Checkpoint(config.parent, value, sha256(raw).hexdigest(), tensors={})
 
 
-def _check_gate(recipe: Recipe, base: Checkpoint, findings: Findings) -> tuple[int, ...]:
-    gate = recipe.parameters
+def _check_gate(resolved: ResolvedRecipe, findings: Findings) -> tuple[int, ...]:
     layers: tuple[int, ...] = ()
     with findings.of("gate"):
-        layers = open_layers(gate.layers, gate.diagnosis, gate.select, base.n_layers)
-        findings.fit(f"layers {format_layers(layers)} of {base.n_layers}")
-    if gate.diagnosis is not None:
-        path = diagnosis_path(Path(gate.diagnosis))
-        with findings.of("diagnosis"):
-            diagnosis = read_diagnosis(path)
-            require_diagnosis_of(base, recipe.base_model, diagnosis, path)
-            _require_width(base, diagnosis, path)
-            findings.fit(f"{path} is a diagnosis of this base, its SAEs have the base's width")
+        layers = resolved.layers
+        findings.fit(f"layers {format_layers(layers)} of {resolved.base.n_layers}")
+    with findings.of("diagnosis"):
+        if resolved.diagnosis is not None:
+            findings.fit(
+                f"{resolved.diagnosis.path} is a diagnosis of this base, its SAEs have the base's width"
+            )
     return layers
-
-
-def _require_width(base: Checkpoint, diagnosis: Diagnosis, path: Path) -> None:
-    width = base.text_config.get("hidden_size")
-    if width is not None and diagnosis.model.d_model != width:
-        raise SaeMergeError(
-            f"{path} has SAEs of width {diagnosis.model.d_model}, the base's residual stream has {width}"
-        )
 
 
 def _check_record(recipe: Recipe, base: Checkpoint, layers: tuple[int, ...], findings: Findings) -> None:
@@ -145,15 +137,9 @@ def _scores(record: Mapping[str, Any]) -> dict[int, float]:
     return {int(layer): float(score) for layer, score in scores.items()}
 
 
-def _check_plan(
-    recipe: Recipe,
-    layers: tuple[int, ...],
-    base: Checkpoint,
-    donors: Mapping[str, Checkpoint],
-    findings: Findings,
-) -> None:
-    plan = plan_edit(recipe, layers, base.n_layers)
-    if recipe.merge_method == "sae_scalpel":
+def _check_plan(resolved: ResolvedRecipe, donors: Mapping[str, Checkpoint], findings: Findings) -> None:
+    plan, base = resolved.plan, resolved.base
+    if plan.merge_method == "sae_scalpel":
         findings.fit("every SAE and every feature that the scalpel needs is there")
     adapters = [name for name in plan.donors if parse_model_id(name).adapter]
     headers = {name: donors[name] for name in plan.donors if name in donors and donors[name].tensors}
@@ -161,7 +147,7 @@ def _check_plan(
         findings.skip("tensor by tensor: weights are not all at hand, or an adapter is not merged")
         return
     check_donors(plan, base, headers)
-    findings.fit("every tensor of the open layers stands in every donor, in the base's shape")
+    findings.fit("every tensor of the selected layers stands in every donor, in the base's shape")
 
 
 @dataclass(frozen=True)
@@ -197,7 +183,7 @@ def check_recipe(text: str, where: str) -> CheckedRecipe:
     for name in models_of(recipe):
         with findings.of(name):
             models[name] = _locate(name)
-    check_fit(recipe, {name: found[0] for name, found in models.items()}, findings)
+    check_fit(recipe, text, where, {name: found[0] for name, found in models.items()}, findings)
     commits = {place.name: place.commit for found in models.values() for place in found if place.commit}
     return CheckedRecipe(recipe, models, findings, pin(text, commits))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sae_merge_method.artifacts.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
+from sae_merge_method.artifacts.diagnosis import Diagnosis
 from sae_merge_method.artifacts.method_parameters import Scalar, ScalpelParameters, validated_parameters
 from sae_merge_method.artifacts.recipe import DIAGNOSIS_KEY
 from sae_merge_method.errors import RecipeError
@@ -16,7 +16,7 @@ from sae_merge_method.models.hub import as_path, open_model, parse_model_id
 from sae_merge_method.models.mergekit_layout import module_names, why_not_plain
 from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
 from sae_merge_method.recipe.plan import Donation, EditPlan
-from sae_merge_method.recipe.preflight import check_donors, output_dtype, require_diagnosis_of
+from sae_merge_method.recipe.preflight import check_donors, open_diagnosis, output_dtype
 from sae_merge_method.recipe.subspaces import Subspaces
 from sae_merge_method.saes.ranking import default_rank
 from sae_merge_method.selection import SelectionRule, select_layers
@@ -58,19 +58,17 @@ def write_recipe(
         SaeError: A scalpel's SAE cannot be read.
         MergeError: The donor lacks a tensor of a selected layer, or has it in another shape.
     """
-    path = diagnosis_path(diagnosis_at)
-    diagnosis = read_diagnosis(path)
     base = open_model(base_name)
-    require_diagnosis_of(base, base_name, diagnosis, path)
+    path, diagnosis = open_diagnosis(diagnosis_at, base, base_name)
     layers = select_layers(rule, diagnosis.scores(), diagnosis.q_values())
     if not layers:
         raise RecipeError(f"{rule} selects no layer of {path}: nothing would be edited")
-    gift = Donation(as_path(donor_name), ((None, weight),))
+    donation = Donation(as_path(donor_name), ((None, weight),))
     own = _parameters(method, parameters or {}, diagnosis, path)
     checked = validated_parameters(method, own)
     if isinstance(checked, ScalpelParameters):
         Subspaces(checked, layers).check()
-    plan = EditPlan(method, as_path(base_name), dict.fromkeys(layers, (gift,)), None, own)
+    plan = EditPlan(method, as_path(base_name), dict.fromkeys(layers, (donation,)), None, own)
     form = guarded_form(plan, base.n_layers, module_names(base)) | _dtypes(plan, base, donor_name)
     chosen = f"{format_layers(layers)} of {base.n_layers}"
     note = (

@@ -1,4 +1,4 @@
-"""The gate: which decoder layers a recipe opens, decided or computed.
+"""The gate: which decoder layers a recipe selects, decided or computed.
 
 Decided: ``layers: "9, 11-13"``. Computed: ``diagnosis: diagnosis.json`` with
 ``select: top_k=6``. Both together must agree. A diagnosis beside decided layers, without a rule,
@@ -8,21 +8,18 @@ does not touch the gate: a scalpel ranks its features by it.
 from pathlib import Path
 
 from sae_merge_method.artifacts.diagnosis import diagnosis_path, read_diagnosis
+from sae_merge_method.artifacts.recipe import Gate
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.layers import format_layers, parse_layers
 from sae_merge_method.selection import parse_rule, select_layers
 
 
-def open_layers(
-    layers: str | None, diagnosis: str | None, select: str | None, n_layers: int | None = None
-) -> tuple[int, ...]:
-    """The layers whose gate is open, ascending and at least one.
+def selected_layers(gate: Gate, n_layers: int | None = None) -> tuple[int, ...]:
+    """The layers that a gate selects, ascending and at least one.
 
     Args:
-        layers: Layers as written in the recipe, or None.
-        diagnosis: Path of a diagnosis (relative to the working folder, as mergekit's own
-            paths are), or None.
-        select: Selection rule to apply to the diagnosis, or None.
+        gate: As the recipe writes it; a diagnosis' path is relative to the working folder, as
+            mergekit's own paths are.
         n_layers: Layers of the base model where known; ranges are checked against it.
 
     Raises:
@@ -31,6 +28,7 @@ def open_layers(
         ArtifactError: The diagnosis cannot be read.
         UsageError: ``layers`` or ``select`` is malformed or out of range.
     """
+    layers, diagnosis, select = gate.layers, gate.diagnosis, gate.select
     if diagnosis is None and select is not None:
         raise RecipeError(f'select: "{select}" needs diagnosis: the scores to select from')
     if diagnosis is not None and select is None and layers is None:

@@ -1,6 +1,6 @@
 """A recipe in the form that keeps mergekit from even reading a donor where the gate is closed, and its YAML.
 
-Slices (modules in multimodal models) name the donor only in open layers. Embeddings follow
+Slices (modules in multimodal models) name the donor only in selected layers. Embeddings follow
 the sources of the first slice, final norm and head those of the last: zero-length guard slices
 of the base alone stand around the rest, so that they too never meet the donor.
 """

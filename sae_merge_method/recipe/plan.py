@@ -49,7 +49,7 @@ class EditPlan:
     merge_method: str
     base: str
     donations: Mapping[int, tuple[Donation, ...]]
-    """By open layer, at least one donor each."""
+    """By selected layer, at least one donor each."""
     dtype: str | None
     """dtype of the written tensors; None keeps the base's."""
     parameters: Mapping[str, Scalar] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class EditPlan:
 
     @property
     def layers(self) -> tuple[int, ...]:
-        """The open layers, ascending."""
+        """The selected layers, ascending."""
         return tuple(sorted(self.donations))
 
     @property
@@ -71,7 +71,7 @@ def plan_edit(recipe: Recipe, layers: Sequence[int], n_layers: int) -> EditPlan:
 
     Args:
         recipe: Read and checked by itself.
-        layers: The open layers (see ``gate.open_layers``).
+        layers: The selected layers (see ``gate.selected_layers``).
         n_layers: Decoder layers of the base.
 
     Raises:
@@ -97,11 +97,11 @@ _Scopes = tuple[SourceParameters | None, ...]
 
 
 def donations_of(recipe: Recipe, layers: Sequence[int], n_layers: int) -> _Offers:
-    """Who gives to each open layer, with the weights that the recipe writes.
+    """Who gives to each selected layer, with the weights that the recipe writes.
 
     Args:
         recipe: Read and checked by itself.
-        layers: The open layers.
+        layers: The selected layers.
         n_layers: Decoder layers of the base.
 
     Raises:

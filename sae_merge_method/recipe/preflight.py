@@ -3,25 +3,38 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
+from sae_merge_method.artifacts.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
 from sae_merge_method.errors import MergeError, RecipeError
 from sae_merge_method.models.checkpoint import DTYPE_NAMES, Checkpoint
 from sae_merge_method.models.tensor_names import LayerPart
 from sae_merge_method.recipe.plan import EditPlan
 
-if TYPE_CHECKING:
-    from sae_merge_method.artifacts.diagnosis import Diagnosis
-
 LOG = logging.getLogger(__name__)
 
 
-def require_diagnosis_of(base: Checkpoint, base_name: str, diagnosis: "Diagnosis", path: Path) -> None:
-    """Refuse a diagnosis that was made on another model than the recipe's base.
+class OpenedDiagnosis(NamedTuple):
+    """A diagnosis that was read, and from which file."""
+
+    path: Path
+    content: Diagnosis
+
+
+def open_diagnosis(at: Path, base: Checkpoint, base_name: str) -> OpenedDiagnosis:
+    """Read a diagnosis, and refuse one that was made on another model than the base.
+
+    Args:
+        at: Its folder or file.
+        base: The base.
+        base_name: The base as the user names it, for messages.
 
     Raises:
-        RecipeError: The configs differ.
+        ArtifactError: It cannot be read.
+        RecipeError: The configs differ, or the SAEs' width is not the base's.
     """
+    path = diagnosis_path(at)
+    diagnosis = read_diagnosis(path)
     model = diagnosis.model
     if model.config_sha256 != base.config_sha256:
         raise RecipeError(
@@ -29,6 +42,10 @@ def require_diagnosis_of(base: Checkpoint, base_name: str, diagnosis: "Diagnosis
             f"{base_name} has another config.json ({base.config_sha256[:12]}...): diagnose the base, "
             "or write its layers out"
         )
+    width = base.text_config.get("hidden_size")
+    if width is not None and model.d_model != width:
+        raise RecipeError(f"{path} has SAEs of width {model.d_model}, the base's residual stream has {width}")
+    return OpenedDiagnosis(path, diagnosis)
 
 
 def output_dtype(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoint]) -> str | None:
@@ -90,7 +107,7 @@ def check_family(base: Checkpoint, donors: Mapping[str, Checkpoint]) -> None:
 
 
 def check_donors(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoint]) -> None:
-    """Every tensor of every open layer must stand in each of its donors, with the base's shape.
+    """Every tensor of every selected layer must stand in each of its donors, with the base's shape.
 
     Tensors are matched by layer and part, so base and donor may be saved in different layouts.
 

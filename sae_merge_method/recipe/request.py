@@ -1,40 +1,34 @@
 """A recipe's request, in the form in which reports keep it and audits hold it against them."""
 
-from collections.abc import Sequence
 from hashlib import sha256
 
 from sae_merge_method.artifacts.edit_report import DonorWeights, EditRequest, FilteredWeight, LayerWeights
-from sae_merge_method.artifacts.recipe import Recipe
 from sae_merge_method.recipe.plan import Donation, donations_of
+from sae_merge_method.recipe.resolved import ResolvedRecipe
 
 
-def request_of(recipe: Recipe, text: str, layers: Sequence[int], n_layers: int) -> EditRequest:
-    """Resolve what a recipe asks for; layers with the same donors and weights stand together.
-
-    Args:
-        recipe: Read and checked by itself.
-        text: What it was read from.
-        layers: The open layers.
-        n_layers: Decoder layers of the base.
+def request_of(resolved: ResolvedRecipe) -> EditRequest:
+    """What a recipe asks for; layers with the same donors and weights stand together.
 
     Raises:
         RecipeError: See :func:`~sae_merge_method.recipe.plan.donations_of`.
     """
     groups: dict[tuple[Donation, ...], list[int]] = {}
-    for layer, gifts in sorted(donations_of(recipe, layers, n_layers).items()):
-        groups.setdefault(gifts, []).append(layer)
+    donations = donations_of(resolved.recipe, resolved.layers, resolved.base.n_layers)
+    for layer, donors in sorted(donations.items()):
+        groups.setdefault(donors, []).append(layer)
     return EditRequest(
-        recipe_sha256=sha256(text.encode()).hexdigest(),
-        parameters=recipe.method_parameters,
+        recipe_sha256=sha256(resolved.text.encode()).hexdigest(),
+        parameters=resolved.recipe.method_parameters,
         weights=tuple(
-            LayerWeights(layers=tuple(members), donors=tuple(map(_weights, gifts)))
-            for gifts, members in groups.items()
+            LayerWeights(layers=tuple(members), donors=tuple(map(_weights, donors)))
+            for donors, members in groups.items()
         ),
     )
 
 
-def _weights(gift: Donation) -> DonorWeights:
+def _weights(donation: Donation) -> DonorWeights:
     return DonorWeights(
-        model=gift.model,
-        weights=tuple(FilteredWeight(filter=part, weight=alpha) for part, alpha in gift.weights),
+        model=donation.model,
+        weights=tuple(FilteredWeight(filter=part, weight=alpha) for part, alpha in donation.weights),
     )

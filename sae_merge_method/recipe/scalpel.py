@@ -43,7 +43,7 @@ class Scalpel:
 
         Args:
             parameters: What the recipe says.
-            layers: The open layers.
+            layers: The selected layers.
 
         Raises:
             SaeMergeError: See :meth:`~sae_merge_method.recipe.subspaces.Subspaces.check`.
@@ -82,7 +82,7 @@ class Scalpel:
         if place.axis is None:
             return scale(tau, shares.outside) if shares.outside else None
         layer = decoder_layer(name)
-        assert layer is not None  # only tensors of open layers come here
+        assert layer is not None  # only tensors of selected layers come here
         columns = self.subspaces.basis(self.subspaces.source(layer, place.side)).columns
         if place.axis >= tau.ndim or tau.shape[place.axis] != len(columns):
             raise MergeError(

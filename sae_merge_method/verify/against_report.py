@@ -82,7 +82,7 @@ def check_against_request(sources: Sources, recorded: EditRequest | None, ledger
             )
         return
     before = ledger.faults
-    found = request_of(sources.recipe, sources.recipe_text, sources.layers, sources.merged.n_layers)
+    found = request_of(sources.resolved)
     for what in (*_other_weights(found, recorded), *_other_parameters(found, recorded)):
         ledger.violate(RECIPE_FILE, what)
     if found.recipe_sha256 == recorded.recipe_sha256:

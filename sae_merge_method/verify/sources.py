@@ -12,11 +12,12 @@ from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, read
 from sae_merge_method.artifacts.method_parameters import ScalpelParameters
 from sae_merge_method.artifacts.recipe import Recipe, parse_recipe, read_recipe_text
 from sae_merge_method.errors import ArtifactError, SaeError, UsageError
+from sae_merge_method.layers import parse_layers
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.hub import folder_at_hand, open_model, parse_model_id
-from sae_merge_method.recipe.gate import open_layers
-from sae_merge_method.recipe.plan import EditPlan, plan_edit
+from sae_merge_method.recipe.plan import EditPlan
 from sae_merge_method.recipe.preflight import check_donors
+from sae_merge_method.recipe.resolved import ResolvedRecipe
 from sae_merge_method.recipe.scalpel import Scalpel
 from sae_merge_method.verify.ledger import Ledger
 
@@ -28,11 +29,9 @@ class Sources:
     """Everything at hand for one audit."""
 
     merged: Checkpoint
-    recipe: Recipe
-    recipe_text: str
+    resolved: ResolvedRecipe
+    """Its recipe; the checkpoint itself stands for the base, which need not be at hand."""
     report: EditReport | None
-    layers: tuple[int, ...]
-    """The open layers."""
     base: Checkpoint | None
     plan: EditPlan | None
     """Who gives what, where edits can be computed anew."""
@@ -40,6 +39,16 @@ class Sources:
     """By the recipe's names; empty when one of them is missing."""
     scalpel: Scalpel | None = None
     """What filters the task vectors, where the recipe's method does."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return self.resolved.recipe
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The selected layers."""
+        return self.resolved.layers
 
 
 def gather(folder: Path, base: str | None, donors: Sequence[str], ledger: Ledger) -> Sources:
@@ -56,8 +65,8 @@ def gather(folder: Path, base: str | None, donors: Sequence[str], ledger: Ledger
             a model that the user named cannot be had.
     """
     merged = open_checkpoint(folder)
-    text = read_recipe_text(folder / RECIPE_FILE)
-    recipe = parse_recipe(text, str(folder / RECIPE_FILE))
+    text, where = read_recipe_text(folder / RECIPE_FILE), str(folder / RECIPE_FILE)
+    recipe = parse_recipe(text, where)
     report = read_edit_report(folder) if (folder / REPORT_FILE).exists() else None
     found = _open(recipe.base_model, base, "the base", ledger)
     if found is None and report is None:
@@ -65,12 +74,12 @@ def gather(folder: Path, base: str | None, donors: Sequence[str], ledger: Ledger
             f"{folder} has no {REPORT_FILE}, and its base {recipe.base_model} is not at hand: "
             "name it with --base"
         )
-    layers = _layers(recipe, report, merged.n_layers, ledger)
-    nothing = Sources(merged, recipe, text, report, layers, found, None, {})
+    resolved = _with_layers(ResolvedRecipe(text, where, recipe, merged), report, ledger)
+    nothing = Sources(merged, resolved, report, found, None, {})
     try:
         method = recipe.method
-        scalpel = Scalpel(method, layers) if isinstance(method, ScalpelParameters) else None
-        plan = plan_edit(recipe, layers, merged.n_layers)
+        scalpel = Scalpel(method, resolved.layers) if isinstance(method, ScalpelParameters) else None
+        plan = resolved.plan
     except (SaeError, ArtifactError) as error:
         ledger.unproved.append(f"the edits of {recipe.merge_method}: {error}")
         return nothing
@@ -78,19 +87,19 @@ def gather(folder: Path, base: str | None, donors: Sequence[str], ledger: Ledger
     return replace(nothing, plan=plan, donors=opened, scalpel=scalpel)
 
 
-def _layers(recipe: Recipe, report: EditReport | None, n_layers: int, ledger: Ledger) -> tuple[int, ...]:
-    gate = recipe.parameters
+def _with_layers(resolved: ResolvedRecipe, report: EditReport | None, ledger: Ledger) -> ResolvedRecipe:
+    gate = resolved.recipe.parameters
     try:
-        return open_layers(gate.layers, gate.diagnosis, gate.select, n_layers)
+        return resolved.with_layers(resolved.layers)
     except ArtifactError as error:
         # A gate computed from a diagnosis that did not travel with the checkpoint.
         if gate.layers is not None:
             ledger.unproved.append(f"that {gate.select} chooses the layers: {error}")
-            return open_layers(gate.layers, None, None, n_layers)
+            return resolved.with_layers(parse_layers(gate.layers, resolved.base.n_layers))
         if report is None:
             raise
         ledger.unproved.append(f"that {gate.select} chooses the layers of {REPORT_FILE}: {error}")
-        return report.layers
+        return resolved.with_layers(report.layers)
 
 
 def _donors(

@@ -1,6 +1,6 @@
 """``sae-merge`` in a process of its own that meets trouble at a chosen moment.
 
-The moment is inside the arithmetic of an open layer: shards are being copied then, some tensors
+The moment is inside the arithmetic of a selected layer: shards are being copied then, some tensors
 are written and others not. The trouble is real: a signal, a limit, another's write.
 """
 

@@ -50,7 +50,7 @@ def run(tmp_path: Path, base: Path, donor: str) -> tiny.Tensors:
 @pytest.mark.parametrize(
     ("base_layout", "layout"), [*zip(LAYOUTS, LAYOUTS, strict=True), ("HUB", "TXT"), ("TXT", "RAW")]
 )
-def test_an_adapter_edits_the_open_layers_of_any_layout(tmp_path, base_layout, layout):
+def test_an_adapter_edits_the_selected_layers_of_any_layout(tmp_path, base_layout, layout):
     base = gemma3(tmp_path / "base", base_layout, 0, dtype=torch.float32)
     model = gemma3(tmp_path / "model", layout, 0, dtype=torch.float32)
     lora = adapter(tmp_path / "lora", model, layout)

@@ -36,7 +36,7 @@ def raw(scene: Scene, **given: object) -> State:
 
 
 def moved(scene: Scene, state: State) -> State:
-    """What was added, in the open layers."""
+    """What was added, in the selected layers."""
     base = tiny.load_tensors(scene.base)
     assert all(tiny.same_bytes(state[name], base[name]) for name in base if decoder_layer(name) not in (1, 3))
     return {name: state[name] - base[name] for name in base if decoder_layer(name) in (1, 3)}

@@ -141,11 +141,12 @@ def test_the_recipe_holds_the_scores_and_is_read_back_strictly(base, diagnosis, 
 
 
 def test_layers_and_a_diagnosis_that_disagree_are_an_error(tmp_path, base, diagnosis):
-    from sae_merge_method.recipe.gate import open_layers
+    from sae_merge_method.artifacts.recipe import Gate
+    from sae_merge_method.recipe.gate import selected_layers
 
-    assert open_layers("1, 3", str(diagnosis), "top_k=2", 4) == (1, 3)
+    assert selected_layers(Gate(layers="1, 3", diagnosis=str(diagnosis), select="top_k=2"), 4) == (1, 3)
     with pytest.raises(RecipeError, match=r'"1-3" and top_k=2 .* \("1, 3"\) disagree'):
-        open_layers("1-3", str(diagnosis), "top_k=2", 4)
+        selected_layers(Gate(layers="1-3", diagnosis=str(diagnosis), select="top_k=2"), 4)
 
 
 def test_a_diagnosis_of_another_model_is_refused(tmp_path, diagnosis):

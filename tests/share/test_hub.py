@@ -93,7 +93,7 @@ def test_a_shared_recipe_is_checked_pinned_merged_rebuilt_and_served_offline_aga
     hub.repositories.clear()
     pinned_again = sae_merge(hub, home, "recipe", "check", "pinned.yml", offline=True)
     assert pinned_again.returncode == 0, pinned_again.stdout
-    assert "every tensor of the open layers stands in every donor" in pinned_again.stdout
+    assert "every tensor of the selected layers stands in every donor" in pinned_again.stdout
     again = sae_merge(hub, home, "merge", RECIPE, "again", offline=True)
     assert again.returncode == 0, again.stderr
     verified = sae_merge(hub, home, "verify", "again", offline=True)

@@ -25,7 +25,7 @@ def test_a_recipe_of_folders_is_checked_down_to_the_tensors(merged):
     assert checked.findings.fits == [
         "layers 1, 3 of 4",
         "every donor is of the base's kind and width",
-        "every tensor of the open layers stands in every donor, in the base's shape",
+        "every tensor of the selected layers stands in every donor, in the base's shape",
     ]
     assert checked.missing == 0
     assert checked.pinned == recipe_text(merged.base, merged.donor)

@@ -1,0 +1,131 @@
+"""A recipe on its base: the one way from YAML text to selected layers, a diagnosis that fits, and a plan.
+
+Every command that takes a recipe goes this way. Donors are not opened here: one with an adapter has
+to be merged first, and lives only as long as somebody needs it (see ``merge.donors``).
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from sae_merge_method.artifacts.recipe import Recipe, parse_recipe
+from sae_merge_method.errors import RecipeError
+from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.hub import open_model
+from sae_merge_method.recipe.gate import selected_layers
+from sae_merge_method.recipe.plan import EditPlan, plan_edit
+from sae_merge_method.recipe.preflight import OpenedDiagnosis, open_diagnosis
+
+
+@dataclass(frozen=True)
+class ResolvedRecipe:
+    """What a recipe means on its base.
+
+    Each part is looked up when it is first asked for, and kept; :meth:`checked` asks for all of them.
+    So whoever can go on without a part, as an audit can without the SAEs, asks for it alone.
+    """
+
+    text: str
+    """The YAML, as the user wrote it."""
+    where: str
+    """How messages name the recipe."""
+    recipe: Recipe
+    """The same, parsed."""
+    base: Checkpoint
+    """The base, or where that is not at hand a checkpoint that was merged from it."""
+    known_layers: tuple[int, ...] | None = None
+    """The selected layers, where they are known from an edit report rather than to be read off the gate."""
+
+    @cached_property
+    def layers(self) -> tuple[int, ...]:
+        """The selected layers, ascending and at least one.
+
+        Raises:
+            SaeMergeError: See :func:`~sae_merge_method.recipe.gate.selected_layers`.
+        """
+        if self.known_layers is not None:
+            return self.known_layers
+        return selected_layers(self.recipe.parameters, self.base.n_layers)
+
+    @cached_property
+    def diagnosis(self) -> OpenedDiagnosis | None:
+        """The diagnosis that the recipe's parameters name, known to be of this base; None for none.
+
+        Raises:
+            ArtifactError: It cannot be read.
+            RecipeError: It is of another model.
+        """
+        named = self.recipe.parameters.diagnosis
+        return None if named is None else open_diagnosis(Path(named), self.base, self.recipe.base_model)
+
+    @cached_property
+    def plan(self) -> EditPlan:
+        """Who gives what to which layer.
+
+        Raises:
+            RecipeError: A selected layer has no donor, or slices move the base's layers.
+            SaeError: An SAE or a feature that a scalpel needs is missing.
+        """
+        return plan_edit(self.recipe, self.layers, self.base.n_layers)
+
+    def checked(self) -> "ResolvedRecipe":
+        """The same recipe, once every part of it is looked up.
+
+        Raises:
+            SaeMergeError: The first part that is wrong.
+        """
+        _ = self.layers, self.diagnosis, self.plan
+        return self
+
+    def with_layers(self, layers: tuple[int, ...]) -> "ResolvedRecipe":
+        """The same with these layers in place of what its gate says."""
+        return replace(self, known_layers=layers)
+
+    def any_diagnosis(self, instead: Path | None = None) -> OpenedDiagnosis:
+        """A diagnosis of this base: ``instead``, the one its parameters name, or the one it was made from.
+
+        Raises:
+            ArtifactError: It cannot be read.
+            RecipeError: The recipe names none and none is given, or it is of another model.
+        """
+        if instead is not None:
+            return open_diagnosis(instead, self.base, self.recipe.base_model)
+        if self.diagnosis is not None:
+            return self.diagnosis
+        recorded = (self.recipe.sae_diagnosis or {}).get("path")
+        if recorded is None:
+            raise RecipeError(
+                f"{self.where} does not say which diagnosis it was made from: name it with --diagnosis"
+            )
+        return open_diagnosis(Path(str(recorded)), self.base, self.recipe.base_model)
+
+
+def open_recipe(text: str, where: str, cache_dir: str | None = None) -> ResolvedRecipe:
+    """Parse a recipe and open its base; no other part is looked up yet.
+
+    Args:
+        text: YAML.
+        where: How messages name it.
+        cache_dir: The Hub's cache, where it is not the usual one.
+
+    Raises:
+        RecipeError: The recipe cannot be read.
+        UsageError: The base is to be made with an adapter.
+        ModelError: The base cannot be had.
+    """
+    recipe = parse_recipe(text, where)
+    return ResolvedRecipe(text, where, recipe, open_model(recipe.base_model, cache_dir))
+
+
+def resolve_recipe(text: str, where: str, cache_dir: str | None = None) -> ResolvedRecipe:
+    """Parse a recipe, open its base, and look up everything else that needs no donor.
+
+    Args:
+        text: YAML.
+        where: How messages name it.
+        cache_dir: The Hub's cache, where it is not the usual one.
+
+    Raises:
+        SaeMergeError: Anything that can be known to be wrong without the donors.
+    """
+    return open_recipe(text, where, cache_dir).checked()
