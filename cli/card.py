@@ -42,10 +42,10 @@ def command(
     base: str | None,
     donors: tuple[str, ...],
 ) -> None:
-    """Write the model card of CHECKPOINT, ready for the Hub: its README.md.
+    """Write the model card of a merged folder, ready for the Hub.
 
-    mergekit's own section, and whatever else stands in README.md, is kept; a second run renews what
-    the first one wrote. The licence is the base's or yours, never a guess. Then:
+    It is CHECKPOINT's README.md. mergekit's own section, and whatever else stands there, is kept; a
+    second run renews what the first one wrote. The licence is the base's or yours, never a guess. Then:
 
     \b
         hf upload OWNER/NAME CHECKPOINT

@@ -19,7 +19,7 @@ from sae_merge_method.errors import UsageError
 from sae_merge_method.files.writing import write_text
 
 
-@click.command()
+@click.command("compare")
 @click.argument("base", type=PATH)
 @click.argument("edited", type=PATH, nargs=-1, required=True)
 @with_options

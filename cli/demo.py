@@ -1,6 +1,5 @@
 """``sae-merge demo``: the whole road on a miniature trained on the spot."""
 
-import logging
 from pathlib import Path
 
 import click
@@ -39,8 +38,6 @@ def command(
     """
     from sae_merge_method.miniature.demo import OF_A_MINIATURE, run_demo
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("sae_merge_method").setLevel(logging.INFO)
     options = [] if random_layers is None else ["--random-layers", str(random_layers)]
     options += ["--single-layers"] if single_layers else []
     settings = Settings(seed=seed, problems_per_subject=problems)

@@ -1,6 +1,5 @@
 """``sae-merge diagnose``: listen to a base model, score its layers, write a diagnosis folder."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +80,6 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     from sae_merge_method.diagnose.select import format_table
     from sae_merge_method.diagnose.settings import read_settings
 
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     given = {
         name: value
         for name, value in options.items()

@@ -8,10 +8,10 @@ _COLUMN = 18
 @click.command("doctor")
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Check this installation: versions, whether both hosts see the plugin, device, cache.
+    """Check this installation, and say how to mend it.
 
-    Both hosts are asked in a fresh interpreter, which takes some seconds. Exit code 1 if
-    something is wrong.
+    Looked at are versions, whether both hosts see the plugin, device and cache. Both hosts are asked
+    in a fresh interpreter, which takes some seconds. Exit code 1 if something is wrong.
     """
     from sae_merge_method.hosts.doctor import examine
 

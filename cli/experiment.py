@@ -1,6 +1,5 @@
 """``sae-merge experiment``: every arm that a claim needs, merged, evaluated and reported together."""
 
-import logging
 import os
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -79,7 +78,6 @@ def run(
     if ray is not None and gpus:
         raise UsageError("--gpus names GPUs of this machine; with --ray it is --gpus-per-worker")
     backend = _on_ray(ray, workers or 1, gpus_per_worker) if ray is not None else _here(workers, gpus)
-    _log()
     settings = read_settings(ExperimentSettings, _given(single_layers, random_layers), experiment)
     report = run_experiment(settings, out, RunSettings(backend, keep, overwrite))
     click.echo(as_table(report))
@@ -100,7 +98,6 @@ def plan(experiment: Path, out: Path, single_layers: bool, random_layers: int | 
     from sae_merge_method.experiment.settings import ExperimentSettings
     from sae_merge_method.layers import format_layers
 
-    _log()
     found = plan_experiment(
         read_settings(ExperimentSettings, _given(single_layers, random_layers), experiment), out
     )
@@ -162,8 +159,3 @@ def _threads(workers: int) -> int | None:
     if workers == 1 or "OMP_NUM_THREADS" in os.environ:
         return None
     return max(1, (os.cpu_count() or 1) // workers)
-
-
-def _log() -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("sae_merge_method").setLevel(logging.INFO)

@@ -1,6 +1,9 @@
-"""``sae-merge``: adds the sub-commands and turns our errors into messages. Nothing else lives here."""
+"""``sae-merge``: adds the sub-commands, shows log lines, turns our errors into messages. Nothing else."""
 
+import ast
 import importlib
+import importlib.resources
+import logging
 import os
 import sys
 
@@ -12,26 +15,10 @@ from sae_merge_method.errors import SaeMergeError
 
 # The order is the road a user takes; --help shows it. A module is imported only when its
 # command runs, so that --help and --version stay instant.
-COMMANDS = {
-    "diagnose": "Listen to a base model and score how specific each layer is to the target text.",
-    "score": "Score a diagnosis anew by another score, without the model.",
-    "select": "Show what selection rules would take of a diagnosis, and how stably.",
-    "recipe": "Choose layers from a diagnosis and write a mergekit recipe.",
-    "recipes": "List the ready-made recipes, or copy one out.",
-    "merge": "Run a recipe: checked first, written whole or not at all.",
-    "verify": "Prove that a merged checkpoint is what its recipe says, tensor by tensor.",
-    "energy": "Measure how much of a task vector a projection on SAE features keeps, beside chance.",
-    "controls": "Write the recipes any claim needs beside its own: other layers, equal energy, the scalpel.",
-    "experiment": "Run a recipe and its controls, evaluated and reported together, from one file.",
-    "rebuild": "Make a merged model again from its own recipe, and compare the bytes.",
-    "card": "Write the Hub model card of a merged folder.",
-    "diff": "Show which tensors of two checkpoints differ, and by how much.",
-    "undo": "Take back an edit made with merge --in-place.",
-    "tasks-path": "Print the folder of the lm-eval tasks, for --include_path.",
-    "compare": "Say, by a z-test per subject, what really changed between two evaluations.",
-    "demo": "The whole road on a miniature trained on the spot.",
-    "doctor": "Check this installation, and say how to mend it.",
-}
+COMMANDS = (
+    "diagnose", "score", "select", "recipe", "recipes", "merge", "verify", "energy", "controls", "experiment",
+    "rebuild", "card", "diff", "undo", "tasks-path", "compare", "demo", "doctor",
+)  # fmt: skip
 
 
 class Road(click.Group):
@@ -45,14 +32,30 @@ class Road(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"sae_merge_method.cli.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
+        command: click.Command = importlib.import_module(f"{_PACKAGE}.{_module(cmd_name)}").command
         return command
 
     @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, _first_line(name)) for name in COMMANDS])
+
+
+_PACKAGE = "sae_merge_method.cli"
+
+
+def _module(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _first_line(name: str) -> str:
+    """The first sentence of a command's own help, read from its source: imports would cost half a second."""
+    source = importlib.resources.files(_PACKAGE) / f"{_module(name)}.py"
+    functions = [
+        node for node in ast.parse(source.read_text("utf-8")).body if isinstance(node, ast.FunctionDef)
+    ]
+    (help_text,) = [ast.get_docstring(node) for node in functions if node.name == "command"]
+    return (help_text or "").partition("\n\n")[0]
 
 
 @click.command(cls=Road, context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,6 +69,7 @@ def road() -> None:
 
 def main() -> None:
     """Entry point: exit 0 on success, 2 for usage, 1 for failure, 130 when interrupted."""
+    _show_log()
     try:
         code = road.main(prog_name="sae-merge", standalone_mode=False)
     except click.ClickException as error:
@@ -91,6 +95,23 @@ def main() -> None:
         _complain(f"{type(error).__name__}: {error} (SAE_MERGE_DEBUG=1 shows where)")
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+class _LineFormatter(logging.Formatter):
+    """What is going on stands there as it is; what is amiss says so first, as errors do."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        return line if record.levelno < logging.WARNING else f"{record.levelname.capitalize()}: {line}"
+
+
+def _show_log() -> None:
+    """On stderr: our own progress and warnings, the hosts' warnings."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_LineFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("sae_merge_method").setLevel(logging.INFO)
 
 
 def _complain(message: str) -> None:

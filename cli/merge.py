@@ -50,8 +50,9 @@ def command(
     in_place: bool,
     **options: Any,
 ) -> None:
-    """Run RECIPE, a file or hf://OWNER/NAME[@REVISION]/FILE, and write the merged checkpoint to OUT.
+    """Run a recipe: checked first, written whole or not at all.
 
+    RECIPE is a file or hf://OWNER/NAME[@REVISION]/FILE; the merged checkpoint is written to OUT.
     Everything mergekit passes over in silence is an error here: unknown keys, list-valued
     gates, layers out of range, the diagnosis of another model. Donors are read in the selected
     layers only. OUT appears when the merge is complete and has been checked against the base.

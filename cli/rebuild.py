@@ -20,10 +20,11 @@ _SHOWN = 10
 def command(
     ctx: click.Context, model: str, out: Path, base: str | None, donors: tuple[str, ...], overwrite: bool
 ) -> None:
-    """Merge again into OUT by the recipe of MODEL, a merged folder or Hub id[@revision].
+    """Make a merged model again from its own recipe, and compare the bytes.
 
-    Every tensor's hash is compared with MODEL's edit_report.json; of MODEL itself no weights are
-    downloaded for that. Exit code 1 if any byte differs.
+    MODEL is a merged folder or Hub id[@revision]; the second making is written to OUT. Every
+    tensor's hash is compared with MODEL's edit_report.json; of MODEL itself no weights are downloaded
+    for that. Exit code 1 if any byte differs.
     """
     from sae_merge_method.merge.run import run_recipe
     from sae_merge_method.publish.rebuild import compare_with, find_original

@@ -7,9 +7,9 @@ from sae_merge_method.lm_eval_tasks import tasks_path
 
 @click.command("tasks-path")
 def command() -> None:
-    """Print the folder of the lm-eval tasks.
+    """Print the folder of the lm-eval tasks, for --include_path.
 
-    For lm-eval where it does not find them by itself: lm_eval --include_path "$(sae-merge
+    Needed only where lm-eval does not find them by itself: lm_eval --include_path "$(sae-merge
     tasks-path)" --tasks minerva_math_sae
     """
     click.echo(tasks_path())

@@ -23,12 +23,14 @@ VIOLATED = 1
 )
 @click.pass_context
 def command(ctx: click.Context, checkpoint: Path, base: str | None, donors: tuple[str, ...]) -> None:
-    """Prove that CHECKPOINT is what its mergekit_config.yml says: from sae-merge or plain mergekit-yaml.
+    """Prove that a merged checkpoint is what its recipe says, tensor by tensor and file by file.
 
-    Every tensor outside the gate must have the base's bytes, every one inside be
-    base + weight * (donor - base), bit for bit; nothing may be missing or added. Without base and
-    donor it is held against edit_report.json: its hashes, and the weights and parameters it records.
-    Exit code 1 if anything is violated.
+    The recipe is CHECKPOINT's mergekit_config.yml, by sae-merge or by plain mergekit-yaml. Every
+    tensor outside the gate must have the base's bytes, every one inside be
+    base + weight * (donor - base), bit for bit; config, generation settings, tokenizer, chat template
+    and processor must be the base's; nothing may be missing or added. Without base and donor it is
+    held against edit_report.json: its hashes, and the weights and parameters it records. Exit code 1
+    if anything is violated.
     """
     from sae_merge_method.verify.audit import verify
 

@@ -1,0 +1,66 @@
+"""The one entry point: its list of commands, its log lines, its errors."""
+
+import importlib
+import inspect
+import logging
+import pkgutil
+import subprocess
+import sys
+
+from click.testing import CliRunner
+
+from sae_merge_method import cli
+from sae_merge_method.cli.main import COMMANDS, road
+
+
+def test_every_command_is_listed_with_the_first_sentence_of_its_own_help():
+    listed = CliRunner().invoke(road, ["--help"], terminal_width=200).output
+    lines = [line.split(maxsplit=1) for line in listed.partition("Commands:\n")[2].splitlines()]
+    assert [name for name, _ in lines] == list(COMMANDS)
+    for name, sentence in lines:
+        command = importlib.import_module(f"sae_merge_method.cli.{name.replace('-', '_')}").command
+        assert command.name == name
+        help_text = inspect.cleandoc(command.help)
+        assert sentence == help_text.partition("\n\n")[0]
+
+
+def test_no_command_is_forgotten_in_the_list():
+    modules = [
+        importlib.import_module(f"{cli.__name__}.{one.name}") for one in pkgutil.iter_modules(cli.__path__)
+    ]
+    named = {module.__doc__.split("``")[1] for module in modules if module.__doc__.startswith("``sae-merge ")}
+    assert {name.split()[1] for name in named} == set(COMMANDS)
+
+
+def test_the_list_of_commands_imports_none_of_them():
+    program = (
+        "import sys; from sae_merge_method.cli.main import road; road(['--help'], standalone_mode=False); "
+        "print([name for name in sys.modules if name.startswith(('pydantic', 'torch', 'numpy'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_warnings_stand_out_from_what_is_going_on_and_hosts_chatter_stays_away():
+    program = """
+import logging
+from sae_merge_method.cli import main
+main._show_log()
+logging.getLogger("sae_merge_method.merge").info("one arm is done")
+logging.getLogger("sae_merge_method.merge").warning("the cache is damaged")
+logging.getLogger("some_host").info("chatter")
+logging.getLogger("some_host").warning("deprecated")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "one arm is done",
+        "Warning: the cache is damaged",
+        "Warning: deprecated",
+    ]
+
+
+def test_a_command_that_is_called_from_python_leaves_logging_alone():
+    handlers = list(logging.getLogger().handlers)
+    CliRunner().invoke(road, ["tasks-path"])
+    assert logging.getLogger().handlers == handlers
