@@ -6,19 +6,22 @@ them, from 0 to 1; a z or difference above 0 means that the edited model scored 
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from sae_merge_method.artifacts.lm_eval_results import DataSet
-from sae_merge_method.artifacts.schema import Record, read_record
+from sae_merge_method.artifacts.schema import OneOf, Record, read_record
+from sae_merge_method.statistics.multiplicity import CORRECTIONS
+from sae_merge_method.statistics.tests import TESTS
+from sae_merge_method.statistics.verdicts import VERDICTS
 
 COMPARISON_FILE = "comparison.json"
 TABLE_FILE = "comparison.md"
 
-Verdict = Literal["improved", "degraded", "unchanged", "untested"]
-Test = Literal["lm_eval", "pooled", "mcnemar", "paired_z"]
-Correction = Literal["holm", "bh", "none"]
+Verdict = Annotated[str, OneOf(VERDICTS)]
+Test = Annotated[str, OneOf(TESTS)]
+Correction = Annotated[str, OneOf(CORRECTIONS)]
 
 
 class Side(Record):

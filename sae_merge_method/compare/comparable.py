@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from sae_merge_method.artifacts.comparison import Subject
 from sae_merge_method.artifacts.lm_eval_results import EvalRun, TaskRun
-from sae_merge_method.statistics.tests import z_unpooled
+from sae_merge_method.statistics.differences import z_unpooled
 
 
 def mismatches(base: EvalRun, edited: EvalRun, tasks: Sequence[str]) -> list[str]:

@@ -3,14 +3,13 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 from sae_merge_method.artifacts.comparison import Comparison, Subject
 from sae_merge_method.compare.table import Row, rows_by_subject
 from sae_merge_method.errors import UsageError
 from sae_merge_method.files.writing import write_bytes
-from sae_merge_method.statistics.tests import Interval
+from sae_merge_method.statistics.intervals import Interval, normal_interval
 
 _COLOURS = {"improved": "#1b7837", "degraded": "#b2182b", "unchanged": "#737373", "untested": "#bdbdbd"}
 # One marker a model, so that several are told apart without colour, which says the verdict.
@@ -83,5 +82,5 @@ def difference_interval(subject: Subject, alpha: float) -> Interval | None:
     """Normal interval of the difference, from lm-eval's standard errors: what the default test sees."""
     if subject.base_stderr is None or subject.edited_stderr is None:
         return None
-    half = NormalDist().inv_cdf(1 - alpha / 2) * (subject.base_stderr**2 + subject.edited_stderr**2) ** 0.5
-    return Interval(subject.delta - half, subject.delta + half)
+    stderr = (subject.base_stderr**2 + subject.edited_stderr**2) ** 0.5
+    return normal_interval(subject.delta, stderr, 1 - alpha)

@@ -127,7 +127,7 @@ def _is_mean_difference(pairs: Sequence[Pair], delta: float) -> bool:
 def _corrected(subjects: Sequence[Subject], settings: Settings) -> list[Subject]:
     """Fill in what depends on all subjects together; those without a p take no part."""
     p_values = [subject.p for subject in subjects if subject.p is not None]
-    adjusted = iter(CORRECTIONS[settings.correction](p_values))
+    adjusted = iter(CORRECTIONS[settings.correction].adjust(p_values))
     found = []
     for subject in subjects:
         p = None if subject.p is None else next(adjusted)

@@ -21,7 +21,7 @@ from sae_merge_method.diagnose.resampling import (
 from sae_merge_method.diagnose.specificity import Means, Score
 from sae_merge_method.statistics.intervals import basic_bootstrap
 from sae_merge_method.statistics.multiplicity import benjamini_hochberg
-from sae_merge_method.statistics.permutation import one_sided_p
+from sae_merge_method.statistics.permutation import upper_tail
 
 TOP_FEATURES = 10
 
@@ -98,7 +98,7 @@ def score_layers(
                 top_features=_top_features(score, value, contributions.numpy(), usage, documents),
             )
         )
-    q_values = benjamini_hochberg([one_sided_p(entry.score, entry.null) for entry in measured])
+    q_values = benjamini_hochberg([upper_tail(entry.score, entry.null).p for entry in measured])
     return Scoring(
         layers=tuple(
             ScoredLayer(
@@ -131,7 +131,7 @@ def _null(score: float, draws: Draws, q_value: float) -> Null:
         mean=mean,
         sd=float(draws.std()),
         high=float(np.quantile(draws, LEVEL)),
-        p=one_sided_p(score, draws),
+        p=upper_tail(score, draws).p,
         q=q_value,
         corrected=score - mean,
     )

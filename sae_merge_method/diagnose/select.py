@@ -11,7 +11,7 @@ from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.layers import format_layers
 from sae_merge_method.selection import SelectionRule, select_layers
 from sae_merge_method.statistics.multiplicity import benjamini_hochberg
-from sae_merge_method.statistics.permutation import one_sided_p
+from sae_merge_method.statistics.permutation import upper_tail
 
 UNITS = ("raw", "corrected")
 
@@ -76,7 +76,7 @@ def apply_rule(rule: SelectionRule, diagnosis: Diagnosis, draws: ScoreDraws, uni
 
 
 def _q_values(scores: npt.NDArray[np.float64], draws: ScoreDraws) -> Mapping[int, float]:
-    p_values = [one_sided_p(float(score), null) for score, null in zip(scores, draws.null.T, strict=True)]
+    p_values = [upper_tail(float(score), null).p for score, null in zip(scores, draws.null.T, strict=True)]
     return dict(zip(draws.layers.tolist(), benjamini_hochberg(p_values), strict=True))
 
 

@@ -1,36 +1,61 @@
-"""Correcting p-values for having tested several subjects. Takes and gives them in the same order."""
+"""Correcting p-values for having tested several subjects or layers; the table of corrections."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+
+class Correction(NamedTuple):
+    """A way to correct p-values for their number."""
+
+    name: str
+    """As options and artifacts have it."""
+    label: str
+    """As a table's heading has it; empty for none."""
+    description: str
+    """What the corrected p-values bound."""
+    source: str
+    adjust: Callable[[Sequence[float]], list[float]]
+    """p-values to corrected ones, in the same order."""
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down p-values (Holm 1979): the chance of any false alarm among all tests."""
+    """Holm's step-down p-values (Holm 1979): the chance of any false alarm among all tests.
+
+    The i-th smallest of m becomes the largest ``(m - j + 1) p_(j)`` over ``j <= i``, at most 1. scipy has no
+    such function.
+    """
     m = len(p_values)
     adjusted = [0.0] * m
     highest = 0.0
-    for rank, i in enumerate(_ascending(p_values)):
+    for rank, i in enumerate(sorted(range(m), key=lambda i: p_values[i])):
         highest = max(highest, min(1.0, (m - rank) * p_values[i]))
         adjusted[i] = highest
     return adjusted
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Benjamini & Hochberg's step-up p-values (1995), or q-values: the expected share of false alarms.
+    """Step-up p-values or q-values (Benjamini & Hochberg 1995): the expected share of false alarms.
 
-    ``q_(i) = min over j >= i of p_(j) m / j``: the least false discovery rate at which each is still found.
+    The i-th smallest of m becomes the least ``p_(j) m / j`` over ``j >= i``, at most 1.
     """
+    if not len(p_values):
+        return []  # scipy asks for at least one
     from scipy.stats import false_discovery_control
 
-    corrected: list[float] = false_discovery_control(p_values).tolist()
-    return corrected
+    return [float(q) for q in false_discovery_control(p_values, method="bh")]
 
 
-CORRECTIONS: dict[str, Callable[[Sequence[float]], list[float]]] = {
-    "holm": holm,
-    "bh": benjamini_hochberg,
-    "none": list,
+CORRECTIONS: dict[str, Correction] = {
+    correction.name: correction
+    for correction in (
+        Correction("holm", "Holm", "the chance of any false alarm among all", "Holm 1979", holm),
+        Correction(
+            "bh",
+            "BH",
+            "the expected share of false alarms among those found",
+            "Benjamini & Hochberg 1995",
+            benjamini_hochberg,
+        ),
+        Correction("none", "", "nothing: each test by itself", "", list),
+    )
 }
-
-
-def _ascending(p_values: Sequence[float]) -> list[int]:
-    return sorted(range(len(p_values)), key=lambda i: p_values[i])

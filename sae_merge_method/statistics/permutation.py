@@ -1,54 +1,85 @@
-"""What chance alone would give: a p from shuffles, and Spearman's rho with a permutation test."""
+"""Whether a number stands out among what chance gives: permutation p-values and rank correlation."""
 
 import math
 from collections.abc import Sequence
 from itertools import permutations
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-
-from sae_merge_method.artifacts.experiment import RankCorrelation
-
-_MOST_ORDERS = 50_000
-"""Up to 8 layers have fewer orders than that: all are tried, and p is exact."""
-_DRAWS = 49_999
-_TIE = 1e-12
-"""Two orders with the same rho in other floating-point digits."""
+from numpy.typing import ArrayLike, NDArray
 
 
-def one_sided_p(observed: float, shuffled: NDArray[np.float64]) -> float:
-    """Share of shuffles at least as high, the observed value counted among them: never 0.
+class Tail(NamedTuple):
+    """Where a value stands among draws from its null."""
 
-    ``(1 + shuffles at least as high) / (1 + shuffles)`` (Phipson & Smyth 2010).
+    at_least: int
+    """Draws that are as large as the value, or larger."""
+    draws: int
+    p: float
+    """One-sided, above 0: the value itself is counted among the draws."""
+
+
+def upper_tail(value: float, draws: ArrayLike) -> Tail:
+    """``p = (1 + draws as large) / (1 + draws)`` (Phipson & Smyth 2010).
+
+    Counting the value as one of the draws makes p exact where the draws are all as likely as the value, and
+    never 0. What differs from the value by rounding alone, one part in 1e9, is as large.
+
+    Args:
+        value: The statistic as it was measured.
+        draws: (R,) the statistic under the null; R may be 0, then p is 1.
     """
-    # A shuffle that repeats the true labels must count although its sum was rounded otherwise.
-    slack = 1e-9 * abs(observed)
-    return (1 + int((shuffled >= observed - slack).sum())) / (1 + len(shuffled))
+    drawn = np.asarray(draws, dtype=np.float64)
+    at_least = int((drawn >= value - _ROUNDING * abs(value)).sum())
+    return Tail(at_least, len(drawn), (1 + at_least) / (1 + len(drawn)))
+
+
+class RankCorrelation(NamedTuple):
+    """How alike two lists of numbers rank."""
+
+    n: int
+    """Pairs."""
+    rho: float | None
+    """Spearman's; None where either side does not vary."""
+    p: float | None
+    """Two-sided, by permutation; None where there is no rho."""
 
 
 def rank_correlation(one: Sequence[float], other: Sequence[float]) -> RankCorrelation | None:
     """Spearman's rho (1904) and its two-sided p; None for fewer than three pairs.
 
-    The p is a permutation test's: twice the share of the smaller tail, over all orders of one side
-    where they are few enough, else over orders drawn with a fixed seed, the one at hand counted among
-    them (Phipson & Smyth 2010). Ties get their mean rank.
-    """
-    from scipy.stats import rankdata
+    The p is a permutation test's: twice the share of the smaller tail, over all orders of one side where they
+    are few enough, else over orders drawn with a fixed seed, the one at hand counted among them (Phipson &
+    Smyth 2010). Ties get their mean rank. All orders at once are one matrix product, where
+    ``scipy.stats.permutation_test`` ranks every order anew.
 
+    Args:
+        one: n numbers.
+        other: As many.
+    """
     n = len(one)
     if n < 3:
-        return None
+        return None  # two pairs rank alike or the other way round, whatever they are
+    from scipy.stats import rankdata
+
     x, y = (np.asarray(rankdata(side), dtype=np.float64) - (n + 1) / 2 for side in (one, other))
     spread = math.sqrt(float(x @ x) * float(y @ y))
-    if spread == 0:  # one side does not vary
-        return RankCorrelation(layers=n, rho=None, p=None)
+    if spread == 0:  # one side does not vary: there is no rho to speak of
+        return RankCorrelation(n, None, None)
     rho = float(x @ y) / spread
     exact = math.factorial(n) <= _MOST_ORDERS
     drawn = (_all_orders(y) if exact else _drawn_orders(y)) @ x / spread
     tails = (int(np.sum(drawn >= rho - _TIE)), int(np.sum(drawn <= rho + _TIE)))
-    of_drawn = 0 if exact else 1
-    p = min(1.0, 2 * (min(tails) + of_drawn) / (len(drawn) + of_drawn))
-    return RankCorrelation(layers=n, rho=rho, p=p)
+    itself = 0 if exact else 1
+    return RankCorrelation(n, rho, min(1.0, 2 * (min(tails) + itself) / (len(drawn) + itself)))
+
+
+_ROUNDING = 1e-9
+_MOST_ORDERS = 50_000
+"""Up to 8 pairs have fewer orders than that: all are tried, and p is exact."""
+_DRAWS = 49_999
+_TIE = 1e-12
+"""Two orders with the same rho in other floating-point digits."""
 
 
 def _all_orders(values: NDArray[np.float64]) -> NDArray[np.float64]:

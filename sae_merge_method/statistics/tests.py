@@ -1,131 +1,133 @@
-"""Tests of a difference between two scores, unpaired and paired."""
+"""The table of statistical tests that a comparison offers, and what each of them may look at.
 
-import math
-from collections.abc import Sequence
+To offer another: a function of :class:`Evidence`, and a row in :data:`TESTS`. The tests themselves are in
+``differences``.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-
-class ZTest(NamedTuple):
-    """A z value with its two-sided p, or the reason why there is none."""
-
-    z: float | None
-    p: float | None
-    reason: str | None = None
+from sae_merge_method.statistics.differences import Outcome, mcnemar_p, paired_z, z_pooled, z_unpooled
+from sae_merge_method.statistics.intervals import count_right
 
 
-def two_sided_p(z: float) -> float:
-    """Two-sided p of a standard normal ``z``: ``2 (1 - Phi(|z|)) = erfc(|z| / sqrt 2)``.
+class Mean(NamedTuple):
+    """One side's score, as lm-eval sums it up."""
 
-    By erfc, which keeps its digits in the tail, where 1 - Phi has none left.
-    """
-    return math.erfc(abs(z) / math.sqrt(2))
+    value: float
+    stderr: float | None
+    """Standard error of the mean; None where there is none."""
+    n: int | None
+    """Problems; None where their number is not known."""
 
-
-def z_unpooled(
-    base: float, base_stderr: float | None, edited: float, edited_stderr: float | None, n: int | None
-) -> ZTest:
-    """``z = (edited - base) / sqrt(se_base^2 + se_edited^2)``, with lm-eval's standard errors.
-
-    The test of the paper (arXiv 2605.28649): its counts 160 and 213 of 540 give the z 3.41 and
-    p 0.0007 that it prints only with lm-eval's standard errors, which are the sample standard
-    deviation over sqrt(n), so with n - 1.
-
-    Args:
-        base: Mean score of the base model.
-        base_stderr: Its standard error; None where lm-eval wrote none.
-        edited: Mean score of the edited model.
-        edited_stderr: Its standard error.
-        n: Problems on each side, None where unknown: only to say why there is no z.
-    """
-    if n is not None and n < 2:
-        # A sample standard deviation divides by n - 1.
-        return ZTest(None, None, f"n = {n}: no standard error from fewer than two problems")
-    if base_stderr is None or edited_stderr is None:
-        side = "base" if base_stderr is None else "edited"
-        return ZTest(None, None, f"lm_eval wrote no standard error for {side} (--bootstrap_iters 0?)")
-    stderr = math.hypot(base_stderr, edited_stderr)
-    if stderr == 0:
-        # Each side scored the same on every problem: nothing to measure the difference against.
-        return ZTest(None, None, "zero variance on both sides: every problem scored alike")
-    z = (edited - base) / stderr
-    return ZTest(z, two_sided_p(z))
+    @property
+    def right(self) -> int | None:
+        """Problems that were right; None where they were not scored 0 or 1."""
+        return count_right(self.value, self.stderr, self.n)
 
 
-def z_pooled(right_base: int, right_edited: int, n_base: int, n_edited: int) -> ZTest:
-    """The pooled two-proportion z-test (Fleiss, Levin & Paik 2003, section 2.3).
+class Evidence(NamedTuple):
+    """All that a test of one subject may look at."""
 
-    Args:
-        right_base: Problems the base model got right.
-        right_edited: Problems the edited model got right.
-        n_base: Problems the base model was given.
-        n_edited: Problems the edited model was given.
-    """
-    if min(n_base, n_edited) < 2:
-        return ZTest(None, None, f"n = {min(n_base, n_edited)}: too few problems")
-    pooled = (right_base + right_edited) / (n_base + n_edited)
-    stderr = math.sqrt(pooled * (1 - pooled) * (1 / n_base + 1 / n_edited))
-    if stderr == 0:
-        return ZTest(None, None, "zero variance on both sides: every problem scored alike")
-    z = (right_edited / n_edited - right_base / n_base) / stderr
-    return ZTest(z, two_sided_p(z))
+    base: Mean
+    edited: Mean
+    pairs: Sequence[tuple[float, float]] = ()
+    """Scores of base and edited model on the same problem, one a problem; empty where they are not known."""
 
+    @property
+    def differences(self) -> list[float]:
+        """Edited minus base, one a problem."""
+        return [edited - base for base, edited in self.pairs]
 
-class Interval(NamedTuple):
-    """A confidence interval."""
-
-    low: float
-    high: float
+    @property
+    def flips(self) -> "Flips | None":
+        """Problems that flipped; None where not all are scored 0 or 1."""
+        if any(score not in (0.0, 1.0) for pair in self.pairs for score in pair):
+            return None
+        differences = self.differences
+        return Flips(differences.count(1.0), differences.count(-1.0))
 
 
-def mcnemar_p(newly_right: int, newly_wrong: int) -> float:
-    """Exact two-sided McNemar test (McNemar 1947): are flips as likely one way as the other?
+class Flips(NamedTuple):
+    """Problems that changed sides."""
 
-    The flips in one direction are binomial(flips, 1/2); the tail of the rarer one, doubled, and
-    at most 1. In whole numbers until the one division. Without flips p is 1.
-    """
-    flips = newly_right + newly_wrong
-    term = tail = 1
-    for k in range(min(newly_right, newly_wrong)):
-        term = term * (flips - k) // (k + 1)
-        tail += term
-    return min(1.0, 2 * tail / (1 << flips))
+    newly_right: int
+    newly_wrong: int
 
 
-def paired_z(differences: Sequence[float]) -> ZTest:
-    """``z = mean / (sd / sqrt n)`` of edited minus base, sd with n - 1 (Miller 2024, arXiv 2411.00640).
+class StatisticalTest(NamedTuple):
+    """A test that a comparison may take its p from."""
 
-    Args:
-        differences: One a problem.
-    """
-    n = len(differences)
-    if n < 2:
-        # A sample standard deviation divides by n - 1.
-        return ZTest(None, None, f"n = {n}: no standard error from fewer than two problems")
-    mean = math.fsum(differences) / n
-    variance = math.fsum((difference - mean) ** 2 for difference in differences) / (n - 1)
-    if variance == 0:
-        # Every problem moved by as much: nothing to measure the difference against.
-        return ZTest(None, None, "zero variance: every problem changed alike")
-    z = mean / math.sqrt(variance / n)
-    return ZTest(z, two_sided_p(z))
+    name: str
+    """As options and artifacts have it."""
+    title: str
+    """As captions, the model card and --help have it."""
+    source: str
+    needs_pairs: bool
+    """Whether it takes both models' answers to the same problems, which lm_eval logs with --log_samples."""
+    outcome: Callable[[Evidence], Outcome]
+
+    def of(self, evidence: Evidence) -> Outcome:
+        """The outcome, or the reason why there is none."""
+        if self.needs_pairs and not evidence.pairs:
+            return Outcome(None, None, "a paired test needs samples of both sides (lm_eval --log_samples)")
+        return self.outcome(evidence)
 
 
-def bootstrap_interval(differences: Sequence[float], level: float, draws: int, seed: int) -> Interval:
-    """Percentile bootstrap interval of the mean difference (Efron & Tibshirani 1993, chapter 13).
+def _unpooled(evidence: Evidence) -> Outcome:
+    base, edited = evidence.base, evidence.edited
+    fewest = min((side.n for side in (base, edited) if side.n is not None), default=None)
+    return z_unpooled(base.value, base.stderr, edited.value, edited.stderr, fewest)
 
-    Problems are resampled whole, so pairs stay pairs. Resampling n problems is a multinomial
-    draw over the distinct differences, which for answers that are right or wrong are three.
 
-    Args:
-        differences: One a problem, edited minus base.
-        level: For example 0.95.
-        draws: Resamples.
-        seed: The same seed, the same interval.
-    """
-    import numpy as np
+def _pooled(evidence: Evidence) -> Outcome:
+    base, edited = evidence.base, evidence.edited
+    if base.right is None or edited.right is None or base.n is None or edited.n is None:
+        return Outcome(None, None, "the pooled test needs two or more problems, each scored 0 or 1")
+    return z_pooled(base.right, edited.right, base.n, edited.n)
 
-    values, counts = np.unique(np.asarray(differences, dtype=np.float64), return_counts=True)
-    n = len(differences)
-    means = np.random.default_rng(seed).multinomial(n, counts / n, size=draws) @ values / n
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high))
+
+def _mcnemar(evidence: Evidence) -> Outcome:
+    flips = evidence.flips
+    if flips is None:
+        return Outcome(None, None, "McNemar's test needs problems scored 0 or 1")
+    return Outcome(None, mcnemar_p(*flips))
+
+
+def _paired(evidence: Evidence) -> Outcome:
+    return paired_z(evidence.differences)
+
+
+TESTS: dict[str, StatisticalTest] = {
+    test.name: test
+    for test in (
+        StatisticalTest(
+            "lm_eval",
+            "z-test with lm-eval's standard errors, unpooled",
+            "the paper, arXiv 2605.28649",
+            needs_pairs=False,
+            outcome=_unpooled,
+        ),
+        StatisticalTest(
+            "pooled",
+            "pooled two-proportion z-test",
+            "Fleiss, Levin & Paik 2003",
+            needs_pairs=False,
+            outcome=_pooled,
+        ),
+        StatisticalTest(
+            "mcnemar",
+            "exact McNemar test, paired by problem",
+            "McNemar 1947",
+            needs_pairs=True,
+            outcome=_mcnemar,
+        ),
+        StatisticalTest(
+            "paired_z",
+            "z-test of differences paired by problem",
+            "Miller 2024, arXiv 2411.00640",
+            needs_pairs=True,
+            outcome=_paired,
+        ),
+    )
+}

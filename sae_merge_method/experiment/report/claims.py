@@ -5,13 +5,13 @@ claim's direction, the other against it; "not shown" is not "no"; and what no ar
 """
 
 from collections.abc import Mapping
-from statistics import NormalDist
 
 from sae_merge_method.artifacts.experiment import Arm, Conclusion, Experiment
 from sae_merge_method.experiment.report import names
 from sae_merge_method.experiment.report.layer_claims import per_damage, predicts, random_layers
 from sae_merge_method.experiment.report.measure import answer, contrast, is_share
 from sae_merge_method.reports.numbers import amount, interval, nats, score, test_words
+from sae_merge_method.statistics.intervals import normal_interval
 
 _BEATEN_ALIKE = "the selected layers beat "
 
@@ -151,8 +151,7 @@ def _unharmed(experiment: Experiment, pick: str) -> Conclusion:
     found = next((arm.general for arm in experiment.arms if arm.name == pick), None)
     if found is None or found.delta is None or found.stderr is None or found.z is None or found.p is None:
         return Conclusion(claim=claim, answer="not tested", words=f"no loss with an error for the arm {pick}")
-    half = NormalDist().inv_cdf(1 - experiment.alpha / 2) * found.stderr
-    low, high = nats(found.delta - half), nats(found.delta + half)
+    low, high = map(nats, normal_interval(found.delta, found.stderr, 1 - experiment.alpha))
     words = (
         f"{test_words(found.z, found.p)}: loss {nats(found.delta)} nats a token ({low} to {high}) over "
         f"{experiment.corpus.documents} documents"

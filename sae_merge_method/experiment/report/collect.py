@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from sae_merge_method.artifacts.experiment import Arm, Experiment, GeneralCorpus
+from sae_merge_method.artifacts.experiment import Arm, Experiment, GeneralCorpus, RankCorrelation
 from sae_merge_method.artifacts.experiment_plan import (
     ARM_FILE,
     ARMS_FOLDER,
@@ -85,19 +85,20 @@ def _with_findings(
         projection=plan.projection,
         among_random=None if mine is None else rank_among(mine, [gain(arm, up) for arm in at_random]),
         among_all=None if mine is None else rank_among(mine, [gain(arm, up) for arm in other]),
-        single_layers=rank_correlation(*_single_layers(arms, plan.scores, up)),
+        single_layers=_score_and_gain(arms, plan.scores, up),
         conclusions=(),
     )
     return found.model_copy(update={"conclusions": conclusions(found)})
 
 
-def _single_layers(
-    arms: tuple[Arm, ...], scores: Mapping[int, float], up: bool
-) -> tuple[list[float], list[float]]:
-    """Specificity and gain of every layer that was injected alone and has both."""
+def _score_and_gain(arms: tuple[Arm, ...], scores: Mapping[int, float], up: bool) -> RankCorrelation | None:
+    """Specificity against gain, over every layer that was injected alone and has both."""
     known = [
         (scores[arm.layers[0]], gain(arm, up))
         for arm in arms
         if arm.role == "layer" and len(arm.layers) == 1 and arm.layers[0] in scores and not arm.mismatches
     ]
-    return [score for score, _ in known], [gained for _, gained in known]
+    correlation = rank_correlation([score for score, _ in known], [gained for _, gained in known])
+    if correlation is None:
+        return None
+    return RankCorrelation(layers=correlation.n, rho=correlation.rho, p=correlation.p)

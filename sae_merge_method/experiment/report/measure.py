@@ -2,53 +2,26 @@
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.comparison import Subject
 from sae_merge_method.artifacts.experiment import Answer, Arm, Experiment, GeneralLoss, Score
 from sae_merge_method.artifacts.experiment_plan import GeneralText
 from sae_merge_method.artifacts.lm_eval_results import EvalRun
-from sae_merge_method.compare.subject import judge
 from sae_merge_method.compare.tasks import choose_tasks, group_size
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.reports.numbers import are_shares
-from sae_merge_method.statistics.tests import two_sided_p, z_unpooled
-
-
-class Change(NamedTuple):
-    """A difference of two losses in nats a token."""
-
-    delta: float
-    stderr: float | None
-    """None where documents are too few, or all moved alike."""
-
-
-def paired_change(base: GeneralText, edited: GeneralText) -> Change:
-    """Edited minus base as a ratio estimate (Cochran 1977, section 6.4), tokens being the weights.
-
-    With d_i the nats by which document i of t_i tokens got more expensive, and n documents:
-    ``delta = sum(d_i) / sum(t_i)``; its variance is ``n / (n - 1) sum((d_i - delta t_i)^2) / sum(t_i)^2``.
-    Pairing takes away how hard each document is for both.
-    """
-    moved = [after - before for before, after in zip(base.nats, edited.nats, strict=True)]
-    n, tokens = len(moved), sum(base.tokens)
-    delta = math.fsum(moved) / tokens
-    if n < 2:  # a sample variance divides by n - 1
-        return Change(delta, None)
-    left = math.fsum((d - delta * t) ** 2 for d, t in zip(moved, base.tokens, strict=True))
-    stderr = math.sqrt(n / (n - 1) * left) / tokens
-    return Change(delta, stderr or None)
+from sae_merge_method.statistics.differences import paired_ratio, two_sided_p, z_unpooled
+from sae_merge_method.statistics.intervals import normal_interval
+from sae_merge_method.statistics.verdicts import judge
 
 
 def general_loss(base: GeneralText, edited: GeneralText | None = None) -> GeneralLoss:
     """The loss of the base, or of an arm with its change against the base."""
     if edited is None:
         return GeneralLoss(nats=base.loss, delta=None, stderr=None, z=None, p=None)
-    delta, stderr = paired_change(base, edited)
-    z = delta / stderr if stderr else None
-    p = None if z is None else two_sided_p(z)
-    return GeneralLoss(nats=edited.loss, delta=delta, stderr=stderr, z=z, p=p)
+    change = paired_ratio(base.nats, edited.nats, base.tokens)
+    return GeneralLoss(nats=edited.loss, delta=change.delta, stderr=change.stderr, z=change.z, p=change.p)
 
 
 class Whole(NamedTuple):
@@ -119,7 +92,7 @@ def overall(base: Whole, edited: Whole, alpha: float, *, higher_is_better: bool)
         z=test.z,
         p=test.p,
         p_adjusted=None,
-        verdict=judge(test, delta, alpha, higher_is_better=higher_is_better),
+        verdict=judge(test.p, delta, alpha, higher_is_better=higher_is_better),
     )
 
 
@@ -172,8 +145,8 @@ def contrast(one: Arm, other: Arm, alpha: float, *, higher_is_better: bool) -> C
     stderr = None if mine is None or theirs is None else math.hypot(mine, theirs)
     if not stderr:  # unknown, or every problem scored alike on both sides
         return Contrast(delta, None, None, None, None)
-    half = NormalDist().inv_cdf(1 - alpha / 2) * stderr
-    return Contrast(delta, delta / stderr, two_sided_p(delta / stderr), delta - half, delta + half)
+    low, high = normal_interval(delta, stderr, 1 - alpha)
+    return Contrast(delta, delta / stderr, two_sided_p(delta / stderr), low, high)
 
 
 def answer(effect: float | None, p: float | None, alpha: float) -> Answer:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from sae_merge_method.artifacts.experiment import Arm, Rank
 from sae_merge_method.experiment.report.names import RANDOM_LAYERS
+from sae_merge_method.statistics.permutation import upper_tail
 
 
 def rank_among(value: float, others: Sequence[float]) -> Rank | None:
@@ -14,8 +15,8 @@ def rank_among(value: float, others: Sequence[float]) -> Rank | None:
     """
     if not others:
         return None
-    better = sum(other >= value for other in others)
-    return Rank(better=better, others=len(others), p=(1 + better) / (1 + len(others)))
+    tail = upper_tail(value, others)
+    return Rank(better=tail.at_least, others=tail.draws, p=tail.p)
 
 
 def random_sets(arms: Iterable[Arm], pick: Arm) -> list[Arm]:

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from io import BytesIO
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 from sae_merge_method.artifacts.experiment import Arm, Experiment
 from sae_merge_method.artifacts.experiment_plan import Role
 from sae_merge_method.experiment.report.measure import gain, is_share
 from sae_merge_method.experiment.report.names import RANDOM_LAYERS
+from sae_merge_method.statistics.intervals import two_sided_z
 
 # Offsets in typographic points, and where the text then stands; tried in this order.
 _PLACES = (
@@ -166,7 +166,7 @@ def draw_scatter(experiment: Experiment) -> bytes:
 def _points(experiment: Experiment) -> list[_Point]:
     """All arms that have a place, in percent points where scores are shares."""
     scale = 100 if is_share(experiment) else 1
-    half = NormalDist().inv_cdf(1 - experiment.alpha / 2)
+    half = two_sided_z(1 - experiment.alpha)
     base_stderr = experiment.arms[0].overall.stderr
     found = []
     for arm in experiment.arms:

@@ -1,0 +1,39 @@
+"""Corrections for several tests, against statsmodels and by hand."""
+
+import random
+from itertools import pairwise
+
+import pytest
+from statsmodels.stats.multitest import multipletests
+
+from sae_merge_method.statistics.multiplicity import CORRECTIONS, benjamini_hochberg, holm
+
+METHODS = {"holm": "holm", "bh": "fdr_bh"}
+
+
+@pytest.mark.parametrize(
+    "p_values", [[0.01, 0.04, 0.03, 0.5], [0.9, 0.001, 0.001, 0.05, 0.2, 0.7, 0.02], [0.3], [], [0.6] * 3]
+)
+@pytest.mark.parametrize("name", METHODS)
+def test_corrections_agree_with_statsmodels(name: str, p_values: list[float]) -> None:
+    expected = list(multipletests(p_values, method=METHODS[name])[1]) if p_values else []
+    assert CORRECTIONS[name].adjust(p_values) == pytest.approx(expected)
+
+
+def test_by_hand() -> None:
+    assert holm([0.01, 0.5, 0.02]) == pytest.approx([0.03, 0.5, 0.04])
+    assert benjamini_hochberg([0.01, 0.5, 0.02]) == pytest.approx([0.03, 0.5, 0.03])
+
+
+@pytest.mark.parametrize("name", CORRECTIONS)
+def test_a_correction_never_lowers_a_p_nor_reorders_them(name: str) -> None:
+    draw = random.Random(1)
+    p_values = sorted(draw.random() ** 3 for _ in range(30))
+    adjusted = CORRECTIONS[name].adjust(p_values)
+    assert all(0 <= raw <= corrected <= 1 for raw, corrected in zip(p_values, adjusted, strict=True))
+    assert all(low <= high for low, high in pairwise(adjusted))
+
+
+def test_no_correction_leaves_every_p_as_it_is() -> None:
+    assert CORRECTIONS["none"].adjust([0.5, 0.01]) == [0.5, 0.01]
+    assert CORRECTIONS["none"].label == ""
