@@ -33,7 +33,9 @@ def test_each_problem_is_named_with_its_cure_and_the_exit_code_is_1(built: Built
     other.mkdir()
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: mergekit\nVersion: 0.2.0\n")
     (environment.site_packages / "lm_eval.py").write_text("raise ImportError('half an lm_eval')")
-    (environment.site_packages / "sae_merge_method" / "hosts.py").write_text("raise OSError('disk on fire')")
+    (environment.site_packages / "sae_merge_method" / "hosts" / "register.py").write_text(
+        "raise OSError('disk on fire')"
+    )
     (tmp_path / "a_file").touch()
 
     program = "from sae_merge_method.cli.main import main; main()"

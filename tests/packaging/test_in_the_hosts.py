@@ -106,7 +106,7 @@ def test_declarations_imported_before_their_host_warn_of_nothing_and_register_wh
     program = """
 from sae_merge_method.merge.methods import METHODS
 from mergekit.merge_methods import registered_methods
-from sae_merge_method.hosts import register_merge_methods
+from sae_merge_method.hosts.register import register_merge_methods
 register_merge_methods()
 register_merge_methods()
 assert [method for method in registered_methods() if method in METHODS] == list(METHODS)

@@ -110,7 +110,9 @@ def test_a_half_removed_package_leaves_the_interpreter_silent(
 def test_a_failure_of_ours_is_one_warning_when_the_host_is_used(
     own: Environment, tmp_path: Path, options: list[str]
 ) -> None:
-    (own.site_packages / "sae_merge_method" / "hosts.py").write_text("raise OSError('disk on fire')")
+    (own.site_packages / "sae_merge_method" / "hosts" / "register.py").write_text(
+        "raise OSError('disk on fire')"
+    )
     assert own.run(*options, "-c", "pass", cwd=tmp_path).stderr == ""
     done = own.run(*options, "-c", METHODS, cwd=tmp_path)
     assert "task_arithmetic" in done.stdout
