@@ -16,7 +16,7 @@ from sae_merge_method.diagnose.resampling import (
 )
 from sae_merge_method.diagnose.scoring import ScoredLayer, ScoringSettings, score_layers
 from sae_merge_method.diagnose.specificity import SCORES, Score
-from sae_merge_method.statistics.permutation import one_sided_p
+from sae_merge_method.statistics.permutation import upper_tail
 from tests.diagnose.usage_by_hand import documents, random_usage, usage_of
 
 EVERY_SCORE = pytest.mark.parametrize("score", SCORES.values(), ids=lambda score: score.name)
@@ -49,7 +49,7 @@ def test_all_shuffles_together_give_the_exact_permutation_test(score: Score) -> 
     draws = null_draws(score, matrices, torch.from_numpy(every), 3)
     observed = draws[0]  # the first combination is the true labelling
     rank = (draws >= observed - 1e-9 * abs(observed)).sum()
-    assert one_sided_p(float(observed), draws) == pytest.approx((1 + rank) / 36)
+    assert upper_tail(float(observed), draws).p == pytest.approx((1 + rank) / 36)
     assert rank >= 1
 
 
