@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
+from sae_merge_method.cli.members import Member
 from sae_merge_method.cli.with_check import WithCheck
 from sae_merge_method.errors import UsageError
 from sae_merge_method.files.writing import write_text
 from sae_merge_method.layers import format_layers
-from sae_merge_method.selection import parse_rule
+from sae_merge_method.selection import ANY_RULE, parse_rule
 
 
 @click.command("recipe", cls=WithCheck, epilog="sae-merge recipe check FILE looks a recipe over.")
@@ -23,9 +24,10 @@ from sae_merge_method.selection import parse_rule
 @click.option("--donor", required=True, help="Donor model: folder, Hub id[@revision], or model+adapter.")
 @click.option(
     "--select",
+    type=Member(ANY_RULE),
     default="top_k=3",
     show_default=True,
-    help="Rule: top_k=6, threshold=0.8, fdr=0.05, elbow, or layers=9,11-13.",
+    help="Rule that chooses the layers.",
 )
 @click.option(
     "--method",

@@ -14,30 +14,11 @@ from annotated_types import Ge, Gt, Le, Lt
 from click.core import ParameterSource
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
-from typing_extensions import override
 
 from sae_merge_method.artifacts.schema import OneOf, Record
+from sae_merge_method.cli.members import Member
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
-
-
-class Member(click.ParamType):  # type: ignore[type-arg]  # older clicks are no generics
-    """The name of a registry's member; the registry is asked when help is shown or a value is read."""
-
-    name = "name"
-
-    def __init__(self, members: Collection[str]) -> None:
-        self._members = members
-
-    @override
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        return f"[{'|'.join(self._members)}]"
-
-    @override
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value not in self._members:
-            self.fail(f"{value!r} is not one of {', '.join(map(repr, self._members))}.", param, ctx)
-        return value
 
 
 def record_options(
@@ -101,7 +82,7 @@ def _without_none(annotation: Any) -> Any:
 def _type(kind: Any, field: FieldInfo) -> Any:
     for marker in field.metadata:
         if isinstance(marker, OneOf):
-            return Member(marker.members)
+            return Member(marker)
     if get_origin(kind) is Literal:
         return click.Choice(get_args(kind))
     if kind is Path:

@@ -4,15 +4,19 @@ from pathlib import Path
 
 import click
 
+from sae_merge_method.cli.members import Member, WithMembers
+from sae_merge_method.selection import ANY_RULE, parse_rule
 
-@click.command("select", context_settings={"show_default": True})
+
+@click.command("select", cls=WithMembers, context_settings={"show_default": True})
 @click.argument("diagnosis", type=click.Path(path_type=Path))
 @click.option(
     "--rule",
     "rules",
+    type=Member(ANY_RULE),
     multiple=True,
     default=("top_k=3", "fdr=0.05", "elbow"),
-    help="top_k=6, threshold=0.8, fdr=0.05, elbow or layers=9,11-13; may be repeated.",
+    help="Rule to apply; may be repeated.",
 )
 @click.option(
     "--units",
@@ -39,7 +43,6 @@ def command(diagnosis: Path, rules: tuple[str, ...], units: str, plot: Path | No
     from sae_merge_method.diagnose.rescore import mark as mark_layers
     from sae_merge_method.diagnose.select import apply_rule, format_selections
     from sae_merge_method.diagnose.specificity import find_score
-    from sae_merge_method.selection import parse_rule
 
     record = read_diagnosis(diagnosis)
     folder = diagnosis if diagnosis.is_dir() else diagnosis.parent

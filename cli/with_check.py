@@ -5,8 +5,10 @@ from typing import Any
 import click
 from typing_extensions import override
 
+from sae_merge_method.cli.members import WithMembers
 
-class WithCheck(click.Command):
+
+class WithCheck(WithMembers):
     """``recipe ...`` writes a recipe; ``recipe check FILE`` is a command of its own.
 
     Not a click group: its options would then have to stand before a third command's name.

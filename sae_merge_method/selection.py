@@ -1,36 +1,161 @@
 """Rules that choose layers from their scores: ``top_k=6``, ``threshold=0.8``, ``fdr=0.05``, ...
 
 Pure functions from scores to layers; the same rule read from a command line, from a recipe
-or from a diagnosis chooses the same layers.
+or from a diagnosis chooses the same layers. :data:`RULES` is the one list of them.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated, Any, NamedTuple
 
+from sae_merge_method.artifacts.schema import OneOf
 from sae_merge_method.errors import UsageError
 from sae_merge_method.layers import format_layers, parse_layers
 
-RULES = ("top_k", "threshold", "fdr", "elbow", "layers")
-_EXAMPLES = "top_k=6, threshold=0.8, fdr=0.05, elbow or layers=9,11-13"
+
+class LayerScores(NamedTuple):
+    """What rules can read of a diagnosis, by layer index."""
+
+    scores: Mapping[int, float]
+    """Specificity of every diagnosed layer."""
+    q_values: Mapping[int, float] | None = None
+    """Benjamini-Hochberg q of every diagnosed layer; None where no labels were shuffled."""
+
+    def ranked(self) -> list[int]:
+        """The layers, highest score first; ties go to the lower layer."""
+        return sorted(self.scores, key=lambda layer: (-self.scores[layer], layer))
+
+
+def _written(value: int | float) -> str:
+    """The shortest text that reads back as the same number."""
+    short = f"{value:g}"
+    return short if float(short) == value and "e" not in short else repr(value)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named way to choose layers: one row of the registry."""
+
+    name: str
+    example: str
+    """The rule as a user writes it."""
+    description: str
+    """Which layers the example takes, for help texts."""
+    choose: Callable[[Any, LayerScores], Iterable[int]]
+    """The rule's value and the scores to layers, in whatever order."""
+    read: Callable[[str], Any] | None = None
+    """What stands behind the "=" to the rule's value; a ValueError says what it must be. None: no value."""
+    write: Callable[[Any], str] = _written
+    """The rule's value as ``read`` reads it."""
+    needs: tuple[str, ...] = ("scores",)
+    """Fields of :class:`LayerScores` that decide; none where the rule itself names the layers."""
+
+
+def _number(what: str, low: float = -math.inf, high: float = math.inf) -> Callable[[str], float]:
+    """Reads a number between two bounds that it must not reach."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low < value < high:
+            raise ValueError(what)
+        return value
+
+    return read
+
+
+def _count(text: str) -> int:
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise ValueError("a whole number of at least 1")
+    return count
+
+
+def _highest(count: int, layers: LayerScores) -> list[int]:
+    if count > len(layers.scores):
+        raise UsageError(f"top_k={count} asks for more layers than have a score ({len(layers.scores)})")
+    return layers.ranked()[:count]
+
+
+def _above(limit: float, layers: LayerScores) -> list[int]:
+    return [layer for layer, score in layers.scores.items() if score >= limit]
+
+
+def _discoveries(rate: float, layers: LayerScores) -> list[int]:
+    return [layer for layer, q in (layers.q_values or {}).items() if q <= rate]
+
+
+def _above_largest_gap(_: None, layers: LayerScores) -> list[int]:
+    """The layers above the largest drop between neighbours in the order of scores, at least one."""
+    ranked = layers.ranked()
+    gaps = [layers.scores[high] - layers.scores[low] for high, low in pairwise(ranked)]
+    return ranked[: gaps.index(max(gaps)) + 1] if gaps else ranked
+
+
+def _named(named: tuple[int, ...], layers: LayerScores) -> tuple[int, ...]:
+    unscored = sorted(set(named) - set(layers.scores))
+    if unscored:
+        raise UsageError(
+            f"no score for layers {format_layers(unscored)} named by layers={format_layers(named)}"
+        )
+    return named
+
+
+RULES: dict[str, Rule] = {
+    rule.name: rule
+    for rule in (
+        Rule("top_k", "top_k=6", "the 6 layers with the highest scores", _highest, _count),
+        Rule(
+            "threshold", "threshold=0.8", "layers that score 0.8 or more", _above, _number("a finite number")
+        ),
+        Rule(
+            "fdr",
+            "fdr=0.05",
+            "layers told from shuffled labels, at most 5 % of them by chance",
+            _discoveries,
+            _number("a number between 0 and 1", 0, 1),
+            needs=("scores", "q_values"),
+        ),
+        Rule(
+            "elbow", "elbow", "layers above the largest gap between neighbouring scores", _above_largest_gap
+        ),
+        Rule(
+            "layers",
+            "layers=9,11-13",
+            "these layers, whatever they score",
+            _named,
+            parse_layers,
+            lambda layers: format_layers(layers).replace(" ", ""),
+            needs=(),
+        ),
+    )
+}
+"""All rules by name: a row here is all that a new one takes."""
 
 
 @dataclass(frozen=True)
 class SelectionRule:
-    """One parsed rule. ``str(rule)`` writes it back the way it is read."""
+    """One rule with its value. ``str(rule)`` writes it the way :func:`parse_rule` reads it."""
 
     name: str
-    top_k: int = 0
-    limit: float = math.nan
-    layers: tuple[int, ...] = ()
+    """Of its row in :data:`RULES`."""
+    value: int | float | str | tuple[int, ...] | None = None
+    """As the row's ``read`` gives it."""
 
     def __str__(self) -> str:
-        if self.name == "top_k":
-            return f"top_k={self.top_k}"
-        if self.name == "layers":
-            return f"layers={format_layers(self.layers).replace(' ', '')}"
-        return self.name if self.name == "elbow" else f"{self.name}={self.limit:g}"
+        row = RULES[self.name]
+        return self.name if row.read is None else f"{self.name}={row.write(self.value)}"
+
+    def needs(self, field: str) -> bool:
+        """Whether the choice depends on that field of :class:`LayerScores`."""
+        return field in RULES[self.name].needs
 
 
 def parse_rule(text: str) -> SelectionRule:
@@ -39,29 +164,27 @@ def parse_rule(text: str) -> SelectionRule:
     Raises:
         UsageError: Unknown rule, or a value the rule cannot take.
     """
-    name, has_value, value = text.strip().partition("=")
-    if name not in RULES:
-        raise UsageError(f"unknown selection rule {text!r}: expected {_EXAMPLES}")
-    if name == "elbow":
-        if has_value:
-            raise UsageError(f"the rule elbow takes no value, got {text!r}")
+    name, equals, value = text.strip().partition("=")
+    row = RULES.get(name)
+    if row is None:
+        examples = [row.example for row in RULES.values()]
+        choices = f"{', '.join(examples[:-1])} or {examples[-1]}"
+        raise UsageError(f"unknown selection rule {text!r}: expected {choices}")
+    if row.read is None:
+        if equals:
+            raise UsageError(f"the rule {name} takes no value, got {text!r}")
         return SelectionRule(name)
     try:
-        if name == "layers":
-            return SelectionRule(name, layers=parse_layers(value))
-        if name == "top_k":
-            rule = SelectionRule(name, top_k=int(value))
-        else:
-            rule = SelectionRule(name, limit=float(value))
-    except ValueError:
-        raise UsageError(f"selection rule {text!r} has no valid value: expected {_EXAMPLES}") from None
-    if name == "top_k" and rule.top_k < 1:
-        raise UsageError(f"top_k must be at least 1, got {text!r}")
-    if name == "threshold" and not math.isfinite(rule.limit):
-        raise UsageError(f"threshold must be a finite number, got {text!r}")
-    if name == "fdr" and not 0 < rule.limit < 1:
-        raise UsageError(f"fdr must lie between 0 and 1, got {text!r}")
-    return rule
+        return SelectionRule(name, row.read(value))
+    except ValueError as error:
+        raise UsageError(
+            f"selection rule {text!r}: expected {error} behind {name}=, such as {row.example}"
+        ) from None
+
+
+ANY_RULE = OneOf(RULES, parse_rule)
+RuleText = Annotated[str, ANY_RULE]
+"""A setting that holds a rule as text."""
 
 
 def select_layers(
@@ -73,37 +196,13 @@ def select_layers(
 
     Args:
         rule: From :func:`parse_rule`.
-        scores: Specificity by layer index, only for layers that were heard.
-        q_values: Benjamini-Hochberg q-values by layer index, for ``fdr``.
+        scores: Specificity by layer index, of the diagnosed layers.
+        q_values: Benjamini-Hochberg q-values by layer index, for rules that need them.
 
     Raises:
         UsageError: The rule asks for more layers than were scored, for layers without a
             score, or for q-values that are not there.
     """
-    ranked = sorted(scores, key=lambda layer: (-scores[layer], layer))
-    if rule.name == "top_k":
-        if rule.top_k > len(ranked):
-            raise UsageError(f"top_k={rule.top_k} asks for more layers than have a score ({len(ranked)})")
-        chosen = ranked[: rule.top_k]
-    elif rule.name == "threshold":
-        chosen = [layer for layer in ranked if scores[layer] >= rule.limit]
-    elif rule.name == "fdr":
-        if q_values is None:
-            raise UsageError("the rule fdr needs q-values, and this diagnosis has none")
-        chosen = [layer for layer in ranked if q_values[layer] <= rule.limit]
-    elif rule.name == "elbow":
-        chosen = ranked[: _largest_gap([scores[layer] for layer in ranked])]
-    else:
-        unscored = sorted(set(rule.layers) - set(scores))
-        if unscored:
-            raise UsageError(f"no score for layers {format_layers(unscored)} named by {rule}")
-        chosen = list(rule.layers)
-    return tuple(sorted(chosen))
-
-
-def _largest_gap(descending: list[float]) -> int:
-    """How many scores stand above the largest drop between neighbours (at least one)."""
-    if len(descending) < 2:
-        return len(descending)
-    gaps = [high - low for high, low in pairwise(descending)]
-    return gaps.index(max(gaps)) + 1
+    if rule.needs("q_values") and q_values is None:
+        raise UsageError(f"the rule {rule.name} needs q-values, and this diagnosis has none")
+    return tuple(sorted(RULES[rule.name].choose(rule.value, LayerScores(scores, q_values))))

@@ -6,7 +6,7 @@ Artifacts are JSON, settings are YAML; both are :class:`Record` models.
 import json
 import os
 import reprlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -40,23 +40,47 @@ class Record(BaseModel):
 class OneOf:
     """Marks a field that names a member of a registry: ``score: Annotated[str, OneOf(SCORES)]``.
 
-    The registry is asked when a value is read, so that a member registered later counts as well.
+    The registry is asked when a value is read or help is shown, so that a member registered later
+    counts as well.
     """
 
     members: Collection[str]
+    """The registry: rows by name, or names alone."""
+    read: Callable[[str], object] | None = None
+    """Reads a text that a member's name begins, such as "top_k=3", into what ``str`` writes back;
+    raises UsageError. None where the field is the bare name."""
+
+    def choices(self) -> dict[str, str]:
+        """How each member is written (a row's ``example``, else its name) and what it is, where a row
+        has a ``description``."""
+        rows = self.members if isinstance(self.members, Mapping) else dict.fromkeys(self.members)
+        return {getattr(row, "example", name): getattr(row, "description", "") for name, row in rows.items()}
+
+    def checked(self, value: Any) -> Any:
+        """The value, if it names a member.
+
+        Raises:
+            ValueError: It does not; the message lists the members.
+        """
+        if value is None:
+            return value
+        if self.read is not None:
+            try:
+                return str(self.read(value))
+            except UsageError as error:
+                raise ValueError(str(error)) from error
+        if value not in self.members:
+            raise ValueError(f"expected one of {', '.join(self.members)}")
+        return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return no_info_after_validator_function(self._checked, handler(source))
+        return no_info_after_validator_function(self.checked, handler(source))
 
     def __get_pydantic_json_schema__(
         self, source: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return {**handler(source), "enum": list(self.members)}
-
-    def _checked(self, value: Any) -> Any:
-        if value is not None and value not in self.members:
-            raise ValueError(f"expected one of {', '.join(self.members)}")
-        return value
+        members = {"enum": list(self.members)} if self.read is None else {"examples": list(self.choices())}
+        return {**handler(source), **members}
 
 
 def _as_text(value: Any) -> Any:

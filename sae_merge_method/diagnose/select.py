@@ -58,7 +58,7 @@ def apply_rule(rule: SelectionRule, diagnosis: Diagnosis, draws: ScoreDraws, uni
     if order != tuple(scores):
         raise ArtifactError(f"the draws are of layers {order}, the diagnosis has {tuple(scores)}")
     layers = select_layers(rule, scores, diagnosis.q_values())
-    if rule.name == "layers" or len(draws.bootstrap) == 0:
+    if not rule.needs("scores") or len(draws.bootstrap) == 0:
         return Selection(rule, layers, {}, None)
     raw = np.array(list(diagnosis.scores().values()))
     shift = np.array(list(scores.values())) - raw
@@ -66,7 +66,7 @@ def apply_rule(rule: SelectionRule, diagnosis: Diagnosis, draws: ScoreDraws, uni
     overlaps = []
     for draw in draws.bootstrap - draws.bootstrap.mean(axis=0) + raw:
         resampled = dict(zip(order, (draw + shift).tolist(), strict=True))
-        chosen = select_layers(rule, resampled, _q_values(draw, draws) if rule.name == "fdr" else None)
+        chosen = select_layers(rule, resampled, _q_values(draw, draws) if rule.needs("q_values") else None)
         for layer in chosen:
             counts[layer] += 1
         overlaps.append(_overlap(set(chosen), set(layers)))

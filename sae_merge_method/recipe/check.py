@@ -120,7 +120,7 @@ def _check_record(recipe: Recipe, base: Checkpoint, layers: tuple[int, ...], fin
                 f"the layers were chosen on {record.get('model')}, whose config.json is not the base's"
             )
         scores, rule = _scores(record), record.get("select")
-        if scores and isinstance(rule, str) and layers and not rule.startswith("fdr"):
+        if scores and isinstance(rule, str) and layers and not parse_rule(rule).needs("q_values"):
             chosen = select_layers(parse_rule(rule), scores)
             if chosen != layers:
                 raise SaeMergeError(

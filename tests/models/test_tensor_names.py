@@ -1,0 +1,26 @@
+import pytest
+
+from sae_merge_method.models.tensor_names import decoder_layer
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("model.layers.9.mlp.up_proj.weight", 9),
+        ("model.layers.19.mlp.up_proj.weight", 19),
+        ("language_model.model.layers.9.self_attn.q_proj.weight", 9),
+        ("model.language_model.layers.9.input_layernorm.weight", 9),
+        ("transformer.h.9.attn.c_attn.weight", 9),
+        ("gpt_neox.layers.9.attention.dense.weight", 9),
+        ("vision_tower.vision_model.encoder.layers.9.mlp.fc1.weight", None),
+        ("model.vision_tower.vision_model.encoder.layers.9.mlp.fc1.weight", None),
+        ("model.visual.blocks.9.attn.proj.weight", None),
+        ("multi_modal_projector.mm_input_projection_weight", None),
+        ("model.embed_tokens.weight", None),
+        ("model.norm.weight", None),
+        ("lm_head.weight", None),
+        ("encoder.layers.9.fc1.weight", None),
+    ],
+)
+def test_only_the_text_decoders_layers_count(name, layer):
+    assert decoder_layer(name) == layer
