@@ -1,7 +1,75 @@
 """Interpretability-guided model editing for mergekit and lm-evaluation-harness.
 
-Importing this package registers nothing and loads no heavy library; see
+``import sae_merge_method as sm`` offers the functions that the commands call, the settings they take and
+the artifacts they return: ``dir(sm)`` lists them. Each is
+loaded when it is first asked for. Importing this package registers nothing and loads no other module; see
 :mod:`sae_merge_method.hosts.register` for the explicit seam with mergekit and lm-eval.
 """
 
+import sys
+
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False  # what typing.TYPE_CHECKING is at run time, without the import
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from sae_merge_method.artifacts.comparison import Comparison as Comparison
+    from sae_merge_method.artifacts.comparison import read_comparison as read_comparison
+    from sae_merge_method.artifacts.diagnosis import Diagnosis as Diagnosis
+    from sae_merge_method.artifacts.diagnosis import read_diagnosis as read_diagnosis
+    from sae_merge_method.artifacts.edit_report import EditReport as EditReport
+    from sae_merge_method.artifacts.edit_report import read_edit_report as read_edit_report
+    from sae_merge_method.artifacts.energy_report import EnergyReport as EnergyReport
+    from sae_merge_method.artifacts.experiment import Experiment as Experiment
+    from sae_merge_method.artifacts.experiment import read_experiment as read_experiment
+    from sae_merge_method.errors import SaeMergeError as SaeMergeError
+else:
+    ModuleType = type(sys)
+
+# By module, what is offered of it: the imports above, said once more for the interpreter.
+_OFFERED = {
+    "artifacts.comparison": ("Comparison", "read_comparison"),
+    "artifacts.diagnosis": ("Diagnosis", "read_diagnosis"),
+    "artifacts.edit_report": ("EditReport", "read_edit_report"),
+    "artifacts.energy_report": ("EnergyReport",),
+    "artifacts.experiment": ("Experiment", "read_experiment"),
+    "errors": ("SaeMergeError",),
+}
+_HOMES = {name: home for home, names in _OFFERED.items() for name in names}
+
+
+def _offered(name: str) -> object:
+    """One of the names above, its module imported if it was not."""
+    if name == "__all__":
+        return sorted(_HOMES)
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+if not TYPE_CHECKING:  # to a type checker it would mean that there is every name
+    __getattr__ = _offered
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
+
+
+class _Package(ModuleType):
+    """This module: its ``diagnose`` is the function, though a sub-package is called so, too."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # The import system binds a sub-package to its parent when it is first imported.
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return __import__, (__name__,)
+
+
+sys.modules[__name__].__class__ = _Package

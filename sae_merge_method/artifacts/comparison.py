@@ -6,15 +6,19 @@ them, from 0 to 1; a z or difference above 0 means that the edited model scored 
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.lm_eval_results import DataSet
 from sae_merge_method.artifacts.schema import OneOf, Record, read_record
 from sae_merge_method.statistics.multiplicity import CORRECTIONS
 from sae_merge_method.statistics.tests import TESTS
 from sae_merge_method.statistics.verdicts import VERDICTS
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 COMPARISON_FILE = "comparison.json"
 TABLE_FILE = "comparison.md"
@@ -160,6 +164,16 @@ class Comparison(Record):
     notes: tuple[str, ...]
     """What a reader of the numbers has to know, in plain sentences."""
 
+    def to_frame(self) -> "DataFrame":
+        """The subjects as a pandas data frame, a row each, the edited model's name in front.
+
+        Frames of several models can be joined by ``pandas.concat``; groups are in none.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return as_frame(Subject, self.subjects, [{"model": self.edited.label}] * len(self.subjects))
+
 
 class ComparisonSet(Record):
     """Several edited models against one base."""
@@ -170,10 +184,11 @@ class ComparisonSet(Record):
     """One an edited model, in the order they were given."""
 
 
-def read_comparison(path: Path) -> Comparison:
+def read_comparison(path: str | Path) -> Comparison:
     """Read a comparison of one edited model, from its file or the folder it is in.
 
     Raises:
         ArtifactError: Missing or not such a comparison.
     """
+    path = Path(path)
     return read_record(path / COMPARISON_FILE if path.is_dir() else path, Comparison, "a comparison")

@@ -4,15 +4,19 @@ It holds no clock time and no host name: the same inputs write the same bytes.
 """
 
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.writing import write_bytes
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 DIAGNOSIS_FILE = "diagnosis.json"
 USAGE_FILE = "features.safetensors"
@@ -154,13 +158,22 @@ class Diagnosis(Record):
         found = {entry.layer: entry.null.q for entry in self.layers if entry.null}
         return found if len(found) == len(self.layers) else None
 
+    def to_frame(self) -> "DataFrame":
+        """The layers as a pandas data frame, a row each: score, null, interval, explained variance, SAE.
 
-def diagnosis_path(path: Path) -> Path:
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return as_frame(LayerDiagnosis, self.layers)
+
+
+def diagnosis_path(path: str | Path) -> Path:
     """The diagnosis file, given it or its folder."""
+    path = Path(path)
     return path / DIAGNOSIS_FILE if path.is_dir() else path
 
 
-def read_diagnosis(path: Path) -> Diagnosis:
+def read_diagnosis(path: str | Path) -> Diagnosis:
     """Read a diagnosis from its folder or file.
 
     Raises:

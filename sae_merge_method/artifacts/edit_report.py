@@ -3,15 +3,19 @@
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.method_parameters import Scalar
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
 from sae_merge_method.files.hashing import Hashes
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.tensor_names import decoder_layer
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class FilteredWeight(Record):
@@ -130,14 +134,22 @@ class EditReport(Record):
         """The tensors whose layer was open."""
         return tuple(tensor for tensor in self.tensors if tensor.status == "edited")
 
+    def to_frame(self) -> "DataFrame":
+        """The tensors as a pandas data frame, a row each.
 
-def read_edit_report(folder: Path) -> EditReport:
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return as_frame(TensorReport, self.tensors)
+
+
+def read_edit_report(folder: str | Path) -> EditReport:
     """Read the report inside a merged checkpoint's folder.
 
     Raises:
         ArtifactError: Missing or not a report.
     """
-    return read_record(folder / REPORT_FILE, EditReport, "an edit report")
+    return read_record(Path(folder) / REPORT_FILE, EditReport, "an edit report")
 
 
 def write_edit_report(folder: Path, report: EditReport) -> None:

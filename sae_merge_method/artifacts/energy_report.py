@@ -1,10 +1,14 @@
 """What ``sae-merge energy --format json`` prints: how much of a task vector the features' span keeps."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.schema import Record
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class RandomSubspace(Record):
@@ -91,3 +95,13 @@ class EnergyReport(Record):
     kinds: tuple[KindEnergy, ...]
     left_out: tuple[str, ...]
     """Kinds whose residual axis is not known: they count nowhere above."""
+
+    def to_frame(self, by: Literal["layer", "kind"] = "layer") -> "DataFrame":
+        """The layers, or the kinds of tensors, as a pandas data frame, a row each.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        if by == "kind":
+            return as_frame(KindEnergy, self.kinds)
+        return as_frame(LayerEnergy, self.layers)

@@ -5,14 +5,18 @@ same bytes. Scores are lm-eval's; a z or delta above 0 means more than the base 
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from sae_merge_method.artifacts.comparison import Verdict
 from sae_merge_method.artifacts.energy_report import Energy
 from sae_merge_method.artifacts.experiment_plan import Role
+from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 EXPERIMENT_FILE = "experiment.json"
 TABLE_FILE = "experiment.md"
@@ -161,13 +165,26 @@ class Experiment(Record):
     single_layers: RankCorrelation | None
     conclusions: tuple[Conclusion, ...]
 
+    def to_frame(self, by: Literal["arm", "task"] = "arm") -> "DataFrame":
+        """The arms as a pandas data frame, a row each; or by task, a row for each task of each arm.
 
-def read_experiment(path: Path) -> Experiment:
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        if by == "arm":
+            return as_frame(Arm, self.arms)
+        scores = [(arm, score) for arm in self.arms for score in arm.subjects]
+        starts = [{"arm": arm.name, "role": arm.role} for arm, _ in scores]
+        return as_frame(Score, [score for _, score in scores], starts)
+
+
+def read_experiment(path: str | Path) -> Experiment:
     """Read an experiment's report, from its file or the folder it is in.
 
     Raises:
         ArtifactError: Missing or not such a report.
     """
+    path = Path(path)
     return read_record(path / EXPERIMENT_FILE if path.is_dir() else path, Experiment, "an experiment")
 
 
