@@ -22,9 +22,11 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
+from typing_extensions import override
 
 from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.files.writing import canonical_json, write_text
+from sae_merge_method.reports.notebook import view_html, view_of, view_text
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 80, 80, 80
@@ -34,6 +36,16 @@ class Record(BaseModel):
     """Base of all artifact models: immutable, and a misspelt key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: the artifact's tables; None, and so plain text, where there are none."""
+        view = view_of(self)
+        return None if view is None else view_html(view)
+
+    @override
+    def __str__(self) -> str:
+        view = view_of(self)
+        return super().__str__() if view is None else view_text(view)
 
 
 @dataclass(frozen=True, eq=False)  # a dict has no hash, and typing asks for one

@@ -1,0 +1,64 @@
+"""Artifacts as a notebook or an interactive session shows them: the tables their commands print.
+
+What is in the tables is the stages' affair. They lie above the artifacts, so they are named here and
+imported when something of theirs is shown.
+"""
+
+from html import escape
+from importlib import import_module
+from typing import NamedTuple
+
+from sae_merge_method.reports.grid import Grid, as_html, as_text
+
+
+class View(NamedTuple):
+    """What is shown of one artifact."""
+
+    grids: tuple[Grid, ...]
+    """Its tables."""
+    head: tuple[str, ...] = ()
+    """Lines above them."""
+    tail: tuple[str, ...] = ()
+    """Lines below."""
+
+
+VIEWS: dict[str, str] = {}
+"""By the artifact's class: module and function that turn one into a :class:`View`."""
+
+_STYLE = """<style>
+.sae-merge table { font-variant-numeric: tabular-nums; }
+.sae-merge th, .sae-merge td { text-align: right; }
+.sae-merge th.text, .sae-merge td.text { text-align: left; }
+.sae-merge tr.chosen td { background: rgba(200, 85, 61, .15); }
+</style>"""  # see-through, for dark pages too
+
+
+def view_of(artifact: object) -> View | None:
+    """What is shown of an artifact; None for one that has no view."""
+    name = VIEWS.get(type(artifact).__name__)
+    if name is None:
+        return None
+    module, _, function = name.partition(":")
+    view: View = getattr(import_module(module), function)(artifact)
+    return view
+
+
+def view_html(view: View) -> str:
+    """A view as a piece of a page, with the little style that it needs."""
+    parts = [*map(_paragraph, view.head), *map(_table, view.grids), *map(_paragraph, view.tail)]
+    return "\n".join(['<div class="sae-merge">', _STYLE, *parts, "</div>"])
+
+
+def view_text(view: View) -> str:
+    """A view as plain text."""
+    blocks = ["\n".join(view.head), *map(as_text, view.grids), "\n".join(view.tail)]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _table(grid: Grid) -> str:
+    title = f"<p><b>{escape(grid.title)}</b></p>\n" if grid.title else ""
+    return title + as_html(grid)
+
+
+def _paragraph(line: str) -> str:
+    return f"<p>{escape(line)}</p>"
