@@ -9,18 +9,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import prod
 
 import numpy as np
 
 from sae_merge_method.errors import ModelError
 from sae_merge_method.files.parallel import Advance, bytes_bar, run_all
-from sae_merge_method.merge.values import pieces, read_values, widened
-from sae_merge_method.models.checkpoint import DTYPE_NAMES, Checkpoint, TensorEntry
-from sae_merge_method.models.reading import WeightFiles
+from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.headers import TensorEntry
+from sae_merge_method.models.reading import Values, WeightFiles, pieces
 from sae_merge_method.models.tensor_names import LayerPart, common_name, layer_part
-
-_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -107,24 +104,24 @@ def _in_order(name: str) -> tuple[int, list[tuple[int, str]]]:
 
 
 def _comparable(left: TensorEntry, right: TensorEntry) -> bool:
-    numbers = left.dtype in DTYPE_NAMES and right.dtype in DTYPE_NAMES
+    numbers = left.is_float and right.is_float
     return left.shape == right.shape and (numbers or left.dtype == right.dtype)
 
 
 def _compare(
     name: str, left: TensorEntry, right: TensorEntry, files: WeightFiles, advance: Advance
 ) -> TensorDifference | None:
-    values, place = prod(left.shape), layer_part(name)
-    if left.dtype == right.dtype and _same_bytes(left, right, files):
+    values, place = left.n_values, layer_part(name)
+    if left.dtype == right.dtype and files.same_bytes(left, right):
         advance(left.nbytes)
         return TensorDifference(name, place, True, values, 0, 0.0, 0.0)
-    if left.dtype not in DTYPE_NAMES:
+    if not left.is_float:
         return None
     squares = moves = largest = 0.0
     changed = 0
-    for first, count in pieces(left):
-        old = widened(read_values(files, left, first, count), left, np.float64, "base")
-        new = widened(read_values(files, right, first, count), right, np.float64, "after")
+    before, after = Values(files, left, np.float64), Values(files, right, np.float64)
+    for first, count in pieces(values):
+        old, new = before.read(first, count).numbers, after.read(first, count).numbers
         with np.errstate(invalid="ignore", over="ignore"):
             changed += int((old != new).sum())
             squares += float(np.square(old).sum())
@@ -134,17 +131,6 @@ def _compare(
         advance(count * (left.nbytes // max(values, 1)))
     relative = math.sqrt(moves / squares) if squares else (math.inf if moves else 0.0)
     return TensorDifference(name, place, False, values, changed, relative, largest)
-
-
-def _same_bytes(left: TensorEntry, right: TensorEntry, files: WeightFiles) -> bool:
-    mine, theirs = memoryview(bytearray(_AT_ONCE)), memoryview(bytearray(_AT_ONCE))
-    for first in range(0, left.nbytes, _AT_ONCE):
-        count = min(_AT_ONCE, left.nbytes - first)
-        files.read(left, first, mine[:count])
-        files.read(right, first, theirs[:count])
-        if mine[:count] != theirs[:count]:
-            return False
-    return True
 
 
 def kinds(tensors: Sequence[TensorDifference]) -> tuple[str, ...]:

@@ -25,13 +25,8 @@ from sae_merge_method.merge.tensor_edit import (
     edit_tensor,
     tensor_tasks,
 )
-from sae_merge_method.models.checkpoint import (
-    INDEX_FILE,
-    Checkpoint,
-    TensorEntry,
-    file_inside,
-    open_checkpoint,
-)
+from sae_merge_method.models.checkpoint import INDEX_FILE, Checkpoint, file_inside, open_checkpoint
+from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.reading import WeightFiles
 
 # Options that ask for something only mergekit does.

@@ -16,13 +16,8 @@ import numpy as np
 from sae_merge_method.errors import MergeError, ModelError
 from sae_merge_method.files.folders import scratch_folder
 from sae_merge_method.hosts.calls import guarded_call
-from sae_merge_method.models.checkpoint import (
-    Checkpoint,
-    TensorEntry,
-    file_inside,
-    open_checkpoint,
-    read_header,
-)
+from sae_merge_method.models.checkpoint import Checkpoint, file_inside, open_checkpoint
+from sae_merge_method.models.headers import TensorEntry, read_header
 from sae_merge_method.models.hub import ModelId, local_folder, parse_model_id
 from sae_merge_method.models.reading import read_tensor
 from sae_merge_method.models.tensor_names import LayerPart, describe_layout, layer_part

@@ -19,7 +19,8 @@ from sae_merge_method.errors import ArtifactError, MergeError
 from sae_merge_method.files.copying import copy_span
 from sae_merge_method.files.hashing import span_sha256
 from sae_merge_method.files.writing import sync_file
-from sae_merge_method.models.checkpoint import CONFIG_FILE, JOURNAL_FOLDER, TensorEntry
+from sae_merge_method.models.checkpoint import CONFIG_FILE, JOURNAL_FOLDER
+from sae_merge_method.models.headers import TensorEntry
 
 _JOURNAL_FILE, _ORIGINALS, _KEPT = "journal.json", "originals.bin", "kept"
 

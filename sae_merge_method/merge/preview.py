@@ -43,7 +43,7 @@ def preview_recipe(source: str, where: str, options: Mapping[str, Any] | None = 
             energies = {one.task.base.name: one.energy for one in edited}
         lines = [f"{'layer':>8}{'tensors':>9}{'bytes':>16}{'energy':>14}"]
         for layer in (*job.plan.layers, None):
-            chosen = [task for task in tasks if layer is None or task.place.layer == layer]
+            chosen = [task for task in tasks if layer is None or task.layer == layer]
             energy = f"{sum(energies[t.base.name] for t in chosen):14.6g}" if energies else f"{'?':>14}"
             size = sum(task.base.nbytes for task in chosen)
             lines.append(f"{'all' if layer is None else layer:>8}{len(chosen):9}{size:16,}{energy}")

@@ -3,13 +3,17 @@
 from collections.abc import Iterable
 from functools import partial
 
+import numpy as np
+
 from sae_merge_method.artifacts.edit_report import EditReport, TensorReport
 from sae_merge_method.errors import MergeError
 from sae_merge_method.files.parallel import run_all
+from sae_merge_method.merge.arithmetic import squared_distance
 from sae_merge_method.merge.job import Job
-from sae_merge_method.merge.values import energy_between
 from sae_merge_method.models.checkpoint import Checkpoint
-from sae_merge_method.models.reading import WeightFiles
+from sae_merge_method.models.dtypes import precise_for
+from sae_merge_method.models.headers import TensorEntry
+from sae_merge_method.models.reading import PIECE, Values, WeightFiles, pieces
 from sae_merge_method.models.tensor_names import decoder_layer
 from sae_merge_method.recipe.plan import EditPlan
 from sae_merge_method.recipe.request import request_of
@@ -59,10 +63,20 @@ def _report(
     before, after = base.tensors[name], merged.tensors[name]
     if decoder_layer(name) in plan.donations:
         hashes = files.hashes(after)
-        return TensorReport.of(after, hashes, "edited", energy_between(before, after, files))
+        return TensorReport.of(after, hashes, "edited", _energy(before, after, files))
     hashes = files.hashes(after, with_sha256=hash_all)
     if after.dtype == before.dtype:
         same = files.hashes(before, with_sha256=hash_all) == hashes
         if not same or after.shape != before.shape:
             raise MergeError(f"{name} lies outside the selected layers, and yet its bytes changed")
     return TensorReport.of(after, hashes, "base", 0.0)
+
+
+def _energy(before: TensorEntry, after: TensorEntry, files: WeightFiles) -> float:
+    """Squared distance of two stored tensors, summed in the order in which an edit sums it."""
+    precise, energy = precise_for(before.dtype, after.dtype), 0.0
+    old, new = Values(files, before, precise), Values(files, after, precise)
+    spare = np.empty(min(PIECE, before.n_values), precise)
+    for first, size in pieces(before.n_values):
+        energy += squared_distance(old.read(first, size).numbers, new.read(first, size).numbers, spare[:size])
+    return energy

@@ -3,29 +3,19 @@
 Where the pieces go is the caller's affair: into a copy, into the checkpoint itself, or nowhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
 from sae_merge_method.errors import MergeError
 from sae_merge_method.files.hashing import Hasher, Hashes
 from sae_merge_method.files.parallel import Advance
-from sae_merge_method.merge.kernels import shifted, weighted_sum
-from sae_merge_method.merge.values import (
-    SCRATCH,
-    n_not_finite,
-    pieces,
-    precise_of,
-    read_values,
-    squared_distance,
-    widened,
-)
-from sae_merge_method.models.checkpoint import DTYPE_NAMES, Checkpoint, TensorEntry
-from sae_merge_method.models.dtypes import Floats, fits, narrow
-from sae_merge_method.models.reading import WeightFiles
-from sae_merge_method.models.tensor_names import LayerPart
+from sae_merge_method.merge.arithmetic import injected, squared_distance, weighted_sum
+from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.dtypes import DTYPE_NAMES, Floats, narrow, precise_for, widen
+from sae_merge_method.models.headers import TensorEntry
+from sae_merge_method.models.reading import PIECE, Values, WeightFiles, pieces
 from sae_merge_method.recipe.plan import EditPlan
 from sae_merge_method.recipe.scalpel import Filter
 
@@ -34,78 +24,24 @@ from sae_merge_method.recipe.scalpel import Filter
 class TensorTask:
     """One tensor of a selected layer, its donors', and their factors."""
 
-    place: LayerPart
+    layer: int
     base: TensorEntry
     donors: tuple[TensorEntry, ...]
     alphas: tuple[float, ...]
 
 
-def tensor_tasks(plan: EditPlan, base: Checkpoint, donors: dict[str, Checkpoint]) -> tuple[TensorTask, ...]:
-    """One task for each tensor of the selected layers, in the order of their places in the files."""
+def tensor_tasks(
+    plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoint]
+) -> tuple[TensorTask, ...]:
+    """One task for each tensor of the selected layers, in the order in which the files hold them."""
     tasks = []
-    for place, entry in base.layer_tensors.items():
-        gifts = plan.donations.get(place.layer, ())
-        if gifts:
-            theirs = tuple(donors[gift.model].layer_tensors[place] for gift in gifts)
-            alphas = tuple(gift.alpha(entry.name) for gift in gifts)
-            tasks.append(TensorTask(place, entry, theirs, alphas))
+    for key, entry in base.layer_tensors.items():
+        donations = plan.donations.get(key.layer, ())
+        if donations:
+            entries = tuple(donors[donation.model].layer_tensors[key] for donation in donations)
+            alphas = tuple(donation.alpha(entry.name) for donation in donations)
+            tasks.append(TensorTask(key.layer, entry, entries, alphas))
     return tuple(sorted(tasks, key=lambda task: (task.base.file, task.base.start)))
-
-
-Shift = Callable[[Floats, int], Floats]
-"""From a piece of the base and its first value's number to what is added there, in memory to be used up."""
-
-
-def shift_of(task: TensorTask, change: Filter | None, files: WeightFiles) -> Shift | None:
-    """What to add to one tensor; None for nothing, so that it keeps its very bytes.
-
-    Args:
-        task: The tensor.
-        change: A method's filter, if it has one.
-        files: Open for reading.
-
-    Raises:
-        MergeError: The filter cannot take this tensor, or inputs to be filtered are not finite.
-    """
-    if not any(task.alphas):
-        return None  # base + 0 * tau would still turn -0.0 into 0.0
-
-    def piece(base: Floats, first: int) -> Floats:
-        donors = [
-            widened(read_values(files, donor, first, base.size), donor, base.dtype.type, f"donor {number}")
-            for number, donor in enumerate(task.donors)
-        ]
-        return weighted_sum(base, donors, task.alphas)
-
-    if change is None:
-        return piece
-    entry, precise = task.base, precise_of(task.base)
-    whole = np.empty(prod(entry.shape), precise)
-    for first, count in pieces(entry):
-        base = widened(read_values(files, entry, first, count), entry, precise, "base")
-        whole[first : first + count] = piece(base, first)
-    if not np.isfinite(whole.sum(dtype=np.float64)):  # one such value makes the whole sum so
-        require_finite(task, files)
-    changed = change(entry.name, whole.reshape(entry.shape))
-    if changed is None:
-        return None
-    flat = changed.reshape(-1)
-    return lambda base, first: flat[first : first + base.size]
-
-
-def require_finite(task: TensorTask, files: WeightFiles) -> None:
-    """Look through a tensor's inputs: what is wrong there is not the edit's fault.
-
-    Raises:
-        MergeError: A value is NaN or infinite; the message says whose and how many.
-    """
-    for side, entry in (("base", task.base), *(("donor", donor) for donor in task.donors)):
-        bad = n_not_finite(entry, files)
-        if bad:
-            raise MergeError(
-                f"{task.base.name}: the {side} tensor holds {bad} NaN or infinite of {prod(entry.shape)} "
-                "values, and its layer is selected"
-            )
 
 
 Write = Callable[[memoryview, int], None]
@@ -129,27 +65,37 @@ def edit_tensor(
     write: Write | None = None,
     advance: Advance | None = None,
 ) -> EditedTensor:
-    """Compute one tensor and hand its bytes to ``write``, in order; without one they go nowhere.
+    """Compute one tensor and hand on its bytes, in order.
+
+    Args:
+        task: The tensor.
+        change: What the merge method makes of its task vector; None where that is added as it is.
+        files: Open for reading.
+        write: Takes the bytes; None where they go nowhere.
+        advance: Told how many bytes are done.
 
     Raises:
-        MergeError: A value is (or becomes) NaN or infinite; the message names the tensor.
+        MergeError: A value is (or becomes) NaN or infinite, or the method cannot take this tensor; the
+            message names it.
     """
-    base, precise = task.base, precise_of(task.base)
+    entry, dtype = task.base, task.base.dtype
+    precise = precise_for(dtype)
+    base = Values(files, entry, precise)
+    spare = np.empty(min(PIECE, entry.n_values), precise)
+    tau_of = _tau(task, change, files)
     hasher, energy = Hasher(), 0.0
-    shift = shift_of(task, change, files)
-    for first, count in pieces(base):
-        stored = read_values(files, base, first, count, "base")
-        if shift is not None:
-            theta = widened(stored, base, precise, "base")
-            edited = shifted(theta, shift(theta, first))
-            if not fits(edited, base.dtype, SCRATCH):
-                require_finite(task, files)
+    for first, size in pieces(entry.n_values):
+        stored, theta = base.read(first, size)
+        if tau_of is not None:
+            edited = injected(theta, tau_of(theta, first))
+            if not narrow(edited, dtype, stored, spare[:size]):
+                _require_finite(task, files)
                 raise MergeError(
-                    f"{base.name}: the edit overflows {DTYPE_NAMES[base.dtype]}; "
+                    f"{entry.name}: the edit overflows {DTYPE_NAMES[dtype]}; "
                     "lower the weight or choose a wider dtype"
                 )
-            narrow(edited, base.dtype, stored, SCRATCH)
-            energy += squared_distance(theta, widened(stored, base, precise, "after"))
+            widen(stored, dtype, edited)
+            energy += squared_distance(theta, edited, spare[:size])
         raw = stored.data.cast("B")
         if write is not None:
             write(raw, first * stored.itemsize)
@@ -157,3 +103,50 @@ def edit_tensor(
         if advance is not None:
             advance(len(raw))
     return EditedTensor(task, hasher.hashes(), energy)
+
+
+TauOf = Callable[[Floats, int], Floats]
+"""From a piece of the base and its first value's number to what is added there, in memory to be used up."""
+
+
+def _tau(task: TensorTask, change: Filter | None, files: WeightFiles) -> TauOf | None:
+    """What to add to one tensor; None for nothing, so that it keeps its very bytes."""
+    if not any(task.alphas):
+        return None  # base + 0 * tau would still turn -0.0 into 0.0
+    entry, precise = task.base, precise_for(task.base.dtype)
+    donors = [Values(files, donor, precise) for donor in task.donors]
+
+    def raw(theta: Floats, first: int) -> Floats:
+        return weighted_sum(theta, [donor.read(first, theta.size).numbers for donor in donors], task.alphas)
+
+    if change is None:
+        return raw
+    base, whole = Values(files, entry, precise), np.empty(entry.n_values, precise)
+    for first, size in pieces(entry.n_values):
+        whole[first : first + size] = raw(base.read(first, size).numbers, first)
+    if not np.isfinite(whole.sum(dtype=np.float64)):  # one such value makes the whole sum so
+        _require_finite(task, files)
+    changed = change(entry.name, whole.reshape(entry.shape))
+    if changed is None:
+        return None
+    flat = changed.reshape(-1)
+    return lambda theta, first: flat[first : first + theta.size]
+
+
+def _require_finite(task: TensorTask, files: WeightFiles) -> None:
+    """Look through a tensor's inputs: what is wrong there is not the edit's fault.
+
+    Raises:
+        MergeError: A value is NaN or infinite; the message says whose and how many.
+    """
+    for side, entry in (("base", task.base), *(("donor", donor) for donor in task.donors)):
+        values = Values(files, entry, precise_for(entry.dtype))
+        bad = sum(
+            int((~np.isfinite(values.read(first, size).numbers)).sum())
+            for first, size in pieces(entry.n_values)
+        )
+        if bad:
+            raise MergeError(
+                f"{task.base.name}: the {side} tensor holds {bad} NaN or infinite of {entry.n_values} "
+                "values, and its layer is selected"
+            )

@@ -14,27 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from sae_merge_method.errors import MergeError, ModelError
-from sae_merge_method.models.headers import (
-    DTYPE_NAMES,
-    FileStamp,
-    TensorEntry,
-    read_header,
-    read_stamped_header,
-)
+from sae_merge_method.models.dtypes import DTYPE_NAMES
+from sae_merge_method.models.headers import FileStamp, TensorEntry, read_stamped_header
 from sae_merge_method.models.tensor_names import LayerPart, describe_layout, layer_part
-
-__all__ = [
-    "CONFIG_FILE",
-    "DTYPE_NAMES",
-    "INDEX_FILE",
-    "JOURNAL_FOLDER",
-    "SINGLE_FILE",
-    "Checkpoint",
-    "TensorEntry",
-    "file_inside",
-    "open_checkpoint",
-    "read_header",
-]
 
 INDEX_FILE = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
@@ -132,7 +114,7 @@ class Checkpoint:
 
     def dtypes(self) -> set[str]:
         """Names of all floating-point dtypes among the tensors, as recipes write them."""
-        return {DTYPE_NAMES[entry.dtype] for entry in self.tensors.values() if entry.dtype in DTYPE_NAMES}
+        return {DTYPE_NAMES[entry.dtype] for entry in self.tensors.values() if entry.is_float}
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:

@@ -14,13 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sae_merge_method.errors import ModelError
+from sae_merge_method.models.dtypes import DTYPE_NAMES, DTYPES
 
-# safetensors' dtype names, and the ones recipes use.
-DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-DTYPE_BYTES = {
-    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
-    "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
-}  # fmt: skip
 _MOST_HEADER_BYTES = 100_000_000  # safetensors' own limit
 _MOST_DIMENSIONS = 64  # more is an attack on whoever multiplies them
 
@@ -43,6 +38,16 @@ class TensorEntry:
     def nbytes(self) -> int:
         """Length of the tensor's bytes."""
         return self.end - self.start
+
+    @property
+    def n_values(self) -> int:
+        """How many values the tensor has."""
+        return prod(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether it is of a type that can be computed with, and that recipes can name."""
+        return self.dtype in DTYPE_NAMES
 
 
 class FileStamp(NamedTuple):
@@ -123,8 +128,8 @@ def _entry(file: Path, name: str, fields: Any, offset: int, size: int) -> Tensor
         sound = False
     if not sound:
         raise ModelError(f"{file}: the header's entry for {name} is damaged, or points outside the file")
-    width = DTYPE_BYTES.get(dtype)
-    if width is not None and last - first != prod(shape) * width:
+    known = DTYPES.get(dtype)
+    if known is not None and last - first != prod(shape) * known.nbytes:
         raise ModelError(
             f"{file}: {name} is {dtype} {list(shape)}, which does not fill its {last - first} bytes"
         )

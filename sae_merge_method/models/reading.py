@@ -5,11 +5,10 @@ Plain positioned reads, not a memory map: a file that shrinks under a map kills 
 
 import os
 import threading
-from collections.abc import Iterable, Sequence
-from math import prod
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +16,11 @@ import numpy.typing as npt
 from sae_merge_method.errors import MergeError, ModelError
 from sae_merge_method.files.hashing import Hashes, hash_span
 from sae_merge_method.files.parallel import Advance
-from sae_merge_method.models.checkpoint import Checkpoint, TensorEntry
-from sae_merge_method.models.dtypes import STORED, widen
-from sae_merge_method.models.headers import FileStamp
+from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.dtypes import DTYPE_NAMES, DTYPES, Floats, Precise, widen
+from sae_merge_method.models.headers import FileStamp, TensorEntry
+
+_AT_ONCE = 1 << 20
 
 
 class WeightFiles:
@@ -64,6 +65,22 @@ class WeightFiles:
         except EOFError:
             raise _cut_short(entry) from None
 
+    def same_bytes(self, one: TensorEntry, other: TensorEntry) -> bool:
+        """Whether two tensors hold the same bytes.
+
+        Raises:
+            MergeError: A file is not the one whose header was read, or was cut short.
+        """
+        if one.nbytes != other.nbytes:
+            return False
+        left, right = (memoryview(bytearray(min(_AT_ONCE, one.nbytes))) for _ in range(2))
+        for first, size in pieces(one.nbytes, _AT_ONCE):
+            self.read(one, first, left[:size])
+            self.read(other, first, right[:size])
+            if left[:size] != right[:size]:
+                return False
+        return True
+
     def require_unchanged(self) -> None:
         """Make sure that nobody wrote to the files that were read.
 
@@ -88,7 +105,51 @@ def _cut_short(entry: TensorEntry) -> MergeError:
     return MergeError(f"{entry.file} was cut short while it was being read: it ends inside {entry.name}")
 
 
-Floats = npt.NDArray[np.floating]
+PIECE = 1 << 17
+"""Values worked on at once: what is worked on stays in a core's own cache."""
+
+
+def pieces(length: int, most: int = PIECE) -> Iterator[tuple[int, int]]:
+    """(first, size) of consecutive pieces of at most ``most``, of values or of bytes."""
+    for first in range(0, length, most):
+        yield first, min(most, length - first)
+
+
+class Piece(NamedTuple):
+    """Consecutive values of a tensor, flat, in memory that the next piece overwrites."""
+
+    stored: npt.NDArray[Any]
+    """As they stand in the file."""
+    numbers: Floats
+    """float32 or float64."""
+
+
+class Values:
+    """One tensor's values, read a piece at a time into memory that is made once; for one thread."""
+
+    def __init__(self, files: WeightFiles, entry: TensorEntry, precise: Precise) -> None:
+        """Make room for one piece.
+
+        Args:
+            files: Open for reading.
+            entry: A tensor of a type that can be computed with.
+            precise: Type of the numbers.
+        """
+        self._files, self._entry = files, entry
+        size = min(PIECE, entry.n_values)
+        self._stored = np.empty(size, DTYPES[entry.dtype].numpy)
+        self._numbers = np.empty(size, precise)
+
+    def read(self, first: int, size: int) -> Piece:
+        """``size`` values, at most ``PIECE``, from number ``first`` on.
+
+        Raises:
+            MergeError: The file is not the one whose header was read, or was cut short.
+        """
+        stored, numbers = self._stored[:size], self._numbers[:size]
+        self._files.read(self._entry, first * stored.itemsize, stored.data.cast("B"))
+        widen(stored, self._entry.dtype, numbers)
+        return Piece(stored, numbers)
 
 
 def read_tensor(entry: TensorEntry) -> Floats:
@@ -97,7 +158,7 @@ def read_tensor(entry: TensorEntry) -> Floats:
     Raises:
         ModelError: Not floating point, or the file ends too early.
     """
-    return _read(entry, entry.start, prod(entry.shape)).reshape(entry.shape)
+    return _read(entry, entry.start, entry.n_values).reshape(entry.shape)
 
 
 def read_rows(entry: TensorEntry, rows: Sequence[int]) -> Floats:
@@ -123,17 +184,18 @@ def _read(entry: TensorEntry, start: int, count: int) -> Floats:
     stored = _dtype(entry)
     with entry.file.open("rb", buffering=0) as stream:
         stream.seek(start)
-        found = np.fromfile(stream, stored, count)
-    if len(found) != count:
+        values = np.fromfile(stream, stored, count)
+    if len(values) != count:
         raise ModelError(f"{entry.file} ends inside tensor {entry.name}")
     if stored.itemsize >= 4:
-        return found
+        return values
     wide = np.empty(count, np.float32)
-    widen(found, entry.dtype, wide)
+    widen(values, entry.dtype, wide)
     return wide
 
 
 def _dtype(entry: TensorEntry) -> np.dtype[Any]:
-    if entry.dtype not in STORED:
-        raise ModelError(f"{entry.file}: {entry.name} is {entry.dtype}: expected one of {', '.join(STORED)}")
-    return np.dtype(STORED[entry.dtype])
+    if not entry.is_float:
+        expected = ", ".join(DTYPE_NAMES)
+        raise ModelError(f"{entry.file}: {entry.name} is {entry.dtype}: expected one of {expected}")
+    return np.dtype(DTYPES[entry.dtype].numpy)

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from sae_merge_method.artifacts.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
 from sae_merge_method.errors import MergeError, RecipeError
-from sae_merge_method.models.checkpoint import DTYPE_NAMES, Checkpoint
+from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.tensor_names import LayerPart
 from sae_merge_method.recipe.plan import EditPlan
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.errors import SaeError
-from sae_merge_method.models.checkpoint import TensorEntry, read_header
+from sae_merge_method.models.headers import TensorEntry, read_header
 from sae_merge_method.models.reading import read_rows
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sae_merge_method.models.checkpoint import TensorEntry
+from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.tensor_names import decoder_layer, layer_part
 from sae_merge_method.verify.expected import Expected, difference, matches
 from sae_merge_method.verify.hints import common_weight, find_swapped, nearest_weight

@@ -3,7 +3,8 @@
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, EditRequest, TensorReport
 from sae_merge_method.files.hashing import Hashes
 from sae_merge_method.layers import format_layers
-from sae_merge_method.models.checkpoint import CONFIG_FILE, TensorEntry
+from sae_merge_method.models.checkpoint import CONFIG_FILE
+from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.recipe.request import request_of
 from sae_merge_method.verify.hints import find_swapped
 from sae_merge_method.verify.ledger import Ledger, Progress

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from sae_merge_method.files.hashing import Hasher
-from sae_merge_method.models.checkpoint import DTYPE_NAMES, TensorEntry
+from sae_merge_method.models.dtypes import DTYPE_NAMES
+from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.verify.rounding import Change, Rounding, as_bytes, as_tensor, nearly
 from sae_merge_method.verify.streams import VALUES_AT_ONCE, Streams, is_float, n_values, pieces
 

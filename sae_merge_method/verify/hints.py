@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from sae_merge_method.models.checkpoint import DTYPE_NAMES, TensorEntry
+from sae_merge_method.models.dtypes import DTYPE_NAMES
+from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.verify.expected import Expected
 from sae_merge_method.verify.rounding import as_tensor
 from sae_merge_method.verify.streams import VALUES_AT_ONCE, Streams, n_values, pieces

@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 
 from sae_merge_method.files.hashing import Hashes
-from sae_merge_method.models.checkpoint import DTYPE_NAMES, TensorEntry
-from sae_merge_method.models.headers import DTYPE_BYTES
+from sae_merge_method.models.dtypes import DTYPE_NAMES, DTYPES
+from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.reading import WeightFiles
 
 VALUES_AT_ONCE = 1 << 20
 """Length of a piece, in values."""
-_BYTES_AT_ONCE = 1 << 22
 
 
 class Streams:
@@ -30,15 +29,12 @@ class Streams:
 
     def values(self, entry: TensorEntry, first: int, count: int) -> bytes:
         """The bytes of ``count`` values from number ``first`` on."""
-        width = DTYPE_BYTES[entry.dtype]
+        width = DTYPES[entry.dtype].nbytes
         return self.read(entry, first * width, count * width)
 
     def same_bytes(self, one: TensorEntry, other: TensorEntry) -> bool:
         """Whether two tensors hold the same bytes."""
-        return one.nbytes == other.nbytes and all(
-            self.read(one, first, size) == self.read(other, first, size)
-            for first, size in pieces(one.nbytes, _BYTES_AT_ONCE)
-        )
+        return self._files.same_bytes(one, other)
 
     def hashes(self, entry: TensorEntry) -> Hashes:
         """Both hashes of a tensor's bytes."""
@@ -53,7 +49,7 @@ def pieces(length: int, most: int) -> Iterator[tuple[int, int]]:
 
 def n_values(entry: TensorEntry) -> int:
     """How many values a tensor of a known dtype has."""
-    return entry.nbytes // DTYPE_BYTES[entry.dtype]
+    return entry.nbytes // DTYPES[entry.dtype].nbytes
 
 
 def is_float(entry: TensorEntry) -> bool:

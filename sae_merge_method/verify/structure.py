@@ -1,6 +1,7 @@
 """Whether a checkpoint is whole in itself: its key set, its shards, and a config that fits its tensors."""
 
-from sae_merge_method.models.checkpoint import CONFIG_FILE, DTYPE_NAMES, INDEX_FILE, Checkpoint
+from sae_merge_method.models.checkpoint import CONFIG_FILE, INDEX_FILE, Checkpoint
+from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.headers import read_header
 from sae_merge_method.models.tensor_names import common_name
 from sae_merge_method.verify.ledger import Ledger

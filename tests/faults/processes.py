@@ -14,7 +14,7 @@ import os, signal, sys, time
 from sae_merge_method.merge import tensor_edit
 from sae_merge_method.cli.main import main
 
-shifted = tensor_edit.shifted
+injected = tensor_edit.injected
 calls = 0
 
 def troubled(*args):
@@ -22,9 +22,9 @@ def troubled(*args):
     calls += 1
     if calls == 5:
         {trouble}
-    return shifted(*args)
+    return injected(*args)
 
-tensor_edit.shifted = troubled
+tensor_edit.injected = troubled
 sys.argv = ["sae-merge", *sys.argv[1:]]
 main()
 """

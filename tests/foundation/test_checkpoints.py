@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from xxhash import xxh3_128_hexdigest
 
 from sae_merge_method.errors import ModelError
-from sae_merge_method.models.checkpoint import open_checkpoint, read_header
+from sae_merge_method.models.checkpoint import open_checkpoint
+from sae_merge_method.models.headers import read_header
 from sae_merge_method.models.reading import WeightFiles
 from tests import tiny
 

@@ -10,32 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sae_merge_method.errors import MergeError
+from sae_merge_method.merge.arithmetic import injected, squared_distance, weighted_sum
 from sae_merge_method.merge.injection import inject
-from sae_merge_method.merge.kernels import shifted, weighted_sum
-from sae_merge_method.merge.values import squared_distance
-from sae_merge_method.models import dtypes as numbers
-from sae_merge_method.models.dtypes import STORED, Scratch
+from tests.models.test_dtypes import TORCH, fits, narrow, widen
 
-TORCH = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 INTEGERS = {"F64": np.int64, "F32": np.int32, "F16": np.int16, "BF16": np.int16}
-SCRATCH = Scratch()
-
-
-def widen(raw: memoryview, dtype: str, precise: type[Any]) -> np.ndarray[Any, Any]:
-    stored = np.frombuffer(raw, STORED[dtype])
-    out = np.empty(stored.size, precise)
-    numbers.widen(stored, dtype, out)
-    return out
-
-
-def narrow(values: np.ndarray[Any, Any], dtype: str) -> np.ndarray[Any, Any]:
-    out = np.empty(values.size, STORED[dtype])
-    numbers.narrow(values, dtype, out, SCRATCH)
-    return out
-
-
-def fits(values: np.ndarray[Any, Any], dtype: str) -> bool:
-    return numbers.fits(values, dtype, SCRATCH)
 
 
 def as_torch(bits: np.ndarray[Any, Any], dtype: str) -> torch.Tensor:
@@ -54,25 +33,6 @@ def bits_of(dtype: str, size: int = 12) -> st.SearchStrategy[np.ndarray[Any, Any
 _TORCH_INTEGERS = {"F64": torch.int64, "F32": torch.int32, "F16": torch.int16, "BF16": torch.int16}
 
 
-def test_all_bfloat16_and_float16_values_widen_as_in_torch():
-    every = np.arange(1 << 16, dtype=np.uint16)
-    for dtype in ("BF16", "F16"):
-        expected = torch.from_numpy(every.view(np.int16)).view(TORCH[dtype]).float().numpy()
-        assert np.array_equal(widen(memoryview(every.tobytes()), dtype, np.float32), expected, equal_nan=True)
-
-
-def test_narrowing_rounds_half_to_even_like_torch_around_every_bfloat16():
-    upper = np.arange(1 << 16, dtype=np.uint32) << 16
-    for lower in (0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF):
-        values = (upper | np.uint32(lower)).view(np.float32)
-        values = values[np.isfinite(values)]
-        expected = torch.from_numpy(values).bfloat16()
-        assert np.array_equal(narrow(values, "BF16"), expected.view(torch.int16).numpy().view(np.uint16))
-        finite = torch.isfinite(expected).numpy()
-        assert [fits(values[i : i + 1], "BF16") for i in range(0, len(values), 997)] == list(finite[::997])
-        assert fits(values, "BF16") == bool(finite.all())
-
-
 @given(data=st.data(), base_dtype=st.sampled_from(sorted(TORCH)))
 @settings(max_examples=200, deadline=None)
 def test_injection_has_the_bits_of_the_torch_kernel_for_any_bits(data, base_dtype):
@@ -85,7 +45,7 @@ def test_injection_has_the_bits_of_the_torch_kernel_for_any_bits(data, base_dtyp
     donors = [
         widen(memoryview(bits.tobytes()), kind, precise) for bits, kind in zip(donor_bits, kinds, strict=True)
     ]
-    mine = shifted(base, weighted_sum(base, donors, alphas))
+    mine = injected(base, weighted_sum(base, donors, alphas))
     tensors = [as_torch(bits, kind) for bits, kind in zip(donor_bits, kinds, strict=True)]
     try:
         theirs = inject("x", as_torch(base_bits, base_dtype), tensors, alphas)
@@ -105,9 +65,11 @@ def test_large_tensors_agree_too(dtype):
         widen(memoryview(tensor.view(torch.uint8).numpy().tobytes()), dtype, precise)
         for tensor in (base, donor)
     ]
-    mine = narrow(shifted(ours[0], weighted_sum(ours[0], [ours[1]], [0.3])), dtype)
+    mine = narrow(injected(ours[0], weighted_sum(ours[0], [ours[1]], [0.3])), dtype)
     theirs = inject("x", base, [donor], [0.3])
     assert mine.tobytes() == theirs.view(torch.uint8).numpy().tobytes()
     moved = theirs.double() - base.double()
     after = widen(memoryview(mine.tobytes()), dtype, precise)
-    assert squared_distance(ours[0], after) == pytest.approx(float(moved.square().sum()), rel=1e-6)
+    assert squared_distance(ours[0], after, np.empty_like(after)) == pytest.approx(
+        float(moved.square().sum()), rel=1e-6
+    )
