@@ -69,11 +69,12 @@ def command(
     features' span, the chance level r/d, random subspaces of equal rank, and the best there is.
     """
     from sae_merge_method.artifacts.diagnosis import read_diagnosis
-    from sae_merge_method.artifacts.method_parameters import ScalpelParameters, validated_parameters
+    from sae_merge_method.artifacts.method_parameters import ScalpelParameters
     from sae_merge_method.energy.measure import MeasureSettings
     from sae_merge_method.energy.run import EnergySettings, measure_energy
     from sae_merge_method.energy.show import format_table, write_plot
     from sae_merge_method.models.residual_axes import parse_axes
+    from sae_merge_method.recipe.methods import validated_parameters
     from sae_merge_method.saes.ranking import default_rank
 
     if rank is not None and features is not None:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import click
 
+from sae_merge_method.artifacts.schema import OneOf
 from sae_merge_method.cli.members import Member
 from sae_merge_method.cli.with_check import WithCheck
 from sae_merge_method.errors import UsageError
 from sae_merge_method.files.writing import write_text
 from sae_merge_method.layers import format_layers
+from sae_merge_method.recipe.methods import METHODS
 from sae_merge_method.selection import ANY_RULE, parse_rule
 
 
@@ -31,10 +33,10 @@ from sae_merge_method.selection import ANY_RULE, parse_rule
 )
 @click.option(
     "--method",
-    type=click.Choice(("sae_stethoscope", "sae_scalpel")),
+    type=Member(OneOf(METHODS)),
     default="sae_stethoscope",
     show_default=True,
-    help="The raw task vector, or only what SAE features span of it.",
+    help="What is added in the layers chosen.",
 )
 @click.option(
     "--set",

@@ -5,14 +5,11 @@ and the mergekit kernels validate what mergekit hands them. All values are singl
 mergekit reads a YAML list as a gradient over layers.
 """
 
-import math
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
 
-from sae_merge_method.artifacts.schema import Record, describe
-from sae_merge_method.errors import RecipeError
+from sae_merge_method.artifacts.schema import Record
 
 Scalar = str | int | float | bool
 Mode = Literal["project", "reject", "random", "hybrid"]
@@ -46,11 +43,6 @@ class StethoscopeParameters(Record):
 
     energy: Annotated[Number, Field(ge=0)] = 1.0
     """Share of the task vector's energy to inject: tau is scaled by its square root."""
-
-    @property
-    def factor(self) -> float:
-        """What scales the task vector so that it keeps that share of its energy."""
-        return math.sqrt(self.energy)
 
 
 class ScalpelParameters(Record):
@@ -97,26 +89,3 @@ class ScalpelParameters(Record):
         if self.mode != "hybrid" and (self.beta, self.gamma) != (1.0, 1.0):
             raise ValueError(f"beta and gamma belong to mode: hybrid, and this is mode: {self.mode}")
         return self
-
-
-MethodParameters = StethoscopeParameters | ScalpelParameters
-
-METHODS: dict[str, type[StethoscopeParameters] | type[ScalpelParameters]] = {
-    "sae_stethoscope": StethoscopeParameters,
-    "sae_scalpel": ScalpelParameters,
-}
-"""Our merge methods by name."""
-
-
-def validated_parameters(method: str, given: Mapping[str, Any]) -> MethodParameters:
-    """A method's parameters as typed values.
-
-    Raises:
-        RecipeError: No such method, or a parameter that it does not know or cannot take.
-    """
-    if method not in METHODS:
-        raise RecipeError(f"merge_method: expected {' or '.join(METHODS)}, got {method!r}")
-    try:
-        return METHODS[method].model_validate(given)
-    except ValidationError as error:
-        raise RecipeError(f"{method} cannot take its parameters:\n{describe(error)}") from error

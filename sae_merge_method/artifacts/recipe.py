@@ -1,7 +1,8 @@
-"""``recipe.yml``: a mergekit recipe for one of our methods, read strictly.
+"""``recipe.yml``: a mergekit recipe, read strictly.
 
 mergekit passes over misspelt keys in silence, and reads a YAML list as a gradient; here both
-are errors. The fields and their places are mergekit's own.
+are errors. The fields and their places are mergekit's own. Which methods there are, and which
+parameters each takes, is not known here: ``recipe.methods`` reads recipes whole.
 """
 
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from sae_merge_method.artifacts.method_parameters import METHODS, MethodParameters, Scalar
 from sae_merge_method.artifacts.schema import Record, describe
 from sae_merge_method.errors import ArtifactError, RecipeError
 
@@ -74,17 +74,10 @@ class Gate(Record):
 class SharedParameters(Gate, SourceParameters):
     """Parameters of the whole recipe; a weight here serves donors that have none of their own.
 
-    What else stands here belongs to the merge method, whose schema the recipe holds it against.
+    What else stands here belongs to the merge method.
     """
 
     model_config = ConfigDict(extra="allow")
-
-    def for_method(self, method: str) -> dict[str, Any]:
-        """The method's own parameters as they were written."""
-        own = dict(self.model_extra or {})
-        if self.diagnosis is not None and "diagnosis" in METHODS[method].model_fields:
-            own["diagnosis"] = self.diagnosis
-        return own
 
 
 class ModelSource(Record):
@@ -153,32 +146,9 @@ class Recipe(Record):
 
     @model_validator(mode="after")
     def _one_form(self) -> "Recipe":
-        if self.merge_method not in METHODS:
-            raise ValueError(f"merge_method: expected {' or '.join(METHODS)}, got {self.merge_method!r}")
         if sum(form is not None for form in (self.models, self.slices, self.modules)) != 1:
             raise ValueError("expected exactly one of models, slices, modules")
         return self
-
-    @model_validator(mode="after")
-    def _parameters_of_the_method(self) -> "Recipe":
-        gate = self.parameters
-        if self.merge_method == "sae_stethoscope" and gate.diagnosis is not None and gate.select is None:
-            raise ValueError(f'diagnosis: "{gate.diagnosis}" needs select: a rule such as top_k=6')
-        try:
-            METHODS[self.merge_method].model_validate(gate.for_method(self.merge_method))
-        except ValidationError as error:
-            raise ValueError(describe(error, inside=("parameters",)).strip()) from error
-        return self
-
-    @property
-    def method(self) -> MethodParameters:
-        """The merge method's own parameters."""
-        return METHODS[self.merge_method].model_validate(self.parameters.for_method(self.merge_method))
-
-    @property
-    def method_parameters(self) -> dict[str, Scalar]:
-        """The same as they were written, without defaults."""
-        return self.parameters.for_method(self.merge_method)
 
     @property
     def target_dtype(self) -> str | None:
@@ -186,15 +156,15 @@ class Recipe(Record):
         return self.out_dtype or self.dtype
 
 
-def parse_recipe(text: str, where: str) -> Recipe:
-    """Read a recipe's YAML.
+def read_yaml(text: str, where: str) -> Recipe:
+    """Read a recipe's YAML; its method and that method's parameters are taken as they are written.
 
     Args:
         text: The YAML source.
         where: How messages name its place.
 
     Raises:
-        RecipeError: Not YAML, not a recipe of ours, or a key or value that is not understood.
+        RecipeError: Not YAML, not a recipe, or a key or value that is not understood.
     """
     try:
         value = yaml.load(text, Loader=_StrictLoader)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sae_merge_method.artifacts.method_parameters import Scalar, ScalpelParameters, validated_parameters
+from sae_merge_method.artifacts.method_parameters import Scalar, ScalpelParameters
 from sae_merge_method.artifacts.recipe import CONTROL_KEY, DIAGNOSIS_KEY, Control
 from sae_merge_method.controls.arms import SCALPEL, STETHOSCOPE, Arm, Given, make_arms
 from sae_merge_method.controls.layer_sets import LayerEnergies, measure_energies, overlap
@@ -18,6 +18,7 @@ from sae_merge_method.models.hub import open_model
 from sae_merge_method.models.mergekit_layout import module_names
 from sae_merge_method.models.task_vector import task_vector
 from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
+from sae_merge_method.recipe.methods import validated_parameters
 from sae_merge_method.recipe.plan import Donation, EditPlan
 from sae_merge_method.recipe.preflight import check_donors, check_family
 from sae_merge_method.recipe.resolved import ResolvedRecipe, open_recipe

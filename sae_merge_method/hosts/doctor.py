@@ -41,8 +41,8 @@ _PROBES = {
     "mergekit": """
 from mergekit.merge_methods import registered_methods
 known = registered_methods()
-from sae_merge_method.merge.methods import METHODS
-names = [method.spec.name for method in METHODS if method in known]
+from sae_merge_method.merge.methods import mergekit_methods
+names = [method.spec.name for method in mergekit_methods() if method in known]
 """,
     "lm-eval": """
 from lm_eval.tasks import TaskManager

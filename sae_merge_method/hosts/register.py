@@ -36,7 +36,7 @@ def register_merge_methods() -> None:
         # The hook fired because our own declarations are just importing mergekit. They are not
         # ready to be registered, and who imports them directly registers explicitly.
         return
-    for method in importlib.import_module(f"{_MERGE_STAGE}.methods").METHODS:
+    for method in importlib.import_module(f"{_MERGE_STAGE}.methods").mergekit_methods():
         name = method.spec.name
         if name not in known:
             register(method)

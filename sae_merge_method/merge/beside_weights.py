@@ -9,9 +9,9 @@ from pathlib import Path
 import yaml
 
 from sae_merge_method.merge.job import Job
-from sae_merge_method.merge.kernels import DIRECT_METHODS
 from sae_merge_method.models.checkpoint import CONFIG_FILE, file_inside
 from sae_merge_method.models.hub import as_path, parse_model_id
+from sae_merge_method.recipe.methods import method_named
 from sae_merge_method.recipe.plan import EditPlan
 
 # The names mergekit copies, and those it takes along for multimodal models.
@@ -87,6 +87,7 @@ def card_text(source: str, plan: EditPlan, name: str) -> str:
         plan: What the recipe means.
         name: Title: the output folder's name.
     """
+    method = method_named(plan.merge_method)
     models = sorted({as_path(plan.base), *(as_path(donor) for donor in plan.donors)})
     metadata = {
         "base_model": [part for model in models for part in _parts(model) if _on_the_hub(part)],
@@ -96,23 +97,11 @@ def card_text(source: str, plan: EditPlan, name: str) -> str:
     return _TEMPLATE.format(
         metadata=yaml.dump(metadata),
         name=name,
-        method=_method(plan.merge_method),
+        method=f"[{method.title}]({method.reference})",
         base=_linked(as_path(plan.base)),
         models="\n".join(f"* {_linked(model)}" for model in models if model != as_path(plan.base)),
         source=source,
     )
-
-
-def _method(name: str) -> str:
-    if name in DIRECT_METHODS:
-        return f"[{DIRECT_METHODS[name].title}]({DIRECT_METHODS[name].link})"
-    from mergekit.card import method_md
-
-    from sae_merge_method.hosts.register import register_merge_methods
-
-    register_merge_methods()
-    text: str = method_md(name)
-    return text
 
 
 def _parts(model: str) -> list[str]:

@@ -16,7 +16,6 @@ from sae_merge_method.files.copying import Copying, place_file
 from sae_merge_method.files.hashing import Hashes
 from sae_merge_method.files.parallel import bytes_bar, run_all
 from sae_merge_method.merge.job import Job
-from sae_merge_method.merge.kernels import DIRECT_METHODS
 from sae_merge_method.merge.report import edit_report
 from sae_merge_method.merge.tensor_edit import (
     EditedTensor,
@@ -39,8 +38,6 @@ _ONLY_MERGEKIT = (
 def why_not_direct(job: Job) -> str | None:
     """What in a job is beyond the direct engine, in words; None where nothing is."""
     recipe = job.recipe
-    if recipe.merge_method not in DIRECT_METHODS:
-        return f"it does not know {recipe.merge_method}"
     if job.dtype is not None and job.base.dtypes() != {job.dtype}:
         return f"writing {job.dtype} over a {'/'.join(sorted(job.base.dtypes()))} base changes every tensor"
     if recipe.chat_template or recipe.tokenizer_source:
@@ -72,7 +69,7 @@ def run_direct(job: Job, folder: Path, *, link: bool = False, hash_all: bool = F
         with WeightFiles([job.base, *job.donors.values()]) as files, _Writers(folder) as writers:
             # While the kernel copies on one thread, the others compute.
             calls: list[Callable[[], EditedTensor | None]] = [partial(copy.run, advance) for copy in copies]
-            with DIRECT_METHODS[job.plan.merge_method].filtering(job.plan) as change:
+            with job.filtering() as change:
                 calls += [
                     partial(edit_tensor, task, change, files, writers.into(task.base), advance)
                     for task in tasks

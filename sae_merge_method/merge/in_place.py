@@ -20,7 +20,6 @@ from sae_merge_method.merge.beside_weights import CARD_FILES, write_card
 from sae_merge_method.merge.direct import direct_report, why_not_direct, writer
 from sae_merge_method.merge.job import Job, prepared
 from sae_merge_method.merge.journal import begin_journal, undo
-from sae_merge_method.merge.kernels import DIRECT_METHODS
 from sae_merge_method.merge.tensor_edit import (
     EditedTensor,
     TensorTask,
@@ -90,7 +89,7 @@ def _edit(job: Job, tasks: tuple[TensorTask, ...]) -> EditReport:
         with (
             bytes_bar(total, "editing", quiet=job.quiet) as advance,
             WeightFiles([job.base, *job.donors.values()]) as files,
-            DIRECT_METHODS[job.plan.merge_method].filtering(job.plan) as change,
+            job.filtering() as change,
         ):
             write = {task.base.name: writer(handles[task.base.file], task.base) for task in tasks}
             edited: list[EditedTensor] = run_all(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from sae_merge_method.errors import MergeError
-from sae_merge_method.recipe.scalpel import Filter
+from sae_merge_method.recipe.methods import Filter
 
 
 def inject(

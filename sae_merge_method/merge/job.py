@@ -2,14 +2,16 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sae_merge_method.artifacts.recipe import Recipe
+from sae_merge_method.geometry.one_thread import one_blas_thread
 from sae_merge_method.merge.donors import open_donors
 from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.recipe.methods import Filter
 from sae_merge_method.recipe.plan import EditPlan
 from sae_merge_method.recipe.preflight import check_donors, check_family, output_dtype
 from sae_merge_method.recipe.resolved import ResolvedRecipe, resolve_recipe
@@ -49,6 +51,16 @@ class Job:
     def plan(self) -> EditPlan:
         """Who gives what to which layer."""
         return self.resolved.plan
+
+    @contextmanager
+    def filtering(self) -> Iterator[Filter | None]:
+        """What the method makes of task vectors, for the threads that are started in this block.
+
+        None where they are added as they are.
+        """
+        change = self.resolved.filter
+        with nullcontext() if change is None else one_blas_thread():
+            yield change
 
     @property
     def threads(self) -> int | None:

@@ -8,7 +8,6 @@ from typing import Any
 from sae_merge_method.files.parallel import bytes_bar, run_all
 from sae_merge_method.merge.direct import why_not_direct
 from sae_merge_method.merge.job import prepared
-from sae_merge_method.merge.kernels import DIRECT_METHODS
 from sae_merge_method.merge.tensor_edit import EditedTensor, edit_tensor, tensor_tasks
 from sae_merge_method.models.reading import WeightFiles
 
@@ -36,7 +35,7 @@ def preview_recipe(source: str, where: str, options: Mapping[str, Any] | None = 
             with (
                 bytes_bar(total, "dry run", quiet=job.quiet) as advance,
                 WeightFiles([job.base, *job.donors.values()]) as files,
-                DIRECT_METHODS[job.plan.merge_method].filtering(job.plan) as change,
+                job.filtering() as change,
             ):
                 calls = [partial(edit_tensor, task, change, files, advance=advance) for task in tasks]
                 edited: list[EditedTensor] = run_all(calls, job.threads)

@@ -16,8 +16,8 @@ from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.dtypes import DTYPE_NAMES, Floats, narrow, precise_for, widen
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.reading import PIECE, Values, WeightFiles, pieces
+from sae_merge_method.recipe.methods import Filter
 from sae_merge_method.recipe.plan import EditPlan
-from sae_merge_method.recipe.scalpel import Filter
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, read_edit_report
-from sae_merge_method.artifacts.recipe import Recipe, parse_recipe, read_recipe_text
+from sae_merge_method.artifacts.recipe import Recipe, read_recipe_text
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
+from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.recipe.pin import donors_of
 from sae_merge_method.recipe.resolved import ResolvedRecipe
 

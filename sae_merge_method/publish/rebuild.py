@@ -10,13 +10,14 @@ from pathlib import Path
 import yaml
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, read_edit_report
-from sae_merge_method.artifacts.recipe import Recipe, parse_recipe, read_recipe_text
+from sae_merge_method.artifacts.recipe import Recipe, read_recipe_text
 from sae_merge_method.errors import ModelError, UsageError
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.hub import fetch_file, local_folder, parse_model_id
 from sae_merge_method.models.reading import WeightFiles
 from sae_merge_method.publish.merged_folder import RECIPE_FILE
+from sae_merge_method.recipe.methods import method_named, parse_recipe
 from sae_merge_method.recipe.pin import donors_of, rename
 
 
@@ -138,7 +139,7 @@ def _with_gate(text: str, recipe: Recipe, report: EditReport, changes: list[str]
         return text
     value = yaml.safe_load(text)
     for key in ("diagnosis", "select"):
-        if key == "select" or recipe.merge_method == "sae_stethoscope":
+        if key not in method_named(recipe.merge_method).parameters.model_fields:
             value["parameters"].pop(key)
     value["parameters"]["layers"] = format_layers(report.layers)
     changes.append(f'layers "{format_layers(report.layers)}" of {REPORT_FILE} in place of {gate.diagnosis}')

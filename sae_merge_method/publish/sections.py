@@ -10,6 +10,7 @@ from sae_merge_method.artifacts.experiment import BY_HAND, TABLE_FILE
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.layers import format_layers
 from sae_merge_method.publish.merged_folder import MergedFolder
+from sae_merge_method.recipe.methods import method_named
 from sae_merge_method.reports.markdown import bullets, code, plain, section, table
 
 _HEADING = re.compile(r"^(#{1,5}) ", re.MULTILINE)
@@ -33,12 +34,6 @@ def experiment_section(path: Path) -> str:
     return section("What else was tried", _HEADING.sub(r"#\1 ", body).strip())
 
 
-_FORMULAS = {
-    "sae_stethoscope": "`base + weight * (donor - base)`, the raw task vector, computed in float32 and "
-    "rounded once",
-    "sae_scalpel": "the base plus a part of the task vector, filtered by directions of sparse-autoencoder "
-    "features",
-}
 _TESTS = {
     "lm_eval": "z-test with lm-eval's standard errors, unpooled",
     "pooled": "pooled two-proportion z-test",
@@ -52,7 +47,7 @@ def edit_section(merged: MergedFolder) -> str:
     """What was done to the base."""
     n_layers = merged.checkpoint.n_layers
     layers = f"layers {format_layers(merged.layers)} of {n_layers} (counted from 0)"
-    formula = _FORMULAS[merged.recipe.merge_method]
+    formula = method_named(merged.recipe.merge_method).formula
     if merged.report is None:
         return section(
             "What was edited",

@@ -8,11 +8,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from sae_merge_method.artifacts.recipe import Recipe, parse_recipe
+from sae_merge_method.artifacts.recipe import Recipe
 from sae_merge_method.errors import ModelError, SaeMergeError
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint, open_checkpoint
 from sae_merge_method.models.hub import fetch_file, parse_model_id
+from sae_merge_method.recipe.methods import method_named, parse_recipe
 from sae_merge_method.recipe.pin import models_of, pin
 from sae_merge_method.recipe.preflight import check_donors, check_family
 from sae_merge_method.recipe.resolved import ResolvedRecipe
@@ -139,8 +140,8 @@ def _scores(record: Mapping[str, Any]) -> dict[int, float]:
 
 def _check_plan(resolved: ResolvedRecipe, donors: Mapping[str, Checkpoint], findings: Findings) -> None:
     plan, base = resolved.plan, resolved.base
-    if plan.merge_method == "sae_scalpel":
-        findings.fit("every SAE and every feature that the scalpel needs is there")
+    if resolved.filter is not None:
+        findings.fit(f"{method_named(plan.merge_method).needs} is there")
     adapters = [name for name in plan.donors if parse_model_id(name).adapter]
     headers = {name: donors[name] for name in plan.donors if name in donors and donors[name].tensors}
     if not base.tensors or len(headers) < len(plan.donors) or adapters:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sae_merge_method.artifacts.diagnosis import Diagnosis
-from sae_merge_method.artifacts.method_parameters import Scalar, ScalpelParameters, validated_parameters
+from sae_merge_method.artifacts.method_parameters import Scalar
 from sae_merge_method.artifacts.recipe import DIAGNOSIS_KEY
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.hashing import file_sha256
@@ -15,10 +15,9 @@ from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.hub import as_path, open_model, parse_model_id
 from sae_merge_method.models.mergekit_layout import module_names, why_not_plain
 from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
+from sae_merge_method.recipe.methods import method_named, validated_parameters
 from sae_merge_method.recipe.plan import Donation, EditPlan
 from sae_merge_method.recipe.preflight import check_donors, open_diagnosis, output_dtype
-from sae_merge_method.recipe.subspaces import Subspaces
-from sae_merge_method.saes.ranking import default_rank
 from sae_merge_method.selection import SelectionRule, select_layers
 
 
@@ -49,13 +48,13 @@ def write_recipe(
         donor_name: Donor model (``model+adapter`` works too), likewise.
         rule: How to choose the layers from the scores.
         weight: Alpha, the factor of the task vector.
-        method: Merge method of ours.
-        parameters: The method's own. A scalpel's default to the diagnosis, and to a rank of d/40.
+        method: Name of the merge method.
+        parameters: The method's own; what it cannot do without is filled in.
 
     Raises:
         RecipeError: The diagnosis is of another model, the rule selects nothing, or the method does
             not know a parameter.
-        SaeError: A scalpel's SAE cannot be read.
+        SaeError: An SAE that the method needs cannot be read.
         MergeError: The donor lacks a tensor of a selected layer, or has it in another shape.
     """
     base = open_model(base_name)
@@ -64,16 +63,17 @@ def write_recipe(
     if not layers:
         raise RecipeError(f"{rule} selects no layer of {path}: nothing would be edited")
     donation = Donation(as_path(donor_name), ((None, weight),))
-    own = _parameters(method, parameters or {}, diagnosis, path)
+    row = method_named(method)
+    own = row.completed(parameters or {}, path, diagnosis.model.d_model)
     checked = validated_parameters(method, own)
-    if isinstance(checked, ScalpelParameters):
-        Subspaces(checked, layers).check()
+    if row.filter is not None:
+        row.filter(checked, layers)  # finds all that it will read
     plan = EditPlan(method, as_path(base_name), dict.fromkeys(layers, (donation,)), None, own)
     form = guarded_form(plan, base.n_layers, module_names(base)) | _dtypes(plan, base, donor_name)
     chosen = f"{format_layers(layers)} of {base.n_layers}"
     note = (
         f"# {rule} of {diagnosis.score} chose layers {chosen} (diagnosis: {path}).\n"
-        f"# {_MEANINGS[method]}; everything else stays the base's.\n"
+        f"# {row.effect}; everything else stays the base's.\n"
         f"{_how_to_run(base, donor_name, layers)}"
     )
     record = {DIAGNOSIS_KEY: _record(diagnosis, path, rule)}
@@ -89,24 +89,6 @@ def _how_to_run(base: Checkpoint, donor_name: str, layers: Sequence[int]) -> str
     if reason:
         return f"{ours}\n# mergekit-yaml cannot run it: {reason}\n"
     return f"#   mergekit-yaml THIS_FILE out/\n{ours}     the same, checked before and after\n"
-
-
-_MEANINGS = {
-    "sae_stethoscope": "Their tensors become base + weight * (donor - base)",
-    "sae_scalpel": "Their tensors receive only a part of weight * (donor - base), filtered by SAE features",
-}
-
-
-def _parameters(
-    method: str, given: Mapping[str, Scalar], diagnosis: Diagnosis, path: Path
-) -> dict[str, Scalar]:
-    """The parameters to write: those given and, for a scalpel, what it cannot do without."""
-    if method != "sae_scalpel":
-        return dict(given)
-    own: dict[str, Scalar] = {"diagnosis": str(path), **given}
-    if "features" not in own:
-        own.setdefault("rank", default_rank(diagnosis.model.d_model))
-    return own
 
 
 def _dtypes(plan: EditPlan, base: Checkpoint, donor_name: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ mergekit's three forms (``models``, ``slices``, ``modules``), its filters and it
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sae_merge_method.artifacts.method_parameters import Scalar, ScalpelParameters
+from sae_merge_method.artifacts.method_parameters import Scalar
 from sae_merge_method.artifacts.recipe import (
     Conditional,
     ModelSource,
@@ -18,7 +18,7 @@ from sae_merge_method.artifacts.recipe import (
 )
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.layers import format_layers
-from sae_merge_method.recipe.subspaces import Subspaces
+from sae_merge_method.recipe.methods import method_named, parameters_of, written_parameters
 
 TEXT_MODULE = "text_decoder"
 """mergekit's name for the text decoder among a multimodal model's modules."""
@@ -53,7 +53,7 @@ class EditPlan:
     dtype: str | None
     """dtype of the written tensors; None keeps the base's."""
     parameters: Mapping[str, Scalar] = field(default_factory=dict)
-    """What else the merge method needs to know, as the recipe writes it."""
+    """What the merge method still needs to know, as the recipe writes it."""
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -63,7 +63,7 @@ class EditPlan:
     @property
     def donors(self) -> tuple[str, ...]:
         """The donors as the recipe names them, in the order of their first layer."""
-        return tuple(dict.fromkeys(gift.model for layer in self.layers for gift in self.donations[layer]))
+        return tuple(dict.fromkeys(each.model for layer in self.layers for each in self.donations[layer]))
 
 
 def plan_edit(recipe: Recipe, layers: Sequence[int], n_layers: int) -> EditPlan:
@@ -76,20 +76,17 @@ def plan_edit(recipe: Recipe, layers: Sequence[int], n_layers: int) -> EditPlan:
 
     Raises:
         RecipeError: See :func:`donations_of`.
-        SaeError: A scalpel's SAE or feature is missing.
     """
-    donations = donations_of(recipe, layers, n_layers)
-    method, written = recipe.method, recipe.method_parameters
-    if isinstance(method, ScalpelParameters):
-        Subspaces(method, layers).check()
-    else:
-        # A share of the energy is a factor of the task vector like any other: folded into alpha here,
-        # so that whoever carries the plan out knows nothing of it.
-        donations = {
-            layer: tuple(gift.scaled(method.factor) for gift in gifts) for layer, gifts in donations.items()
-        }
-        written = {}
-    return EditPlan(recipe.merge_method, recipe.base_model, donations, recipe.target_dtype, written)
+    method = method_named(recipe.merge_method)
+    # What only scales the task vector is folded into alpha here, so that whoever carries the plan out
+    # knows nothing of it.
+    factor = method.factor(parameters_of(recipe))
+    donations = {
+        layer: tuple(donation.scaled(factor) for donation in donations)
+        for layer, donations in donations_of(recipe, layers, n_layers).items()
+    }
+    parameters = {} if method.filter is None else written_parameters(recipe)
+    return EditPlan(recipe.merge_method, recipe.base_model, donations, recipe.target_dtype, parameters)
 
 
 _Offers = dict[int, tuple[Donation, ...]]
@@ -146,8 +143,9 @@ def _from_slices(base: str, slices: Sequence[Slice], scopes: _Scopes, n_layers: 
         donors = [source for source in part.sources if source.model != base]
         for index in range(last - first):
             where = _position(index, last - first)
-            gifts = tuple(_donation(donor, (part.parameters, *scopes), where) for donor in donors)
-            offers[first + index] = gifts
+            offers[first + index] = tuple(
+                _donation(donor, (part.parameters, *scopes), where) for donor in donors
+            )
         reached = last
     if reached != n_layers:
         raise RecipeError(f"slices end at layer {reached}, the base has {n_layers}")

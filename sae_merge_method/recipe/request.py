@@ -3,6 +3,7 @@
 from hashlib import sha256
 
 from sae_merge_method.artifacts.edit_report import DonorWeights, EditRequest, FilteredWeight, LayerWeights
+from sae_merge_method.recipe.methods import written_parameters
 from sae_merge_method.recipe.plan import Donation, donations_of
 from sae_merge_method.recipe.resolved import ResolvedRecipe
 
@@ -19,7 +20,7 @@ def request_of(resolved: ResolvedRecipe) -> EditRequest:
         groups.setdefault(donors, []).append(layer)
     return EditRequest(
         recipe_sha256=sha256(resolved.text.encode()).hexdigest(),
-        parameters=resolved.recipe.method_parameters,
+        parameters=written_parameters(resolved.recipe),
         weights=tuple(
             LayerWeights(layers=tuple(members), donors=tuple(map(_weights, donors)))
             for donors, members in groups.items()

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from sae_merge_method.artifacts.recipe import Recipe, parse_recipe
+from sae_merge_method.artifacts.recipe import Recipe
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.hub import open_model
 from sae_merge_method.recipe.gate import selected_layers
+from sae_merge_method.recipe.methods import Filter, filter_of, parse_recipe
 from sae_merge_method.recipe.plan import EditPlan, plan_edit
 from sae_merge_method.recipe.preflight import OpenedDiagnosis, open_diagnosis
 
@@ -60,13 +61,21 @@ class ResolvedRecipe:
 
     @cached_property
     def plan(self) -> EditPlan:
-        """Who gives what to which layer.
+        """Who gives what to which layer; a method that only scales is folded into the weights.
 
         Raises:
             RecipeError: A selected layer has no donor, or slices move the base's layers.
-            SaeError: An SAE or a feature that a scalpel needs is missing.
         """
         return plan_edit(self.recipe, self.layers, self.base.n_layers)
+
+    @cached_property
+    def filter(self) -> Filter | None:
+        """What the merge method makes of task vectors; None where they are added as they are.
+
+        Raises:
+            SaeMergeError: Something that the method reads, such as an SAE, is missing or does not fit.
+        """
+        return filter_of(self.recipe, self.layers)
 
     def checked(self) -> "ResolvedRecipe":
         """The same recipe, once every part of it is looked up.
@@ -74,7 +83,7 @@ class ResolvedRecipe:
         Raises:
             SaeMergeError: The first part that is wrong.
         """
-        _ = self.layers, self.diagnosis, self.plan
+        _ = self.layers, self.diagnosis, self.plan, self.filter
         return self
 
     def with_layers(self, layers: tuple[int, ...]) -> "ResolvedRecipe":

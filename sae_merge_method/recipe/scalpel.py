@@ -8,28 +8,20 @@ same code: what is added to which base is theirs.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from sae_merge_method.artifacts.method_parameters import ScalpelParameters
+from sae_merge_method.artifacts.method_parameters import Scalar, ScalpelParameters
 from sae_merge_method.errors import MergeError
 from sae_merge_method.geometry.energy import energy
 from sae_merge_method.geometry.one_thread import one_blas_thread
-from sae_merge_method.geometry.projection import Shares, scale, weigh
+from sae_merge_method.geometry.projection import Floats, Shares, scale, weigh
 from sae_merge_method.models.residual_axes import kind_of, parse_axes, residual_axis
 from sae_merge_method.models.tensor_names import decoder_layer
 from sae_merge_method.recipe.subspaces import Subspaces
+from sae_merge_method.saes.ranking import default_rank
 
 LOG = logging.getLogger(__name__)
-
-Floats = npt.NDArray[np.floating]
-Filter = Callable[[str, Floats], Floats | None]
-"""From a tensor's name and its weighted task vector to what is added in its place, None for nothing.
-
-The task vector is contiguous, float32 or float64, and its memory may be used.
-"""
 
 _LEAST_KEPT = 1e-12
 """A filtered tau with less than this share of the energy is rounding, not a direction to scale up."""
@@ -56,7 +48,7 @@ class Scalpel:
         self.subspaces.check()
 
     def filter(self, name: str, tau: Floats) -> Floats | None:
-        """What to add in place of ``tau``, a :data:`Filter`; the name's layer must be open.
+        """What to add in place of ``tau``: a ``recipe.methods.Filter`` for tensors of the selected layers.
 
         Raises:
             MergeError: The residual axis does not have the SAE's width.
@@ -109,3 +101,17 @@ def shares_of(parameters: ScalpelParameters) -> Shares:
     if parameters.mode == "hybrid":
         return Shares(parameters.beta, parameters.gamma)
     return Shares(1.0, 0.0)
+
+
+def scalpel_parameters(given: Mapping[str, Scalar], diagnosis: Path, d_model: int) -> dict[str, Scalar]:
+    """What to write into a recipe: the parameters given, and what a scalpel cannot do without.
+
+    Args:
+        given: As the user gave them.
+        diagnosis: The file to rank features by, unless another is given.
+        d_model: Width of the residual stream, for the default rank.
+    """
+    written: dict[str, Scalar] = {"diagnosis": str(diagnosis), **given}
+    if "features" not in written:
+        written.setdefault("rank", default_rank(d_model))
+    return written

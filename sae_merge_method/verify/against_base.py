@@ -55,7 +55,7 @@ def expectations(sources: Sources) -> dict[str, Expected]:
         elif sources.plan is not None and sources.donors:
             gifts = sources.plan.donations[place.layer]
             donors = tuple(sources.donors[gift.model].layer_tensors[place] for gift in gifts)
-            change = change_of(sources.scalpel, name) if sources.scalpel else None
+            change = change_of(sources.filter, name) if sources.filter else None
             known[name] = Expected(base, donors, tuple(gift.alpha(name) for gift in gifts), change)
     return known
 
@@ -119,7 +119,7 @@ def _differs(found: TensorEntry, demand: Expected, rounding: Rounding, streams: 
 
 
 def _edit_words(sources: Sources) -> str:
-    if sources.scalpel is None:
+    if sources.filter is None:
         return "base + weight * (donor - base), bit for bit"
     return f"as {sources.recipe.merge_method} computes them, up to the last bits of its sums"
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sae_merge_method.artifacts.recipe import Recipe
-from sae_merge_method.recipe.scalpel import Scalpel
+from sae_merge_method.recipe.methods import Filter
 
 if TYPE_CHECKING:
     import torch
@@ -83,12 +83,12 @@ def roundings(recipe: Recipe) -> tuple[Rounding, ...]:
     return ours, Rounding(words, recipe.dtype, recipe.out_dtype)
 
 
-def change_of(scalpel: Scalpel, name: str) -> Change:
-    """What a scalpel makes of one tensor's task vectors: the one step that is not computed by other code."""
+def change_of(method: Filter, name: str) -> Change:
+    """What a method makes of one tensor's task vectors: the one step that is not computed by other code."""
     import torch
 
     def change(shift: "torch.Tensor") -> "torch.Tensor | None":
-        changed = scalpel.filter(name, shift.contiguous().numpy())
+        changed = method(name, shift.contiguous().numpy())
         return None if changed is None else torch.from_numpy(changed)
 
     return change

@@ -9,16 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, read_edit_report
-from sae_merge_method.artifacts.method_parameters import ScalpelParameters
-from sae_merge_method.artifacts.recipe import Recipe, parse_recipe, read_recipe_text
+from sae_merge_method.artifacts.recipe import Recipe, read_recipe_text
 from sae_merge_method.errors import ArtifactError, SaeError, UsageError
 from sae_merge_method.layers import parse_layers
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.hub import folder_at_hand, open_model, parse_model_id
+from sae_merge_method.recipe.methods import Filter, parse_recipe
 from sae_merge_method.recipe.plan import EditPlan
 from sae_merge_method.recipe.preflight import check_donors
 from sae_merge_method.recipe.resolved import ResolvedRecipe
-from sae_merge_method.recipe.scalpel import Scalpel
 from sae_merge_method.verify.ledger import Ledger
 
 RECIPE_FILE = "mergekit_config.yml"
@@ -37,7 +36,7 @@ class Sources:
     """Who gives what, where edits can be computed anew."""
     donors: Mapping[str, Checkpoint]
     """By the recipe's names; empty when one of them is missing."""
-    scalpel: Scalpel | None = None
+    filter: Filter | None = None
     """What filters the task vectors, where the recipe's method does."""
 
     @property
@@ -77,14 +76,12 @@ def gather(folder: Path, base: str | None, donors: Sequence[str], ledger: Ledger
     resolved = _with_layers(ResolvedRecipe(text, where, recipe, merged), report, ledger)
     nothing = Sources(merged, resolved, report, found, None, {})
     try:
-        method = recipe.method
-        scalpel = Scalpel(method, resolved.layers) if isinstance(method, ScalpelParameters) else None
-        plan = resolved.plan
+        plan, change = resolved.plan, resolved.filter
     except (SaeError, ArtifactError) as error:
         ledger.unproved.append(f"the edits of {recipe.merge_method}: {error}")
         return nothing
     opened = _donors(plan, found, donors, ledger)
-    return replace(nothing, plan=plan, donors=opened, scalpel=scalpel)
+    return replace(nothing, plan=plan, donors=opened, filter=change)
 
 
 def _with_layers(resolved: ResolvedRecipe, report: EditReport | None, ledger: Ledger) -> ResolvedRecipe:

@@ -88,7 +88,7 @@ def test_a_ready_recipe_is_listed_and_copied_out_once(tmp_path):
 
 
 def test_every_ready_recipe_is_read_strictly():
-    from sae_merge_method.artifacts.recipe import parse_recipe
+    from sae_merge_method.recipe.methods import parse_recipe
     from sae_merge_method.recipes import ready_recipes
 
     for recipe in ready_recipes():

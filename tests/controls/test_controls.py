@@ -7,12 +7,13 @@ import yaml
 from click.testing import CliRunner
 
 from sae_merge_method.artifacts.edit_report import EditReport
-from sae_merge_method.artifacts.recipe import Recipe, parse_recipe
+from sae_merge_method.artifacts.recipe import Recipe
 from sae_merge_method.cli.controls import command
 from sae_merge_method.cli.recipe import command as recipe_command
 from sae_merge_method.controls.write import ControlSettings, write_controls
 from sae_merge_method.errors import RecipeError, UsageError
 from sae_merge_method.merge.run import run_recipe
+from sae_merge_method.recipe.methods import parse_recipe, written_parameters
 from tests import tiny
 from tests.geometry import scenes
 
@@ -100,7 +101,7 @@ def test_base_is_the_base_and_donor_has_the_donors_layers(scene, arms, tmp_path)
 
 def test_the_scalpel_and_its_random_twin_differ_only_in_mode(arms):
     recipes = read(arms)
-    project, random = recipes["scalpel"].method_parameters, recipes["scalpel-random"].method_parameters
+    project, random = (written_parameters(recipes[name]) for name in ("scalpel", "scalpel-random"))
     assert project | {"mode": "random"} == random | {"mode": "random"}
     assert (project["mode"], random["mode"], project["rank"]) == ("project", "random", 4)
 
@@ -143,7 +144,7 @@ def test_recipes_that_cannot_be_controlled_are_refused(scene, tmp_path):
     scalpel = write_recipe(
         scene, tmp_path / "s.yml", "--method", "sae_scalpel", "--set", "rank=4", "--set", "mode=reject"
     ).read_text()
-    assert parse_recipe(scalpel, "s").method_parameters["mode"] == "reject"
+    assert written_parameters(parse_recipe(scalpel, "s"))["mode"] == "reject"
     raw = write_recipe(scene, tmp_path / "r.yml").read_text()
     uneven = raw.replace("weight: 0.8", "weight: 0.5", 1)
     nowhere = "\n".join(line for line in raw.splitlines() if "path: " not in line)
@@ -171,4 +172,4 @@ def test_settings_of_a_recipe_are_checked_when_it_is_written(scene, tmp_path):
     listed = write_recipe(
         scene, tmp_path / "f.yml", "--method", "sae_scalpel", "--set", "features=1: 0, 2; 3: 4"
     )
-    assert parse_recipe(listed.read_text(), "f").method_parameters["features"] == "1: 0, 2; 3: 4"
+    assert written_parameters(parse_recipe(listed.read_text(), "f"))["features"] == "1: 0, 2; 3: 4"

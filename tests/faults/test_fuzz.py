@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sae_merge_method.artifacts.diagnosis import read_diagnosis, write_diagnosis
-from sae_merge_method.artifacts.recipe import parse_recipe
 from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.headers import read_header
+from sae_merge_method.recipe.methods import parse_recipe
 from tests import tiny
 from tests.diagnoses import save_diagnosis
 

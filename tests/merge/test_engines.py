@@ -61,9 +61,9 @@ def test_the_card_is_mergekits_own_word_for_word(tmp_path, monkeypatch):
     from mergekit.card import generate_card
     from mergekit.config import MergeConfiguration
 
-    from sae_merge_method.artifacts.recipe import parse_recipe
     from sae_merge_method.hosts.register import register_merge_methods
     from sae_merge_method.merge.beside_weights import card_text
+    from sae_merge_method.recipe.methods import parse_recipe
     from sae_merge_method.recipe.plan import plan_edit
 
     register_merge_methods()

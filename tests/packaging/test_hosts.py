@@ -13,8 +13,9 @@ from mergekit.merge_methods import TensorGroup, merge_method, registered_methods
 from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.hosts import register as hosts
 from sae_merge_method.lm_eval_tasks import tasks_path
-from sae_merge_method.merge.methods import METHODS
+from sae_merge_method.merge.methods import mergekit_methods
 
+OURS_IN_MERGEKIT = list(mergekit_methods())
 OURS = "minerva_math_sae_algebra"
 Build = Callable[[Iterable[Path]], dict[str, Any]]
 
@@ -92,14 +93,14 @@ def test_another_task_index_is_an_error_that_names_include_path(
 def test_registering_again_leaves_one_method_of_each_name() -> None:
     hosts.register_merge_methods()
     hosts.register_merge_methods()
-    assert [method for method in registered_methods() if method in METHODS] == list(METHODS)
+    assert [method for method in registered_methods() if method in OURS_IN_MERGEKIT] == OURS_IN_MERGEKIT
 
 
 def test_a_name_taken_by_somebody_else_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    @merge_method(name=METHODS[0].spec.name)
+    @merge_method(name=OURS_IN_MERGEKIT[0].spec.name)
     def somebody_elses(group: TensorGroup) -> torch.Tensor:
         return group.entries[0].tensor
 
-    monkeypatch.setitem(registry._METHODS, METHODS[0].spec.name, somebody_elses)
+    monkeypatch.setitem(registry._METHODS, OURS_IN_MERGEKIT[0].spec.name, somebody_elses)
     with pytest.raises(SaeMergeError, match="another merge method named 'sae_stethoscope'"):
         hosts.register_merge_methods()

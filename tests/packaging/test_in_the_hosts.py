@@ -104,12 +104,13 @@ def test_declarations_imported_before_their_host_warn_of_nothing_and_register_wh
     installed: Environment, tmp_path: Path
 ) -> None:
     program = """
-from sae_merge_method.merge.methods import METHODS
+from sae_merge_method.merge.methods import mergekit_methods
 from mergekit.merge_methods import registered_methods
 from sae_merge_method.hosts.register import register_merge_methods
 register_merge_methods()
 register_merge_methods()
-assert [method for method in registered_methods() if method in METHODS] == list(METHODS)
+ours = list(mergekit_methods())
+assert [method for method in registered_methods() if method in ours] == ours
 """
     assert installed.run("-W", "error::RuntimeWarning", "-c", program, cwd=tmp_path).stderr == ""
 

@@ -8,11 +8,11 @@ import torch
 import yaml
 from click.testing import CliRunner
 
-from sae_merge_method.artifacts.recipe import parse_recipe
 from sae_merge_method.cli.recipe import command
 from sae_merge_method.errors import MergeError, RecipeError, UsageError
 from sae_merge_method.models.tensor_names import decoder_layer
 from sae_merge_method.recipe.from_diagnosis import write_recipe
+from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.selection import parse_rule
 from tests import tiny
 from tests.diagnoses import save_diagnosis
