@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from sae_merge_method.artifacts.comparison import read_comparison as read_comparison
     from sae_merge_method.artifacts.diagnosis import Diagnosis as Diagnosis
     from sae_merge_method.artifacts.diagnosis import read_diagnosis as read_diagnosis
+    from sae_merge_method.artifacts.difference import Difference as Difference
     from sae_merge_method.artifacts.edit_report import EditReport as EditReport
     from sae_merge_method.artifacts.edit_report import read_edit_report as read_edit_report
     from sae_merge_method.artifacts.energy_report import EnergyReport as EnergyReport
     from sae_merge_method.artifacts.experiment import Experiment as Experiment
     from sae_merge_method.artifacts.experiment import read_experiment as read_experiment
+    from sae_merge_method.diff.run import diff as diff
     from sae_merge_method.errors import SaeMergeError as SaeMergeError
 else:
     ModuleType = type(sys)
@@ -31,9 +33,11 @@ else:
 _OFFERED = {
     "artifacts.comparison": ("Comparison", "read_comparison"),
     "artifacts.diagnosis": ("Diagnosis", "read_diagnosis"),
+    "artifacts.difference": ("Difference",),
     "artifacts.edit_report": ("EditReport", "read_edit_report"),
     "artifacts.energy_report": ("EnergyReport",),
     "artifacts.experiment": ("Experiment", "read_experiment"),
+    "diff.run": ("diff",),
     "errors": ("SaeMergeError",),
 }
 _HOMES = {name: home for home, names in _OFFERED.items() for name in names}

@@ -1,122 +1,115 @@
-"""A difference of two checkpoints as text, as JSON values, and as a heat map."""
+"""A difference of two checkpoints as a table, and as a heat map of layers and kinds of tensors."""
 
 import math
-from io import BytesIO
-from typing import Any
 
-from sae_merge_method.diff.diff import Difference, TensorDifference, kinds
+from sae_merge_method.artifacts.difference import Difference, TensorDifference
 from sae_merge_method.layers import format_layers
+from sae_merge_method.reports import numbers
+from sae_merge_method.reports.figure import new_figure, picture
+from sae_merge_method.reports.grid import Cell, Grid, as_text
+from sae_merge_method.reports.notebook import View
+
+MOST = 40
+"""Changed tensors that a table lists, unless it is asked for all."""
 
 
-def diff_table(found: Difference, most: int | None = 40) -> str:
+def difference_text(difference: Difference, most: int | None = MOST) -> str:
     """The changed tensors, a line each, and one line that sums up.
 
     Args:
-        found: The difference.
+        difference: What to show.
         most: How many changed tensors to list, those that moved most; None for all, in order.
     """
-    changed = found.changed
+    view = difference_view(difference, most)
+    return "\n".join([*map(as_text, view.grids), *view.tail])
+
+
+def difference_view(difference: Difference, most: int | None = MOST) -> View:
+    """The same as a table and the lines below it."""
+    changed = difference.changed
     listed = list(changed)
     if most is not None and len(changed) > most:
-        moved = {t.name for t in sorted(changed, key=lambda tensor: (-_weight(tensor), tensor.name))[:most]}
-        listed = [tensor for tensor in changed if tensor.name in moved]
-    width = max((len(tensor.name) for tensor in listed), default=0)
-    lines = [f"{'tensor':<{width}}  {'relative':>9}  {'largest':>9}  {'changed':>8}"] if listed else []
-    lines += [
-        f"{t.name:<{width}}  {t.relative:9.3g}  {t.largest:9.3g}  {t.changed / max(t.values, 1):8.1%}"
-        for t in listed
-    ]
-    if len(listed) < len(changed):
-        lines.append(f"... and {len(changed) - len(listed)} more that moved less (--all lists them)")
-    for title, names in (
-        ("only in A", found.only_in_a),
-        ("only in B", found.only_in_b),
-        ("not comparable", found.reshaped),
-    ):
+        by_move = sorted(changed, key=lambda tensor: (-_move(tensor), tensor.name))
+        moved_most = {tensor.name for tensor in by_move[:most]}
+        listed = [tensor for tensor in changed if tensor.name in moved_most]
+    grid = Grid(
+        ("tensor", "relative", "largest", "changed"),
+        tuple(map(_cells, listed)),
+        words=frozenset({"tensor"}),
+    )
+    left_out = len(changed) - len(listed)
+    lines = [f"... and {left_out} more that moved less (--all lists them)"] if left_out else []
+    for title, names in _unmatched(difference).items():
         lines += [f"{title}: {name}" for name in names]
-    return "\n".join([*lines, summary(found)])
+    return View((grid,) if listed else (), tail=(*lines, summary(difference)))
 
 
-def summary(found: Difference) -> str:
+def summary(difference: Difference) -> str:
     """One line: how many tensors differ, and in which layers."""
-    if found.identical:
-        return f"identical: {len(found.tensors)} tensors, byte for byte"
-    layers = sorted({tensor.place.layer for tensor in found.changed if tensor.place})
-    elsewhere = sum(tensor.place is None for tensor in found.changed)
-    words = [f"{len(found.changed)} of {len(found.tensors)} shared tensors differ"]
+    if difference.identical:
+        return f"identical: {len(difference.tensors)} tensors, byte for byte"
+    layers = sorted({tensor.layer for tensor in difference.changed if tensor.layer is not None})
+    elsewhere = sum(tensor.layer is None for tensor in difference.changed)
+    words = [f"{len(difference.changed)} of {len(difference.tensors)} shared tensors differ"]
     words += [f"in layers {format_layers(layers)}"] if layers else []
     words += [f"{elsewhere} of them outside the decoder layers"] if elsewhere else []
-    for count, what in (
-        (len(found.only_in_a), "only in A"),
-        (len(found.only_in_b), "only in B"),
-        (len(found.reshaped), "not comparable"),
-    ):
-        words += [f"{count} {what}"] if count else []
+    words += [f"{len(names)} {title}" for title, names in _unmatched(difference).items() if names]
     return ", ".join(words)
 
 
-def diff_values(found: Difference) -> dict[str, Any]:
-    """The difference as plain values; what is not finite becomes None."""
-    return {
-        "identical": found.identical,
-        "tensors": [
-            {
-                "name": tensor.name,
-                "layer": tensor.place.layer if tensor.place else None,
-                "same_bytes": tensor.same_bytes,
-                "values": tensor.values,
-                "changed": tensor.changed,
-                "relative": _finite(tensor.relative),
-                "largest": _finite(tensor.largest),
-            }
-            for tensor in found.tensors
-        ],
-        "only_in_a": list(found.only_in_a),
-        "only_in_b": list(found.only_in_b),
-        "not_comparable": list(found.reshaped),
-    }
-
-
-def heat_map(found: Difference, title: str) -> bytes:
+def heat_map(difference: Difference, title: str) -> bytes:
     """PNG of the relative change by layer and kind of tensor; what did not change stays white."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import LogNorm
-    from matplotlib.figure import Figure
 
-    rows = kinds(found.tensors)
-    layers = 1 + max((tensor.place.layer for tensor in found.tensors if tensor.place), default=0)
-    cells = [[math.nan] * layers for _ in rows]
-    for tensor in found.changed:
-        if tensor.place and math.isfinite(tensor.relative) and tensor.relative > 0:
-            cells[rows.index(tensor.place.part)][tensor.place.layer] = tensor.relative
+    parts = list(dict.fromkeys(tensor.part for tensor in difference.tensors if tensor.part is not None))
+    n_layers = 1 + max((tensor.layer or 0 for tensor in difference.tensors), default=0)
+    cells = [[math.nan] * n_layers for _ in parts]
+    for tensor in difference.changed:
+        if tensor.layer is not None and tensor.part is not None and 0 < tensor.relative < math.inf:
+            cells[parts.index(tensor.part)][tensor.layer] = tensor.relative
     seen = [value for row in cells for value in row if not math.isnan(value)]
     # Whole decades: pictures of like edits have like colours.
     low = math.floor(math.log10(min(seen, default=0.1)))
     high = max(low + 1, math.ceil(math.log10(max(seen, default=1.0))))
-    scale = LogNorm(10.0**low, 10.0**high)
-    figure = Figure(figsize=(max(5.0, 2.8 + 0.28 * layers), max(2.2, 1.2 + 0.27 * len(rows))), dpi=150)
-    FigureCanvasAgg(figure)
+    figure = new_figure(max(5.0, 2.8 + 0.28 * n_layers), max(2.2, 1.2 + 0.27 * len(parts)), constrained=False)
     axes = figure.add_subplot()
     image = axes.imshow(
-        cells or [[math.nan]], aspect="auto", cmap="viridis_r", norm=scale, interpolation="nearest"
+        cells or [[math.nan]],
+        aspect="auto",
+        cmap="viridis_r",
+        norm=LogNorm(10.0**low, 10.0**high),
+        interpolation="nearest",
     )
-    axes.set_yticks(range(len(rows)), [row.removesuffix(".weight") for row in rows], fontsize=7)
-    step = max(1, math.ceil(layers / 20))
-    axes.set_xticks(range(0, layers, step), [str(layer) for layer in range(0, layers, step)], fontsize=7)
+    axes.set_yticks(range(len(parts)), [part.removesuffix(".weight") for part in parts], fontsize=7)
+    step = max(1, math.ceil(n_layers / 20))
+    axes.set_xticks(range(0, n_layers, step), [str(layer) for layer in range(0, n_layers, step)], fontsize=7)
     axes.set_xlabel("layer", fontsize=8)
     axes.set_title(title, fontsize=8)
     bar = figure.colorbar(image, ax=axes)
     bar.set_label("||B - A|| / ||A||", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     figure.tight_layout()
-    picture = BytesIO()
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    return picture.getvalue()
+    return picture(figure)
 
 
-def _weight(tensor: TensorDifference) -> float:
+def _cells(tensor: TensorDifference) -> tuple[Cell, ...]:
+    changed = tensor.changed / max(tensor.values, 1)
+    return (
+        Cell(tensor.name),
+        Cell(numbers.magnitude(tensor.relative), tensor.relative),
+        Cell(numbers.magnitude(tensor.largest), tensor.largest),
+        Cell(numbers.score(changed, share=True), changed),
+    )
+
+
+def _unmatched(difference: Difference) -> dict[str, tuple[str, ...]]:
+    """The tensors that were not compared, under what is said of them."""
+    return {
+        "only in A": difference.only_in_first,
+        "only in B": difference.only_in_second,
+        "not comparable": difference.not_comparable,
+    }
+
+
+def _move(tensor: TensorDifference) -> float:
     return math.inf if math.isnan(tensor.relative) else tensor.relative
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

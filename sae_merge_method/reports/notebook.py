@@ -22,7 +22,9 @@ class View(NamedTuple):
     """Lines below."""
 
 
-VIEWS: dict[str, str] = {}
+VIEWS: dict[str, str] = {
+    "Difference": "sae_merge_method.diff.show:difference_view",
+}
 """By the artifact's class: module and function that turn one into a :class:`View`."""
 
 _STYLE = """<style>

@@ -62,3 +62,8 @@ def test_words(z: float, p: float) -> str:
 def nats(value: float) -> str:
     """A difference of losses, in nats a token."""
     return f"{value:+.5f}"
+
+
+def magnitude(value: float) -> str:
+    """A size of any order, also infinite or NaN."""
+    return f"{value:.3g}"

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from sae_merge_method.cli.merge import command
 from sae_merge_method.cli.mergekit_options import _FLAGS, _VALUES, LEFT_OUT
 from tests import tiny
-from tests.merge.conftest import recipe_text
+from tests.recipes import recipe_text
 
 
 def sae_merge(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:

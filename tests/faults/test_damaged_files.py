@@ -9,7 +9,7 @@ import pytest
 from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.merge.run import run_recipe
 from tests.faults.conftest import KEPT, names, state
-from tests.merge.conftest import recipe_text
+from tests.recipes import recipe_text
 
 
 def truncated(file: Path) -> None:

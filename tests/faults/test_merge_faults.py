@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.conftest import KEPT, names, state
 from tests.faults.processes import sae_merge
-from tests.merge.conftest import recipe_text
+from tests.recipes import recipe_text
 
 
 @pytest.mark.parametrize("words", [["new"], ["out", "--overwrite"]])

@@ -11,7 +11,7 @@ from sae_merge_method.errors import MergeError, ModelError
 from sae_merge_method.merge.run import run_recipe
 from tests import tiny
 from tests.layouts.checkpoints import LAYOUTS, gemma3
-from tests.merge.conftest import recipe_text
+from tests.recipes import recipe_text
 
 RANK, SCALE = 2, 8 / 2
 PARTS = ("self_attn.q_proj", "mlp.down_proj")

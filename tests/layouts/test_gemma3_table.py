@@ -13,7 +13,7 @@ from sae_merge_method.recipe.mergekit_form import guarded_form
 from sae_merge_method.recipe.plan import Donation, EditPlan
 from tests import tiny
 from tests.layouts.checkpoints import LAYOUTS, assert_same, expected, gemma3
-from tests.merge.conftest import recipe_text
+from tests.recipes import recipe_text
 
 ALPHA = 0.75
 OPEN = (1, 3)

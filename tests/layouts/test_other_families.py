@@ -9,7 +9,7 @@ from sae_merge_method.errors import MergeError
 from sae_merge_method.merge.run import run_recipe
 from tests import tiny
 from tests.layouts.checkpoints import assert_same
-from tests.merge.conftest import recipe_text
+from tests.recipes import recipe_text
 
 FAMILIES = {
     "gemma2": "Gemma2Config",

@@ -16,16 +16,6 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     return scenes.build(tmp_path_factory.mktemp("scene"))
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return tiny.gemma3_text(tmp_path / "base", seed=0)
-
-
-@pytest.fixture
-def donor(tmp_path: Path) -> Path:
-    return tiny.gemma3_text(tmp_path / "donor", seed=1)
-
-
 @pytest.fixture(params=["direct", "mergekit"])
 def merge(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., EditReport]:
     """Run a recipe's text into ``tmp_path/out``, once by each engine."""
@@ -41,20 +31,6 @@ def merge(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., EditR
         )
 
     return run
-
-
-def recipe_text(
-    base: Path, donor: Path, gate: str = 'layers: "1, 3"', weight: str = "1.0", tail: str = ""
-) -> str:
-    """The recipe's plain ``models:`` form."""
-    return f"""\
-merge_method: sae_stethoscope
-base_model: {base}
-models:
-  - model: {donor}
-    parameters: {{weight: {weight}}}
-parameters: {{{gate}}}
-{tail}"""
 
 
 def edited_layers(out: Path, base: Path) -> set[int | None]:

@@ -7,7 +7,7 @@ import torch
 
 from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
-from tests.merge.conftest import recipe_text
+from tests.recipes import recipe_text
 
 
 @pytest.fixture

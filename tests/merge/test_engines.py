@@ -13,7 +13,7 @@ from sae_merge_method.merge.preview import preview_recipe
 from sae_merge_method.merge.run import run_recipe, summary
 from tests import tiny
 from tests.faults.processes import sae_merge
-from tests.merge.conftest import recipe_text
+from tests.recipes import recipe_text
 
 QUIET = {"quiet": True}
 

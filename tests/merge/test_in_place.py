@@ -14,7 +14,7 @@ from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.models.checkpoint import open_checkpoint
 from tests import tiny
 from tests.faults.processes import sae_merge
-from tests.merge.conftest import recipe_text
+from tests.recipes import recipe_text
 
 State = dict[str, bytes]
 

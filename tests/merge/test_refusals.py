@@ -7,7 +7,8 @@ import torch
 
 from sae_merge_method.errors import MergeError, RecipeError, SaeMergeError, UsageError
 from tests import tiny
-from tests.merge.conftest import edited_layers, recipe_text
+from tests.merge.conftest import edited_layers
+from tests.recipes import recipe_text
 
 
 def hole(name: str, value: float):

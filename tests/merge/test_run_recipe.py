@@ -9,7 +9,8 @@ import yaml
 from sae_merge_method.artifacts.edit_report import read_edit_report
 from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
-from tests.merge.conftest import edited_layers, recipe_text
+from tests.merge.conftest import edited_layers
+from tests.recipes import recipe_text
 
 
 def test_only_the_selected_layers_change_and_they_become_the_donors(tmp_path, base, donor, merge):

@@ -6,7 +6,7 @@ from sae_merge_method.errors import RecipeError, SaeError, UsageError
 from sae_merge_method.recipe.resolved import open_recipe, resolve_recipe
 from tests import tiny
 from tests.diagnoses import save_diagnosis
-from tests.merge.conftest import recipe_text
+from tests.recipes import recipe_text
 
 SCORES = {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8}
 

@@ -8,7 +8,7 @@ import pytest
 
 from sae_merge_method.merge.run import run_recipe
 from tests import tiny
-from tests.merge.conftest import recipe_text
+from tests.recipes import recipe_text
 
 
 @dataclass(frozen=True)

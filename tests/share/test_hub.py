@@ -11,7 +11,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from sae_merge_method.artifacts.edit_report import read_edit_report
-from tests.merge.conftest import recipe_text
+from tests.recipes import recipe_text
 from tests.share.hub_server import Hub, serve
 
 RECIPE = "hf://me/maths-recipe/recipe.yml"

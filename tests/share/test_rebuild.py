@@ -7,7 +7,7 @@ from sae_merge_method.cli.rebuild import command
 from sae_merge_method.errors import UsageError
 from sae_merge_method.publish.rebuild import find_original
 from tests import tiny
-from tests.merge.conftest import recipe_text
+from tests.recipes import recipe_text
 from tests.share.conftest import rename_models
 from tests.verify.conftest import by_mergekit  # noqa: F401
 

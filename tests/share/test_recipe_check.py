@@ -12,7 +12,7 @@ from sae_merge_method.recipe.pin import pin, rename
 from sae_merge_method.recipe.sizes import readable
 from tests import tiny
 from tests.diagnoses import save_diagnosis
-from tests.merge.conftest import recipe_text
+from tests.recipes import recipe_text
 
 
 def faults(text):

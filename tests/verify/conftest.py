@@ -14,7 +14,7 @@ from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.verify.audit import verify
 from tests import tiny
 from tests.geometry import scenes
-from tests.merge.conftest import recipe_text
+from tests.recipes import recipe_text
 
 Q_PROJ = "model.layers.1.self_attn.q_proj.weight"
 CLOSED = "model.layers.2.self_attn.q_proj.weight"

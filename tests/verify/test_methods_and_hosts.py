@@ -8,7 +8,7 @@ import torch
 from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.verify.audit import verify
 from tests import tiny
-from tests.merge.conftest import recipe_text
+from tests.recipes import recipe_text
 from tests.verify.conftest import Q_PROJ, rewrite
 
 

@@ -1,0 +1,113 @@
+"""Hold two checkpoints against each other, tensor by tensor: which differ, and by how much.
+
+Tensors are matched by their common name, so two layouts of one model can be compared. Values are
+read in pieces: memory does not grow with the models.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from sae_merge_method.artifacts.difference import Difference, TensorDifference
+from sae_merge_method.errors import ModelError
+from sae_merge_method.files.parallel import Advance, bytes_bar, run_all
+from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.headers import TensorEntry
+from sae_merge_method.models.hub import open_model
+from sae_merge_method.models.reading import Values, WeightFiles, pieces
+from sae_merge_method.models.tensor_names import common_name, decoder_layer, layer_part
+
+
+def diff(first: str | Path, second: str | Path) -> Difference:
+    """Compare the weights of two checkpoints.
+
+    Args:
+        first: Folder, or Hub id[@revision]: what the second is measured against.
+        second: The other.
+
+    Raises:
+        ModelError: One of them cannot be had, or holds two tensors of one common name.
+        MergeError: A file changed while it was being read.
+    """
+    checkpoints = open_model(str(first)), open_model(str(second))
+    left, right = map(_by_common_name, checkpoints)
+    shared = sorted(left.keys() & right.keys(), key=_in_order)
+    comparable = [name for name in shared if _is_comparable(left[name], right[name])]
+    total = sum(left[name].nbytes for name in comparable)
+    with bytes_bar(total, "comparing") as advance, WeightFiles(checkpoints) as files:
+        compared = run_all(
+            [partial(_compare, name, left[name], right[name], files, advance) for name in comparable]
+        )
+        files.require_unchanged()
+    unlike = [name for name in shared if name not in set(comparable)]
+    return Difference(
+        tensors=tuple(tensor for tensor in compared if tensor is not None),
+        only_in_first=tuple(sorted(left.keys() - right.keys())),
+        only_in_second=tuple(sorted(right.keys() - left.keys())),
+        not_comparable=tuple(
+            unlike + [name for name, tensor in zip(comparable, compared, strict=True) if tensor is None]
+        ),
+    )
+
+
+def _by_common_name(checkpoint: Checkpoint) -> Mapping[str, TensorEntry]:
+    entries: dict[str, TensorEntry] = {}
+    for name, entry in checkpoint.tensors.items():
+        common = common_name(name)
+        if common in entries:
+            raise ModelError(
+                f"{checkpoint.folder} holds {common} twice, as {entries[common].name} and as {name}"
+            )
+        entries[common] = entry
+    return entries
+
+
+def _in_order(name: str) -> tuple[int, list[tuple[int, str]]]:
+    """Layers in their order, other tensors before them; numbers inside names count as numbers."""
+    layer = decoder_layer(name)
+    parts = [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
+    return (-1 if layer is None else layer, parts)
+
+
+def _is_comparable(left: TensorEntry, right: TensorEntry) -> bool:
+    numbers = left.is_float and right.is_float
+    return left.shape == right.shape and (numbers or left.dtype == right.dtype)
+
+
+def _compare(
+    name: str, left: TensorEntry, right: TensorEntry, files: WeightFiles, advance: Advance
+) -> TensorDifference | None:
+    """The difference of two tensors of one shape; None for other bytes that are no numbers."""
+    same_bytes = left.dtype == right.dtype and files.same_bytes(left, right)
+    if not (same_bytes or left.is_float):
+        return None
+    squares = moves = largest = 0.0
+    changed = 0
+    if same_bytes:
+        advance(left.nbytes)
+    else:
+        before, after = Values(files, left, np.float64), Values(files, right, np.float64)
+        for first, size in pieces(left.n_values):
+            old, new = before.read(first, size), after.read(first, size)
+            with np.errstate(invalid="ignore", over="ignore"):
+                changed += int((old.numbers != new.numbers).sum())
+                squares += float(np.square(old.numbers).sum())
+                moved = np.subtract(new.numbers, old.numbers, out=new.numbers)
+                moves += float(np.square(moved).sum())
+                largest = float(np.maximum(largest, np.abs(moved).max(initial=0.0)))
+            advance(old.stored.nbytes)
+    key = layer_part(name)
+    return TensorDifference(
+        name=name,
+        layer=key.layer if key else None,
+        part=key.part if key else None,
+        same_bytes=same_bytes,
+        values=left.n_values,
+        changed=changed,
+        relative=math.sqrt(moves / squares) if squares else (math.inf if moves else 0.0),
+        largest=largest,
+    )

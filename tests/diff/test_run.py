@@ -1,0 +1,59 @@
+"""Two checkpoints held against each other: which tensors differ, and by how much."""
+
+import math
+
+import pytest
+import torch
+
+from sae_merge_method.diff.run import diff
+from sae_merge_method.merge.run import run_recipe
+from tests import tiny
+from tests.layouts.checkpoints import LAYOUTS, gemma3
+from tests.recipes import recipe_text
+
+
+def test_an_edit_shows_as_its_layers_with_their_relative_change(tmp_path, base, donor):
+    run_recipe(
+        recipe_text(base, donor, weight="0.5"), "r", tmp_path / "out", sync=False, options={"quiet": True}
+    )
+    difference = diff(base, tmp_path / "out")
+    before, after = tiny.load_tensors(base), tiny.load_tensors(tmp_path / "out")
+    assert {tensor.layer for tensor in difference.changed} == {1, 3}
+    assert len(difference.changed) == 26
+    for tensor in difference.tensors:
+        moved = (after[tensor.name] - before[tensor.name]).double()
+        assert tensor.relative == pytest.approx(float(moved.norm() / before[tensor.name].double().norm()))
+        assert tensor.largest == pytest.approx(float(moved.abs().max()))
+        assert tensor.changed == int((moved != 0).sum())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_one_model_in_two_layouts_is_identical_where_both_have_it(tmp_path, layout):
+    a = gemma3(tmp_path / "a", "HUB", 0, tied=False)
+    b = gemma3(tmp_path / "b", layout, 0, tied=False, shards=2)
+    difference = diff(a, b)
+    assert not (difference.changed or difference.only_in_second or difference.not_comparable)
+    assert difference.identical == (layout != "TXT")
+    assert all("vision_tower" in name or "projector" in name for name in difference.only_in_first)
+
+
+def test_other_dtypes_shapes_and_what_is_not_finite_are_told_apart(tmp_path):
+    def strange(tensors: tiny.Tensors) -> None:
+        tensors["model.norm.weight"][0] = math.nan
+        tensors["model.layers.0.mlp.up_proj.weight"] *= 2
+        tensors["model.embed_tokens.weight"] = torch.zeros(64, tiny.D_MODEL)
+
+    def zero(tensors: tiny.Tensors) -> None:
+        tensors["model.layers.2.input_layernorm.weight"][:] = 0
+
+    a = tiny.gemma3_text(tmp_path / "a", 0, dtype=torch.bfloat16, change=zero)
+    b = tiny.gemma3_text(tmp_path / "b", 0, n_layers=3, change=strange)
+    difference = diff(a, b)
+    tensors = {tensor.name: tensor for tensor in difference.tensors}
+    assert difference.not_comparable == ("model.embed_tokens.weight",)
+    assert len(difference.only_in_first) == 13 and difference.only_in_second == ()
+    assert math.isnan(tensors["model.norm.weight"].relative)
+    assert math.isnan(tensors["model.norm.weight"].largest)
+    assert math.isinf(tensors["model.layers.2.input_layernorm.weight"].relative)
+    assert tensors["model.layers.0.mlp.up_proj.weight"].relative > 0.5
+    assert 0 < tensors["model.layers.1.mlp.up_proj.weight"].relative < 0.01  # bfloat16's rounding alone

@@ -1,0 +1,88 @@
+"""A difference as text, as JSON, as a picture, and as the command prints it."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from sae_merge_method.artifacts.difference import Difference, TensorDifference
+from sae_merge_method.cli.diff import command
+from sae_merge_method.diff.show import difference_text, heat_map
+from sae_merge_method.models.tensor_names import layer_part
+
+
+def tensor(name: str, relative: float, *, same_bytes: bool = False) -> TensorDifference:
+    key = layer_part(name)
+    return TensorDifference(
+        name=name,
+        layer=key.layer if key else None,
+        part=key.part if key else None,
+        same_bytes=same_bytes,
+        values=8,
+        changed=0 if same_bytes else 6,
+        relative=relative,
+        largest=relative / 4,
+    )
+
+
+@pytest.fixture
+def difference() -> Difference:
+    return Difference(
+        tensors=(
+            tensor("model.norm.weight", float("nan")),
+            tensor("model.layers.1.mlp.up_proj.weight", 0.5),
+            tensor("model.layers.1.mlp.down_proj.weight", 0.25),
+            tensor("model.layers.3.mlp.up_proj.weight", float("inf")),
+            tensor("model.layers.2.mlp.up_proj.weight", 0.0, same_bytes=True),
+        ),
+        only_in_first=("lm_head.weight",),
+        only_in_second=(),
+        not_comparable=("model.embed_tokens.weight",),
+    )
+
+
+def test_changed_tensors_have_a_line_each_and_one_line_sums_up(difference):
+    assert difference_text(difference).splitlines() == [
+        "tensor                               relative  largest  changed",
+        "model.norm.weight                         nan      nan    75.0%",
+        "model.layers.1.mlp.up_proj.weight         0.5    0.125    75.0%",
+        "model.layers.1.mlp.down_proj.weight      0.25   0.0625    75.0%",
+        "model.layers.3.mlp.up_proj.weight         inf      inf    75.0%",
+        "only in A: lm_head.weight",
+        "not comparable: model.embed_tokens.weight",
+        "4 of 5 shared tensors differ, in layers 1, 3, 1 of them outside the decoder layers, "
+        "1 only in A, 1 not comparable",
+    ]
+
+
+def test_of_many_those_that_moved_most_are_listed_what_is_not_finite_first(difference):
+    lines = difference_text(difference, most=3).splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == [
+        "model.norm.weight",
+        "model.layers.1.mlp.up_proj.weight",
+        "model.layers.3.mlp.up_proj.weight",
+    ]
+    assert lines[4] == "... and 1 more that moved less (--all lists them)"
+
+
+def test_json_has_null_for_what_is_not_finite(difference):
+    value = json.loads(difference.model_dump_json())
+    assert [one["relative"] for one in value["tensors"]] == [None, 0.5, 0.25, None, 0.0]
+    assert value["identical"] is False
+
+
+def test_a_picture_is_the_same_bytes_each_time_also_where_nothing_changed(difference):
+    assert heat_map(difference, "title") == heat_map(difference, "title")
+    none = Difference(tensors=(), only_in_first=(), only_in_second=(), not_comparable=())
+    assert heat_map(none, "nothing changed").startswith(b"\x89PNG")
+
+
+def test_the_command_prints_json_and_draws_what_it_printed(tmp_path, base, donor):
+    plot = tmp_path / "plot.png"
+    result = CliRunner().invoke(command, [str(base), str(donor), "--format", "json", "--plot", str(plot)])
+    assert result.exit_code == 0, result.output
+    value = json.loads(result.stdout)
+    assert not value["identical"] and len(value["tensors"]) == 54
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    result = CliRunner().invoke(command, [str(base), str(base)])
+    assert result.stdout == "identical: 54 tensors, byte for byte\n"
