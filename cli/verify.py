@@ -4,8 +4,6 @@ from pathlib import Path
 
 import click
 
-from sae_merge_method.layers import format_layers
-
 VIOLATED = 1
 
 
@@ -34,16 +32,7 @@ def command(ctx: click.Context, checkpoint: Path, base: str | None, donors: tupl
     """
     from sae_merge_method.verify.audit import verify
 
-    audit = verify(checkpoint, base, donors)
-    sources, ledger = audit.sources, audit.ledger
-    layers = format_layers(sources.layers)
-    click.echo(f"{checkpoint}: {sources.recipe.merge_method}, layers {layers} of {sources.merged.n_layers}")
-    for sentence in ledger.proved:
-        click.echo(f"  proved      {sentence}")
-    for sentence in ledger.unproved:
-        click.echo(f"  not proved  {sentence}")
-    for violation in ledger.violations:
-        click.echo(f"  VIOLATED    {violation}")
-    if not ledger.sound:
-        click.echo(f"{len(ledger.violations)} violations")
+    report = verify(checkpoint, base, donors)
+    click.echo(report)
+    if not report.sound:
         ctx.exit(VIOLATED)

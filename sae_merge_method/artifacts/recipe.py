@@ -14,6 +14,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_
 from sae_merge_method.artifacts.schema import Record, describe
 from sae_merge_method.errors import ArtifactError, RecipeError
 
+RECIPE_FILE = "mergekit_config.yml"
+"""In a merged folder, by mergekit's name: the recipe as it was run."""
 DIAGNOSIS_KEY = "sae_diagnosis"
 CONTROL_KEY = "sae_control"
 Dtype = Literal["float32", "bfloat16", "float16", "float64"]

@@ -4,38 +4,45 @@ The card's template and rules are ``mergekit.card``'s; a test holds the two toge
 """
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
 
+from sae_merge_method.artifacts.recipe import RECIPE_FILE
 from sae_merge_method.merge.job import Job
-from sae_merge_method.models.checkpoint import CONFIG_FILE, file_inside
+from sae_merge_method.models.beside_weights import files_to_take
+from sae_merge_method.models.checkpoint import file_inside
 from sae_merge_method.models.hub import as_path, parse_model_id
 from sae_merge_method.recipe.methods import method_named
 from sae_merge_method.recipe.plan import EditPlan
 
-# The names mergekit copies, and those it takes along for multimodal models.
-_TOKENIZER_FILES = (
-    "tokenizer_config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer.model",
-    "added_tokens.json", "merges.txt", "vocab.json", "chat_template.jinja", "chat_template.json",
-    "video_preprocessor_config.json",
-)  # fmt: skip
-_MODEL_FILES = (CONFIG_FILE, "generation_config.json")
-CARD_FILES = ("README.md", "mergekit_config.yml")
-_PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
+CARD_FILES = ("README.md", RECIPE_FILE)
 
 
 def copy_side_files(job: Job, folder: Path) -> None:
-    """Copy config, generation settings, tokenizer and processor of the base into ``folder``.
+    """Copy what the table in ``models.beside_weights`` lists from the base into ``folder``.
 
     Raises:
         ModelError: One of them is a link that leads out of the base's folder.
     """
-    names = [*_MODEL_FILES]
-    if job.options.get("copy_tokenizer", True):
-        names += _TOKENIZER_FILES
-    if job.base.is_multimodal:
-        names += _PROCESSOR_FILES
+    tokenizer = job.options.get("copy_tokenizer", True)
+    _copy(job, files_to_take(tokenizer=tokenizer, multimodal=job.base.is_multimodal), folder)
+
+
+def complete_side_files(job: Job, folder: Path) -> None:
+    """Copy what mergekit leaves out: it takes a generation config only along with a tokenizer it copies.
+
+    Never the tokenizer: where a recipe asks for another, mergekit has written that one.
+
+    Raises:
+        ModelError: See :func:`copy_side_files`.
+    """
+    names = files_to_take(tokenizer=False, multimodal=job.base.is_multimodal)
+    _copy(job, [name for name in names if not (folder / name).exists()], folder)
+
+
+def _copy(job: Job, names: Iterable[str], folder: Path) -> None:
     for name in names:
         source = file_inside(job.base.folder, name)
         if source.is_file():
@@ -46,8 +53,6 @@ def write_card(job: Job, folder: Path, name: str) -> None:
     """Write mergekit's card and the recipe as the user wrote it, unless the user wants none."""
     if not job.options.get("write_model_card", True):
         return
-    from sae_merge_method.merge.beside_weights import card_text
-
     (folder / CARD_FILES[0]).write_text(card_text(job.source, job.plan, name), encoding="utf-8")
     (folder / CARD_FILES[1]).write_text(job.source, encoding="utf-8")
 

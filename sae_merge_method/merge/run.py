@@ -9,7 +9,7 @@ from sae_merge_method.artifacts.edit_report import EditReport, write_edit_report
 from sae_merge_method.errors import MergeError, UsageError
 from sae_merge_method.files.folders import new_folder, require_free
 from sae_merge_method.layers import format_layers
-from sae_merge_method.merge.beside_weights import copy_side_files, write_card
+from sae_merge_method.merge.beside_weights import complete_side_files, copy_side_files, write_card
 from sae_merge_method.merge.direct import run_direct, why_not_direct
 from sae_merge_method.merge.job import Job, prepared
 from sae_merge_method.merge.report import report_edit
@@ -96,6 +96,7 @@ def _through_mergekit(job: Job, folder: Path, *, hash_all: bool) -> EditReport:
     from sae_merge_method.merge.mergekit_engine import run_mergekit
 
     run_mergekit(job, folder)
+    complete_side_files(job, folder)
     merged = open_checkpoint(folder)
     return report_edit(job, merged, hash_all=hash_all)
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import Self
 
 from sae_merge_method.errors import MergeError, ModelError
 from sae_merge_method.files.hashing import Hashes, hash_span
@@ -32,7 +33,7 @@ class WeightFiles:
         self._handles: dict[Path, int] = {}
         self._opening = threading.Lock()
 
-    def __enter__(self) -> "WeightFiles":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

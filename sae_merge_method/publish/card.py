@@ -18,7 +18,6 @@ from sae_merge_method.models.hub import CARD_FILE, is_hub_id, parse_model_id
 from sae_merge_method.publish.closing_sections import limits_section, rebuild_section
 from sae_merge_method.publish.front_matter import front_matter
 from sae_merge_method.publish.licence import find_licence, parse_card
-from sae_merge_method.publish.merged_folder import MergedFolder, open_merged
 from sae_merge_method.publish.sections import (
     edit_section,
     experiment_section,
@@ -26,6 +25,7 @@ from sae_merge_method.publish.sections import (
     recipe_section,
     verdict_section,
 )
+from sae_merge_method.recipe.merged_folder import MergedFolder, open_merged
 
 _BEGIN, _END = "<!-- sae-merge card -->", "<!-- end of sae-merge card -->"
 _OURS = re.compile(re.escape(_BEGIN) + r".*?" + re.escape(_END) + r"\n*", re.DOTALL)

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from sae_merge_method.artifacts.comparison import Comparison
 from sae_merge_method.artifacts.diagnosis import Diagnosis
+from sae_merge_method.artifacts.recipe import RECIPE_FILE
 from sae_merge_method.models.hub import parse_model_id
 from sae_merge_method.publish.licence import Licence
-from sae_merge_method.publish.merged_folder import RECIPE_FILE, MergedFolder
+from sae_merge_method.recipe.merged_folder import MergedFolder
 from sae_merge_method.reports.markdown import bullets, code, plain, section
 
 _NAMED = 2

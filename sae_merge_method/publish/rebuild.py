@@ -10,13 +10,12 @@ from pathlib import Path
 import yaml
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, read_edit_report
-from sae_merge_method.artifacts.recipe import Recipe, read_recipe_text
+from sae_merge_method.artifacts.recipe import RECIPE_FILE, Recipe, read_recipe_text
 from sae_merge_method.errors import ModelError, UsageError
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.hub import fetch_file, local_folder, parse_model_id
 from sae_merge_method.models.reading import WeightFiles
-from sae_merge_method.publish.merged_folder import RECIPE_FILE
 from sae_merge_method.recipe.methods import method_named, parse_recipe
 from sae_merge_method.recipe.pin import donors_of, rename
 

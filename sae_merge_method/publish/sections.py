@@ -9,7 +9,7 @@ from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis, LayerDiag
 from sae_merge_method.artifacts.experiment import BY_HAND, TABLE_FILE
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.layers import format_layers
-from sae_merge_method.publish.merged_folder import MergedFolder
+from sae_merge_method.recipe.merged_folder import MergedFolder
 from sae_merge_method.recipe.methods import method_named
 from sae_merge_method.reports.markdown import bullets, code, plain, section, table
 

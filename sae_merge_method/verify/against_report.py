@@ -1,137 +1,141 @@
 """A checkpoint against its own edit report, and the report against what the recipe asks for."""
 
+from collections.abc import Iterator
+
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, EditRequest, TensorReport
+from sae_merge_method.artifacts.recipe import RECIPE_FILE
 from sae_merge_method.files.hashing import Hashes
+from sae_merge_method.files.parallel import Advance
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import CONFIG_FILE
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.recipe.request import request_of
 from sae_merge_method.verify.hints import find_swapped
-from sae_merge_method.verify.ledger import Ledger, Progress
-from sae_merge_method.verify.sources import RECIPE_FILE, Sources
+from sae_merge_method.verify.report import Evidence
+from sae_merge_method.verify.sources import Sources
 from sae_merge_method.verify.streams import Streams
+
+_WHERE_IT_LIES = frozenset({"diagnosis", "sae"})
+"""Parameters that say where something lies, which another machine may say otherwise."""
 
 
 def check_against_report(
-    sources: Sources, report: EditReport, streams: Streams, progress: Progress, ledger: Ledger
+    sources: Sources, report: EditReport, streams: Streams, advance: Advance, evidence: Evidence
 ) -> None:
     """Every tensor that the report lists, and that it lists every tensor."""
-    _check_head(sources, report, ledger)
-    before = ledger.faults
+    with evidence.proving(f"{REPORT_FILE} is of this recipe"):
+        _check_head(sources, report, evidence)
     tensors, listed = sources.merged.tensors, {tensor.name: tensor for tensor in report.tensors}
-    for name in sorted(set(listed) - set(tensors)):
-        ledger.violate(name, f"{REPORT_FILE} lists this tensor, the checkpoint lacks it")
-    for name in sorted(set(tensors) - set(listed)):
-        ledger.violate(name, f"the checkpoint has this tensor, {REPORT_FILE} does not list it")
-    found: dict[str, Hashes] = {}
-    for name in sorted(set(tensors) & set(listed)):
-        found[name] = streams.hashes(tensors[name])
-        progress.advance(tensors[name].nbytes)
-    wrong = {name: fault for name in found if (fault := _fault(tensors[name], listed[name], found[name]))}
-    swapped = find_swapped({name: found[name].xxh3 for name in wrong}, {n: listed[n].xxh3 for n in wrong})
-    for name, fault in wrong.items():
-        tail = f"; it holds the bytes that belong in {swapped[name]}" if name in swapped else ""
-        ledger.violate(name, fault + tail)
-    ledger.conclude(f"{len(found)} tensors have the hashes of {REPORT_FILE}", ledger.faults - before)
+    in_both = sorted(set(tensors) & set(listed))
+    with evidence.proving(f"{len(in_both)} tensors have the hashes of {REPORT_FILE}"):
+        for name in sorted(set(listed) - set(tensors)):
+            evidence.violate(name, f"{REPORT_FILE} lists this tensor, the checkpoint lacks it")
+        for name in sorted(set(tensors) - set(listed)):
+            evidence.violate(name, f"the checkpoint has this tensor, {REPORT_FILE} does not list it")
+        hashes = {name: streams.hashes(tensors[name], advance=advance) for name in in_both}
+        faults = {name: _fault(tensors[name], listed[name], hashes[name]) for name in in_both}
+        wrong = {name: fault for name, fault in faults.items() if fault}
+        swapped = find_swapped({n: hashes[n].xxh3 for n in wrong}, {n: listed[n].xxh3 for n in wrong})
+        for name, fault in wrong.items():
+            tail = f"; it holds the bytes that belong in {swapped[name]}" if name in swapped else ""
+            evidence.violate(name, fault + tail)
 
 
-def _check_head(sources: Sources, report: EditReport, ledger: Ledger) -> None:
+def _check_head(sources: Sources, report: EditReport, evidence: Evidence) -> None:
     """The report is of this recipe and of this base."""
-    before = ledger.faults
     if report.merge_method != sources.recipe.merge_method:
-        ledger.violate(
+        evidence.violate(
             REPORT_FILE, f"is of {report.merge_method}, the recipe says {sources.recipe.merge_method}"
         )
     if report.layers != sources.layers:
-        ledger.violate(
+        evidence.violate(
             REPORT_FILE,
-            f"has layers {format_layers(report.layers)} open, the recipe {format_layers(sources.layers)}",
+            f"has layers {format_layers(report.layers)} selected, the recipe {format_layers(sources.layers)}",
         )
     if sources.base is not None and sources.base.config_sha256 != report.base_config_sha256:
-        ledger.violate(
+        evidence.violate(
             CONFIG_FILE,
             f"the base at {sources.base.folder} is not the one of {REPORT_FILE}: "
             f"sha256 {sources.base.config_sha256[:12]}..., expected {report.base_config_sha256[:12]}...",
         )
     for tensor in report.tensors:
         if (tensor.status == "edited") != (tensor.layer in report.layers):
-            ledger.violate(tensor.name, f"{REPORT_FILE} calls it {tensor.status}, against its own layers")
-    ledger.conclude(f"{REPORT_FILE} is of this recipe", ledger.faults - before)
+            evidence.violate(tensor.name, f"{REPORT_FILE} calls it {tensor.status}, against its own layers")
 
 
-def _fault(entry: TensorEntry, listed: TensorReport, found: Hashes) -> str | None:
+def _fault(entry: TensorEntry, listed: TensorReport, hashes: Hashes) -> str | None:
     if (entry.dtype, entry.shape) != (listed.dtype, listed.shape):
         return f"{entry.dtype} {list(entry.shape)}, {REPORT_FILE} says {listed.dtype} {list(listed.shape)}"
-    if found.xxh3 != listed.xxh3:
+    if hashes.xxh3 != listed.xxh3:
         return f"its bytes do not have the hash of {REPORT_FILE}"
-    if listed.sha256 is not None and found.sha256 != listed.sha256:
+    if listed.sha256 is not None and hashes.sha256 != listed.sha256:
         return f"its bytes do not have the sha256 of {REPORT_FILE}, though its XXH3: somebody forged it"
     return None
 
 
-_PLACES = frozenset({"diagnosis", "sae"})
-"""Parameters that say where something lies."""
-
-
-def check_against_request(sources: Sources, recorded: EditRequest | None, ledger: Ledger) -> None:
+def check_against_request(sources: Sources, recorded: EditRequest | None, evidence: Evidence) -> None:
     """Weights and parameters, by layer and by name."""
     if recorded is None:
         if not sources.donors:  # otherwise the edits themselves are computed anew
-            ledger.unproved.append(
+            evidence.leave_open(
                 f"that {RECIPE_FILE} is the recipe that was run: {REPORT_FILE} is an older one, "
                 "which does not record weights and parameters"
             )
         return
-    before = ledger.faults
-    found = request_of(sources.resolved)
-    for what in (*_other_weights(found, recorded), *_other_parameters(found, recorded)):
-        ledger.violate(RECIPE_FILE, what)
-    if found.recipe_sha256 == recorded.recipe_sha256:
-        ledger.conclude(f"{RECIPE_FILE} is the recipe that was run, to the byte", ledger.faults - before)
-    elif ledger.faults == before:
-        ledger.conclude(f"{RECIPE_FILE} asks for the weights and parameters of {REPORT_FILE}", 0)
-        ledger.unproved.append(
+    asked = request_of(sources.resolved)
+    to_the_byte = asked.recipe_sha256 == recorded.recipe_sha256
+    what = "is the recipe that was run, to the byte"
+    alike = f"asks for the weights and parameters of {REPORT_FILE}"
+    faults = [*_other_weights(asked, recorded), *_other_parameters(asked, recorded)]
+    for fault in faults:
+        evidence.violate(RECIPE_FILE, fault)
+    if faults:
+        return
+    evidence.prove(f"{RECIPE_FILE} {what if to_the_byte else alike}")
+    if not to_the_byte:
+        evidence.leave_open(
             f"that {RECIPE_FILE} is the text that was run: its sha256 is not the one of {REPORT_FILE}"
-            + "".join(f"; {moved}" for moved in _other_places(found, recorded))
+            + "".join(f"; {moved}" for moved in _moved(asked, recorded))
         )
 
 
-def _other_weights(found: EditRequest, recorded: EditRequest) -> list[str]:
+def _other_weights(asked: EditRequest, recorded: EditRequest) -> list[str]:
     """Sentences on layers whose weights differ; donors are told apart by their order."""
-    before, now = recorded.by_layer(), found.by_layer()
+    then, now = recorded.by_layer(), asked.by_layer()
     layers: dict[str, list[int]] = {}
-    for layer in sorted(before.keys() & now.keys()):
-        if len(now[layer]) != len(before[layer]):
-            words = f"{len(now[layer])} donors, {REPORT_FILE} says {len(before[layer])}"
-            layers.setdefault(words, []).append(layer)
+    for layer in sorted(then.keys() & now.keys()):
+        if len(now[layer]) != len(then[layer]):
+            sentence = f"{len(now[layer])} donors, {REPORT_FILE} says {len(then[layer])}"
+            layers.setdefault(sentence, []).append(layer)
             continue
-        for ours, theirs in zip(now[layer], before[layer], strict=True):
-            if ours.weights != theirs.weights:
-                words = f"{ours.model} has weight {ours}, {REPORT_FILE} says {theirs}"
-                layers.setdefault(words, []).append(layer)
+        for donor, donor_then in zip(now[layer], then[layer], strict=True):
+            if donor.weights != donor_then.weights:
+                sentence = f"{donor.model} has weight {donor}, {REPORT_FILE} says {donor_then}"
+                layers.setdefault(sentence, []).append(layer)
     return [
-        f"in layer{'s' * (len(members) > 1)} {format_layers(members)}: {words}"
-        for words, members in layers.items()
+        f"in layer{'s' * (len(members) > 1)} {format_layers(members)}: {sentence}"
+        for sentence, members in layers.items()
     ]
 
 
-def _other_parameters(found: EditRequest, recorded: EditRequest) -> list[str]:
+def _other_parameters(asked: EditRequest, recorded: EditRequest) -> list[str]:
     return [
-        f"{name} is {_said(found, name)}, {REPORT_FILE} says {_said(recorded, name)}"
-        for name in sorted((found.parameters.keys() | recorded.parameters.keys()) - _PLACES)
-        if found.parameters.get(name) != recorded.parameters.get(name)
+        f"{name} is {_written(asked, name)}, {REPORT_FILE} says {_written(recorded, name)}"
+        for name in sorted((asked.parameters.keys() | recorded.parameters.keys()) - _WHERE_IT_LIES)
+        if asked.parameters.get(name) != recorded.parameters.get(name)
     ]
 
 
-def _other_places(found: EditRequest, recorded: EditRequest) -> list[str]:
-    pairs = [(_said(found, name), _said(recorded, name)) for name in sorted(_PLACES)]
-    pairs += zip(_models(found), _models(recorded), strict=False)
-    return [f"{now} stands for {before}" for now, before in pairs if now != before]
+def _moved(asked: EditRequest, recorded: EditRequest) -> Iterator[str]:
+    """What lies elsewhere by now: diagnoses, SAEs, donors."""
+    pairs = [(_written(asked, name), _written(recorded, name)) for name in sorted(_WHERE_IT_LIES)]
+    pairs += zip(_models(asked), _models(recorded), strict=False)
+    return (f"{now} stands for {then}" for now, then in pairs if now != then)
 
 
 def _models(request: EditRequest) -> list[str]:
     return list(dict.fromkeys(donor.model for group in request.weights for donor in group.donors))
 
 
-def _said(request: EditRequest, name: str) -> str:
+def _written(request: EditRequest, name: str) -> str:
     return str(request.parameters[name]) if name in request.parameters else "not given"

@@ -1,92 +1,96 @@
-"""The files beside the weights: config and tokenizer must say what the base's say."""
+"""The files beside the weights: every one of the table must say what the base's says."""
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, get_args
 
 from sae_merge_method.artifacts.recipe import Recipe
-from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint
-from sae_merge_method.verify.ledger import Ledger
+from sae_merge_method.models.beside_weights import SIDE_FILES, BesideWeights, Subject
+from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.verify.report import Evidence, Violation
 
-TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", "vocab.json", "merges.txt",
-)  # fmt: skip
-TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json")
-# Written by whoever saved a config last; no tensor and no token depends on them.
-_BOOKKEEPING = frozenset({"transformers_version", "_name_or_path", "_commit_hash", "dtype", "torch_dtype"})
+_TEMPLATE = "chat_template"
+_KEYS_SHOWN = 5
 
 
-def check_companions(merged: Checkpoint, base: Checkpoint, recipe: Recipe, ledger: Ledger) -> None:
-    """config.json and the tokenizer's files against the base's."""
-    before = ledger.faults
-    _check_config(merged, base, ledger)
-    ledger.conclude(f"{CONFIG_FILE} means what the base's means", ledger.faults - before)
-    before = ledger.faults
-    # A template that the recipe asks for stands in these files.
-    free = ("chat_template",) if recipe.chat_template else ()
-    names = TOKENIZER_FILES if free else TOKENIZER_FILES + TEMPLATE_FILES
-    held = [name for name in names if (base.folder / name).exists()]
-    there = [name for name in held if (merged.folder / name).exists()]
-    for name in there:
-        _check_file(merged.folder / name, base.folder / name, free, ledger)
-    added = [name for name in names if name not in held and (merged.folder / name).exists()]
-    if added and not held:
-        # mergekit makes a tokenizer up where the base's folder has none.
-        ledger.unproved.append(f"the tokenizer: the base has none to hold {', '.join(added)} against")
-    for name in added if held else ():
-        ledger.violate(name, "the base has no such file")
-    if len(there) < len(held):
-        missing = ", ".join(name for name in held if name not in there)
-        ledger.unproved.append(f"the tokenizer as a whole: the checkpoint leaves it to the base ({missing})")
-    if there:
-        ledger.conclude(f"{len(there)} tokenizer files as the base's", ledger.faults - before)
+def check_beside_weights(merged: Checkpoint, base: Checkpoint, recipe: Recipe, evidence: Evidence) -> None:
+    """Every file of :data:`~sae_merge_method.models.beside_weights.SIDE_FILES` against the base's."""
+    for subject in get_args(Subject):
+        rows = [row for row in SIDE_FILES.values() if row.subject == subject]
+        written = [row for row in rows if (merged.folder / row.name).exists()]
+        expected = [row for row in rows if (base.folder / row.name).exists()]
+        if subject == "chat template" and recipe.chat_template:
+            if written:
+                evidence.leave_open("the chat template: the recipe asks for another than the base's")
+            continue
+        kept = [row for row in expected if row in written]
+        added = [row.name for row in written if row not in expected]
+        if added and subject in ("tokenizer", "chat template") and not _has_tokenizer(base):
+            # mergekit makes a tokenizer up where the base's folder has none.
+            evidence.leave_open(f"the {subject}: the base has none to hold {', '.join(added)} against")
+            added = []
+        if missing := [row.name for row in expected if row not in written]:
+            names = ", ".join(missing)
+            evidence.leave_open(f"the {subject} as a whole: the checkpoint leaves it to the base ({names})")
+        violations = [Violation(name, "the base has no such file") for name in added]
+        # A template that the recipe asks for stands among the tokenizer's settings, too.
+        aside = {_TEMPLATE} if recipe.chat_template else set()
+        violations += [Violation(row.name, why) for row in kept for why in _faults(row, aside, merged, base)]
+        for violation in violations:
+            evidence.violate(*violation)
+        if kept and not violations:
+            evidence.prove(_sentence(subject, kept))
 
 
-def _check_config(merged: Checkpoint, base: Checkpoint, ledger: Ledger) -> None:
-    if merged.config_sha256 == base.config_sha256:
+def _has_tokenizer(base: Checkpoint) -> bool:
+    return any((base.folder / row.name).exists() for row in SIDE_FILES.values() if row.subject == "tokenizer")
+
+
+def _sentence(subject: Subject, kept: Sequence[BesideWeights]) -> str:
+    if len(kept) == 1:
+        return f"{kept[0].name} means what the base's means"
+    return f"{len(kept)} {subject} files as the base's"
+
+
+def _faults(row: BesideWeights, aside: set[str], merged: Checkpoint, base: Checkpoint) -> Iterator[str]:
+    """In what a file that both have differs, by its own way of comparing."""
+    before, after = ((side.folder / row.name).read_bytes() for side in (base, merged))
+    if before == after:
         return
-    ours, theirs = _meaning(merged.config), _meaning(base.config)
-    if ours != theirs:
+    if row.compared == "as bytes":
+        yield "differs from the base's"
+        return
+    aside = aside | row.bookkeeping
+    try:
+        base_says, merged_says = (_without(json.loads(raw), aside) for raw in (before, after))
+    except (ValueError, RecursionError) as error:
+        yield f"cannot be read: {error}"
+        return
+    if row.compared == "as a config" and base_says != merged_says:
         # Another version of transformers names and fills in defaults in its own way: let it read both.
-        understood = _understood(merged.config), _understood(base.config)
+        understood = _understood(base.config), _understood(merged.config)
         if understood[0] is not None and understood[1] is not None:
-            ours, theirs = understood[0], understood[1]
-    for key in sorted(ours.keys() | theirs.keys()):
-        if ours.get(key) != theirs.get(key):
-            ledger.violate(
-                CONFIG_FILE, f"{key} is {_short(ours.get(key))}, in the base it is {_short(theirs.get(key))}"
-            )
+            base_says, merged_says = (_without(one, aside) for one in understood)
+    if isinstance(base_says, dict) and isinstance(merged_says, dict):
+        yield from _differing_keys(base_says, merged_says)
+    elif base_says != merged_says:
+        yield "differs from the base's"
 
 
-def _check_file(ours: Path, theirs: Path, free: tuple[str, ...], ledger: Ledger) -> None:
-    one, other = ours.read_bytes(), theirs.read_bytes()
-    if one == other:
-        return
-    if ours.suffix == ".json":
-        try:
-            left, right = (
-                {key: value for key, value in json.loads(raw).items() if key not in free}
-                for raw in (one, other)
-            )
-        except (ValueError, AttributeError, RecursionError) as error:
-            ledger.violate(ours.name, f"cannot be read: {error}")
-            return
-        if left == right:
-            return
-        differing = sorted(key for key in left.keys() | right.keys() if left.get(key) != right.get(key))
-        ledger.violate(ours.name, f"differs from the base's in {', '.join(differing[:5])}")
-    else:
-        ledger.violate(ours.name, "differs from the base's")
+def _differing_keys(base_says: Mapping[str, Any], merged_says: Mapping[str, Any]) -> Iterator[str]:
+    keys = sorted(base_says.keys() | merged_says.keys())
+    differing = [key for key in keys if base_says.get(key) != merged_says.get(key)]
+    for key in differing[:_KEYS_SHOWN]:
+        yield f"{key} is {_short(merged_says.get(key))}, in the base it is {_short(base_says.get(key))}"
+    if len(differing) > _KEYS_SHOWN:
+        yield f"and {len(differing) - _KEYS_SHOWN} more keys differ"
 
 
-def _meaning(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: _meaning(value) if isinstance(value, dict) else value
-        for key, value in config.items()
-        if key not in _BOOKKEEPING
-    }
+def _without(value: Any, keys: Collection[str]) -> Any:
+    """A JSON value without some keys, at any depth of objects."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _without(inner, keys) for key, inner in value.items() if key not in keys}
 
 
 def _understood(config: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -101,7 +105,7 @@ def _understood(config: Mapping[str, Any]) -> dict[str, Any] | None:
         understood: dict[str, Any] = CONFIG_MAPPING[kind].from_dict(dict(config)).to_dict()
     except (StrictDataclassError, TypeError, ValueError, AttributeError, KeyError):
         return None  # whatever its classes make of a bad value
-    return _meaning(understood)
+    return understood
 
 
 def _short(value: object) -> str:

@@ -19,8 +19,11 @@ class Expected:
     """A tensor's ingredients; without donors it is the base's."""
 
     base: TensorEntry
+    """In the base."""
     donors: tuple[TensorEntry, ...] = ()
+    """In each donor of its layer; empty where it is not edited."""
     alphas: tuple[float, ...] = ()
+    """The donors' weights, in their order."""
     change: Change | None = None
     """What the method makes of the whole tensor's ``alpha * tau``; None where that is added as it is."""
 
@@ -28,9 +31,9 @@ class Expected:
         """dtype it must be stored in, by safetensors' name."""
         if not is_float(self.base):
             return self.base.dtype
-        stored = {name: kind for kind, name in DTYPE_NAMES.items()}
+        by_name = {name: dtype for dtype, name in DTYPE_NAMES.items()}
         name = rounding.written or rounding.loaded
-        return stored[name] if name else self.base.dtype
+        return by_name[name] if name else self.base.dtype
 
     def stream(self, rounding: Rounding, streams: Streams) -> Iterator[bytes]:
         """The bytes it must hold, a piece at a time."""
@@ -63,12 +66,12 @@ class Expected:
             hasher.update(piece)
         return hasher.hashes().xxh3
 
-    def allows(self, found: bytes, wanted: bytes, rounding: Rounding, streams: Streams) -> bool:
+    def allows(self, stored: bytes, computed: bytes, rounding: Rounding, streams: Streams) -> bool:
         """Whether a tensor computed anew differs from the stored one by its rounding alone."""
         if not self.donors or self.change is None:
             return False
         name = DTYPE_NAMES[self.dtype(rounding)]
-        return nearly(as_tensor(found, name), as_tensor(wanted, name), _read(self.base, streams).flatten())
+        return nearly(as_tensor(stored, name), as_tensor(computed, name), _read(self.base, streams).flatten())
 
     def is_kept(self, rounding: Rounding) -> bool:
         """Whether an unedited tensor keeps the base's very bytes."""
@@ -77,8 +80,8 @@ class Expected:
 
 
 def _read(entry: TensorEntry, streams: Streams) -> "torch.Tensor":
-    values = streams.read(entry, 0, entry.nbytes)
-    return as_tensor(values, DTYPE_NAMES[entry.dtype]).reshape(entry.shape)
+    raw = streams.piece(entry, 0, entry.nbytes)
+    return as_tensor(raw, DTYPE_NAMES[entry.dtype]).reshape(entry.shape)
 
 
 class Difference(NamedTuple):
@@ -92,35 +95,35 @@ class Difference(NamedTuple):
     """Largest absolute difference."""
 
 
-def matches(found: TensorEntry, expected: Expected, rounding: Rounding, streams: Streams) -> bool:
+def matches(entry: TensorEntry, expected: Expected, rounding: Rounding, streams: Streams) -> bool:
     """Whether a tensor has the dtype, the shape and every bit that it must have."""
-    if (found.dtype, found.shape) != (expected.dtype(rounding), expected.base.shape):
+    if (entry.dtype, entry.shape) != (expected.dtype(rounding), expected.base.shape):
         return False
     reached = 0
     for piece in expected.stream(rounding, streams):
-        stored = streams.read(found, reached, len(piece))
+        stored = streams.piece(entry, reached, len(piece))
         if stored != piece and not expected.allows(stored, piece, rounding, streams):
             return False
         reached += len(piece)
-    return reached == found.nbytes
+    return reached == entry.nbytes
 
 
-def difference(found: TensorEntry, expected: Expected, rounding: Rounding, streams: Streams) -> Difference:
+def difference(entry: TensorEntry, expected: Expected, rounding: Rounding, streams: Streams) -> Difference:
     """Measure a tensor of the right dtype and shape that does not match."""
     import torch
 
     count, first, largest, reached = 0, -1, 0.0, 0
-    name = DTYPE_NAMES[found.dtype]
+    name = DTYPE_NAMES[entry.dtype]
     for piece in expected.stream(rounding, streams):
-        want = as_tensor(piece, name)
-        have = as_tensor(streams.values(found, reached, want.numel()), name)
+        computed = as_tensor(piece, name)
+        stored = as_tensor(streams.values(entry, reached, computed.numel()), name)
         # By bits: a NaN equals itself, and -0.0 differs from 0.0.
-        differ = want.view(torch.uint8) != have.view(torch.uint8)
-        apart = differ.reshape(want.numel(), -1).any(dim=1).nonzero().flatten()
+        differ = computed.view(torch.uint8) != stored.view(torch.uint8)
+        apart = differ.reshape(computed.numel(), -1).any(dim=1).nonzero().flatten()
         if len(apart):
             first = reached + int(apart[0]) if first < 0 else first
             count += len(apart)
-            gap = (want[apart].double() - have[apart].double()).abs()
+            gap = (computed[apart].double() - stored[apart].double()).abs()
             largest = max(largest, float(gap.nan_to_num(torch.inf).max()))
-        reached += want.numel()
+        reached += computed.numel()
     return Difference(count, first, largest)

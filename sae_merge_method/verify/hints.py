@@ -12,36 +12,36 @@ _CLOSE = 1e-2
 """Largest distance from the nearest weighted edit, as a share of the task vector's length."""
 
 
-def find_swapped(found: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+def find_swapped(stored: Mapping[str, str], expected: Mapping[str, str]) -> dict[str, str]:
     """For tensors whose bytes belong under another name: that name.
 
     Args:
-        found: Hash of the bytes by the name they stand under, of violating tensors.
-        wanted: Hash that must stand there.
+        stored: Hash of the bytes by the name they stand under, of violating tensors.
+        expected: Hash that must stand there.
     """
     owners: dict[str, str] = {}
-    for name, digest in wanted.items():
+    for name, digest in expected.items():
         owners.setdefault(digest, name)
-    return {name: owners[digest] for name, digest in found.items() if digest in owners}
+    return {name: owners[digest] for name, digest in stored.items() if digest in owners}
 
 
-def nearest_weight(found: TensorEntry, expected: Expected, streams: Streams) -> float | None:
+def nearest_weight(merged: TensorEntry, expected: Expected, streams: Streams) -> float | None:
     """The weight that, of all, explains an edit by one donor best; None where none explains it.
 
-    Least squares: ``<found - base, tau> / <tau, tau>``.
+    Least squares: ``<merged - base, tau> / <tau, tau>``.
     """
-    if len(expected.donors) != 1 or expected.change is not None or found.shape != expected.base.shape:
+    if len(expected.donors) != 1 or expected.change is not None or merged.shape != expected.base.shape:
         return None
     import torch
 
     along = length = moved = 0.0
-    entries = (found, expected.base, expected.donors[0])
-    for first, count in pieces(n_values(found), VALUES_AT_ONCE):
-        have, base, donor = (
+    entries = (merged, expected.base, expected.donors[0])
+    for first, count in pieces(n_values(merged), VALUES_AT_ONCE):
+        values, base, donor = (
             as_tensor(streams.values(entry, first, count), DTYPE_NAMES[entry.dtype]).to(torch.float64)
             for entry in entries
         )
-        tau, shift = donor - base, have - base
+        tau, shift = donor - base, values - base
         along += float(shift @ tau)
         length += float(tau @ tau)
         moved += float(shift @ shift)

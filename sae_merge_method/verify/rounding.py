@@ -28,7 +28,7 @@ Change = Callable[["torch.Tensor"], "torch.Tensor | None"]
 class Rounding:
     """One reading of a recipe's dtypes, by torch's names; None stands for the dtype as stored."""
 
-    words: str
+    description: str
     """What it does, for a reader."""
     loaded: str | None
     """dtype to which inputs are cast before the arithmetic."""
@@ -75,12 +75,12 @@ class Rounding:
 
 
 def roundings(recipe: Recipe) -> tuple[Rounding, ...]:
-    """The readings of a recipe that can differ: ours first, mergekit's second."""
-    ours = Rounding("rounded once", None, recipe.target_dtype)
+    """The readings of a recipe that can differ: sae-merge's first, mergekit's second."""
+    by_us = Rounding("rounded once", None, recipe.target_dtype)
     if recipe.dtype is None:
-        return (ours,)
-    words = f"inputs rounded to {recipe.dtype} first, as mergekit-yaml does"
-    return ours, Rounding(words, recipe.dtype, recipe.out_dtype)
+        return (by_us,)
+    description = f"inputs rounded to {recipe.dtype} first, as mergekit-yaml does"
+    return by_us, Rounding(description, recipe.dtype, recipe.out_dtype)
 
 
 def change_of(method: Filter, name: str) -> Change:
@@ -114,27 +114,27 @@ def as_bytes(tensor: "torch.Tensor") -> bytes:
     return tensor.contiguous().view(torch.uint8).numpy().tobytes()
 
 
-def nearly(found: "torch.Tensor", wanted: "torch.Tensor", base: "torch.Tensor") -> bool:
+def nearly(stored: "torch.Tensor", computed: "torch.Tensor", base: "torch.Tensor") -> bool:
     """Whether two computations of one edit agree as far as sums can: their order is the machine's own.
 
     One unit in the last place of the stored dtype, and a millionth of the largest change, are rounding.
 
     Args:
-        found: Stored values, flat.
-        wanted: Values computed anew, of the same dtype.
+        stored: Values of the checkpoint, flat.
+        computed: Values computed anew, of the same dtype.
         base: Values before the edit.
     """
     import torch
 
-    have, want, before = (tensor.to(torch.float64) for tensor in (found, wanted, base))
-    if not bool(torch.isfinite(have).all()):
+    merged, expected, before = (tensor.to(torch.float64) for tensor in (stored, computed, base))
+    if not bool(torch.isfinite(merged).all()):
         return False
-    unit = torch.finfo(found.dtype).eps * want.abs()
-    return bool(((have - want).abs() <= unit + 1e-6 * (want - before).abs().max()).all())
+    unit = torch.finfo(stored.dtype).eps * expected.abs()
+    return bool(((merged - expected).abs() <= unit + 1e-6 * (expected - before).abs().max()).all())
 
 
 def _torch_dtype(name: str) -> "torch.dtype":
     import torch
 
-    found: torch.dtype = getattr(torch, name)
-    return found
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from sae_merge_method.files.hashing import Hashes
 from sae_merge_method.models.dtypes import DTYPE_NAMES, DTYPES
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.reading import WeightFiles
@@ -11,34 +10,27 @@ VALUES_AT_ONCE = 1 << 20
 """Length of a piece, in values."""
 
 
-class Streams:
-    """What is read of open weight files, piece by piece."""
+class Streams(WeightFiles):
+    """Open weight files that give their tensors piece by piece."""
 
-    def __init__(self, files: WeightFiles) -> None:
-        self._files = files
-
-    def read(self, entry: TensorEntry, first: int, size: int) -> bytes:
+    def piece(self, entry: TensorEntry, first: int, size: int) -> bytes:
         """``size`` bytes of a tensor from its byte ``first`` on.
 
         Raises:
             MergeError: The file is not the one whose header was checked any more.
         """
         data = bytearray(size)
-        self._files.read(entry, first, memoryview(data))
+        self.read(entry, first, memoryview(data))
         return bytes(data)
 
     def values(self, entry: TensorEntry, first: int, count: int) -> bytes:
-        """The bytes of ``count`` values from number ``first`` on."""
+        """The bytes of ``count`` values from number ``first`` on.
+
+        Raises:
+            MergeError: See :meth:`piece`.
+        """
         width = DTYPES[entry.dtype].nbytes
-        return self.read(entry, first * width, count * width)
-
-    def same_bytes(self, one: TensorEntry, other: TensorEntry) -> bool:
-        """Whether two tensors hold the same bytes."""
-        return self._files.same_bytes(one, other)
-
-    def hashes(self, entry: TensorEntry) -> Hashes:
-        """Both hashes of a tensor's bytes."""
-        return self._files.hashes(entry)
+        return self.piece(entry, first * width, count * width)
 
 
 def pieces(length: int, most: int) -> Iterator[tuple[int, int]]:

@@ -1,43 +1,41 @@
 """Whether a checkpoint is whole in itself: its key set, its shards, and a config that fits its tensors."""
 
+from collections.abc import Iterator
+
 from sae_merge_method.models.checkpoint import CONFIG_FILE, INDEX_FILE, Checkpoint
 from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.headers import read_header
 from sae_merge_method.models.tensor_names import common_name
-from sae_merge_method.verify.ledger import Ledger
+from sae_merge_method.verify.report import Evidence
 from sae_merge_method.verify.streams import Streams
 
 HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
 
 
-def check_files(merged: Checkpoint, ledger: Ledger) -> None:
+def check_files(merged: Checkpoint, evidence: Evidence) -> None:
     """No weights beside those that the index names, in other files or in the same ones."""
-    before = ledger.faults
-    for file in sorted(merged.folder.glob("*.safetensors")):
-        if file not in merged.stamps:
-            ledger.violate(
-                file.name, f"weights that {INDEX_FILE} does not name: left over from another checkpoint"
-            )
-            continue
-        for name in read_header(file):
-            if name not in merged.tensors or merged.tensors[name].file != file:
-                ledger.violate(name, f"stands in {file.name}, but {INDEX_FILE} does not place it there")
-    ledger.conclude("no weights beside those that are loaded", ledger.faults - before)
+    with evidence.proving("no weights beside those that are loaded"):
+        for file in sorted(merged.folder.glob("*.safetensors")):
+            if file not in merged.stamps:
+                evidence.violate(
+                    file.name, f"weights that {INDEX_FILE} does not name: left over from another checkpoint"
+                )
+                continue
+            for name in read_header(file):
+                if name not in merged.tensors or merged.tensors[name].file != file:
+                    evidence.violate(name, f"stands in {file.name}, but {INDEX_FILE} does not place it there")
 
 
-def check_names(merged: Checkpoint, base: Checkpoint, streams: Streams, ledger: Ledger) -> None:
+def check_names(merged: Checkpoint, base: Checkpoint, streams: Streams, evidence: Evidence) -> None:
     """The key set is the base's; a head that is the embedding may be stored or not."""
-    before = ledger.faults
-    for name in sorted(set(base.tensors) - set(merged.tensors)):
-        if not _is_tied(name, base, streams):
-            ledger.violate(name, "the base has this tensor, the checkpoint lacks it")
-    for name in sorted(set(merged.tensors) - set(base.tensors)):
-        if not _is_tied(name, merged, streams):
-            ledger.violate(name, "the checkpoint has this tensor, the base does not")
-    ledger.conclude(
-        f"{len(merged.tensors)} tensors: the base's names, nothing dropped, nothing added",
-        ledger.faults - before,
-    )
+    sentence = f"{len(merged.tensors)} tensors: the base's names, nothing dropped, nothing added"
+    with evidence.proving(sentence):
+        for name in sorted(set(base.tensors) - set(merged.tensors)):
+            if not _is_tied(name, base, streams):
+                evidence.violate(name, "the base has this tensor, the checkpoint lacks it")
+        for name in sorted(set(merged.tensors) - set(base.tensors)):
+            if not _is_tied(name, merged, streams):
+                evidence.violate(name, "the checkpoint has this tensor, the base does not")
 
 
 def _is_tied(name: str, holder: Checkpoint, streams: Streams) -> bool:
@@ -49,33 +47,37 @@ def _is_tied(name: str, holder: Checkpoint, streams: Streams) -> bool:
     return streams.same_bytes(holder.tensors[name], embedding)
 
 
-def check_config(merged: Checkpoint, ledger: Ledger) -> None:
+def check_config(merged: Checkpoint, evidence: Evidence) -> None:
     """config.json speaks of these very tensors: layers, vocabulary, width, dtype, tied head."""
-    before = ledger.faults
-    layers = {place.layer for place in merged.layer_tensors}
+    with evidence.proving(f"{CONFIG_FILE} fits the tensors"):
+        for fault in _unfitting(merged):
+            evidence.violate(CONFIG_FILE, fault)
+
+
+def _unfitting(merged: Checkpoint) -> Iterator[str]:
+    layers = {part.layer for part in merged.layer_tensors}
     if layers != set(range(merged.n_layers)):
-        ledger.violate(CONFIG_FILE, f"says {merged.n_layers} layers, the tensors have {len(layers)}")
+        yield f"says {merged.n_layers} layers, the tensors have {len(layers)}"
     by_common = {common_name(name): entry for name, entry in merged.tensors.items()}
     embedding = by_common.get(EMBEDDING)
     if embedding is not None and len(embedding.shape) == 2:
         for key, size in zip(("vocab_size", "hidden_size"), embedding.shape, strict=True):
-            said = _stated(merged, key)
-            if said is not None and said != size:
-                ledger.violate(CONFIG_FILE, f"says {key} {said}, {embedding.name} has {size}")
-    _check_dtype(merged, ledger)
+            stated = _stated(merged, key)
+            if stated is not None and stated != size:
+                yield f"says {key} {stated}, {embedding.name} has {size}"
+    yield from _unfitting_dtype(merged)
     if _stated(merged, "tie_word_embeddings") is False and HEAD not in by_common and embedding is not None:
-        ledger.violate(CONFIG_FILE, f"says that the head is not tied, and there is no {HEAD}")
-    ledger.conclude(f"{CONFIG_FILE} fits the tensors", ledger.faults - before)
+        yield f"says that the head is not tied, and there is no {HEAD}"
 
 
-def _check_dtype(merged: Checkpoint, ledger: Ledger) -> None:
+def _unfitting_dtype(merged: Checkpoint) -> Iterator[str]:
     kinds = merged.dtypes()
     for config in (merged.config, merged.text_config):
         for key in ("dtype", "torch_dtype"):
-            said = config.get(key)
+            stated = config.get(key)
             # A loader's own setting such as "auto" says nothing about what is stored.
-            if said in DTYPE_NAMES.values() and kinds and said not in kinds:
-                ledger.violate(CONFIG_FILE, f"says {key} {said}, the tensors are {', '.join(sorted(kinds))}")
+            if stated in DTYPE_NAMES.values() and kinds and stated not in kinds:
+                yield f"says {key} {stated}, the tensors are {', '.join(sorted(kinds))}"
                 return
 
 

@@ -15,9 +15,9 @@ from sae_merge_method.cli.recipe import command
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.merge.methods import mergekit_methods
 from sae_merge_method.merge.run import run_recipe
-from sae_merge_method.publish.merged_folder import open_merged
 from sae_merge_method.publish.sections import edit_section
 from sae_merge_method.recipe.check import check_recipe
+from sae_merge_method.recipe.merged_folder import open_merged
 from sae_merge_method.recipe.methods import METHODS, MergeMethod, parse_recipe
 from sae_merge_method.verify.audit import verify
 from tests import tiny
@@ -70,8 +70,8 @@ def test_a_new_method_is_merged_checked_verified_and_described(tmp_path, models,
     assert tiny.same_bytes(after[name], before[name] + tau.where(tau.abs() >= 0.02, 0.0))
     assert edited_layers(tmp_path / "out", models.base) == {1, 3}
     audit = verify(tmp_path / "out")
-    assert not audit.ledger.faults
-    assert any("edited tensors: as largest computes them" in line for line in audit.ledger.proved)
+    assert audit.sound
+    assert any("edited tensors: as largest computes them" in line for line in audit.proved)
     merged = open_merged(tmp_path / "out")
     assert "became the base plus the largest entries of the task vector." in edit_section(merged)
     if engine == "direct":

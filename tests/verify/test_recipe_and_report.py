@@ -20,7 +20,7 @@ def test_a_changed_alpha_is_caught_and_the_true_one_guessed(tmp_path, merged):
     assert found.pop("mergekit_config.yml") == f"{donor} 0.4, edit_report.json says 0.5"
     assert len(found) == 26
     assert found[Q_PROJ].endswith("it looks like weight 0.5, the recipe says 0.4")
-    assert "54 tensors have the hashes of edit_report.json" in verify(out).ledger.proved
+    assert "54 tensors have the hashes of edit_report.json" in verify(out).proved
 
 
 def test_a_changed_gate_is_caught(tmp_path, merged):
@@ -28,7 +28,7 @@ def test_a_changed_gate_is_caught(tmp_path, merged):
     config = out / "mergekit_config.yml"
     config.write_text(config.read_text().replace('"1, 3"', '"1, 2"'))
     found = violations(out)
-    assert "has layers 1, 3 open, the recipe 1, 2" in found["edit_report.json"]
+    assert "has layers 1, 3 selected, the recipe 1, 2" in found["edit_report.json"]
     assert {name.split(".")[2] for name in found if name.startswith("model.layers")} == {"2", "3"}
 
 
@@ -48,18 +48,18 @@ def test_without_its_models_a_checkpoint_is_held_against_its_hashes_and_that_is_
     config = out / "mergekit_config.yml"
     text = config.read_text().replace(str(merged.base), "./gone").replace(str(merged.donor), "./donor-gone")
     config.write_text(text)
-    ledger = verify(out).ledger
-    assert ledger.sound
-    assert [line for line in ledger.unproved if "the base ./gone: it is not at hand" in line]
-    assert "54 tensors have the hashes of edit_report.json" in ledger.proved
-    named = verify(out, str(merged.base), [str(merged.donor)]).ledger
+    report = verify(out)
+    assert report.sound
+    assert [line for line in report.unproved if "the base ./gone: it is not at hand" in line]
+    assert "54 tensors have the hashes of edit_report.json" in report.proved
+    named = verify(out, str(merged.base), [str(merged.donor)])
     assert named.sound
     assert [line.partition(":")[0] for line in named.unproved] == [
         "that mergekit_config.yml is the text that was run"
     ]
     assert f"./donor-gone stands for {merged.donor}" in named.unproved[0]
     (out / "edit_report.json").unlink()
-    base_only = verify(out, str(merged.base)).ledger
+    base_only = verify(out, str(merged.base))
     assert base_only.sound and "the donor ./donor-gone: it is not at hand" in base_only.unproved[0]
     with pytest.raises(ArtifactError, match=r"no edit_report\.json, and its base \./gone is not at hand"):
         verify(out)
@@ -70,9 +70,9 @@ def test_a_gate_computed_from_a_diagnosis_that_is_gone_is_taken_from_the_report(
     config = out / "mergekit_config.yml"
     gone = f'diagnosis: "{tmp_path}/diagnosis.json", select: top_k=2'
     config.write_text(config.read_text().replace('layers: "1, 3"', gone))
-    ledger = verify(out).ledger
-    assert ledger.sound
-    assert "that top_k=2 chooses the layers of edit_report.json" in ledger.unproved[0]
+    report = verify(out)
+    assert report.sound
+    assert "that top_k=2 chooses the layers of edit_report.json" in report.unproved[0]
 
 
 @pytest.fixture
@@ -121,11 +121,11 @@ def test_a_scalpel_recipe_changed_afterwards_is_caught_by_its_parameters(tmp_pat
 @pytest.mark.usefixtures("alone")
 def test_what_changes_no_edit_is_said_and_is_no_violation(tmp_path, merged):
     out = merged.copy(tmp_path / "out")
-    assert "mergekit_config.yml is the recipe that was run, to the byte" in verify(out).ledger.proved
+    assert "mergekit_config.yml is the recipe that was run, to the byte" in verify(out).proved
     assert not in_recipe(out, "models:", "# a comment\nmodels:")
-    ledger = verify(out).ledger
-    assert "mergekit_config.yml asks for the weights and parameters of edit_report.json" in ledger.proved
-    assert any("is the text that was run: its sha256 is not" in line for line in ledger.unproved)
+    report = verify(out)
+    assert "mergekit_config.yml asks for the weights and parameters of edit_report.json" in report.proved
+    assert any("is the text that was run: its sha256 is not" in line for line in report.unproved)
 
 
 @pytest.mark.usefixtures("alone")
@@ -135,6 +135,6 @@ def test_a_report_of_an_earlier_version_is_read_and_what_it_cannot_say_is_said(t
     del report["request"]
     (out / "edit_report.json").write_text(json.dumps(report))
     assert not in_recipe(out, "weight: 0.5", "weight: 0.4")
-    ledger = verify(out).ledger
-    assert ledger.sound
-    assert any("edit_report.json is an older one, which does not record" in line for line in ledger.unproved)
+    report = verify(out)
+    assert report.sound
+    assert any("edit_report.json is an older one, which does not record" in line for line in report.unproved)

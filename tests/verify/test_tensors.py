@@ -16,9 +16,9 @@ NORM = "model.norm.weight"
 
 
 def test_our_own_merge_is_proved_in_full(merged):
-    ledger = verify(merged.out).ledger
-    assert ledger.sound and not ledger.unproved
-    proved = "\n".join(ledger.proved)
+    report = verify(merged.out)
+    assert report.sound and not report.unproved
+    proved = "\n".join(report.proved)
     assert "54 tensors: the base's names" in proved
     assert "28 tensors outside the selected layers: the base's bytes" in proved
     assert "26 edited tensors: base + weight * (donor - base), bit for bit, rounded once" in proved
@@ -100,7 +100,7 @@ def test_everything_is_read_in_small_pieces(tmp_path, merged, monkeypatch):
     monkeypatch.setattr(os, "preadv", watched)
     monkeypatch.setattr("sae_merge_method.verify.expected.VALUES_AT_ONCE", 7)
     monkeypatch.setattr("sae_merge_method.files.hashing._AT_ONCE", 30)
-    assert verify(merged.out).ledger.sound
+    assert verify(merged.out).sound
     assert max(sizes) == 30
     out = rewrite(merged.copy(tmp_path / "out"), flip_one_bit(Q_PROJ))
     assert (
@@ -130,7 +130,7 @@ def test_the_vision_tower_of_a_multimodal_model_is_proved_to_be_the_bases(tmp_pa
     base = tiny.gemma3_multimodal(tmp_path / "base", 0)
     donor = tiny.gemma3_multimodal(tmp_path / "donor", 1)
     run_recipe(recipe_text(base, donor), "r", tmp_path / "out", options={"quiet": True})
-    assert verify(tmp_path / "out").ledger.sound
+    assert verify(tmp_path / "out").sound
     name = "vision_tower.vision_model.encoder.layers.1.mlp.fc1.weight"
     rewrite(tmp_path / "out", flip_one_bit(name))
     assert "outside the layers" in violations(tmp_path / "out")[name]

@@ -19,7 +19,7 @@ from tests.verify.conftest import Q_PROJ, flip_one_bit, rewrite
         ("config.json", ('"eos_token_id": 1', '"auto_map": {"AutoModel": "x.y"}'), "auto_map is"),
         ("config.json", ('"num_attention_heads": 2', '"num_attention_heads": [1]'), "num_attention_heads is [1]"),
         ("config.json", ('"gemma3_text"', '["gemma3_text"]'), "model_type is"),
-        ("tokenizer.json", ('"a": 0', '"b": 0'), "differs from the base's in model"),
+        ("tokenizer.json", ('"a": 0', '"b": 0'), 'model is {"vocab": {"b": 0}}, in the base it is'),
     ],
 )  # fmt: skip
 def test_a_changed_companion_file_is_caught(tmp_path, merged, file, edit, said):
@@ -27,7 +27,7 @@ def test_a_changed_companion_file_is_caught(tmp_path, merged, file, edit, said):
     text = (out / file).read_text()
     assert edit[0] in text
     (out / file).write_text(text.replace(*edit))
-    assert any(v.where == file and said in v.what for v in verify(out).ledger.violations)
+    assert any(v.where == file and said in v.what for v in verify(out).violated)
 
 
 def test_what_cannot_be_audited_is_an_error_not_a_verdict(tmp_path, merged):

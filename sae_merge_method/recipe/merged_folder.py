@@ -1,16 +1,15 @@
-"""A merged folder as a card or a rebuild sees it: its recipe, its report, the layers that were edited."""
+"""A merged folder, opened: its weights, the recipe they were made by, and its edit report."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, read_edit_report
-from sae_merge_method.artifacts.recipe import Recipe, read_recipe_text
+from sae_merge_method.artifacts.recipe import RECIPE_FILE, Recipe, read_recipe_text
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.recipe.pin import donors_of
 from sae_merge_method.recipe.resolved import ResolvedRecipe
-
-RECIPE_FILE = "mergekit_config.yml"
 
 
 @dataclass(frozen=True)
@@ -39,26 +38,28 @@ class MergedFolder:
         return self.resolved.recipe
 
     @property
-    def layers(self) -> tuple[int, ...]:
-        """The selected layers."""
-        return self.resolved.layers
-
-    @property
     def donors(self) -> tuple[str, ...]:
         """The models beside the base, as the recipe names them, in its order."""
         return donors_of(self.recipe)
 
+    @cached_property
+    def layers(self) -> tuple[int, ...]:
+        """The selected layers: those of the report, or without one those of the recipe.
+
+        Raises:
+            SaeMergeError: There is no report, and the recipe's gate cannot be resolved.
+        """
+        return self.report.layers if self.report is not None else self.resolved.layers
+
 
 def open_merged(folder: Path) -> MergedFolder:
-    """Read a folder that ``sae-merge merge`` or ``mergekit-yaml`` wrote.
+    """Open a folder that ``sae-merge merge`` or ``mergekit-yaml`` wrote.
 
     Raises:
         SaeMergeError: It is no such folder.
     """
+    checkpoint = open_checkpoint(folder)
     text, where = read_recipe_text(folder / RECIPE_FILE), str(folder / RECIPE_FILE)
     recipe = parse_recipe(text, where)
-    checkpoint = open_checkpoint(folder)
     report = read_edit_report(folder) if (folder / REPORT_FILE).exists() else None
-    resolved = ResolvedRecipe(text, where, recipe, checkpoint, report.layers if report else None)
-    _ = resolved.layers  # a gate that cannot be resolved is found here
-    return MergedFolder(folder, resolved, report)
+    return MergedFolder(folder, ResolvedRecipe(text, where, recipe, checkpoint), report)

@@ -1,0 +1,109 @@
+"""What an audit comes to: proved, not provable here, or violated. As data: showing it is for others."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from sae_merge_method.layers import format_layers
+
+
+class Violation(NamedTuple):
+    """One thing that is not as the recipe says."""
+
+    where: str
+    """Name of the tensor or file."""
+    what: str
+    """What was expected, and what is there."""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """One merged checkpoint held against its own recipe; printed, it is what the command prints."""
+
+    checkpoint: Path
+    """The merged folder."""
+    merge_method: str
+    """By the recipe in the folder."""
+    layers: tuple[int, ...]
+    """Selected decoder layers, by the recipe in the folder."""
+    n_layers: int
+    """Decoder layers of the checkpoint."""
+    proved: tuple[str, ...]
+    """Sentences that hold of every tensor or file they speak of."""
+    unproved: tuple[str, ...]
+    """What could not be checked, and what is missing for it."""
+    violated: tuple[Violation, ...]
+    """What is not as the recipe says: one entry for each tensor or file."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is violated."""
+        return not self.violated
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.checkpoint}: {self.merge_method}, layers {format_layers(self.layers)} of {self.n_layers}",
+            *(f"  proved      {sentence}" for sentence in self.proved),
+            *(f"  not proved  {sentence}" for sentence in self.unproved),
+            *(f"  VIOLATED    {violation}" for violation in self.violated),
+        ]
+        if self.violated:
+            lines.append(f"{len(self.violated)} violations")
+        return "\n".join(lines)
+
+
+@dataclass
+class Evidence:
+    """Collects what the checks of one audit establish, in the order in which they are made."""
+
+    proved: list[str] = field(default_factory=list)
+    unproved: list[str] = field(default_factory=list)
+    _faults: dict[str, list[str]] = field(default_factory=dict)
+    """By tensor or file, which may be wrong in several ways."""
+
+    @property
+    def violated(self) -> tuple[Violation, ...]:
+        """One for each tensor or file."""
+        return tuple(Violation(where, "; ".join(what)) for where, what in self._faults.items())
+
+    @contextmanager
+    def proving(self, sentence: str) -> Iterator[None]:
+        """Record ``sentence`` as proved, unless the check in the block violates something."""
+        before = self._n_faults()
+        yield
+        if self._n_faults() == before:
+            self.prove(sentence)
+
+    def prove(self, sentence: str) -> None:
+        """Record something as proved."""
+        self.proved.append(sentence)
+
+    def leave_open(self, sentence: str) -> None:
+        """Record what cannot be proved here, and why."""
+        self.unproved.append(sentence)
+
+    def violate(self, where: str, what: str) -> None:
+        """Record that a tensor or file is not as it must be."""
+        self._faults.setdefault(where, []).append(what)
+
+    def _n_faults(self) -> int:
+        return sum(map(len, self._faults.values()))
+
+    def report(
+        self, checkpoint: Path, merge_method: str, layers: Sequence[int], n_layers: int
+    ) -> AuditReport:
+        """All of it, of one checkpoint."""
+        return AuditReport(
+            checkpoint,
+            merge_method,
+            tuple(layers),
+            n_layers,
+            tuple(self.proved),
+            tuple(self.unproved),
+            self.violated,
+        )
