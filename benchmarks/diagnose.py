@@ -80,7 +80,8 @@ def load(work: Path, options: argparse.Namespace) -> tuple:
     from sae_merge_method.diagnose.model import load_text_model
     from sae_merge_method.diagnose.residual_stream import listen
     from sae_merge_method.diagnose.sweep import make_chunks
-    from sae_merge_method.saes.find import find_saes, load_sae
+    from sae_merge_method.saes.find import find_saes
+    from sae_merge_method.saes.sae import load_sae
 
     model = load_text_model(str(work / "model"))
     addresses = find_saes(str(work / "saes/layer_{layer}"), None, range(options.layers))

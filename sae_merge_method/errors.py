@@ -41,6 +41,10 @@ class SaeError(SaeMergeError):
     """A sparse autoencoder cannot be read, or does not fit the model."""
 
 
+class RefusedSaeError(SaeError):
+    """A sparse autoencoder can be read, but is of a kind that cannot mean what it is wanted for."""
+
+
 class ModelError(SaeMergeError):
     """A language model cannot be read, or is of a kind that is not supported."""
 

@@ -12,7 +12,7 @@ from sae_merge_method.errors import ModelError, UsageError, first_line
 from sae_merge_method.files.hashing import file_sha256
 from sae_merge_method.models.hub import ModelId, parse_model_id
 from sae_merge_method.models.tensor_names import decoder_layer
-from sae_merge_method.saes.sae import product_dtype
+from sae_merge_method.saes.encoders import product_dtype
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from sae_merge_method.diagnose.model import TextModel
-    from sae_merge_method.saes.find import LayerSae
+    from sae_merge_method.saes.sae import LayerSae
 
 FEATURES = 5
 """Top features of a layer that get snippets."""

@@ -17,8 +17,9 @@ from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan, matmul_
 from sae_merge_method.diagnose.residual_stream import listen
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.usage import BatchUsage, LayerCollector, join, use_batch
-from sae_merge_method.saes.find import LayerSae, SaeAddress, load_sae
-from sae_merge_method.saes.sae import product_dtype
+from sae_merge_method.saes.encoders import product_dtype
+from sae_merge_method.saes.find import SaeAddress
+from sae_merge_method.saes.sae import LayerSae, load_sae
 
 if TYPE_CHECKING:
     import torch

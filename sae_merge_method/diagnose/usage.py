@@ -11,7 +11,7 @@ from sae_merge_method.artifacts.usage import LayerUsage, pack_layer
 if TYPE_CHECKING:
     import torch
 
-    from sae_merge_method.saes.sae import Encoder
+    from sae_merge_method.saes.encoders import Encoder
 
 
 class Moments(NamedTuple):

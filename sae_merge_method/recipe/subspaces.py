@@ -19,8 +19,9 @@ from sae_merge_method.errors import RecipeError, SaeError, UsageError
 from sae_merge_method.geometry.basis import Basis, orthonormal_basis, random_basis
 from sae_merge_method.layers import format_layers, parse_layers
 from sae_merge_method.models.residual_axes import Side
+from sae_merge_method.saes.find import find_sae
 from sae_merge_method.saes.ranking import rank_features
-from sae_merge_method.saes.sae import Decoder, open_decoder
+from sae_merge_method.saes.sae import Sae, open_sae
 
 LOG = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class Subspaces:
         """
         self.parameters = parameters
         self.layers = tuple(sorted(layers))
-        self._decoders: dict[int, Decoder] = {}
+        self._saes: dict[int, Sae] = {}
         self._features: dict[int, tuple[int, ...]] = {}
         self._bases: OrderedDict[int, Basis] = OrderedDict()
         self._computing = Lock()
@@ -135,14 +136,15 @@ class Subspaces:
         return layer - 1 if side == "read" and self.parameters.read_from == "previous" else layer
 
     def check(self) -> None:
-        """Find every decoder and every feature, from headers and the diagnosis alone.
+        """Find every SAE and every feature, from headers and the diagnosis alone.
 
         Raises:
-            SaeError: An SAE is missing, of another layer or width, or lacks a feature.
+            RefusedSaeError: An SAE is of a kind that cannot be used, or of another layer.
+            SaeError: An SAE is missing, of another width, or lacks a feature.
             RecipeError: The features listed do not fit the layers.
             ArtifactError: The diagnosis or its feature usage cannot be read.
         """
-        widths = {self.decoder(layer).d for layer in self.sources}
+        widths = {self.sae(layer).d_in for layer in self.sources}
         if len(widths) > 1:
             raise SaeError(f"expected SAEs of one width, found directions of width {sorted(widths)}")
         for layer in self.sources:
@@ -171,19 +173,20 @@ class Subspaces:
                 self._features[layer] = ranked_features(given.diagnosis, layer, given.rank)
         return self._features[layer]
 
-    def decoder(self, layer: int) -> Decoder:
-        """The layer's decoder."""
-        if layer not in self._decoders:
+    def sae(self, layer: int) -> Sae:
+        """The layer's SAE."""
+        if layer not in self._saes:
             given = self.parameters
             if given.sae is not None:
-                self._decoders[layer] = open_decoder(given.sae, given.sae_id, layer)
+                self._saes[layer] = open_sae(find_sae(given.sae, given.sae_id, layer))
             else:
-                source = self._heard(layer)
-                self._decoders[layer] = open_decoder(source.release, source.id or None, layer)
-        return self._decoders[layer]
+                source = self._diagnosed(layer)
+                address = find_sae(source.release, source.id or None, layer)
+                self._saes[layer] = open_sae(address, self._diagnosis.model.d_model)
+        return self._saes[layer]
 
     def _span(self, layer: int) -> Basis:
-        basis = orthonormal_basis(self.decoder(layer).directions(self.features(layer)))
+        basis = orthonormal_basis(self.sae(layer).directions(self.features(layer)))
         if basis.rank < min(basis.directions, basis.d):
             LOG.warning(
                 "layer %d: the directions of %d features span %d dimensions; the others are parallel "
@@ -193,26 +196,27 @@ class Subspaces:
         return basis
 
     def _check_features(self, layer: int) -> None:
-        decoder, features = self.decoder(layer), self.features(layer)
+        sae, features = self.sae(layer), self.features(layer)
         rank = self.parameters.rank
-        if rank is not None and rank > decoder.d:
-            raise RecipeError(f"rank: {rank} is more than the residual stream's {decoder.d} dimensions")
+        if rank is not None and rank > sae.d_in:
+            raise RecipeError(f"rank: {rank} is more than the residual stream's {sae.d_in} dimensions")
         if self.parameters.diagnosis is not None and self.parameters.rank is not None:
-            heard = self._heard(layer)
-            if heard.d_sae != decoder.d_sae:
+            diagnosed = self._diagnosed(layer)
+            if diagnosed.d_sae != sae.d_sae:
                 raise SaeError(
-                    f"the SAE {decoder.where} has {decoder.d_sae} features, the one that was listened to in "
-                    f"layer {layer} ({heard.release}) has {heard.d_sae}: their features are not the same"
+                    f"the SAE {sae.address} has {sae.d_sae} features, the one that layer {layer} was "
+                    f"diagnosed with ({diagnosed.release}) has {diagnosed.d_sae}: their features are not "
+                    "the same"
                 )
-        decoder.directions((max(features),))  # the one that a smaller SAE would lack
+        sae.directions((max(features),))  # the one that a smaller SAE would lack
 
-    def _heard(self, layer: int) -> SaeSource:
+    def _diagnosed(self, layer: int) -> SaeSource:
         for entry in self._diagnosis.layers:
             if entry.layer == layer:
                 return entry.sae
-        heard = format_layers(entry.layer for entry in self._diagnosis.layers)
+        diagnosed = format_layers(entry.layer for entry in self._diagnosis.layers)
         raise SaeError(
-            f"{self.parameters.diagnosis} has no SAE of layer {layer}: it listened to layers {heard}"
+            f"{self.parameters.diagnosis} has no SAE of layer {layer}: it diagnosed layers {diagnosed}"
         )
 
     @cached_property

@@ -1,6 +1,10 @@
-"""SAELens' table of releases, read as the file it is: importing SAELens for it would take seconds."""
+"""Releases of SAEs on the Hub: SAELens' table of them, and their files.
+
+The table is read as the file it is: importing SAELens for it would take seconds.
+"""
 
 import importlib.util
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,10 +21,14 @@ class ReleaseEntry(NamedTuple):
     """Hub repository."""
     path: str
     """Folder within it."""
-    is_gemma_scope_2: bool
-    """Whether it is in the layout that ``gemma_scope`` reads."""
+    conversion: str | None
+    """SAELens' name of what it does to the release's files to read them; None where they are its own."""
     neuronpedia: str | None
     """Id under which Neuronpedia shows its features, where it does."""
+    overrides: Mapping[str, Any]
+    """What the table says instead of the SAE's config."""
+    is_rescaled: bool
+    """Whether the table holds the factor that the SAE's activations are scaled by."""
 
 
 def release_ids(release: str) -> frozenset[str]:
@@ -38,16 +46,39 @@ def find_entry(release: str, id: str) -> ReleaseEntry:
     Raises:
         SaeError: No such release, or no such SAE in it.
     """
-    found = _release(release)
-    for sae in found["saes"]:
+    listed = _release(release)
+    for sae in listed["saes"]:
         if sae["id"] == id:
             return ReleaseEntry(
-                repo_id=found["repo_id"],
+                repo_id=listed["repo_id"],
                 path=str(sae["path"]),
-                is_gemma_scope_2=found.get("conversion_func") == "gemma_3",
+                conversion=listed.get("conversion_func"),
                 neuronpedia=sae.get("neuronpedia"),
+                overrides=listed.get("config_overrides") or {},
+                is_rescaled="norm_scaling_factor" in sae,
             )
     raise SaeError(f"the release {release} has no SAE {id!r}")
+
+
+def fetch(entry: ReleaseEntry, name: str) -> Path:
+    """A file of an SAE; without a network from the local cache and nothing else.
+
+    Raises:
+        SaeError: Neither on the Hub nor in the cache.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    where = f"{entry.repo_id}/{entry.path}"
+    try:
+        return Path(hf_hub_download(entry.repo_id, f"{entry.path}/{name}"))
+    except LocalEntryNotFoundError as error:
+        raise SaeError(
+            f"the SAE {where} is not in the local cache and the Hub cannot be reached "
+            "(--layers restricts a diagnosis to the layers that are there)"
+        ) from error
+    except (HfHubHTTPError, OSError) as error:
+        raise SaeError(f"cannot get the SAE {where} from the Hub: {error}") from error
 
 
 def _release(name: str) -> dict[str, Any]:

@@ -1,190 +1,225 @@
-"""One sparse autoencoder: what its encoder must do, and the directions of its decoder."""
+"""One layer's sparse autoencoder: opened by its description, read only as far as it is asked for.
+
+There is no other way to an SAE: whoever has one knows that it can be used. Decoder directions are
+read row by row, by byte ranges, without torch; the encoder is loaded when somebody encodes.
+"""
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.errors import SaeError
+from sae_merge_method.artifacts.diagnosis import SaeSource
+from sae_merge_method.errors import ModelError, SaeError
 from sae_merge_method.models.headers import TensorEntry, read_header
 from sae_merge_method.models.reading import read_rows
+from sae_merge_method.saes import saelens
+from sae_merge_method.saes.checks import RESCALED, SaeDescription, Wanted, check_sae
+from sae_merge_method.saes.encoders import Encoder, LoadedEncoder
+from sae_merge_method.saes.find import SaeAddress
+from sae_merge_method.saes.formats import (
+    FORMATS,
+    Config,
+    Format,
+    SaeFiles,
+    files_of_formats,
+    format_of_folder,
+    format_of_release,
+)
+from sae_merge_method.saes.releases import ReleaseEntry, fetch, find_entry
 
 if TYPE_CHECKING:
     import torch
 
-
-def product_dtype(dtype: "torch.dtype", device: "torch.device") -> "torch.dtype":
-    """The precision in which matrix products of ``dtype`` are fast here: its own, or float32.
-
-    A processor without AVX-512 has no bfloat16 arithmetic: torch then multiplies element by
-    element, up to two hundred times slower than in float32.
-    """
-    import torch
-
-    if device.type == "cpu" and dtype == torch.bfloat16:
-        capability = torch.backends.cpu.get_cpu_capability()
-        return torch.float32 if capability in ("DEFAULT", "NO AVX", "AVX2") else dtype
-    return dtype
-
-
-class Encoder(Protocol):
-    """What the stethoscope needs of an SAE; SAELens' own classes have this shape."""
-
-    def encode(self, x: "torch.Tensor") -> "torch.Tensor":
-        """Activations (tokens, d_in) to features (tokens, d_sae), never negative."""
-        ...
-
-    def decode(self, feature_acts: "torch.Tensor") -> "torch.Tensor":
-        """Features (tokens, d_sae) to reconstructed activations (tokens, d_in)."""
-        ...
-
-
-class LoadedSae(NamedTuple):
-    """An SAE as a reader returns it, before it is known to fit."""
-
-    encoder: Encoder
-    architecture: str
-    hook_point: str
-    d_in: int
-    d_sae: int
-    parameters: "Mapping[str, torch.Tensor]"
-    """The encoder's parameters by name, as they are used."""
-    neuronpedia: str | None = None
-    """Under which id neuronpedia.org shows its features, where the SAE says so."""
-
-
 Floats = npt.NDArray[np.floating]
-
-LAYER = "{layer}"
-# Weights file, name of the decoder in it, and the config beside it.
-_LAYOUTS = (
-    ("sae_weights.safetensors", "W_dec", "cfg.json"),  # SAELens
-    ("params.safetensors", "w_dec", "config.json"),  # Gemma Scope 2
-)
-_GEMMA_SCOPE_2 = "gemma_3"
-"""SAELens' name for the reader of Gemma Scope 2's layout."""
-_HOOKED_BLOCK = re.compile(r"(?:^|\.)(?:blocks|layers|h)\.(\d+)(?:\.|$)")
 
 
 @dataclass(frozen=True, eq=False)
-class Decoder:
-    """One layer's decoder: F directions of width d."""
+class Sae:
+    """One layer's SAE, held against all refusals; of its weights nothing is in memory yet."""
 
-    where: str
-    """How messages name it."""
-    matrix: TensorEntry | Floats
-    """(F, d), on disk or in memory."""
-
-    @property
-    def d_sae(self) -> int:
-        """Number of features."""
-        return int(self.matrix.shape[0])
-
-    @property
-    def d(self) -> int:
-        """Width of the residual stream."""
-        return int(self.matrix.shape[1])
+    address: SaeAddress
+    description: SaeDescription
+    d_sae: int
+    """Number of features."""
+    d_in: int
+    """Width of the residual stream."""
+    read_directions: Callable[[Sequence[int]], Floats]
+    """Rows (k, d_in) of the decoder, of features that it has."""
+    load_encoder: "Callable[[torch.dtype, torch.device], LoadedEncoder]"
 
     def directions(self, features: Sequence[int]) -> Floats:
-        """Rows (k, d) of the given features.
+        """Decoder directions (k, d_in) of some features as they are stored, in float32 at least.
 
         Raises:
-            SaeError: A feature it does not have.
+            SaeError: A feature it does not have, or a damaged file.
         """
         outside = [feature for feature in features if not 0 <= feature < self.d_sae]
         if outside:
             raise SaeError(
-                f"the SAE {self.where} has {self.d_sae} features, 0 to {self.d_sae - 1}; "
+                f"the SAE {self.address} has {self.d_sae} features, 0 to {self.d_sae - 1}; "
                 f"feature {outside[0]} was asked for"
             )
-        if isinstance(self.matrix, TensorEntry):
-            return read_rows(self.matrix, features)
-        return self.matrix[list(features)]
+        return self.read_directions(features)
+
+    def load(self, dtype: "torch.dtype", device: "torch.device") -> "LayerSae":
+        """Load the encoder.
+
+        Raises:
+            SaeError: Its parameters are missing, misshapen or damaged.
+        """
+        loaded = self.load_encoder(dtype, device)
+        return LayerSae(
+            layer=self.address.layer,
+            encoder=loaded.encoder,
+            source=SaeSource(
+                release=self.address.release,
+                id=self.address.id,
+                sha256=_parameters_sha256(loaded.parameters),
+                architecture=self.description.architecture,
+                hook_point=self.description.hook_point,
+                d_sae=self.d_sae,
+                neuronpedia=self.description.neuronpedia,
+            ),
+            encoder_bytes=sum(tensor.nbytes for tensor in loaded.parameters.values()),
+        )
 
 
-def open_decoder(sae: str, sae_id: str | None, layer: int) -> Decoder:
-    """Find one layer's decoder.
+class LayerSae(NamedTuple):
+    """One layer's SAE ready to encode, and where it came from."""
+
+    layer: int
+    encoder: Encoder
+    source: SaeSource
+    encoder_bytes: int
+    """Memory of the encoder."""
+
+    @property
+    def key(self) -> str:
+        """Names this very SAE: another one in the same place has another key."""
+        return f"layer-{self.layer:03d}-{self.source.sha256[:16]}"
+
+
+def open_sae(address: SaeAddress, d_model: int | None = None) -> Sae:
+    """Open an SAE: read its config and the header of its weights, and hold it against all refusals.
 
     Args:
-        sae: Folder, folder template with ``{layer}``, or a SAELens release.
-        sae_id: Id of the SAE within ``sae``; may hold ``{layer}`` too.
-        layer: The layer whose SAE it is.
+        address: Where it lies.
+        d_model: Width of the model's residual stream, where a model is at hand.
 
     Raises:
-        SaeError: Nothing there, a layout that is not known, or the SAE of another layer.
+        RefusedSaeError: It is of a kind that cannot be used, of another layer, or of another width.
+        SaeError: It cannot be read.
     """
-    template = f"{sae}/{sae_id}" if sae_id else sae
-    folder = Path(template.replace(LAYER, str(layer))).expanduser()
-    if folder.is_dir():
-        return _in_folder(folder, layer)
-    if sae_id is None or LAYER in sae or Path(sae).is_dir():
-        raise SaeError(
-            f"no SAE of layer {layer}: there is no folder {folder}; relative folders are sought from the "
-            "working folder, and sae: in the recipe (--sae) names another place"
-        )
-    return _in_release(sae, sae_id.replace(LAYER, str(layer)), layer)
+    if address.folder is not None:
+        folder, kind = address.folder, format_of_folder(address.folder)
+        if kind is None:
+            raise SaeError(f"no SAE in {folder}: expected {files_of_formats()}")
+        return _open_files(address, d_model, kind, lambda name: folder / name)
+    entry = find_entry(address.release, address.id)
+    kind = format_of_release(entry.conversion)
+    if kind is None:
+        return _open_through_saelens(address, d_model, entry)
+    return _open_files(address, d_model, kind, lambda name: fetch(entry, name), entry)
 
 
-def _in_folder(folder: Path, layer: int) -> Decoder:
-    for weights, name, config in _LAYOUTS:
-        if (folder / weights).is_file():
-            _check_config(folder / config, layer)
-            return _in_file(folder / weights, name)
-    raise SaeError(f"no SAE in {folder}: expected {' or '.join(layout[0] for layout in _LAYOUTS)}")
+def load_sae(address: SaeAddress, d_model: int, dtype: "torch.dtype", device: "torch.device") -> LayerSae:
+    """Open one layer's SAE and load its encoder.
+
+    Raises:
+        RefusedSaeError: See :func:`open_sae`.
+        SaeError: It cannot be read.
+    """
+    return open_sae(address, d_model).load(dtype, device)
 
 
-def _in_file(file: Path, name: str) -> Decoder:
-    entry = read_header(file).get(name)
+def _open_files(
+    address: SaeAddress,
+    d_model: int | None,
+    kind: Format,
+    file: Callable[[str], Path],
+    entry: ReleaseEntry | None = None,
+) -> Sae:
+    wanted = Wanted(address.layer, kind.architectures, d_model)
+    config_file = file(kind.config)
+    description = _describe(kind, _read_config(config_file, kind), entry)
+    # Once before the weights are fetched, which may be large, and once with what they tell.
+    check_sae(str(address), description, wanted)
+    files = SaeFiles(config_file, file(kind.weights), (address.release, address.id) if entry else None)
+    decoder = _decoder(files.weights, kind, address)
+    d_sae, d_in = decoder.shape
+    description = description._replace(d_in=d_in)
+    check_sae(str(address), description, wanted)
+
+    def read_directions(features: Sequence[int]) -> Floats:
+        try:
+            return read_rows(decoder, features)
+        except ModelError as error:
+            raise SaeError(f"cannot read the SAE {address}: {error}") from error
+
+    return Sae(address, description, d_sae, d_in, read_directions, partial(kind.load_encoder, files))
+
+
+def _open_through_saelens(address: SaeAddress, d_model: int | None, entry: ReleaseEntry) -> Sae:
+    """A release that SAELens alone can read: its config now, its weights when they are wanted."""
+    release, id = address.release, address.id
+    kind = FORMATS["SAELens"]  # which SAELens makes of any other
+    config = saelens.read_release_config(release, id)
+    description = _describe(kind, config, entry)._replace(d_in=int(config["d_in"]))
+    check_sae(str(address), description, Wanted(address.layer, kind.architectures, d_model))
+    decoder = cache(lambda: saelens.read_release_decoder(release, id))
+    return Sae(
+        address,
+        description,
+        int(config["d_sae"]),
+        int(config["d_in"]),
+        lambda features: decoder()[list(features)],
+        partial(saelens.load_release, release, id),
+    )
+
+
+def _describe(kind: Format, config: Config, entry: ReleaseEntry | None) -> SaeDescription:
+    if entry is None:
+        return kind.describe(config)
+    description = kind.describe({**config, **entry.overrides})
+    if entry.is_rescaled and description.normalization == RESCALED:
+        description = description._replace(normalization="none")  # SAELens folds the factor in
+    return description._replace(neuronpedia=entry.neuronpedia)
+
+
+def _read_config(file: Path, kind: Format) -> dict[str, Any]:
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SaeError(f"expected the config of an SAE ({kind.name}) at {file}: {error}") from error
+    if not isinstance(config, dict):
+        raise SaeError(f"expected the config of an SAE ({kind.name}) at {file}, a JSON object")
+    return config
+
+
+def _decoder(file: Path, kind: Format, address: SaeAddress) -> TensorEntry:
+    try:
+        entry = read_header(file).get(kind.decoder)
+    except ModelError as error:
+        raise SaeError(f"cannot read the SAE {address}: {error}") from error
     if entry is None or len(entry.shape) != 2:
-        found = "nothing of that name" if entry is None else f"shape {list(entry.shape)}"
-        raise SaeError(f"{file}: expected a decoder matrix {name}, features x d_model, found {found}")
-    return Decoder(str(file.parent), entry)
+        held = "nothing of that name" if entry is None else f"shape {list(entry.shape)}"
+        raise SaeError(f"{file}: expected a decoder matrix {kind.decoder}, features x d_model, found {held}")
+    return entry
 
 
-def _check_config(path: Path, layer: int) -> None:
-    """Refuse the SAE of another layer, and one whose directions are not the residual stream's."""
-    if not path.is_file():
-        return
-    try:
-        config: Any = json.loads(path.read_text(encoding="utf-8"))
-        places = {**config, **(config.get("metadata") or {})}
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise SaeError(f"expected an SAE's config (a JSON object) at {path}: {error}") from error
-    if places.get("normalize_activations") == "covariance_whitening":
-        raise SaeError(
-            f"the SAE {path.parent} decodes whitened activations: fold the whitening in and save it again"
-        )
-    for key in ("hook_name", "hf_hook_name", "hf_hook_point_in"):
-        block = _HOOKED_BLOCK.search(str(places.get(key) or ""))
-        if block and int(block[1]) != layer:
-            raise SaeError(f"the SAE {path.parent} belongs to layer {block[1]} ({places[key]}), not {layer}")
+def _parameters_sha256(parameters: "Mapping[str, torch.Tensor]") -> str:
+    """sha256 over the encoder's parameters by name, in the precision they are used in."""
+    import torch
 
-
-def _in_release(release: str, sae_id: str, layer: int) -> Decoder:
-    from sae_lens import SAE
-    from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
-
-    where = f"{release} {sae_id}"
-    known = get_pretrained_saes_directory().get(release)
-    if known is None:
-        raise SaeError(f"{release!r} is neither a folder nor a release that SAELens knows")
-    if sae_id not in known.saes_map:
-        raise SaeError(f"the release {release} has no SAE {sae_id!r} for layer {layer}")
-    try:
-        if known.conversion_func == _GEMMA_SCOPE_2:
-            from huggingface_hub import hf_hub_download
-
-            # Not through SAELens: it asks the Hub for the file's header even where it is cached.
-            file = hf_hub_download(known.repo_id, f"{known.saes_map[sae_id]}/params.safetensors")
-            return _in_file(Path(file), "w_dec")
-        weights = SAE.from_pretrained(release, sae_id, device="cpu", dtype="float32").W_dec
-        return Decoder(where, weights.detach().numpy())
-    except SaeError:
-        raise
-    except Exception as error:  # SAELens and the Hub raise whatever their readers meet
-        raise SaeError(f"cannot read the SAE {where}: {type(error).__name__}: {error}") from error
+    digest = sha256()
+    for name, tensor in sorted(parameters.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().contiguous().cpu().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

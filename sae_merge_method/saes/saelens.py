@@ -1,85 +1,88 @@
-"""Reading SAEs through SAELens, and refusing the kinds that feature usage is not defined on.
+"""What is left to SAELens: encoders of its own format, and releases that it alone can read.
 
-Importing SAELens takes many seconds and a gigabyte, so it happens inside the functions here.
+Importing SAELens takes many seconds and a gigabyte, so it happens inside the functions here, and
+whatever can be known without it is known before they are called.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from sae_merge_method.errors import SaeError
-from sae_merge_method.saes.sae import LoadedSae, product_dtype
+from sae_merge_method.saes.encoders import LoadedEncoder, product_dtype
 
 if TYPE_CHECKING:
     import torch
 
-CONFIG = "cfg.json"
-# Sparse codes of one token each and never negative.
 ARCHITECTURES = ("standard", "topk", "jumprelu", "gated")
+"""SAELens' kinds whose codes are of one token each and never negative."""
 
 
-def load_from_folder(folder: Path, dtype: "torch.dtype", device: "torch.device") -> LoadedSae:
-    """Read an SAE that SAELens saved (``cfg.json``, ``sae_weights.safetensors``).
+def load_folder(folder: Path, dtype: "torch.dtype", device: "torch.device") -> LoadedEncoder:
+    """The encoder of an SAE that SAELens saved.
 
     Raises:
-        SaeError: SAELens cannot read it, or it is of a kind that cannot be used.
+        SaeError: SAELens cannot read it.
     """
     from sae_lens import SAE
 
-    try:
-        sae = SAE.load_from_disk(folder, device=str(device), dtype=_name(product_dtype(dtype, device)))
-    except Exception as error:  # SAELens raises whatever its readers meet: KeyError, OSError, RuntimeError
-        raise _unreadable(str(folder), error) from error
-    return _checked(str(folder), sae)
+    name = _name(product_dtype(dtype, device))
+    return _encoder(_read(str(folder), lambda: SAE.load_from_disk(folder, device=str(device), dtype=name)))
 
 
-def load_from_release(release: str, id: str, dtype: "torch.dtype", device: "torch.device") -> LoadedSae:
-    """Read an SAE of a SAELens release, from the Hub or its cache.
+def load_release(release: str, id: str, dtype: "torch.dtype", device: "torch.device") -> LoadedEncoder:
+    """The encoder of an SAE of a release, from the Hub or its cache.
 
     Raises:
-        SaeError: SAELens cannot read it, or it is of a kind that cannot be used.
+        SaeError: SAELens cannot read it.
     """
     from sae_lens import SAE
 
-    where = f"{release} {id}"
-    try:
-        sae = SAE.from_pretrained(release, id, device=str(device), dtype=_name(product_dtype(dtype, device)))
-    except Exception as error:  # as above, and whatever the Hub's client raises
-        raise _unreadable(where, error) from error
-    return _checked(where, sae)
-
-
-def _checked(where: str, sae: Any) -> LoadedSae:
-    config = sae.cfg
-    architecture = config.architecture()
-    if architecture not in ARCHITECTURES:
-        raise SaeError(
-            f"the SAE {where} is of the kind {architecture!r}: expected one of {', '.join(ARCHITECTURES)}"
-        )
-    if config.normalize_activations == "expected_average_only_in":
-        raise SaeError(
-            f"the SAE {where} expects activations scaled by a factor that is not stored with it: "
-            "fold it in (SAE.fold_activation_norm_scaling_factor) and save it again"
-        )
-    if config.normalize_activations == "covariance_whitening":
-        raise SaeError(
-            f"the SAE {where} expects whitened activations: fold the whitening in and save it again"
-        )
-    if config.reshape_activations != "none":
-        raise SaeError(f"the SAE {where} listens inside attention ({config.reshape_activations})")
-    sae.requires_grad_(False)
-    return LoadedSae(
-        encoder=sae,
-        architecture=architecture,
-        hook_point=config.metadata.hook_name or "",
-        d_in=config.d_in,
-        d_sae=config.d_sae,
-        parameters={name: tensor for name, tensor in sae.state_dict().items() if name != "W_dec"},
-        neuronpedia=config.metadata.neuronpedia_id,
+    name = _name(product_dtype(dtype, device))
+    return _encoder(
+        _read(f"{release} {id}", lambda: SAE.from_pretrained(release, id, device=str(device), dtype=name))
     )
 
 
-def _unreadable(where: str, error: Exception) -> SaeError:
-    return SaeError(f"SAELens cannot read the SAE {where}: {type(error).__name__}: {error}")
+def read_release_config(release: str, id: str) -> dict[str, Any]:
+    """What SAELens makes of the config of a release in another format than its own: one of its own.
+
+    Raises:
+        SaeError: SAELens cannot read it.
+    """
+    from sae_lens.loading.pretrained_sae_loaders import load_sae_config_from_huggingface
+
+    config: dict[str, Any] = _read(f"{release} {id}", lambda: load_sae_config_from_huggingface(release, id))
+    return config
+
+
+def read_release_decoder(release: str, id: str) -> npt.NDArray[np.float32]:
+    """Decoder directions (F, d) of a release in another format than SAELens' own.
+
+    Raises:
+        SaeError: SAELens cannot read it.
+    """
+    from sae_lens import SAE
+
+    sae = _read(f"{release} {id}", lambda: SAE.from_pretrained(release, id, device="cpu", dtype="float32"))
+    directions: npt.NDArray[np.float32] = sae.W_dec.detach().numpy()
+    return directions
+
+
+def _encoder(sae: Any) -> LoadedEncoder:
+    sae.requires_grad_(False)
+    parameters = {name: tensor for name, tensor in sae.state_dict().items() if name != "W_dec"}
+    return LoadedEncoder(sae, parameters)
+
+
+def _read(where: str, read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except Exception as error:  # SAELens and the Hub's client raise whatever they meet: KeyError, OSError
+        raise SaeError(f"SAELens cannot read the SAE {where}: {type(error).__name__}: {error}") from error
 
 
 def _name(dtype: "torch.dtype") -> str:

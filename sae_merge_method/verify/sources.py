@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport
-from sae_merge_method.artifacts.recipe import Recipe
-from sae_merge_method.errors import ArtifactError, SaeError, UsageError
+from sae_merge_method.artifacts.recipe import RECIPE_FILE, Recipe
+from sae_merge_method.errors import ArtifactError, RefusedSaeError, SaeError, UsageError
 from sae_merge_method.layers import parse_layers
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.hub import folder_at_hand, open_model, parse_model_id
@@ -76,6 +76,9 @@ def gather(folder: Path, base: str | None, donors: Sequence[str], evidence: Evid
     sources = Sources(merged.checkpoint, resolved, merged.report, base_model)
     try:
         plan, method = resolved.plan, resolved.filter
+    except RefusedSaeError as error:  # whatever it was merged with, it is not what the recipe means
+        evidence.violate(RECIPE_FILE, str(error))
+        return sources
     except (SaeError, ArtifactError) as error:
         evidence.leave_open(f"the edits of {resolved.recipe.merge_method}: {error}")
         return sources

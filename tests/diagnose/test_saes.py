@@ -1,5 +1,8 @@
-"""SAEs are read by SAELens, used as SAELens uses them, and refused where they cannot mean what we need."""
+"""Feature usage of real SAEs: as SAELens itself encodes, and from an offline cache without SAELens."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +12,8 @@ import torch
 from sae_merge_method.artifacts.diagnosis import read_diagnosis
 from sae_merge_method.artifacts.usage import LayerUsage
 from sae_merge_method.diagnose.usage import LayerCollector, use_batch
-from sae_merge_method.errors import SaeError, UsageError
-from sae_merge_method.saes.find import LayerSae, SaeAddress, find_saes, hooked_block, load_sae
+from sae_merge_method.saes.find import SaeAddress
+from sae_merge_method.saes.sae import LayerSae, load_sae
 from tests.diagnose import hosts
 from tests.diagnose.test_run import diagnose
 
@@ -72,56 +75,6 @@ def test_a_perfect_sae_explains_everything_and_batches_may_come_in_any_order(tmp
         np.testing.assert_array_equal(one, other)
 
 
-def test_layers_without_an_sae_are_not_heard(tmp_path: Path) -> None:
-    hosts.save_sae(tmp_path / "saes/layer_1", 1)
-    hosts.save_sae(tmp_path / "saes/layer_3", 3)
-    by_folder = find_saes(str(tmp_path / "saes/layer_{layer}"), None, range(4))
-    by_id = find_saes(str(tmp_path / "saes"), "layer_{layer}", range(4))
-    assert [address.layer for address in by_folder] == [1, 3]
-    assert [address.folder for address in by_folder] == [address.folder for address in by_id]
-
-
-def test_a_release_of_saelens_is_searched_by_its_ids() -> None:
-    template = "layer_{layer}_width_16k_l0_small"
-    found = find_saes("gemma-scope-2-4b-it-res-all", template, range(34))
-    assert [address.layer for address in found] == list(range(34))
-    assert found[9].id == "layer_9_width_16k_l0_small"
-    with pytest.raises(SaeError, match="has no SAE named like"):
-        find_saes("gemma-scope-2-4b-it-res-all", "layer_{layer}_width_3k", range(34))
-    with pytest.raises(SaeError, match="neither a folder nor a release"):
-        find_saes("no-such-release", template, range(34))
-
-
-def test_an_empty_place_or_a_template_without_a_layer_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SaeError, match="no SAE found at"):
-        find_saes(str(tmp_path / "layer_{layer}"), None, range(4))
-    with pytest.raises(UsageError, match="to stand for the layer's number"):
-        find_saes(str(tmp_path), None, range(4))
-
-
-@pytest.mark.parametrize(
-    ("config", "complaint"),
-    [
-        ({"hook": "blocks.2.hook_mlp_out"}, "listens at blocks.2.hook_mlp_out"),
-        ({"hook": "blocks.2.hook_resid_pre"}, "expected the output of block 2"),
-        ({"hook": "blocks.12.hook_resid_post"}, "belongs to another layer"),
-        ({"hook": None}, "a place it does not name"),
-        ({"d_in": 16}, "width 16, the model's residual stream has 32"),
-        ({"normalize_activations": "expected_average_only_in"}, "a factor that is not stored"),
-        ({"normalize_activations": "covariance_whitening"}, "whitened"),
-        ({"kind": "AbsTopK", "k": 3}, "of the kind 'abstopk': expected one of standard"),
-    ],
-)
-def test_an_sae_that_cannot_mean_what_is_needed_is_refused(
-    tmp_path: Path, config: dict[str, object], complaint: str
-) -> None:
-    folder = hosts.save_sae(tmp_path / "sae", 2, **config)  # type: ignore[arg-type]
-    with pytest.raises(SaeError) as caught:
-        load(folder)
-    assert complaint in str(caught.value)
-    assert str(folder) in str(caught.value)
-
-
 def test_a_diagnosis_hears_saelens_folders_of_some_layers(
     tmp_path: Path, legible: Path, maths: Path, prose: Path
 ) -> None:
@@ -134,26 +87,43 @@ def test_a_diagnosis_hears_saelens_folders_of_some_layers(
     assert "<dd>2 of 4 heard: 1, 3</dd>" in (tmp_path / "out/diagnosis.html").read_text()
 
 
-def test_a_damaged_sae_is_refused(tmp_path: Path) -> None:
-    folder = hosts.save_sae(tmp_path / "sae", 2)
-    (folder / "sae_weights.safetensors").write_bytes(b"damaged")
-    with pytest.raises(SaeError, match="SAELens cannot read the SAE"):
-        load(folder)
-
-
-@pytest.mark.parametrize(
-    ("hook", "block"),
-    [
-        ("blocks.7.hook_resid_post", 7),
-        ("model.layers.7", 7),
-        ("model.layers.7.output", 7),
-        ("model.language_model.layers.17.output", 17),
-        ("transformer.h.3", 3),
-        ("vision_tower.vision_model.encoder.layers.7", None),
-        ("model.layers.7.mlp.output", None),
-        ("blocks.7.hook_resid_mid", None),
-        ("", None),
-    ],
-)
-def test_only_a_text_blocks_output_is_a_block(hook: str, block: int | None) -> None:
-    assert hooked_block(hook) == block
+def test_an_offline_cache_serves_a_release_without_saelens_or_a_network(
+    tmp_path: Path, gemma3: Path, maths: Path, prose: Path
+) -> None:
+    """The command in a process of its own, every connection refused, SAELens never imported."""
+    repo = tmp_path / "hub/hub/models--google--gemma-scope-2-4b-it"
+    commit = "0" * 40
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs/main").write_text(commit)
+    for layer in (1, 2):
+        place = f"snapshots/{commit}/resid_post_all/layer_{layer}_width_16k_l0_small"
+        hosts.save_raw(repo / place, layer)
+    release = ["--sae", "gemma-scope-2-4b-it-res-all", "--sae-id", "layer_{layer}_width_16k_l0_small"]
+    program = """
+import socket, sys
+def refuse(*arguments, **_):
+    raise AssertionError(f"a connection to {arguments}")
+socket.socket.connect = refuse
+socket.create_connection = refuse
+from sae_merge_method.cli.diagnose import command
+from sae_merge_method.errors import SaeError
+command([*sys.argv[1:], "--layers", "1, 2"], standalone_mode=False)
+try:
+    command([*sys.argv[1:], "--layers", "1-3", "--overwrite"], standalone_mode=False)
+except SaeError as error:
+    print(error)
+assert "sae_lens" not in sys.modules
+"""
+    arguments = ["--model", gemma3, "--target", maths, "--control", prose, "--out", tmp_path / "out"]
+    draws = ["--permutations", "20", "--bootstrap", "20"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments), *release, *draws],
+        env={**os.environ, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    entry = read_diagnosis(tmp_path / "out").layers[0]
+    assert (entry.layer, entry.sae.id) == (1, "layer_1_width_16k_l0_small")
+    assert "layer_3_width_16k_l0_small is not in the local cache" in done.stdout

@@ -1,0 +1,191 @@
+"""One list of refusals: SAEs that cannot mean what is needed, refused alike by every command."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from sae_merge_method.artifacts.method_parameters import ScalpelParameters
+from sae_merge_method.controls.write import ControlSettings, write_controls
+from sae_merge_method.energy.measure import MeasureSettings
+from sae_merge_method.energy.run import EnergySettings, measure_energy
+from sae_merge_method.errors import RefusedSaeError, SaeError
+from sae_merge_method.merge.run import run_recipe
+from sae_merge_method.recipe.check import check_recipe
+from sae_merge_method.saes import checks
+from sae_merge_method.saes.checks import REFUSALS, Refusal, SaeDescription, Wanted, check_sae, hooked_block
+from sae_merge_method.saes.find import find_sae, find_saes
+from sae_merge_method.saes.sae import load_sae, open_sae
+from sae_merge_method.verify.audit import verify
+from tests import tiny
+from tests.diagnose import hosts
+from tests.geometry import scenes
+from tests.merge.scalpels import recipe
+
+GOOD = SaeDescription("jumprelu", "blocks.2.hook_resid_post", d_in=32)
+WANTED = Wanted(2, ("standard", "jumprelu"), 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "complaint"),
+    [
+        ("transcoder", {"is_transcoder": True}, "is a transcoder, not an SAE of the residual stream"),
+        (
+            "architecture",
+            {"architecture": "relu"},
+            "is of the kind 'relu': expected one of standard, jumprelu",
+        ),
+        ("unscaled", {"normalization": "expected_average_only_in"}, "by a factor that is not stored with it"),
+        ("whitened", {"normalization": "covariance_whitening"}, "expects whitened activations"),
+        ("reshaped", {"reshaping": "hook_z"}, "reads inside attention (hook_z)"),
+        (
+            "hook",
+            {"hook_point": "blocks.2.hook_mlp_out"},
+            "reads blocks.2.hook_mlp_out: expected the output of",
+        ),
+        ("hook", {"hook_point": ""}, "reads a place it does not name: expected the output of block 2"),
+        ("layer", {"hook_point": "model.layers.12"}, "belongs to another layer, model.layers.12: expected"),
+        ("width", {"d_in": 16}, "reads activations of width 16, the model's residual stream has 32"),
+    ],
+)
+def test_every_refusal_says_what_is_wrong(name: str, changed: dict[str, object], complaint: str) -> None:
+    sae = GOOD._replace(**changed)
+    assert complaint in (REFUSALS[name].fault(sae, WANTED) or "")
+    with pytest.raises(RefusedSaeError) as caught:
+        check_sae("saes/2", sae, WANTED)
+    assert str(caught.value).startswith("the SAE saes/2 ") and complaint in str(caught.value)
+
+
+def test_what_is_not_known_yet_is_not_refused() -> None:
+    check_sae("saes/2", GOOD, WANTED)
+    check_sae("saes/2", GOOD._replace(d_in=None), WANTED)
+    check_sae("saes/2", GOOD, WANTED._replace(d_model=None))
+
+
+def test_a_new_refusal_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = Refusal("gated", "Gated SAEs.", lambda sae, _: "is gated" if sae.architecture == "gated" else None)
+    monkeypatch.setitem(checks.REFUSALS, row.name, row)
+    with pytest.raises(RefusedSaeError, match="the SAE saes/2 is gated"):
+        check_sae("saes/2", GOOD._replace(architecture="gated"), WANTED._replace(architectures=("gated",)))
+
+
+@pytest.mark.parametrize(
+    ("hook", "block"),
+    [
+        ("blocks.7.hook_resid_post", 7),
+        ("model.layers.7", 7),
+        ("model.layers.7.output", 7),
+        ("model.language_model.layers.17.output", 17),
+        ("transformer.h.3", 3),
+        ("vision_tower.vision_model.encoder.layers.7", None),
+        ("model.layers.7.mlp.output", None),
+        ("model.layers.7.output.output", None),
+        ("blocks.7.hook_resid_mid", None),
+        ("", None),
+    ],
+)
+def test_only_a_text_blocks_output_is_a_block(hook: str, block: int | None) -> None:
+    assert hooked_block(hook) == block
+
+
+@pytest.mark.parametrize(
+    ("config", "complaint"),
+    [
+        ({"hook": "blocks.2.hook_mlp_out"}, "reads blocks.2.hook_mlp_out"),
+        ({"hook": None}, "a place it does not name"),
+        ({"d_in": 16}, "width 16, the model's residual stream has 32"),
+        ({"normalize_activations": "expected_average_only_in"}, "a factor that is not stored"),
+        ({"normalize_activations": "covariance_whitening"}, "whitened"),
+        ({"kind": "AbsTopK", "k": 3}, "of the kind 'abstopk': expected one of standard"),
+    ],
+)
+def test_saes_that_saelens_saved_are_refused_by_name(tmp_path: Path, config: dict, complaint: str) -> None:
+    folder = hosts.save_sae(tmp_path / "sae", 2, **config)
+    with pytest.raises(RefusedSaeError) as caught:
+        open_sae(find_sae(str(folder), None, 2), hosts.D_MODEL)
+    assert complaint in str(caught.value)
+    assert str(folder) in str(caught.value)
+
+
+def gemma_scope(**config: object) -> Callable[[Path], object]:
+    """Writes a Gemma Scope 2 folder of layer 1 whose config says something else."""
+    return lambda folder: hosts.save_raw(folder, 1, d_in=tiny.D_MODEL, d_sae=scenes.D_SAE, **config)
+
+
+def saelens(hook: str = "blocks.1.hook_resid_post", **config: object) -> Callable[[Path], None]:
+    """Writes a SAELens folder of layer 1 whose config says something else."""
+
+    def write(folder: Path) -> None:
+        scenes.save_sae(folder, 1, scenes.random_decoder(1))
+        said = json.loads((folder / "cfg.json").read_text())
+        said["metadata"] = {"hook_name": hook, "sae_lens_version": "6.54.12"}
+        (folder / "cfg.json").write_text(json.dumps(said | config))
+
+    return write
+
+
+UNUSABLE = {
+    "transcoder": gemma_scope(type="transcoder"),
+    "transcoder of SAELens": saelens(architecture="jumprelu_transcoder"),
+    "relu": gemma_scope(architecture="relu"),
+    "relu of SAELens": saelens(architecture="relu"),
+    "whitened": saelens(normalize_activations="covariance_whitening"),
+    "unscaled": saelens(normalize_activations="expected_average_only_in"),
+    "o_proj": gemma_scope(hf_hook_point_in="model.layers.1.self_attn.o_proj.input"),
+    "vision tower": gemma_scope(hf_hook_point_in="vision_tower.vision_model.encoder.layers.1.output"),
+    "hook_z": saelens("blocks.1.attn.hook_z", reshape_activations="hook_z"),
+    "hook_resid_pre": saelens("blocks.1.hook_resid_pre"),
+    "hook_mlp_out": saelens("blocks.1.hook_mlp_out"),
+    "no hook": saelens(""),
+    "another layer": saelens("blocks.2.hook_resid_post"),
+    "no config": lambda folder: (saelens()(folder), (folder / "cfg.json").unlink()),
+}
+
+
+@pytest.fixture(params=UNUSABLE.values(), ids=UNUSABLE)
+def scene(request: pytest.FixtureRequest, tmp_path: Path) -> scenes.Scene:
+    """A scene in which layer 1's SAE cannot be used; a merge made before it was so lies in ``merged``."""
+    scene = scenes.build(tmp_path)
+    run_recipe(recipe(scene), "r", tmp_path / "merged", options={"quiet": True})
+    shutil.rmtree(tmp_path / "saes/layer_1")
+    request.param(tmp_path / "saes/layer_1")
+    return scene
+
+
+def what_diagnose_says(scene: scenes.Scene) -> str:
+    (address,) = find_saes(scene.saes, None, [1])
+    with pytest.raises(SaeError) as caught:
+        load_sae(address, tiny.D_MODEL, torch.float32, torch.device("cpu"))
+    return str(caught.value)
+
+
+def test_no_command_accepts_an_sae_that_diagnose_refuses(tmp_path: Path, scene: scenes.Scene) -> None:
+    words = what_diagnose_says(scene)
+    with pytest.raises(SaeError) as merge:
+        run_recipe(recipe(scene), "r", tmp_path / "out", options={"quiet": True})
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(SaeError) as energy:
+        scalpel = ScalpelParameters(diagnosis=str(scene.diagnosis), rank=4)
+        names = (str(scene.base), str(scene.donor), scene.diagnosis)
+        measure_energy(EnergySettings(*names, scalpel, MeasureSettings()))
+    with pytest.raises(SaeError) as controls:
+        source = recipe(scene, "sae_stethoscope", layers="1, 3")
+        write_controls(source, "r", tmp_path / "arms", ControlSettings(scene.diagnosis, rank=4))
+    assert not (tmp_path / "arms").exists()
+    assert {str(error.value) for error in (merge, energy, controls)} == {words}
+    checked = check_recipe(recipe(scene), "r").findings
+    assert checked.faults == [f"edit: {words}"]
+    assert not any("every SAE" in line for line in checked.fits)
+
+
+def test_verify_does_not_prove_an_edit_whose_sae_is_refused(tmp_path: Path, scene: scenes.Scene) -> None:
+    words = what_diagnose_says(scene)
+    ledger = verify(tmp_path / "merged").ledger
+    assert not any("as sae_scalpel computes" in line for line in ledger.proved)
+    if "expected the config" in words:  # unreadable is not refused: nothing is known to be wrong
+        assert f"the edits of sae_scalpel: {words}" in ledger.unproved
+    else:
+        assert ("mergekit_config.yml", words) in ledger.violations

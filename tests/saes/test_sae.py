@@ -1,0 +1,162 @@
+"""One SAE: opened by its description, its decoder read row by row, its encoder on demand."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sae_merge_method.errors import RefusedSaeError, SaeError
+from sae_merge_method.saes.find import find_sae
+from sae_merge_method.saes.formats import FORMATS
+from sae_merge_method.saes.sae import Sae, open_sae
+from tests.diagnose import hosts
+
+
+def sae_at(source: str | Path, layer: int, id: str | None = None) -> Sae:
+    return open_sae(find_sae(str(source), id, layer))
+
+
+def cached(hub: Path, repository: str, folder: str) -> Path:
+    """A folder of a repository as the Hub's cache keeps it."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    root = hub / f"models--{repository.replace('/', '--')}"
+    (root / "refs").mkdir(parents=True, exist_ok=True)
+    (root / "refs/main").write_text(commit)
+    return root / "snapshots" / commit / folder
+
+
+def test_rows_of_a_folder_that_saelens_wrote_equal_its_own_decoder(tmp_path: Path) -> None:
+    from sae_lens import SAE
+
+    hosts.save_sae(tmp_path / "layer_2", 2)
+    sae = sae_at(tmp_path / "layer_{layer}", 2)
+    expected = SAE.load_from_disk(tmp_path / "layer_2").W_dec.detach().numpy()
+    assert (sae.d_sae, sae.d_in) == expected.shape
+    assert np.array_equal(sae.directions([31, 0, 7]), expected[[31, 0, 7]])
+    with pytest.raises(SaeError, match=r"has 64 features, 0 to 63; feature 64 was asked for"):
+        sae.directions([64])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+def test_gemma_scope_folders_are_read_in_any_precision(tmp_path: Path, dtype: torch.dtype) -> None:
+    folder = hosts.save_raw(tmp_path / "resid_post_all/layer_4_width_16k", 4)
+    tensors = {name: tensor.to(dtype) for name, tensor in load_file(folder / "params.safetensors").items()}
+    save_file(tensors, folder / "params.safetensors")
+    sae = sae_at(tmp_path / "resid_post_all", 4, "layer_{layer}_width_16k")
+    assert np.array_equal(sae.directions([5, 1]), tensors["w_dec"][[5, 1]].double().numpy())
+
+
+def test_directions_are_read_without_torch_saelens_or_the_encoder(tmp_path: Path) -> None:
+    saved = {
+        "SAELens": hosts.save_sae(tmp_path / "a/1", 1),
+        "Gemma Scope 2": hosts.save_raw(tmp_path / "b/1", 1),
+    }
+    for name, folder in saved.items():
+        kind = FORMATS[name]
+        decoder = load_file(folder / kind.weights)[kind.decoder]
+        save_file({kind.decoder: decoder}, folder / kind.weights)
+        program = f"""
+import sys
+from sae_merge_method.saes.find import find_sae
+from sae_merge_method.saes.sae import open_sae
+print(open_sae(find_sae({str(folder)!r}, None, 1)).directions([3])[0].tolist())
+assert not {{"sae_lens", "torch", "transformers"}} & set(sys.modules)
+"""
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout) == decoder[3].tolist()
+
+
+def test_damaged_files_are_named_before_anything_is_loaded(tmp_path: Path) -> None:
+    folder = hosts.save_raw(tmp_path / "layer_2", 2)
+    whole = load_file(folder / "params.safetensors")
+    save_file({**whole, "w_dec": torch.zeros(7)}, folder / "params.safetensors")
+    with pytest.raises(SaeError, match=r"expected a decoder matrix w_dec, .*, found shape \[7\]"):
+        sae_at(folder, 2)
+    (folder / "params.safetensors").write_bytes(b"damaged")
+    with pytest.raises(SaeError, match=r"cannot read the SAE .*layer_2: .* is not a safetensors file"):
+        sae_at(folder, 2)
+    for text in ("[]", "{"):
+        (folder / "config.json").write_text(text)
+        with pytest.raises(SaeError, match=r"expected the config of an SAE \(Gemma Scope 2\) at"):
+            sae_at(folder, 2)
+    (folder / "config.json").unlink()
+    with pytest.raises(SaeError, match="expected the config of an SAE"):
+        sae_at(folder, 2)
+
+
+def test_an_encoder_that_saelens_cannot_read_is_named(tmp_path: Path) -> None:
+    folder = hosts.save_sae(tmp_path / "layer_2", 2)
+    tensors = load_file(folder / "sae_weights.safetensors")
+    save_file({"W_dec": tensors["W_dec"]}, folder / "sae_weights.safetensors")
+    with pytest.raises(SaeError, match="SAELens cannot read the SAE .*layer_2"):
+        sae_at(folder, 2).load(torch.float32, torch.device("cpu"))
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the Hub's."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+def test_a_gemma_scope_release_is_read_from_an_offline_cache(hub: Path) -> None:
+    """SAELens knows where the release lies; its own reader would ask the Hub all the same."""
+    release, template = "gemma-scope-2-4b-it-res", "layer_{layer}_width_16k_l0_medium"
+    folder = cached(hub, "google/gemma-scope-2-4b-it", "resid_post/layer_17_width_16k_l0_medium")
+    rows = load_file(hosts.save_raw(folder, 17) / "params.safetensors")["w_dec"]
+    sae = sae_at(release, 17, template)
+    assert np.array_equal(sae.directions([3]), rows[[3]])
+    assert sae.description.neuronpedia == "gemma-3-4b-it/17-gemmascope-2-res-16k"
+    with pytest.raises(SaeError, match="layer_9_width_16k_l0_medium is not in the local cache"):
+        sae_at(release, 9, template)
+
+
+def test_a_release_in_saelens_own_format_is_read_from_an_offline_cache(hub: Path) -> None:
+    """One layer's scaling factor is in the table of releases, and folded in; another's is not."""
+    release, id = "gemma-2b-res-jb", "blocks.{layer}.hook_resid_post"
+    for layer in (12, 17):
+        folder = cached(
+            hub, "jbloom/Gemma-2b-Residual-Stream-SAEs", f"gemma_2b_blocks.{layer}.hook_resid_post_16384"
+        )
+        hosts.save_sae(folder, layer, kind="standard", normalize_activations="expected_average_only_in")
+    sae = sae_at(release, 12, id)
+    rows = load_file(folder.parent / "gemma_2b_blocks.12.hook_resid_post_16384/sae_weights.safetensors")[
+        "W_dec"
+    ]
+    assert np.array_equal(sae.directions([3]), rows[[3]])
+    assert sae.load(torch.float32, torch.device("cpu")).source.neuronpedia == "gemma-2b/12-res-jb"
+    with pytest.raises(RefusedSaeError, match="a factor that is not stored with it"):
+        sae_at(release, 17, id)
+
+
+def test_a_release_that_saelens_alone_can_read_is_read_through_it(hub: Path) -> None:
+    release, id = "llama_scope_lxr_8x", "l{layer}r_8x"
+    folder = cached(hub, "fnlp/Llama3_1-8B-Base-LXR-8x", "Llama3_1-8B-Base-L2R-8x")
+    (folder / "checkpoints").mkdir(parents=True)
+    said = {"d_model": 32, "d_sae": 64, "jump_relu_threshold": 0.5, "hook_point_in": "blocks.2.hook_resid_post",
+            "dataset_average_activation_norm": {"in": 4.0}}  # fmt: skip
+    (folder / "hyperparams.json").write_text(json.dumps(said))
+    sae = sae_at(release, 2, id)
+    assert (sae.d_in, sae.d_sae, sae.description.architecture) == (32, 64, "jumprelu")
+    with pytest.raises(SaeError, match="SAELens cannot read the SAE llama_scope_lxr_8x l2r_8x"):
+        sae.directions([3])  # its config is in the cache, its weights are not
+    tensors = {"encoder.weight": torch.randn(64, 32), "decoder.weight": torch.randn(32, 64),
+               "encoder.bias": torch.randn(64), "decoder.bias": torch.randn(32)}  # fmt: skip
+    save_file(tensors, folder / "checkpoints/final.safetensors")
+    (direction,) = sae_at(release, 2, id).directions([3])
+    expected = tensors["decoder.weight"][:, 3].numpy()
+    assert np.allclose(direction / np.linalg.norm(direction), expected / np.linalg.norm(expected), atol=1e-6)
+    assert sae.load(torch.float32, torch.device("cpu")).source.d_sae == 64
+    (folder / "hyperparams.json").write_text(json.dumps(said | {"hook_point_in": "blocks.2.hook_mlp_out"}))
+    with pytest.raises(
+        RefusedSaeError, match="l2r_8x reads blocks.2.hook_mlp_out: expected the output of block 2"
+    ):
+        sae_at(release, 2, id)
