@@ -21,7 +21,8 @@ from sae_merge_method.recipe.merged_folder import open_merged
 from sae_merge_method.recipe.methods import METHODS, MergeMethod, parse_recipe
 from sae_merge_method.verify.audit import verify
 from tests import tiny
-from tests.merge.conftest import edited_layers, recipe_text
+from tests.merge.conftest import edited_layers
+from tests.recipes import recipe_text
 
 
 class LargestParameters(Record):
