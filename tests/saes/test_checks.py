@@ -183,9 +183,9 @@ def test_no_command_accepts_an_sae_that_diagnose_refuses(tmp_path: Path, scene: 
 
 def test_verify_does_not_prove_an_edit_whose_sae_is_refused(tmp_path: Path, scene: scenes.Scene) -> None:
     words = what_diagnose_says(scene)
-    ledger = verify(tmp_path / "merged").ledger
-    assert not any("as sae_scalpel computes" in line for line in ledger.proved)
+    report = verify(tmp_path / "merged")
+    assert not any("as sae_scalpel computes" in line for line in report.proved)
     if "expected the config" in words:  # unreadable is not refused: nothing is known to be wrong
-        assert f"the edits of sae_scalpel: {words}" in ledger.unproved
+        assert f"the edits of sae_scalpel: {words}" in report.unproved
     else:
-        assert ("mergekit_config.yml", words) in ledger.violations
+        assert ("mergekit_config.yml", words) in report.violated
