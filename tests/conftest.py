@@ -1,6 +1,7 @@
-"""What all tests share: no network, no user's caches, one thread; a tiny base and a donor."""
+"""What all tests share: no network, no user's caches, one thread; tiny models and merges of them."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ os.environ["WANDB_MODE"] = "disabled"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from tests import tiny
+from tests.merged import Merged, make_merged
 
 
 @pytest.fixture
@@ -22,3 +24,36 @@ def base(tmp_path: Path) -> Path:
 @pytest.fixture
 def donor(tmp_path: Path) -> Path:
     return tiny.gemma3_text(tmp_path / "donor", seed=1)
+
+
+@pytest.fixture(scope="session")
+def merged(tmp_path_factory: pytest.TempPathFactory) -> Merged:
+    """A text model, layers 1 and 3 edited at weight 0.5, by sae-merge; copied by who changes it."""
+    return make_merged(tmp_path_factory.mktemp("merged"))
+
+
+@pytest.fixture(scope="session")
+def merged_multimodal(tmp_path_factory: pytest.TempPathFactory) -> Merged:
+    """The same of a model that sees."""
+    return make_merged(tmp_path_factory.mktemp("multimodal"), multimodal=True)
+
+
+@pytest.fixture(scope="session")
+def by_mergekit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Run a recipe's text through mergekit-yaml's own function, into a new folder."""
+    import yaml
+    from mergekit.config import MergeConfiguration
+    from mergekit.merge import run_merge
+    from mergekit.options import MergeOptions
+
+    from sae_merge_method.hosts.register import register_merge_methods
+
+    register_merge_methods()
+
+    def run(source: str) -> Path:
+        out = tmp_path_factory.mktemp("plain") / "out"
+        config = MergeConfiguration.model_validate(yaml.safe_load(source))
+        run_merge(config, str(out), MergeOptions(quiet=True), config_source=source)
+        return out
+
+    return run

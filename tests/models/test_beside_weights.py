@@ -13,7 +13,7 @@ from sae_merge_method.models.beside_weights import SIDE_FILES, BesideWeights, fi
 from sae_merge_method.models.hub import WANTED_FILES
 from sae_merge_method.verify.audit import verify
 from tests import tiny
-from tests.merge.conftest import recipe_text
+from tests.recipes import recipe_text
 
 
 @pytest.mark.parametrize("name", SIDE_FILES)

@@ -63,8 +63,8 @@ def test_a_shared_recipe_is_checked_pinned_merged_rebuilt_and_served_offline_aga
 
     checked = sae_merge(hub, home, "recipe", "check", RECIPE, "--out", "pinned.yml")
     assert checked.returncode == 0, checked.stderr
-    assert f"me/base@{commits['me/base']}: 47.2 kB, 47.2 kB to download" in checked.stdout
-    assert "94.3 kB to download in all" in checked.stdout
+    assert f"me/base@{commits['me/base']}: 47.4 kB, 47.4 kB to download" in checked.stdout
+    assert "94.6 kB to download in all" in checked.stdout
     assert not [line for line in hub.requests if "model.safetensors" in line]
     pinned = (home / "pinned.yml").read_text()
     assert pinned.startswith(comment)

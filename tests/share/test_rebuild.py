@@ -9,7 +9,6 @@ from sae_merge_method.publish.rebuild import find_original
 from tests import tiny
 from tests.recipes import recipe_text
 from tests.share.conftest import rename_models
-from tests.verify.conftest import by_mergekit  # noqa: F401
 
 
 def rebuild(*words):
@@ -59,7 +58,7 @@ def test_layers_come_from_the_report_where_the_diagnosis_did_not_come_along(tmp_
     assert 'recipe: layers "1, 3" of edit_report.json in place of ./gone.json' in result.output
 
 
-def test_plain_mergekit_output_is_compared_by_its_weights(tmp_path, merged, by_mergekit):  # noqa: F811
+def test_plain_mergekit_output_is_compared_by_its_weights(tmp_path, merged, by_mergekit):
     plain = by_mergekit(recipe_text(merged.base, merged.donor, weight="0.5"))
     result = rebuild(plain, tmp_path / "again")
     assert result.exit_code == 0, result.output

@@ -75,12 +75,6 @@ def test_a_gate_computed_from_a_diagnosis_that_is_gone_is_taken_from_the_report(
     assert "that top_k=2 chooses the layers of edit_report.json" in report.unproved[0]
 
 
-@pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither base nor donor is at hand."""
-    monkeypatch.setattr("sae_merge_method.verify.sources.folder_at_hand", lambda *_: None)
-
-
 def in_recipe(out: Path, old: str, new: str) -> str:
     """Change the recipe in a folder; what an audit then finds wrong with it."""
     config = out / "mergekit_config.yml"

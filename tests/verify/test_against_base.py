@@ -1,15 +1,89 @@
-"""Edits by every method and by plain mergekit are computed anew."""
+"""A sound checkpoint is proved, and every changed tensor is caught by name."""
 
 import re
 import shutil
 
+import pytest
 import torch
 
 from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.verify.audit import verify
 from tests import tiny
 from tests.recipes import recipe_text
-from tests.verify.conftest import Q_PROJ, rewrite
+from tests.verify.conftest import CLOSED, Q_PROJ, flip_one_bit, rewrite, swap_layers, violations
+
+NORM = "model.norm.weight"
+
+
+@pytest.mark.parametrize("hashes_only", [False, True])
+@pytest.mark.parametrize(
+    ("change", "where", "said", "said_by_hash"),
+    [
+        (
+            flip_one_bit(Q_PROJ),
+            Q_PROJ,
+            "1 values differ from base + weight",
+            "do not have the hash",
+        ),
+        (
+            flip_one_bit(CLOSED),
+            CLOSED,
+            "1 values differ from the base (layer 2 is not selected)",
+            "do not have the hash",
+        ),
+        (flip_one_bit(NORM), NORM, "differ from the base (outside the layers)", "do not have the hash"),
+        (lambda t: t.pop(Q_PROJ), Q_PROJ, "the base has this tensor, the checkpoint lacks it", "lacks it"),
+        (lambda t: t.pop(NORM), NORM, "the base has this tensor, the checkpoint lacks it", "lacks it"),
+        (
+            lambda t: t.update(extra=torch.zeros(1)),
+            "extra",
+            "the checkpoint has this tensor, the base does not",
+            "does not list it",
+        ),
+        (
+            swap_layers,
+            Q_PROJ,
+            "it holds the bytes that belong in model.layers.3.self_attn.q_proj.weight",
+            "it holds the bytes that belong in model.layers.3.self_attn.q_proj.weight",
+        ),
+        (
+            lambda t: t.update({Q_PROJ: t[Q_PROJ].bfloat16()}),
+            Q_PROJ,
+            "stored as BF16, expected F32",
+            "BF16 [16, 16], edit_report.json says F32",
+        ),
+        (
+            lambda t: t.update({Q_PROJ: t[Q_PROJ].reshape(8, 32)}),
+            Q_PROJ,
+            "shape [8, 32], expected [16, 16]",
+            "F32 [8, 32], edit_report.json says F32 [16, 16]",
+        ),
+    ],
+)
+def test_a_changed_tensor_is_caught_by_name(
+    tmp_path, merged, monkeypatch, change, where, said, said_by_hash, hashes_only
+):
+    out = rewrite(merged.copy(tmp_path / "out"), change)
+    if hashes_only:
+        monkeypatch.setattr("sae_merge_method.verify.sources.folder_at_hand", lambda *_: None)
+        assert said_by_hash in violations(out)[where]
+    else:
+        (out / "edit_report.json").unlink()
+        assert said in violations(out)[where]
+
+
+def test_swapped_layers_violate_every_tensor_of_both_and_no_other(tmp_path, merged):
+    out = rewrite(merged.copy(tmp_path / "out"), swap_layers)
+    assert {name.split(".")[2] for name in violations(out)} == {"1", "3"}
+    assert len(violations(out)) == 26
+
+
+def test_the_vision_tower_of_a_multimodal_model_is_proved_to_be_the_bases(tmp_path, merged_multimodal):
+    report = verify(merged_multimodal.out)
+    assert report.sound and not report.unproved
+    name = "vision_tower.vision_model.encoder.layers.1.mlp.fc1.weight"
+    out = rewrite(merged_multimodal.copy(tmp_path / "out"), flip_one_bit(name))
+    assert "outside the layers" in violations(out)[name]
 
 
 def test_plain_mergekit_output_is_proved_for_a_wider_donor_too(tmp_path, by_mergekit):
