@@ -1,85 +1,74 @@
 """``sae-merge experiment``: every arm that a claim needs, merged, evaluated and reported together."""
 
-import os
-from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
+from typing_extensions import override
 
 from sae_merge_method.artifacts.schema import read_settings
-from sae_merge_method.errors import UsageError
-
-if TYPE_CHECKING:
-    from sae_merge_method.experiment.run import Backend
-    from sae_merge_method.experiment.worker import ArmJob, Outcome, Setup
+from sae_merge_method.cli.record_options import given_options, record_options
+from sae_merge_method.experiment.settings import ExperimentSettings, RunSettings
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+_IN_PLACE_OF_THE_FILES = ("random_layers", "single_layers")
+"""Settings of the file that the command line can override."""
 
 
-@click.group("experiment")
+class ExperimentGroup(click.Group):
+    """A group whose help ends with the arms and the claims that there are."""
+
+    @override
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from sae_merge_method.controls.arms import ARMS
+        from sae_merge_method.experiment.report.claims import CLAIMS
+
+        with formatter.section("Arms"):
+            formatter.write_dl([(row.name, row.as_it_is or row.description) for row in ARMS.values()])
+        with formatter.section("Claims, and the arms that they take"):
+            formatter.write_dl([(claim.text, ", ".join(claim.arms) or "-") for claim in CLAIMS.values()])
+
+
+@click.group("experiment", cls=ExperimentGroup)
 def command() -> None:
-    """Merge and evaluate the pick and its controls, and say what the numbers support.
+    """Run a recipe and its controls, evaluated and reported together, from one file.
 
-    The experiment is a YAML file; sae-merge recipes lists ready ones to copy and edit.
+    The experiment is a YAML file; sae-merge recipes lists ready ones to copy and edit. Its key arms: takes
+    the names below.
     """
+
+
+_overrides = record_options(
+    ExperimentSettings,
+    leave_out=ExperimentSettings.model_fields.keys() - set(_IN_PLACE_OF_THE_FILES),
+    from_file=True,
+)
 
 
 @command.command("run", context_settings={"show_default": True})
 @click.argument("experiment", type=_FILE)
 @click.option("--out", type=_FOLDER, required=True, help="Folder of the experiment; one that stands goes on.")
-@click.option(
-    "--single-layers", is_flag=True, help="Also an arm for each layer alone: does the score predict?"
-)
-@click.option(
-    "--random-layers", type=click.IntRange(min=0), help="Random sets of layers, in place of the file's."
-)
-@click.option("--keep", is_flag=True, help="Keep merged checkpoints in --out/merged after their evaluation.")
-@click.option("--overwrite", is_flag=True, help="Run again the arms made from other settings than now.")
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    help="Processes that run arms side by side.  [default: one for each --gpus, else 1]",
-)
+@_overrides
+@record_options(RunSettings, leave_out=("gpus",))
 @click.option(
     "--gpus",
     multiple=True,
     metavar="IDS",
     help="GPUs of one worker, such as 0 or 0,1; again for each further worker.",
 )
-@click.option("--ray", metavar="ADDRESS", help='Run on a Ray cluster: its address, "auto", or "local".')
-@click.option(
-    "--gpus-per-worker", type=click.FloatRange(min=0), default=0, help="With --ray: GPUs of a worker."
-)
-def run(
-    experiment: Path,
-    out: Path,
-    single_layers: bool,
-    random_layers: int | None,
-    keep: bool,
-    overwrite: bool,
-    workers: int | None,
-    gpus: tuple[str, ...],
-    ray: str | None,
-    gpus_per_worker: float,
-) -> None:
+@click.pass_context
+def run(ctx: click.Context, /, experiment: Path, out: Path, **options: Any) -> None:
     """Run the arms of EXPERIMENT that are not done, and write the report.
 
     Killed at any moment, the same command goes on, arm by arm. It writes experiment.json,
     experiment.md and experiment.html into --out, and prints the table.
     """
     from sae_merge_method.experiment.report.tables import as_table
-    from sae_merge_method.experiment.run import RunSettings, run_experiment
-    from sae_merge_method.experiment.settings import ExperimentSettings
+    from sae_merge_method.experiment.run import run_experiment
 
-    if ray is None and gpus_per_worker:
-        raise UsageError("--gpus-per-worker belongs to --ray; without it --gpus names each worker's GPUs")
-    if ray is not None and gpus:
-        raise UsageError("--gpus names GPUs of this machine; with --ray it is --gpus-per-worker")
-    backend = _on_ray(ray, workers or 1, gpus_per_worker) if ray is not None else _here(workers, gpus)
-    settings = read_settings(ExperimentSettings, _given(single_layers, random_layers), experiment)
-    report = run_experiment(settings, out, RunSettings(backend, keep, overwrite))
+    how = read_settings(RunSettings, {name: options[name] for name in RunSettings.model_fields})
+    report = run_experiment(_settings(ctx, experiment, options), out, how)
     click.echo(as_table(report))
     click.echo(f"To look at: {out / 'experiment.html'}")
 
@@ -87,25 +76,17 @@ def run(
 @command.command("plan", context_settings={"show_default": True})
 @click.argument("experiment", type=_FILE)
 @click.option("--out", type=_FOLDER, required=True, help="Folder of the experiment.")
-@click.option("--single-layers", is_flag=True, help="As of run.")
-@click.option("--random-layers", type=click.IntRange(min=0), help="As of run.")
-def plan(experiment: Path, out: Path, single_layers: bool, random_layers: int | None) -> None:
+@_overrides
+@click.pass_context
+def plan(ctx: click.Context, /, experiment: Path, out: Path, **options: Any) -> None:
     """Write the recipes of all arms into --out and list them, without running any.
 
     Diagnoses first where EXPERIMENT says how; run goes on from there.
     """
+    from sae_merge_method.experiment.report.tables import plan_table
     from sae_merge_method.experiment.run import plan_experiment
-    from sae_merge_method.experiment.settings import ExperimentSettings
-    from sae_merge_method.layers import format_layers
 
-    found = plan_experiment(
-        read_settings(ExperimentSettings, _given(single_layers, random_layers), experiment), out
-    )
-    width = max(len(arm.name) for arm, _ in found)
-    for arm, done in found:
-        energy = "?" if arm.energy is None else f"{arm.energy:.6g}"
-        state = "done" if done else "to do"
-        click.echo(f"{arm.name:<{width}}  {state:<5}  energy {energy:<12} layers {format_layers(arm.layers)}")
+    click.echo(plan_table(*plan_experiment(_settings(ctx, experiment, options), out)), nl=False)
 
 
 @command.command("report")
@@ -113,49 +94,11 @@ def plan(experiment: Path, out: Path, single_layers: bool, random_layers: int | 
 def report(folder: Path) -> None:
     """Write the report of FOLDER anew from the arms that are done; nothing is run."""
     from sae_merge_method.experiment.report.tables import as_table
-    from sae_merge_method.experiment.report.write import write_reports
+    from sae_merge_method.experiment.report.write import report_experiment
 
-    click.echo(as_table(write_reports(folder)))
-
-
-def _given(single_layers: bool, random_layers: int | None) -> dict[str, int | bool]:
-    given: dict[str, int | bool] = {}
-    if single_layers:
-        given["single_layers"] = True
-    if random_layers is not None:
-        given["random_layers"] = random_layers
-    return given
+    click.echo(as_table(report_experiment(folder)))
 
 
-def _here(workers: int | None, gpus: tuple[str, ...]) -> "Backend":
-    from sae_merge_method.experiment.processes import Place, run_in_processes
-
-    if gpus and workers not in (None, len(gpus)):
-        raise UsageError(f"--workers {workers} and {len(gpus)} times --gpus: each worker has its own --gpus")
-    count = len(gpus) or workers or 1
-    threads = _threads(count)
-    places = [Place(number, gpus[number] if gpus else None, threads) for number in range(count)]
-
-    def backend(setup: "Setup", jobs: "Sequence[ArmJob]") -> "Generator[Outcome, None, None]":
-        return run_in_processes(setup, jobs, places)
-
-    return backend
-
-
-def _on_ray(address: str, workers: int, gpus: float) -> "Backend":
-    from sae_merge_method.experiment.on_ray import RayPlaces, run_on_ray
-
-    threads = os.environ.get("OMP_NUM_THREADS")
-    places = RayPlaces(address, workers, gpus, threads=int(threads) if threads else None)
-
-    def backend(setup: "Setup", jobs: "Sequence[ArmJob]") -> "Generator[Outcome, None, None]":
-        return run_on_ray(setup, jobs, places)
-
-    return backend
-
-
-def _threads(workers: int) -> int | None:
-    """Share the cores out between workers, unless the user has said how."""
-    if workers == 1 or "OMP_NUM_THREADS" in os.environ:
-        return None
-    return max(1, (os.cpu_count() or 1) // workers)
+def _settings(ctx: click.Context, file: Path, options: dict[str, Any]) -> ExperimentSettings:
+    given = given_options(ctx, {name: options[name] for name in _IN_PLACE_OF_THE_FILES})
+    return read_settings(ExperimentSettings, given, file)

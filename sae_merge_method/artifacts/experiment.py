@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from sae_merge_method.artifacts.arm import ArmIdentity
 from sae_merge_method.artifacts.comparison import Verdict
 from sae_merge_method.artifacts.energy_report import Energy
-from sae_merge_method.artifacts.experiment_plan import Role
 from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
 
@@ -31,63 +31,70 @@ class Score(Record):
     """One task, or all together, under one arm."""
 
     task: str
+    """Name of lm-eval's task or group, or "all tasks" where no group covers them."""
     n: int | None
+    """Problems asked; null where lm-eval does not say."""
     score: float
+    """The metric's value under this arm."""
     stderr: float | None
-    """lm-eval's own."""
+    """lm-eval's own standard error of the score; null where it has none."""
     delta: float | None
-    """Arm minus base; null for the base itself, as all below."""
+    """The arm's score minus the base's; null for the base itself."""
     z: float | None
-    """The paper's test: delta / sqrt(se_base^2 + se_arm^2)."""
+    """The paper's test, delta / sqrt(se_base^2 + se_arm^2); null for the base, or without an error."""
     p: float | None
-    """Two-sided, uncorrected."""
+    """Two-sided p of z, uncorrected; null where there is no z."""
     p_adjusted: float | None
-    """By Holm over the tasks; null for all together."""
+    """p corrected by Holm over the arm's tasks; null for all together, and where there is no z."""
     verdict: Verdict | None
+    """What the uncorrected test says of the change from the base; null for the base itself."""
 
 
 class GeneralLoss(Record):
     """What an edit costs on general text."""
 
     nats: float
-    """Mean next-token cross-entropy in nats a token."""
+    """Mean next-token cross-entropy under this arm, in nats a token."""
     delta: float | None
-    """Arm minus base: above 0 is damage. Null for the base itself, as all below."""
+    """The arm's loss minus the base's, in nats a token: above 0 is damage. Null for the base itself."""
     stderr: float | None
-    """Of delta, over documents paired with themselves."""
+    """Standard error of delta, over documents paired with themselves; null for the base, and where all
+    documents moved alike."""
     z: float | None
+    """delta / stderr; null where there is no stderr."""
     p: float | None
-    """Two-sided."""
+    """Two-sided p of z; null where there is no z."""
 
 
-class Arm(Record):
+class MeasuredArm(ArmIdentity):
     """One way to edit the base, measured."""
 
-    name: str
-    role: Role
-    says: str
-    method: str | None
-    layers: tuple[int, ...]
     energy: float = Field(ge=0)
-    """Squared norm of what was injected."""
+    """Squared norm of what was injected, rounding to the stored dtype included."""
     share: float = Field(ge=0)
-    """The same over that of the donor's whole task vector in the decoder layers."""
+    """energy over that of the donor's whole task vector in the decoder layers."""
     overall: Score
+    """All tasks together."""
     subjects: tuple[Score, ...] = Field(min_length=1)
+    """Each task by itself."""
     general: GeneralLoss | None
+    """Loss on general text; null without a general corpus, or where the arm has another tokenizer."""
     result_sha256: str | None
+    """Hash of the merged checkpoint, as its edit report has it; null where nothing was merged."""
     mismatches: tuple[str, ...]
-    """In what its evaluation differs from the base's beside the model: it takes no part in conclusions."""
+    """In what the arm's evaluation differs from the base's beside the model: if in anything, the arm takes
+    no part in conclusions."""
     notes: tuple[str, ...]
-    """What a reader of its numbers has to know, in plain sentences."""
+    """What a reader of the arm's numbers has to know, in plain sentences."""
 
 
 class Rank(Record):
     """Where the pick stands among arms with other layers."""
 
     better: int = Field(ge=0)
-    """Of the others, how many gained at least as much."""
+    """How many of the other arms gained at least as much as the pick."""
     others: int = Field(ge=1)
+    """How many other arms there are."""
     p: float = Field(gt=0, le=1)
     """(1 + better) / (1 + others): exact where the others are drawn at random, or are all there are."""
 
@@ -101,18 +108,22 @@ class RankCorrelation(Record):
     """Specificity of a layer against what injecting that layer alone gains."""
 
     layers: int = Field(ge=3)
+    """Number of layers that have both a specificity and a gain."""
     rho: float | None
-    """Spearman's; null where either side does not vary."""
+    """Spearman's rank correlation of specificity and gain; null where either does not vary."""
     p: float | None
-    """Two-sided, by permutation."""
+    """Two-sided p of rho, by permutation; null where there is no rho."""
 
 
 class Conclusion(Record):
     """One claim, and what the numbers say of it."""
 
     claim: str
+    """What may hold, as a sentence."""
     answer: Answer
-    words: str
+    """What one test at the experiment's level says of the claim. "no" is significance the other way, "not
+    shown" is no proof of the opposite, and "not tested" means that these arms cannot tell."""
+    evidence: str
     """The numbers behind the answer, in a sentence."""
 
 
@@ -120,50 +131,72 @@ class GeneralCorpus(Record):
     """The text that damage was measured on."""
 
     name: str
+    """The corpus, as the user wrote it."""
     sha256: str
+    """sha256 of the corpus, as a diagnosis takes it."""
     documents: int = Field(ge=1)
+    """Number of documents read."""
     tokens: int = Field(ge=1)
+    """Number of tokens that the base's loss is over."""
 
 
 class Experiment(Record):
     """A whole experiment."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
+    """Version of this file's schema."""
     base: str
+    """Base model, as the user wrote it."""
     donor: str
+    """Donor model, as the user wrote it."""
     n_layers: int = Field(ge=1)
+    """Decoder layers of the base."""
     layers: tuple[int, ...]
-    """The pick: what the diagnosis selects."""
+    """The selected layers, the pick: what the rule selects of the diagnosis."""
     select: str
-    """By which rule."""
+    """Rule that selects the layers."""
     score: str
-    """Of which specificity score."""
+    """Specificity score that the layers are selected by."""
     scores: dict[int, float]
-    """That score of every layer diagnosed."""
+    """Specificity of every layer diagnosed."""
     weight: float
-    """Alpha."""
+    """Factor of the task vector, alpha."""
     metric: str
-    """lm-eval's key: metric, comma, filter."""
+    """lm-eval's key of the metric: name, comma, filter."""
     higher_is_better: bool
-    """Of that metric."""
+    """Whether a higher value of the metric is better."""
     alpha: float = Field(gt=0, lt=1)
     """Level of the tests."""
     evaluation: dict[str, str | int | float | bool | None]
     """How lm-eval was called, the model's own arguments aside."""
     lm_eval_version: str | None
+    """Version of lm-eval that evaluated the base; null where its results do not say."""
     corpus: GeneralCorpus | None
-    arms: tuple[Arm, ...] = Field(min_length=1)
-    """The base first."""
+    """Text that damage was measured on; null without one."""
+    arms: tuple[MeasuredArm, ...] = Field(min_length=1)
+    """All arms that are done, the base first."""
     missing: tuple[str, ...]
-    """Arms that were planned and are not done."""
+    """Names of the arms that were planned and are not done."""
     projection: Energy | None
-    """What the scalpel's span keeps of the task vector in the pick's layers."""
+    """What the scalpel's span keeps of the task vector in the selected layers; null without a scalpel arm."""
     among_random: Rank | None
-    """The pick among sets of layers drawn at random."""
+    """The pick's rank among sets of layers drawn at random; null without them, or without the pick."""
     among_all: Rank | None
-    """The pick among all arms with as many other layers."""
+    """The pick's rank among all arms with as many other layers, drawn or chosen; null without them, or
+    without the pick."""
     single_layers: RankCorrelation | None
+    """What single layers say of the score; null for fewer than three layers injected alone."""
     conclusions: tuple[Conclusion, ...]
+    """All claims, in the order of a reader's questions."""
+
+    def arm(self, name: str) -> MeasuredArm | None:
+        """The arm of that name, where it is done."""
+        return next((arm for arm in self.arms if arm.name == name), None)
+
+    @property
+    def pick(self) -> MeasuredArm | None:
+        """The recipe under test, where it is done."""
+        return next((arm for arm in self.arms if arm.role == "selected"), None)
 
     def to_frame(self, by: Literal["arm", "task"] = "arm") -> "DataFrame":
         """The arms as a pandas data frame, a row each; or by task, a row for each task of each arm.
@@ -172,7 +205,7 @@ class Experiment(Record):
             UsageError: pandas is not installed.
         """
         if by == "arm":
-            return as_frame(Arm, self.arms)
+            return as_frame(MeasuredArm, self.arms)
         scores = [(arm, score) for arm in self.arms for score in arm.subjects]
         starts = [{"arm": arm.name, "role": arm.role} for arm, _ in scores]
         return as_frame(Score, [score for _, score in scores], starts)

@@ -9,29 +9,28 @@ from typing import Literal
 
 from pydantic import Field
 
+from sae_merge_method.artifacts.arm import ArmIdentity
 from sae_merge_method.artifacts.energy_report import Energy
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
 
+PLAN_FILE = "plan.json"
+ARMS_FOLDER = "arms"
 ARM_FILE = "arm.json"
 RECIPE_FILE = "recipe.yml"
 RESULTS_FOLDER = "results"
 
-Role = Literal["base", "donor", "pick", "layers", "dose", "scalpel", "layer", "own"]
-"""What an arm is there for: the two ends; the recipe under test; other layers than its own; the same
-task vector in another amount; the rejected side and its twins; one layer alone; the user's own recipe."""
-
 
 class GeneralText(Record):
-    """Log-likelihood of every document of the general corpus."""
+    """Log-likelihood of every document of the general corpus under one arm."""
 
     name: str
     """The corpus, as the user wrote it."""
     sha256: str
-    """Of the corpus, as a diagnosis takes it."""
+    """sha256 of the corpus, as a diagnosis takes it."""
     nats: tuple[float, ...]
-    """Sum of -log p over a document's tokens."""
+    """For each document, the sum of -log p over its tokens."""
     tokens: tuple[int, ...]
-    """How many tokens that sum is over."""
+    """For each document, how many tokens its sum of -log p is over."""
 
     @property
     def loss(self) -> float:
@@ -39,27 +38,21 @@ class GeneralText(Record):
         return sum(self.nats) / sum(self.tokens)
 
 
-class ArmRecord(Record):
+class ArmRecord(ArmIdentity):
     """One arm, done."""
 
-    schema_version: Literal[1] = 1
-    name: str
-    role: Role
-    says: str
-    """What it controls for, or what it is."""
+    schema_version: Literal[2] = 2
+    """Version of this file's schema."""
     key: str
-    """sha256 over all its numbers depend on: recipe, models, evaluation, versions."""
+    """sha256 over all that the arm's numbers depend on: recipe, models, evaluation, versions."""
     depends_on: dict[str, str]
-    """The same by part: sha256 or plain value, to say which of them changed."""
-    method: str | None
-    """Merge method; None where a model was evaluated as it is."""
-    layers: tuple[int, ...]
-    """Layers that differ from the base's."""
+    """What the arm's numbers depend on, part by part, as a sha256 or a plain value: it says what changed."""
     energy: float = Field(ge=0)
     """Squared norm of what was injected, rounding to the stored dtype included."""
     result_sha256: str | None
-    """Hash of the merged checkpoint, as its edit report has it; None where nothing was merged."""
+    """Hash of the merged checkpoint, as its edit report has it; null where nothing was merged."""
     general: GeneralText | None
+    """Losses on the general corpus; null where the experiment has none."""
 
 
 def read_arm(folder: Path) -> ArmRecord:
@@ -76,43 +69,32 @@ def write_arm(folder: Path, record: ArmRecord) -> None:
     write_record(folder / ARM_FILE, record)
 
 
-PLAN_FILE = "plan.json"
-ARMS_FOLDER = "arms"
-
-
-class PlannedArm(Record):
-    """One arm to run."""
-
-    name: str
-    role: Role
-    says: str
-    """What it controls for, or what it is."""
-    method: str | None
-    """Merge method; None where a model is evaluated as it is."""
-    layers: tuple[int, ...]
-    energy: float | None = Field(ge=0)
-    """Squared norm of what it will inject, before rounding; None for the user's own recipes."""
-
-
 class ExperimentPlan(Record):
     """All arms, and what they have in common."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
+    """Version of this file's schema."""
     depends_on: dict[str, str]
-    """What it was made from, by part: sha256 or plain value. A plan stands while this stays the same."""
+    """What the plan was made from, part by part, as a sha256 or a plain value: it stands while this stays
+    the same."""
     base: str
+    """Base model, as the user wrote it."""
     donor: str
+    """Donor model, as the user wrote it."""
     n_layers: int = Field(ge=1)
+    """Decoder layers of the base."""
     score: str
-    """Of the diagnosis."""
+    """Specificity score that the layers are selected by."""
     scores: dict[int, float]
-    """Of every layer diagnosed."""
+    """Specificity of every layer diagnosed."""
     select: str
-    """Rule of the pick."""
+    """Rule that selects the layers."""
     layers: tuple[int, ...]
-    """The pick."""
+    """The selected layers: the pick."""
     weight: float
+    """Factor of the task vector, alpha."""
     metric: str
+    """lm-eval's metric, as the user wrote it."""
     alpha: float = Field(gt=0, lt=1)
     """Level of the tests in the report."""
     evaluation: dict[str, str | int | float | bool | None]
@@ -120,9 +102,9 @@ class ExperimentPlan(Record):
     task_vector_energy: float = Field(gt=0)
     """Squared norm of donor minus base, over the decoder layers."""
     projection: Energy | None
-    """What the scalpel's span keeps in the pick's layers; None where there is no scalpel arm."""
-    arms: tuple[PlannedArm, ...] = Field(min_length=2)
-    """The base first, the pick second."""
+    """What the scalpel's span keeps of the task vector in the selected layers; null without a scalpel arm."""
+    arms: tuple[ArmIdentity, ...] = Field(min_length=2)
+    """All arms to run: the base first, the recipe under test second."""
 
 
 def read_plan(folder: Path) -> ExperimentPlan:

@@ -1,176 +1,169 @@
-"""The arms: what each control changes, what it controls for, and how much it injects."""
+"""The table of arms: what each control changes, what it controls for, and how much it injects.
+
+Recipes, settings, help, plans and reports read the table; how a recipe is written from a row is for
+:mod:`.write`, what the arms say together for the claims of an experiment's report.
+"""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
+from typing import Any
 
-from sae_merge_method.artifacts.experiment_plan import Role
-from sae_merge_method.artifacts.method_parameters import Scalar
-from sae_merge_method.controls.layer_sets import (
-    LayerEnergies,
-    Layers,
-    depth_matched,
-    highest,
-    lowest,
-    random_sets,
-)
-from sae_merge_method.recipe.plan import Donation, EditPlan
-
-NAMES = (
-    "stethoscope", "base", "donor", "all-layers", "all-layers-damped", "random-layers", "depth-matched",
-    "largest-task-vector", "lowest-specificity", "scalpel", "scalpel-random", "stethoscope-energy-matched",
-)  # fmt: skip
-"""Of all arms but single layers; ``random-layers`` are several, numbered from 0."""
-
-STETHOSCOPE = "sae_stethoscope"
-SCALPEL = "sae_scalpel"
+from sae_merge_method.controls.kinds import ArmKind, Ground, NoArmError
+from sae_merge_method.controls.layer_sets import Layers, depth_matched, highest, lowest, random_sets
 
 
-@dataclass(frozen=True)
-class Arm:
-    """One recipe to write."""
-
-    name: str
-    role: Role
-    controls_for: str
-    layers: Layers
-    energy: float
-    """Squared norm of what it injects."""
-    factor: float = 1.0
-    """Times the recipe's weights."""
-    method: str = STETHOSCOPE
-    parameters: Mapping[str, Scalar] = field(default_factory=dict)
-    whole_donor: bool = False
-    """At weight 1, whatever the recipe's is."""
-
-    def plan(self, recipe: EditPlan, donation: Donation) -> EditPlan:
-        """The edit, written like the recipe's."""
-        gift = Donation(donation.model, ((None, 1.0),)) if self.whole_donor else donation.scaled(self.factor)
-        return EditPlan(self.method, recipe.base, dict.fromkeys(self.layers, (gift,)), None, self.parameters)
+def _selected(ground: Ground) -> Iterable[Layers]:
+    return [ground.selected]
 
 
-@dataclass(frozen=True)
-class Given:
-    """What the arms are made from."""
-
-    selected: Layers
-    n_layers: int
-    energies: LayerEnergies
-    scores: Mapping[int, float]
-    scalpel: Mapping[str, Scalar] | None
-    """Parameters of the scalpel arms; None for no such arms."""
-    seeds: int
-    single_layers: bool = False
-    """Whether to add an arm for each layer alone."""
+def _every(ground: Ground) -> Iterable[Layers]:
+    return [tuple(range(ground.n_layers))]
 
 
-def make_arms(given: Given) -> list[Arm]:
-    """All arms, the recipe itself first; those that need other layers only where there are some."""
-    selected, energies = given.selected, given.energies
-    every = tuple(range(given.n_layers))
-    mine, whole = energies.of(selected), energies.of(every)
-    arms = [
-        Arm(
-            "stethoscope",
-            "pick",
-            "the recipe itself: the arm that the others are held against",
-            selected,
-            mine,
-        ),
-        Arm("base", "base", "nothing injected: where every other arm starts from", selected, 0.0, factor=0.0),
-        Arm(
-            "donor",
-            "donor",
-            "the donor's own decoder layers, all of them at weight 1: the most the task vector has to give",
-            every,
-            sum(energies.task_vector.values()),
-            whole_donor=True,
-        ),
-        Arm(
-            "all-layers",
-            "dose",
-            "whether choosing layers matters at all: the same weight everywhere",
-            every,
-            whole,
-        ),
-        Arm(
-            "all-layers-damped",
-            "dose",
-            "whether it is only the smaller dose: every layer, alpha scaled down to the stethoscope's energy",
-            every,
-            mine,
-            factor=math.sqrt(mine / whole),
-        ),
-    ]
-    if len(selected) < given.n_layers:
-        arms += _other_layers(given)
-    if given.scalpel is not None:
-        arms += _scalpels(given, given.scalpel, mine)
-    return arms + (_single_layers(given) if given.single_layers else [])
+def _each(ground: Ground) -> Iterable[Layers]:
+    return [(layer,) for layer in range(ground.n_layers)]
 
 
-def _other_layers(given: Given) -> list[Arm]:
-    selected, energies, size = given.selected, given.energies, len(given.selected)
-    drawn = enumerate(islice(random_sets(given.n_layers, selected), given.seeds))
-    sets = {
-        f"random-layers-{number}": (
-            layers,
-            "whether these layers matter or any would do: as many layers drawn at random",
-        )
-        for number, layers in drawn
-    }
-    sets["depth-matched"] = (
-        depth_matched(given.n_layers, selected),
+def _other(choose: Callable[[Ground], Iterable[Layers]]) -> Callable[[Ground], Iterable[Layers]]:
+    def layers(ground: Ground) -> Iterable[Layers]:
+        if len(ground.selected) == ground.n_layers:
+            raise NoArmError("the recipe opens every layer: there are no other layers to control with")
+        return choose(ground)
+
+    return layers
+
+
+def _lowest(ground: Ground) -> Iterable[Layers]:
+    if len(ground.scores) < len(ground.selected):
+        raise NoArmError("fewer layers were diagnosed than the recipe opens")
+    return [lowest(ground.scores, len(ground.selected))]
+
+
+def _kept(mode: str) -> Callable[[Ground, Layers], float]:
+    return lambda ground, layers: ground.energies.kept[mode]
+
+
+def _scalpel(mode: str) -> Callable[[Ground], Mapping[str, Any]]:
+    return lambda ground: {**ground.scalpel, "mode": mode}
+
+
+_ROWS = (
+    ArmKind(
+        "stethoscope",
+        "selected",
+        "the recipe itself: the arm that the others are held against",
+        _selected,
+        always=True,
+    ),
+    ArmKind(
+        "base",
+        "base",
+        "nothing injected: where every other arm starts from",
+        _selected,
+        energy=lambda ground, layers: 0.0,
+        factor=lambda ground: 0.0,
+        as_it_is="the base itself: where every other arm starts from",
+        always=True,
+    ),
+    ArmKind(
+        "donor",
+        "donor",
+        "the donor's own decoder layers, all of them at weight 1: the most the task vector has to give",
+        _every,
+        energy=lambda ground, layers: ground.energies.whole,
+        whole_donor=True,
+        as_it_is="the donor itself, embeddings and head included: the most the edit could give",
+    ),
+    ArmKind(
+        "all-layers", "amount", "whether choosing layers matters at all: the same weight everywhere", _every
+    ),
+    ArmKind(
+        "all-layers-damped",
+        "amount",
+        "whether it is only the smaller dose: every layer, alpha scaled down to the stethoscope's energy",
+        _every,
+        energy=lambda ground, layers: ground.energy,
+        factor=lambda ground: math.sqrt(ground.energy / ground.energies.of(range(ground.n_layers))),
+    ),
+    ArmKind(
+        "random-layers",
+        "random",
+        "whether these layers matter or any would do: as many layers drawn at random",
+        _other(lambda ground: islice(random_sets(ground.n_layers, ground.selected), ground.random_layers)),
+        numbered=True,
+    ),
+    ArmKind(
+        "depth-matched",
+        "layers",
         "depth: as many other layers with the closest mean depth",
-    )
-    sets["largest-task-vector"] = (
-        highest(energies.task_vector, size),
+        _other(lambda ground: [depth_matched(ground.n_layers, ground.selected)]),
+    ),
+    ArmKind(
+        "largest-task-vector",
+        "layers",
         "size: the layers in which fine-tuning moved most, no SAE needed to find them",
+        _other(lambda ground: [highest(ground.energies.task_vector, len(ground.selected))]),
+    ),
+    ArmKind(
+        "lowest-specificity",
+        "layers",
+        "the score: as many layers with the lowest specificity",
+        _other(_lowest),
+    ),
+    ArmKind(
+        "scalpel",
+        "scalpel",
+        "the rejected side: only the part inside the span of the selected SAE features",
+        _selected,
+        energy=_kept("project"),
+        method="sae_scalpel",
+        parameters=_scalpel("project"),
+        measures=("project",),
+    ),
+    ArmKind(
+        "scalpel-random",
+        "scalpel",
+        "whether the features matter or only the rank: a random subspace of the same rank",
+        _selected,
+        energy=_kept("random"),
+        method="sae_scalpel",
+        parameters=_scalpel("random"),
+        measures=("random",),
+    ),
+    ArmKind(
+        "stethoscope-energy-matched",
+        "amount",
+        "whether the scalpel fails for its direction or for its size: the raw direction at its energy",
+        _selected,
+        energy=_kept("project"),
+        parameters=lambda ground: {"energy": ground.energies.kept["project"] / ground.energy},
+        measures=("project",),
+    ),
+    ArmKind(
+        "layer",
+        "layer",
+        "what the score predicts: this layer alone, its gain beside its specificity",
+        _each,
+        numbered=True,
+        asked_by="single_layers",
+    ),
+)
+
+ARMS: dict[str, ArmKind] = {row.name: row for row in _ROWS}
+"""All kinds of arms by name, in the order in which recipes and reports have them."""
+
+
+def asked_for(names: Collection[str] | None, settings: object) -> tuple[str, ...]:
+    """Names of the rows that somebody asks for, in the table's order.
+
+    Args:
+        names: Those named, or None for all that need no asking.
+        settings: Has the settings that some rows are asked for by.
+    """
+    return tuple(
+        row.name
+        for row in ARMS.values()
+        if (row.name in names if names is not None else row.asked_by is None)
+        or (row.asked_by is not None and getattr(settings, row.asked_by))
     )
-    if len(given.scores) >= size:
-        sets["lowest-specificity"] = (
-            lowest(given.scores, size),
-            "the score: as many layers with the lowest specificity",
-        )
-    return [Arm(name, "layers", why, layers, energies.of(layers)) for name, (layers, why) in sets.items()]
-
-
-def _single_layers(given: Given) -> list[Arm]:
-    why = "what the score predicts: this layer alone, its gain beside its specificity"
-    return [
-        Arm(f"layer-{layer}", "layer", why, (layer,), given.energies.of((layer,)))
-        for layer in range(given.n_layers)
-    ]
-
-
-def _scalpels(given: Given, scalpel: Mapping[str, Scalar], mine: float) -> list[Arm]:
-    kept = given.energies.kept
-    return [
-        Arm(
-            "scalpel",
-            "scalpel",
-            "the rejected side: only the part inside the span of the selected SAE features",
-            given.selected,
-            kept["project"],
-            method=SCALPEL,
-            parameters={**scalpel, "mode": "project"},
-        ),
-        Arm(
-            "scalpel-random",
-            "scalpel",
-            "whether the features matter or only the rank: a random subspace of the same rank",
-            given.selected,
-            kept["random"],
-            method=SCALPEL,
-            parameters={**scalpel, "mode": "random"},
-        ),
-        Arm(
-            "stethoscope-energy-matched",
-            "dose",
-            "whether the scalpel fails for its direction or for its size: the raw direction at its energy",
-            given.selected,
-            kept["project"],
-            parameters={"energy": kept["project"] / mine},
-        ),
-    ]

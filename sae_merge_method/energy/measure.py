@@ -1,7 +1,7 @@
 """How much of a task vector the span of SAE features keeps: per tensor, kind, layer and whole."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -17,6 +17,7 @@ from sae_merge_method.artifacts.energy_report import (
     Principal,
     RandomSubspace,
 )
+from sae_merge_method.energy.settings import EnergySettings
 from sae_merge_method.errors import SaeError
 from sae_merge_method.geometry.basis import random_basis
 from sae_merge_method.geometry.energy import along_residual, energies_in, energy, gram
@@ -94,20 +95,6 @@ LOG = logging.getLogger(__name__)
 Floats = npt.NDArray[np.floating]
 
 
-@dataclass(frozen=True)
-class MeasureSettings:
-    """How a task vector is measured."""
-
-    seeds: int = 8
-    """Random subspaces a layer."""
-    seed: int = 0
-    """The first one's; a scalpel with mode: random and this seed uses the same subspace."""
-    directions: int = 8
-    """Leading principal directions to compare with the span."""
-    axes: tuple[AxisRule, ...] = ()
-    """Residual axes of tensors the table lacks."""
-
-
 @dataclass
 class Measured:
     """What came out."""
@@ -120,7 +107,8 @@ class Measured:
 
 @dataclass
 class _Sums:
-    settings: MeasureSettings
+    axes: Sequence[AxisRule]
+    settings: EnergySettings
     total: Tally = field(init=False)
     kinds: dict[tuple[str, ResidualAxis], Tally] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -131,18 +119,21 @@ class _Sums:
         self.total = Tally(self.settings.seeds)
 
 
-def measure(pairs: Iterable[TensorPair], subspaces: Subspaces, settings: MeasureSettings) -> Measured:
+def measure(
+    pairs: Iterable[TensorPair], subspaces: Subspaces, axes: Sequence[AxisRule], settings: EnergySettings
+) -> Measured:
     """Measure layer by layer; memory holds one tensor pair and two d x d matrices.
 
     Args:
         pairs: Tensors in the order of their layers.
         subspaces: The features' spans of these layers.
-        settings: How.
+        axes: Residual axes of tensors that the built-in table lacks.
+        settings: How many random subspaces and principal directions.
 
     Raises:
         SaeError: The features' directions do not have the residual stream's width.
     """
-    sums = _Sums(settings)
+    sums = _Sums(axes, settings)
     layers = []
     with tqdm(total=len(subspaces.layers), desc="energy", unit="layer", disable=None) as bar:
         for layer, group in groupby(pairs, key=lambda pair: pair.layer):
@@ -172,7 +163,7 @@ def _measure_layer(layer: int, pairs: Iterable[TensorPair], subspaces: Subspaces
     basis = subspaces.basis(layer)
     products: Floats = np.zeros((basis.d, basis.d))
     for pair in pairs:
-        place = residual_axis(pair.name, sums.settings.axes)
+        place = residual_axis(pair.name, sums.axes)
         kind = kind_of(pair.name)
         if place is None:
             sums.left_out.add(kind)

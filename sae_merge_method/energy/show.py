@@ -1,68 +1,65 @@
 """An energy report as a table and as a plot."""
 
-from io import BytesIO
-from pathlib import Path
-
-import numpy as np
-
 from sae_merge_method.artifacts.energy_report import Energy, EnergyReport, LayerEnergy
-from sae_merge_method.files.writing import write_bytes
+from sae_merge_method.reports.figure import (
+    BLUE,
+    GREY,
+    PALE,
+    RED,
+    layer_axes,
+    layer_width,
+    new_figure,
+    picture,
+)
+from sae_merge_method.reports.grid import NOTHING, Cell, Grid, as_text
+from sae_merge_method.reports.numbers import decimal, percent
 
 _HEADER = (
-    "",
-    "rank",
-    "|tau|/|base|",
-    "kept",
-    "chance",
-    "ratio",
-    "random",
-    "best",
-    "eff. rank",
-    "top covered",
-)
+    "", "rank", "|tau|/|base|", "kept", "chance", "ratio", "random", "best", "eff. rank", "top covered",
+)  # fmt: skip
+
+
+def energy_grid(report: EnergyReport) -> Grid:
+    """Layers, kinds of tensors, the whole: a row each."""
+    rows = [_row(f"layer {entry.layer}", entry) for entry in report.layers]
+    rows += [_row(f"{entry.kind} ({entry.side})", entry) for entry in report.kinds]
+    rows.append(_row("whole", report.total))
+    ruled = frozenset((0, len(report.layers), len(report.layers) + len(report.kinds)))
+    return Grid(_HEADER, tuple(rows), words=frozenset(_HEADER[:1]), ruled=ruled)
 
 
 def format_table(report: EnergyReport) -> str:
-    """Whole, layers, kinds: a line each, and what the columns mean."""
-    rows: list[tuple[str, ...]] = [_HEADER]
-    rows += [_row(f"layer {entry.layer}", entry) for entry in report.layers]
-    rows += [_row(f"{entry.kind} ({entry.side})", entry) for entry in report.kinds]
-    rows.append(_row("whole", report.total))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
+    """The table, and what its columns mean; a final newline."""
+    return "\n".join([as_text(energy_grid(report)), "", *column_notes(report)]) + "\n"
+
+
+def _row(name: str, entry: Energy) -> tuple[Cell, ...]:
+    drawn = entry.random
+    cells = [
+        _cell(decimal(entry.relative_norm), entry.relative_norm),
+        _cell(decimal(entry.kept), entry.kept),
+        _cell(decimal(entry.chance), entry.chance),
+        _cell(decimal(entry.ratio, 2), entry.ratio),
+        Cell(f"{decimal(drawn.low)}..{decimal(drawn.high)}" if drawn else NOTHING),
     ]
-    rule = "-" * max(map(len, lines))
-    parts = [lines[0], rule, *lines[1 : 1 + len(report.layers)], rule]
-    parts += [*lines[1 + len(report.layers) : -1], rule, lines[-1], "", *_notes(report)]
-    return "\n".join(parts) + "\n"
-
-
-def _row(name: str, entry: Energy) -> tuple[str, ...]:
-    shown = (
-        f"{entry.relative_norm:.4f}" if entry.relative_norm is not None else "-",
-        f"{entry.kept:.4f}" if entry.kept is not None else "-",
-        f"{entry.chance:.4f}" if entry.chance is not None else "-",
-        f"{entry.ratio:.2f}" if entry.ratio is not None else "-",
-        f"{entry.random.low:.4f}..{entry.random.high:.4f}" if entry.random else "-",
-    )
     if not isinstance(entry, LayerEnergy):
-        return (name, "", *shown, "", "", "")
+        return (Cell(name), Cell(""), *cells, Cell(""), Cell(""), Cell(""))
     return (
-        name,
-        str(entry.rank),
-        *shown,
-        f"{entry.best:.4f}" if entry.best is not None else "-",
-        f"{entry.effective_rank:.1f}",
-        f"{entry.principal.covered:.4f}",
+        Cell(name),
+        Cell(str(entry.rank), float(entry.rank)),
+        *cells,
+        _cell(decimal(entry.best), entry.best),
+        Cell(decimal(entry.effective_rank, 1), entry.effective_rank),
+        Cell(decimal(entry.principal.covered), entry.principal.covered),
     )
 
 
-def _notes(report: EnergyReport) -> list[str]:
+def _cell(text: str, value: float | None) -> Cell:
+    return Cell(text or NOTHING, value)
+
+
+def column_notes(report: EnergyReport) -> list[str]:
+    """What the columns mean, a line each."""
     notes = [
         "kept: share of the task vector's energy in the span of the selected features; chance: r/d;",
     ]
@@ -84,19 +81,9 @@ def _notes(report: EnergyReport) -> list[str]:
 _WHOSE = {"own": "layer itself", "previous": "layer before"}
 
 
-_KEPT = "#3b6ea5"
-_BEST = "#b9c9da"
-_RANDOM = "#9a9a9a"
-_CHANCE = "#c8553d"
-_INK = "#222222"
-
-
-def write_plot(path: Path, report: EnergyReport) -> None:
-    """Draw the report as PNG: same report, same bytes."""
-    # The Agg canvas directly: pyplot would choose a window system and keep global state.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+def draw_plot(report: EnergyReport) -> bytes:
+    """The kept energy by layer as PNG: same report, same bytes."""
+    import numpy as np
 
     entries = [entry for entry in report.layers if entry.energy > 0]
     layers = np.array([entry.layer for entry in entries])
@@ -104,15 +91,11 @@ def write_plot(path: Path, report: EnergyReport) -> None:
         np.array([getattr(entry, name) for entry in entries], dtype=np.float64)
         for name in ("kept", "best", "chance")
     )
-    figure = Figure(figsize=(max(6.4, 2.4 + 0.24 * len(layers)), 4.2), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.bar(
-        layers, kept, width=0.7, color=_KEPT, zorder=2,
-        label="kept by the selected features' span",
-    )  # fmt: skip
+    figure = new_figure(layer_width(len(layers)), 4.2)
+    axes = layer_axes(figure, "share of the task vector's energy", _title(report))
+    axes.bar(layers, kept, width=0.7, color=BLUE, zorder=2, label="kept by the selected features' span")
     axes.plot(
-        layers, best, "_", markersize=9, markeredgewidth=2, color=_BEST,
+        layers, best, "_", markersize=9, markeredgewidth=2, color=PALE,
         zorder=3, label="best subspace of that rank",
     )  # fmt: skip
     drawn = [entry.random for entry in entries if entry.random]
@@ -120,27 +103,17 @@ def write_plot(path: Path, report: EnergyReport) -> None:
         mean = np.array([one.mean for one in drawn])
         reach = [mean - [one.low for one in drawn], np.array([one.high for one in drawn]) - mean]
         axes.errorbar(
-            layers, mean, yerr=reach, fmt="o", markersize=3, color=_RANDOM, elinewidth=1.2, capsize=2,
+            layers, mean, yerr=reach, fmt="o", markersize=3, color=GREY, elinewidth=1.2, capsize=2,
             zorder=4, label=f"random subspaces, {drawn[0].level:.0%} interval",
         )  # fmt: skip
-    axes.hlines(
-        chance, layers - 0.5, layers + 0.5, color=_CHANCE, linewidth=1.4, zorder=5, label="chance, r/d"
-    )
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=18, min_n_ticks=1))
-    axes.set_xlabel("decoder layer")
-    axes.set_ylabel("share of the task vector's energy")
+    axes.hlines(chance, layers - 0.5, layers + 0.5, color=RED, linewidth=1.4, zorder=5, label="chance, r/d")
     axes.set_ylim(bottom=0)
-    axes.set_title(_title(report), fontsize=10, color=_INK)
-    axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
-    picture = BytesIO()
-    # No Software or date in the file: nothing but the picture.
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    write_bytes(path, picture.getvalue())
+    return picture(figure)
 
 
 def _title(report: EnergyReport) -> str:
     total = report.total
     if total.kept is None or total.chance is None:
         return "the donor does not differ from the base"
-    return f"the span keeps {total.kept:.2%} of the task vector's energy, chance {total.chance:.2%}"
+    return f"the span keeps {percent(total.kept)} of the task vector's energy, chance {percent(total.chance)}"

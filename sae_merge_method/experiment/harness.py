@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sae_merge_method.errors import UsageError
-from sae_merge_method.experiment.settings import EvaluationSettings
+from sae_merge_method.experiment.settings import BACKENDS, EvaluationSettings
 from sae_merge_method.lm_eval_tasks import tasks_path
 from sae_merge_method.models.hub import as_path, parse_model_id
 
@@ -34,10 +34,13 @@ class Harness:
             base: Some tasks are made with a model's tokenizer: it is the base's, which all arms share.
 
         Raises:
-            UsageError: lm-eval does not know a task, or vLLM is asked for and not installed.
+            UsageError: lm-eval does not know a task, or a backend is asked for that is not installed.
         """
-        if settings.model == "vllm" and find_spec("vllm") is None:
-            raise UsageError("evaluation.model: vllm is not installed: pip install 'lm-eval[vllm]'")
+        backend = BACKENDS[settings.model]
+        if find_spec(backend.package) is None:
+            raise UsageError(
+                f"evaluation.model: {backend.package} is not installed: pip install '{backend.install}'"
+            )
         # As lm_eval's own command does, before tokenizers are loaded.
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         self.settings = settings

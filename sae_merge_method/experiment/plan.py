@@ -1,105 +1,32 @@
 """The arms of an experiment, and ``plan.json`` made from its settings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from sae_merge_method.artifacts.arm import ArmIdentity
 from sae_merge_method.artifacts.diagnosis import diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.energy_report import Energy
 from sae_merge_method.artifacts.experiment_plan import (
     ARMS_FOLDER,
     RECIPE_FILE,
     ExperimentPlan,
-    PlannedArm,
     read_plan,
     write_plan,
 )
-from sae_merge_method.artifacts.method_parameters import ScalpelParameters
 from sae_merge_method.artifacts.recipe import read_recipe_text
-from sae_merge_method.controls.arms import Arm
-from sae_merge_method.controls.write import ControlSettings, write_controls
-from sae_merge_method.energy.measure import MeasureSettings
-from sae_merge_method.energy.run import EnergySettings, measure_energy
+from sae_merge_method.controls.settings import ControlSettings
+from sae_merge_method.controls.write import ControlRecipe, make_controls
+from sae_merge_method.energy.run import energy
+from sae_merge_method.energy.settings import EnergySettings
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.experiment.settings import ExperimentSettings
-from sae_merge_method.files.folders import scratch_folder
 from sae_merge_method.files.writing import write_text
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.hub import local_folder, parse_model_id
 from sae_merge_method.recipe.from_diagnosis import write_recipe
 from sae_merge_method.recipe.resolved import open_recipe
-from sae_merge_method.saes.ranking import default_rank
 from sae_merge_method.selection import parse_rule
-
-
-class ArmAndRecipe(NamedTuple):
-    """An arm, and the recipe that makes it; none where a model is evaluated as it is."""
-
-    arm: PlannedArm
-    recipe: str | None
-
-
-def choose_arms(
-    settings: ExperimentSettings, controls: list[Arm], recipe_of: Callable[[Arm], str], n_layers: int
-) -> list[ArmAndRecipe]:
-    """All arms to run: the base first, the pick second.
-
-    Args:
-        settings: What was asked for.
-        controls: Every control there is.
-        recipe_of: A control's recipe.
-        n_layers: Of the base.
-
-    Raises:
-        RecipeError: A recipe of the user's that is of another base.
-    """
-    chosen = [_control(arm, recipe_of, n_layers) for arm in controls if settings.wants(arm.name)]
-    chosen.sort(key=lambda one: {"base": 0, "pick": 1}.get(one.arm.role, 2))
-    own = [_own(name, file, settings) for name, file in settings.own_recipes().items()]
-    return chosen + own
-
-
-def _control(arm: Arm, recipe_of: Callable[[Arm], str], n_layers: int) -> ArmAndRecipe:
-    as_it_is = arm.role in ("base", "donor")
-    planned = PlannedArm(
-        name=arm.name,
-        role=arm.role,
-        says=_AS_IT_IS.get(arm.role, arm.controls_for),
-        method=None if as_it_is else arm.method,
-        layers=() if arm.role == "base" else arm.layers,
-        energy=arm.energy,
-    )
-    return ArmAndRecipe(planned, None if as_it_is else recipe_of(arm))
-
-
-_AS_IT_IS = {
-    "base": "the base itself: where every other arm starts from",
-    "donor": "the donor itself, embeddings and head included: the most the edit could give",
-}
-
-
-def _own(name: str, file: Path, settings: ExperimentSettings) -> ArmAndRecipe:
-    text = read_recipe_text(file)
-    resolved = open_recipe(text, str(file))
-    recipe = resolved.recipe
-    if resolved.base.folder.resolve() != _folder(settings.base):
-        raise RecipeError(f"{file}: expected the experiment's base {settings.base}, got {recipe.base_model}")
-    planned = PlannedArm(
-        name=name,
-        role="own",
-        says=str(file),
-        method=recipe.merge_method,
-        layers=resolved.checked().layers,
-        energy=None,
-    )
-    return ArmAndRecipe(planned, text)
-
-
-def _folder(model: str) -> Path:
-    return local_folder(parse_model_id(model)).resolve()
-
-
-_SCALPELS = ("scalpel", "scalpel-random", "stethoscope-energy-matched")
 
 
 class Planned(NamedTuple):
@@ -107,18 +34,15 @@ class Planned(NamedTuple):
 
     plan: ExperimentPlan
     recipes: dict[str, str]
-    """Text by name of the arm."""
+    """Text by name of the arm; an arm without one is a model that is evaluated as it is."""
 
 
-def make_plan(
-    settings: ExperimentSettings, diagnosis_at: Path, folder: Path, depends_on: Mapping[str, str]
-) -> Planned:
+def make_plan(settings: ExperimentSettings, diagnosis_at: Path, depends_on: Mapping[str, str]) -> Planned:
     """Choose the arms and write their recipes in memory; nothing is kept on disk.
 
     Args:
         settings: What was asked for.
         diagnosis_at: The diagnosis, given or made.
-        folder: The experiment's, for scratch space.
         depends_on: What the plan is made from, to be kept with it.
 
     Raises:
@@ -128,23 +52,21 @@ def make_plan(
     pick = write_recipe(
         diagnosis_at, settings.base, settings.donor, parse_rule(settings.select), weight=settings.weight
     )
-    wants_scalpels = any(settings.wants(name) for name in _SCALPELS)
-    control_settings = ControlSettings(
-        diagnosis=diagnosis_at,
-        seeds=settings.random_layers,
-        rank=settings.rank,
-        scalpels=wants_scalpels,
-        single_layers=settings.single_layers,
+    controls = make_controls(
+        open_recipe(pick.text, "the pick's recipe"),
+        ControlSettings(
+            diagnosis=str(diagnosis_at),
+            arms=settings.controls(),
+            random_layers=settings.random_layers,
+            rank=settings.rank,
+        ),
     )
-    with scratch_folder(folder / "controls", "new") as scratch:
-        controls = write_controls(pick.text, "the pick's recipe", scratch, control_settings)
-        chosen = choose_arms(
-            settings,
-            controls,
-            lambda arm: (scratch / f"{arm.name}.yml").read_text(encoding="utf-8"),
-            pick.n_layers,
-        )
-    rank = settings.rank or default_rank(diagnosis.model.d_model)
+    recipes = {one.arm.name: one.text for one in controls.recipes if one.kind.as_it_is is None}
+    arms = sorted(map(_as_evaluated, controls.recipes), key=lambda arm: _FIRST.get(arm.role, len(_FIRST)))
+    for name, file in settings.own_recipes().items():
+        recipes[name] = read_recipe_text(file)
+        arms.append(_own(name, file, recipes[name], settings))
+    has_scalpel = any(one.kind.measures for one in controls.recipes)
     plan = ExperimentPlan(
         depends_on=dict(depends_on),
         base=settings.base,
@@ -158,11 +80,54 @@ def make_plan(
         metric=settings.metric,
         alpha=settings.alpha,
         evaluation=_in_short(settings),
-        task_vector_energy=next(arm.energy for arm in controls if arm.role == "donor"),
-        projection=_projection(settings, diagnosis_at, pick.layers, rank) if wants_scalpels else None,
-        arms=tuple(one.arm for one in chosen),
+        task_vector_energy=controls.task_vector_energy,
+        projection=_projection(settings, diagnosis_at, pick.layers) if has_scalpel else None,
+        arms=tuple(arms),
     )
-    return Planned(plan, {arm.name: recipe for arm, recipe in chosen if recipe is not None})
+    return Planned(plan, recipes)
+
+
+_FIRST = {"base": 0, "selected": 1}
+"""Where arms of a role stand in a plan; the others follow in the order of their table."""
+
+
+def _as_evaluated(control: ControlRecipe) -> ArmIdentity:
+    """The arm as an experiment runs it: a model that can be had as it is, is not merged."""
+    if control.kind.as_it_is is None:
+        return control.arm
+    same = () if control.arm.planned_energy == 0 else control.arm.layers
+    return control.arm.model_copy(
+        update={"description": control.kind.as_it_is, "method": None, "layers": same}
+    )
+
+
+def _own(name: str, file: Path, text: str, settings: ExperimentSettings) -> ArmIdentity:
+    opened = open_recipe(text, str(file))
+    if opened.base.folder.resolve() != local_folder(parse_model_id(settings.base)).resolve():
+        raise RecipeError(
+            f"{file}: expected the experiment's base {settings.base}, got {opened.recipe.base_model}"
+        )
+    return ArmIdentity(
+        name=name,
+        role="own",
+        description=str(file),
+        method=opened.recipe.merge_method,
+        layers=opened.checked().layers,
+        planned_energy=None,
+    )
+
+
+def _projection(settings: ExperimentSettings, diagnosis_at: Path, layers: tuple[int, ...]) -> Energy:
+    """What the scalpel's span keeps in the selected layers."""
+    return energy(
+        EnergySettings(
+            base=settings.base,
+            donor=settings.donor,
+            diagnosis=str(diagnosis_at),
+            rank=settings.rank,
+            layers=format_layers(layers),
+        )
+    ).total
 
 
 def read_planned(folder: Path) -> Planned:
@@ -181,22 +146,6 @@ def write_planned(folder: Path, planned: Planned) -> None:
     for name, recipe in planned.recipes.items():
         write_text(folder / ARMS_FOLDER / name / RECIPE_FILE, recipe)
     write_plan(folder, planned.plan)
-
-
-def _projection(
-    settings: ExperimentSettings, diagnosis_at: Path, layers: tuple[int, ...], rank: int
-) -> Energy:
-    report = measure_energy(
-        EnergySettings(
-            base=settings.base,
-            donor=settings.donor,
-            diagnosis=diagnosis_at,
-            scalpel=ScalpelParameters(diagnosis=str(diagnosis_at), rank=rank),
-            measure=MeasureSettings(),
-            layers=format_layers(layers),
-        )
-    )
-    return report.total
 
 
 def _in_short(settings: ExperimentSettings) -> dict[str, str | int | float | bool | None]:

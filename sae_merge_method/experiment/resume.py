@@ -103,7 +103,7 @@ def standing_plan(settings: ExperimentSettings, folder: Path, overwrite: bool) -
         else:
             if standing.plan.depends_on == depends_on:
                 return standing
-    return make_plan(settings, diagnosis_at, folder, depends_on)
+    return make_plan(settings, diagnosis_at, depends_on)
 
 
 def _diagnosis(settings: ExperimentSettings, folder: Path, overwrite: bool) -> Path:
@@ -144,12 +144,13 @@ def jobs_of(settings: ExperimentSettings, planned: Planned, general: GeneralCorp
         "packages": package_versions(),
     }
     models = {"base": plan.base, "donor": plan.donor}
-    found = []
+    jobs = []
     for arm in plan.arms:
         recipe = planned.recipes.get(arm.name)
         depends_on = {**common, "recipe": value_stamp(recipe)}
-        found.append(ArmJob(arm, models.get(arm.role), value_stamp(depends_on), depends_on))
-    return found
+        model = models[arm.role] if recipe is None else None
+        jobs.append(ArmJob(arm, model, value_stamp(depends_on), depends_on))
+    return jobs
 
 
 def is_done(folder: Path, arm: str) -> bool:

@@ -5,10 +5,11 @@ says that it was made from the same things as it would be now.
 """
 
 import logging
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
+from typing import NamedTuple
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -19,16 +20,22 @@ from sae_merge_method.artifacts.experiment_plan import (
     ARMS_FOLDER,
     PLAN_FILE,
     ExperimentPlan,
-    PlannedArm,
 )
+from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.corpora.documents import read_corpus
 from sae_merge_method.errors import SaeMergeError, UsageError
+from sae_merge_method.experiment.places import Runner, choose_runner
 from sae_merge_method.experiment.plan import write_planned
 from sae_merge_method.experiment.processes import LOGS_FOLDER
-from sae_merge_method.experiment.report.write import write_reports
+from sae_merge_method.experiment.report.write import report_experiment
 from sae_merge_method.experiment.resume import DIAGNOSIS_FOLDER, is_done, jobs_of, not_done, standing_plan
-from sae_merge_method.experiment.settings import SETTINGS_FILE, ExperimentSettings, settings_text
-from sae_merge_method.experiment.worker import MERGED_FOLDER, ArmJob, GeneralCorpus, Outcome, Setup
+from sae_merge_method.experiment.settings import (
+    SETTINGS_FILE,
+    ExperimentSettings,
+    RunSettings,
+    settings_text,
+)
+from sae_merge_method.experiment.worker import MERGED_FOLDER, ArmJob, GeneralCorpus, Setup
 from sae_merge_method.files.folders import held
 from sae_merge_method.files.writing import write_text
 
@@ -41,60 +48,71 @@ _OURS = frozenset(
     )
 )  # fmt: skip
 
-Backend = Callable[[Setup, Sequence[ArmJob]], Generator[Outcome, None, None]]
-"""Runs arms somewhere, and tells how each ended."""
-
 
 class ExperimentError(SaeMergeError):
     """Some arms could not be run; the report has the others."""
 
 
-@dataclass(frozen=True)
-class RunSettings:
-    """How an experiment is run; no number depends on it."""
+class StandingPlan(NamedTuple):
+    """A plan, and how far it is carried out."""
 
-    backend: Backend
-    keep: bool = False
-    """Whether merged checkpoints stay."""
-    overwrite: bool = False
-    """Whether an experiment of other settings that stands there is thrown away."""
+    plan: ExperimentPlan
+    done: frozenset[str]
+    """Names of the arms that are done."""
 
 
-def run_experiment(settings: ExperimentSettings, folder: Path, how: RunSettings) -> Experiment:
+FileName = str | PathLike[str]
+
+
+def run_experiment(
+    settings: ExperimentSettings | FileName, out: FileName, how: RunSettings | None = None
+) -> Experiment:
     """Run every arm that is not done, and write the report.
 
     Args:
-        settings: What the experiment is.
-        folder: Where it goes, or goes on.
-        how: How it is run.
+        settings: What the experiment is, or its YAML file.
+        out: Folder where it goes, or goes on.
+        how: How it is run; by one process of this machine unless given.
 
     Raises:
         UsageError: The folder holds something else, or an experiment of other settings.
         ExperimentError: Some arms failed; what they died of is in the message.
         SaeMergeError: Anything that can be known to be wrong before the first arm.
     """
-    with _place(folder):
-        general = _general_corpus(settings)
-        plan, waiting = _prepare(settings, general, folder, how.overwrite)
-        setup = Setup(folder, Path.cwd(), plan.base, settings.evaluation, general, how.keep)
-        failed = _run(setup, len(plan.arms), waiting, how.backend)
+    asked, folder, how = _asked(settings), Path(out), how or RunSettings()
+    with _folder_held(folder):
+        general = _general_corpus(asked)
+        plan, waiting = _prepare(asked, general, folder, how.overwrite)
+        setup = Setup(folder, Path.cwd(), plan.base, asked.evaluation, general, how.keep)
+        failed = _run(setup, len(plan.arms), waiting, choose_runner(how))
         if not is_done(folder, "base"):
-            raise ExperimentError(_told(failed, folder))
-        report = write_reports(folder)
+            raise ExperimentError(_failures(failed, folder))
+        report = report_experiment(folder)
     if failed:
-        raise ExperimentError(_told(failed, folder))
+        raise ExperimentError(_failures(failed, folder))
     return report
 
 
-def plan_experiment(settings: ExperimentSettings, folder: Path) -> list[tuple[PlannedArm, bool]]:
-    """Decide on all arms and write their recipes; each arm, and whether it is done already.
+def plan_experiment(settings: ExperimentSettings | FileName, out: FileName) -> StandingPlan:
+    """Decide on all arms and write their recipes; none is run.
+
+    Args:
+        settings: What the experiment is, or its YAML file.
+        out: Its folder.
 
     Raises:
         SaeMergeError: As :func:`run_experiment`.
     """
-    with _place(folder):
-        plan, _ = _prepare(settings, _general_corpus(settings), folder, overwrite=False)
-        return [(arm, is_done(folder, arm.name)) for arm in plan.arms]
+    asked, folder = _asked(settings), Path(out)
+    with _folder_held(folder):
+        plan, _ = _prepare(asked, _general_corpus(asked), folder, overwrite=False)
+        return StandingPlan(plan, frozenset(arm.name for arm in plan.arms if is_done(folder, arm.name)))
+
+
+def _asked(settings: ExperimentSettings | FileName) -> ExperimentSettings:
+    if isinstance(settings, ExperimentSettings):
+        return settings
+    return read_settings(ExperimentSettings, {}, Path(settings))
 
 
 def _prepare(
@@ -112,7 +130,7 @@ def _prepare(
 
 
 @contextmanager
-def _place(folder: Path) -> Iterator[None]:
+def _folder_held(folder: Path) -> Iterator[None]:
     """Hold an experiment's folder, made where there is none."""
     _require_ours(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -137,14 +155,14 @@ def _require_ours(folder: Path) -> None:
         raise UsageError(f"{folder} holds something else ({strange[0]}): name another folder")
 
 
-def _run(setup: Setup, total: int, waiting: Sequence[ArmJob], backend: Backend) -> dict[str, str]:
+def _run(setup: Setup, total: int, waiting: Sequence[ArmJob], runner: Runner) -> dict[str, str]:
     """Run the arms; what each that failed died of."""
     failed: dict[str, str] = {}
     if not waiting:
         return failed
     with (
         logging_redirect_tqdm(),
-        closing(backend(setup, waiting)) as outcomes,
+        closing(runner(setup, waiting)) as outcomes,
         tqdm(total=total, initial=total - len(waiting), desc="arms", unit="arm", disable=None) as bar,
     ):
         for outcome in outcomes:
@@ -162,11 +180,11 @@ def _run(setup: Setup, total: int, waiting: Sequence[ArmJob], backend: Backend) 
     return failed
 
 
-def _told(failed: dict[str, str], folder: Path) -> str:
+def _failures(failed: dict[str, str], folder: Path) -> str:
     lines = [f"{len(failed)} of the arms failed; the same command runs them again:"]
     lines += [f"  {name}: {error}" for name, error in failed.items()]
-    places = {"the report of the others": folder / PAGE_FILE, "logs": folder / LOGS_FOLDER}
-    return "\n".join(lines + [f"  {what}: {place}" for what, place in places.items() if place.exists()])
+    to_read = {"the report of the others": folder / PAGE_FILE, "logs": folder / LOGS_FOLDER}
+    return "\n".join(lines + [f"  {what}: {path}" for what, path in to_read.items() if path.exists()])
 
 
 def _general_corpus(settings: ExperimentSettings) -> GeneralCorpus | None:

@@ -2,13 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-from sae_merge_method.artifacts.schema import Record, describe
-from sae_merge_method.controls.arms import NAMES
+from sae_merge_method.artifacts.schema import Location, OneOf, Record, describe
+from sae_merge_method.controls.arms import ARMS, asked_for
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.errors import UsageError
 from sae_merge_method.selection import parse_rule
@@ -16,8 +16,29 @@ from sae_merge_method.selection import parse_rule
 SETTINGS_FILE = "experiment.yml"
 """In an experiment's folder: its settings, command line included, to run it again elsewhere."""
 
-_OWN_NAME = re.compile(r"(?!random-layers-|layer-)\w[\w.-]*", re.ASCII)
+_OWN_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 Plain = str | int | float | bool
+
+
+class Backend(NamedTuple):
+    """What lm-eval may run a model with: its ``--model``."""
+
+    name: str
+    """lm-eval's name for it."""
+    package: str
+    """What it imports."""
+    install: str
+    """What installs it."""
+
+
+BACKENDS = {
+    backend.name: backend
+    for backend in (
+        Backend("hf", "transformers", "lm-eval[hf]"),
+        Backend("vllm", "vllm", "lm-eval[vllm]"),
+    )
+}
+"""All of them, by name."""
 
 
 def _as_list(value: Any) -> Any:
@@ -27,21 +48,30 @@ def _as_list(value: Any) -> Any:
 class EvaluationSettings(Record):
     """How lm-eval is called; the names are its own command's."""
 
-    model: Literal["hf", "vllm"] = "hf"
+    model: Annotated[str, OneOf(BACKENDS)] = "hf"
+    """lm-eval's backend that runs the models."""
     model_args: dict[str, Plain] = Field(default_factory=dict)
-    """Beside ``pretrained``, which is the arm's: dtype, max_length, tensor_parallel_size, ..."""
+    """The backend's arguments beside ``pretrained``, which is the arm's: dtype, max_length, ..."""
     tasks: Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)] = ("minerva_math_sae",)
-    include_path: str | None = None
+    """Tasks, groups or tags of lm-eval."""
+    include_path: Location | None = None
     """Folder with tasks of the user's own."""
     num_fewshot: int | None = Field(default=None, ge=0)
+    """Solved problems shown before each; without it, the task's own number."""
     limit: float | None = Field(default=None, gt=0)
-    """Problems a task, or below 1 a share of them."""
+    """Problems a task, or below 1 a share of them; without it, all."""
     batch_size: int | str = 1
+    """Problems that go through the model together: a number, auto or auto:N."""
     device: str | None = None
+    """Torch device; without it, lm-eval's choice."""
     apply_chat_template: bool | str = False
+    """Whether problems are put into the model's chat template, or the name of the template."""
     fewshot_as_multiturn: bool = True
+    """Whether solved problems become turns of a chat, where there is a chat template."""
     system_instruction: str | None = None
+    """What stands before all problems."""
     gen_kwargs: dict[str, Plain] = Field(default_factory=dict)
+    """Arguments of generation in place of the task's."""
 
     @field_validator("model_args")
     @classmethod
@@ -62,40 +92,45 @@ class EvaluationSettings(Record):
 class GeneralLossSettings(Record):
     """Text on which damage is measured: none of it may be what the edit is for."""
 
-    corpus: str
+    corpus: Location
     """JSON lines, parquet, plain text with a document a line, or a Hub data set, as diagnose takes it."""
     text_field: str = "text"
+    """Field or column that holds the text."""
     max_documents: int | None = Field(default=None, ge=2)
-    max_characters: int = Field(2000, ge=1)
-    """Of each document; the rest is cut off."""
+    """Documents to read; without it, all."""
+    max_characters: int = Field(default=2000, ge=1)
+    """Characters of each document to read; the rest is cut off."""
 
 
 class ExperimentSettings(Record):
     """One experiment: the keys of its file."""
 
-    base: str
-    """Folder, or Hub id with an optional @revision."""
-    donor: str
-    """Likewise; a whole checkpoint."""
-    diagnosis: str | dict[str, Any]
+    base: Location
+    """Base model: folder, or Hub id with an optional @revision."""
+    donor: Location
+    """Donor model, a whole checkpoint: folder, or Hub id with an optional @revision."""
+    diagnosis: Location | dict[str, Any]
     """A diagnosis folder, or the settings to make one with, as diagnose --config takes them."""
     select: str = "top_k=3"
-    """Rule of the pick."""
+    """Rule that selects the layers."""
     weight: float = 1.0
-    """Alpha, the task vector's factor."""
+    """Factor of the task vector, alpha."""
     arms: Literal["all"] | tuple[str | dict[str, str], ...] = "all"
-    """Names of controls (random-layers stands for all of them), and the user's own recipes as NAME: FILE.
-    The base and the pick (stethoscope) are always among them."""
-    random_layers: int = Field(5, ge=0)
+    """all, or names of controls, as sae-merge experiment --help lists them, and the user's own recipes as
+    NAME: FILE. The base and the pick (stethoscope) are always among them."""
+    random_layers: int = Field(default=5, ge=0)
     """Sets of as many other layers, drawn at random."""
     single_layers: bool = False
-    """An arm for each layer alone: does the score predict what a layer gains?"""
+    """Also an arm for each layer alone: does the score predict what a layer gains?"""
     rank: int | None = Field(default=None, ge=1)
-    """Features a layer of the scalpel arms; d_model/40 where not given."""
+    """Features a layer of the scalpel arms; without it, d_model/40."""
     evaluation: EvaluationSettings = EvaluationSettings()
+    """How lm-eval is called."""
     general_loss: GeneralLossSettings | None = None
+    """Text on which damage is measured; without it, damage is not."""
     metric: str = "exact_match"
-    alpha: float = Field(0.05, gt=0, lt=1)
+    """lm-eval's metric that arms are held against each other by, with or without its filter."""
+    alpha: float = Field(default=0.05, gt=0, lt=1)
     """Level of the tests in the report."""
 
     @field_validator("select")
@@ -110,12 +145,13 @@ class ExperimentSettings(Record):
     @classmethod
     def _names(cls, value: Any) -> Any:
         listed = () if value == "all" else value
-        unknown = [name for name in listed if isinstance(name, str) and name not in NAMES]
+        unknown = [name for name in listed if isinstance(name, str) and name not in ARMS]
         if unknown:
-            raise ValueError(f"expected {', '.join(NAMES)}, or NAME: FILE, got {', '.join(unknown)}")
+            raise ValueError(f"expected {', '.join(ARMS)}, or NAME: FILE, got {', '.join(unknown)}")
         own = [name for one in listed if isinstance(one, dict) for name in one]
         for name in own:
-            if not _OWN_NAME.fullmatch(name) or name in NAMES or own.count(name) > 1:
+            is_taken = name in ARMS or any(row.owns(name) for row in ARMS.values())
+            if not _OWN_NAME.fullmatch(name) or is_taken or own.count(name) > 1:
                 raise ValueError(
                     "expected a name of letters, digits, '.', '-', '_' that stands once and is no "
                     f"control's, got {name!r}"
@@ -142,17 +178,46 @@ class ExperimentSettings(Record):
         except ValidationError as error:
             raise ValueError(describe(error, inside=("diagnosis",)).strip()) from error
 
+    def controls(self) -> tuple[str, ...]:
+        """Names of the controls asked for, and of those that are always there, in the table's order."""
+        named = None if self.arms == "all" else {name for name in self.arms if isinstance(name, str)}
+        asked = asked_for(named, self)
+        return tuple(row.name for row in ARMS.values() if row.always or row.name in asked)
+
     def own_recipes(self) -> dict[str, Path]:
         """The user's own arms, by name."""
         listed = () if self.arms == "all" else self.arms
         return {name: Path(file) for one in listed if isinstance(one, dict) for name, file in one.items()}
 
-    def wants(self, arm: str) -> bool:
-        """Whether a control of that name is asked for."""
-        if self.arms == "all" or arm in ("base", "stethoscope") or arm.startswith("layer-"):
-            return True
-        family = "random-layers" if arm.startswith("random-layers-") else arm
-        return arm in self.arms or family in self.arms
+
+class RunSettings(Record):
+    """How an experiment is run; no number depends on it."""
+
+    keep: bool = False
+    """Keep merged checkpoints in the folder merged after their evaluation."""
+    overwrite: bool = False
+    """Run again the arms made from other settings than now."""
+    workers: int | None = Field(default=None, ge=0)
+    """Processes that run arms side by side; without it, one for each worker's GPUs, else 1. 0 runs the arms
+    in this process, one after another."""
+    gpus: tuple[str, ...] = ()
+    """GPUs of each worker, such as 0 or 0,1; as many workers as there are."""
+    ray: str | None = None
+    """Run on a Ray cluster: its address, "auto" for the one that runs here, or "local"."""
+    gpus_per_worker: float = Field(default=0, ge=0)
+    """With Ray: GPUs of a worker."""
+
+    @model_validator(mode="after")
+    def _one_kind_of_worker(self) -> "RunSettings":
+        if self.ray is None and self.gpus_per_worker:
+            raise ValueError("gpus_per_worker belongs to ray; without it gpus names each worker's GPUs")
+        if self.ray is not None and self.gpus:
+            raise ValueError("gpus names GPUs of this machine; with ray it is gpus_per_worker")
+        if self.gpus and self.workers not in (None, len(self.gpus)):
+            raise ValueError(
+                f"{self.workers} workers and {len(self.gpus)} times gpus: each worker has its own gpus"
+            )
+        return self
 
 
 def settings_text(settings: ExperimentSettings) -> str:

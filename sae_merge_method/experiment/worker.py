@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from sae_merge_method.artifacts.arm import ArmIdentity
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport
 from sae_merge_method.artifacts.experiment_plan import (
     ARMS_FOLDER,
@@ -21,7 +22,6 @@ from sae_merge_method.artifacts.experiment_plan import (
     RESULTS_FOLDER,
     ArmRecord,
     GeneralText,
-    PlannedArm,
     write_arm,
 )
 from sae_merge_method.artifacts.recipe import read_recipe_text
@@ -64,7 +64,7 @@ class Setup:
 class ArmJob:
     """One arm to run."""
 
-    arm: PlannedArm
+    arm: ArmIdentity
     model: str | None
     """Model to evaluate as it is; None where the arm's recipe is to be merged."""
     key: str
@@ -118,14 +118,10 @@ class ArmRunner:
         write_arm(
             folder,
             ArmRecord(
-                name=job.arm.name,
-                role=job.arm.role,
-                says=job.arm.says,
+                **dict(job.arm),
                 key=job.key,
                 depends_on=job.depends_on,
-                method=job.arm.method,
-                layers=job.arm.layers,
-                energy=report.energy if report else job.arm.energy or 0.0,
+                energy=report.energy if report else job.arm.planned_energy or 0.0,
                 result_sha256=report.result_sha256 if report else None,
                 general=general,
             ),

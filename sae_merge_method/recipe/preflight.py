@@ -1,7 +1,7 @@
 """Everything that can be known to be wrong before a tensor is read, from headers and configs alone."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,8 +9,9 @@ from sae_merge_method.artifacts.diagnosis import Diagnosis, diagnosis_path, read
 from sae_merge_method.errors import MergeError, RecipeError
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.dtypes import DTYPE_NAMES
+from sae_merge_method.models.hub import open_model
 from sae_merge_method.models.tensor_names import LayerPart
-from sae_merge_method.recipe.plan import EditPlan
+from sae_merge_method.recipe.plan import Donation, EditPlan
 
 LOG = logging.getLogger(__name__)
 
@@ -124,6 +125,27 @@ def check_donors(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoi
         for gift in plan.donations[layer]:
             for place in places:
                 _check_tensor(place, base, donors[gift.model], gift.model)
+
+
+def open_donor(name: str, layers: Sequence[int], base: Checkpoint, base_name: str) -> Checkpoint:
+    """Open a whole donor whose task vector can be taken in these layers.
+
+    Args:
+        name: As the user writes it.
+        layers: Decoder layers.
+        base: The base.
+        base_name: The base as the user names it, for messages.
+
+    Raises:
+        UsageError: The name asks for an adapter.
+        ModelError: There is no such model, or it cannot be read.
+        MergeError: It is of another family than the base, or lacks a tensor.
+    """
+    donor = open_model(name)
+    check_family(base, {name: donor})
+    whole = dict.fromkeys(layers, (Donation(name, ((None, 1.0),)),))
+    check_donors(EditPlan("sae_stethoscope", base_name, whole, None), base, {name: donor})
+    return donor
 
 
 def _check_tensor(place: LayerPart, base: Checkpoint, donor: Checkpoint, donor_name: str) -> None:

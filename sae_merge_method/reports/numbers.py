@@ -67,3 +67,18 @@ def nats(value: float) -> str:
 def magnitude(value: float) -> str:
     """A size of any order, also infinite or NaN."""
     return f"{value:.3g}"
+
+
+def percent(value: float | None) -> str:
+    """A share, to a hundredth of a percent."""
+    return "" if value is None else f"{value:.2%}"
+
+
+def decimal(value: float | None, places: int = 4) -> str:
+    """A number with so many decimal places."""
+    return "" if value is None else f"{value:.{places}f}"
+
+
+def squared_norm(value: float) -> str:
+    """An energy, to three digits; 0 as it is."""
+    return f"{value:#.3g}" if value else "0"

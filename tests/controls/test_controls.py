@@ -10,7 +10,8 @@ from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.artifacts.recipe import Recipe
 from sae_merge_method.cli.controls import command
 from sae_merge_method.cli.recipe import command as recipe_command
-from sae_merge_method.controls.write import ControlSettings, write_controls
+from sae_merge_method.controls.settings import ControlSettings
+from sae_merge_method.controls.write import write_controls
 from sae_merge_method.errors import RecipeError, UsageError
 from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.recipe.methods import parse_recipe, written_parameters
@@ -40,10 +41,10 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> scenes.Scene:
 def arms(scene: scenes.Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("controls")
     recipe = write_recipe(scene, root / "recipe.yml")
-    words = [str(recipe), "--out", str(root / "arms"), "--seeds", "2", "--rank", "4"]
+    words = [str(recipe), "--out", str(root / "arms"), "--random-layers", "2", "--rank", "4"]
     result = CliRunner().invoke(command, words, catch_exceptions=False)
     assert result.exit_code == 0
-    assert {line.split()[0] for line in result.stdout.splitlines()} == ARMS
+    assert {line.split()[0] for line in result.stdout.splitlines()[2:]} == ARMS
     return root / "arms"
 
 
@@ -125,14 +126,14 @@ def test_plain_mergekit_runs_an_arm_too(arms, tmp_path, merged):
 
 def test_the_same_recipe_writes_the_same_arms(scene, arms, tmp_path):
     recipe = write_recipe(scene, tmp_path / "recipe.yml")
-    write_controls(recipe.read_text(), "recipe.yml", tmp_path / "again", ControlSettings(seeds=2, rank=4))
+    write_controls(recipe, tmp_path / "again", ControlSettings(random_layers=2, rank=4))
     for path in arms.iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_a_recipe_that_opens_every_layer_has_no_other_layers_to_control_with(scene, tmp_path, caplog):
     recipe = write_recipe(scene, tmp_path / "recipe.yml", "--select", "layers=0-3")
-    found = write_controls(recipe.read_text(), "r", tmp_path / "arms", ControlSettings(rank=2))
+    found = write_controls(recipe, tmp_path / "arms", ControlSettings(rank=2))
     assert {arm.name for arm in found} == {
         "stethoscope", "base", "donor", "all-layers", "all-layers-damped", "scalpel", "scalpel-random",
         "stethoscope-energy-matched",
@@ -155,7 +156,8 @@ def test_recipes_that_cannot_be_controlled_are_refused(scene, tmp_path):
         (raw.replace("weight: 0.8", "weight: 0.0"), "nothing is injected in layers 1, 3"),
     ):
         with pytest.raises(RecipeError, match=message):
-            write_controls(text, "r", tmp_path / "arms", ControlSettings(rank=2))
+            (tmp_path / "wrong.yml").write_text(text)
+            write_controls(tmp_path / "wrong.yml", tmp_path / "arms", ControlSettings(rank=2))
         assert not (tmp_path / "arms").exists()
 
 

@@ -6,27 +6,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sae_merge_method.artifacts.arm import ArmIdentity
 from sae_merge_method.artifacts.energy_report import Energy, RandomSubspace
 from sae_merge_method.artifacts.experiment import Conclusion, Experiment
 from sae_merge_method.artifacts.experiment_plan import (
     ArmRecord,
     ExperimentPlan,
     GeneralText,
-    PlannedArm,
-    Role,
     write_arm,
     write_plan,
 )
+from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.experiment.report.collect import collect
 from tests.compare.conftest import DATE, results
 
 ALGEBRA, GEOMETRY = "maths_algebra", "maths_geometry"
 PROBLEMS = {ALGEBRA: 100, GEOMETRY: 50}
 PICKED = (2, 3)
-NAMED_ROLES: dict[str, Role] = {
-    "base": "base", "donor": "donor", "stethoscope": "pick", "all-layers": "dose", "all-layers-damped": "dose",
-    "scalpel": "scalpel", "scalpel-random": "scalpel", "stethoscope-energy-matched": "scalpel",
-}  # fmt: skip
 KEPT = Energy(
     energy=4.0, relative_norm=0.1, kept=0.03, chance=0.031, ratio=0.03 / 0.031,
     random=RandomSubspace(seeds=5, mean=0.031, low=0.028, high=0.034, level=0.95),
@@ -48,10 +44,8 @@ class Laid:
     done: bool = True
 
     @property
-    def role(self) -> Role:
-        if self.name.startswith("layer-"):
-            return "layer"
-        return NAMED_ROLES.get(self.name, "layers")
+    def role(self) -> str:
+        return next(row.role for row in ARMS.values() if row.owns(self.name))
 
 
 BASE = Laid("base", (20, 10), ())
@@ -66,13 +60,13 @@ def general(nats: Sequence[float], tokens: Sequence[int] | None = None) -> Gener
 def lay_out(folder: Path, arms: Sequence[Laid], **changes: Any) -> Path:
     """Write a folder as an experiment leaves it; ``changes`` are the plan's."""
     planned = [
-        PlannedArm(
+        ArmIdentity(
             name=arm.name,
             role=arm.role,
-            says=f"what {arm.name} is for",
+            description=f"what {arm.name} is for",
             method=None if arm.role in ("base", "donor") else "sae_stethoscope",
             layers=arm.layers,
-            energy=float(len(arm.layers)),
+            planned_energy=float(len(arm.layers)),
         )
         for arm in arms
     ]
@@ -100,19 +94,15 @@ def lay_out(folder: Path, arms: Sequence[Laid], **changes: Any) -> Path:
     return folder
 
 
-def _finish(place: Path, arm: Laid, about: PlannedArm) -> None:
+def _finish(place: Path, arm: Laid, about: ArmIdentity) -> None:
     scored = place / "results" / "a__model"
     scored.mkdir(parents=True)
     counts = {task: (right, PROBLEMS[task]) for task, right in zip(PROBLEMS, arm.right, strict=True)}
     (scored / f"results_{DATE}.json").write_text(json.dumps(results(counts, **arm.changes)))
     record = ArmRecord(
-        name=arm.name,
-        role=arm.role,
-        says=about.says,
+        **dict(about),
         key="0" * 64,
         depends_on={},
-        method=about.method,
-        layers=arm.layers,
         energy=float(len(arm.layers)),
         result_sha256=None,
         general=None if arm.nats is None else general(arm.nats, arm.tokens),

@@ -175,7 +175,7 @@ def test_an_arm_that_was_asked_otherwise_is_shown_and_concludes_nothing(tmp_path
     other = {"chat_template_sha": "f" * 64}
     found = collected(tmp_path, [BASE, replace(PICK, changes=other), Laid("scalpel", (20, 10))])
     assert found.arms[1].mismatches[0].startswith("chat template: none and ffff")
-    assert {one.answer for one in found.conclusions if "stethoscope" in one.words} == {"not tested"}
+    assert {one.answer for one in found.conclusions if "stethoscope" in one.evidence} == {"not tested"}
 
 
 def test_logged_problems_are_compared_too(tmp_path: Path) -> None:

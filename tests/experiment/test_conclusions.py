@@ -24,7 +24,7 @@ NATS = (20.0, 30.0, 25.0, 40.0)
 def test_raw_against_projected(tmp_path: Path, right: tuple[int, int], answer: str, z: str) -> None:
     found = concluded(tmp_path, [BASE, PICK, Laid("scalpel", right)], RAW)
     assert found.answer == answer
-    assert found.words.startswith(z)
+    assert found.evidence.startswith(z)
 
 
 def test_exchanging_two_arms_turns_yes_into_no_and_the_z_around(tmp_path: Path) -> None:
@@ -33,20 +33,20 @@ def test_exchanging_two_arms_turns_yes_into_no_and_the_z_around(tmp_path: Path) 
         tmp_path / "other", [BASE, replace(PICK, right=(20, 10)), Laid("scalpel", PICK.right)], RAW
     )
     assert (one.answer, other.answer) == ("yes", "no")
-    assert one.words.split(",")[0].replace("+", "-") == other.words.split(",")[0]
+    assert one.evidence.split(",")[0].replace("+", "-") == other.evidence.split(",")[0]
 
 
 def test_an_arm_that_is_not_there_tests_nothing(tmp_path: Path) -> None:
     missing = concluded(tmp_path / "a", [BASE, PICK, Laid("scalpel", (20, 10), done=False)], RAW)
-    assert (missing.answer, missing.words) == ("not tested", "the arm scalpel is not done")
+    assert (missing.answer, missing.evidence) == ("not tested", "the arm scalpel is not done")
     absent = concluded(tmp_path / "b", [BASE, PICK], RAW)
-    assert (absent.answer, absent.words) == ("not tested", "there is no arm scalpel")
+    assert (absent.answer, absent.evidence) == ("not tested", "there is no arm scalpel")
 
 
 def test_a_control_with_the_picks_own_layers_tests_nothing(tmp_path: Path) -> None:
     arms = [BASE, PICK, Laid("largest-task-vector", (45, 15), PICK.layers)]
     found = concluded(tmp_path, arms, "moved most")
-    assert (found.answer, found.words) == ("not tested", "largest-task-vector has the same layers")
+    assert (found.answer, found.evidence) == ("not tested", "largest-task-vector has the same layers")
 
 
 def test_scores_that_do_not_vary_test_nothing(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_scores_that_do_not_vary_test_nothing(tmp_path: Path) -> None:
 def test_the_edits_subjects_are_counted_after_holm(tmp_path: Path) -> None:
     found = concluded(tmp_path, [BASE, replace(PICK, right=(50, 1))], "improves")
     assert found.answer == "yes"
-    assert found.words.endswith("of 2 subjects 1 better and 1 worse after Holm")
+    assert found.evidence.endswith("of 2 subjects 1 better and 1 worse after Holm")
 
 
 @pytest.mark.parametrize(("kept", "answer"), [(0.03, "not shown"), (0.05, "yes"), (0.02, "no")])
@@ -65,8 +65,8 @@ def test_the_span_is_held_against_random_subspaces(tmp_path: Path, kept: float, 
     projection = KEPT.model_copy(update={"kept": kept})
     found = concluded(tmp_path, [BASE, PICK], SPAN, projection=projection)
     assert found.answer == answer
-    assert f"keeps {kept:.2%}" in found.words and "chance (r/d) is 3.10%" in found.words
-    assert ("says nothing about the features" in found.words) == (answer == "not shown")
+    assert f"keeps {kept:.2%}" in found.evidence and "chance (r/d) is 3.10%" in found.evidence
+    assert ("says nothing about the features" in found.evidence) == (answer == "not shown")
 
 
 def test_without_a_projection_nothing_is_said_of_the_span(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_the_pick_among_random_layers(tmp_path: Path, others: list[int], answer:
     pick = replace(PICK, right=(50, 10))
     found = concluded(tmp_path, [BASE, pick, *sets_of_layers(others)], RANDOM)
     assert found.answer == answer
-    assert found.words.startswith(rank)
+    assert found.evidence.startswith(rank)
 
 
 @pytest.mark.parametrize(
@@ -99,13 +99,13 @@ def test_general_text(tmp_path: Path, moved: tuple[float, ...], answer: str) -> 
     nats = [before + change for before, change in zip(NATS, moved, strict=True)]
     found = concluded(tmp_path, [replace(BASE, nats=NATS), replace(PICK, nats=nats)], UNHARMED)
     assert found.answer == answer
-    assert ("any change within that interval may be there" in found.words) == (answer == "not shown")
+    assert ("any change within that interval may be there" in found.evidence) == (answer == "not shown")
 
 
 def test_without_a_corpus_nothing_is_said_of_harm(tmp_path: Path) -> None:
     for claim in (UNHARMED, PER_DAMAGE):
         found = concluded(tmp_path / claim[:3], [BASE, PICK], claim)
-        assert (found.answer, found.words) == ("not tested", "no general corpus was given")
+        assert (found.answer, found.evidence) == ("not tested", "no general corpus was given")
 
 
 def harmed(arm: Laid, by: float) -> Laid:
@@ -130,7 +130,7 @@ def test_without_measurable_damage_there_is_nothing_to_divide_by(
     sets = [harmed(arm, 4) for arm in sets_of_layers([45] * 24)]
     found = concluded(tmp_path, [replace(BASE, nats=NATS), pick, *sets], PER_DAMAGE)
     assert found.answer == "not tested"
-    assert found.words.startswith("the pick does no measurable damage")
+    assert found.evidence.startswith("the pick does no measurable damage")
 
 
 @pytest.mark.parametrize(("slope", "answer"), [(2, "yes"), (-2, "no"), (0, "not tested")])
@@ -143,11 +143,11 @@ def test_four_layers_are_too_few_for_any_order_to_be_significant(tmp_path: Path)
     layers = [Laid(f"layer-{layer}", (30 + 2 * layer, 10), (layer,)) for layer in range(4)]
     found = concluded(tmp_path, [BASE, PICK, *layers], PREDICTS)
     assert found.answer == "not tested"
-    assert found.words.endswith("with so few p cannot fall below 0.0833")
+    assert found.evidence.endswith("with so few p cannot fall below 0.0833")
 
 
 def test_without_single_layers_the_score_is_not_tested(tmp_path: Path) -> None:
-    assert "--single-layers" in concluded(tmp_path, [BASE, PICK], PREDICTS).words
+    assert "--single-layers" in concluded(tmp_path, [BASE, PICK], PREDICTS).evidence
 
 
 def test_one_experiment_never_speaks_for_others(tmp_path: Path) -> None:

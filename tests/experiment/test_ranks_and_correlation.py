@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sae_merge_method.experiment.report.ranks import rank_among
+from sae_merge_method.experiment.report.standing import rank_among
 from tests.experiment.folders import BASE, PICK, Laid, collected, sets_of_layers
 
 

@@ -15,7 +15,7 @@ from sae_merge_method.experiment.report.html import as_page, z_colour
 from sae_merge_method.experiment.report.markdown import as_markdown, evaluate
 from sae_merge_method.experiment.report.scatter import place_labels
 from sae_merge_method.experiment.report.tables import as_table, short_names, subject_grid
-from sae_merge_method.experiment.report.write import write_reports
+from sae_merge_method.experiment.report.write import report_experiment
 from sae_merge_method.publish.sections import experiment_section
 from tests.experiment.folders import BASE, PICK, Laid, collected, lay_out, sets_of_layers
 
@@ -42,7 +42,7 @@ ARMS = [
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = lay_out(tmp_path_factory.mktemp("reports") / "experiment", ARMS)
-    write_reports(found)
+    report_experiment(found)
     return found
 
 
@@ -90,10 +90,10 @@ def test_nothing_in_it_can_become_markup(folder: Path) -> None:
     evil = "<script>alert(1)</script>|`x`"
     experiment = read_experiment(folder)
     arms = [
-        arm.model_copy(update={"name": evil, "says": evil, "notes": (evil,), "mismatches": (evil,)})
+        arm.model_copy(update={"name": evil, "description": evil, "notes": (evil,), "mismatches": (evil,)})
         for arm in experiment.arms
     ]
-    claim = Conclusion(claim=evil, answer="yes", words=evil)
+    claim = Conclusion(claim=evil, answer="yes", evidence=evil)
     hostile = experiment.model_copy(
         update={"base": evil, "donor": '"><img src=x>', "select": evil, "metric": evil, "score": evil}
         | {"arms": tuple(arms), "conclusions": (claim,), "missing": (evil,), "evaluation": {evil: evil}}
@@ -106,22 +106,22 @@ def test_nothing_in_it_can_become_markup(folder: Path) -> None:
 
 def test_the_same_arms_give_the_same_bytes_wherever_the_folder_lies(folder: Path, tmp_path: Path) -> None:
     other = lay_out(tmp_path / "renamed", ARMS)
-    write_reports(other)
+    report_experiment(other)
     for name in FILES:
         assert (other / name).read_bytes() == (folder / name).read_bytes(), name
 
 
 def test_the_record_reads_back(folder: Path) -> None:
-    assert read_experiment(folder) == write_reports(folder)
+    assert read_experiment(folder) == report_experiment(folder)
 
 
 def test_a_damaged_arm_leaves_the_last_report_as_it_was(tmp_path: Path) -> None:
     lay_out(tmp_path, ARMS[:2])
-    write_reports(tmp_path)
+    report_experiment(tmp_path)
     before = [(tmp_path / name).read_bytes() for name in FILES]
     (tmp_path / "arms" / "stethoscope" / "arm.json").write_text("{")
     with pytest.raises(ArtifactError):
-        write_reports(tmp_path)
+        report_experiment(tmp_path)
     assert [(tmp_path / name).read_bytes() for name in FILES] == before
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["arms", *FILES, "plan.json"]
 
@@ -170,7 +170,7 @@ def test_the_terminal_has_a_line_an_arm_and_a_line_a_claim(folder: Path) -> None
 
 def test_what_is_not_done_is_said_in_all_three(tmp_path: Path) -> None:
     lay_out(tmp_path, [BASE, PICK, Laid("scalpel", (1, 1), done=False)])
-    text = as_table(write_reports(tmp_path))
+    text = as_table(report_experiment(tmp_path))
     assert "Not done: scalpel" in text
     assert "- not done: scalpel" in (tmp_path / "experiment.md").read_text()
     assert "<dt>not done</dt><dd>scalpel</dd>" in (tmp_path / "experiment.html").read_text()

@@ -1,9 +1,8 @@
 """From an experiment's folder to one record: every arm that is done, and what all of them together say."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from sae_merge_method.artifacts.experiment import Arm, Experiment, GeneralCorpus, RankCorrelation
+from sae_merge_method.artifacts.experiment import Experiment, GeneralCorpus, MeasuredArm
 from sae_merge_method.artifacts.experiment_plan import (
     ARM_FILE,
     ARMS_FOLDER,
@@ -18,8 +17,7 @@ from sae_merge_method.errors import ArtifactError
 from sae_merge_method.experiment.report.claims import conclusions
 from sae_merge_method.experiment.report.measure import gain
 from sae_merge_method.experiment.report.one_arm import Base, base_arm, measured_arm, read_done
-from sae_merge_method.experiment.report.ranks import other_layers, random_sets, rank_among
-from sae_merge_method.statistics.permutation import rank_correlation
+from sae_merge_method.experiment.report.standing import other_layers, rank_among, score_and_gain
 
 
 def collect(folder: Path) -> Experiment:
@@ -30,14 +28,14 @@ def collect(folder: Path) -> Experiment:
         ComparisonError: An arm was evaluated on nothing that the base was.
     """
     plan = read_plan(folder)
-    places = {arm.name: folder / ARMS_FOLDER / arm.name for arm in plan.arms}
-    done = {name: place for name, place in places.items() if (place / ARM_FILE).is_file()}
+    folders = {arm.name: folder / ARMS_FOLDER / arm.name for arm in plan.arms}
+    done = {name: at for name, at in folders.items() if (at / ARM_FILE).is_file()}
     first = plan.arms[0].name
     if first not in done:
         raise ArtifactError(
-            f"expected the base to be done before a report: no {ARM_FILE} in {places[first]} yet"
+            f"expected the base to be done before a report: no {ARM_FILE} in {folders[first]} yet"
         )
-    records = {name: read_done(place, name) for name, place in done.items()}
+    records = {name: read_done(at, name) for name, at in done.items()}
     run = read_results(done[first] / RESULTS_FOLDER)
     metric = resolve_metric(run, plan.metric)
     base = Base(
@@ -50,18 +48,14 @@ def collect(folder: Path) -> Experiment:
     arms += [
         measured_arm(base, plan, record, done[name]) for name, record in records.items() if name != first
     ]
-    return _with_findings(plan, base, tuple(arms), tuple(name for name in places if name not in done))
+    return _with_conclusions(plan, base, tuple(arms), tuple(name for name in folders if name not in done))
 
 
-def _with_findings(
-    plan: ExperimentPlan, base: Base, arms: tuple[Arm, ...], missing: tuple[str, ...]
+def _with_conclusions(
+    plan: ExperimentPlan, base: Base, arms: tuple[MeasuredArm, ...], missing: tuple[str, ...]
 ) -> Experiment:
-    up = base.higher_is_better
-    pick = next((arm for arm in arms if arm.role == "pick" and not arm.mismatches), None)
-    mine = None if pick is None else gain(pick, up)
-    at_random, other = ([], []) if pick is None else (random_sets(arms, pick), other_layers(arms, pick))
-    corpus = base.record.general
-    found = Experiment(
+    up, corpus = base.higher_is_better, base.record.general
+    measured = Experiment(
         base=plan.base,
         donor=plan.donor,
         n_layers=plan.n_layers,
@@ -83,22 +77,20 @@ def _with_findings(
         arms=arms,
         missing=missing,
         projection=plan.projection,
-        among_random=None if mine is None else rank_among(mine, [gain(arm, up) for arm in at_random]),
-        among_all=None if mine is None else rank_among(mine, [gain(arm, up) for arm in other]),
-        single_layers=_score_and_gain(arms, plan.scores, up),
+        among_random=None,
+        among_all=None,
+        single_layers=score_and_gain(arms, plan.scores, up),
         conclusions=(),
     )
-    return found.model_copy(update={"conclusions": conclusions(found)})
-
-
-def _score_and_gain(arms: tuple[Arm, ...], scores: Mapping[int, float], up: bool) -> RankCorrelation | None:
-    """Specificity against gain, over every layer that was injected alone and has both."""
-    known = [
-        (scores[arm.layers[0]], gain(arm, up))
-        for arm in arms
-        if arm.role == "layer" and len(arm.layers) == 1 and arm.layers[0] in scores and not arm.mismatches
-    ]
-    correlation = rank_correlation([score for score, _ in known], [gained for _, gained in known])
-    if correlation is None:
-        return None
-    return RankCorrelation(layers=correlation.n, rho=correlation.rho, p=correlation.p)
+    pick = measured.pick
+    if pick is not None and not pick.mismatches:
+        drawn, others = (
+            [gain(arm, up) for arm in other_layers(arms, pick, at_random=at_random)]
+            for at_random in (True, False)
+        )
+        ranks = {
+            "among_random": rank_among(gain(pick, up), drawn),
+            "among_all": rank_among(gain(pick, up), others),
+        }
+        measured = measured.model_copy(update=ranks)
+    return measured.model_copy(update={"conclusions": conclusions(measured)})

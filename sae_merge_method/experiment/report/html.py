@@ -8,8 +8,6 @@ from sae_merge_method.experiment.report.claims import how_to_read
 from sae_merge_method.experiment.report.markdown import commands, recipe_path
 from sae_merge_method.experiment.report.scatter import caption
 from sae_merge_method.experiment.report.tables import (
-    Cell,
-    Grid,
     arm_grid,
     layer_grid,
     projection_grid,
@@ -24,6 +22,7 @@ from sae_merge_method.experiment.report.words import (
     standing,
     title,
 )
+from sae_merge_method.reports.grid import as_html, plain_grid
 from sae_merge_method.reports.html import html_page
 
 STYLE = """
@@ -38,7 +37,7 @@ body { max-width: 76rem; }
 ul.claims { list-style: none; padding: 0; }
 .claims li { display: grid; grid-template-columns: 6rem 1fr; gap: 0 .8rem; padding: .45rem 0; }
 .claims li { border-bottom: 1px solid #ddd; }
-.claims p { margin: 0; } .claims .words { color: #555; font-size: .92em; }
+.claims p { margin: 0; } .claims .evidence { color: #555; font-size: .92em; }
 .answer { border: 1px solid; border-radius: .2rem; text-align: center; font-size: .85em; font-weight: 600; }
 .answer { align-self: start; padding: .1rem .3rem; }
 .yes { background: #0b5394; color: #fff; border-color: #0b5394; }
@@ -75,7 +74,7 @@ def as_page(experiment: Experiment, picture: bytes) -> str:
         experiment: What to show.
         picture: The scatter, a PNG.
     """
-    found, layers = experiment.projection, layer_grid(experiment)
+    projection, layers = experiment.projection, layer_grid(experiment)
     drawn = base64.b64encode(picture).decode("ascii")
     head = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts(experiment))
     parts = [
@@ -88,17 +87,17 @@ def as_page(experiment: Experiment, picture: bytes) -> str:
         f'<p><img alt="{escape(caption(experiment))}" src="data:image/png;base64,{drawn}"></p>',
         _note(f"{caption(experiment)}. {' '.join(standing(experiment))}"),
         "<h2>Arms</h2>",
-        _table(arm_grid(experiment), "sortable"),
+        as_html(arm_grid(experiment), "sortable"),
         _note(f"{how_to_read_arms(experiment)} A column's head sorts by it."),
         "<h2>Subjects</h2>",
-        _table(subject_grid(experiment), "sortable", coloured=True),
+        as_html(subject_grid(experiment), "sortable", z_colour),
         _note(HOW_TO_READ_SUBJECTS),
     ]
-    if found is not None:
-        parts += ["<h2>Projection</h2>", _table(projection_grid(found))]
+    if projection is not None:
+        parts += ["<h2>Projection</h2>", as_html(projection_grid(projection))]
         parts.append(_note("Share of the task vector's energy in the selected layers that a subspace keeps."))
     if layers is not None:
-        parts += ["<h2>Single layers</h2>", _table(layers, "sortable"), _note(layer_words(experiment))]
+        parts += ["<h2>Single layers</h2>", as_html(layers, "sortable"), _note(layer_words(experiment))]
     parts += ["<h2>What each arm is for</h2>", _purposes(experiment)]
     parts += [
         f"<h2>{BY_HAND}</h2>",
@@ -112,7 +111,7 @@ def _claim(one: Conclusion) -> str:
     kind = one.answer.split()[-1]  # yes, no, shown, tested: the word that a class name can be
     return (
         f'<li><span class="answer {kind}">{one.answer}</span><div><p>{escape(one.claim)}</p>'
-        f'<p class="words">{escape(one.words)}</p></div></li>'
+        f'<p class="evidence">{escape(one.evidence)}</p></div></li>'
     )
 
 
@@ -121,48 +120,14 @@ def _note(text: str) -> str:
 
 
 def _purposes(experiment: Experiment) -> str:
-    rows = tuple(
+    header = ("arm", "what for", "recipe")
+    rows = [
         (
-            Cell(arm.name),
-            Cell(arm.says),
-            Cell(recipe_path(arm) if arm.method is not None else "evaluated as it is"),
+            arm.name,
+            arm.description,
+            recipe_path(arm) if arm.method is not None else "evaluated as it is",
         )
         for arm in experiment.arms
-    )
-    header = ("arm", "what for", "recipe")
-    marked = frozenset(place for place, arm in enumerate(experiment.arms) if arm.role == "pick")
-    return _table(Grid(header, rows, header, marked), "purposes")
-
-
-def _table(grid: Grid, kind: str = "", *, coloured: bool = False) -> str:
-    left = [heading in grid.text for heading in grid.header]
-    heads = "".join(
-        f"<th{_TEXT if is_left else ''}>{escape(heading)}</th>"
-        for heading, is_left in zip(grid.header, left, strict=True)
-    )
-    rows = []
-    for place, row in enumerate(grid.rows):
-        cells = (_cell(cell, is_left, coloured) for cell, is_left in zip(row, left, strict=True))
-        rows.append(f"<tr{_CHOSEN if place in grid.marked else ''}>{''.join(cells)}</tr>")
-    body = "\n".join(rows)
-    return (
-        f'<div class="scroll" tabindex="0"><table{_class(kind)}><thead><tr>{heads}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody></table></div>"
-    )
-
-
-def _class(name: str) -> str:
-    return f' class="{name}"' if name else ""
-
-
-_TEXT = ' class="text"'
-_CHOSEN = ' class="chosen"'
-
-
-def _cell(cell: Cell, is_left: bool, coloured: bool) -> str:
-    text = f"<b>{escape(cell.text)}</b>" if cell.strong else escape(cell.text)
-    value = "" if cell.value is None else escape(str(cell.value))
-    colour = ""
-    if coloured and isinstance(cell.value, float):
-        colour = f' style="background: {z_colour(cell.value)}"'
-    return f'<td{_TEXT if is_left else ""}{colour} data-value="{value}">{text}</td>'
+    ]
+    marked = frozenset(number for number, arm in enumerate(experiment.arms) if arm.role == "selected")
+    return as_html(plain_grid(header, rows, words=header)._replace(marked=marked), "purposes")

@@ -2,11 +2,10 @@
 
 import shlex
 
-from sae_merge_method.artifacts.experiment import BY_HAND, Arm, Experiment
+from sae_merge_method.artifacts.experiment import BY_HAND, Experiment, MeasuredArm
 from sae_merge_method.artifacts.experiment_plan import ARMS_FOLDER, RECIPE_FILE
 from sae_merge_method.experiment.report.claims import how_to_read
 from sae_merge_method.experiment.report.tables import (
-    Grid,
     arm_grid,
     layer_grid,
     projection_grid,
@@ -21,12 +20,13 @@ from sae_merge_method.experiment.report.words import (
     standing,
     title,
 )
-from sae_merge_method.reports.markdown import bullets, code, plain, section, table
+from sae_merge_method.reports.grid import as_markdown as as_markdown_table
+from sae_merge_method.reports.markdown import bullets, code, plain, section
 
 _MODEL_ARGS = "model_args"
 
 
-def recipe_path(arm: Arm) -> str:
+def recipe_path(arm: MeasuredArm) -> str:
     """Where an arm's recipe lies in the experiment's folder."""
     return f"{ARMS_FOLDER}/{arm.name}/{RECIPE_FILE}"
 
@@ -34,7 +34,7 @@ def recipe_path(arm: Arm) -> str:
 def commands(experiment: Experiment) -> list[str]:
     """For the pick, or the first arm that is merged; ``$EXP`` stands for the experiment's folder."""
     merged = [arm for arm in experiment.arms if arm.method is not None]
-    first = next((arm for arm in merged if arm.role == "pick"), merged[0] if merged else None)
+    first = experiment.pick or next(iter(merged), None)
     merge = [] if first is None else [f'sae-merge merge "$EXP/{recipe_path(first)}" out/']
     return [*merge, evaluate(experiment, "out/" if merge else experiment.base)]
 
@@ -57,7 +57,7 @@ def evaluate(experiment: Experiment, model: str) -> str:
 def as_markdown(experiment: Experiment) -> str:
     """The whole report: same experiment, same text."""
     layers = layer_grid(experiment)
-    found = experiment.projection
+    projection = experiment.projection
     parts = [
         f"# {plain(title(experiment))}",
         bullets([f"{name}: {plain(value)}" for name, value in facts(experiment)]),
@@ -65,7 +65,7 @@ def as_markdown(experiment: Experiment) -> str:
             "What the numbers support",
             bullets(
                 [
-                    f"{plain(one.claim)}: **{one.answer}**, {plain(one.words)}"
+                    f"{plain(one.claim)}: **{one.answer}**, {plain(one.evidence)}"
                     for one in experiment.conclusions
                 ]
             ),
@@ -74,15 +74,21 @@ def as_markdown(experiment: Experiment) -> str:
         ),
         section(
             "Arms",
-            _table(arm_grid(experiment)),
+            as_markdown_table(arm_grid(experiment)),
             plain(" ".join([how_to_read_arms(experiment), *standing(experiment)])),
             bullets(
-                [f"{code(arm.name)}: {plain(arm.says)}" for arm in experiment.arms if arm.role != "layer"]
+                [
+                    f"{code(arm.name)}: {plain(arm.description)}"
+                    for arm in experiment.arms
+                    if arm.role != "layer"
+                ]
             ),
         ),
-        section("Subjects", _table(subject_grid(experiment)), HOW_TO_READ_SUBJECTS),
-        "" if found is None else section("Projection", _table(projection_grid(found))),
-        "" if layers is None else section("Single layers", _table(layers), plain(layer_words(experiment))),
+        section("Subjects", as_markdown_table(subject_grid(experiment)), HOW_TO_READ_SUBJECTS),
+        "" if projection is None else section("Projection", as_markdown_table(projection_grid(projection))),
+        ""
+        if layers is None
+        else section("Single layers", as_markdown_table(layers), plain(layer_words(experiment))),
         _by_hand(experiment),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -96,13 +102,3 @@ def _by_hand(experiment: Experiment) -> str:
         "```sh\n" + "\n".join(commands(experiment)) + "\n```",
         bullets([f"{code(arm.name)}: {code(recipe_path(arm))}" for arm in merged]),
     )
-
-
-def _table(grid: Grid) -> str:
-    rows = []
-    for place, row in enumerate(grid.rows):
-        cells = [f"**{plain(cell.text)}**" if cell.strong else plain(cell.text) for cell in row]
-        if place in grid.marked:
-            cells[0] = f"**{cells[0]}**"
-        rows.append(cells)
-    return table([plain(heading) for heading in grid.header], rows, [plain(name) for name in grid.text])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.comparison import Subject
-from sae_merge_method.artifacts.experiment import Answer, Arm, Experiment, GeneralLoss, Score
+from sae_merge_method.artifacts.experiment import Answer, Experiment, GeneralLoss, MeasuredArm, Score
 from sae_merge_method.artifacts.experiment_plan import GeneralText
 from sae_merge_method.artifacts.lm_eval_results import EvalRun
 from sae_merge_method.compare.tasks import choose_tasks, group_size
@@ -129,20 +129,20 @@ class Contrast(NamedTuple):
     high: float | None
 
 
-def gain(arm: Arm, higher_is_better: bool) -> float:
+def gain(arm: MeasuredArm, higher_is_better: bool) -> float:
     """Overall score less the base's; above 0 is better. 0 for the base itself."""
     delta = arm.overall.delta or 0.0
     return delta if higher_is_better else -delta
 
 
-def contrast(one: Arm, other: Arm, alpha: float, *, higher_is_better: bool) -> Contrast:
+def contrast(one: MeasuredArm, other: MeasuredArm, alpha: float, *, higher_is_better: bool) -> Contrast:
     """``z = (s_one - s_other) / sqrt(se_one^2 + se_other^2)``, the paper's test, between two arms.
 
     The arms answered the same problems, which this test does not use: it errs on the careful side.
     """
     delta = (one.overall.score - other.overall.score) * (1 if higher_is_better else -1)
-    mine, theirs = one.overall.stderr, other.overall.stderr
-    stderr = None if mine is None or theirs is None else math.hypot(mine, theirs)
+    error, other_error = one.overall.stderr, other.overall.stderr
+    stderr = None if error is None or other_error is None else math.hypot(error, other_error)
     if not stderr:  # unknown, or every problem scored alike on both sides
         return Contrast(delta, None, None, None, None)
     low, high = normal_interval(delta, stderr, 1 - alpha)

@@ -4,7 +4,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from sae_merge_method.artifacts.experiment import Arm
+from sae_merge_method.artifacts.arm import ArmIdentity
+from sae_merge_method.artifacts.experiment import MeasuredArm
 from sae_merge_method.artifacts.experiment_plan import (
     ARM_FILE,
     RESULTS_FOLDER,
@@ -33,29 +34,29 @@ class Base:
     higher_is_better: bool
 
 
-def read_done(place: Path, name: str) -> ArmRecord:
+def read_done(folder: Path, name: str) -> ArmRecord:
     """The record of an arm that is done.
 
     Args:
-        place: The arm's folder.
+        folder: The arm's.
         name: Of the arm that is planned there.
 
     Raises:
         ArtifactError: Damaged, or of another arm.
     """
-    record = read_arm(place)
+    record = read_arm(folder)
     if record.name != name:
-        raise ArtifactError(f"expected the arm {name} in {place / ARM_FILE}, found {record.name}")
+        raise ArtifactError(f"expected the arm {name} in {folder / ARM_FILE}, found {record.name}")
     text = record.general
     if text is not None and (len(text.nats) != len(text.tokens) or sum(text.tokens) <= 0):
         raise ArtifactError(
-            f"{place / ARM_FILE}: expected as many token counts as losses under general, and tokens in them, "
-            f"got {len(text.nats)} and {len(text.tokens)}"
+            f"{folder / ARM_FILE}: expected as many token counts as losses under general, and tokens in "
+            f"them, got {len(text.nats)} and {len(text.tokens)}"
         )
     return record
 
 
-def base_arm(base: Base, plan: ExperimentPlan) -> Arm:
+def base_arm(base: Base, plan: ExperimentPlan) -> MeasuredArm:
     """The base, held against nothing.
 
     Raises:
@@ -76,22 +77,22 @@ def base_arm(base: Base, plan: ExperimentPlan) -> Arm:
     )
 
 
-def measured_arm(base: Base, plan: ExperimentPlan, record: ArmRecord, place: Path) -> Arm:
+def measured_arm(base: Base, plan: ExperimentPlan, record: ArmRecord, folder: Path) -> MeasuredArm:
     """An arm beside the base.
 
     Raises:
         ArtifactError: Its results are damaged, or its general text is another corpus.
         ComparisonError: It was evaluated on nothing that the base was.
     """
-    run = read_results(place / RESULTS_FOLDER)
+    run, name = read_results(folder / RESULTS_FOLDER), record.name
     settings = Settings(metric=base.metric, alpha=plan.alpha, draws=0, allow_mismatch=True)
     try:
-        found = compare_runs(base.evaluation, Evaluation(run, record.name), settings)
+        comparison = compare_runs(base.evaluation, Evaluation(run, name), settings)
     except ComparisonError as error:
-        raise ComparisonError(f"arm {record.name}: {error}") from error
-    if found.mismatches:
-        LOG.warning("%s differs from the base in more than the model: %s", record.name, found.mismatches[0])
-    text = _same_corpus(base.record.general, record, place)
+        raise ComparisonError(f"arm {name}: {error}") from error
+    if comparison.mismatches:
+        LOG.warning("%s differs from the base in more than the model: %s", name, comparison.mismatches[0])
+    text = _same_corpus(base.record.general, record, folder)
     return _as_arm(
         record,
         plan,
@@ -101,39 +102,33 @@ def measured_arm(base: Base, plan: ExperimentPlan, record: ArmRecord, place: Pat
             plan.alpha,
             higher_is_better=base.higher_is_better,
         ),
-        subjects=tuple(map(beside_base, found.subjects)),
+        subjects=tuple(map(beside_base, comparison.subjects)),
         general=general_loss(base.record.general, text) if base.record.general and text else None,
-        mismatches=found.mismatches,
-        notes=found.notes,
+        mismatches=comparison.mismatches,
+        notes=comparison.notes,
     )
 
 
-def _as_arm(record: ArmRecord, plan: ExperimentPlan, **measured: object) -> Arm:
-    return Arm.model_validate(
-        {
-            "name": record.name,
-            "role": record.role,
-            "says": record.says,
-            "method": record.method,
-            "layers": record.layers,
-            "energy": record.energy,
-            "share": record.energy / plan.task_vector_energy,
-            "result_sha256": record.result_sha256,
-            "mismatches": (),
-            "notes": (),
-            **measured,
-        }
-    )
+def _as_arm(record: ArmRecord, plan: ExperimentPlan, **measured: object) -> MeasuredArm:
+    known = {
+        **{name: getattr(record, name) for name in ArmIdentity.model_fields},
+        "energy": record.energy,
+        "share": record.energy / plan.task_vector_energy,
+        "result_sha256": record.result_sha256,
+        "mismatches": (),
+        "notes": (),
+    }
+    return MeasuredArm.model_validate(known | measured)
 
 
-def _same_corpus(base: GeneralText | None, record: ArmRecord, place: Path) -> GeneralText | None:
+def _same_corpus(base: GeneralText | None, record: ArmRecord, folder: Path) -> GeneralText | None:
     """The arm's general text, where its loss can be held against the base's."""
     text = record.general
     if base is None or text is None:
         return None
     if text.sha256 != base.sha256 or len(text.nats) != len(base.nats):
         raise ArtifactError(
-            f"{place / ARM_FILE}: general loss of {text.name} ({len(text.nats)} documents, sha256 "
+            f"{folder / ARM_FILE}: general loss of {text.name} ({len(text.nats)} documents, sha256 "
             f"{text.sha256[:12]}), but the base's is of {base.name} ({len(base.nats)}, {base.sha256[:12]})"
         )
     if text.tokens != base.tokens:

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import Any, NamedTuple
 
-from sae_merge_method.artifacts.experiment import Arm, Experiment
-from sae_merge_method.artifacts.experiment_plan import Role
+from sae_merge_method.artifacts.arm import ROLES
+from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
 from sae_merge_method.experiment.report.measure import gain, is_share
-from sae_merge_method.experiment.report.names import RANDOM_LAYERS
+from sae_merge_method.reports.figure import INK, new_figure, picture
 from sae_merge_method.statistics.intervals import two_sided_z
 
 # Offsets in typographic points, and where the text then stands; tried in this order.
@@ -86,38 +85,43 @@ def _cost(box: Any, points: Sequence[tuple[float, ...]], taken: Sequence[Any], f
     return 10.0 * names + 100.0 * bool(outside) + covered
 
 
-_INK = "#222222"
 _WIDE = 20.0
 """How many times the middle arm's cost the largest may be before the axis is bent."""
 
 
-class _Kind(NamedTuple):
-    label: str
+class _Look(NamedTuple):
     colour: str
     marker: str
     size: float
+    named: bool = True
+    """Whether each arm's name stands beside its point."""
 
 
 # Okabe & Ito's colours; the markers tell the roles apart without any.
-_RANDOM = _Kind("layers drawn at random", "#999999", "o", 5)
-_KINDS: dict[Role, _Kind] = {
-    "base": _Kind("base", "#000000", "s", 7),
-    "pick": _Kind("the pick", "#D55E00", "*", 15),
-    "layers": _Kind("other layers, chosen", "#0072B2", "D", 7),
-    "dose": _Kind("all layers, or another dose", "#009E73", "^", 8),
-    "scalpel": _Kind("scalpel and its twins", "#CC79A7", "v", 8),
-    "layer": _Kind("one layer alone", "#56B4E9", ".", 7),
-    "own": _Kind("own recipe", "#E69F00", "P", 8),
-    "donor": _Kind("donor", "#000000", "X", 8),
+_LOOKS = {
+    "base": _Look("#000000", "s", 7),
+    "selected": _Look("#D55E00", "*", 15),
+    "layers": _Look("#0072B2", "D", 7),
+    "random": _Look("#999999", "o", 5, named=False),
+    "amount": _Look("#009E73", "^", 8),
+    "scalpel": _Look("#CC79A7", "v", 8),
+    "layer": _Look("#56B4E9", ".", 7, named=False),
+    "own": _Look("#E69F00", "P", 8),
+    "donor": _Look("#000000", "X", 8),
 }
+_ANY_OTHER = _Look("#000000", "h", 8)
 
 
 class _Point(NamedTuple):
-    arm: Arm
+    arm: MeasuredArm
     x: float
     y: float
     x_error: float
     y_error: float
+
+    @property
+    def look(self) -> _Look:
+        return _LOOKS.get(self.arm.role, _ANY_OTHER)
 
 
 def caption(experiment: Experiment) -> str:
@@ -128,39 +132,29 @@ def caption(experiment: Experiment) -> str:
 
 def draw_scatter(experiment: Experiment) -> bytes:
     """The picture as PNG: same experiment, same bytes."""
-    # The Agg canvas directly: pyplot would choose a window system and keep global state.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     points = _points(experiment)
-    figure = Figure(figsize=(8.6, 5.6), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8.6, 5.6)
     axes = figure.add_subplot()
-    axes.axhline(0, color=_INK, linewidth=0.6, zorder=1)
-    axes.axvline(0, color=_INK, linewidth=0.6, zorder=1)
-    drawn: dict[_Kind, Any] = {}
+    axes.axhline(0, color=INK, linewidth=0.6, zorder=1)
+    axes.axvline(0, color=INK, linewidth=0.6, zorder=1)
+    drawn: dict[str, Any] = {}
     for point in points:
-        kind = _kind(point.arm)
-        drawn[kind] = axes.errorbar(
-            point.x, point.y, xerr=point.x_error or None, yerr=point.y_error or None, fmt=kind.marker,
-            markersize=kind.size, color=kind.colour, markeredgecolor="white", markeredgewidth=0.5,
-            elinewidth=0.8, ecolor=(kind.colour, 0.35), zorder=4 if point.arm.role == "pick" else 3,
+        look = point.look
+        drawn[point.arm.role] = axes.errorbar(
+            point.x, point.y, xerr=point.x_error or None, yerr=point.y_error or None, fmt=look.marker,
+            markersize=look.size, color=look.colour, markeredgecolor="white", markeredgewidth=0.5,
+            elinewidth=0.8, ecolor=(look.colour, 0.35), zorder=4 if point.arm.role == "selected" else 3,
         )  # fmt: skip
     _axes(axes, experiment, points)
-    kinds = [kind for kind in (*_KINDS.values(), _RANDOM) if kind in drawn]
+    roles = [role for role in ROLES if role in drawn]
     figure.legend(
-        [drawn[kind] for kind in kinds], [kind.label for kind in kinds],
+        [drawn[role] for role in roles], [ROLES[role] for role in roles],
         loc="outside lower center", ncols=4, fontsize=8, frameon=False,
     )  # fmt: skip
     figure.draw_without_rendering()  # until then the axes have no place to put labels in
-    named = [
-        place for place, point in enumerate(points) if _kind(point.arm) not in (_RANDOM, _KINDS["layer"])
-    ]
-    place_labels(axes, [(point.x, point.y) for point in points], {at: points[at].arm.name for at in named})
-    picture = BytesIO()
-    # No Software or date in the file: nothing but the picture.
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    return picture.getvalue()
+    names = {number: point.arm.name for number, point in enumerate(points) if point.look.named}
+    place_labels(axes, [(point.x, point.y) for point in points], names)
+    return picture(figure)
 
 
 def _points(experiment: Experiment) -> list[_Point]:
@@ -168,7 +162,7 @@ def _points(experiment: Experiment) -> list[_Point]:
     scale = 100 if is_share(experiment) else 1
     half = two_sided_z(1 - experiment.alpha)
     base_stderr = experiment.arms[0].overall.stderr
-    found = []
+    points = []
     for arm in experiment.arms:
         x, x_error = arm.share, 0.0
         if experiment.corpus is not None:
@@ -180,12 +174,8 @@ def _points(experiment: Experiment) -> list[_Point]:
         if arm.role != "base" and stderr is not None and base_stderr is not None:
             y_error = half * float((stderr**2 + base_stderr**2) ** 0.5)
         y = gain(arm, experiment.higher_is_better)
-        found.append(_Point(arm, x, scale * y, x_error, scale * y_error))
-    return found
-
-
-def _kind(arm: Arm) -> _Kind:
-    return _RANDOM if arm.name.startswith(RANDOM_LAYERS) else _KINDS[arm.role]
+        points.append(_Point(arm, x, scale * y, x_error, scale * y_error))
+    return points
 
 
 def _axes(axes: Any, experiment: Experiment, points: list[_Point]) -> None:

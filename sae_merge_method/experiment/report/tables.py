@@ -1,56 +1,48 @@
 """The report's tables, cell by cell: terminal, Markdown and page show the same."""
 
 import textwrap
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
 
 from sae_merge_method.artifacts.energy_report import Energy
-from sae_merge_method.artifacts.experiment import Arm, Experiment, Score
-from sae_merge_method.experiment.report.claims import conclusion_lines
+from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm, Score
+from sae_merge_method.artifacts.experiment_plan import ExperimentPlan
+from sae_merge_method.experiment.report.claims import CLAIMS, conclusion_lines
 from sae_merge_method.experiment.report.measure import is_share
 from sae_merge_method.layers import format_layers
-from sae_merge_method.reports.numbers import change, nats, p_value
+from sae_merge_method.reports.grid import NOTHING, Cell, Grid, as_text, plain_grid
+from sae_merge_method.reports.numbers import (
+    change,
+    decimal,
+    nats,
+    p_value,
+    percent,
+    signed,
+    squared_norm,
+)
 from sae_merge_method.reports.numbers import score as shown
 
-NOTHING = "-"
-
-
-class Cell(NamedTuple):
-    """One number or word."""
-
-    text: str
-    value: float | str | None = None
-    """Unrounded, to sort and to colour by."""
-    strong: bool = False
-    """Whether its test is significant, among subjects after Holm."""
-
-
-class Grid(NamedTuple):
-    """A table."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    text: tuple[str, ...]
-    """Headings of the columns that stand left."""
-    marked: frozenset[int]
-    """Rows of the pick, or of its layers."""
+_WIDTH = 110
+_UNDER_HEADER = frozenset((0,))
 
 
 def arm_grid(experiment: Experiment) -> Grid:
     """Every arm but the single layers: what it gained, what it cost, what it put in."""
     arms = [arm for arm in experiment.arms if arm.role != "layer"]
-    share, alpha = is_share(experiment), experiment.alpha
-    header = ("arm", "layers", *_measured_header(experiment))
     rows = tuple(
         (
             Cell(arm.name, arm.name),
             Cell(format_layers(arm.layers) or "none", format_layers(arm.layers) or "none"),
-            *_measured(arm, share, alpha, experiment.corpus is not None),
+            *_measured(arm, experiment),
         )
         for arm in arms
     )
-    marked = frozenset(place for place, arm in enumerate(arms) if arm.role == "pick")
-    return Grid(header, rows, ("arm", "layers"), marked)
+    return Grid(
+        ("arm", "layers", *_measured_header(experiment)),
+        rows,
+        words=frozenset(("arm", "layers")),
+        marked=_picks(arms),
+        ruled=_UNDER_HEADER,
+    )
 
 
 def layer_grid(experiment: Experiment) -> Grid | None:
@@ -58,22 +50,21 @@ def layer_grid(experiment: Experiment) -> Grid | None:
     arms = [arm for arm in experiment.arms if arm.role == "layer"]
     if not arms:
         return None
-    share, alpha = is_share(experiment), experiment.alpha
     rows = []
     for arm in arms:
         specificity = experiment.scores.get(arm.layers[0]) if arm.layers else None
-        rows.append(
-            (
-                Cell(format_layers(arm.layers), float(min(arm.layers, default=-1))),
-                Cell(NOTHING if specificity is None else f"{specificity:.4f}", specificity),
-                *_measured(arm, share, alpha, experiment.corpus is not None),
-            )
-        )
-    header = ("layer", experiment.score, *_measured_header(experiment))
-    marked = frozenset(
-        place for place, arm in enumerate(arms) if arm.layers and set(arm.layers) <= set(experiment.layers)
+        number = Cell(format_layers(arm.layers), float(min(arm.layers, default=-1)))
+        rows.append((number, _cell(decimal(specificity), specificity), *_measured(arm, experiment)))
+    return Grid(
+        ("layer", experiment.score, *_measured_header(experiment)),
+        tuple(rows),
+        marked=frozenset(
+            number
+            for number, arm in enumerate(arms)
+            if arm.layers and set(arm.layers) <= set(experiment.layers)
+        ),
+        ruled=_UNDER_HEADER,
     )
-    return Grid(header, tuple(rows), (), marked)
 
 
 def subject_grid(experiment: Experiment) -> Grid:
@@ -86,20 +77,21 @@ def subject_grid(experiment: Experiment) -> Grid:
         scores = {score.task: score for score in arm.subjects}
         cells = (_z_cell(scores.get(task), experiment.alpha, among_subjects=True) for task in tasks)
         rows.append((Cell(arm.name, arm.name), *cells))
-    marked = frozenset(place for place, arm in enumerate(experiment.arms) if arm.role == "pick")
-    return Grid(("arm", *short_names(tasks)), tuple(rows), ("arm",), marked)
-
-
-def projection_grid(found: Energy) -> Grid:
-    """What the features' span keeps of the task vector, and what chance would."""
-    drawn = found.random
-    cells = (
-        _percent(found.kept),
-        _percent(found.chance),
-        Cell(NOTHING if found.ratio is None else f"{found.ratio:.2f}", found.ratio),
-        Cell(f"{drawn.low:.2%} to {drawn.high:.2%}" if drawn else NOTHING),
+    return Grid(
+        ("arm", *short_names(tasks)), tuple(rows), words=frozenset(("arm",)), marked=_picks(experiment.arms)
     )
-    return Grid(("kept", "chance, r/d", "ratio", "random subspaces"), (cells,), (), frozenset())
+
+
+def projection_grid(kept: Energy) -> Grid:
+    """What the features' span keeps of the task vector, and what chance would."""
+    drawn = kept.random
+    cells = (
+        _cell(percent(kept.kept), kept.kept),
+        _cell(percent(kept.chance), kept.chance),
+        _cell(decimal(kept.ratio, 2), kept.ratio),
+        Cell(f"{percent(drawn.low)} to {percent(drawn.high)}" if drawn else NOTHING),
+    )
+    return Grid(("kept", "chance, r/d", "ratio", "random subspaces"), (cells,))
 
 
 def short_names(tasks: Sequence[str]) -> tuple[str, ...]:
@@ -113,88 +105,92 @@ def short_names(tasks: Sequence[str]) -> tuple[str, ...]:
     return tuple(" ".join(words[same:]) for words in split)
 
 
-def _measured_header(experiment: Experiment) -> tuple[str, ...]:
-    metric = experiment.metric.partition(",")[0]
-    general = ("general loss", "damage", "damage z") if experiment.corpus is not None else ()
-    return (metric, "delta", "z", "p", *general, "energy", "share")
-
-
-def _measured(arm: Arm, share: bool, alpha: float, with_general: bool) -> tuple[Cell, ...]:
-    whole = arm.overall
-    delta = Cell("") if whole.delta is None else Cell(change(whole.delta, share), whole.delta)
-    return (
-        Cell(shown(whole.score, share), whole.score),
-        delta,
-        _z_cell(whole, alpha, among_subjects=False) if whole.delta is not None else Cell(""),
-        Cell("" if whole.p is None else p_value(whole.p), whole.p),
-        *(_general(arm, alpha) if with_general else ()),
-        Cell(f"{arm.energy:#.3g}" if arm.energy else "0", arm.energy),
-        Cell(f"{arm.share:.1%}", arm.share),
-    )
-
-
-def _general(arm: Arm, alpha: float) -> tuple[Cell, ...]:
-    found = arm.general
-    if found is None:
-        return (Cell(NOTHING), Cell(NOTHING), Cell(NOTHING))
-    if found.delta is None:
-        return (Cell(f"{found.nats:.3f}", found.nats), Cell(""), Cell(""))
-    significant = found.p is not None and found.p < alpha
-    return (
-        Cell(f"{found.nats:.3f}", found.nats),
-        Cell(nats(found.delta), found.delta),
-        Cell(NOTHING if found.z is None else f"{found.z:+.2f}", found.z, significant),
-    )
-
-
-def _z_cell(score: Score | None, alpha: float, *, among_subjects: bool) -> Cell:
-    if score is None or score.z is None:
-        return Cell(NOTHING)
-    p = score.p_adjusted if among_subjects else score.p
-    return Cell(f"{score.z:+.2f}", score.z, p is not None and p < alpha)
-
-
-def _percent(value: float | None) -> Cell:
-    return Cell(NOTHING if value is None else f"{value:.2%}", value)
-
-
-_WIDTH = 110
-
-
 def as_table(experiment: Experiment) -> str:
     """Arms, single layers where there are any, and what the numbers support; a final newline."""
-    blocks = ["\n".join(_aligned(arm_grid(experiment)))]
+    blocks = [as_text(arm_grid(experiment))]
     layers = layer_grid(experiment)
     if layers is not None:
-        blocks.append("\n".join(_aligned(layers)))
+        blocks.append(as_text(layers))
     if experiment.missing:
         blocks.append(_wrapped(f"Not done: {', '.join(experiment.missing)}", indent=""))
     blocks.append("\n".join(_wrapped(f"- {line}", indent="  ") for line in conclusion_lines(experiment)))
     return "\n\n".join(blocks) + "\n"
 
 
-def _aligned(grid: Grid) -> list[str]:
-    """A row a line, the pick's with an asterisk; words stand left, numbers right."""
-    cells = [grid.header]
-    cells += [
-        tuple(
-            ("*" if row in grid.marked and not place else "") + cell.text for place, cell in enumerate(line)
+def plan_table(plan: ExperimentPlan, done: Collection[str]) -> str:
+    """The arms of a plan, and the claims that they cannot tell; a final newline.
+
+    Args:
+        plan: What is going to be run.
+        done: Names of the arms that are done.
+    """
+    rows = [
+        (
+            arm.name,
+            "done" if arm.name in done else "to do",
+            "?" if arm.planned_energy is None else f"{arm.planned_energy:.6g}",
+            format_layers(arm.layers),
         )
-        for row, line in enumerate(grid.rows)
+        for arm in plan.arms
     ]
-    widths = [max(len(line[place]) for line in cells) for place in range(len(grid.header))]
-    left = [heading in grid.text for heading in grid.header]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if is_left else cell.rjust(width)
-            for cell, width, is_left in zip(line, widths, left, strict=True)
-        ).rstrip()
-        for line in cells
+    grid = plain_grid(("arm", "state", "energy", "layers"), rows, words=("arm", "state", "layers"))
+    lacking = {claim.text: claim.lacks(arm.name for arm in plan.arms) for claim in CLAIMS.values()}
+    untold = [
+        _wrapped(f"- {text}: takes {', '.join(rows)}", indent="  ") for text, rows in lacking.items() if rows
     ]
-    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+    blocks = [as_text(grid._replace(ruled=_UNDER_HEADER))]
+    blocks += ["\n".join(["Claims that these arms cannot tell:", *untold])] if untold else []
+    return "\n\n".join(blocks) + "\n"
 
 
 def _wrapped(line: str, indent: str) -> str:
     return textwrap.fill(
         line, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
+
+
+def _picks(arms: Sequence[MeasuredArm]) -> frozenset[int]:
+    return frozenset(number for number, arm in enumerate(arms) if arm.role == "selected")
+
+
+def _measured_header(experiment: Experiment) -> tuple[str, ...]:
+    metric = experiment.metric.partition(",")[0]
+    general = ("general loss", "damage", "damage z") if experiment.corpus is not None else ()
+    return (metric, "delta", "z", "p", *general, "energy", "share")
+
+
+def _measured(arm: MeasuredArm, experiment: Experiment) -> tuple[Cell, ...]:
+    whole, share = arm.overall, is_share(experiment)
+    z = Cell("") if whole.delta is None else _z_cell(whole, experiment.alpha, among_subjects=False)
+    return (
+        Cell(shown(whole.score, share), whole.score),
+        Cell(change(whole.delta, share), whole.delta),
+        z,
+        Cell(p_value(whole.p), whole.p),
+        *(_general(arm, experiment.alpha) if experiment.corpus is not None else ()),
+        Cell(squared_norm(arm.energy), arm.energy),
+        Cell(f"{arm.share:.1%}", arm.share),
+    )
+
+
+def _general(arm: MeasuredArm, alpha: float) -> tuple[Cell, ...]:
+    loss = arm.general
+    if loss is None:
+        return (Cell(NOTHING), Cell(NOTHING), Cell(NOTHING))
+    level = Cell(decimal(loss.nats, 3), loss.nats)
+    if loss.delta is None:
+        return (level, Cell(""), Cell(""))
+    z = _cell(signed(loss.z), loss.z)._replace(strong=loss.p is not None and loss.p < alpha)
+    return (level, Cell(nats(loss.delta), loss.delta), z)
+
+
+def _z_cell(score: Score | None, alpha: float, *, among_subjects: bool) -> Cell:
+    if score is None or score.z is None:
+        return Cell(NOTHING)
+    p = score.p_adjusted if among_subjects else score.p
+    return Cell(signed(score.z), score.z, p is not None and p < alpha)
+
+
+def _cell(text: str, value: float | None) -> Cell:
+    """A number, or the sign that there is none."""
+    return Cell(text or NOTHING, value)

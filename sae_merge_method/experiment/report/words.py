@@ -1,7 +1,8 @@
 """The sentences that Markdown and page share: what was compared, how, and what to know beside it."""
 
-from sae_merge_method.artifacts.experiment import Arm, Experiment
+from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
 from sae_merge_method.layers import format_layers
+from sae_merge_method.reports.numbers import p_value, signed
 
 
 def title(experiment: Experiment) -> str:
@@ -13,7 +14,7 @@ def facts(experiment: Experiment) -> list[tuple[str, str]]:
     """What was compared, by name."""
     corpus = experiment.corpus
     asked = ", ".join(f"{name} {value}" for name, value in experiment.evaluation.items() if value is not None)
-    found = [
+    listed = [
         ("base", experiment.base),
         ("donor", experiment.donor),
         (
@@ -31,17 +32,17 @@ def facts(experiment: Experiment) -> list[tuple[str, str]]:
             f"sha256 {corpus.sha256[:16]}",
         ),
     ]
-    return found + ([("not done", ", ".join(experiment.missing))] if experiment.missing else [])
+    return listed + ([("not done", ", ".join(experiment.missing))] if experiment.missing else [])
 
 
 def notes(experiment: Experiment) -> list[str]:
     """What has to be known of the pick's numbers, and which arms were evaluated otherwise than the base."""
-    found = [note for arm in experiment.arms if arm.role == "pick" for note in arm.notes]
-    found += [f"{arm.name} is in no conclusion: {_differs(arm)}" for arm in experiment.arms if arm.mismatches]
-    return found
+    known = list(experiment.pick.notes) if experiment.pick is not None else []
+    known += [f"{arm.name} is in no conclusion: {_differs(arm)}" for arm in experiment.arms if arm.mismatches]
+    return known
 
 
-def _differs(arm: Arm) -> str:
+def _differs(arm: MeasuredArm) -> str:
     return f"its evaluation differs from the base's in more than the model ({'; '.join(arm.mismatches)})"
 
 
@@ -69,23 +70,23 @@ HOW_TO_READ_SUBJECTS = (
 
 def standing(experiment: Experiment) -> list[str]:
     """Where the pick stands, in sentences."""
-    found = []
+    sentences = []
     for rank, others in (
         (experiment.among_random, "{} sets of layers drawn at random"),
         (experiment.among_all, "all {} sets of as many other layers, drawn or chosen"),
     ):
         if rank is not None:
             among = others.format(rank.others)
-            found.append(f"Among {among}, the pick has rank {rank.rank} of {1 + rank.others}.")
-    return found
+            sentences.append(f"Among {among}, the pick has rank {rank.rank} of {1 + rank.others}.")
+    return sentences
 
 
 def layer_words(experiment: Experiment) -> str:
     """What single layers say of the score."""
-    found = experiment.single_layers
-    if found is None or found.rho is None or found.p is None:
+    correlation = experiment.single_layers
+    if correlation is None or correlation.rho is None or correlation.p is None:
         return "Too few layers, or no variation, for a rank correlation."
     return (
-        f"Rank correlation of {experiment.score} with the gain: Spearman's rho {found.rho:+.2f}, two-sided "
-        f"p {found.p:.4f} by permutation, over {found.layers} layers."
+        f"Rank correlation of {experiment.score} with the gain: Spearman's rho {signed(correlation.rho)}, "
+        f"two-sided p {p_value(correlation.p)} by permutation, over {correlation.layers} layers."
     )

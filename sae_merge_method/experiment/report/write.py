@@ -10,7 +10,7 @@ from sae_merge_method.experiment.report.scatter import draw_scatter
 from sae_merge_method.files.writing import write_text
 
 
-def write_reports(folder: Path) -> Experiment:
+def report_experiment(folder: Path) -> Experiment:
     """Write ``experiment.html``, ``experiment.md`` and ``experiment.json``: same arms, same bytes.
 
     All are made before the first is written, and each is written whole or not at all.

@@ -1,0 +1,43 @@
+"""Who an arm of an experiment is: one identity, which the plan, the arm's record and the report share."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from sae_merge_method.artifacts.schema import OneOf, Record
+
+ROLES = {
+    "base": "base",
+    "selected": "the pick",
+    "layers": "other layers, chosen",
+    "amount": "all layers, or another dose",
+    "scalpel": "scalpel and its twins",
+    "layer": "one layer alone",
+    "own": "own recipe",
+    "donor": "donor",
+    "random": "layers drawn at random",
+}
+"""What an arm is there for: by role, the words of a picture's legend, in its order."""
+
+OTHER_LAYERS = frozenset(("layers", "random"))
+"""Roles of arms that are the recipe under test with other layers in place of the selected ones."""
+
+
+class ArmIdentity(Record):
+    """One arm: a way to edit the base, or a model that is evaluated as it is."""
+
+    name: str
+    """Name of the arm, its own within an experiment."""
+    role: Annotated[str, OneOf(ROLES)]
+    """What the arm is there for: base and donor, the two ends; selected, the recipe under test; layers and
+    random, other layers in the place of its own; amount, the same task vector in another amount; scalpel,
+    its projection and that one's twins; layer, one layer alone; own, a recipe of the user's."""
+    description: str
+    """What the arm controls for, or what it is."""
+    method: str | None
+    """Merge method of the arm; null where a model is evaluated as it is."""
+    layers: tuple[int, ...]
+    """Decoder layers of the arm that differ from the base's."""
+    planned_energy: float | None = Field(ge=0)
+    """Squared norm of what the arm is to inject, before rounding to the stored dtype; null for a recipe of
+    the user's, which is not measured beforehand."""

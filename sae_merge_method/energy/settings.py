@@ -1,0 +1,44 @@
+"""What a user of ``sae-merge energy`` can set."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from sae_merge_method.artifacts.schema import Location, Record
+
+
+class EnergySettings(Record):
+    """One measurement: the options of ``sae-merge energy``."""
+
+    base: Location
+    """Base model, the diagnosed one: folder or Hub id[@revision]."""
+    donor: Location
+    """Donor model: folder or Hub id[@revision]."""
+    diagnosis: Location
+    """Folder that sae-merge diagnose wrote: it ranks the features and names the SAEs."""
+    rank: int | None = Field(default=None, ge=1)
+    """How many features of each layer to select, the most selective; without it, d_model/40: 64 at 2560."""
+    features: str | None = None
+    """Or which features of each layer: "9: 3, 17, 100-110; 11: 4"."""
+    layers: str | None = None
+    """Layers to measure, such as "9, 11-13"; without it, all that were diagnosed."""
+    sae: Location | None = None
+    """SAEs elsewhere than the diagnosis says: folder template or SAELens release."""
+    sae_id: str | None = None
+    """Id of a layer's SAE within ``sae``; {layer} stands for its number."""
+    read_from: Literal["own", "previous"] = "own"
+    """Whose features stand for tensors that read the residual stream: their layer's or the one before."""
+    residual_axes: str | None = None
+    """Axes of tensors that the built-in table lacks, such as "mlp.experts.*.down_proj.weight=write:0"."""
+    seeds: int = Field(default=8, ge=0)
+    """Random subspaces to measure a layer."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the first random subspace; a scalpel with mode: random and this seed uses the same one."""
+    directions: int = Field(default=8, ge=1)
+    """Leading principal directions of the task vector to compare with the features' span."""
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> "EnergySettings":
+        if self.rank is not None and self.features is not None:
+            raise ValueError("rank (how many features) and features (which): give one of them")
+        return self

@@ -1,0 +1,48 @@
+"""Where the arms of an experiment run: in this process, in others of this machine, or on a Ray cluster."""
+
+import os
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+
+from sae_merge_method.experiment.on_ray import RayPlaces, run_on_ray
+from sae_merge_method.experiment.processes import Place, run_in_processes
+from sae_merge_method.experiment.settings import RunSettings
+from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup
+
+Runner = Callable[[Setup, Sequence[ArmJob]], Generator[Outcome, None, None]]
+"""Runs arms somewhere, and tells how each ended."""
+
+
+def choose_runner(how: RunSettings) -> Runner:
+    """The runner that the settings mean."""
+    if how.ray is not None:
+        threads = os.environ.get("OMP_NUM_THREADS")
+        return partial(
+            run_on_ray,
+            places=RayPlaces(
+                how.ray,
+                how.workers or 1,
+                how.gpus_per_worker,
+                threads=int(threads) if threads else None,
+            ),
+        )
+    if how.workers == 0:
+        return run_here
+    count = len(how.gpus) or how.workers or 1
+    threads_each = _threads(count)
+    places = [Place(number, how.gpus[number] if how.gpus else None, threads_each) for number in range(count)]
+    return partial(run_in_processes, places=places)
+
+
+def run_here(setup: Setup, jobs: Sequence[ArmJob]) -> Generator[Outcome, None, None]:
+    """Run arms one after another in this process: for a debugger, or where lm-eval is loaded anyway."""
+    runner = ArmRunner(setup)
+    for job in jobs:
+        yield runner.run(job)
+
+
+def _threads(workers: int) -> int | None:
+    """Share the cores out between workers, unless the user has said how."""
+    if workers == 1 or "OMP_NUM_THREADS" in os.environ:
+        return None
+    return max(1, (os.cpu_count() or 1) // workers)
