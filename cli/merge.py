@@ -1,15 +1,16 @@
 """``sae-merge merge``: run a recipe, checked first, whole or not at all."""
 
-import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sae_merge_method.artifacts.recipe import read_recipe_text
 from sae_merge_method.cli.mergekit_options import given, mergekit_options
 from sae_merge_method.cli.recipe_path import RecipePath
+
+if TYPE_CHECKING:
+    from sae_merge_method.merge.run import Engine
 
 
 @click.command("merge")
@@ -42,7 +43,7 @@ def command(
     recipe: Path,
     out: Path | None,
     overwrite: bool,
-    engine: str,
+    engine: "Engine",
     link: bool,
     hash_all: bool,
     sync: bool,
@@ -57,38 +58,33 @@ def command(
     gates, layers out of range, the diagnosis of another model. Donors are read in the selected
     layers only. OUT appears when the merge is complete and has been checked against the base.
     """
-    from sae_merge_method.merge.run import run_recipe, summary
-
     if in_place and (overwrite or link or engine != "direct"):
         raise click.UsageError(
             "--in-place writes into the base itself: --overwrite, --link, --engine do not apply"
         )
-    if out is None and not (dry_run or in_place):
-        raise click.UsageError("Missing argument 'OUT'.")
-    began = time.perf_counter()
-    chosen = given(options)
-    chosen.setdefault("quiet", not sys.stderr.isatty())
-    source, where = read_recipe_text(recipe), str(recipe)
+    began, chosen = time.perf_counter(), given(options)
     if dry_run:
-        from sae_merge_method.merge.preview import preview_recipe
+        from sae_merge_method.merge.preview import preview
 
-        click.echo(preview_recipe(source, where, chosen))
+        click.echo(str(preview(recipe, options=chosen)))
         return
-    try:
-        if in_place:
-            from sae_merge_method.merge.in_place import edit_in_place
+    from sae_merge_method.merge.show import summary
 
-            edited = edit_in_place(source, where, out, options=chosen)
-            place, report = edited.folder, edited.report
-        else:
-            assert out is not None
-            place = out
-            report = run_recipe(
-                source, where, out, overwrite=overwrite, engine=engine, link=link,  # type: ignore[arg-type]
+    if in_place:
+        from sae_merge_method.merge.in_place import edit_in_place
+
+        report = edit_in_place(recipe, out, options=chosen)
+    elif out is None:
+        raise click.UsageError("Missing argument 'OUT'.")
+    else:
+        from sae_merge_method.merge.run import merge
+
+        try:
+            report = merge(
+                recipe, out, overwrite=overwrite, engine=engine, link=link,
                 hash_all=hash_all, sync=sync, options=chosen,
             )  # fmt: skip
-    except KeyboardInterrupt:
-        if out is not None:
+        except KeyboardInterrupt:
             click.echo(f"{out} is as it was" if out.exists() else f"{out} was not written", err=True)
-        raise
-    click.echo(f"{place}: {summary(report, time.perf_counter() - began)}")
+            raise
+    click.echo(f"{out or report.base_model}: {summary(report, time.perf_counter() - began)}")

@@ -26,14 +26,15 @@ def command(
     tensor's hash is compared with MODEL's edit_report.json; of MODEL itself no weights are downloaded
     for that. Exit code 1 if any byte differs.
     """
-    from sae_merge_method.merge.run import run_recipe
+    from sae_merge_method.artifacts.recipe import RecipeText
+    from sae_merge_method.merge.run import merge
     from sae_merge_method.publish.rebuild import compare_with, find_original
 
     original = find_original(model, base, donors)
     for change in original.changes:
         click.echo(f"recipe: {change}")
-    report = run_recipe(
-        original.recipe_text, original.where, out, overwrite=overwrite, options={"quiet": True}
+    report = merge(
+        RecipeText(original.recipe_text, original.where), out, overwrite=overwrite, options={"quiet": True}
     )
     result = compare_with(original, report, out)
     total = result.same + len(result.different)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sae_merge_method.artifacts.diagnosis import Diagnosis as Diagnosis
     from sae_merge_method.artifacts.diagnosis import read_diagnosis as read_diagnosis
     from sae_merge_method.artifacts.difference import Difference as Difference
+    from sae_merge_method.artifacts.edit_preview import EditPreview as EditPreview
     from sae_merge_method.artifacts.edit_report import EditReport as EditReport
     from sae_merge_method.artifacts.edit_report import read_edit_report as read_edit_report
     from sae_merge_method.artifacts.energy_report import EnergyReport as EnergyReport
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from sae_merge_method.artifacts.experiment import read_experiment as read_experiment
     from sae_merge_method.diff.run import diff as diff
     from sae_merge_method.errors import SaeMergeError as SaeMergeError
+    from sae_merge_method.merge.in_place import edit_in_place as edit_in_place
+    from sae_merge_method.merge.journal import undo as undo
+    from sae_merge_method.merge.preview import preview as preview
+    from sae_merge_method.merge.run import merge as merge
 else:
     ModuleType = type(sys)
 
@@ -34,11 +39,16 @@ _OFFERED = {
     "artifacts.comparison": ("Comparison", "read_comparison"),
     "artifacts.diagnosis": ("Diagnosis", "read_diagnosis"),
     "artifacts.difference": ("Difference",),
+    "artifacts.edit_preview": ("EditPreview",),
     "artifacts.edit_report": ("EditReport", "read_edit_report"),
     "artifacts.energy_report": ("EnergyReport",),
     "artifacts.experiment": ("Experiment", "read_experiment"),
     "diff.run": ("diff",),
     "errors": ("SaeMergeError",),
+    "merge.in_place": ("edit_in_place",),
+    "merge.journal": ("undo",),
+    "merge.preview": ("preview",),
+    "merge.run": ("merge",),
 }
 _HOMES = {name: home for home, names in _OFFERED.items() for name in names}
 

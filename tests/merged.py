@@ -43,12 +43,11 @@ class Merged:
 
 def make_merged(folder: Path, *, multimodal: bool = False) -> Merged:
     """Layers 1 and 3 of 4 at weight 0.5, by sae-merge."""
-    from sae_merge_method.merge.run import run_recipe
-    from tests.recipes import recipe_text
+    from tests.recipes import recipe_text, run_recipe
 
     make = tiny.gemma3_multimodal if multimodal else tiny.gemma3_text
     base, donor = make(folder / "base", 0), make(folder / "donor", 1)
     for name, content in (BESIDE_TEXT | (BESIDE_IMAGES if multimodal else {})).items():
         (base / name).write_text(content if isinstance(content, str) else json.dumps(content))
-    run_recipe(recipe_text(base, donor, weight="0.5"), "recipe.yml", folder / "out", options={"quiet": True})
+    run_recipe(recipe_text(base, donor, weight="0.5"), folder / "out")
     return Merged(folder / "out", base, donor)

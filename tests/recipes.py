@@ -1,6 +1,11 @@
 """Recipes of tests, as a user would write them."""
 
 from pathlib import Path
+from typing import Any
+
+from sae_merge_method.artifacts.edit_report import EditReport
+from sae_merge_method.artifacts.recipe import RecipeText
+from sae_merge_method.merge.run import merge
 
 
 def recipe_text(
@@ -15,3 +20,9 @@ models:
     parameters: {{weight: {weight}}}
 parameters: {{{gate}}}
 {tail}"""
+
+
+def run_recipe(text: str, out: Path, *, options: dict[str, object] | None = None, **given: Any) -> EditReport:
+    """Merge by a recipe's text, without progress bars and without waiting for the disk."""
+    settings = {"sync": False, **given}
+    return merge(RecipeText(text, "recipe.yml"), out, options={"quiet": True} | (options or {}), **settings)

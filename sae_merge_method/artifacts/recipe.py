@@ -6,7 +6,7 @@ parameters each takes, is not known here: ``recipe.methods`` reads recipes whole
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -178,6 +178,24 @@ def read_yaml(text: str, where: str) -> Recipe:
         return Recipe.model_validate(value)
     except ValidationError as error:
         raise RecipeError(f"{where} cannot be read as a recipe:\n{describe(error)}") from error
+
+
+class RecipeText(NamedTuple):
+    """A recipe as somebody wrote it."""
+
+    text: str
+    """YAML."""
+    where: str
+    """How messages name it."""
+
+    @classmethod
+    def of(cls, recipe: "str | Path | RecipeText") -> "RecipeText":
+        """A recipe that was given as a file's path, or as what it holds.
+
+        Raises:
+            ArtifactError: There is no such file, or it is not UTF-8.
+        """
+        return recipe if isinstance(recipe, RecipeText) else cls(read_recipe_text(Path(recipe)), str(recipe))
 
 
 def read_recipe_text(path: Path) -> str:

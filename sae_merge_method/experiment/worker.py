@@ -24,12 +24,11 @@ from sae_merge_method.artifacts.experiment_plan import (
     GeneralText,
     write_arm,
 )
-from sae_merge_method.artifacts.recipe import read_recipe_text
 from sae_merge_method.errors import SaeMergeError, UsageError
 from sae_merge_method.experiment.harness import Harness, log_likelihoods
 from sae_merge_method.experiment.settings import EvaluationSettings
 from sae_merge_method.files.folders import new_folder
-from sae_merge_method.merge.run import run_recipe
+from sae_merge_method.merge.run import merge
 
 LOG = logging.getLogger(__name__)
 
@@ -136,9 +135,7 @@ class ArmRunner:
         recipe = folder / RECIPE_FILE
         merged = self.setup.folder / MERGED_FOLDER / job.arm.name
         # Not synced: after a crash of the machine the merge is done again.
-        report = run_recipe(
-            read_recipe_text(recipe), str(recipe), merged, overwrite=True, sync=False, options={"quiet": True}
-        )
+        report = merge(recipe, merged, overwrite=True, sync=False, options={"quiet": True})
         shutil.copyfile(merged / REPORT_FILE, folder / REPORT_FILE)
         try:
             yield str(merged), report

@@ -53,8 +53,8 @@ def write_card(job: Job, folder: Path, name: str) -> None:
     """Write mergekit's card and the recipe as the user wrote it, unless the user wants none."""
     if not job.options.get("write_model_card", True):
         return
-    (folder / CARD_FILES[0]).write_text(card_text(job.source, job.plan, name), encoding="utf-8")
-    (folder / CARD_FILES[1]).write_text(job.source, encoding="utf-8")
+    (folder / CARD_FILES[0]).write_text(card_text(job.resolved.text, job.plan, name), encoding="utf-8")
+    (folder / CARD_FILES[1]).write_text(job.resolved.text, encoding="utf-8")
 
 
 _TEMPLATE = """---

@@ -2,7 +2,7 @@
 
 Only the selected layers of base and donors are read and computed. The copy keeps the base's own
 shards, names and header bytes, so every layout comes out as it went in. What an edit of one
-tensor is lives in ``tensor_edit``; what the folder holds beside the weights, in ``side_files``.
+tensor is lives in ``tensor_edit``; what the folder holds beside the weights, in ``beside_weights``.
 """
 
 import os
@@ -13,17 +13,10 @@ from types import TracebackType
 
 from sae_merge_method.artifacts.edit_report import EditReport, TensorReport
 from sae_merge_method.files.copying import Copying, place_file
-from sae_merge_method.files.hashing import Hashes
-from sae_merge_method.files.parallel import bytes_bar, run_all
+from sae_merge_method.files.parallel import Advance, bytes_bar, run_all
 from sae_merge_method.merge.job import Job
 from sae_merge_method.merge.report import edit_report
-from sae_merge_method.merge.tensor_edit import (
-    EditedTensor,
-    TensorTask,
-    Write,
-    edit_tensor,
-    tensor_tasks,
-)
+from sae_merge_method.merge.tensor_edit import EditedTensor, TensorTask, Write, edit_tensor, tensor_tasks
 from sae_merge_method.models.checkpoint import INDEX_FILE, Checkpoint, file_inside, open_checkpoint
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.reading import WeightFiles
@@ -37,7 +30,7 @@ _ONLY_MERGEKIT = (
 
 def why_not_direct(job: Job) -> str | None:
     """What in a job is beyond the direct engine, in words; None where nothing is."""
-    recipe = job.recipe
+    recipe = job.resolved.recipe
     if job.dtype is not None and job.base.dtypes() != {job.dtype}:
         return f"writing {job.dtype} over a {'/'.join(sorted(job.base.dtypes()))} base changes every tensor"
     if recipe.chat_template or recipe.tokenizer_source:
@@ -62,38 +55,71 @@ def run_direct(job: Job, folder: Path, *, link: bool = False, hash_all: bool = F
     tasks = tensor_tasks(job.plan, job.base, job.donors)
     copies = [_place_shard(job, file, tasks, folder, link) for file in job.base.files]
     _place_index(job.base, folder)
-    edited_names = {task.base.name for task in tasks}
     total = sum(last - first for copy in copies for first, last in copy.spans)
     total += sum(entry.nbytes for entry in job.base.tensors.values())
     with bytes_bar(total, "merging", quiet=job.quiet) as advance:
-        with WeightFiles([job.base, *job.donors.values()]) as files, _Writers(folder) as writers:
+        with WeightFiles(job.checkpoints) as files, TensorWriters(folder) as writers:
             # While the kernel copies on one thread, the others compute.
-            calls: list[Callable[[], EditedTensor | None]] = [partial(copy.run, advance) for copy in copies]
-            with job.filtering() as change:
-                calls += [
-                    partial(edit_tensor, task, change, files, writers.into(task.base), advance)
-                    for task in tasks
-                ]
-                edited = [done for done in run_all(calls, job.threads) if done is not None]
+            copying = [partial(copy.run, advance) for copy in copies]
+            edited = edit_tensors(job, tasks, files, advance, writers.into, meanwhile=copying)
             files.require_unchanged()
         job.base.require_unchanged()
         merged = open_checkpoint(folder)
-        untouched = [entry for name, entry in merged.tensors.items() if name not in edited_names]
         with WeightFiles([merged]) as files:
-            hashes = run_all(
-                [partial(files.hashes, entry, with_sha256=hash_all, advance=advance) for entry in untouched],
-                job.threads,
-            )
-    return direct_report(job, edited, zip(untouched, hashes, strict=True))
+            kept = kept_reports(job, tasks, merged, files, advance, with_sha256=hash_all)
+    return edit_report(job, [*edited_reports(edited), *kept])
 
 
-def direct_report(
-    job: Job, edited: Iterable[EditedTensor], untouched: Iterable[tuple[TensorEntry, Hashes]]
-) -> EditReport:
-    """The report of what either kind of tensor became."""
-    tensors = [TensorReport.of(one.task.base, one.hashes, "edited", one.energy) for one in edited]
-    tensors += [TensorReport.of(entry, hashes, "base", 0.0) for entry, hashes in untouched]
-    return edit_report(job, tensors)
+def edit_tensors(
+    job: Job,
+    tasks: Iterable[TensorTask],
+    files: WeightFiles,
+    advance: Advance,
+    into: Callable[[TensorEntry], Write] | None = None,
+    meanwhile: Iterable[Callable[[], None]] = (),
+) -> list[EditedTensor]:
+    """Edit tensors, several at a time.
+
+    Args:
+        job: The edit.
+        tasks: Its tensors.
+        files: Open files of base and donors.
+        advance: Told how many bytes are done.
+        into: From a tensor of the base to what writes its new bytes; None writes nothing.
+        meanwhile: Calls to make on the same threads, begun before the tensors.
+
+    Raises:
+        MergeError: See :func:`~sae_merge_method.merge.tensor_edit.edit_tensor`.
+    """
+    with job.filtering() as change:
+        calls: list[Callable[[], EditedTensor | None]] = list(meanwhile)
+        for task in tasks:
+            write = into(task.base) if into is not None else None
+            calls.append(partial(edit_tensor, task, change, files, write, advance))
+        done = run_all(calls, job.threads)
+    return [edited for edited in done if edited is not None]
+
+
+def edited_reports(edited: Iterable[EditedTensor]) -> list[TensorReport]:
+    """What became of the selected layers' tensors."""
+    return [TensorReport.of(one.task.base, one.hashes, "edited", one.energy) for one in edited]
+
+
+def kept_reports(
+    job: Job,
+    tasks: Iterable[TensorTask],
+    checkpoint: Checkpoint,
+    files: WeightFiles,
+    advance: Advance,
+    *,
+    with_sha256: bool = False,
+) -> list[TensorReport]:
+    """What a checkpoint holds beside the edited tensors, hashed where it lies."""
+    edited = {task.base.name for task in tasks}
+    kept = [entry for name, entry in checkpoint.tensors.items() if name not in edited]
+    calls = [partial(files.hashes, entry, with_sha256=with_sha256, advance=advance) for entry in kept]
+    hashes = run_all(calls, job.threads)
+    return [TensorReport.of(entry, its, "base", 0.0) for entry, its in zip(kept, hashes, strict=True)]
 
 
 def _place_shard(job: Job, file: Path, tasks: Iterable[TensorTask], folder: Path, link: bool) -> Copying:
@@ -107,14 +133,14 @@ def _place_index(base: Checkpoint, folder: Path) -> None:
         (folder / INDEX_FILE).write_bytes(index.read_bytes())
 
 
-class _Writers:
-    """The copies, open for writing; a context manager."""
+class TensorWriters:
+    """The weight files of a folder, opened for writing when they are first asked for; a context manager."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._handles: dict[str, int] = {}
 
-    def __enter__(self) -> "_Writers":
+    def __enter__(self) -> "TensorWriters":
         return self
 
     def __exit__(
@@ -124,19 +150,20 @@ class _Writers:
             os.close(handle)
 
     def into(self, entry: TensorEntry) -> Write:
-        """A function that writes bytes into a tensor's place in its file's copy."""
+        """A function that writes bytes to where a tensor lies, in the folder's file of the same name."""
         name = entry.file.name
         if name not in self._handles:
             self._handles[name] = os.open(self._folder / name, os.O_WRONLY)
-        return writer(self._handles[name], entry)
+        handle = self._handles[name]
 
+        def write(data: memoryview, first: int) -> None:
+            while data:
+                done = os.pwrite(handle, data, entry.start + first)
+                data, first = data[done:], first + done
 
-def writer(handle: int, entry: TensorEntry) -> Write:
-    """A function that writes bytes into a tensor's place in an open file."""
+        return write
 
-    def write(data: memoryview, first: int) -> None:
-        while data:
-            done = os.pwrite(handle, data, entry.start + first)
-            data, first = data[done:], first + done
-
-    return write
+    def sync(self) -> None:
+        """Have all that was written on the disk."""
+        for handle in self._handles.values():
+            os.fsync(handle)

@@ -6,48 +6,42 @@ half-way leaves a folder that nothing can load, and that ``sae-merge undo`` make
 """
 
 import logging
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, write_edit_report
+from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.errors import MergeError, UsageError
-from sae_merge_method.files.parallel import bytes_bar, run_all
+from sae_merge_method.files.parallel import bytes_bar
 from sae_merge_method.merge.beside_weights import CARD_FILES, write_card
-from sae_merge_method.merge.direct import direct_report, why_not_direct, writer
-from sae_merge_method.merge.job import Job, prepared
-from sae_merge_method.merge.journal import begin_journal, undo
-from sae_merge_method.merge.tensor_edit import (
-    EditedTensor,
-    TensorTask,
-    edit_tensor,
-    tensor_tasks,
+from sae_merge_method.merge.direct import (
+    TensorWriters,
+    edit_tensors,
+    edited_reports,
+    kept_reports,
+    why_not_direct,
 )
+from sae_merge_method.merge.job import Job, open_job
+from sae_merge_method.merge.journal import begin_journal, undo
+from sae_merge_method.merge.report import edit_report
+from sae_merge_method.merge.tensor_edit import TensorTask, tensor_tasks
 from sae_merge_method.models.reading import WeightFiles
 
 LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class EditedInPlace:
-    """A checkpoint that was edited in its own files."""
-
-    folder: Path
-    report: EditReport
-
-
 def edit_in_place(
-    source: str, where: str, folder: Path | None = None, *, options: Mapping[str, Any] | None = None
-) -> EditedInPlace:
+    recipe: str | Path | RecipeText,
+    folder: str | Path | None = None,
+    *,
+    options: Mapping[str, Any] | None = None,
+) -> EditReport:
     """Edit the recipe's base itself. Whatever goes wrong, it becomes what it was.
 
     Args:
-        source: The recipe's YAML text.
-        where: How messages name the recipe.
-        folder: The base's folder, if the user wrote it out.
+        recipe: A file, or what it holds.
+        folder: The base's folder, where the user wrote it out to be sure.
         options: Fields of ``mergekit.options.MergeOptions``.
 
     Raises:
@@ -55,12 +49,12 @@ def edit_in_place(
         MergeError: The base's files are shared with other folders, it was edited in place
             before, or the edit itself cannot be done.
     """
-    beside = (folder or Path("in-place")).absolute()
-    with prepared(source, where, beside, options) as job:
+    named = None if folder is None else Path(folder)
+    with open_job(recipe, (named or Path("in-place")).absolute(), options) as job:
         target = job.base.folder
-        if folder is not None and folder.resolve() != target.resolve():
+        if named is not None and named.resolve() != target.resolve():
             raise UsageError(
-                f"--in-place edits the base, {target}: expected that folder or none, got {folder}"
+                f"--in-place edits the base, {target}: expected that folder or none, got {named}"
             )
         reason = why_not_direct(job)
         if reason is not None:
@@ -72,42 +66,26 @@ def edit_in_place(
             report = _edit(job, tasks)
             write_card(job, target, target.resolve().name)
             write_edit_report(target, report)
-            journal.finish([tensor for tensor in report.tensors if tensor.status == "edited"])
+            journal.finish(report.edited())
         except BaseException:
             undo(target)
             LOG.warning("%s is as it was", target)
             raise
-        return EditedInPlace(target, report)
+        return report
 
 
 def _edit(job: Job, tasks: tuple[TensorTask, ...]) -> EditReport:
-    names = {task.base.name for task in tasks}
-    untouched = [entry for name, entry in job.base.tensors.items() if name not in names]
-    handles = {file: os.open(file, os.O_WRONLY) for file in {task.base.file for task in tasks}}
-    try:
-        total = sum(entry.nbytes for entry in job.base.tensors.values())
-        with (
-            bytes_bar(total, "editing", quiet=job.quiet) as advance,
-            WeightFiles([job.base, *job.donors.values()]) as files,
-            job.filtering() as change,
-        ):
-            write = {task.base.name: writer(handles[task.base.file], task.base) for task in tasks}
-            edited: list[EditedTensor] = run_all(
-                [partial(edit_tensor, task, change, files, write[task.base.name], advance) for task in tasks],
-                job.threads,
-            )
-            for donor in job.donors.values():
-                donor.require_unchanged()
-            hashes = run_all(
-                [partial(files.hashes, entry, with_sha256=False, advance=advance) for entry in untouched],
-                job.threads,
-            )
-        for handle in handles.values():
-            os.fsync(handle)
-    finally:
-        for handle in handles.values():
-            os.close(handle)
-    return direct_report(job, edited, zip(untouched, hashes, strict=True))
+    total = sum(entry.nbytes for entry in job.base.tensors.values())
+    with (
+        bytes_bar(total, "editing", quiet=job.quiet) as advance,
+        WeightFiles(job.checkpoints) as files,
+        TensorWriters(job.base.folder) as writers,
+    ):
+        edited = edit_tensors(job, tasks, files, advance, writers.into)
+        files.require_unchanged(job.donors.values())
+        kept = kept_reports(job, tasks, job.base, files, advance)
+        writers.sync()
+    return edit_report(job, [*edited_reports(edited), *kept])
 
 
 def _require_own_files(job: Job) -> None:

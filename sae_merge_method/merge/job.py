@@ -1,13 +1,12 @@
-"""A recipe made ready to run: read, resolved and checked against the models, before a byte is written."""
+"""A recipe made ready to run: resolved, its donors opened and checked, before a byte is written."""
 
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sae_merge_method.artifacts.recipe import Recipe
+from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.geometry.one_thread import one_blas_thread
 from sae_merge_method.merge.donors import open_donors
 from sae_merge_method.models.checkpoint import Checkpoint
@@ -16,8 +15,6 @@ from sae_merge_method.recipe.plan import EditPlan
 from sae_merge_method.recipe.preflight import check_donors, check_family, output_dtype
 from sae_merge_method.recipe.resolved import ResolvedRecipe, resolve_recipe
 
-LOG = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class Job:
@@ -25,22 +22,12 @@ class Job:
 
     resolved: ResolvedRecipe
     """The recipe, its base, and what it means there."""
-    donors: dict[str, Checkpoint]
+    donors: Mapping[str, Checkpoint]
     """By the recipe's name for them."""
     dtype: str | None
     """dtype to write; None keeps every tensor's own."""
-    options: dict[str, Any]
+    options: Mapping[str, Any]
     """Fields of ``mergekit.options.MergeOptions`` that the user gave."""
-
-    @property
-    def source(self) -> str:
-        """The recipe's text, as the user wrote it."""
-        return self.resolved.text
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe."""
-        return self.resolved.recipe
 
     @property
     def base(self) -> Checkpoint:
@@ -51,6 +38,11 @@ class Job:
     def plan(self) -> EditPlan:
         """Who gives what to which layer."""
         return self.resolved.plan
+
+    @property
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """All that is read: the base, then the donors."""
+        return (self.base, *self.donors.values())
 
     @contextmanager
     def filtering(self) -> Iterator[Filter | None]:
@@ -75,12 +67,13 @@ class Job:
 
 
 @contextmanager
-def prepared(source: str, where: str, adapters_at: Path, options: Mapping[str, Any] | None) -> Iterator[Job]:
+def open_job(
+    recipe: str | Path | RecipeText, adapters_at: Path, options: Mapping[str, Any] | None
+) -> Iterator[Job]:
     """Read a recipe and all it names; merged adapters live as long as the block.
 
     Args:
-        source: The recipe's YAML text.
-        where: How messages name the recipe.
+        recipe: A file, or what it holds.
         adapters_at: Merged adapters are model-sized: they go to a hidden sibling of this path.
         options: Fields of ``mergekit.options.MergeOptions``.
 
@@ -88,7 +81,8 @@ def prepared(source: str, where: str, adapters_at: Path, options: Mapping[str, A
         SaeMergeError: Anything that can be known to be wrong from configs and headers.
     """
     given = dict(options or {})
-    resolved = resolve_recipe(source, where, given.get("transformers_cache"))
+    text, where = RecipeText.of(recipe)
+    resolved = resolve_recipe(text, where, given.get("transformers_cache"))
     plan, base = resolved.plan, resolved.base
     with open_donors(plan, base, adapters_at, given) as donors:
         if not given.get("allow_crimes"):

@@ -7,6 +7,7 @@ whose names it does not know cannot be shown to it, and is refused.
 import json
 import shutil
 import struct
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,9 +37,9 @@ def renamed_view(donor: Checkpoint, base: Checkpoint, layers: Sequence[int], fol
     folder.mkdir(parents=True)
     shutil.copyfile(base.folder / CONFIG_FILE, folder / CONFIG_FILE)
     chosen = {
-        ours.name: donor.layer_tensors[place]
-        for place, ours in base.layer_tensors.items()
-        if place.layer in layers
+        entry.name: donor.layer_tensors[key]
+        for key, entry in base.layer_tensors.items()
+        if key.layer in layers
     }
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     reached = 0
@@ -76,15 +77,20 @@ def run_mergekit(job: Job, folder: Path) -> None:
 
     require_known_to_mergekit(job.base, "pass --engine direct, which edits any layout")
     register_merge_methods()
-    base = job.base
+    base, recipe = job.base, job.resolved.recipe
     with TemporaryDirectory(dir=folder, prefix=".views.") as views:
         form = guarded_form(_local(job, Path(views)), base.n_layers, module_names(base))
         # mergekit's dtype would round a wider donor before the arithmetic; out_dtype rounds after it.
         form["out_dtype"] = form.pop("dtype", None)
-        form.update(tokenizer_source=job.recipe.tokenizer_source, chat_template=job.recipe.chat_template)
+        form.update(tokenizer_source=recipe.tokenizer_source, chat_template=recipe.chat_template)
         # Without a tokenizer to copy, mergekit would make one up.
         has_tokenizer = (base.folder / "tokenizer_config.json").exists()
-        given: dict[str, Any] = {"copy_tokenizer": has_tokenizer, **job.options, "write_model_card": False}
+        given: dict[str, Any] = {
+            "copy_tokenizer": has_tokenizer,
+            "quiet": not sys.stderr.isatty(),
+            **job.options,
+            "write_model_card": False,
+        }
         settings = MergeOptions(**given)
         settings.apply_global_options()
         config = MergeConfiguration.model_validate(form)
@@ -101,8 +107,8 @@ def _local(job: Job, views: Path) -> EditPlan:
         for number, (name, donor) in enumerate(job.donors.items())
     }
     donations = {
-        layer: tuple(Donation(str(folders[gift.model].resolve()), gift.weights) for gift in gifts)
-        for layer, gifts in job.plan.donations.items()
+        layer: tuple(Donation(str(folders[each.model].resolve()), each.weights) for each in donors)
+        for layer, donors in job.plan.donations.items()
     }
     return replace(job.plan, base=str(job.base.folder.resolve()), donations=donations, dtype=job.dtype)
 

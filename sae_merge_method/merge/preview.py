@@ -1,53 +1,57 @@
 """What a merge would change, computed in full and written nowhere."""
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sae_merge_method.files.parallel import bytes_bar, run_all
-from sae_merge_method.merge.direct import why_not_direct
-from sae_merge_method.merge.job import prepared
-from sae_merge_method.merge.tensor_edit import EditedTensor, edit_tensor, tensor_tasks
+from sae_merge_method.artifacts.edit_preview import EditPreview, LayerPreview
+from sae_merge_method.artifacts.recipe import RecipeText
+from sae_merge_method.files.parallel import bytes_bar
+from sae_merge_method.merge.direct import edit_tensors, why_not_direct
+from sae_merge_method.merge.job import Job, open_job
+from sae_merge_method.merge.tensor_edit import TensorTask, tensor_tasks
 from sae_merge_method.models.reading import WeightFiles
 
 
-def preview_recipe(source: str, where: str, options: Mapping[str, Any] | None = None) -> str:
-    """A table of the selected layers: tensors, bytes and energy of each, and their sums.
+def preview(recipe: str | Path | RecipeText, *, options: Mapping[str, Any] | None = None) -> EditPreview:
+    """Tensors, bytes and energy of each selected layer, as a merge would edit them.
 
     Every check of a real merge is made, up to the last NaN. Where only mergekit could run the
-    recipe, the energy is not known and the table says so.
+    recipe, the energy is not known.
 
     Args:
-        source: The recipe's YAML text.
-        where: How messages name the recipe.
+        recipe: A file, or what it holds.
         options: Fields of ``mergekit.options.MergeOptions``.
 
     Raises:
         SaeMergeError: What the merge itself would refuse.
     """
-    with prepared(source, where, Path("dry-run").absolute(), options) as job:
+    with open_job(recipe, Path("dry-run").absolute(), options) as job:
         tasks = tensor_tasks(job.plan, job.base, job.donors)
         reason = why_not_direct(job)
-        energies: dict[str, float] = {}
-        if reason is None:
-            total = sum(task.base.nbytes for task in tasks)
-            with (
-                bytes_bar(total, "dry run", quiet=job.quiet) as advance,
-                WeightFiles([job.base, *job.donors.values()]) as files,
-                job.filtering() as change,
-            ):
-                calls = [partial(edit_tensor, task, change, files, advance=advance) for task in tasks]
-                edited: list[EditedTensor] = run_all(calls, job.threads)
-            energies = {one.task.base.name: one.energy for one in edited}
-        lines = [f"{'layer':>8}{'tensors':>9}{'bytes':>16}{'energy':>14}"]
-        for layer in (*job.plan.layers, None):
-            chosen = [task for task in tasks if layer is None or task.layer == layer]
-            energy = f"{sum(energies[t.base.name] for t in chosen):14.6g}" if energies else f"{'?':>14}"
-            size = sum(task.base.nbytes for task in chosen)
-            lines.append(f"{'all' if layer is None else layer:>8}{len(chosen):9}{size:16,}{energy}")
-        others = len(job.base.tensors) - len(tasks)
-        lines.append(f"dry run: nothing was written; {others} other tensors would stay the base's")
-        if reason is not None:
-            lines.append(f"this recipe runs through mergekit ({reason}): its energy is known only afterwards")
-    return "\n".join(lines)
+        energies = None if reason is not None else _energies(job, tasks)
+        return EditPreview(
+            layers=tuple(_layer(layer, tasks, energies) for layer in job.plan.layers),
+            kept=len(job.base.tensors) - len(tasks),
+            only_mergekit=reason,
+        )
+
+
+def _energies(job: Job, tasks: Sequence[TensorTask]) -> dict[str, float]:
+    """The energy of every edited tensor, by the base's name for it."""
+    total = sum(task.base.nbytes for task in tasks)
+    with (
+        bytes_bar(total, "dry run", quiet=job.quiet) as advance,
+        WeightFiles(job.checkpoints) as files,
+    ):
+        return {edited.task.base.name: edited.energy for edited in edit_tensors(job, tasks, files, advance)}
+
+
+def _layer(layer: int, tasks: Sequence[TensorTask], energies: Mapping[str, float] | None) -> LayerPreview:
+    entries = [task.base for task in tasks if task.layer == layer]
+    return LayerPreview(
+        layer=layer,
+        tensors=len(entries),
+        nbytes=sum(entry.nbytes for entry in entries),
+        energy=None if energies is None else sum(energies[entry.name] for entry in entries),
+    )

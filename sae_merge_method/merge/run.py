@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sae_merge_method.artifacts.edit_report import EditReport, write_edit_report
+from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.errors import MergeError, UsageError
 from sae_merge_method.files.folders import new_folder, require_free
-from sae_merge_method.layers import format_layers
 from sae_merge_method.merge.beside_weights import complete_side_files, copy_side_files, write_card
 from sae_merge_method.merge.direct import run_direct, why_not_direct
-from sae_merge_method.merge.job import Job, prepared
+from sae_merge_method.merge.job import Job, open_job
 from sae_merge_method.merge.report import report_edit
 from sae_merge_method.models.checkpoint import open_checkpoint
 
@@ -20,10 +20,9 @@ LOG = logging.getLogger(__name__)
 Engine = Literal["direct", "mergekit"]
 
 
-def run_recipe(
-    source: str,
-    where: str,
-    out: Path,
+def merge(
+    recipe: str | Path | RecipeText,
+    out: str | Path,
     *,
     overwrite: bool = False,
     engine: Engine = "direct",
@@ -32,14 +31,13 @@ def run_recipe(
     sync: bool = True,
     options: Mapping[str, Any] | None = None,
 ) -> EditReport:
-    """Merge as a recipe says.
+    """Merge as a recipe says: checked first, by the engine that fits, then whole or not at all.
 
     Donors are read in the selected layers only, whatever form the recipe has: what a donor holds,
     or lacks, elsewhere does not matter. Paths resolve against the working folder, as mergekit's do.
 
     Args:
-        source: The recipe's YAML text; it is kept as ``mergekit_config.yml``.
-        where: How messages name the recipe.
+        recipe: A file, or what it holds; its text is kept as ``mergekit_config.yml``.
         out: Folder to write; appears only when the merge is complete and checked.
         overwrite: Replace an existing ``out`` after success.
         engine: "direct" computes the changed bytes alone, and hands over to mergekit, with a
@@ -52,29 +50,30 @@ def run_recipe(
     Raises:
         SaeMergeError: See the modules this one calls; nothing is written then.
     """
-    require_free(out, overwrite=overwrite)
+    target = Path(out)
+    require_free(target, overwrite=overwrite)
     try:
-        with prepared(source, where, out, options) as job:
-            _require_apart(job, out)
-            with new_folder(out, overwrite=overwrite, sync=sync) as folder:
+        with open_job(recipe, target, options) as job:
+            _require_apart(job, target)
+            with new_folder(target, overwrite=overwrite, sync=sync) as folder:
                 if _takes_direct(job, engine):
                     copy_side_files(job, folder)
                     report = run_direct(job, folder, link=link, hash_all=hash_all)
                 else:
                     report = _through_mergekit(job, folder, hash_all=hash_all)
-                write_card(job, folder, out.name)
+                write_card(job, folder, target.name)
                 write_edit_report(folder, report)
             return report
     except OSError as error:
         raise MergeError(
-            f"{error.strerror or error}{f': {error.filename}' if error.filename else ''} ({_state(out)})"
+            f"{error.strerror or error}{f': {error.filename}' if error.filename else ''} ({_state(target)})"
         ) from error
 
 
 def _require_apart(job: Job, out: Path) -> None:
     """``--overwrite`` must not take away what the recipe itself reads."""
     target = out.resolve()
-    for checkpoint in (job.base, *job.donors.values()):
+    for checkpoint in job.checkpoints:
         folder = checkpoint.folder.resolve()
         if target == folder or target in folder.parents:
             raise UsageError(
@@ -103,12 +102,3 @@ def _through_mergekit(job: Job, folder: Path, *, hash_all: bool) -> EditReport:
 
 def _state(out: Path) -> str:
     return f"{out} is as it was" if out.exists() else f"{out} was not written"
-
-
-def summary(report: EditReport, seconds: float) -> str:
-    """One line: what was edited, by how much, how long it took, and the hash of the result."""
-    return (
-        f"layers {format_layers(report.layers)}: {len(report.edited())} of {len(report.tensors)} tensors "
-        f"edited, {report.edited_bytes:,} bytes, energy {report.energy:.6g}, {seconds:.1f} s; "
-        f"all others are the base's, byte for byte; result {report.result_sha256[:16]}"
-    )

@@ -82,15 +82,17 @@ class WeightFiles:
                 return False
         return True
 
-    def require_unchanged(self) -> None:
+    def require_unchanged(self, of: Iterable[Checkpoint] | None = None) -> None:
         """Make sure that nobody wrote to the files that were read.
+
+        Args:
+            of: The checkpoints to look at; None for all.
 
         Raises:
             MergeError: Somebody did; what was read cannot be trusted.
         """
-        for path in self._handles:
-            owner = next(c for c in self._checkpoints if path in c.stamps)
-            owner.require_unchanged([path])
+        for checkpoint in self._checkpoints if of is None else of:
+            checkpoint.require_unchanged([path for path in self._handles if path in checkpoint.stamps])
 
     def _handle(self, path: Path) -> int:
         with self._opening:

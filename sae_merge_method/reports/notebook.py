@@ -24,6 +24,8 @@ class View(NamedTuple):
 
 VIEWS: dict[str, str] = {
     "Difference": "sae_merge_method.diff.show:difference_view",
+    "EditPreview": "sae_merge_method.merge.show:preview_view",
+    "EditReport": "sae_merge_method.merge.show:report_view",
 }
 """By the artifact's class: module and function that turn one into a :class:`View`."""
 

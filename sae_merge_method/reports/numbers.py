@@ -82,3 +82,13 @@ def decimal(value: float | None, places: int = 4) -> str:
 def squared_norm(value: float) -> str:
     """An energy, to three digits; 0 as it is."""
     return f"{value:#.3g}" if value else "0"
+
+
+def energy(value: float) -> str:
+    """An energy, to six digits: tells two edits apart."""
+    return f"{value:.6g}"
+
+
+def count(number: int) -> str:
+    """How many, with a comma between thousands."""
+    return f"{number:,}"

@@ -13,10 +13,10 @@ from sae_merge_method.cli.recipe import command as recipe_command
 from sae_merge_method.controls.settings import ControlSettings
 from sae_merge_method.controls.write import write_controls
 from sae_merge_method.errors import RecipeError, UsageError
-from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.recipe.methods import parse_recipe, written_parameters
 from tests import tiny
 from tests.geometry import scenes
+from tests.recipes import run_recipe
 
 ARMS = {
     "stethoscope", "base", "donor", "all-layers", "all-layers-damped", "random-layers-0", "random-layers-1",
@@ -51,10 +51,7 @@ def arms(scene: scenes.Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def merged(arms: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, EditReport]:
     root = tmp_path_factory.mktemp("merged")
-    return {
-        path.stem: run_recipe(path.read_text(), str(path), root / path.stem, options={"quiet": True})
-        for path in sorted(arms.iterdir())
-    }
+    return {path.stem: run_recipe(path.read_text(), root / path.stem) for path in sorted(arms.iterdir())}
 
 
 def read(arms: Path) -> dict[str, Recipe]:
@@ -93,7 +90,7 @@ def test_arms_open_the_layers_they_say(merged):
 def test_base_is_the_base_and_donor_has_the_donors_layers(scene, arms, tmp_path):
     base, donor = tiny.load_tensors(scene.base), tiny.load_tensors(scene.donor)
     for name, expected in (("base", base), ("donor", donor)):
-        run_recipe((arms / f"{name}.yml").read_text(), name, tmp_path / name, options={"quiet": True})
+        run_recipe((arms / f"{name}.yml").read_text(), tmp_path / name)
         out = tiny.load_tensors(tmp_path / name)
         for tensor in (tensor for tensor in out if ".layers." in tensor):
             assert out[tensor].allclose(expected[tensor], atol=1e-7), tensor
@@ -119,7 +116,7 @@ def test_plain_mergekit_runs_an_arm_too(arms, tmp_path, merged):
         source = (arms / f"{name}.yml").read_text()
         config = MergeConfiguration.model_validate(yaml.safe_load(source))
         run_merge(config, str(tmp_path / "stock" / name), MergeOptions(quiet=True))
-        run_recipe(source, name, tmp_path / "ours" / name, options={"quiet": True})
+        run_recipe(source, tmp_path / "ours" / name)
         stock, ours = (tiny.load_tensors(tmp_path / who / name) for who in ("stock", "ours"))
         assert all(tiny.same_bytes(stock[tensor], ours[tensor]) for tensor in stock), name
 

@@ -6,16 +6,13 @@ import pytest
 import torch
 
 from sae_merge_method.diff.run import diff
-from sae_merge_method.merge.run import run_recipe
 from tests import tiny
 from tests.layouts.checkpoints import LAYOUTS, gemma3
-from tests.recipes import recipe_text
+from tests.recipes import recipe_text, run_recipe
 
 
 def test_an_edit_shows_as_its_layers_with_their_relative_change(tmp_path, base, donor):
-    run_recipe(
-        recipe_text(base, donor, weight="0.5"), "r", tmp_path / "out", sync=False, options={"quiet": True}
-    )
+    run_recipe(recipe_text(base, donor, weight="0.5"), tmp_path / "out")
     difference = diff(base, tmp_path / "out")
     before, after = tiny.load_tensors(base), tiny.load_tensors(tmp_path / "out")
     assert {tensor.layer for tensor in difference.changed} == {1, 3}

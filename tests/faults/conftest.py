@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sae_merge_method.merge.run import run_recipe
 from tests import tiny
-from tests.recipes import recipe_text
+from tests.recipes import recipe_text, run_recipe
 
 State = dict[str, bytes]
 
@@ -25,10 +24,7 @@ def work(tmp_path: Path) -> Path:
     tiny.gemma3_text(tmp_path / "base", 0, shards=2)
     tiny.gemma3_text(tmp_path / "donor", 1, shards=2)
     (tmp_path / "recipe.yml").write_text(recipe_text(Path("./base"), Path("./donor")))
-    run_recipe(
-        recipe_text(tmp_path / "base", tmp_path / "donor", 'layers: "0"'), "r", tmp_path / "out", sync=False,
-        options={"quiet": True},
-    )  # fmt: skip
+    run_recipe(recipe_text(tmp_path / "base", tmp_path / "donor", 'layers: "0"'), tmp_path / "out")
     return tmp_path
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from sae_merge_method.errors import SaeMergeError
-from sae_merge_method.merge.run import run_recipe
 from tests.faults.conftest import KEPT, names, state
-from tests.recipes import recipe_text
+from tests.recipes import recipe_text, run_recipe
 
 
 def truncated(file: Path) -> None:
@@ -39,13 +38,7 @@ def test_damaged_weights_are_refused_before_a_byte_is_written(work, damage, side
     before = state(work / "out")
     damage(work / side / "model-00002-of-00002.safetensors")
     with pytest.raises(SaeMergeError, match=rf"{side}/model-00002-of-00002\.safetensors"):
-        run_recipe(
-            recipe_text(work / "base", work / "donor"),
-            "r",
-            work / "out",
-            overwrite=True,
-            options={"quiet": True},
-        )
+        run_recipe(recipe_text(work / "base", work / "donor"), work / "out", overwrite=True)
     assert state(work / "out") == before
     assert names(work) == KEPT
 
@@ -57,12 +50,12 @@ def test_links_and_dots_never_lead_out_of_the_named_folders(work):
     shard.symlink_to(secret)
     source = recipe_text(work / "base", work / "donor")
     with pytest.raises(SaeMergeError, match=r"leads to .*secret\.safetensors, outside"):
-        run_recipe(source, "r", work / "new", options={"quiet": True})
+        run_recipe(source, work / "new")
     shard.unlink()
     secret.rename(shard)
     (work / "base" / "tokenizer.json").symlink_to("/etc/passwd")
     with pytest.raises(SaeMergeError, match="leads to /etc/passwd, outside"):
-        run_recipe(source, "r", work / "new", options={"quiet": True})
+        run_recipe(source, work / "new")
     (work / "base" / "tokenizer.json").unlink()
     index = work / "donor" / "model.safetensors.index.json"
     text = index.read_text()
@@ -70,7 +63,7 @@ def test_links_and_dots_never_lead_out_of_the_named_folders(work):
         text.replace("model-00001-of-00002.safetensors", "../base/model-00001-of-00002.safetensors")
     )
     with pytest.raises(SaeMergeError, match="expected a file name inside"):
-        run_recipe(source, "r", work / "new", options={"quiet": True})
+        run_recipe(source, work / "new")
     assert not (work / "new").exists()
 
 
@@ -82,7 +75,7 @@ def test_links_of_a_hub_snapshot_lead_into_its_own_store(work):
         blob = path.rename(store / "blobs" / f"{number:064x}")
         (store / "snapshots" / "0123abcd" / path.name).symlink_to(Path("../../blobs") / blob.name)
     source = recipe_text(work / "base", store / "snapshots" / "0123abcd")
-    report = run_recipe(source, "r", work / "new", sync=False, options={"quiet": True})
+    report = run_recipe(source, work / "new")
     assert len(report.edited()) == 26
 
 
@@ -90,13 +83,7 @@ def test_links_of_a_hub_snapshot_lead_into_its_own_store(work):
 def test_overwrite_never_takes_away_what_the_recipe_reads(work, out):
     before = state(work)
     with pytest.raises(SaeMergeError, match="which the recipe reads"):
-        run_recipe(
-            recipe_text(work / "base", work / "donor"),
-            "r",
-            work / out,
-            overwrite=True,
-            options={"quiet": True},
-        )
+        run_recipe(recipe_text(work / "base", work / "donor"), work / out, overwrite=True)
     assert state(work) == before
 
 
@@ -104,7 +91,7 @@ def test_an_output_that_is_a_link_keeps_being_one(work):
     (work / "elsewhere").mkdir()
     (work / "link").symlink_to("elsewhere")
     source = recipe_text(work / "base", work / "donor")
-    run_recipe(source, "r", work / "link", sync=False, options={"quiet": True})
+    run_recipe(source, work / "link")
     assert (work / "link").is_symlink()
     assert (work / "elsewhere" / "edit_report.json").exists()
     assert names(work) == sorted([*KEPT, "elsewhere", "link"])

@@ -120,7 +120,7 @@ def test_a_task_vector_inside_the_span_is_all_kept(tmp_path):
 
 
 def test_what_is_kept_is_what_the_scalpel_injects(tmp_path):
-    from sae_merge_method.merge.run import run_recipe
+    from tests.recipes import run_recipe
 
     scene = scenes.build(tmp_path)
     found = report(scene, "--layers", "1, 3")
@@ -131,7 +131,7 @@ models: [{{{{model: {scene.donor}}}}}]
 parameters: {{{{layers: "1, 3", diagnosis: {scene.diagnosis}, {{}}}}}}
 """
     energies = [
-        run_recipe(source.format(*words), "r", tmp_path / words[0], options={"quiet": True}).energy
+        run_recipe(source.format(*words), tmp_path / words[0]).energy
         for words in (("sae_stethoscope", "select: top_k=2"), ("sae_scalpel", "rank: 4"))
     ]
     assert found["total"]["energy"] == pytest.approx(energies[0], rel=1e-5)

@@ -8,10 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sae_merge_method.errors import MergeError, ModelError
-from sae_merge_method.merge.run import run_recipe
 from tests import tiny
 from tests.layouts.checkpoints import LAYOUTS, gemma3
-from tests.recipes import recipe_text
+from tests.recipes import recipe_text, run_recipe
 
 RANK, SCALE = 2, 8 / 2
 PARTS = ("self_attn.q_proj", "mlp.down_proj")
@@ -43,7 +42,7 @@ def products(folder: Path) -> dict[tuple[int, str], torch.Tensor]:
 
 def run(tmp_path: Path, base: Path, donor: str) -> tiny.Tensors:
     source = recipe_text(base, Path(donor), weight="0.5")
-    run_recipe(source, "recipe.yml", tmp_path / "out", sync=False, options={"quiet": True})
+    run_recipe(source, tmp_path / "out")
     return tiny.load_tensors(tmp_path / "out")
 
 

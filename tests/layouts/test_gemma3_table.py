@@ -6,14 +6,13 @@ import pytest
 import torch
 
 from sae_merge_method.errors import MergeError
-from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.mergekit_layout import module_names
 from sae_merge_method.recipe.mergekit_form import guarded_form
 from sae_merge_method.recipe.plan import Donation, EditPlan
 from tests import tiny
 from tests.layouts.checkpoints import LAYOUTS, assert_same, expected, gemma3
-from tests.recipes import recipe_text
+from tests.recipes import recipe_text, run_recipe
 
 ALPHA = 0.75
 OPEN = (1, 3)
@@ -21,7 +20,7 @@ OPEN = (1, 3)
 
 def merge(base: Path, donor: Path, out: Path, engine: str = "direct") -> tiny.Tensors:
     source = recipe_text(base, donor, weight=str(ALPHA))
-    run_recipe(source, "recipe.yml", out, engine=engine, sync=False, options={"quiet": True})  # type: ignore[arg-type]
+    run_recipe(source, out, engine=engine)
     return tiny.load_tensors(out)
 
 

@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from sae_merge_method.errors import MergeError
-from sae_merge_method.merge.run import run_recipe
 from tests import tiny
 from tests.layouts.checkpoints import assert_same
-from tests.recipes import recipe_text
+from tests.recipes import recipe_text, run_recipe
 
 FAMILIES = {
     "gemma2": "Gemma2Config",
@@ -47,7 +46,7 @@ def test_a_pair_of_the_family_is_edited_right_by_both_engines(tmp_path, family, 
             wanted[name] = (theta + (theirs[name] - theta) * 0.75).bfloat16()
     source = recipe_text(base, donor, 'layers: "1"', weight="0.75")
     for engine in ("direct", "mergekit"):
-        run_recipe(source, "r", tmp_path / engine, engine=engine, sync=False, options={"quiet": True})  # type: ignore[arg-type]
+        run_recipe(source, tmp_path / engine, engine=engine)
         assert_same(tiny.load_tensors(tmp_path / engine), wanted)
 
 
@@ -61,9 +60,7 @@ def test_another_family_or_other_heads_of_the_same_shapes_are_refused(tmp_path):
         (heads, "num_attention_heads is 2 in the base .*, 4 in"),
     ):
         with pytest.raises(MergeError, match=reason):
-            run_recipe(
-                recipe_text(base, donor, 'layers: "1"'), "r", tmp_path / "out", options={"quiet": True}
-            )
+            run_recipe(recipe_text(base, donor, 'layers: "1"'), tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "heads", "other"]
 
 
@@ -77,5 +74,5 @@ def test_a_base_whose_layers_are_not_found_is_refused(tmp_path):
     save_file(tensors, base / "model.safetensors")
     donor = tiny.gemma3_text(tmp_path / "donor", 1)
     with pytest.raises(MergeError, match="has no tensor in layer 1"):
-        run_recipe(recipe_text(base, donor), "r", tmp_path / "out", options={"quiet": True})
+        run_recipe(recipe_text(base, donor), tmp_path / "out")
     assert json.loads((base / "config.json").read_text())["num_hidden_layers"] == tiny.N_LAYERS

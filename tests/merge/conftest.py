@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from sae_merge_method.artifacts.edit_report import EditReport
-from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
 from tests.geometry import scenes
 from tests.geometry.scenes import Scene
+from tests.recipes import run_recipe
 
 
 @pytest.fixture(scope="session")
@@ -21,14 +21,7 @@ def merge(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., EditR
     """Run a recipe's text into ``tmp_path/out``, once by each engine."""
 
     def run(source: str, out: str = "out", **options: object) -> EditReport:
-        return run_recipe(
-            source,
-            "recipe.yml",
-            tmp_path / out,
-            engine=request.param,
-            sync=False,
-            options={"quiet": True} | options,
-        )
+        return run_recipe(source, tmp_path / out, engine=request.param, options=options)
 
     return run
 

@@ -9,13 +9,10 @@ import torch
 import yaml
 
 from sae_merge_method.artifacts.edit_report import read_edit_report
-from sae_merge_method.merge.preview import preview_recipe
-from sae_merge_method.merge.run import run_recipe, summary
+from sae_merge_method.merge.show import summary
 from tests import tiny
 from tests.faults.processes import sae_merge
-from tests.recipes import recipe_text
-
-QUIET = {"quiet": True}
+from tests.recipes import recipe_text, run_recipe
 
 
 @pytest.fixture
@@ -42,9 +39,7 @@ def test_both_engines_write_the_same_files_and_configs_that_mean_the_same(tmp_pa
     reports = {}
     for engine in ("direct", "mergekit"):
         source = recipe_text(furnished, donor)
-        reports[engine] = run_recipe(
-            source, "r", tmp_path / engine / "out", engine=engine, sync=False, options=QUIET
-        )  # type: ignore[arg-type]
+        reports[engine] = run_recipe(source, tmp_path / engine / "out", engine=engine)
     assert reports["direct"] == reports["mergekit"]
     one, other = tmp_path / "direct" / "out", tmp_path / "mergekit" / "out"
     assert sorted(path.name for path in one.iterdir()) == sorted(path.name for path in other.iterdir())
@@ -88,9 +83,7 @@ def test_what_the_direct_engine_cannot_do_goes_through_mergekit_and_is_said(
     tmp_path, base, donor, caplog, tail, options, reason
 ):
     with caplog.at_level(logging.WARNING):
-        run_recipe(
-            recipe_text(base, donor, tail=tail), "r", tmp_path / "out", sync=False, options=QUIET | options
-        )
+        run_recipe(recipe_text(base, donor, tail=tail), tmp_path / "out", options=options)
     assert f"hands over to mergekit: {reason}" in caplog.text
     assert len(read_edit_report(tmp_path / "out").edited()) == 26
 
@@ -108,29 +101,16 @@ def test_untouched_files_are_hard_linked_on_request_and_others_never(tmp_path, d
         save_file({name: tensors[name] for name in part}, base / file, metadata={"format": "pt"})
     index = {"weight_map": {name: file for file, part in parts.items() for name in part}}
     (base / "model.safetensors.index.json").write_text(json.dumps(index))
-    run_recipe(
-        recipe_text(base, donor, 'layers: "1"'), "r", tmp_path / "out", link=True, sync=False, options=QUIET
-    )
+    run_recipe(recipe_text(base, donor, 'layers: "1"'), tmp_path / "out", link=True)
     linked = {file: (base / file).samefile(tmp_path / "out" / file) for file in parts}
     assert list(linked.values()) == [True, False]
     after = tiny.load_tensors(tmp_path / "out")
     assert {name for name in tensors if not tiny.same_bytes(tensors[name], after[name])} == set(names[-13:])
 
 
-def test_a_dry_run_says_what_a_merge_then_does(tmp_path, base, donor):
-    source = recipe_text(base, donor, weight="0.5")
-    text = preview_recipe(source, "r", QUIET)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "donor"]
-    report = run_recipe(source, "r", tmp_path / "out", sync=False, options=QUIET)
-    assert f"{len(report.edited()):9}{report.edited_bytes:16,}{report.energy:14.6g}" in text
-    assert "28 other tensors would stay" in text
-    assert "its energy is known only afterwards" in preview_recipe(source + "dtype: bfloat16", "r", QUIET)
-
-
 def test_the_hash_of_the_result_tells_results_apart_and_all_hashes_come_on_request(tmp_path, base, donor):
     reports = [
-        run_recipe(recipe_text(base, donor, weight=weight), "r", tmp_path / f"out{n}", sync=False, hash_all=n == 2,
-                   options=QUIET)
+        run_recipe(recipe_text(base, donor, weight=weight), tmp_path / f"out{n}", hash_all=n == 2)
         for n, weight in enumerate(["0.5", "0.25", "0.5"])
     ]  # fmt: skip
     hashes = [report.result_sha256 for report in reports]
@@ -174,7 +154,7 @@ def test_contradictions_are_usage_errors(tmp_path, base, donor, words, message):
 def test_float64_weights_keep_their_precision(tmp_path):
     base = tiny.gemma3_text(tmp_path / "base", 0, dtype=torch.float64)
     donor = tiny.gemma3_text(tmp_path / "donor", 1, dtype=torch.float64)
-    run_recipe(recipe_text(base, donor, weight="0.3"), "r", tmp_path / "out", sync=False, options=QUIET)
+    run_recipe(recipe_text(base, donor, weight="0.3"), tmp_path / "out")
     before, theirs, after = (tiny.load_tensors(folder) for folder in (base, donor, tmp_path / "out"))
     name = "model.layers.1.mlp.up_proj.weight"
     assert tiny.same_bytes(after[name], before[name] + (theirs[name] - before[name]) * 0.3)

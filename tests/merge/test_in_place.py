@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from sae_merge_method.artifacts.edit_report import EditReport
+from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.errors import ArtifactError, MergeError, ModelError, UsageError
 from sae_merge_method.merge.in_place import edit_in_place
 from sae_merge_method.merge.journal import undo
-from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.models.checkpoint import open_checkpoint
 from tests import tiny
 from tests.faults.processes import sae_merge
-from tests.recipes import recipe_text
+from tests.recipes import recipe_text, run_recipe
 
 State = dict[str, bytes]
 
@@ -35,18 +36,19 @@ def recipe(base: Path, donor: Path) -> str:
     return recipe_text(base, donor, weight="0.5")
 
 
-QUIET = {"quiet": True}
+def edit(recipe: str, folder: Path | None = None) -> EditReport:
+    return edit_in_place(RecipeText(recipe, "recipe.yml"), folder, options={"quiet": True})
 
 
 def test_an_edit_in_place_gives_a_merges_bytes_and_undo_the_bases(tmp_path, base, recipe):
     before = state(base)
-    merged = run_recipe(recipe, "r", tmp_path / "out", sync=False, options=QUIET)
-    edited = edit_in_place(recipe, "r", base, options=QUIET)
-    assert edited.report == merged
+    merged = run_recipe(recipe, tmp_path / "out")
+    edited = edit(recipe, base)
+    assert edited == merged
     for file in (tmp_path / "out").glob("*.safetensors"):
         assert (base / file.name).read_bytes() == file.read_bytes()
     with pytest.raises(MergeError, match="was edited in place before: run 'sae-merge undo"):
-        edit_in_place(recipe, "r", base, options=QUIET)
+        edit(recipe, base)
     assert undo(base) == 26
     assert state(base) == before
     with pytest.raises(ArtifactError, match="nothing to undo"):
@@ -89,12 +91,12 @@ def test_a_failed_edit_is_taken_back_at_once(tmp_path, base):
     with pytest.raises(
         MergeError, match=r"model\.layers\.3\.mlp\.up_proj\.weight: the donor tensor holds 1 NaN"
     ):
-        edit_in_place(recipe_text(base, broken), "r", options=QUIET)
+        edit(recipe_text(base, broken))
     assert state(base) == before
 
 
 def test_undo_refuses_what_somebody_changed_since_and_a_damaged_journal(base, recipe):
-    edit_in_place(recipe, "r", options=QUIET)
+    edit(recipe)
     entry = open_checkpoint(base).tensors["model.layers.1.mlp.up_proj.weight"]
     with entry.file.open("r+b") as stream:
         stream.seek(entry.start)
@@ -113,7 +115,7 @@ def test_undo_refuses_what_somebody_changed_since_and_a_damaged_journal(base, re
 
 
 def test_a_journal_cannot_lead_out_of_its_folder(tmp_path, base, recipe):
-    edit_in_place(recipe, "r", options=QUIET)
+    edit(recipe)
     file = base / ".sae-merge-journal" / "journal.json"
     record = json.loads(file.read_text())
     record["tensors"][0]["file"] = "../donor/model.safetensors"
@@ -128,15 +130,15 @@ def test_a_journal_cannot_lead_out_of_its_folder(tmp_path, base, recipe):
 
 
 def test_files_that_others_share_are_never_edited_in_place(tmp_path, base, donor, recipe):
-    run_recipe(recipe, "r", tmp_path / "out", link=True, sync=False, options=QUIET)
+    run_recipe(recipe, tmp_path / "out", link=True)
     shard = base / "model-00001-of-00002.safetensors"
     (tmp_path / "copy.safetensors").hardlink_to(shard)
     with pytest.raises(MergeError, match="under its other hard links too"):
-        edit_in_place(recipe, "r", options=QUIET)
+        edit(recipe)
     (tmp_path / "copy.safetensors").unlink()
     shard.rename(base / "moved.safetensors")
     shard.symlink_to("moved.safetensors")
     with pytest.raises(MergeError, match="only leads"):
-        edit_in_place(recipe, "r", options=QUIET)
+        edit(recipe)
     with pytest.raises(UsageError, match="edits the base"):
-        edit_in_place(recipe, "r", donor, options=QUIET)
+        edit(recipe, donor)

@@ -117,17 +117,11 @@ def test_an_existing_output_survives_a_failure_and_is_replaced_only_when_asked(t
     with pytest.raises(UsageError, match="exists and is not empty"):
         merge(recipe_text(base, donor))
     broken = tiny.gemma3_text(tmp_path / "broken", 1, change=hole(Q_PROJ, math.nan))
-    from sae_merge_method.merge.run import run_recipe
+    from tests.recipes import run_recipe
 
     with pytest.raises(SaeMergeError):
-        run_recipe(recipe_text(base, broken), "r", tmp_path / "out", overwrite=True, options={"quiet": True})
+        run_recipe(recipe_text(base, broken), tmp_path / "out", overwrite=True)
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == before
-    run_recipe(
-        recipe_text(base, donor, 'layers: "0"'),
-        "r",
-        tmp_path / "out",
-        overwrite=True,
-        options={"quiet": True},
-    )
+    run_recipe(recipe_text(base, donor, 'layers: "0"'), tmp_path / "out", overwrite=True)
     assert edited_layers(tmp_path / "out", base) == {0}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "broken", "donor", "out"]

@@ -8,15 +8,16 @@ import pytest
 import torch
 
 from sae_merge_method.artifacts.edit_report import read_edit_report
+from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.errors import MergeError, RecipeError, SaeError, SaeMergeError
 from sae_merge_method.merge.in_place import edit_in_place
-from sae_merge_method.merge.preview import preview_recipe
-from sae_merge_method.merge.run import run_recipe
+from sae_merge_method.merge.preview import preview
 from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
 from tests.faults.processes import sae_merge
 from tests.geometry import scenes
 from tests.merge.scalpels import LAYERS, energy, kernel, moved, parameters, plain_mergekit, recipe
+from tests.recipes import run_recipe
 
 Merge = Callable[[str], object]
 
@@ -24,7 +25,7 @@ Merge = Callable[[str], object]
 @pytest.fixture
 def merge(tmp_path: Path) -> Merge:
     """What ``sae-merge merge`` does, whichever engine it takes."""
-    return lambda source: run_recipe(source, "recipe.yml", tmp_path / "out", options={"quiet": True})
+    return lambda source: run_recipe(source, tmp_path / "out")
 
 
 def engines_agree(source: str, folder: Path) -> dict[str, torch.Tensor]:
@@ -32,7 +33,7 @@ def engines_agree(source: str, folder: Path) -> dict[str, torch.Tensor]:
     reports, tensors = [], []
     for engine in ("direct", "mergekit"):
         out = folder / engine
-        reports.append(run_recipe(source, "r", out, engine=engine, sync=False, options={"quiet": True}))  # type: ignore[arg-type]
+        reports.append(run_recipe(source, out, engine=engine))
         tensors.append(tiny.load_tensors(out))
     assert reports[0] == reports[1]
     assert tensors[0].keys() == tensors[1].keys()
@@ -87,18 +88,18 @@ def test_a_value_that_is_no_number_is_found_also_where_nothing_would_be_added(tm
     name = f"model.layers.1.{part}.weight"
     scene = scenes.build(tmp_path, change=lambda tensors: tensors[name].view(-1)[3:4].fill_(torch.nan))
     with pytest.raises(MergeError, match=f"{name}: the donor tensor holds 1 NaN or infinite"):
-        run_recipe(recipe(scene), "r", tmp_path / "out", engine=engine, options={"quiet": True})
+        run_recipe(recipe(scene), tmp_path / "out", engine=engine)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_dry_run_and_an_edit_in_place_say_and_do_what_the_merge_does(tmp_path):
     scene = scenes.build(tmp_path)
     source = recipe(scene, **parameters(scene, energy_match=True))
-    merged = run_recipe(source, "r", tmp_path / "out", sync=False, options={"quiet": True})
-    assert f"{len(merged.edited()):9}{merged.edited_bytes:16,}{merged.energy:14.6g}" in preview_recipe(
-        source, "r"
-    )
-    assert edit_in_place(source, "r").report.result_sha256 == merged.result_sha256
+    merged = run_recipe(source, tmp_path / "out")
+    seen = preview(RecipeText(source, "recipe.yml"))
+    assert sum(layer.energy or 0 for layer in seen.layers) == pytest.approx(merged.energy, rel=1e-12)
+    edited = edit_in_place(RecipeText(source, "recipe.yml"))
+    assert edited.result_sha256 == merged.result_sha256
 
 
 def test_a_scalpel_merge_needs_neither_torch_nor_mergekit(tmp_path, scene):

@@ -8,12 +8,11 @@ from importlib.resources import files
 
 import pytest
 
-from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.models.beside_weights import SIDE_FILES, BesideWeights, files_to_take
 from sae_merge_method.models.hub import WANTED_FILES
 from sae_merge_method.verify.audit import verify
 from tests import tiny
-from tests.recipes import recipe_text
+from tests.recipes import recipe_text, run_recipe
 
 
 @pytest.mark.parametrize("name", SIDE_FILES)
@@ -45,7 +44,7 @@ def test_a_new_row_is_copied_by_the_merge_and_checked_by_the_audit(tmp_path, mon
     base, donor = tiny.gemma3_text(tmp_path / "base", 0), tiny.gemma3_text(tmp_path / "donor", 1)
     (base / "sampler.json").write_text('{"top_k": 64, "saved": "today"}')
     out = tmp_path / "out"
-    run_recipe(recipe_text(base, donor), "r", out, engine=engine, options={"quiet": True})
+    run_recipe(recipe_text(base, donor), out, engine=engine)
     (out / "sampler.json").write_text('{"top_k": 64, "saved": "later"}')
     assert "sampler.json means what the base's means" in verify(out).proved
     (out / "sampler.json").write_text('{"top_k": 1}')

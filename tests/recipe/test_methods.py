@@ -14,7 +14,6 @@ from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.cli.recipe import command
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.merge.methods import mergekit_methods
-from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.publish.sections import edit_section
 from sae_merge_method.recipe.check import check_recipe
 from sae_merge_method.recipe.merged_folder import open_merged
@@ -22,7 +21,7 @@ from sae_merge_method.recipe.methods import METHODS, MergeMethod, parse_recipe
 from sae_merge_method.verify.audit import verify
 from tests import tiny
 from tests.merge.conftest import edited_layers
-from tests.recipes import recipe_text
+from tests.recipes import recipe_text, run_recipe
 
 
 class LargestParameters(Record):
@@ -59,9 +58,7 @@ def test_a_new_method_is_merged_checked_verified_and_described(tmp_path, models,
     checked = check_recipe(source(models), "recipe.yml")
     assert not checked.findings.faults
     assert "everything that the largest entries need is there" in checked.findings.fits
-    report = run_recipe(
-        source(models), "recipe.yml", tmp_path / "out", engine=engine, options={"quiet": True}
-    )
+    report = run_recipe(source(models), tmp_path / "out", engine=engine)
     assert report.merge_method == "largest"
     before, donor, after = (
         tiny.load_tensors(folder) for folder in (models.base, models.donor, tmp_path / "out")

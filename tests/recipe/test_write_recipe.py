@@ -66,12 +66,12 @@ def test_plain_mergekit_runs_the_written_recipe_and_never_reads_the_donor_elsewh
 
 
 def test_plain_mergekit_and_sae_merge_write_the_same_tensors(tmp_path, base, diagnosis):
-    from sae_merge_method.merge.run import run_recipe
+    from tests.recipes import run_recipe
 
     donor = tiny.gemma3_text(tmp_path / "donor", 1)
     recipe = write_recipe(diagnosis, str(base), str(donor), parse_rule("layers=0,2-3"), weight=0.7)
     stock_merge(recipe.text, tmp_path / "stock")
-    run_recipe(recipe.text, "recipe.yml", tmp_path / "ours", options={"quiet": True})
+    run_recipe(recipe.text, tmp_path / "ours")
     stock, ours = tiny.load_tensors(tmp_path / "stock"), tiny.load_tensors(tmp_path / "ours")
     assert stock.keys() == ours.keys()
     assert all(tiny.same_bytes(stock[name], ours[name]) for name in stock)

@@ -13,7 +13,6 @@ from sae_merge_method.controls.write import ControlSettings, write_controls
 from sae_merge_method.energy.measure import MeasureSettings
 from sae_merge_method.energy.run import EnergySettings, measure_energy
 from sae_merge_method.errors import RefusedSaeError, SaeError
-from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.recipe.check import check_recipe
 from sae_merge_method.saes import checks
 from sae_merge_method.saes.checks import REFUSALS, Refusal, SaeDescription, Wanted, check_sae, hooked_block
@@ -24,6 +23,7 @@ from tests import tiny
 from tests.diagnose import hosts
 from tests.geometry import scenes
 from tests.merge.scalpels import recipe
+from tests.recipes import run_recipe
 
 GOOD = SaeDescription("jumprelu", "blocks.2.hook_resid_post", d_in=32)
 WANTED = Wanted(2, ("standard", "jumprelu"), 32)
@@ -149,7 +149,7 @@ UNUSABLE = {
 def scene(request: pytest.FixtureRequest, tmp_path: Path) -> scenes.Scene:
     """A scene in which layer 1's SAE cannot be used; a merge made before it was so lies in ``merged``."""
     scene = scenes.build(tmp_path)
-    run_recipe(recipe(scene), "r", tmp_path / "merged", options={"quiet": True})
+    run_recipe(recipe(scene), tmp_path / "merged")
     shutil.rmtree(tmp_path / "saes/layer_1")
     request.param(tmp_path / "saes/layer_1")
     return scene
@@ -165,7 +165,7 @@ def what_diagnose_says(scene: scenes.Scene) -> str:
 def test_no_command_accepts_an_sae_that_diagnose_refuses(tmp_path: Path, scene: scenes.Scene) -> None:
     words = what_diagnose_says(scene)
     with pytest.raises(SaeError) as merge:
-        run_recipe(recipe(scene), "r", tmp_path / "out", options={"quiet": True})
+        run_recipe(recipe(scene), tmp_path / "out")
     assert not (tmp_path / "out").exists()
     with pytest.raises(SaeError) as energy:
         scalpel = ScalpelParameters(diagnosis=str(scene.diagnosis), rank=4)

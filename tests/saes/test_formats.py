@@ -10,7 +10,6 @@ from safetensors.torch import load_file, save_file
 from sae_merge_method.artifacts.diagnosis import read_diagnosis
 from sae_merge_method.cli.diagnose import command
 from sae_merge_method.errors import SaeError
-from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.saes import encoders, formats
 from sae_merge_method.saes.checks import SaeDescription
 from sae_merge_method.saes.find import find_sae
@@ -20,6 +19,7 @@ from tests import tiny
 from tests.diagnose import hosts
 from tests.geometry import scenes
 from tests.merge.scalpels import recipe
+from tests.recipes import run_recipe
 
 
 @pytest.mark.parametrize(
@@ -137,5 +137,5 @@ def test_a_new_format_serves_a_scalpel(tmp_path: Path, plain_format: Format) -> 
     scene = scenes.build(tmp_path)
     save_plain(tmp_path / "plain/1", 1, d_in=tiny.D_MODEL, d_sae=scenes.D_SAE)
     source = recipe(scene, layers="1", sae=str(tmp_path / "plain/{layer}"), features="3, 5")
-    report = run_recipe(source, "r", tmp_path / "out", options={"quiet": True})
+    report = run_recipe(source, tmp_path / "out")
     assert report.layers == (1,) and report.energy > 0

@@ -7,11 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.verify.audit import verify
 from tests import tiny
 from tests.geometry import scenes
-from tests.recipes import recipe_text
+from tests.recipes import recipe_text, run_recipe
 
 Q_PROJ = "model.layers.1.self_attn.q_proj.weight"
 CLOSED = "model.layers.2.self_attn.q_proj.weight"
@@ -24,7 +23,7 @@ def cut(tmp_path_factory) -> Path:
     scene = scenes.build(folder)
     recipe = recipe_text(scene.base, scene.donor, f'layers: "1, 3", diagnosis: "{scene.diagnosis}", rank: 4')
     recipe = recipe.replace("sae_stethoscope", "sae_scalpel")
-    run_recipe(recipe, "recipe.yml", folder / "cut", options={"quiet": True})
+    run_recipe(recipe, folder / "cut")
     return folder / "cut"
 
 

@@ -6,10 +6,9 @@ import shutil
 import pytest
 import torch
 
-from sae_merge_method.merge.run import run_recipe
 from sae_merge_method.verify.audit import verify
 from tests import tiny
-from tests.recipes import recipe_text
+from tests.recipes import recipe_text, run_recipe
 from tests.verify.conftest import CLOSED, Q_PROJ, flip_one_bit, rewrite, swap_layers, violations
 
 NORM = "model.norm.weight"
@@ -115,7 +114,7 @@ def test_the_arithmetic_agrees_with_the_merge_for_two_donors_filters_and_gradien
     second = tiny.gemma3_text(tmp_path / "second", seed=2)
     source = recipe_text(merged.base, merged.donor, 'layers: "0-3"', weight="[0, 0.9]")
     models = f"models:\n  - model: {second}\n    parameters: {{weight: [{{filter: mlp, value: 0.5}}, {{value: 0}}]}}\n"
-    run_recipe(source.replace("models:\n", models), "r", tmp_path / "out", options={"quiet": True})
+    run_recipe(source.replace("models:\n", models), tmp_path / "out")
     report = verify(tmp_path / "out")
     assert report.sound and not report.unproved
 

@@ -1,0 +1,59 @@
+"""A dry run finds what a merge then does, and writes nothing."""
+
+import math
+
+import pytest
+from click.testing import CliRunner
+
+from sae_merge_method.artifacts.recipe import RecipeText
+from sae_merge_method.cli.merge import command
+from sae_merge_method.errors import MergeError
+from sae_merge_method.merge.preview import preview
+from tests import tiny
+from tests.recipes import recipe_text, run_recipe
+
+
+def look(text: str):
+    return preview(RecipeText(text, "recipe.yml"), options={"quiet": True})
+
+
+def test_each_layers_tensors_bytes_and_energy_are_those_of_the_merge(tmp_path, base, donor):
+    text = recipe_text(base, donor, weight="0.5")
+    seen = look(text)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "donor"]
+    report = run_recipe(text, tmp_path / "out")
+    assert [layer.layer for layer in seen.layers] == [1, 3]
+    for layer in seen.layers:
+        tensors = [tensor for tensor in report.edited() if tensor.layer == layer.layer]
+        assert layer.tensors == len(tensors) == 13
+        assert layer.nbytes == sum(tensor.nbytes for tensor in tensors)
+        assert layer.energy == pytest.approx(sum(tensor.energy for tensor in tensors), rel=1e-12)
+    assert seen.kept == 54 - 26
+    assert seen.only_mergekit is None
+
+
+def test_of_a_recipe_that_only_mergekit_can_run_the_energy_is_not_known(base, donor):
+    seen = look(recipe_text(base, donor, tail="dtype: bfloat16"))
+    assert seen.only_mergekit == "writing bfloat16 over a float32 base changes every tensor"
+    assert all(layer.energy is None for layer in seen.layers)
+
+
+def test_what_the_merge_would_refuse_is_refused(tmp_path, base):
+    def hole(tensors: tiny.Tensors) -> None:
+        tensors["model.layers.3.mlp.up_proj.weight"][0, 0] = math.nan
+
+    broken = tiny.gemma3_text(tmp_path / "broken", 1, change=hole)
+    with pytest.raises(MergeError, match=r"layers\.3\.mlp\.up_proj\.weight: the donor tensor holds 1 NaN"):
+        look(recipe_text(base, broken))
+
+
+def test_the_command_prints_a_line_a_layer_and_their_sums(tmp_path, base, donor):
+    (tmp_path / "r.yml").write_text(recipe_text(base, donor))
+    done = CliRunner().invoke(command, [str(tmp_path / "r.yml"), "--dry-run"], catch_exceptions=False)
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["layer", "tensors", "bytes", "energy"]
+    assert [line.split()[:2] for line in lines[1:4]] == [["1", "13"], ["3", "13"], ["all", "26"]]
+    assert lines[-1] == "dry run: nothing was written; 28 other tensors would stay the base's"
+    (tmp_path / "r.yml").write_text(recipe_text(base, donor, tail="dtype: bfloat16"))
+    done = CliRunner().invoke(command, [str(tmp_path / "r.yml"), "--dry-run"], catch_exceptions=False)
+    assert "its energy is known only afterwards" in done.stdout
