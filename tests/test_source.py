@@ -1,0 +1,31 @@
+"""What holds of the whole source, read as text."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import sae_merge_method
+from sae_merge_method import lm_eval_tasks, recipes
+
+# As the files lie: in a checkout the last two are beside the package, installed they are in it, as cli is.
+ROOTS = [Path(package.__file__).resolve().parent for package in (sae_merge_method, lm_eval_tasks, recipes)]
+LIBRARY = sorted(
+    {file for root in ROOTS for file in root.rglob("*.py") if "cli" not in file.relative_to(root).parts}
+)
+
+
+def _calls(file: Path, name: str) -> list[int]:
+    tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    calls = (node for node in tree if isinstance(node, ast.Call) and isinstance(node.func, ast.Name))
+    return [call.lineno for call in calls if call.func.id == name]
+
+
+@pytest.mark.parametrize("file", LIBRARY, ids=lambda file: "/".join(file.parts[-2:]))
+def test_the_library_prints_nothing(file):
+    assert not _calls(file, "print")
+
+
+def test_the_source_that_was_read_is_all_of_it():
+    assert len(LIBRARY) > 100
+    assert {"__init__.py", "_startup.py", "utils.py"} <= {file.name for file in LIBRARY}
