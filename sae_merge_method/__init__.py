@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from sae_merge_method.merge.journal import undo as undo
     from sae_merge_method.merge.preview import preview as preview
     from sae_merge_method.merge.run import merge as merge
+    from sae_merge_method.verify.audit import verify as verify
+    from sae_merge_method.verify.report import AuditReport as AuditReport
 else:
     ModuleType = type(sys)
 
@@ -49,6 +51,8 @@ _OFFERED = {
     "merge.journal": ("undo",),
     "merge.preview": ("preview",),
     "merge.run": ("merge",),
+    "verify.audit": ("verify",),
+    "verify.report": ("AuditReport",),
 }
 _HOMES = {name: home for home, names in _OFFERED.items() for name in names}
 

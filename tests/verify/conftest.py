@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from sae_merge_method.verify import sources
 from sae_merge_method.verify.audit import verify
 from tests import tiny
 from tests.geometry import scenes
@@ -57,4 +58,4 @@ def violations(folder: Path, **where: object) -> dict[str, str]:
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither base nor donor is at hand."""
-    monkeypatch.setattr("sae_merge_method.verify.sources.folder_at_hand", lambda *_: None)
+    monkeypatch.setattr(sources, "folder_at_hand", lambda *_: None)

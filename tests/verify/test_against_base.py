@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 
+from sae_merge_method.verify import sources
 from sae_merge_method.verify.audit import verify
 from tests import tiny
 from tests.recipes import recipe_text, run_recipe
@@ -64,7 +65,7 @@ def test_a_changed_tensor_is_caught_by_name(
 ):
     out = rewrite(merged.copy(tmp_path / "out"), change)
     if hashes_only:
-        monkeypatch.setattr("sae_merge_method.verify.sources.folder_at_hand", lambda *_: None)
+        monkeypatch.setattr(sources, "folder_at_hand", lambda *_: None)
         assert said_by_hash in violations(out)[where]
     else:
         (out / "edit_report.json").unlink()

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from sae_merge_method.errors import ArtifactError, MergeError, RecipeError, UsageError
+from sae_merge_method.verify import expected
 from sae_merge_method.verify.audit import verify
 from tests import tiny
 from tests.verify.conftest import Q_PROJ, flip_one_bit, rewrite, violations
@@ -30,7 +31,7 @@ def test_everything_is_read_in_small_pieces(tmp_path, merged, monkeypatch):
         return read(handle, buffers, first)
 
     monkeypatch.setattr(os, "preadv", watched)
-    monkeypatch.setattr("sae_merge_method.verify.expected.VALUES_AT_ONCE", 7)
+    monkeypatch.setattr(expected, "VALUES_AT_ONCE", 7)
     monkeypatch.setattr("sae_merge_method.files.hashing._AT_ONCE", 30)
     assert verify(merged.out).sound
     assert max(sizes) == 30
