@@ -22,15 +22,19 @@ class FilteredWeight(Record):
     """One of a donor's weights."""
 
     filter: str | None
-    """Part of a tensor's name that it is for; None for all that no filter before it took."""
+    """Text that a tensor's name must hold for the weight to apply; null for every tensor that no filter
+    before it took."""
     weight: float
+    """Factor of the donor's task vector."""
 
 
 class DonorWeights(Record):
     """One donor, as the recipe names it, and its weights in order of precedence."""
 
     model: str
+    """The donor, as the recipe names it."""
     weights: tuple[FilteredWeight, ...]
+    """The donor's weights; of those that fit a tensor's name the first applies."""
 
     def __str__(self) -> str:
         return ", ".join(
@@ -40,21 +44,24 @@ class DonorWeights(Record):
 
 
 class LayerWeights(Record):
-    """The donors of layers that have the same."""
+    """Selected layers that have the same donors with the same weights."""
 
     layers: tuple[int, ...]
+    """Indices of the text decoder's layers, ascending."""
     donors: tuple[DonorWeights, ...]
+    """The donors of each of these layers, in the recipe's order."""
 
 
 class EditRequest(Record):
     """The recipe of one merge, resolved."""
 
     recipe_sha256: str
-    """Of the recipe's text, in UTF-8: of ``mergekit_config.yml`` as it was written."""
+    """Hex sha256 of the recipe's text in UTF-8: of ``mergekit_config.yml`` as the merge wrote it."""
     parameters: Mapping[str, Scalar]
-    """The merge method's own, as the recipe writes them."""
+    """The merge method's own parameters, as the recipe writes them, without defaults."""
     weights: tuple[LayerWeights, ...]
-    """Of all selected layers: gradients and filters resolved, a share of energy not yet taken."""
+    """Donors and weights of all selected layers, gradients over layers resolved; what a parameter such as
+    ``energy`` makes of the weights is not in them yet."""
 
     def by_layer(self) -> dict[int, tuple[DonorWeights, ...]]:
         """The donors of each selected layer."""
@@ -71,16 +78,21 @@ class TensorReport(Record):
     """One tensor as it was written."""
 
     name: str
+    """The tensor's name in the checkpoint."""
     layer: int | None
-    """Text decoder layer it belongs to; None for embeddings, final norm, head, vision, projector."""
+    """Text decoder layer that the tensor belongs to; null for embeddings, final norm, head, vision,
+    projector."""
     status: Status
+    """Whether the tensor's layer was selected (edited), or the tensor is the base's (base)."""
     dtype: str
-    """safetensors' name of the stored dtype."""
+    """safetensors' name of the stored dtype, for example BF16."""
     shape: tuple[int, ...]
+    """The tensor's shape, as the file's header states it."""
     xxh3: str
     """XXH3-128 of the tensor's bytes as stored, in hex: finds damage, at the speed of memory."""
     sha256: str | None
-    """The same by sha256, which nobody can forge: of edited tensors, of others only when asked for."""
+    """sha256 of the tensor's bytes as stored, in hex, which nobody can forge; null for a tensor of the
+    base's, unless the merge was asked for all."""
     nbytes: int = Field(ge=0)
     """Length of the tensor's bytes."""
     energy: float = Field(ge=0)
@@ -103,21 +115,25 @@ class TensorReport(Record):
 
 
 class EditReport(Record):
-    """One merge."""
+    """One merge: what was edited, by how much, and the hash of every tensor."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     merge_method: str
+    """The merge method, by the recipe's name for it."""
     base_model: str
+    """The base, as the recipe names it."""
     base_config_sha256: str
+    """Hex sha256 of the base's config.json."""
     donors: tuple[str, ...]
+    """The donors as the recipe names them, in the order of their first layer."""
     layers: tuple[int, ...]
-    """The selected layers."""
+    """The selected layers, ascending."""
     energy: float = Field(ge=0)
-    """Sum over tensors."""
+    """Squared Frobenius norm of the whole edit, rounding to the stored dtypes included: the tensors' sum."""
     tensors: tuple[TensorReport, ...]
-    """By name."""
-    request: EditRequest | None = None
-    """What the recipe asked for; reports of earlier versions do not say."""
+    """Every tensor of the merged checkpoint, by name."""
+    request: EditRequest
+    """What the recipe asked for."""
 
     @property
     def result_sha256(self) -> str:
@@ -131,7 +147,7 @@ class EditReport(Record):
         return sum(tensor.nbytes for tensor in self.edited())
 
     def edited(self) -> tuple[TensorReport, ...]:
-        """The tensors whose layer was open."""
+        """The tensors whose layer was selected."""
         return tuple(tensor for tensor in self.tensors if tensor.status == "edited")
 
     def to_frame(self) -> "DataFrame":

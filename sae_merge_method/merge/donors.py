@@ -61,12 +61,12 @@ def open_donors(
             cache = options.get("transformers_cache")
             model = open_checkpoint(local_folder(donor, cache))
             if donor.adapter is not None:
-                places = _targeted(donor, model, cache)
+                factors = _factors(donor, model, cache)
                 kept = options.get("lora_merge_cache") or stack.enter_context(
                     scratch_folder(beside, "adapters")
                 )
                 merged = _merge(name, donor, str(kept), options)
-                _require_effect(plan, name, places, model, merged)
+                _require_effect(plan, name, factors, model, merged)
                 model = merged
             donors[name] = model
         yield donors
@@ -84,8 +84,8 @@ def _merge(name: str, donor: ModelId, cache: str, options: Mapping[str, Any]) ->
     return open_checkpoint(Path(merged.model.path))
 
 
-def _targeted(donor: ModelId, model: Checkpoint, cache: str | None) -> dict[LayerPart, Factors]:
-    """The adapter's factors by the place they edit.
+def _factors(donor: ModelId, model: Checkpoint, cache: str | None) -> dict[LayerPart, Factors]:
+    """The adapter's factors by the part of the model that they edit.
 
     Raises:
         ModelError: No safetensors adapter there: pickled ones are not read.
@@ -100,36 +100,36 @@ def _targeted(donor: ModelId, model: Checkpoint, cache: str | None) -> dict[Laye
     sides: dict[str, dict[LayerPart, TensorEntry]] = {"A": {}, "B": {}}
     for name, entry in names.items():
         match = _LORA.fullmatch(name)
-        place = layer_part(f"{match['module']}.weight") if match else None
-        if match and place is not None:
-            sides[match["side"]][place] = entry
-    found = {place: Factors(sides["A"][place], b) for place, b in sides["B"].items() if place in sides["A"]}
-    if not found or any("lora_magnitude" in name for name in names):
+        key = layer_part(f"{match['module']}.weight") if match else None
+        if match and key is not None:
+            sides[match["side"]][key] = entry
+    factors = {key: Factors(sides["A"][key], b) for key, b in sides["B"].items() if key in sides["A"]}
+    if not factors or any("lora_magnitude" in name for name in names):
         raise MergeError(
             f"expected a plain LoRA of decoder layers in {file}: merge any other adapter into its model "
             "with peft, and name the merged folder"
         )
-    strangers = sorted(set(found) - set(model.layer_tensors))
+    strangers = sorted(set(factors) - set(model.layer_tensors))
     if strangers:
         inside = describe_layout(name.removeprefix("base_model.model.") for name in names)
         raise MergeError(
             f"the adapter {donor.adapter} ({inside}) edits layer {strangers[0].layer}'s {strangers[0].part}, "
             f"which {donor.path} ({model.layout}) does not have"
         )
-    return found
+    return factors
 
 
 def _require_effect(
-    plan: EditPlan, name: str, places: Mapping[LayerPart, Factors], model: Checkpoint, merged: Checkpoint
+    plan: EditPlan, name: str, factors: Mapping[LayerPart, Factors], model: Checkpoint, merged: Checkpoint
 ) -> None:
     """Each targeted tensor of the plan's layers must have moved along B A, and not elsewhere."""
-    wanted = {layer for layer, gifts in plan.donations.items() if any(g.model == name for g in gifts)}
-    for place, factors in places.items():
-        if place.layer not in wanted or place not in merged.layer_tensors:
+    wanted = {layer for layer, donors in plan.donations.items() if any(one.model == name for one in donors)}
+    for key, its_factors in factors.items():
+        if key.layer not in wanted or key not in merged.layer_tensors:
             continue  # a missing tensor is found, and named, by the preflight
-        if not _moved_along(factors, model.layer_tensors[place], merged.layer_tensors[place]):
+        if not _moved_along(its_factors, model.layer_tensors[key], merged.layer_tensors[key]):
             raise MergeError(
-                f"the donor {name}: layer {place.layer}'s {place.part} was not merged as the adapter says: "
+                f"the donor {name}: layer {key.layer}'s {key.part} was not merged as the adapter says: "
                 f"its names do not fit the model's ({model.layout})"
             )
 

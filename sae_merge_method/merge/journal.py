@@ -26,24 +26,30 @@ _JOURNAL_FILE, _ORIGINALS, _KEPT = "journal.json", "originals.bin", "kept"
 
 
 class Overwritten(Record):
-    """One tensor's place, and what stood there."""
+    """One tensor that was overwritten, and what it was before."""
 
     name: str
+    """The tensor's name in the checkpoint."""
     file: str = Field(pattern=r"^[^/\\.][^/\\]*\.safetensors$")
+    """Name of the weight file that holds it."""
     start: int = Field(ge=0)
+    """First byte of the tensor in that file."""
     nbytes: int = Field(ge=0)
+    """Length of the tensor's bytes."""
     sha256: str
-    """Of the original bytes."""
+    """Hex sha256 of the original bytes."""
     edited_sha256: str | None = None
-    """Of the bytes the edit wrote; None while it goes on."""
+    """Hex sha256 of the bytes that the edit wrote; null while it goes on."""
 
 
 class JournalRecord(Record):
-    """``journal.json``."""
+    """``journal.json``: how far an edit in place came, and how to take it back."""
 
     schema_version: Literal[1] = 1
     state: Literal["editing", "edited"]
+    """Whether the edit, or its undoing, is under way, or the edit is complete."""
     tensors: tuple[Overwritten, ...]
+    """The overwritten tensors, in the order in which the journal holds their bytes."""
     replaced: tuple[Annotated[str, Field(pattern=r"^[^/\\.][^/\\]*$")], ...]
     """Small files of the folder that the edit may write; those that existed lie in the journal."""
 
@@ -51,9 +57,9 @@ class JournalRecord(Record):
 class Journal:
     """A journal that was begun."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.place = folder / JOURNAL_FOLDER
+    def __init__(self, checkpoint: Path) -> None:
+        self.checkpoint = checkpoint
+        self.folder = checkpoint / JOURNAL_FOLDER
 
     def read(self) -> JournalRecord:
         """What it records.
@@ -62,7 +68,7 @@ class Journal:
             ArtifactError: Damaged.
         """
         return read_record(
-            self.place / _JOURNAL_FILE, JournalRecord, "a journal of sae-merge merge --in-place"
+            self.folder / _JOURNAL_FILE, JournalRecord, "a journal of sae-merge merge --in-place"
         )
 
     def finish(self, edited: Iterable[TensorReport]) -> None:
@@ -73,9 +79,9 @@ class Journal:
             tensor.model_copy(update={"edited_sha256": hashes[tensor.name]}) for tensor in record.tensors
         )
         done = record.model_copy(update={"state": "edited", "tensors": tensors})
-        write_record(self.place / _JOURNAL_FILE, done)
-        (self.place / CONFIG_FILE).replace(self.folder / CONFIG_FILE)
-        sync_file(self.folder)
+        write_record(self.folder / _JOURNAL_FILE, done)
+        (self.folder / CONFIG_FILE).replace(self.checkpoint / CONFIG_FILE)
+        sync_file(self.checkpoint)
 
 
 def journal_of(folder: Path) -> Journal:
@@ -85,7 +91,7 @@ def journal_of(folder: Path) -> Journal:
         ArtifactError: There is none.
     """
     journal = Journal(folder)
-    if not (journal.place / _JOURNAL_FILE).exists():
+    if not (journal.folder / _JOURNAL_FILE).exists():
         raise ArtifactError(f"nothing to undo in {folder}: it holds no journal of sae-merge merge --in-place")
     return journal
 
@@ -102,35 +108,38 @@ def begin_journal(folder: Path, entries: Sequence[TensorEntry], replaced: Sequen
         MergeError: There is a journal already.
     """
     journal = Journal(folder)
-    if (journal.place / _JOURNAL_FILE).exists():
+    if (journal.folder / _JOURNAL_FILE).exists():
         raise MergeError(
             f"{folder} was edited in place before: run 'sae-merge undo {folder}' first, or remove "
-            f"{journal.place} to keep that edit for good"
+            f"{journal.folder} to keep that edit for good"
         )
-    shutil.rmtree(journal.place, ignore_errors=True)  # one that was never complete: nothing was overwritten
-    (journal.place / _KEPT).mkdir(parents=True)
+    shutil.rmtree(journal.folder, ignore_errors=True)  # one that was never complete: nothing was overwritten
+    (journal.folder / _KEPT).mkdir(parents=True)
     try:
-        with (journal.place / _ORIGINALS).open("w+b") as stream:
+        with (journal.folder / _ORIGINALS).open("w+b") as stream:
             tensors = tuple(_put_away(entry, stream.fileno()) for entry in entries)
             os.fsync(stream.fileno())
         for name in replaced:
             if (folder / name).exists():
-                shutil.copyfile(folder / name, journal.place / _KEPT / name)
-                sync_file(journal.place / _KEPT / name)
-        sync_file(journal.place / _KEPT)
+                shutil.copyfile(folder / name, journal.folder / _KEPT / name)
+                sync_file(journal.folder / _KEPT / name)
+        sync_file(journal.folder / _KEPT)
         record = JournalRecord(state="editing", tensors=tensors, replaced=tuple(replaced))
-        write_record(journal.place / _JOURNAL_FILE, record)
-        sync_file(journal.place)
+        write_record(journal.folder / _JOURNAL_FILE, record)
+        sync_file(journal.folder)
     except BaseException:
-        shutil.rmtree(journal.place, ignore_errors=True)
+        shutil.rmtree(journal.folder, ignore_errors=True)
         raise
-    (folder / CONFIG_FILE).replace(journal.place / CONFIG_FILE)
+    (folder / CONFIG_FILE).replace(journal.folder / CONFIG_FILE)
     sync_file(folder)
     return journal
 
 
-def undo(folder: Path) -> int:
+def undo(folder: str | Path) -> int:
     """Bring back the base's bytes; may itself be interrupted and run again.
+
+    Args:
+        folder: The checkpoint that was edited in place.
 
     Returns:
         How many tensors were restored.
@@ -140,15 +149,16 @@ def undo(folder: Path) -> int:
         MergeError: Somebody changed the tensors after the edit, or the journal's bytes are
             damaged; nothing is changed then.
     """
+    folder = Path(folder)
     journal = journal_of(folder)
     record = journal.read()
     _require_restorable(journal, record)
     if (folder / CONFIG_FILE).exists():
-        (folder / CONFIG_FILE).replace(journal.place / CONFIG_FILE)
-        write_record(journal.place / _JOURNAL_FILE, record.model_copy(update={"state": "editing"}))
+        (folder / CONFIG_FILE).replace(journal.folder / CONFIG_FILE)
+        write_record(journal.folder / _JOURNAL_FILE, record.model_copy(update={"state": "editing"}))
         sync_file(folder)
     at = 0
-    with (journal.place / _ORIGINALS).open("rb") as originals:
+    with (journal.folder / _ORIGINALS).open("rb") as originals:
         for file in dict.fromkeys(tensor.file for tensor in record.tensors):
             with (folder / file).open("r+b") as stream:
                 for tensor in (tensor for tensor in record.tensors if tensor.file == file):
@@ -156,34 +166,34 @@ def undo(folder: Path) -> int:
                     at += tensor.nbytes
                 os.fsync(stream.fileno())
     for name in record.replaced:
-        kept = journal.place / _KEPT / name
+        kept = journal.folder / _KEPT / name
         if kept.exists():
             shutil.copyfile(kept, folder / name)
         else:
             (folder / name).unlink(missing_ok=True)
-    (journal.place / CONFIG_FILE).replace(folder / CONFIG_FILE)
+    (journal.folder / CONFIG_FILE).replace(folder / CONFIG_FILE)
     sync_file(folder)
-    (journal.place / _JOURNAL_FILE).unlink()  # the last step first: without it the rest is but litter
-    shutil.rmtree(journal.place, ignore_errors=True)
+    (journal.folder / _JOURNAL_FILE).unlink()  # the last step first: without it the rest is but litter
+    shutil.rmtree(journal.folder, ignore_errors=True)
     return len(record.tensors)
 
 
 def _require_restorable(journal: Journal, record: JournalRecord) -> None:
     at = 0
-    originals = journal.place / _ORIGINALS
+    originals = journal.folder / _ORIGINALS
     for tensor in record.tensors:
         if _sha256(originals, at, tensor.nbytes) != tensor.sha256:
             raise MergeError(f"{originals} is damaged: {tensor.name} cannot be restored; nothing was changed")
         at += tensor.nbytes
         if record.state == "edited":
-            now = _sha256(journal.folder / tensor.file, tensor.start, tensor.nbytes)
+            now = _sha256(journal.checkpoint / tensor.file, tensor.start, tensor.nbytes)
             if now not in (tensor.edited_sha256, tensor.sha256):
                 raise MergeError(
-                    f"{journal.folder / tensor.file}: {tensor.name} was changed after the edit; "
+                    f"{journal.checkpoint / tensor.file}: {tensor.name} was changed after the edit; "
                     f"nothing was undone (the base's bytes lie in {originals})"
                 )
-    if not any((place / CONFIG_FILE).exists() for place in (journal.folder, journal.place)):
-        raise MergeError(f"{journal.place} has lost its {CONFIG_FILE}: nothing was changed")
+    if not any((folder / CONFIG_FILE).exists() for folder in (journal.checkpoint, journal.folder)):
+        raise MergeError(f"{journal.folder} has lost its {CONFIG_FILE}: nothing was changed")
 
 
 def _put_away(entry: TensorEntry, into: int) -> Overwritten:

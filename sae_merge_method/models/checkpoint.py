@@ -43,18 +43,18 @@ class Checkpoint:
         Raises:
             ModelError: Two tensors claim the same place.
         """
-        found: dict[LayerPart, TensorEntry] = {}
+        entries: dict[LayerPart, TensorEntry] = {}
         for name, entry in self.tensors.items():
-            place = layer_part(name)
-            if place is None:
+            key = layer_part(name)
+            if key is None:
                 continue
-            if place in found:
+            if key in entries:
                 raise ModelError(
-                    f"{self.folder} holds layer {place.layer}'s {place.part} twice, "
-                    f"as {found[place].name} and as {name}"
+                    f"{self.folder} holds layer {key.layer}'s {key.part} twice, "
+                    f"as {entries[key].name} and as {name}"
                 )
-            found[place] = entry
-        return found
+            entries[key] = entry
+        return entries
 
     @property
     def layout(self) -> str:
@@ -157,7 +157,7 @@ def file_inside(folder: Path, name: str) -> Path:
         target = path.resolve()
     except (OSError, RuntimeError, ValueError) as error:  # a link to itself
         raise ModelError(f"cannot follow {path}: {error}") from error
-    if not any(target.is_relative_to(place) for place in (root, *stores)):
+    if not any(target.is_relative_to(inside) for inside in (root, *stores)):
         raise ModelError(f"{path} leads to {target}, outside {folder}: put the file itself there")
     return path
 

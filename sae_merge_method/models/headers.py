@@ -108,12 +108,12 @@ def read_stamped_header(file: Path) -> Header:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
         raise ValueError("a key stands there twice")
-    for name in found:
+    for name in fields:
         name.encode()  # half of a surrogate pair is no text: a ValueError
-    return found
+    return fields
 
 
 def _entry(file: Path, name: str, fields: Any, offset: int, size: int) -> TensorEntry:

@@ -5,14 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from sae_merge_method.errors import MergeError
 from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.dtypes import Floats
 from sae_merge_method.models.reading import read_tensor
 from sae_merge_method.models.tensor_names import LayerPart
-
-Floats = npt.NDArray[np.floating]
 
 
 class TensorPair(NamedTuple):
@@ -40,23 +38,22 @@ def task_vector(base: Checkpoint, donor: Checkpoint, layers: Sequence[int]) -> I
         MergeError: A tensor is not finite.
         ModelError: A file is damaged.
     """
-    places = sorted(place for place in base.layer_tensors if place.layer in set(layers))
-    if not places:
+    keys = sorted(key for key in base.layer_tensors if key.layer in set(layers))
+    if not keys:
         return
     with ThreadPoolExecutor(1, thread_name_prefix="reading") as pool:
-        coming = [pool.submit(_read, base, donor, place) for place in places[:1]]
-        for following in (*places[1:], None):
+        coming = [pool.submit(_read, base, donor, key) for key in keys[:1]]
+        for following in (*keys[1:], None):
             pair = coming.pop().result()
             if following is not None:
                 coming.append(pool.submit(_read, base, donor, following))
             yield pair
 
 
-def _read(base: Checkpoint, donor: Checkpoint, place: LayerPart) -> TensorPair:
-    ours = read_tensor(base.layer_tensors[place])
-    tau = read_tensor(donor.layer_tensors[place])
-    name = base.layer_tensors[place].name
-    tau = np.subtract(tau, ours, out=tau) if tau.dtype == ours.dtype else tau - ours
+def _read(base: Checkpoint, donor: Checkpoint, key: LayerPart) -> TensorPair:
+    entry = base.layer_tensors[key]
+    theta, tau = read_tensor(entry), read_tensor(donor.layer_tensors[key])
+    tau = np.subtract(tau, theta, out=tau) if tau.dtype == theta.dtype else tau - theta
     if not np.isfinite(tau.sum(dtype=np.float64)):  # one such value makes the whole sum so
-        raise MergeError(f"{name}: base or donor holds NaN or infinite values")
-    return TensorPair(place.layer, name, ours, tau)
+        raise MergeError(f"{entry.name}: base or donor holds NaN or infinite values")
+    return TensorPair(key.layer, entry.name, theta, tau)

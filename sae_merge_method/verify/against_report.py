@@ -73,15 +73,8 @@ def _fault(entry: TensorEntry, listed: TensorReport, hashes: Hashes) -> str | No
     return None
 
 
-def check_against_request(sources: Sources, recorded: EditRequest | None, evidence: Evidence) -> None:
+def check_against_request(sources: Sources, recorded: EditRequest, evidence: Evidence) -> None:
     """Weights and parameters, by layer and by name."""
-    if recorded is None:
-        if not sources.donors:  # otherwise the edits themselves are computed anew
-            evidence.leave_open(
-                f"that {RECIPE_FILE} is the recipe that was run: {REPORT_FILE} is an older one, "
-                "which does not record weights and parameters"
-            )
-        return
     asked = request_of(sources.resolved)
     to_the_byte = asked.recipe_sha256 == recorded.recipe_sha256
     what = "is the recipe that was run, to the byte"
