@@ -1,28 +1,28 @@
 """``sae-merge compare``: the verdict on two evaluations, or more."""
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sae_merge_method.artifacts.comparison import COMPARISON_FILE, TABLE_FILE, Comparison
-from sae_merge_method.artifacts.lm_eval_results import read_results
-from sae_merge_method.cli.compare_options import NO_IMPROVEMENT, PATH, REGRESSION, SUFFIXES, with_options
+from sae_merge_method.cli.compare_options import NO_IMPROVEMENT, PATH, REGRESSION, output_options
+from sae_merge_method.cli.members import WithMembers
+from sae_merge_method.cli.record_options import record_options
+from sae_merge_method.compare.evaluation import open_evaluations
+from sae_merge_method.compare.flips import render_flips
 from sae_merge_method.compare.forest import write_forest
-from sae_merge_method.compare.pairing import render_flips
-from sae_merge_method.compare.render import FORMATS, render_json, render_markdown
-from sae_merge_method.compare.run import Evaluation, compare_runs
-from sae_merge_method.compare.subject import Settings
-from sae_merge_method.errors import UsageError
-from sae_merge_method.files.writing import write_text
+from sae_merge_method.compare.render import FORMATS, write_comparison
+from sae_merge_method.compare.run import compare
+from sae_merge_method.compare.settings import CompareSettings
+from sae_merge_method.statistics.verdicts import DEGRADED, IMPROVED
 
 
-@click.command("compare")
+@click.command("compare", cls=WithMembers)
 @click.argument("base", type=PATH)
 @click.argument("edited", type=PATH, nargs=-1, required=True)
-@with_options
+@record_options(CompareSettings)
+@output_options
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -43,53 +43,20 @@ def command(
     the paper's: z = (edited - base) / sqrt(se_base^2 + se_edited^2), with lm-eval's own standard
     errors. Runs that differ in more than the model are refused.
     """
-    before, *after = _evaluations((base, *edited))
-    comparisons = [compare_runs(before, one, Settings(**settings)) for one in after]
+    before, *after = open_evaluations((base, *edited))
+    compared = compare(before, *after, settings=CompareSettings(**settings))
     if plot is not None:
-        write_forest(plot, comparisons)
+        write_forest(plot, compared)
     if out is not None:
-        _write(out, comparisons)
-    click.echo(FORMATS[style](comparisons), nl=False)
+        write_comparison(out, compared)
+    click.echo(FORMATS[style].render(compared), nl=False)
     if show_flips:
-        for one, comparison in zip(after, comparisons, strict=True):
+        width = shutil.get_terminal_size((120, 24)).columns
+        for one, comparison in zip(after, compared.comparisons, strict=True):
             # Beside output made for programs, reading matter goes to stderr.
-            _echo_flips(before, one, comparison, show_flips, err=style != "table")
-    if fail_on_regression and any("degraded" in _standing(comparison) for comparison in comparisons):
+            flips = render_flips(comparison, before, one, show_flips, width)
+            click.echo(f"\n{flips}", nl=False, err=style != "table")
+    if fail_on_regression and any(one.standing(DEGRADED) for one in compared.comparisons):
         ctx.exit(REGRESSION)
-    if require_improvement and not all("improved" in _standing(comparison) for comparison in comparisons):
+    if require_improvement and not all(one.standing(IMPROVED) for one in compared.comparisons):
         ctx.exit(NO_IMPROVEMENT)
-
-
-def _evaluations(paths: Sequence[Path]) -> list[Evaluation]:
-    """Read all runs; each is called by its model's last name, or by its path where those are alike."""
-    runs = [read_results(path) for path in paths]
-    names = [run.model.rstrip("/").rpartition("/")[2] for run in runs]
-    alike = len(set(names)) < len(names)
-    labels = [str(path) for path in paths] if alike else names
-    return [Evaluation(run, label) for run, label in zip(runs, labels, strict=True)]
-
-
-def _write(out: Path, comparisons: Sequence[Comparison]) -> None:
-    """Into one file, in the format its name ends in; under any other name, a folder's two files."""
-    if out.suffix in SUFFIXES and not out.is_dir():
-        write_text(out, FORMATS[SUFFIXES[out.suffix]](comparisons))
-    elif out.is_file():
-        raise UsageError(
-            f"expected --out to name a folder or a {'/'.join(SUFFIXES)} file, got the file {out}"
-        )
-    else:
-        write_text(out / COMPARISON_FILE, render_json(comparisons))
-        write_text(out / TABLE_FILE, render_markdown(comparisons))
-
-
-def _standing(comparison: Comparison) -> set[str]:
-    """The verdicts that stand after correction."""
-    return {subject.verdict for subject in comparison.subjects if subject.holds}
-
-
-def _echo_flips(before: Evaluation, after: Evaluation, comparison: Comparison, most: int, err: bool) -> None:
-    width = shutil.get_terminal_size((120, 24)).columns
-    click.echo(f"\n{before.label} > {after.label}", err=err)
-    for subject in comparison.subjects:
-        one, other = (side.read(subject.task, comparison.metric) for side in (before, after))
-        click.echo("\n" + render_flips(subject.task, one, other, most, width), nl=False, err=err)

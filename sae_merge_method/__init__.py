@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from sae_merge_method.artifacts.comparison import Comparison as Comparison
+    from sae_merge_method.artifacts.comparison import ComparisonSet as ComparisonSet
     from sae_merge_method.artifacts.comparison import read_comparison as read_comparison
     from sae_merge_method.artifacts.diagnosis import Diagnosis as Diagnosis
     from sae_merge_method.artifacts.diagnosis import read_diagnosis as read_diagnosis
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from sae_merge_method.artifacts.energy_report import EnergyReport as EnergyReport
     from sae_merge_method.artifacts.experiment import Experiment as Experiment
     from sae_merge_method.artifacts.experiment import read_experiment as read_experiment
+    from sae_merge_method.compare.run import compare as compare
+    from sae_merge_method.compare.settings import CompareSettings as CompareSettings
     from sae_merge_method.diff.run import diff as diff
     from sae_merge_method.errors import SaeMergeError as SaeMergeError
     from sae_merge_method.merge.in_place import edit_in_place as edit_in_place
@@ -38,13 +41,15 @@ else:
 
 # By module, what is offered of it: the imports above, said once more for the interpreter.
 _OFFERED = {
-    "artifacts.comparison": ("Comparison", "read_comparison"),
+    "artifacts.comparison": ("Comparison", "ComparisonSet", "read_comparison"),
     "artifacts.diagnosis": ("Diagnosis", "read_diagnosis"),
     "artifacts.difference": ("Difference",),
     "artifacts.edit_preview": ("EditPreview",),
     "artifacts.edit_report": ("EditReport", "read_edit_report"),
     "artifacts.energy_report": ("EnergyReport",),
     "artifacts.experiment": ("Experiment", "read_experiment"),
+    "compare.run": ("compare",),
+    "compare.settings": ("CompareSettings",),
     "diff.run": ("diff",),
     "errors": ("SaeMergeError",),
     "merge.in_place": ("edit_in_place",),

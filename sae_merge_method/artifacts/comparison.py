@@ -1,8 +1,8 @@
 """``comparison.json``: what changed between evaluations of a base and of edited models.
 
 With one edited model the file holds a :class:`Comparison`, with several a :class:`ComparisonSet`.
-Numbers are unrounded, and null where there is none. Shares and scores are as lm-eval counts
-them, from 0 to 1; a z or difference above 0 means that the edited model scored higher.
+Numbers are unrounded, and null where there is none. Shares and scores are as lm-eval counts them, from 0 to
+1; a z or difference above 0 means that the edited model scored higher.
 """
 
 from pathlib import Path
@@ -29,166 +29,191 @@ Correction = Annotated[str, OneOf(CORRECTIONS)]
 
 
 class Side(Record):
-    """One of the evaluations."""
+    """One of the evaluations that are compared."""
 
     label: str
-    """Short name, as tables show it."""
+    """Short name of the model, as tables show it."""
     model: str
-    """Model, as lm-eval names it."""
+    """Name of the model, as lm-eval wrote it."""
     results: str
-    """Name of the results file."""
+    """Name of lm-eval's results file."""
     lm_eval_version: str | None
-    """Version that scored it."""
+    """Version of lm-eval that scored the model; null where the results file does not say."""
 
 
 class Measures(Record):
-    """What else is known of one side of a subject."""
+    """What is known of one model's answers to a subject, beside their score."""
 
     math_verify: float | None
-    """Score by math_verify, which reads an answer in any form."""
+    """Share of answers that math_verify, which reads them in any form, takes for right; null where the task
+    was not scored by it."""
     no_answer: float | None
-    """Share of problems where no final answer could be extracted."""
+    """Share of problems where no final answer could be extracted; null where the task extracts none."""
     cut_off: float | None
-    """Share of generations as long as the token limit; needs a tokenizer to count with."""
+    """Share of generations as long as the token limit; null without a tokenizer to count with."""
     mean_characters: float | None
-    """Mean length of a generation."""
+    """Mean length of a generation in characters; null where samples were not logged."""
     mean_tokens: float | None
-    """The same in tokens; needs a tokenizer."""
+    """Mean length of a generation in tokens; null without samples or without a tokenizer to count with."""
 
 
 class PairedResult(Record):
-    """The same problems before and after; only where both sides logged samples."""
+    """The same problems answered before and after the edit; only where both sides logged samples."""
 
     n: int = Field(ge=1)
-    """Problems that both sides answered."""
+    """Problems that both models answered."""
     newly_right: int | None
     """Problems right only after the edit; null where problems are not scored 0 or 1."""
     newly_wrong: int | None
-    """Problems right only before the edit."""
+    """Problems right only before the edit; null where problems are not scored 0 or 1."""
     mcnemar_p: float | None
-    """Exact, two-sided."""
+    """Exact two-sided p of McNemar's test on the problems that flipped; null where problems are not scored 0
+    or 1."""
     z: float | None
-    """Mean difference of the paired problems over its standard error."""
+    """Mean difference of the paired problems over its standard error; null where every problem changed
+    alike."""
     p: float | None
-    """Two-sided, of the paired z."""
+    """Two-sided p of the paired z; null where there is no paired z."""
     low: float | None
-    """Bootstrap interval of the difference, at 1 - alpha; null where it was not asked for."""
+    """Lower end of the bootstrap interval of the mean difference, at 1 - alpha; null where none was asked
+    for."""
     high: float | None
-    """Its upper end."""
+    """Upper end of the bootstrap interval of the mean difference, at 1 - alpha; null where none was asked
+    for."""
 
 
 class Subject(Record):
-    """One task, or one group of tasks."""
+    """One task, or one group of tasks, before and after the edit."""
 
     task: str
-    """Name, as lm-eval has it."""
+    """Name of the task or group, as lm-eval has it."""
     n: int | None
-    """Problems on the base's side."""
+    """Problems the base model was given; null where the results file does not say."""
     n_edited: int | None
-    """Problems on the edited side; another number only with --allow-mismatch."""
+    """Problems the edited model was given, another number only with --allow-mismatch; null where the results
+    file does not say."""
     base: float
     """Score of the base model."""
     edited: float
     """Score of the edited model."""
     delta: float
-    """Edited minus base."""
+    """Score of the edited model minus that of the base model."""
+    higher_is_better: bool
+    """Whether a higher score is a better one."""
     z: float | None
-    """By ``Comparison.test``; null where there is none, and for McNemar's test, which has none."""
+    """Statistic of ``Comparison.test``; null where there is no test, and for tests that have only a p."""
     p: float | None
-    """Two-sided, uncorrected."""
+    """Two-sided p of ``Comparison.test``, uncorrected; null where there is no test."""
     p_adjusted: float | None
-    """Corrected for the number of subjects; null for groups, which repeat their subjects."""
+    """Two-sided p corrected for the number of subjects; null where there is no p, and for groups, which
+    repeat their subjects."""
     verdict: Verdict
-    """By ``p`` and alpha; "untested" where there is no p, for the reason given."""
+    """What ``p`` says at level alpha; "untested" where there is no p, for the reason given."""
     holds: bool
     """Whether an improved or degraded verdict stands after correction."""
     reason: str | None
-    """Why there is no p."""
+    """Why there is no p; null where there is one."""
     base_stderr: float | None
-    """lm-eval's standard error."""
+    """Standard error of the base model's score, as lm-eval wrote it; null where lm-eval wrote none."""
     edited_stderr: float | None
-    """The same of the edited side."""
+    """Standard error of the edited model's score, as lm-eval wrote it; null where lm-eval wrote none."""
     base_interval: tuple[float, float] | None
-    """Wilson interval at 1 - alpha; null where problems are not scored 0 or 1."""
+    """Wilson interval of the base model's score, at 1 - alpha; null where problems are not scored 0 or 1."""
     edited_interval: tuple[float, float] | None
-    """The same of the edited side."""
+    """Wilson interval of the edited model's score, at 1 - alpha; null where problems are not scored 0 or
+    1."""
     detectable: float | None
-    """Smallest true difference that the unpaired z-test finds with probability ``power``."""
+    """Smallest true difference that the unpaired z-test finds with probability ``Comparison.power``; null
+    where there is no standard error."""
     paired: PairedResult | None
-    """The same problems before and after; null where samples were not logged."""
+    """What the same problems, paired, say; null where they could not be paired."""
     base_measures: Measures
-    """What else is known of the base side."""
+    """What else is known of the base model's answers."""
     edited_measures: Measures
-    """What else is known of the edited side."""
+    """What else is known of the edited model's answers."""
     dataset: DataSet | None = None
-    """Where the edited side's problems come from; null for groups, and where its results do not say."""
+    """Where the edited model's problems come from; null for groups, and where the results file does not
+    say."""
 
 
 class Comparison(Record):
     """One edited model against its base."""
 
-    schema_version: Literal[1] = 1
-    """Of this file."""
+    schema_version: Literal[2] = 2
+    """Version of this file's format."""
     base: Side
-    """Before the edit."""
+    """Evaluation of the base model, before the edit."""
     edited: Side
-    """After it."""
+    """Evaluation of the edited model."""
     metric: str
-    """lm-eval's key: metric, comma, filter."""
+    """Score that is compared, by lm-eval's key: metric, comma, filter."""
     test: Test
-    """Where ``z``, ``p`` and so the verdicts come from."""
+    """Statistical test that ``z``, ``p`` and so the verdicts come from."""
     correction: Correction
-    """Over subjects; where ``p_adjusted`` comes from."""
+    """Correction over subjects that ``p_adjusted`` comes from."""
     alpha: float = Field(gt=0, lt=1)
-    """Level of the tests."""
+    """Level of the tests; intervals are at 1 - alpha."""
     power: float = Field(gt=0, lt=1)
-    """Of ``Subject.detectable``."""
+    """Probability with which ``Subject.detectable`` would be found."""
     draws: int = Field(ge=0)
-    """Bootstrap resamples."""
+    """Bootstrap resamples; 0 where no bootstrap interval was asked for."""
     seed: int = Field(ge=0)
-    """Of the bootstrap."""
+    """Seed of the bootstrap."""
     subjects: tuple[Subject, ...] = Field(min_length=1)
-    """A line a task."""
+    """Every task that is compared, in lm-eval's order."""
     groups: tuple[Subject, ...]
-    """lm-eval's groups whose members are all among the subjects; not counted below."""
-    improved: int = Field(ge=0)
-    """Subjects with this verdict, before correction."""
-    degraded: int = Field(ge=0)
-    """Subjects with this verdict, before correction."""
-    unchanged: int = Field(ge=0)
-    """Subjects with this verdict."""
-    untested: int = Field(ge=0)
-    """Subjects with this verdict."""
+    """lm-eval's groups whose members are all among the subjects; not in the counts."""
+    counts: dict[Verdict, int]
+    """How many subjects got each verdict, before correction."""
     mismatches: tuple[str, ...]
     """In what the runs differ beside the model; empty unless that was explicitly allowed."""
     notes: tuple[str, ...]
     """What a reader of the numbers has to know, in plain sentences."""
 
-    def to_frame(self) -> "DataFrame":
-        """The subjects as a pandas data frame, a row each, the edited model's name in front.
+    @property
+    def comparisons(self) -> tuple["Comparison", ...]:
+        """This comparison alone: one and several are read alike."""
+        return (self,)
 
-        Frames of several models can be joined by ``pandas.concat``; groups are in none.
+    def to_frame(self) -> "DataFrame":
+        """The subjects as a pandas data frame, a row each, the edited model's name in front; groups left out.
 
         Raises:
             UsageError: pandas is not installed.
         """
-        return as_frame(Subject, self.subjects, [{"model": self.edited.label}] * len(self.subjects))
+        return _frame(self.comparisons)
+
+    def standing(self, verdict: str) -> tuple[Subject, ...]:
+        """Subjects whose verdict is this one, and stands after correction."""
+        return tuple(subject for subject in self.subjects if subject.holds and subject.verdict == verdict)
 
 
 class ComparisonSet(Record):
-    """Several edited models against one base."""
+    """Several edited models against one base, by the same settings."""
 
-    schema_version: Literal[1] = 1
-    """Of this file."""
+    schema_version: Literal[2] = 2
+    """Version of this file's format."""
     comparisons: tuple[Comparison, ...] = Field(min_length=2)
-    """One an edited model, in the order they were given."""
+    """One comparison an edited model, in the order they were named."""
+
+    def to_frame(self) -> "DataFrame":
+        """The subjects of every model as one pandas data frame, the edited model's name in front.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return _frame(self.comparisons)
 
 
-def read_comparison(path: str | Path) -> Comparison:
+def _frame(comparisons: tuple[Comparison, ...]) -> "DataFrame":
+    rows = [(one.edited.label, subject) for one in comparisons for subject in one.subjects]
+    return as_frame(Subject, [subject for _, subject in rows], [{"model": label} for label, _ in rows])
+
+
+def read_comparison(path: Path) -> Comparison:
     """Read a comparison of one edited model, from its file or the folder it is in.
 
     Raises:
         ArtifactError: Missing or not such a comparison.
     """
-    path = Path(path)
     return read_record(path / COMPARISON_FILE if path.is_dir() else path, Comparison, "a comparison")

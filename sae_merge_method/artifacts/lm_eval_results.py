@@ -29,9 +29,11 @@ class Score:
     """One metric of one task."""
 
     value: float
+    """Mean over the problems, or lm-eval's aggregate of a group."""
     stderr: float | None
     """lm-eval's own standard error; None where it wrote "N/A" (one problem, or none asked for)."""
     higher_is_better: bool
+    """Whether a higher value is a better one; true where lm-eval does not say."""
 
 
 class DataSet(Record):
@@ -40,11 +42,11 @@ class DataSet(Record):
     path: str
     """Id on the Hub, folder, or name of a loader."""
     name: str | None
-    """Which of its configurations."""
+    """Configuration of the data set; null where the task names none."""
     split: str | None
-    """The split whose problems are asked."""
+    """Split whose problems are asked; null where the task names none."""
     arguments: Mapping[str, Any]
-    """All else, a revision among it."""
+    """All other arguments, a revision among them."""
 
     def __str__(self) -> str:
         parts = [self.path, *(part for part in (self.name, self.split and f"split {self.split}") if part)]
@@ -56,21 +58,25 @@ class TaskRun:
     """One task, or one group of tasks, in one evaluation."""
 
     name: str
+    """Name of the task or group, as lm-eval has it."""
     scores: Mapping[str, Score]
     """By lm-eval's key: metric, comma, filter."""
     n: int | None
-    """Problems evaluated."""
+    """Problems evaluated; None where the file does not say."""
     n_original: int | None
-    """Problems there are; more than ``n`` under --limit."""
+    """Problems there are, more than ``n`` under --limit; None where the file does not say."""
     version: str | None
+    """Version of the task; None where the file does not say."""
     n_shot: int | None
+    """Few-shot examples in a prompt; None where the file does not say."""
     task_hash: str | None
-    """Over every problem, prompt and target; lm-eval only has it when it logs samples."""
+    """Over every problem, prompt and target; None without --log_samples."""
     generation: Mapping[str, Any] | None
+    """Arguments of generation; None for tasks that generate nothing, and where the file does not say."""
     dataset: DataSet | None = None
-    """None where the file does not name it."""
+    """Where the problems come from; None where the file does not name it."""
     members: tuple[str, ...] = ()
-    """Names of the tasks in it, where it is a group."""
+    """Names of the tasks in a group; empty for a task."""
 
 
 @dataclass(frozen=True)
@@ -78,23 +84,35 @@ class EvalRun:
     """One evaluation of one model."""
 
     path: Path
+    """The results file."""
     model: str
+    """Name of the model, as lm-eval wrote it; that of the file's folder where it wrote none."""
     date: str | None
-    """The stamp in the file's name, shared by the run's samples files."""
+    """The stamp in the file's name, shared by the run's samples files; None without one."""
     lm_eval_version: str | None
+    """Version of lm-eval; None where the file does not say."""
     chat_template_hash: str | None
+    """Hash of the chat template; None where there was none."""
     system_instruction_hash: str | None
+    """Hash of the system instruction; None where there was none."""
     multiturn: bool
     """Few-shot examples as turns of a chat; of no effect without a chat template."""
     tasks: Mapping[str, TaskRun]
+    """Every task by its name, in lm-eval's order."""
     groups: Mapping[str, TaskRun]
+    """Every group of tasks by its name."""
+
+    @property
+    def short_name(self) -> str:
+        """The model's name without its owner or folder."""
+        return self.model.rstrip("/").rpartition("/")[2] or self.model
 
     def leaves(self, group: str) -> tuple[str, ...]:
         """The tasks in a group, and in the groups in it."""
-        found: list[str] = []
+        tasks: list[str] = []
         for name in self.groups[group].members:
-            found += self.leaves(name) if name in self.groups else [name]
-        return tuple(found)
+            tasks += self.leaves(name) if name in self.groups else [name]
+        return tuple(tasks)
 
 
 def find_results(path: Path) -> Path:
@@ -109,15 +127,15 @@ def find_results(path: Path) -> Path:
         raise ArtifactError(f"expected an lm_eval output folder or results file at {path}: nothing there")
     if path.is_file():
         return path
-    found = sorted(path.glob("results_*.json")) or sorted(path.rglob("results_*.json"))
-    if not found:
+    files = sorted(path.glob("results_*.json")) or sorted(path.rglob("results_*.json"))
+    if not files:
         raise ArtifactError(f"expected results_*.json in {path} or below, as lm_eval --output_path writes")
-    folders = sorted({str(file.parent) for file in found})
+    folders = sorted({str(file.parent) for file in files})
     if len(folders) > 1:
         raise ArtifactError(f"{path} holds results in several folders, name one: {', '.join(folders)}")
-    newest = max(found, key=lambda file: run_date(file) or "")
-    if len(found) > 1:
-        logger.warning("%s holds %d runs: taking the newest, %s", folders[0], len(found), newest.name)
+    newest = max(files, key=lambda file: run_date(file) or "")
+    if len(files) > 1:
+        logger.warning("%s holds %d runs: taking the newest, %s", folders[0], len(files), newest.name)
     return newest
 
 

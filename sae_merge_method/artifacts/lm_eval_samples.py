@@ -17,9 +17,13 @@ class Sample(NamedTuple):
     """One problem and its answer."""
 
     doc_hash: str
+    """Hash of the problem."""
     prompt_hash: str | None
+    """Hash of the whole prompt; None where lm-eval wrote none."""
     target_hash: str | None
+    """Hash of the target; None where lm-eval wrote none."""
     score: float
+    """By the metric that was asked for."""
     text: str | None
     """The generation; None for tasks that generate nothing."""
     extracted: bool
@@ -32,8 +36,11 @@ class Samples(NamedTuple):
     """The answers of one task under one filter, or why there are none to work with."""
 
     path: Path
+    """The samples file, there or not."""
     rows: tuple[Sample, ...]
+    """In the file's order."""
     reason: str | None = None
+    """Why there are no answers to work with; None where there are."""
 
 
 def read_samples(run: EvalRun, task: str, metric: str) -> Samples:

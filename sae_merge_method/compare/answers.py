@@ -1,18 +1,67 @@
-"""What else there is to know of one side of a comparison, beside its score."""
+"""What both models answered: the same problems paired one by one, and what is known beside the score.
 
-from collections.abc import Mapping, Sequence
+Whether the runs can be compared at all is ``comparable``'s question; here answers are only matched and
+counted.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sae_merge_method.artifacts.comparison import Measures
 from sae_merge_method.artifacts.lm_eval_results import TaskRun
-from sae_merge_method.artifacts.lm_eval_samples import Samples
+from sae_merge_method.artifacts.lm_eval_samples import Sample, Samples
 from sae_merge_method.errors import ArtifactError
 
-# Under these names a task can set its limit; first come, first served. Without any, 256 tokens
-# is what lm-eval's backends take.
-_LIMIT_KEYS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
-_DEFAULT_LIMIT = 256
+
+class Pair(NamedTuple):
+    """One problem, answered by both."""
+
+    base: Sample
+    edited: Sample
+
+    @property
+    def scores(self) -> tuple[float, float]:
+        """Of the base and of the edited model."""
+        return self.base.score, self.edited.score
+
+
+class Pairing(NamedTuple):
+    """Problems that both were given, in the base's order, and what differs between the two sets."""
+
+    pairs: tuple[Pair, ...]
+    mismatches: tuple[str, ...]
+
+
+def pair(base: Samples, edited: Samples) -> Pairing:
+    """Pair two sides by the hash of the problem; equal problems by their order.
+
+    Where one side has no samples there are no pairs, and no mismatch either.
+    """
+    if not base.rows or not edited.rows:
+        return Pairing((), ())
+    before, after = _by_problem(base.rows), _by_problem(edited.rows)
+    pairs = tuple(Pair(before[key], after[key]) for key in before if key in after)
+    lines = []
+    if alone := len(before) + len(after) - 2 * len(pairs):
+        lines.append(f"{alone} problems were answered on one side only")
+    for what in ("prompt", "target"):
+        field = f"{what}_hash"
+        differing = sum(getattr(one, field) != getattr(other, field) for one, other in pairs)
+        if differing:
+            lines.append(f"{differing} problems have another {what} on the other side")
+    return Pairing(pairs, tuple(lines))
+
+
+def _by_problem(rows: Iterable[Sample]) -> dict[tuple[str, int], Sample]:
+    """By hash, and by how many of the same hash came before."""
+    seen: Counter[str] = Counter()
+    problems = {}
+    for row in rows:
+        problems[row.doc_hash, seen[row.doc_hash]] = row
+        seen[row.doc_hash] += 1
+    return problems
 
 
 class TokenCounter:
@@ -40,13 +89,19 @@ class TokenCounter:
         return [len(encoding.ids) for encoding in encoded]
 
 
+# Under these names a task can set its limit; first come, first served. Without any, 256 tokens
+# is what lm-eval's backends take.
+_LIMIT_KEYS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+_DEFAULT_LIMIT = 256
+
+
 def measure(task: TaskRun, metric: str, samples: Samples, counter: TokenCounter | None) -> Measures:
-    """Everything known of one side.
+    """Everything known of one model's answers beside their score.
 
     Args:
-        task: The side's results.
+        task: The model's results.
         metric: lm-eval's key of the score that is compared; its filter is used here too.
-        samples: The side's answers, if logged.
+        samples: The model's answers, if logged.
         counter: To count tokens with, if asked for.
     """
     filter_name = metric.partition(",")[2]
@@ -68,9 +123,9 @@ def measure(task: TaskRun, metric: str, samples: Samples, counter: TokenCounter 
 
 def _no_answer(task: TaskRun, filter_name: str, samples: Samples) -> float | None:
     """Share without an answer: by the task's own word, else by its filter's."""
-    found = _score(task, f"answer_found,{filter_name}")
-    if found is not None:
-        return 1 - found
+    answered = _score(task, f"answer_found,{filter_name}")
+    if answered is not None:
+        return 1 - answered
     if filter_name == "none" or not samples.rows:
         return None
     return sum(not row.extracted for row in samples.rows) / len(samples.rows)

@@ -1,13 +1,12 @@
 """One subject of a comparison: two scores, their test, and everything beside it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
-from sae_merge_method.artifacts.comparison import Correction, Measures, PairedResult, Subject, Test
+from sae_merge_method.artifacts.comparison import Measures, PairedResult, Subject
 from sae_merge_method.artifacts.lm_eval_results import DataSet, Score
-from sae_merge_method.compare.pairing import Pair
+from sae_merge_method.compare.answers import Pair
+from sae_merge_method.compare.settings import POWER, CompareSettings
 from sae_merge_method.statistics.differences import mcnemar_p, paired_z
 from sae_merge_method.statistics.intervals import (
     Interval,
@@ -15,55 +14,42 @@ from sae_merge_method.statistics.intervals import (
     detectable_difference,
     wilson_interval,
 )
+from sae_merge_method.statistics.multiplicity import CORRECTIONS
 from sae_merge_method.statistics.tests import TESTS, Evidence, Mean
-from sae_merge_method.statistics.verdicts import judge
-
-POWER = 0.8
+from sae_merge_method.statistics.verdicts import VERDICTS, judge
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Everything a comparison can be asked for."""
-
-    metric: str = "exact_match,none"
-    alpha: float = 0.05
-    test: Test = "lm_eval"
-    correction: Correction = "holm"
-    tasks: tuple[str, ...] = ()
-    """Globs over tasks and groups; empty means every task with the metric."""
-    draws: int = 10_000
-    seed: int = 0
-    allow_mismatch: bool = False
-    tokenizer: Path | None = None
-
-
-class SideOfSubject(NamedTuple):
-    """One side of one subject."""
+class ScoredSide(NamedTuple):
+    """One model's part in one subject."""
 
     score: Score
     n: int | None
+    """Problems; None where their number is not known."""
     measures: Measures
     dataset: DataSet | None = None
 
+    @property
+    def mean(self) -> Mean:
+        """The score, as a test reads it."""
+        return Mean(self.score.value, self.score.stderr, self.n)
+
 
 def compare_subject(
-    task: str, base: SideOfSubject, edited: SideOfSubject, pairs: Sequence[Pair], settings: Settings
+    task: str, base: ScoredSide, edited: ScoredSide, pairs: Sequence[Pair], settings: CompareSettings
 ) -> Subject:
-    """Test one subject. Correction over subjects comes later: ``p_adjusted`` is still None.
+    """Test one subject. What depends on all subjects is filled in by :func:`corrected`.
 
     Args:
-        task: Its name.
+        task: Name of the task or group.
         base: Before the edit.
         edited: After it.
         pairs: The same problems on both sides; empty where samples were not logged.
         settings: What was asked for.
     """
-    means = [Mean(side.score.value, side.score.stderr, side.n) for side in (base, edited)]
-    evidence = Evidence(means[0], means[1], [(one.score, other.score) for one, other in pairs])
+    evidence = Evidence(base.mean, edited.mean, [pair.scores for pair in pairs])
     test = TESTS[settings.test].of(evidence)
     delta = edited.score.value - base.score.value
     higher_is_better = base.score.higher_is_better and edited.score.higher_is_better
-    stderrs = (base.score.stderr, edited.score.stderr)
     return Subject(
         task=task,
         n=base.n,
@@ -71,17 +57,18 @@ def compare_subject(
         base=base.score.value,
         edited=edited.score.value,
         delta=delta,
+        higher_is_better=higher_is_better,
         z=test.z,
         p=test.p,
         p_adjusted=None,
         verdict=judge(test.p, delta, settings.alpha, higher_is_better=higher_is_better),
         holds=False,
         reason=test.reason,
-        base_stderr=stderrs[0],
-        edited_stderr=stderrs[1],
-        base_interval=_wilson(evidence.base, settings.alpha),
-        edited_interval=_wilson(evidence.edited, settings.alpha),
-        detectable=_detectable(stderrs[0], stderrs[1], settings.alpha),
+        base_stderr=base.score.stderr,
+        edited_stderr=edited.score.stderr,
+        base_interval=_wilson(base.mean, settings.alpha),
+        edited_interval=_wilson(edited.mean, settings.alpha),
+        detectable=_detectable(base.score.stderr, edited.score.stderr, settings.alpha),
         paired=_paired(evidence, settings) if pairs else None,
         base_measures=base.measures,
         edited_measures=edited.measures,
@@ -89,7 +76,19 @@ def compare_subject(
     )
 
 
-def _paired(evidence: Evidence, settings: Settings) -> PairedResult:
+def corrected(subjects: Sequence[Subject], settings: CompareSettings) -> tuple[Subject, ...]:
+    """The same subjects with their corrected p; those without a p take no part."""
+    p_values = [subject.p for subject in subjects if subject.p is not None]
+    adjusted = iter(CORRECTIONS[settings.correction].adjust(p_values))
+    made = []
+    for subject in subjects:
+        p = None if subject.p is None else next(adjusted)
+        holds = VERDICTS[subject.verdict].is_change and p is not None and p < settings.alpha
+        made.append(subject.model_copy(update={"p_adjusted": p, "holds": holds}))
+    return tuple(made)
+
+
+def _paired(evidence: Evidence, settings: CompareSettings) -> PairedResult:
     differences, flips = evidence.differences, evidence.flips
     test = paired_z(differences)
     interval = None
@@ -97,8 +96,8 @@ def _paired(evidence: Evidence, settings: Settings) -> PairedResult:
         interval = bootstrap_interval(differences, 1 - settings.alpha, settings.draws, settings.seed)
     return PairedResult(
         n=len(differences),
-        newly_right=flips[0] if flips else None,
-        newly_wrong=flips[1] if flips else None,
+        newly_right=flips.newly_right if flips else None,
+        newly_wrong=flips.newly_wrong if flips else None,
         mcnemar_p=mcnemar_p(*flips) if flips else None,
         z=test.z,
         p=test.p,
@@ -113,7 +112,7 @@ def _wilson(mean: Mean, alpha: float) -> Interval | None:
     return wilson_interval(mean.right, mean.n, 1 - alpha)
 
 
-def _detectable(base: float | None, edited: float | None, alpha: float) -> float | None:
-    if base is None or edited is None or base == edited == 0:
+def _detectable(base_stderr: float | None, edited_stderr: float | None, alpha: float) -> float | None:
+    if base_stderr is None or edited_stderr is None or base_stderr == edited_stderr == 0:
         return None
-    return detectable_difference((base**2 + edited**2) ** 0.5, alpha, POWER)
+    return detectable_difference((base_stderr**2 + edited_stderr**2) ** 0.5, alpha, POWER)

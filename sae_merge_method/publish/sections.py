@@ -4,13 +4,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from sae_merge_method.artifacts.comparison import Comparison, Subject
+from sae_merge_method.artifacts.comparison import Comparison
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis, LayerDiagnosis
 from sae_merge_method.artifacts.experiment import BY_HAND, TABLE_FILE
+from sae_merge_method.compare.table import counted, how_tested, verdict_table
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.layers import format_layers
 from sae_merge_method.recipe.merged_folder import MergedFolder
 from sae_merge_method.recipe.methods import method_named
+from sae_merge_method.reports.grid import as_markdown
 from sae_merge_method.reports.markdown import bullets, code, plain, section, table
 
 _HEADING = re.compile(r"^(#{1,5}) ", re.MULTILINE)
@@ -32,15 +34,6 @@ def experiment_section(path: Path) -> str:
         raise ArtifactError(f"cannot read the experiment's report {found}: {error}") from error
     body = _BY_HAND.sub("", re.sub(r"\A\s*# .*\n", "", text))  # without its title: the section has one
     return section("What else was tried", _HEADING.sub(r"#\1 ", body).strip())
-
-
-_TESTS = {
-    "lm_eval": "z-test with lm-eval's standard errors, unpooled",
-    "pooled": "pooled two-proportion z-test",
-    "mcnemar": "exact McNemar test, paired by problem",
-    "paired_z": "z-test of differences paired by problem",
-}
-_CORRECTIONS = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
 
 
 def edit_section(merged: MergedFolder) -> str:
@@ -94,34 +87,14 @@ def layers_section(diagnosis: Diagnosis, chosen: Sequence[int], rule: str | None
 
 
 def verdict_section(comparison: Comparison) -> str:
-    """What the edit did to the scores."""
-    correction = _CORRECTIONS.get(comparison.correction)
-    header = [
-        "subject",
-        "n",
-        "base",
-        "edited",
-        "diff",
-        "z",
-        "p",
-        *([f"p {correction}"] if correction else []),
-    ]
-    rows = [
-        [cell for column, cell in _verdict_row(subject) if column != "adjusted" or correction]
-        for subject in (*comparison.subjects, *comparison.groups)
-    ]
-    counts = ", ".join(
-        f"{getattr(comparison, word)} {word}"
-        for word in ("improved", "degraded", "unchanged", "untested")
-        if word != "untested" or comparison.untested
-    )
+    """What the edit did to the scores: the table that ``sae-merge compare`` shows."""
     reservations = [f"**Runs differ beside the model** (allowed): {plain(m)}" for m in comparison.mismatches]
     reservations += [plain(note) for note in comparison.notes]
     return section(
         "What changed",
-        f"Metric {code(comparison.metric)}, {_TESTS[comparison.test]}, two-sided at {comparison.alpha:g}: "
-        f"{counts} (before correction).",
-        table([*header, "verdict"], rows, text=("subject", "verdict")),
+        f"Metric {code(comparison.metric)}, {how_tested(comparison)} at {comparison.alpha:g}: "
+        f"{counted(comparison)} (before correction).",
+        as_markdown(verdict_table(comparison)),
         bullets(reservations),
     )
 
@@ -141,28 +114,3 @@ def _layer_row(layer: LayerDiagnosis, edited: bool) -> list[str]:
 
 def _releases(diagnosis: Diagnosis) -> list[str]:
     return [code(release) for release in dict.fromkeys(layer.sae.release for layer in diagnosis.layers)]
-
-
-def _verdict_row(subject: Subject) -> list[tuple[str, str]]:
-    percent = all(0 <= score <= 1 for score in (subject.base, subject.edited))
-    verdict = subject.verdict if subject.verdict in ("unchanged", "untested") else f"**{subject.verdict}**"
-    if subject.verdict in ("improved", "degraded") and subject.p_adjusted is not None and not subject.holds:
-        verdict = f"{subject.verdict}, not after correction"
-    change = f"{100 * subject.delta:+.1f}" if percent else f"{subject.delta:+.4g}"
-    return [
-        ("subject", plain(subject.task)),
-        ("n", "?" if subject.n is None else str(subject.n)),
-        ("base", f"{subject.base:.1%}" if percent else f"{subject.base:.4g}"),
-        ("edited", f"{subject.edited:.1%}" if percent else f"{subject.edited:.4g}"),
-        ("diff", change),
-        ("z", "" if subject.z is None else f"{subject.z:+.2f}"),
-        ("p", _p(subject.p)),
-        ("adjusted", _p(subject.p_adjusted)),
-        ("verdict", verdict),
-    ]
-
-
-def _p(p: float | None) -> str:
-    if p is None:
-        return ""
-    return "<0.0001" if p < 0.00005 else f"{p:.4f}"

@@ -11,11 +11,17 @@ class Correction(NamedTuple):
     """As options and artifacts have it."""
     label: str
     """As a table's heading has it; empty for none."""
-    description: str
+    bounds: str
     """What the corrected p-values bound."""
     source: str
+    """Empty where there is nothing to cite."""
     adjust: Callable[[Sequence[float]], list[float]]
     """p-values to corrected ones, in the same order."""
+
+    @property
+    def description(self) -> str:
+        """For help."""
+        return f"bounds {self.bounds} ({self.source})" if self.source else self.bounds
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -56,6 +62,6 @@ CORRECTIONS: dict[str, Correction] = {
             "Benjamini & Hochberg 1995",
             benjamini_hochberg,
         ),
-        Correction("none", "", "nothing: each test by itself", "", list),
+        Correction("none", "", "each test by itself", "", list),
     )
 }

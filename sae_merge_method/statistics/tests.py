@@ -67,6 +67,12 @@ class StatisticalTest(NamedTuple):
     """Whether it takes both models' answers to the same problems, which lm_eval logs with --log_samples."""
     outcome: Callable[[Evidence], Outcome]
 
+    @property
+    def description(self) -> str:
+        """For help: what it is, whose it is, and what it needs."""
+        needs = ", needs lm_eval --log_samples on both sides" if self.needs_pairs else ""
+        return f"{self.title} ({self.source}){needs}"
+
     def of(self, evidence: Evidence) -> Outcome:
         """The outcome, or the reason why there is none."""
         if self.needs_pairs and not evidence.pairs:

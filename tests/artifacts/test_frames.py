@@ -4,12 +4,13 @@ import sys
 
 import pytest
 
-from sae_merge_method.artifacts.comparison import Comparison, Measures, PairedResult, Side, Subject
+from sae_merge_method.artifacts.comparison import ComparisonSet, PairedResult, Side
 from sae_merge_method.artifacts.diagnosis import read_diagnosis
 from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import UsageError
 from tests import tiny
+from tests.comparisons import NOTHING, comparison, subject
 from tests.diagnoses import save_diagnosis
 
 
@@ -62,31 +63,25 @@ def test_a_diagnosis_has_a_row_a_layer(tmp_path):
     assert "top_features" not in frame.columns
 
 
-def _subject(task):
-    nothing = Measures(math_verify=None, no_answer=0.5, cut_off=None, mean_characters=None, mean_tokens=None)
-    return Subject(
-        task=task, n=540, n_edited=540, base=160 / 540, edited=213 / 540, delta=53 / 540, z=3.407, p=0.00066,
-        p_adjusted=0.00066, verdict="improved", holds=True, reason=None, base_stderr=None, edited_stderr=None,
-        base_interval=None, edited_interval=None, detectable=None, base_measures=nothing, edited_measures=nothing,
-        paired=PairedResult(
-            n=540, newly_right=60, newly_wrong=7, mcnemar_p=0.001, z=3.5, p=0.0005, low=0.01, high=0.2
-        ),
-    )  # fmt: skip
-
-
 def test_a_comparison_has_a_row_a_subject_and_names_the_model():
-    base, edited = (Side(label=name, model=name, results="r.json", lm_eval_version=None) for name in "ab")
-    comparison = Comparison(
-        base=base, edited=edited, metric="exact_match,none", test="lm_eval", correction="holm", alpha=0.05,
-        power=0.8, draws=0, seed=0, subjects=(_subject("one"), _subject("two")), groups=(_subject("both"),),
-        improved=2, degraded=0, unchanged=0, untested=0, mismatches=(), notes=(),
-    )  # fmt: skip
-    frame = comparison.to_frame()
+    paired = PairedResult(
+        n=540, newly_right=60, newly_wrong=7, mcnemar_p=0.001, z=3.5, p=0.0005, low=0.01, high=0.2
+    )
+    measures = NOTHING.model_copy(update={"no_answer": 0.5})
+    one, two, both = (
+        subject(name, 160 / 540, 213 / 540, "improved", 0.0007, True, paired=paired, base_measures=measures)
+        for name in ("one", "two", "both")
+    )
+    edited = Side(label="b", model="b", results="r.json", lm_eval_version=None)
+    compared = comparison(one, two, groups=(both,), edited=edited)
+    frame = compared.to_frame()
     assert frame.task.tolist() == ["one", "two"]
     assert frame.model.tolist() == ["b", "b"]
     assert frame.base.tolist() == [160 / 540] * 2
     assert frame.paired_newly_right.tolist() == [60, 60]
     assert frame.base_measures_no_answer.tolist() == [0.5, 0.5]
+    several = ComparisonSet(comparisons=(compared, comparison(one))).to_frame()
+    assert several.model.tolist() == ["b", "b", "base"]
 
 
 def test_without_pandas_the_error_names_it(monkeypatch):

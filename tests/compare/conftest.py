@@ -1,102 +1,29 @@
-"""Evaluations as lm_eval writes them: its own layout, keys and standard errors, at chosen counts."""
+"""Evaluations to compare, written as lm_eval writes them, and a comparison of two folders."""
 
-import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-NUM_THEORY = "minerva_math_sae_num_theory"
-ALGEBRA = "minerva_math_sae_algebra"
-DATE = "2026-11-22T17-06-35.578251"
+from sae_merge_method.artifacts.comparison import Comparison
+from sae_merge_method.compare.run import compare
+from sae_merge_method.compare.settings import CompareSettings
+from tests.evaluations import write, write_scores
 
-Write = Callable[..., Path]
+__all__ = ["compared", "logged", "write", "write_scores"]
 
-
-def standard_error(right: int, n: int) -> float | str:
-    """lm-eval's: sample standard deviation over sqrt(n), and the string N/A for one problem."""
-    share = right / n
-    return math.sqrt(share * (1 - share) / (n - 1)) if n > 1 else "N/A"
+BEFORE = [1] * 20 + [0] * 40
+AFTER = [0] * 2 + [1] * 30 + [0] * 28
 
 
-def results(tasks: Mapping[str, tuple[int, int]], **changes: Any) -> dict[str, Any]:
-    """A results file of lm-eval 0.4.13: ``tasks`` maps a name to (right, problems)."""
-    found: dict[str, Any] = {
-        "results": {
-            name: {
-                "name": name,
-                "alias": name,
-                "sample_len": n,
-                "exact_match,none": right / n,
-                "exact_match_stderr,none": standard_error(right, n),
-            }
-            for name, (right, n) in tasks.items()
-        },
-        "group_subtasks": {},
-        "configs": {name: {"generation_kwargs": {"until": ["Problem:"]}} for name in tasks},
-        "versions": dict.fromkeys(tasks, 1.0),
-        "n-shot": dict.fromkeys(tasks, 4),
-        "higher_is_better": {name: {"exact_match": True} for name in tasks},
-        "n-samples": {name: {"original": n, "effective": n} for name, (_, n) in tasks.items()},
-        "lm_eval_version": "0.4.13",
-        "task_hashes": dict.fromkeys(tasks, "a" * 64),
-        "model_name": "a/model",
-        "chat_template_sha": None,
-        "system_instruction_sha": None,
-    }
-    return {**found, **changes}
-
-
-def answers(scores: Sequence[float], **changes: Any) -> list[dict[str, Any]]:
-    """Lines of a samples file, one a score; ``changes`` go into every line."""
-    return [
-        {
-            "doc_id": i,
-            "doc": {"problem": f"What is {i} + {i}?"},
-            "target": str(2 * i),
-            "arguments": {"gen_args_0": {"arg_0": "prompt", "arg_1": {}}},
-            "resps": [[f"It is {2 * i if score else 'not known to me'}."]],
-            "filtered_resps": [str(2 * i) if score else "[invalid]"],
-            "filter": "none",
-            "doc_hash": f"doc {i}",
-            "prompt_hash": f"prompt {i}",
-            "target_hash": f"target {i}",
-            "exact_match": score,
-            **changes,
-        }
-        for i, score in enumerate(scores)
-    ]
+def compared(base: Path, edited: Path, **settings: Any) -> Comparison:
+    comparison = compare(base, edited, settings=CompareSettings(**settings))
+    assert isinstance(comparison, Comparison)
+    return comparison
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Writes a run under a name of its own, as ``lm_eval --output_path`` would; gives that folder."""
-
-    def _write(
-        name: str,
-        found: Mapping[str, Any],
-        date: str = DATE,
-        samples: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
-    ) -> Path:
-        folder = tmp_path / name / "a__model"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"results_{date}.json").write_text(json.dumps(found))
-        for task, rows in (samples or {}).items():
-            text = "".join(json.dumps(row) + "\n" for row in rows)
-            (folder / f"samples_{task}_{date}.jsonl").write_text(text)
-        return folder.parent
-
-    return _write
-
-
-@pytest.fixture
-def write_scores(write: Write) -> Callable[..., Path]:
-    """Writes a run of one task from its per-problem scores, samples and all."""
-
-    def _write(name: str, scores: Sequence[int], task: str = NUM_THEORY, **changes: Any) -> Path:
-        found = results({task: (sum(scores), len(scores))}, **changes)
-        return write(name, found, samples={task: answers(scores)})
-
-    return _write
+def logged(write_scores: Callable[..., Path]) -> tuple[Path, Path]:
+    """Sixty problems answered before and after, 12 newly right and 2 newly wrong."""
+    return write_scores("base", BEFORE), write_scores("edited", AFTER)

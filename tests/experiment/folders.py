@@ -18,7 +18,7 @@ from sae_merge_method.artifacts.experiment_plan import (
 )
 from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.experiment.report.collect import collect
-from tests.compare.conftest import DATE, results
+from tests.evaluations import DATE, results
 
 ALGEBRA, GEOMETRY = "maths_algebra", "maths_geometry"
 PROBLEMS = {ALGEBRA: 100, GEOMETRY: 50}

@@ -13,7 +13,7 @@ from scipy import stats
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.experiment.report.collect import collect
 from sae_merge_method.experiment.report.measure import general_loss
-from tests.compare.conftest import answers, standard_error
+from tests.evaluations import answers, standard_error
 from tests.experiment.folders import (
     ALGEBRA,
     BASE,

@@ -11,8 +11,8 @@ from sae_merge_method.cli.card import command
 from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.publish.card import CardChoices, write_card
 from sae_merge_method.publish.front_matter import eval_results
+from tests.comparisons import save_comparison
 from tests.diagnoses import save_diagnosis
-from tests.share.artifacts import save_comparison
 from tests.share.conftest import rename_models
 
 MIT = CardChoices(licence="mit")

@@ -4,9 +4,15 @@ import random
 from itertools import pairwise
 
 import pytest
+from click.testing import CliRunner
 from statsmodels.stats.multitest import multipletests
 
-from sae_merge_method.statistics.multiplicity import CORRECTIONS, benjamini_hochberg, holm
+from sae_merge_method.cli.main import road
+from sae_merge_method.compare.run import compare
+from sae_merge_method.compare.settings import CompareSettings
+from sae_merge_method.publish.sections import verdict_section
+from sae_merge_method.statistics.multiplicity import CORRECTIONS, Correction, benjamini_hochberg, holm
+from tests.evaluations import BASE, BETTER, Write, results
 
 METHODS = {"holm": "holm", "bh": "fdr_bh"}
 
@@ -37,3 +43,22 @@ def test_a_correction_never_lowers_a_p_nor_reorders_them(name: str) -> None:
 def test_no_correction_leaves_every_p_as_it_is() -> None:
     assert CORRECTIONS["none"].adjust([0.5, 0.01]) == [0.5, 0.01]
     assert CORRECTIONS["none"].label == ""
+
+
+def test_a_new_correction_is_in_help_in_compares_output_and_in_the_model_card(
+    monkeypatch: pytest.MonkeyPatch, write: Write
+) -> None:
+    bonferroni = Correction(
+        "bonferroni",
+        "Bonferroni",
+        "the chance of any false alarm",
+        "Bonferroni 1936",
+        lambda p_values: [min(1.0, len(p_values) * p) for p in p_values],
+    )
+    monkeypatch.setitem(CORRECTIONS, "bonferroni", bonferroni)
+    words = " ".join(CliRunner().invoke(road, ["compare", "--help"]).output.split())
+    assert "bonferroni bounds the chance of any false alarm (Bonferroni 1936)" in words
+    paths = write("base", results(BASE)), write("edited", results(BETTER))
+    compared = compare(*paths, settings=CompareSettings(correction="bonferroni"))
+    assert "p Bonferroni" in str(compared)
+    assert "| p Bonferroni |" in verdict_section(compared.comparisons[0])

@@ -3,9 +3,15 @@
 import math
 
 import pytest
+from click.testing import CliRunner
 
-from sae_merge_method.statistics.differences import mcnemar_p, paired_z, z_pooled, z_unpooled
-from sae_merge_method.statistics.tests import TESTS, Evidence, Mean
+from sae_merge_method.cli.main import road
+from sae_merge_method.compare.render import FORMATS
+from sae_merge_method.compare.run import compare
+from sae_merge_method.compare.settings import CompareSettings
+from sae_merge_method.publish.sections import verdict_section
+from sae_merge_method.statistics.differences import Outcome, mcnemar_p, paired_z, z_pooled, z_unpooled
+from sae_merge_method.statistics.tests import TESTS, Evidence, Mean, StatisticalTest
 
 SCORES = [(0.0, 1.0)] * 12 + [(1.0, 0.0)] * 2 + [(1.0, 1.0)] * 18 + [(0.0, 0.0)] * 28
 
@@ -66,3 +72,26 @@ def test_the_smaller_side_decides_whether_there_are_problems_enough() -> None:
 def test_every_test_has_a_title_and_a_source(test) -> None:
     assert test.title and test.source
     assert TESTS[test.name] is test
+
+
+def test_a_new_test_is_in_help_in_compares_output_and_in_the_model_card(
+    monkeypatch: pytest.MonkeyPatch, write_scores
+) -> None:
+    def more_flips_up_than_down(evidence: Evidence) -> Outcome:
+        flips = evidence.flips
+        return Outcome(None, 0.5 ** (flips.newly_right - flips.newly_wrong) if flips else None)
+
+    flips = StatisticalTest("flips", "test that counts flips", "nobody 2026", True, more_flips_up_than_down)
+    monkeypatch.setitem(TESTS, "flips", flips)
+    words = " ".join(CliRunner().invoke(road, ["compare", "--help"]).output.split())
+    assert "paired_z|flips]" in words
+    assert "flips test that counts flips (nobody 2026), needs lm_eval --log_samples on both sides" in words
+    paths = [
+        write_scores(name, scores) for name, scores in (("base", [0] * 9), ("edited", [1] * 7 + [0] * 2))
+    ]
+    printed = CliRunner().invoke(road, ["compare", *map(str, paths), "--test", "flips"]).output
+    assert "test that counts flips, two-sided, alpha 0.05" in printed
+    assert "0.0078" in printed and "improved" in printed
+    compared = compare(*paths, settings=CompareSettings(test="flips"))
+    assert '"test": "flips"' in FORMATS["json"].render(compared)
+    assert "`exact_match,none`, test that counts flips, two-sided" in verdict_section(compared.comparisons[0])

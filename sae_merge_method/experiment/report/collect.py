@@ -11,7 +11,7 @@ from sae_merge_method.artifacts.experiment_plan import (
     read_plan,
 )
 from sae_merge_method.artifacts.lm_eval_results import read_results
-from sae_merge_method.compare.run import Evaluation
+from sae_merge_method.compare.evaluation import Evaluation
 from sae_merge_method.compare.tasks import choose_tasks, resolve_metric
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.experiment.report.claims import conclusions

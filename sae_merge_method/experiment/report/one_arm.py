@@ -15,8 +15,9 @@ from sae_merge_method.artifacts.experiment_plan import (
     read_arm,
 )
 from sae_merge_method.artifacts.lm_eval_results import read_results
-from sae_merge_method.compare.run import Evaluation, compare_runs
-from sae_merge_method.compare.subject import Settings
+from sae_merge_method.compare.evaluation import Evaluation
+from sae_merge_method.compare.run import compare_evaluations
+from sae_merge_method.compare.settings import CompareSettings
 from sae_merge_method.compare.tasks import choose_tasks
 from sae_merge_method.errors import ArtifactError, ComparisonError
 from sae_merge_method.experiment.report.measure import alone, beside_base, general_loss, overall, whole
@@ -85,9 +86,9 @@ def measured_arm(base: Base, plan: ExperimentPlan, record: ArmRecord, folder: Pa
         ComparisonError: It was evaluated on nothing that the base was.
     """
     run, name = read_results(folder / RESULTS_FOLDER), record.name
-    settings = Settings(metric=base.metric, alpha=plan.alpha, draws=0, allow_mismatch=True)
+    settings = CompareSettings(metric=base.metric, alpha=plan.alpha, draws=0, allow_mismatch=True)
     try:
-        comparison = compare_runs(base.evaluation, Evaluation(run, name), settings)
+        comparison = compare_evaluations(base.evaluation, Evaluation(run, name), settings)
     except ComparisonError as error:
         raise ComparisonError(f"arm {name}: {error}") from error
     if comparison.mismatches:

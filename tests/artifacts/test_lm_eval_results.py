@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from sae_merge_method.artifacts.lm_eval_results import find_results, read_results
+from sae_merge_method.artifacts.lm_eval_results import DataSet, find_results, read_results
 from sae_merge_method.errors import ArtifactError
-
-from .conftest import ALGEBRA, DATE, NUM_THEORY, Write, results
+from tests.evaluations import ALGEBRA, DATE, NUM_THEORY, Write, results
 
 
 def test_the_output_folder_the_models_folder_and_the_file_are_the_same_run(write: Write) -> None:
@@ -109,3 +108,20 @@ def test_groups_are_told_from_tasks_in_every_version(tmp_path: Path, found: dict
     assert run.groups["math"].members == ("math_a",)
     assert run.tasks["math_a"].n == 20
     assert list(run.tasks["math_a"].scores) == ["exact_match,none"]
+
+
+def test_the_split_that_is_asked_is_the_validation_split_where_there_is_no_test_split(write: Write) -> None:
+    configs = {
+        ALGEBRA: {"dataset_path": "a/b", "validation_split": "dev", "training_split": "train"},
+        NUM_THEORY: {"dataset_path": "a/b", "dataset_name": "hard", "dataset_kwargs": {"revision": "abc"}},
+    }
+    run = read_results(write("base", results({ALGEBRA: (1, 2), NUM_THEORY: (1, 2)}, configs=configs)))
+    assert run.tasks[ALGEBRA].dataset == DataSet(path="a/b", name=None, split="dev", arguments={})
+    assert str(run.tasks[NUM_THEORY].dataset) == "a/b, hard, revision abc"
+
+
+@pytest.mark.parametrize(
+    ("model", "short"), [("org/name", "name"), ("./out/", "out"), ("name", "name"), ("/", "/")]
+)
+def test_a_short_name_is_without_owner_or_folder(write: Write, model: str, short: str) -> None:
+    assert read_results(write("base", results({ALGEBRA: (1, 2)}, model_name=model))).short_name == short

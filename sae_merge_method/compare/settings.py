@@ -1,0 +1,36 @@
+"""What a comparison can be asked for: the one declaration of the options of ``sae-merge compare``."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from sae_merge_method.artifacts.comparison import Correction, Test
+from sae_merge_method.artifacts.schema import Record
+
+
+class CompareSettings(Record):
+    """Settings of one comparison; a string under a field is its option's help."""
+
+    metric: str = "exact_match,none"
+    """Score to compare, as lm_eval writes it: metric, comma, filter. The filter may be left out."""
+    tasks: tuple[str, ...] = ()
+    """Only these tasks, or the tasks of these groups: names or patterns like 'mmlu_*', with commas or
+    repeated. Default: every task with the metric."""
+    test: Test = "lm_eval"
+    """Statistical test that z, p and so the verdicts come from."""
+    correction: Correction = "holm"
+    """Correction over subjects; the corrected p stands beside the raw one."""
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    """Level of the two-sided test; intervals are at 1 - alpha."""
+    draws: int = Field(default=10_000, ge=0)
+    """Bootstrap resamples for paired intervals; 0 for none."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the bootstrap."""
+    tokenizer: Path | None = None
+    """Model folder or tokenizer.json, to count tokens and answers cut off at the token limit."""
+    allow_mismatch: bool = False
+    """Compare runs that differ in more than the model, and mark it."""
+
+
+POWER = 0.8
+"""Probability with which the detectable difference would be found: the field's custom (Cohen 1988)."""

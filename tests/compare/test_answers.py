@@ -1,0 +1,125 @@
+"""What samples add: pairs, flips, lengths, and every reason not to use them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from statsmodels.stats.contingency_tables import mcnemar
+
+from sae_merge_method.artifacts.lm_eval_results import read_results
+from sae_merge_method.artifacts.lm_eval_samples import read_samples
+from sae_merge_method.compare.answers import pair
+from sae_merge_method.errors import ArtifactError, ComparisonError
+from tests.compare.conftest import AFTER, BEFORE, compared
+from tests.evaluations import NUM_THEORY, Write, answers, results
+
+METRIC = "exact_match,none"
+
+
+def test_problems_are_paired_and_their_flips_counted(logged: tuple[Path, Path]) -> None:
+    paired = compared(*logged).subjects[0].paired
+    assert paired is not None
+    assert (paired.n, paired.newly_right, paired.newly_wrong) == (60, 12, 2)
+    assert paired.mcnemar_p == pytest.approx(mcnemar([[18, 12], [2, 28]], exact=True).pvalue)
+    assert paired.low is not None
+    assert paired.high is not None
+    assert 0 < paired.low < 10 / 60 < paired.high
+
+
+def test_the_order_of_a_samples_file_is_of_no_matter(write: Write, logged: tuple[Path, Path]) -> None:
+    file = results({NUM_THEORY: (sum(AFTER), len(AFTER))})
+    turned = write("turned", file, samples={NUM_THEORY: answers(AFTER)[::-1]})
+    assert compared(logged[0], turned).subjects == compared(*logged).subjects
+
+
+def test_equal_problems_are_paired_in_their_order(write: Write) -> None:
+    sides = []
+    for name, scores in (("base", [1, 0, 1]), ("edited", [0, 1, 1])):
+        rows = [{**row, "doc_hash": "the same"} for row in answers(scores)]
+        out = write(name, results({NUM_THEORY: (sum(scores), 3)}), samples={NUM_THEORY: rows})
+        sides.append(read_samples(read_results(out), NUM_THEORY, METRIC))
+    assert [both.scores for both in pair(*sides).pairs] == [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (answers(AFTER, prompt_hash="other"), "60 problems have another prompt"),
+        (answers(AFTER, target_hash="other"), "60 problems have another target"),
+        ([{**row, "doc_hash": f"new {row['doc_hash']}"} for row in answers(AFTER)], "120 problems were"),
+    ],
+)
+def test_other_problems_or_prompts_are_refused_or_allowed_and_marked(
+    write: Write, logged: tuple[Path, Path], rows: list[dict[str, Any]], message: str
+) -> None:
+    other = write("other", results({NUM_THEORY: (sum(AFTER), len(AFTER))}), samples={NUM_THEORY: rows})
+    with pytest.raises(ComparisonError, match=message):
+        compared(logged[0], other)
+    allowed = compared(logged[0], other, allow_mismatch=True)
+    assert any(message in line for line in allowed.mismatches)
+    assert "MISMATCH, allowed" in str(allowed)
+
+
+def test_without_samples_on_one_side_there_are_no_pairs_and_no_mismatch(
+    write: Write, logged: tuple[Path, Path]
+) -> None:
+    alone = compared(logged[0], write("alone", results({NUM_THEORY: (sum(AFTER), len(AFTER))})))
+    assert alone.subjects[0].paired is None
+    assert alone.mismatches == ()
+
+
+def test_the_filters_own_word_for_no_answer_is_counted(write: Write) -> None:
+    rows = answers(BEFORE, filter="strict")
+    file = results({NUM_THEORY: (sum(AFTER), len(AFTER))})
+    file["results"][NUM_THEORY].update(
+        {"exact_match,strict": sum(BEFORE) / 60, "exact_match_stderr,strict": 0.06}
+    )
+    out = write("base", file, samples={NUM_THEORY: rows})
+    assert compared(out, out, metric="exact_match,strict").subjects[0].base_measures.no_answer == 40 / 60
+
+
+def test_tokens_and_cut_off_answers_are_counted_with_a_tokenizer(
+    write: Write, logged: tuple[Path, Path], tmp_path: Path
+) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    (tmp_path / "model").mkdir()
+    tokenizer.save(str(tmp_path / "model" / "tokenizer.json"))
+    limited = {"configs": {NUM_THEORY: {"generation_kwargs": {"max_gen_toks": 6}}}}
+    file = results({NUM_THEORY: (sum(AFTER), len(AFTER))}, **limited)
+    out = write("limited", file, samples={NUM_THEORY: answers(AFTER)})
+    # Right answers are "It is 4.", wrong ones "It is not known to me.": three words and six.
+    measures = compared(out, out, tokenizer=tmp_path / "model").subjects[0].base_measures
+    assert (measures.cut_off, measures.mean_tokens) == (30 / 60, 4.5)
+    assert compared(*logged, tokenizer=tmp_path / "model").subjects[0].base_measures.cut_off == 0
+    assert compared(*logged).subjects[0].base_measures.cut_off is None
+    (tmp_path / "model" / "tokenizer.json").write_text("{}")
+    with pytest.raises(ArtifactError, match="expected a tokenizer.json"):
+        compared(*logged, tokenizer=tmp_path / "model")
+    with pytest.raises(ArtifactError, match="cannot read a tokenizer"):
+        compared(*logged, tokenizer=tmp_path / "nowhere")
+
+
+def test_a_group_is_paired_over_all_its_tasks(write: Write, write_scores: Callable[..., Path]) -> None:
+    tasks = {"one": (2, 4), "two": (1, 2)}
+    sides = []
+    for name, scores in (
+        ("base", {"one": [1, 1, 0, 0], "two": [1, 0]}),
+        ("edited", {"one": [1, 0, 1, 1], "two": [1, 1]}),
+    ):
+        counts = {task: (sum(given), len(given)) for task, given in scores.items()}
+        right = sum(count[0] for count in counts.values())
+        file = results(
+            counts, groups={"both": {"exact_match,none": right / 6}}, group_subtasks={"both": list(tasks)}
+        )
+        rows = {
+            task: [{**row, "doc_hash": f"{task} {row['doc_id']}"} for row in answers(given)]
+            for task, given in scores.items()
+        }
+        sides.append(write(name, file, samples=rows))
+    (group,) = compared(*sides).groups
+    assert group.paired is not None
+    assert (group.paired.n, group.paired.newly_right, group.paired.newly_wrong) == (6, 3, 1)

@@ -1,0 +1,88 @@
+"""What a reader is told beside the numbers."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.compare.conftest import AFTER, BEFORE, compared
+from tests.evaluations import NUM_THEORY, Write, answers, results, standard_error
+
+
+def with_verifier(exact: tuple[int, int], verified: tuple[int, int], answered: int) -> dict[str, Any]:
+    run = results({NUM_THEORY: exact})
+    run["results"][NUM_THEORY] |= {
+        "math_verify,none": verified[0] / verified[1],
+        "math_verify_stderr,none": standard_error(*verified),
+        "answer_found,none": answered / exact[1],
+    }
+    return run
+
+
+def test_format_learned_is_not_called_maths_learned(write: Write) -> None:
+    base = write("base", with_verifier((160, 540), (250, 540), 270))
+    drilled = write("drilled", with_verifier((213, 540), (252, 540), 540))
+    comparison = compared(base, drilled)
+    (note,) = (note for note in comparison.notes if "format" in note)
+    assert note == (
+        f"{NUM_THEORY}: format, not maths? exact_match moves by +9.8 points, math_verify by +0.4 (p 0.9)."
+    )
+    assert "46.3% > 46.7%" in str(comparison)
+    assert "50.0% > 0.0%" in str(comparison)
+    taught = write("taught", with_verifier((213, 540), (310, 540), 540))
+    assert not any("format" in note for note in compared(base, taught).notes)
+
+
+def test_where_pairs_see_what_the_chosen_test_does_not_that_is_said(logged: tuple[Path, Path]) -> None:
+    assert any("the tests disagree" in note for note in compared(*logged).notes)
+    assert not any("the tests disagree" in note for note in compared(*logged, test="mcnemar").notes)
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (answers(BEFORE), "do not average to the reported exact_match"),
+        ([{**row, "exact_match": [1, 2]} for row in answers(AFTER)], "no single number for exact_match"),
+        ([{**row, "doc_hash": None} for row in answers(AFTER)], "no hash of the problem"),
+        (
+            [
+                {key: row[key] for key in row if key != "filter"}
+                for row in [*answers(AFTER), *answers(BEFORE)]
+            ],
+            "filters are not named",
+        ),
+    ],
+)
+def test_samples_that_cannot_be_used_leave_the_verdict_and_a_note(
+    write: Write, logged: tuple[Path, Path], rows: list[dict[str, Any]], reason: str
+) -> None:
+    other = write("other", results({NUM_THEORY: (sum(AFTER), len(AFTER))}), samples={NUM_THEORY: rows})
+    comparison = compared(logged[0], other)
+    assert comparison.subjects[0].paired is None
+    assert comparison.subjects[0].p is not None
+    assert any(reason in note and f"in {other}" in note for note in comparison.notes)
+
+
+def test_both_sides_of_one_name_say_why_they_were_not_paired(write: Write) -> None:
+    rows = [{**row, "doc_hash": None} for row in answers(AFTER)]
+    out = write("one", results({NUM_THEORY: (sum(AFTER), len(AFTER))}), samples={NUM_THEORY: rows})
+    assert sum("not paired" in note for note in compared(out, out).notes) == 2
+
+
+def test_unlogged_prompts_limits_and_other_versions_of_lm_eval_are_told(write: Write) -> None:
+    task = {NUM_THEORY: (160, 540)}
+    base = write("base", results(task, task_hashes={}, lm_eval_version="0.4.9"))
+    limited = {NUM_THEORY: {"original": 999, "effective": 540}}
+    edited = write("edited", results(task, **{"n-samples": limited}))
+    notes = " ".join(compared(base, edited).notes)
+    assert "Prompts were not compared" in notes
+    assert "0.4.9 and 0.4.13" in notes
+    assert f"--limit) in {NUM_THEORY}" in notes
+
+
+def test_prompts_of_paired_problems_were_compared_one_by_one(
+    write_scores: Callable[..., Path],
+) -> None:
+    paths = [write_scores(name, [1, 0, 0], task_hashes={}) for name in ("base", "edited")]
+    assert compared(*paths).notes == ()

@@ -1,0 +1,60 @@
+"""Which tasks are compared, and by which metric."""
+
+import pytest
+
+from sae_merge_method.errors import ComparisonError
+from tests.compare.conftest import compared
+from tests.evaluations import ALGEBRA, BASE, BETTER, NUM_THEORY, Write, grouped, results
+
+
+def test_a_metric_is_named_with_or_without_its_filter(write: Write) -> None:
+    file = results({"gsm8k": (5, 10)})
+    file["results"]["gsm8k"].update({"acc,strict": 0.1, "acc_stderr,strict": 0.1, "f1,a": 1.0, "f1,b": 1.0})
+    out = write("base", file)
+    assert compared(out, out, metric="acc").metric == "acc,strict"
+    assert compared(out, out, metric="f1,b").metric == "f1,b"
+    with pytest.raises(ComparisonError, match="several filters.*f1,a, f1,b"):
+        compared(out, out, metric="f1")
+    with pytest.raises(ComparisonError, match="no task .* has the metric bleu.*acc,strict"):
+        compared(out, out, metric="bleu")
+
+
+@pytest.mark.parametrize(
+    ("globs", "names"),
+    [
+        (["gsm8k"], ["gsm8k"]),
+        (["minerva_*"], [ALGEBRA, NUM_THEORY]),
+        (["math"], [ALGEBRA, NUM_THEORY]),
+        (["gsm8k", "*_algebra"], [ALGEBRA, "gsm8k"]),
+    ],
+)
+def test_tasks_are_chosen_by_name_pattern_or_group(write: Write, globs: list[str], names: list[str]) -> None:
+    file = {**grouped({**BASE, "gsm8k": (5, 10)}), "group_subtasks": {"math": list(BASE)}}
+    out = write("base", file)
+    assert [subject.task for subject in compared(out, out, tasks=globs).subjects] == names
+
+
+def test_a_pattern_that_fits_nothing_is_refused_with_the_tasks_there_are(write: Write) -> None:
+    out = write("base", results({**BASE, "gsm8k": (5, 10)}))
+    with pytest.raises(ComparisonError, match="mmlu fits no task.*gsm8k"):
+        compared(out, out, tasks=["mmlu"])
+
+
+def test_tasks_that_only_one_side_has_are_left_out_by_pattern_or_by_leave(write: Write) -> None:
+    base = write("base", results({**BASE, "gsm8k": (5, 10)}))
+    edited = write("edited", results(BETTER))
+    with pytest.raises(ComparisonError, match="different tasks: .* lacks gsm8k"):
+        compared(base, edited)
+    assert compared(base, edited, tasks=["minerva*"]).mismatches == ()
+    (mismatch,) = compared(edited, base, allow_mismatch=True).mismatches
+    assert mismatch.startswith("different tasks")
+
+
+def test_a_group_has_a_line_of_its_own_and_is_not_counted(write: Write) -> None:
+    paths = write("base", grouped(BASE)), write("edited", grouped(BETTER))
+    comparison = compared(*paths)
+    (group,) = comparison.groups
+    assert (group.task, group.n, group.base) == ("math", 1727, 660 / 1727)
+    assert group.p is not None and group.p_adjusted is None
+    assert sum(comparison.counts.values()) == 2
+    assert compared(*paths, tasks=[NUM_THEORY]).groups == ()
