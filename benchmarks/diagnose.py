@@ -1,4 +1,4 @@
-"""How fast `sae-merge diagnose` listens, against the least it could cost and SAELens' own way.
+"""How fast `sae-merge diagnose` encodes, against the least it could cost and SAELens' own way.
 
 One run, one model, one set of documents, every contender in a process of its own so that each has
 its own peak memory. Ratios are of processor time, which other work on the machine disturbs less
@@ -8,7 +8,7 @@ than the clock:
 - ``limit``: forward and the bare encoder matrix products, nothing done with them;
 - ``ours``: what `sae-merge diagnose` does before scoring: encode, count, keep;
 - ``saelens``: SAETransformerBridge's `run_with_cache_with_saes`, SAELens' own way. It needs its error term,
-  which decodes twice: without it later layers would hear reconstructions.
+  which decodes twice: without it later layers would read reconstructions.
 
 The explained variance is sampled as in a run of 512,000 tokens: one token in 62.
 
@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def load(work: Path, options: argparse.Namespace) -> tuple:
     """The model, its SAEs with thresholds set to the activations at hand, and the documents."""
     from sae_merge_method.corpora.tokens import Document
     from sae_merge_method.diagnose.model import load_text_model
-    from sae_merge_method.diagnose.residual_stream import listen
+    from sae_merge_method.diagnose.residual_stream import forward
     from sae_merge_method.diagnose.sweep import make_chunks
     from sae_merge_method.saes.find import find_saes
     from sae_merge_method.saes.sae import load_sae
@@ -91,18 +92,19 @@ def load(work: Path, options: argparse.Namespace) -> tuple:
     documents = [Document(random.integers(1, 4096, n), np.arange(n) > 0) for n in lengths]
     chunks = make_chunks(documents, options.batch_tokens)
 
-    def set_threshold(layer: int, residual: torch.Tensor) -> None:
+    def set_threshold(residual: torch.Tensor, layer: int) -> None:
         encoder = saes[layer].encoder
         inputs = residual[:64] @ encoder.w_enc
         encoder.floor.fill_(float(torch.quantile(inputs.flatten()[: 1 << 20], 1 - 50 / options.width)))
 
-    listen(model, chunks[0].batches[0], range(options.layers), set_threshold)
+    use = {layer: partial(set_threshold, layer=layer) for layer in range(options.layers)}
+    forward(model, chunks[0].batches[0], use)
     return model, saes, documents, chunks
 
 
 def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, float]:
     """Time one contender, best of a few, and measure its peak memory."""
-    from sae_merge_method.diagnose.residual_stream import listen
+    from sae_merge_method.diagnose.residual_stream import forward
 
     torch.set_num_threads(options.threads)
     model, saes, documents, chunks = load(work, options)
@@ -110,29 +112,31 @@ def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, fl
     layers = list(range(options.layers))
     loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    def each_batch(hear: object) -> None:
+    def each_batch(use: dict) -> None:
         for chunk in chunks:
             for batch in chunk.batches:
-                listen(model, batch, layers, hear)
+                forward(model, batch, use)
 
     if contender == "forward":
-        work_once = lambda: each_batch(lambda layer, residual: None)  # noqa: E731
+        work_once = partial(each_batch, dict.fromkeys(layers, lambda residual: None))
     elif contender == "limit":
-        work_once = lambda: each_batch(  # noqa: E731
-            lambda layer, residual: torch.mm(residual, saes[layer].encoder.w_enc)
-        )
+
+        def product(residual: torch.Tensor, layer: int) -> None:
+            torch.mm(residual, saes[layer].encoder.w_enc)
+
+        work_once = partial(each_batch, {layer: partial(product, layer=layer) for layer in layers})
     elif contender == "ours":
         from tqdm import tqdm
 
-        from sae_merge_method.diagnose.chunk_store import Progress
-        from sae_merge_method.diagnose.sweep import collect, hear_chunks
+        from sae_merge_method.diagnose.chunk_store import ChunkStore
+        from sae_merge_method.diagnose.sweep import gather, sweep
 
         def work_once() -> None:
             with tempfile.TemporaryDirectory() as folder, tqdm(disable=True) as bar:
-                progress = Progress(Path(folder) / "out", {})
-                hear_chunks(model, saes, chunks, STRIDE, progress, bar)
+                store = ChunkStore(Path(folder) / "out", {})
+                sweep(model, saes, chunks, STRIDE, store, bar)
                 for sae in saes:
-                    collect(sae.key, chunks, len(documents), progress).layer_usage(options.width)
+                    gather(sae.key, sae.source, chunks, len(documents), store)
 
     else:
         work_once = saelens_way(work, saes, chunks, options)

@@ -2,7 +2,7 @@
 
 Peak memory is that of the larger of two stages, measured one by one in processes watched from outside:
 
-- listening: the real command at the true width (d 2560, bfloat16), less what the model alone needs
+- encoding: the real command at the true width (d 2560, bfloat16), less what the model alone needs
   for the same documents. Documents are few and short, for a processor's sake: a full batch of
   2,048 tokens adds what the plan says, which is printed too;
 - after it: all layers' usage of 1,000 documents in memory, scored with 1,000 shuffles and as many
@@ -10,7 +10,7 @@ Peak memory is that of the larger of two stages, measured one by one in processe
   512 tokens use depends on the SAEs (at most 512 times their active features a token) and makes the size
   of the artifact.
 
-Run: python benchmarks/diagnose_memory.py [--distinct 4000 --skip-listening]
+Run: python benchmarks/diagnose_memory.py [--distinct 4000 --skip-encoding]
 """
 
 import argparse
@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,9 +85,9 @@ def build_saes(work: Path, layers: int, l0: float) -> None:
     """Gemma Scope 2's layout, thresholds set by what the model's activations give each feature."""
     from safetensors.torch import save_file
 
-    from sae_merge_method.corpora.tokens import Document, make_batches
+    from sae_merge_method.corpora.tokens import Document
     from sae_merge_method.diagnose.model import load_text_model
-    from sae_merge_method.diagnose.residual_stream import listen
+    from sae_merge_method.diagnose.residual_stream import forward, make_batches
 
     model = load_text_model(str(work / "model"))
     random = np.random.default_rng(0)
@@ -94,7 +95,7 @@ def build_saes(work: Path, layers: int, l0: float) -> None:
     (batch,) = make_batches(sample, 512)
     cut = torch.special.ndtri(1 - firing_rates(l0)).float()
 
-    def build(layer: int, residual: torch.Tensor) -> None:
+    def build(residual: torch.Tensor, layer: int) -> None:
         folder = work / f"saes/layer_{layer}"
         folder.mkdir(parents=True)
         source = torch.Generator().manual_seed(layer)
@@ -113,7 +114,7 @@ def build_saes(work: Path, layers: int, l0: float) -> None:
         config = {"architecture": "jump_relu", "hf_hook_point_in": f"model.layers.{layer}.output"}
         (folder / "config.json").write_text(json.dumps(config))
 
-    listen(model, batch, range(layers), build)
+    forward(model, batch, {layer: partial(build, layer=layer) for layer in range(layers)})
 
 
 def write_corpus(path: Path, documents: int, length: int, seed: int) -> None:
@@ -124,16 +125,16 @@ def write_corpus(path: Path, documents: int, length: int, seed: int) -> None:
 
 _MODEL_ALONE = """
 import sys
-from sae_merge_method.diagnose.corpus import read_corpus
-from sae_merge_method.diagnose.listen import listen
+from sae_merge_method.corpora.documents import read_corpus
+from sae_merge_method.corpora.tokens import tokenize
 from sae_merge_method.diagnose.model import load_text_model
-from sae_merge_method.diagnose.tokens import make_batches, plain, tokenize
+from sae_merge_method.diagnose.residual_stream import forward, make_batches
 model = load_text_model(sys.argv[1], "bfloat16")
 for corpus in sys.argv[2:]:
     texts = read_corpus(corpus).documents
-    documents = tokenize(plain(model.tokenizer), texts, corpus, frozenset(), 1024)
+    documents = tokenize(model.tokenizer, texts, corpus, frozenset(), 1024)
     for batch in make_batches(documents, 2048):
-        listen(model, batch, range(len(model.blocks)), lambda layer, residual: None)
+        forward(model, batch, dict.fromkeys(range(len(model.blocks)), lambda residual: None))
 """
 
 
@@ -169,8 +170,8 @@ import sys
 from pathlib import Path
 import numpy as np
 from sae_merge_method.artifacts.usage import Documents, pack_layer, write_usage
-from sae_merge_method.diagnose.scoring import ScoringSettings, score_layers
-from sae_merge_method.diagnose.specificity import SCORES
+from sae_merge_method.diagnose.scoring import score_layers
+from sae_merge_method.diagnose.settings import ScoringSettings
 layers, count, features, distinct, out = *map(int, sys.argv[1:5]), sys.argv[5]
 random = np.random.default_rng(0)
 def draw():
@@ -180,12 +181,12 @@ def draw():
 usage = {layer: draw() for layer in range(layers)}
 documents = Documents(np.arange(count) < count // 2, np.full(count, 512))
 # Layers are scored one after the other: two need what all need.
-score_layers(SCORES["kl_bits"], [0, 1], usage.__getitem__, documents, ScoringSettings())
+score_layers([0, 1], usage.__getitem__, documents, ScoringSettings())
 write_usage(Path(out), documents, usage)
 """
 
 
-def measure_listening(work: Path) -> Need:
+def measure_encoding(work: Path) -> Need:
     """The command on four short documents, less its model."""
     target, control, out = work / "target.txt", work / "control.txt", work / "out"
     write_corpus(target, 2, LENGTH, seed=1)
@@ -221,15 +222,15 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=34)
     parser.add_argument("--width", type=int, default=2560, help="d_model.")
     parser.add_argument("--distinct", type=int, default=4000, help="Features a document uses in a layer.")
-    parser.add_argument("--skip-listening", action="store_true", help="Only what comes after it.")
+    parser.add_argument("--skip-encoding", action="store_true", help="Only what comes after it.")
     options = parser.parse_args()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        if not options.skip_listening:
+        if not options.skip_encoding:
             build_model(work / "model", options.width, options.layers)
             build_saes(work, options.layers, L0)
-            say(f"listening, {options.layers} layers of 16k at d {options.width}", measure_listening(work))
+            say(f"encoding, {options.layers} layers of 16k at d {options.width}", measure_encoding(work))
             batch = 2048 * (FEATURES * 4 * 4 + options.width * 16)
             print(f"  and a full batch of 2,048 tokens, by the plan: {batch / 1e9:.2f} GB")
         after = measure_after(work, options.layers, options.distinct)

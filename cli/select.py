@@ -1,6 +1,7 @@
 """``sae-merge select``: what selection rules would take of a diagnosis, and how stable that is."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -33,23 +34,15 @@ from sae_merge_method.selection import ANY_RULE, parse_rule
     is_flag=True,
     help="Mark the first rule's choice in DIAGNOSIS itself: specificity.png and diagnosis.html are redrawn.",
 )
-def command(diagnosis: Path, rules: tuple[str, ...], units: str, plot: Path | None, mark: bool) -> None:
+def command(
+    diagnosis: Path, rules: tuple[str, ...], units: Literal["raw", "corrected"], plot: Path | None, mark: bool
+) -> None:
     """Show which layers each rule would take of the folder DIAGNOSIS, and how stably.
 
     Agreement is the mean overlap of the choice with those that resampled documents lead to.
     """
-    from sae_merge_method.artifacts.diagnosis import read_diagnosis, read_draws
-    from sae_merge_method.diagnose.plot import write_plot
-    from sae_merge_method.diagnose.rescore import mark as mark_layers
-    from sae_merge_method.diagnose.select import apply_rule, format_selections
-    from sae_merge_method.diagnose.specificity import find_score
+    from sae_merge_method.diagnose.select import apply_rules, selections_grid
+    from sae_merge_method.reports.grid import as_text
 
-    record = read_diagnosis(diagnosis)
-    folder = diagnosis if diagnosis.is_dir() else diagnosis.parent
-    draws = read_draws(folder)
-    selections = [apply_rule(parse_rule(rule), record, draws, units) for rule in rules]
-    if plot is not None:
-        write_plot(plot, record, find_score(record.score).unit, selections[0].layers)
-    if mark:
-        mark_layers(folder, record, selections[0].layers)
-    click.echo(format_selections(selections))
+    selections = apply_rules(diagnosis, [parse_rule(rule) for rule in rules], units, plot=plot, mark=mark)
+    click.echo(as_text(selections_grid(selections)))

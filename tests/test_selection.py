@@ -1,9 +1,17 @@
 """Rules that choose layers from their scores."""
 
-import pytest
+from statistics import median
 
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from sae_merge_method.artifacts.diagnosis import ScoreDraws, write_draws
+from sae_merge_method.cli import diagnose, recipe, score, select
 from sae_merge_method.errors import UsageError
-from sae_merge_method.selection import parse_rule, select_layers
+from sae_merge_method.selection import RULES, Rule, parse_rule, select_layers
+from tests import tiny
+from tests.diagnoses import save_diagnosis
 
 SCORES = {0: 0.1, 1: 0.9, 2: 0.85, 3: 0.2, 4: 0.9}
 
@@ -84,3 +92,40 @@ def test_a_rule_cannot_ask_for_what_was_not_scored():
         select_layers(parse_rule("layers=1,7"), SCORES)
     with pytest.raises(UsageError, match="needs q-values"):
         select_layers(parse_rule("fdr=0.05"), SCORES)
+
+
+def test_a_new_rule_is_one_row_of_the_table(tmp_path, monkeypatch):
+    """Read from a command line, listed in every help, applied, written in a recipe, shown in the page."""
+    row = Rule(
+        name="above_median",
+        example="above_median",
+        description="layers that score above the median",
+        choose=lambda _, layers: [
+            at for at in layers.scores if layers.scores[at] > median(layers.scores.values())
+        ],
+    )
+    monkeypatch.setitem(RULES, row.name, row)
+    base, donor = tiny.gemma3_text(tmp_path / "base", 0), tiny.gemma3_text(tmp_path / "donor", 1)
+    folder = save_diagnosis(tmp_path / "diagnosis", base, {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8})
+    write_draws(folder, ScoreDraws(np.arange(4), np.zeros((0, 4)), np.array([[0.1, 0.9, 0.2, 0.8]] * 3)))
+    for command in (select.command, recipe.command, score.command, diagnose.command):
+        listed = " ".join(run(command, "--help").split())
+        assert "|above_median]" in listed
+        assert "above_median layers that score above the median" in listed
+    printed = run(select.command, folder, "--rule", "above_median", "--mark")
+    assert printed.splitlines()[1].split() == ["above_median", "1,", "3", "1.00", "1:", "1.00", "3:", "1.00"]
+    page = (folder / "diagnosis.html").read_text()
+    assert "<dt>selected by above_median</dt><dd>1, 3 (shaded)</dd>" in page
+    written = tmp_path / "recipe.yml"
+    names = ("--diagnosis", folder, "--base", base, "--donor", donor, "--out", written)
+    assert "layers 1, 3 of 4" in run(recipe.command, *names, "--select", "above_median")
+    assert "select: above_median" in written.read_text()
+    with pytest.raises(UsageError, match="elbow, layers=9,11-13 or above_median"):
+        parse_rule("best")
+
+
+def run(command, *arguments):
+    result = CliRunner().invoke(
+        command, [str(argument) for argument in arguments], catch_exceptions=False, terminal_width=200
+    )
+    return result.output

@@ -26,12 +26,12 @@ SCHEMA_VERSION: Literal[1] = 1
 
 
 class ModelSource(Record):
-    """The language model that was listened to."""
+    """The language model that was diagnosed."""
 
     id: str
-    """Hub id or folder, as the user wrote it."""
+    """Hub id or folder of the model, as the user wrote it."""
     revision: str | None = None
-    """Commit on the Hub, where there is one."""
+    """The model's commit on the Hub; null for a folder."""
     config_sha256: str
     """sha256 of the model's config.json: tells another model under the same name."""
     n_layers: int = Field(ge=1)
@@ -46,51 +46,55 @@ class SaeSource(Record):
     release: str
     """SAELens release, or folder template, as the user wrote it."""
     id: str
-    """SAE id inside the release; empty for a local folder."""
+    """The SAE's id inside the release; empty for a local folder."""
     sha256: str
     """sha256 over the encoder's parameters as they were used."""
     architecture: str
     """SAELens' architecture name, for example "jumprelu"."""
     hook_point: str
-    """Where it was trained to listen, as the SAE's own config names it."""
+    """The activation that the SAE was trained on, as its own config names it."""
     d_sae: int = Field(ge=1)
     """Number of features."""
     neuronpedia: str | None = None
-    """Under which id neuronpedia.org shows its features, where it does."""
+    """Id under which neuronpedia.org shows the SAE's features; null where it is not known to."""
 
 
 class TopFeature(Record):
     """One feature that tells the target from the control."""
 
     feature: int = Field(ge=0)
+    """Index of the feature in its SAE."""
     share: float
-    """Its contribution as a share of the layer's score; for a mean of the top k, of their sum."""
+    """The feature's contribution as a share of the layer's score; for a mean of the top k, of their sum."""
     target: float = Field(ge=0)
-    """Mean activation over target documents."""
+    """Mean activation of the feature over target documents."""
     control: float = Field(ge=0)
-    """Mean activation over control documents."""
+    """Mean activation of the feature over control documents."""
     target_rate: float = Field(ge=0, le=1)
-    """Share of counted tokens on which it fires, mean over target documents."""
+    """Share of counted tokens on which the feature fires, mean over target documents."""
     control_rate: float = Field(ge=0, le=1)
-    """The same over control documents."""
+    """Share of counted tokens on which the feature fires, mean over control documents."""
     snippets: tuple[str, ...] = ()
-    """Target text around its strongest token, which stands between guillemets."""
+    """Target text around the feature's strongest tokens, each of which stands between guillemets."""
 
 
 class Null(Record):
-    """The score under shuffled document labels: what it would be if there were nothing to hear."""
+    """A layer's score under shuffled document labels: what it would be if both sides had one source."""
 
     permutations: int = Field(ge=1)
+    """Number of shuffles of the document labels."""
     mean: float
+    """Mean score over the shuffles, in the unit of the score."""
     sd: float = Field(ge=0)
+    """Standard deviation of the score over the shuffles, in the unit of the score."""
     high: float
-    """95th percentile: one shuffle in twenty scores higher."""
+    """95th percentile of the score over the shuffles: one in twenty scores higher."""
     p: float = Field(gt=0, le=1)
-    """(1 + permutations at least as high) / (1 + permutations)."""
+    """One-sided p of the score: (1 + shuffles that score as high) / (1 + shuffles)."""
     q: float = Field(gt=0, le=1)
-    """Benjamini-Hochberg over layers."""
+    """Benjamini-Hochberg q of the score's p over all diagnosed layers."""
     corrected: float
-    """Score minus the null's mean."""
+    """The layer's score less the mean over the shuffles."""
 
 
 class Interval(Record):
@@ -101,51 +105,66 @@ class Interval(Record):
     """
 
     level: float = Field(gt=0, lt=1)
+    """Level of the interval, for example 0.95."""
     low: float
+    """Lower end of the interval, in the unit of the score."""
     high: float
+    """Upper end of the interval, in the unit of the score."""
     estimate: float
-    """The score with the bootstrap's estimate of its bias taken out."""
+    """The score with the bootstrap's estimate of its bias taken out, in the unit of the score."""
     resamples: int = Field(ge=1)
+    """Number of resamples of the documents."""
 
 
 class LayerDiagnosis(Record):
-    """What was heard in one layer."""
+    """What was measured in one layer."""
 
     layer: int = Field(ge=0)
+    """Index of the decoder layer."""
     score: float
-    """Specificity, in the unit of ``Diagnosis.score``."""
+    """Specificity of the layer, in the unit of the diagnosis' score."""
     null: Null | None = None
+    """The score under shuffled document labels; null where none were shuffled."""
     interval: Interval | None = None
+    """Where unlimited documents would put the score; null without resamples, and for scores of the top k."""
     explained_variance: float
-    """1 - residual variance / variance of the residual stream, over all counted tokens."""
+    """Share of the residual stream's variance that the SAE reconstructs, over a sample of counted tokens."""
     l0: float = Field(ge=0)
-    """Mean number of active features a token."""
+    """Mean number of active features a counted token."""
     sae: SaeSource
+    """The sparse autoencoder of the layer."""
     top_features: tuple[TopFeature, ...] = ()
+    """The features that contribute most to the score, largest first."""
 
 
 class Corpus(Record):
     """One side of the comparison."""
 
     name: str
+    """File or data set of the corpus, as the user wrote it."""
     sha256: str
-    """sha256 of the file as it lies on disk."""
+    """sha256 of the corpus' file as it lies on disk; of a data set, over the documents taken."""
     documents: int = Field(ge=1)
+    """Documents of the corpus that have a counted token."""
     tokens: int = Field(ge=1)
-    """Counted tokens: special tokens left out."""
+    """Counted tokens of the corpus: special tokens left out."""
 
 
 class Diagnosis(Record):
     """One run of ``sae-merge diagnose``."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
+    """Version of this file's form."""
     model: ModelSource
+    """The diagnosed model, by name and by hash."""
     score: str
     """Name of the specificity score, for example "kl_bits"."""
     layers: tuple[LayerDiagnosis, ...] = Field(min_length=1)
-    """Only layers that have an SAE, by index."""
+    """The diagnosed layers, those that have an SAE, in ascending order."""
     target: Corpus
+    """Text of the ability to edit."""
     control: Corpus
+    """General text that the target is compared with."""
     settings: dict[str, str | int | float | bool | None]
     """Everything else that can change a number: dtype, device, lengths, seeds, epsilon."""
 

@@ -63,10 +63,13 @@ class OneOf:
     raises UsageError. None where the field is the bare name."""
 
     def choices(self) -> dict[str, str]:
-        """How each member is written (a row's ``example``, else its name) and what it is, where a row
-        has a ``description``."""
+        """How each member is written, its row's ``example`` or its name, and what it is: its row's
+        ``summary`` or ``description``, or nothing."""
         rows = self.members if isinstance(self.members, Mapping) else dict.fromkeys(self.members)
-        return {getattr(row, "example", name): getattr(row, "description", "") for name, row in rows.items()}
+        return {
+            getattr(row, "example", name): getattr(row, "summary", getattr(row, "description", ""))
+            for name, row in rows.items()
+        }
 
     def checked(self, value: Any) -> Any:
         """The value, if it names a member.

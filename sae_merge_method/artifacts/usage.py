@@ -35,6 +35,7 @@ class LayerUsage(NamedTuple):
     """
 
     d_sae: int
+    """F, the number of the SAE's features."""
     exponent: int
     """Stored value times 2**exponent is the mean activation."""
     indptr: npt.NDArray[np.int64]
@@ -140,7 +141,7 @@ class UsageReader:
 
     @property
     def layers(self) -> tuple[int, ...]:
-        """The layers that were heard, ascending."""
+        """The diagnosed layers, ascending."""
         return tuple(sorted(self._shapes))
 
     def layer(self, layer: int) -> LayerUsage:

@@ -1,11 +1,11 @@
-"""From documents to batches of token ids, and which of the tokens count.
+"""From documents to token ids, and which of the tokens count.
 
 Special tokens stay in the model's input and out of the statistics; they are told by id, not by
-position. Documents are never joined, and are cut at ``max_length``.
+position. Documents are never joined, and are cut at ``max_length``. Batches are another module's business.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,8 +40,6 @@ _BLOCK = 256
 
 Ids = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-Encode = Callable[[Sequence[str]], Iterator[tuple[Ids, Mask]]]
-"""Documents to their token ids, and which of these are the document's own text."""
 
 
 class Document(NamedTuple):
@@ -51,19 +49,6 @@ class Document(NamedTuple):
     """(T,) what the model reads."""
     counted: Mask
     """(T,) which of them enter the statistics."""
-
-
-class Batch(NamedTuple):
-    """Documents that go through the model together, padded on the right."""
-
-    documents: tuple[int, ...]
-    """Positions of the documents in the whole list."""
-    ids: Ids
-    """(B, T)"""
-    attention: Mask
-    """(B, T) False on padding."""
-    counted: Mask
-    """(B, T) False on padding and special tokens."""
 
 
 def special_token_ids(tokenizer: Any, *configs: Any) -> frozenset[int]:
@@ -80,30 +65,34 @@ def special_token_ids(tokenizer: Any, *configs: Any) -> frozenset[int]:
 
 
 def tokenize(
-    encode: Encode,
+    tokenizer: Any,
     texts: Sequence[str],
     name: str,
     special: frozenset[int],
     max_length: int,
     max_tokens: int | None = None,
+    *,
+    in_chat: bool = False,
 ) -> tuple[Document, ...]:
     """Tokenize one corpus; documents without a counted token are left out, with a warning.
 
     Args:
-        encode: From :func:`plain` or :func:`in_chat`.
+        tokenizer: Of transformers.
         texts: The documents.
         name: How messages name the corpus.
         special: Ids that do not count, from :func:`special_token_ids`.
         max_length: Longest document in tokens, special ones included; the rest is cut off.
         max_tokens: Stop before the first document that would exceed so many counted tokens.
+        in_chat: Put every document into a user's turn of the chat template; only its own text counts.
 
     Raises:
-        CorpusError: No document has a token that counts.
+        CorpusError: No document has a token that counts, or the chat template rewrites documents.
+        UsageError: No chat template, or a tokenizer that cannot say where its tokens stand.
     """
     excluded = np.array(sorted(special), dtype=np.int64)
     documents: list[Document] = []
     total = cut = blank = 0
-    for ids, is_text in encode(texts):
+    for ids, is_text in (_in_chat if in_chat else _plain)(tokenizer, texts):
         cut += len(ids) > max_length
         tokens = ids[:max_length]
         counted = is_text[:max_length] & ~np.isin(tokens, excluded)
@@ -126,84 +115,45 @@ def tokenize(
     return tuple(documents)
 
 
-def check_heard_differ(target: Sequence[Document], control: Sequence[Document]) -> None:
+def check_tokens_differ(target: Sequence[Document], control: Sequence[Document]) -> None:
     """Refuse corpora that differ only in what is cut off or does not count.
 
     Raises:
         CorpusError: Both sides' counted tokens are the same, in whatever order of documents.
     """
-    heard = [
+    of_target, of_control = (
         sorted(document.ids[document.counted].tobytes() for document in side) for side in (target, control)
-    ]
-    if heard[0] == heard[1]:
+    )
+    if of_target == of_control:
         raise CorpusError(
             "target and control are the same once documents are cut and special tokens left out: "
             "expected text of the ability to edit, and text without it"
         )
 
 
-def plain(tokenizer: Any) -> Encode:
-    """Documents as they are, between the special tokens that the tokenizer itself adds."""
-
-    def encode(texts: Sequence[str]) -> Iterator[tuple[Ids, Mask]]:
-        for start in range(0, len(texts), _BLOCK):
-            block = list(texts[start : start + _BLOCK])
-            for ids in tokenizer(block, return_attention_mask=False, verbose=False)["input_ids"]:
-                yield np.asarray(ids, dtype=np.int64), np.ones(len(ids), dtype=np.bool_)
-
-    return encode
+def _plain(tokenizer: Any, texts: Sequence[str]) -> Iterator[tuple[Ids, Mask]]:
+    """Ids of documents as they are, between the special tokens that the tokenizer itself adds."""
+    for start in range(0, len(texts), _BLOCK):
+        block = list(texts[start : start + _BLOCK])
+        for ids in tokenizer(block, return_attention_mask=False, verbose=False)["input_ids"]:
+            yield np.asarray(ids, dtype=np.int64), np.ones(len(ids), dtype=np.bool_)
 
 
-def in_chat(tokenizer: Any) -> Encode:
-    """Every document as a user's turn of the tokenizer's chat template; only its own text counts.
-
-    Raises:
-        UsageError: No chat template, or a tokenizer that cannot say where its tokens stand.
-    """
+def _in_chat(tokenizer: Any, texts: Sequence[str]) -> Iterator[tuple[Ids, Mask]]:
+    """Ids of documents as a user's turn each, and which of them are the document's own text."""
     if not getattr(tokenizer, "chat_template", None):
         raise UsageError("--apply-chat-template: the model's tokenizer has no chat template")
     if not tokenizer.is_fast:
         raise UsageError("--apply-chat-template needs a fast tokenizer, which knows where its tokens stand")
-
-    def encode(texts: Sequence[str]) -> Iterator[tuple[Ids, Mask]]:
-        for text in texts:
-            turn = [{"role": "user", "content": text}]
-            whole = tokenizer.apply_chat_template(turn, tokenize=False)
-            # Templates trim what they are given.
-            start = whole.find(text.strip())
-            if start < 0:
-                raise CorpusError(f"the chat template rewrites documents: cannot find {text[:60]!r} in it")
-            stop = start + len(text.strip())
-            encoded = tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-            spans = np.asarray(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
-            inside = (spans[:, 1] > start) & (spans[:, 0] < stop)
-            yield np.asarray(encoded["input_ids"], dtype=np.int64), inside
-
-    return encode
-
-
-def make_batches(documents: Sequence[Document], tokens_per_batch: int) -> Iterator[Batch]:
-    """Batches of similar length, longest first, each within ``tokens_per_batch`` with padding.
-
-    A document longer than that is a batch of its own.
-    """
-    order = sorted(range(len(documents)), key=lambda place: (-len(documents[place].ids), place))
-    start = 0
-    while start < len(order):
-        width = len(documents[order[start]].ids)
-        stop = start + max(1, tokens_per_batch // width)
-        yield _pad(documents, tuple(order[start:stop]), width)
-        start = stop
-
-
-def _pad(documents: Sequence[Document], chosen: tuple[int, ...], width: int) -> Batch:
-    ids = np.zeros((len(chosen), width), dtype=np.int64)
-    attention = np.zeros_like(ids, dtype=np.bool_)
-    counted = np.zeros_like(attention)
-    for row, place in enumerate(chosen):
-        document = documents[place]
-        length = len(document.ids)
-        ids[row, :length] = document.ids
-        attention[row, :length] = True
-        counted[row, :length] = document.counted
-    return Batch(chosen, ids, attention, counted)
+    for text in texts:
+        turn = [{"role": "user", "content": text}]
+        whole = tokenizer.apply_chat_template(turn, tokenize=False)
+        # Templates trim what they are given.
+        start = whole.find(text.strip())
+        if start < 0:
+            raise CorpusError(f"the chat template rewrites documents: cannot find {text[:60]!r} in it")
+        stop = start + len(text.strip())
+        encoded = tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        spans = np.asarray(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
+        inside = (spans[:, 1] > start) & (spans[:, 0] < stop)
+        yield np.asarray(encoded["input_ids"], dtype=np.int64), inside

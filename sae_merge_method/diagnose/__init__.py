@@ -1,1 +1,1 @@
-"""The first stage: listen to a base model through SAEs, and score how specific each layer is."""
+"""The first stage: encode text with a base model's SAEs, and score how specific each layer is."""

@@ -1,7 +1,7 @@
-"""What was already heard, kept beside the output until it is whole: kill and run again.
+"""What was already encoded, kept beside the output until it is whole: kill and run again.
 
 A chunk is a fixed run of batches. One file holds one layer's usage of one chunk, written whole or
-not at all; what is there is not heard again. The same chunks are joined in the same order however
+not at all; what is there is not encoded again. The same chunks are joined in the same order however
 often the work was interrupted, so the result has the same bytes.
 """
 
@@ -12,22 +12,22 @@ from pathlib import Path
 
 import numpy as np
 
-from sae_merge_method.diagnose.usage import ROWS, BatchUsage, Moments
+from sae_merge_method.diagnose.usage import ROWS, Moments, PartialUsage
 from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.files.writing import canonical_json, write_bytes, write_text
 
 _INPUTS = "inputs.json"
 
 
-class Progress:
+class ChunkStore:
     """The folder of finished chunks of one diagnosis.
 
     Args:
-        out: The diagnosis folder to be; progress lies beside it, hidden.
-        inputs: Everything that changes what is heard, by a name a user understands.
+        out: The diagnosis folder to be; the chunks lie beside it, hidden.
+        inputs: Everything that changes a chunk, by a name a user understands.
 
     Raises:
-        UsageError: Progress of other inputs stands there; the message names what changed.
+        UsageError: Chunks of other inputs stand there; the message names what changed.
     """
 
     def __init__(self, out: Path, inputs: Mapping[str, str | int | None]) -> None:
@@ -50,7 +50,7 @@ class Progress:
         """Whether this layer's usage of this chunk is there."""
         return self._file(layer, chunk).is_file()
 
-    def save(self, layer: str, chunk: int, usage: BatchUsage) -> None:
+    def save(self, layer: str, chunk: int, usage: PartialUsage) -> None:
         """Keep one layer's usage of one chunk."""
         from safetensors.numpy import save
 
@@ -62,7 +62,7 @@ class Progress:
         tensors["totals"] = np.array([moments.tokens, moments.squares, moments.residuals])
         write_bytes(self._file(layer, chunk), save(tensors))
 
-    def load(self, layer: str, chunk: int) -> BatchUsage:
+    def load(self, layer: str, chunk: int) -> PartialUsage:
         """Read one layer's usage of one chunk.
 
         Raises:
@@ -76,7 +76,7 @@ class Progress:
             tensors = load_file(path)
             tokens, squares, residuals = tensors.pop("totals").tolist()
             moments = Moments(tokens, squares, tensors.pop("sums"), residuals)
-            return BatchUsage(**tensors, moments=moments)
+            return PartialUsage(**tensors, moments=moments)
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"{path} is damaged ({error}): delete it and run again") from error
 
@@ -90,9 +90,9 @@ class Progress:
     def _read(self) -> dict[str, str | int | None] | None:
         path = self.folder / _INPUTS
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            written = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             raise ArtifactError(f"{path} is damaged ({error}): delete {self.folder}") from error
-        return found if isinstance(found, dict) else {}
+        return written if isinstance(written, dict) else {}

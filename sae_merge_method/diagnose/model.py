@@ -19,13 +19,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DTYPES = ("auto", "bfloat16", "float32", "float16")
 _BLOCK_LISTS = ("layers", "h")
 
 
 @dataclass(frozen=True)
 class TextModel:
-    """A language model cut down to what listening needs."""
+    """A language model cut down to what a forward pass up to its last block needs."""
 
     name: ModelId
     revision: str | None
@@ -60,7 +59,7 @@ def load_text_model(text: str, dtype: str = "auto", device: str | None = "cpu") 
 
     Args:
         text: Folder or Hub id, ``@revision`` allowed.
-        dtype: One of :data:`DTYPES`; ``auto`` is the checkpoint's own.
+        dtype: Name of a torch dtype; ``auto`` is the checkpoint's own.
         device: A torch device; None to spread the model over all there are.
 
     Raises:

@@ -91,6 +91,7 @@ def for_resampling(matrices: DocumentMatrices, is_target: npt.NDArray[np.bool_])
 
 
 Draws = npt.NDArray[np.float64]
+_NO_DRAWS: Draws = np.zeros(0)
 
 
 def shuffled_weights(is_target: npt.NDArray[np.bool_], count: int, seed: int) -> "torch.Tensor":
@@ -121,7 +122,7 @@ def null_draws(score: Score, matrices: DocumentMatrices, weights: "torch.Tensor"
     n = weights.shape[1]
     share = n_target / n
     total = matrices.means(weights.new_full((n,), 1 / n))
-    draws = []
+    draws = [_NO_DRAWS]
     for block in matrices.blocks(weights):
         target = matrices.means(block)
         # What is not target is control: its mean follows from the mean of all. None of the means
@@ -141,8 +142,8 @@ def bootstrap_draws(
 
     side = torch.from_numpy(is_target).to(weights.dtype)
     resampling = for_resampling(matrices, is_target)
-    draws = [
+    draws = (
         score.layer(resampling.means(block * side), resampling.means(block * (1 - side))).numpy()
         for block in matrices.blocks(weights)
-    ]
-    return np.concatenate(draws)
+    )
+    return np.concatenate([_NO_DRAWS, *draws])

@@ -1,68 +1,112 @@
-"""Hearing the residual stream: one forward pass, every wanted block's output.
+"""Documents through the model: padded batches, one forward pass each, every wanted block's output.
 
-Plain forward hooks on the decoder's blocks, the base model without its head. What is done with
-the activations is the caller's business; nothing is kept here.
+Plain forward hooks on the decoder's blocks, the base model without its head. What is made of the
+activations is the caller's business; nothing is kept here.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from sae_merge_method.corpora.tokens import Batch
+import numpy as np
+
+from sae_merge_method.corpora.tokens import Document, Ids, Mask
 
 if TYPE_CHECKING:
     import torch
 
     from sae_merge_method.diagnose.model import TextModel
 
-Hear = Callable[[int, "torch.Tensor"], None]
-"""Called with a layer and its block's output at the counted tokens, (tokens, d_model)."""
+Made = TypeVar("Made")
 
 
-class _Heard(Exception):  # noqa: N818  not an error: stops the pass when nothing more is wanted
+class Batch(NamedTuple):
+    """Documents that go through the model together, padded on the right."""
+
+    documents: tuple[int, ...]
+    """Positions of the documents in the whole list."""
+    ids: Ids
+    """(B, T) what the model reads."""
+    attention: Mask
+    """(B, T) False on padding."""
+    counted: Mask
+    """(B, T) False on padding and special tokens."""
+
+
+def make_batches(documents: Sequence[Document], tokens_per_batch: int) -> Iterator[Batch]:
+    """Batches of similar length, longest first, each within ``tokens_per_batch`` with padding.
+
+    A document longer than that is a batch of its own.
+    """
+    order = sorted(range(len(documents)), key=lambda place: (-len(documents[place].ids), place))
+    start = 0
+    while start < len(order):
+        width = len(documents[order[start]].ids)
+        stop = start + max(1, tokens_per_batch // width)
+        yield _pad(documents, tuple(order[start:stop]), width)
+        start = stop
+
+
+def _pad(documents: Sequence[Document], chosen: tuple[int, ...], width: int) -> Batch:
+    ids = np.zeros((len(chosen), width), dtype=np.int64)
+    attention = np.zeros_like(ids, dtype=np.bool_)
+    counted = np.zeros_like(attention)
+    for row, place in enumerate(chosen):
+        document = documents[place]
+        length = len(document.ids)
+        ids[row, :length] = document.ids
+        attention[row, :length] = True
+        counted[row, :length] = document.counted
+    return Batch(chosen, ids, attention, counted)
+
+
+class _LastBlockDone(Exception):  # noqa: N818  no error: it ends a pass when nothing more is wanted
     pass
 
 
-def listen(model: "TextModel", batch: Batch, layers: Sequence[int], hear: Hear) -> None:
-    """Run one batch and hand every wanted layer's residual stream to ``hear``, in layer order.
+def forward(
+    model: "TextModel", batch: Batch, use: "Mapping[int, Callable[[torch.Tensor], Made]]"
+) -> dict[int, Made]:
+    """Run one batch through the model, up to the last wanted block.
 
-    The pass stops after the last wanted block. Counted tokens come document by document, in the
-    batch's order.
+    One layer's residual stream is in memory at a time: it is used as soon as its block has run.
 
     Args:
         model: The text model.
         batch: Padded documents.
-        layers: Blocks to hear.
-        hear: Receives (layer, (tokens, d_model) in the model's dtype).
+        use: By wanted layer, what to make of its residual stream at the counted tokens: (T, d_model)
+            in the model's dtype, document by document in the batch's order.
+
+    Returns:
+        What ``use`` made, by layer.
     """
     import torch
 
-    device = model.device
-    ids = torch.from_numpy(batch.ids).to(device)
-    attention = torch.from_numpy(batch.attention).to(device)
     counted = torch.from_numpy(batch.counted)
     whole = bool(batch.attention.all())
-    last = max(layers)
+    last = max(use)
+    made: dict[int, Made] = {}
 
     def receive(layer: int, output: "torch.Tensor | tuple[torch.Tensor, ...]") -> None:
         # Which of the two a block returns depends on the architecture.
         hidden = output[0] if isinstance(output, tuple) else output
-        hear(layer, hidden[counted.to(hidden.device)])
+        made[layer] = use[layer](hidden[counted.to(hidden.device)])
         if layer == last:
-            raise _Heard
+            raise _LastBlockDone
 
-    with torch.inference_mode(), suppress(_Heard), _hooks(model, layers, receive):
+    with torch.inference_mode(), suppress(_LastBlockDone), _hooks(model, use, receive):
         model.decoder(
-            input_ids=ids,
-            attention_mask=None if whole else attention.long(),
+            input_ids=torch.from_numpy(batch.ids).to(model.device),
+            attention_mask=None if whole else torch.from_numpy(batch.attention).to(model.device).long(),
             use_cache=False,
         )
+    return made
 
 
 @contextmanager
 def _hooks(
     model: "TextModel",
-    layers: Sequence[int],
+    layers: "Mapping[int, object]",
     receive: "Callable[[int, torch.Tensor | tuple[torch.Tensor, ...]], None]",
 ) -> Iterator[None]:
     handles = [

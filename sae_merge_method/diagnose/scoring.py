@@ -1,7 +1,6 @@
 """From stored usage to scored layers: score, null, interval, top features. Needs no model."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +17,8 @@ from sae_merge_method.diagnose.resampling import (
     resampled_weights,
     shuffled_weights,
 )
-from sae_merge_method.diagnose.specificity import Means, Score
+from sae_merge_method.diagnose.settings import ScoringSettings
+from sae_merge_method.diagnose.specificity import SCORES, Means, Score
 from sae_merge_method.statistics.intervals import basic_bootstrap
 from sae_merge_method.statistics.multiplicity import benjamini_hochberg
 from sae_merge_method.statistics.permutation import upper_tail
@@ -27,15 +27,6 @@ TOP_FEATURES = 10
 
 LEVEL = 0.95
 """Of intervals, and of the null's band."""
-
-
-@dataclass(frozen=True)
-class ScoringSettings:
-    """What is drawn, and how often."""
-
-    permutations: int = 1000
-    resamples: int = 1000
-    seed: int = 0
 
 
 class ScoredLayer(NamedTuple):
@@ -63,7 +54,6 @@ class _Measured(NamedTuple):
 
 
 def score_layers(
-    score: Score,
     layers: Sequence[int],
     read_layer: Callable[[int], LayerUsage],
     documents: Documents,
@@ -72,14 +62,14 @@ def score_layers(
     """Score every layer on the same shuffles and resamples; one layer is in memory at a time.
 
     Args:
-        score: From :data:`~sae_merge_method.diagnose.specificity.SCORES`.
         layers: Which layers, ascending.
         read_layer: Gives a layer's stored usage.
         documents: The documents behind it; both sides must be there.
-        settings: Numbers of draws (0 for none) and seed.
+        settings: The score, numbers of draws (0 for none) and seed.
     """
+    score = SCORES[settings.score]
     shuffles = shuffled_weights(documents.is_target, settings.permutations, settings.seed)
-    resamples = resampled_weights(documents.is_target, settings.resamples, settings.seed)
+    resamples = resampled_weights(documents.is_target, settings.bootstrap, settings.seed)
     n_target = int(documents.is_target.sum())
     measured = []
     for layer in tqdm(layers, desc="scoring layers", unit="layer", disable=None):
@@ -91,10 +81,8 @@ def score_layers(
         measured.append(
             _Measured(
                 score=value,
-                null=null_draws(score, matrices, shuffles, n_target) if settings.permutations else _NONE,
-                bootstrap=bootstrap_draws(score, matrices, resamples, documents.is_target)
-                if settings.resamples
-                else _NONE,
+                null=null_draws(score, matrices, shuffles, n_target),
+                bootstrap=bootstrap_draws(score, matrices, resamples, documents.is_target),
                 top_features=_top_features(score, value, contributions.numpy(), usage, documents),
             )
         )
@@ -104,9 +92,9 @@ def score_layers(
             ScoredLayer(
                 layer=layer,
                 score=entry.score,
-                null=_null(entry.score, entry.null, q) if settings.permutations else None,
+                null=_null(entry.score, entry.null, q) if len(entry.null) else None,
                 interval=_interval(entry.score, entry.bootstrap)
-                if settings.resamples and score.has_interval
+                if len(entry.bootstrap) and score.has_interval
                 else None,
                 top_features=entry.top_features,
             )
@@ -118,9 +106,6 @@ def score_layers(
             bootstrap=np.stack([entry.bootstrap for entry in measured], axis=1),
         ),
     )
-
-
-_NONE: Draws = np.zeros(0)
 
 
 def _null(score: float, draws: Draws, q_value: float) -> Null:

@@ -1,19 +1,32 @@
-"""What a selection rule takes of a diagnosis, how often it would take the same, and both as text."""
+"""What selection rules take of a diagnosis, and how often they would take the same."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.artifacts.diagnosis import Diagnosis, LayerDiagnosis, ScoreDraws
+from sae_merge_method.artifacts.diagnosis import (
+    Diagnosis,
+    ScoreDraws,
+    diagnosis_path,
+    read_diagnosis,
+    read_draws,
+)
+from sae_merge_method.diagnose.page import draw_diagnosis
+from sae_merge_method.diagnose.plot import plot_specificity
+from sae_merge_method.diagnose.specificity import find_score
 from sae_merge_method.errors import ArtifactError, UsageError
+from sae_merge_method.files.writing import write_bytes
 from sae_merge_method.layers import format_layers
+from sae_merge_method.reports.grid import NOTHING, Grid, plain_grid
 from sae_merge_method.selection import SelectionRule, select_layers
 from sae_merge_method.statistics.multiplicity import benjamini_hochberg
 from sae_merge_method.statistics.permutation import upper_tail
 
-UNITS = ("raw", "corrected")
+Units = Literal["raw", "corrected"]
+"""Scores as they are, or less the mean of shuffled labels."""
 
 
 class Selection(NamedTuple):
@@ -21,13 +34,14 @@ class Selection(NamedTuple):
 
     rule: SelectionRule
     layers: tuple[int, ...]
+    """What it takes of the scores as they are."""
     frequency: dict[int, float]
     """How often each layer is chosen over resamples of the documents; only layers ever chosen."""
     agreement: float | None
     """Mean overlap of a resample's choice with this one, intersection over union; None without draws."""
 
 
-def scores_in(units: str, diagnosis: Diagnosis) -> dict[int, float]:
+def scores_in(units: Units, diagnosis: Diagnosis) -> dict[int, float]:
     """Scores by layer, raw or with the null's mean taken off.
 
     Corrected scores mean the same across models and widths: 0 is what shuffled labels give.
@@ -43,7 +57,42 @@ def scores_in(units: str, diagnosis: Diagnosis) -> dict[int, float]:
     return corrected
 
 
-def apply_rule(rule: SelectionRule, diagnosis: Diagnosis, draws: ScoreDraws, units: str = "raw") -> Selection:
+def apply_rules(
+    folder: Path,
+    rules: Sequence[SelectionRule],
+    units: Units = "raw",
+    *,
+    plot: Path | None = None,
+    mark: bool = False,
+) -> tuple[Selection, ...]:
+    """Apply each rule to a stored diagnosis.
+
+    Args:
+        folder: The diagnosis: its folder, or its diagnosis.json.
+        rules: At least one.
+        units: Thresholds that are to carry across models want corrected scores.
+        plot: Draw the first rule's choice as a PNG there.
+        mark: Mark the first rule's choice in the diagnosis itself: pictures are redrawn, numbers stay.
+
+    Raises:
+        ArtifactError: No diagnosis, or files of two diagnoses.
+        UsageError: A rule cannot be applied.
+    """
+    path = diagnosis_path(folder)
+    diagnosis, draws = read_diagnosis(path), read_draws(path.parent)
+    selections = tuple(apply_rule(rule, diagnosis, draws, units) for rule in rules)
+    first = selections[0]
+    if plot is not None:
+        unit = find_score(diagnosis.score).unit
+        write_bytes(plot, plot_specificity(diagnosis, unit, first.layers))
+    if mark:
+        draw_diagnosis(path.parent, diagnosis, first.rule, first.layers)
+    return selections
+
+
+def apply_rule(
+    rule: SelectionRule, diagnosis: Diagnosis, draws: ScoreDraws, units: Units = "raw"
+) -> Selection:
     """Apply a rule to the scores, then to the scores of every resample.
 
     A resample's own bias is taken out first, so that its scores surround the true ones; its
@@ -85,48 +134,17 @@ def _overlap(one: set[int], other: set[int]) -> float:
     return len(one & other) / len(one | other) if one | other else 1.0
 
 
-_HEADER = ("layer", "score", "corrected", "p", "q", "interval", "explained", "L0")
+def selections_grid(selections: Sequence[Selection]) -> Grid:
+    """One row a rule: what it takes, how alike resamples are, and how often each layer is taken."""
+    header = ("rule", "layers", "agreement", "how often over resampled documents")
+    return plain_grid(header, [_selection_row(selection) for selection in selections], words=header)
 
 
-def format_table(diagnosis: Diagnosis, chosen: tuple[int, ...] = ()) -> str:
-    """One line a layer; chosen layers are marked with an asterisk."""
-    return _columns([_HEADER, *(_row(entry, entry.layer in chosen) for entry in diagnosis.layers)])
-
-
-def format_selections(selections: Sequence[Selection]) -> str:
-    """One line a rule: what it takes, how alike resamples are, and how often each layer is taken."""
-    rows = [("rule", "layers", "agreement", "how often over resampled documents")]
-    for selection in selections:
-        frequent = sorted(selection.frequency.items(), key=lambda item: (-item[1], item[0]))
-        rows.append(
-            (
-                str(selection.rule),
-                format_layers(selection.layers) or "none",
-                "-" if selection.agreement is None else f"{selection.agreement:.2f}",
-                "  ".join(f"{layer}: {share:.2f}" for layer, share in frequent) or "-",
-            )
-        )
-    return _columns(rows, left=True)
-
-
-def _columns(rows: Sequence[tuple[str, ...]], left: bool = False) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = zip(row, widths, strict=True)
-        lines.append("  ".join(cell.ljust(width) if left else cell.rjust(width) for cell, width in cells))
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _row(entry: LayerDiagnosis, chosen: bool) -> tuple[str, ...]:
-    null, interval = entry.null, entry.interval
+def _selection_row(selection: Selection) -> tuple[str, ...]:
+    frequent = sorted(selection.frequency.items(), key=lambda item: (-item[1], item[0]))
     return (
-        f"{'*' if chosen else ''}{entry.layer}",
-        f"{entry.score:.4f}",
-        f"{null.corrected:+.4f}" if null else "-",
-        f"{null.p:.4f}" if null else "-",
-        f"{null.q:.4f}" if null else "-",
-        f"{interval.low:.4f} to {interval.high:.4f}" if interval else "-",
-        f"{entry.explained_variance:.3f}",
-        f"{entry.l0:.1f}",
+        str(selection.rule),
+        format_layers(selection.layers) or "none",
+        NOTHING if selection.agreement is None else f"{selection.agreement:.2f}",
+        "  ".join(f"{layer}: {share:.2f}" for layer, share in frequent) or NOTHING,
     )

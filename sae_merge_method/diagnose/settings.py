@@ -1,69 +1,91 @@
-"""Everything a user of the stethoscope can set, as a file to share, and what of it is recorded."""
+"""Everything a user of the stethoscope can set: options of its commands, keys of a file to share.
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal
+Each field is declared here and nowhere else; what of it a diagnosis records is decided here, too.
+"""
 
-import yaml
-from pydantic import Field, ValidationError
+from typing import Annotated, Literal
 
-from sae_merge_method.artifacts.schema import Record, describe
-from sae_merge_method.diagnose.specificity import EPSILON
+from pydantic import Field, field_validator
+
+from sae_merge_method.artifacts.schema import Location, OneOf, Record
+from sae_merge_method.diagnose.memory_plan import AUTO, parse_memory
+from sae_merge_method.diagnose.specificity import EPSILON, SCORES
 from sae_merge_method.errors import UsageError
-
-# Recorded elsewhere in the diagnosis, under names of their own.
-_ELSEWHERE = frozenset(("model", "sae", "sae_id", "target", "control", "score"))
-# Change how the work is done and no number.
-_HOW = frozenset(("memory", "select"))
-# Come after listening: an interrupted run may be resumed with others.
-_LATER = frozenset(("score", "permutations", "bootstrap", "seed", "snippets", "select"))
+from sae_merge_method.selection import ANY_RULE
 
 
-class DiagnoseSettings(Record):
-    """One run of ``sae-merge diagnose``: its options, and the keys of a ``--config`` file."""
+class EncodingSettings(Record):
+    """Which model reads which texts, and how its activations are encoded."""
 
-    model: str
-    """Folder, or Hub id with an optional @revision."""
-    sae: str
-    """Folder template with {layer}, or a SAELens release."""
+    model: Location
+    """Base model: a folder, or a Hub id with an optional @revision."""
+    sae: Location
+    """SAEs: a folder template such as saes/layer_{layer}, or a SAELens release."""
     sae_id: str | None = None
-    """Id of a layer's SAE within ``sae``, with {layer}."""
-    target: str
-    """File or data set with text of the ability to edit."""
-    control: str
-    """File or data set with general text."""
+    """Id of a layer's SAE within ``sae``, such as layer_{layer}_width_16k_l0_small."""
+    target: Location
+    """Text of the ability to edit: JSON lines, parquet or a document a line, gzip too; or a Hub data set,
+    name[:config[:split]]."""
+    control: Location
+    """General text to compare with: JSON lines, parquet or a document a line, gzip too; or a Hub data set,
+    name[:config[:split]]."""
     layers: str = "all"
-    """Layers to listen to, such as "9, 11-13"."""
+    """Layers to diagnose, such as "9, 11-13"."""
     text_field: str = "text"
     """Field or column that holds the text."""
     apply_chat_template: bool = False
     """Put every document into a user's turn; only its own text counts."""
-    score: str = "kl_bits"
     max_documents: int | None = Field(None, ge=1)
-    """Documents taken of each corpus."""
+    """Documents to take of each corpus; all unless given."""
     max_tokens: int | None = Field(None, ge=1)
-    """Counted tokens taken of each corpus."""
+    """Counted tokens to take of each corpus; all unless given."""
     max_length: int = Field(1024, ge=1)
     """Longest document in tokens; the rest of it is cut off."""
     batch_tokens: int = Field(2048, ge=1)
     """Tokens that go through the model together, with padding."""
     variance_tokens: int = Field(8192, ge=1)
-    """About how many tokens are reconstructed for the explained variance."""
+    """About how many tokens to reconstruct for the explained variance."""
     dtype: Literal["auto", "bfloat16", "float32", "float16"] = "auto"
+    """Precision of model and SAEs; auto is the checkpoint's."""
     device: str = "cpu"
+    """Torch device, such as cpu, cuda or cuda:1."""
     device_map: Literal["auto"] | None = None
     """Spread the model over all devices there are, in place of ``device``."""
-    memory: str = "auto"
-    """Memory to use beside the model, such as "6G"; auto is what is free."""
+    memory: str = AUTO
+    """Memory to use beside the model, such as 6G; auto is what is free. Less memory, more sweeps over the
+    documents."""
+
+    @field_validator("memory")
+    @classmethod
+    def _an_amount(cls, value: str) -> str:
+        try:
+            _ = value == AUTO or parse_memory(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+
+class ScoringSettings(Record):
+    """How layers are scored from what their SAEs encoded. None of it needs the model."""
+
+    score: Annotated[str, OneOf(SCORES)] = "kl_bits"
+    """Specificity score of a layer."""
     permutations: int = Field(1000, ge=0)
-    """Shuffles of document labels; 0 for no null."""
+    """Shuffles of document labels for the null; 0 for none."""
     bootstrap: int = Field(1000, ge=0)
-    """Resamples of documents; 0 for no interval."""
+    """Resamples of documents for intervals and stability; 0 for none. Scores of the top k get no interval:
+    it would not cover the truth."""
     seed: int = Field(0, ge=0)
+    """Seed of shuffles and resamples."""
+    select: Annotated[str | None, ANY_RULE] = None
+    """Selection rule whose layers are marked in the pictures."""
+
+
+class DiagnoseSettings(ScoringSettings, EncodingSettings):
+    """One run of ``sae-merge diagnose``: its options, and the keys of a ``--config`` file."""
+
     snippets: int = Field(1, ge=0)
-    """Target snippets kept of each of a layer's first features; 0 for none."""
-    select: str | None = None
-    """Selection rule whose layers are marked in the pictures, such as "top_k=3"."""
+    """Target snippets to keep of each of a layer's first features; 0 for none."""
 
     def recorded(self, dtype: str) -> dict[str, str | int | float | bool | None]:
         """What the diagnosis keeps: all that can change a number and stands nowhere else in it.
@@ -71,34 +93,12 @@ class DiagnoseSettings(Record):
         Args:
             dtype: The precision the model was really used in, in place of "auto".
         """
-        kept = self.model_dump(exclude=set(_ELSEWHERE | _HOW))
+        elsewhere = {"model", "sae", "sae_id", "target", "control", "score"}
+        change_no_number = {"memory", "select"}
+        kept = self.model_dump(exclude=elsewhere | change_no_number)
         return {**kept, "dtype": dtype, "epsilon": EPSILON}
 
-    def of_listening(self) -> dict[str, str | int | None]:
+    def of_encoding(self) -> dict[str, str | int | None]:
         """What must be the same for an interrupted run to be resumed."""
-        return self.model_dump(exclude=set(_HOW | _LATER | {"layers"}))
-
-
-def read_settings(config: Path | None, given: Mapping[str, Any]) -> DiagnoseSettings:
-    """Settings from a file, overridden by what was given on the command line.
-
-    Raises:
-        UsageError: The file is no YAML mapping, or a setting is missing, unknown or out of range.
-    """
-    values: dict[str, Any] = {}
-    if config is not None:
-        try:
-            loaded = yaml.safe_load(config.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UsageError(f"cannot read the configuration {config}: {error}") from error
-        if not isinstance(loaded, dict):
-            raise UsageError(f"expected settings such as model: and sae: in {config}")
-        values = loaded
-    try:
-        return DiagnoseSettings.model_validate({**values, **given})
-    except ValidationError as error:
-        missing = [str(fault["loc"][0]) for fault in error.errors() if fault["type"] == "missing"]
-        if missing:
-            options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
-            raise UsageError(f"missing {options}, on the command line or in --config") from error
-        raise UsageError(f"settings that cannot be used:\n{describe(error)}") from error
+        # More layers, or more memory, encode the others no differently.
+        return self.model_dump(include=set(EncodingSettings.model_fields) - {"layers", "memory"})

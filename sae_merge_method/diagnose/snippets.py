@@ -1,18 +1,18 @@
-"""Where in the target text a layer's top features fire most: the few documents are heard again."""
+"""Where in the target text a layer's top features fire most: those few documents are encoded once more."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sae_merge_method.artifacts.diagnosis import TopFeature
 from sae_merge_method.artifacts.usage import Documents, LayerUsage
-from sae_merge_method.corpora.tokens import Batch, Document, make_batches
-from sae_merge_method.diagnose.residual_stream import listen
+from sae_merge_method.corpora.tokens import Document
+from sae_merge_method.diagnose.residual_stream import forward, make_batches
+from sae_merge_method.diagnose.usage import encode
 
 if TYPE_CHECKING:
-    import torch
-
     from sae_merge_method.diagnose.model import TextModel
     from sae_merge_method.saes.sae import LayerSae
 
@@ -20,11 +20,6 @@ FEATURES = 5
 """Top features of a layer that get snippets."""
 _AROUND = 12
 """Tokens shown on either side of the strongest."""
-
-
-class _Peak(NamedTuple):
-    value: float
-    token: int
 
 
 def add_snippets(
@@ -48,17 +43,15 @@ def add_snippets(
         count: Snippets of each feature.
     """
     shown = [entry.feature for entry in features[:FEATURES]]
-    places = {feature: _heaviest_users(feature, usage, sides, count) for feature in shown}
-    wanted = sorted({place for found in places.values() for place in found})
-    if not wanted:
-        return tuple(features)
-    peaks = _peaks(model, sae, shown, wanted, documents)
+    users = {feature: _heaviest_users(feature, usage, sides, count) for feature in shown}
+    wanted = sorted({document for heaviest in users.values() for document in heaviest})
+    strongest = {document: _strongest(model, sae, shown, documents[document]) for document in wanted}
     return tuple(
         entry.model_copy(
             update={
                 "snippets": tuple(
-                    _snippet(model, documents[place], peaks[place, entry.feature].token)
-                    for place in places.get(entry.feature, ())
+                    _snippet(model, documents[document], strongest[document][entry.feature])
+                    for document in users.get(entry.feature, ())
                 )
             }
         )
@@ -67,44 +60,23 @@ def add_snippets(
 
 
 def _heaviest_users(feature: int, usage: LayerUsage, sides: Documents, count: int) -> list[int]:
+    """Places of the target documents with the highest mean activation of a feature."""
     entries = np.flatnonzero(usage.indices == feature)
-    places = usage.rows()[entries]
+    users = usage.rows()[entries]
     means = usage.means()[entries]
-    keep = sides.is_target[places]
+    keep = sides.is_target[users]
     order = np.argsort(-means[keep], kind="stable")[:count]
-    return [int(place) for place in places[keep][order]]
+    return [int(document) for document in users[keep][order]]
 
 
-def _peaks(
-    model: "TextModel",
-    sae: "LayerSae",
-    features: Sequence[int],
-    wanted: Sequence[int],
-    documents: Sequence[Document],
-) -> dict[tuple[int, int], _Peak]:
-    """The strongest counted token of every (document, feature)."""
-    peaks: dict[tuple[int, int], _Peak] = {}
-    for place in wanted:
-        document = documents[place]
-        positions = np.flatnonzero(document.counted)
-        (batch,) = make_batches([document], len(document.ids))
-        activations = _features(model, sae, batch)
-        for feature in features:
-            value, token = activations[:, feature].max(0)
-            peaks[place, feature] = _Peak(float(value), int(positions[int(token)]))
-    return peaks
-
-
-def _features(model: "TextModel", sae: "LayerSae", batch: Batch) -> "torch.Tensor":
-    """(T, d_sae) features of a batch's counted tokens."""
-    found: list[torch.Tensor] = []
-
-    def hear(_: int, residual: "torch.Tensor") -> None:
-        features = sae.encoder.encode(residual)
-        found.append(features.to_dense() if features.is_sparse else features)
-
-    listen(model, batch, [sae.layer], hear)
-    return found[0]
+def _strongest(
+    model: "TextModel", sae: "LayerSae", features: Sequence[int], document: Document
+) -> dict[int, int]:
+    """The position of each feature's strongest counted token in a document."""
+    positions = np.flatnonzero(document.counted)
+    (batch,) = make_batches([document], len(document.ids))
+    activations = forward(model, batch, {sae.layer: partial(encode, sae.encoder)})[sae.layer]
+    return {feature: int(positions[int(activations[:, feature].argmax())]) for feature in features}
 
 
 def _snippet(model: "TextModel", document: Document, token: int) -> str:

@@ -7,8 +7,10 @@ Which score the paper (arXiv 2605.28649) used is not known: these definitions ar
 are their constants.
 """
 
+import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sae_merge_method.errors import UsageError
 
@@ -40,17 +42,30 @@ Means = Mapping[str, "torch.Tensor"]
 """
 
 
-class Score(NamedTuple):
-    """A named score of a layer."""
+@dataclass(frozen=True)
+class Score:
+    """A named score of a layer: one row of the registry."""
 
     name: str
+    description: str
+    """What it measures, for help texts and reports."""
     unit: str
-    contributions: Callable[[Means, Means], "torch.Tensor"]
-    """Target and control means (..., F) to contributions (..., F)."""
+    bounds: tuple[float, float]
+    """The least and the most that it can be."""
+    source: str
+    """Where the formula is from; "ours" where it is from nowhere else."""
     needs: tuple[str, ...]
     """Keys of :data:`Means` that it reads."""
-    top_k: int | None
+    contributions: Callable[[Means, Means], "torch.Tensor"]
+    """Target and control means (..., F) to contributions (..., F)."""
+    top_k: int | None = None
     """Mean of so many largest contributions; None for the sum of all."""
+
+    @property
+    def summary(self) -> str:
+        """The row in one line."""
+        low, high = self.bounds
+        return f"{self.description}, {low:.3g} to {high:.3g} ({self.source})"
 
     @property
     def has_interval(self) -> bool:
@@ -145,15 +160,45 @@ def cohens_d(target: Means, control: Means) -> "torch.Tensor":
 SCORES: dict[str, Score] = {
     score.name: score
     for score in (
-        Score("kl_bits", "bits", kl_bits, ("usage",), None),
-        Score("js_bits", "bits", js_bits, ("usage",), None),
-        Score("selectivity", "selectivity, -1 to 1", selectivity, ("usage",), None),
-        Score("top_k_selectivity", "selectivity, -1 to 1", top_k_selectivity, ("usage",), TOP_K),
-        Score("frequency_gap", "firing rate difference", frequency_gap, ("usage", "rate"), TOP_K),
-        Score("auroc_top_k", "area under the ROC curve", auroc, ("usage", "rank"), TOP_K),
-        Score("cohens_d_top_k", "standard deviations", cohens_d, ("usage", "square"), TOP_K),
+        Score(
+            "kl_bits", "bits per unit of activation that tell the target from the control", "bits",
+            (0, math.log2(2 / EPSILON - 1)), "Kullback and Leibler 1951; the smoothing is ours",
+            ("usage",), kl_bits,
+        ),
+        Score(
+            "js_bits", "Jensen-Shannon divergence of target and control usage", "bits",
+            (0, 1), "Lin 1991",
+            ("usage",), js_bits,
+        ),
+        Score(
+            "selectivity", "mean preference of features for the target, weighted by target usage",
+            "selectivity, -1 to 1", (-1, 1), "ours",
+            ("usage",), selectivity,
+        ),
+        Score(
+            "top_k_selectivity", f"mean preference for the target of the {TOP_K} most selective features",
+            "selectivity, -1 to 1", (-1, 1), "ours",
+            ("usage",), top_k_selectivity, TOP_K,
+        ),
+        Score(
+            "frequency_gap", f"mean of the {TOP_K} largest gaps in firing rate, if rare on the control",
+            "firing rate difference", (-RARE, 1), "after Ferrando et al., arXiv 2411.14257",
+            ("usage", "rate"), frequency_gap, TOP_K,
+        ),
+        Score(
+            "auroc_top_k", f"how well each of the {TOP_K} best features tells target from control documents",
+            "area under the ROC curve", (0, 1), "Hanley and McNeil 1982",
+            ("usage", "rank"), auroc, TOP_K,
+        ),
+        Score(
+            "cohens_d_top_k", f"mean of the {TOP_K} largest standardised differences of document means",
+            "standard deviations", (-1 / _LEAST_RELATIVE_SD, 1 / _LEAST_RELATIVE_SD),
+            "Cohen 1988; the bound on a feature's sd is ours",
+            ("usage", "square"), cohens_d, TOP_K,
+        ),
     )
-}
+}  # fmt: skip
+"""All scores by name: a row here is all that a new one takes."""
 
 
 def find_score(name: str) -> Score:

@@ -4,6 +4,7 @@ Planned by memory, resumable chunk by chunk, shared between processes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
@@ -12,23 +13,24 @@ from tqdm import tqdm
 
 from sae_merge_method.artifacts.diagnosis import SaeSource
 from sae_merge_method.artifacts.usage import LayerUsage
-from sae_merge_method.corpora.tokens import Batch, Document, make_batches
+from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan, matmul_speed, memory_budget
-from sae_merge_method.diagnose.residual_stream import listen
-from sae_merge_method.diagnose.settings import DiagnoseSettings
-from sae_merge_method.diagnose.usage import BatchUsage, LayerCollector, join, use_batch
+from sae_merge_method.diagnose.residual_stream import Batch, forward, make_batches
+from sae_merge_method.diagnose.settings import EncodingSettings
+from sae_merge_method.diagnose.usage import PartialUsage, encode_documents, in_document_order, join
 from sae_merge_method.saes.encoders import product_dtype
 from sae_merge_method.saes.find import SaeAddress
 from sae_merge_method.saes.sae import LayerSae, load_sae
 
 if TYPE_CHECKING:
-    import torch
-
-    from sae_merge_method.diagnose.chunk_store import Progress
+    from sae_merge_method.diagnose.chunk_store import ChunkStore
     from sae_merge_method.diagnose.model import TextModel
     from sae_merge_method.diagnose.workers import Workers
 
 BATCHES_PER_CHUNK = 4
+
+Report = Callable[[str], None]
+"""Takes a line for the user."""
 
 
 class Chunk(NamedTuple):
@@ -36,119 +38,44 @@ class Chunk(NamedTuple):
 
     number: int
     batches: tuple[Batch, ...]
-    documents: tuple[int, ...]
-    """Places of all its documents, in the order of the batches."""
-    tokens: int
-    """Counted tokens."""
+
+    @property
+    def documents(self) -> tuple[int, ...]:
+        """Places of all its documents, in the order of the batches."""
+        return tuple(place for batch in self.batches for place in batch.documents)
+
+    @property
+    def tokens(self) -> int:
+        """Counted tokens."""
+        return sum(int(batch.counted.sum()) for batch in self.batches)
 
 
-def make_chunks(documents: Sequence[Document], batch_tokens: int) -> tuple[Chunk, ...]:
-    """Cut the work into chunks, the same ones whenever the documents are the same."""
-    batches = list(make_batches(documents, batch_tokens))
-    starts = range(0, len(batches), BATCHES_PER_CHUNK)
-    parts = [tuple(batches[start : start + BATCHES_PER_CHUNK]) for start in starts]
-    return tuple(
-        Chunk(
-            number=number,
-            batches=part,
-            documents=tuple(place for batch in part for place in batch.documents),
-            tokens=sum(int(batch.counted.sum()) for batch in part),
-        )
-        for number, part in enumerate(parts)
-    )
-
-
-def hear_chunks(
-    model: "TextModel",
-    saes: "Sequence[LayerSae]",
-    chunks: Sequence[Chunk],
-    variance_stride: int,
-    progress: "Progress",
-    bar: "tqdm[NoReturn]",
-) -> None:
-    """Hear every chunk with the SAEs of one group, and keep what was heard.
-
-    Args:
-        model: The text model.
-        saes: The group.
-        chunks: The work, or this process' share of it.
-        variance_stride: Reconstruct every so many-th token for the explained variance.
-        progress: Where finished chunks are kept.
-        bar: Told of tokens done.
-    """
-    for chunk in chunks:
-        missing = {sae.layer: sae for sae in saes if not progress.has(sae.key, chunk.number)}
-        if missing:
-            for layer, usage in _hear(model, missing, chunk, variance_stride).items():
-                progress.save(missing[layer].key, chunk.number, usage)
-        bar.update(chunk.tokens)
-
-
-def collect(key: str, chunks: Sequence[Chunk], n_documents: int, progress: "Progress") -> LayerCollector:
-    """One layer's usage of all chunks, in the order of the documents."""
-    collector = LayerCollector(n_documents)
-    for chunk in chunks:
-        collector.add(chunk.documents, progress.load(key, chunk.number))
-    return collector
-
-
-def _hear(
-    model: "TextModel", saes: "Mapping[int, LayerSae]", chunk: Chunk, stride: int
-) -> dict[int, BatchUsage]:
-    heard: dict[int, list[BatchUsage]] = {layer: [] for layer in saes}
-    for batch in chunk.batches:
-        counts = batch.counted.sum(axis=1)
-        sampled = _every(stride, batch, counts)
-
-        def hear(
-            layer: int,
-            residual: "torch.Tensor",
-            counts: npt.NDArray[np.int64] = counts,
-            sampled: npt.NDArray[np.bool_] = sampled,
-        ) -> None:
-            heard[layer].append(use_batch(saes[layer].encoder, residual, counts, sampled))
-
-        listen(model, batch, sorted(saes), hear)
-    return {layer: join(parts) for layer, parts in heard.items()}
-
-
-def _every(stride: int, batch: Batch, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """(T,) every ``stride``-th counted token, from another start in each document."""
-    positions = [
-        np.arange(place, place + count) for place, count in zip(batch.documents, counts, strict=True)
-    ]
-    return np.asarray(np.concatenate(positions) % stride == 0)
-
-
-Report = Callable[[str], None]
-"""Takes a line for the user."""
-
-
-class HeardLayer(NamedTuple):
-    """What all documents used of one layer's SAE."""
+class EncodedLayer(NamedTuple):
+    """What all documents use of one layer's SAE."""
 
     source: SaeSource
     usage: LayerUsage
     explained_variance: float
+    """Share of the sampled tokens' variance that the SAE reconstructs."""
 
 
-def hear(
-    settings: DiagnoseSettings,
+def encode_layers(
+    settings: EncodingSettings,
     model: "TextModel",
-    addresses: Sequence[SaeAddress],
+    addresses: Mapping[int, SaeAddress],
     documents: Sequence[Document],
-    progress: "Progress",
+    store: "ChunkStore",
     workers: "Workers",
     report: Report,
-) -> dict[int, HeardLayer]:
-    """Hear every document with every layer's SAE; empty for all processes but the first.
+) -> dict[int, EncodedLayer]:
+    """Encode every document with every layer's SAE; empty for all processes but the first.
 
     Args:
         settings: Batches, memory and the like.
         model: The text model.
-        addresses: The layers' SAEs.
+        addresses: The layers' SAEs, by layer.
         documents: All documents.
-        progress: What an earlier, interrupted run has left, and where this one leaves its own.
+        store: What an earlier, interrupted run has left, and where this one leaves its own.
         workers: This process among all.
         report: Told of the plan before work starts.
     """
@@ -156,27 +83,84 @@ def hear(
     plan = _plan(settings, model, addresses, chunks)
     if workers.is_first:
         report(str(plan))
-    mine = chunks[workers.rank :: workers.size]
+    share = chunks[workers.rank :: workers.size]
     stride = max(1, plan.tokens // settings.variance_tokens)
-    by_layer = {address.layer: address for address in addresses}
-    keys: dict[int, tuple[str, SaeSource]] = {}
-    total = sum(chunk.tokens for chunk in mine) * len(plan.groups)
+    kept: dict[int, tuple[str, SaeSource]] = {}
+    total = sum(chunk.tokens for chunk in share) * len(plan.groups)
     # No bar for other processes, or where there is no terminal.
     quiet = None if workers.is_first else True
-    with tqdm(total=total, desc="listening", unit="tok", unit_scale=True, disable=quiet) as bar:
+    with tqdm(total=total, desc="encoding", unit="tok", unit_scale=True, disable=quiet) as bar:
         for group in plan.groups:
-            saes = [load_beside(by_layer[layer], model) for layer in group]
-            keys.update({sae.layer: (sae.key, sae.source) for sae in saes})
-            hear_chunks(model, saes, mine, stride, progress, bar)
+            saes = [load_beside(addresses[layer], model) for layer in group]
+            kept.update({sae.layer: (sae.key, sae.source) for sae in saes})
+            sweep(model, saes, share, stride, store, bar)
             del saes  # before the next group's encoders come
     workers.wait()
     if not workers.is_first:
         return {}
-    heard = {}
-    for layer, (key, source) in keys.items():
-        collector = collect(key, chunks, len(documents), progress)
-        heard[layer] = HeardLayer(source, collector.layer_usage(source.d_sae), collector.explained_variance())
-    return heard
+    return {
+        layer: gather(key, source, chunks, len(documents), store) for layer, (key, source) in kept.items()
+    }
+
+
+def make_chunks(documents: Sequence[Document], batch_tokens: int) -> tuple[Chunk, ...]:
+    """Cut the work into chunks, the same ones whenever the documents are the same."""
+    batches = list(make_batches(documents, batch_tokens))
+    starts = range(0, len(batches), BATCHES_PER_CHUNK)
+    return tuple(
+        Chunk(number, tuple(batches[start : start + BATCHES_PER_CHUNK]))
+        for number, start in enumerate(starts)
+    )
+
+
+def sweep(
+    model: "TextModel",
+    saes: "Sequence[LayerSae]",
+    chunks: Sequence[Chunk],
+    variance_stride: int,
+    store: "ChunkStore",
+    bar: "tqdm[NoReturn]",
+) -> None:
+    """Encode every chunk with the SAEs of one group, and keep what comes of it.
+
+    Args:
+        model: The text model.
+        saes: The group.
+        chunks: The work, or this process' share of it.
+        variance_stride: Reconstruct every so many-th token for the explained variance.
+        store: Where finished chunks are kept; what is there is not encoded again.
+        bar: Told of tokens done.
+    """
+    for chunk in chunks:
+        missing = {sae.layer: sae for sae in saes if not store.has(sae.key, chunk.number)}
+        if missing:
+            for layer, usage in _encode(model, missing, chunk, variance_stride).items():
+                store.save(missing[layer].key, chunk.number, usage)
+        bar.update(chunk.tokens)
+
+
+def _encode(
+    model: "TextModel", saes: "Mapping[int, LayerSae]", chunk: Chunk, stride: int
+) -> dict[int, PartialUsage]:
+    parts: dict[int, list[PartialUsage]] = {layer: [] for layer in sorted(saes)}
+    for batch in chunk.batches:
+        tokens = batch.counted.sum(axis=1)
+        sampled = _every(stride, batch.documents, tokens)
+        use = {
+            layer: partial(encode_documents, saes[layer].encoder, tokens=tokens, sampled=sampled)
+            for layer in parts
+        }
+        for layer, part in forward(model, batch, use).items():
+            parts[layer].append(part)
+    return {layer: join(encoded) for layer, encoded in parts.items()}
+
+
+def gather(
+    key: str, source: SaeSource, chunks: Sequence[Chunk], n_documents: int, store: "ChunkStore"
+) -> EncodedLayer:
+    """One layer's usage of all chunks, in the order of the documents."""
+    stored = ((chunk.documents, store.load(key, chunk.number)) for chunk in chunks)
+    return EncodedLayer(source, *in_document_order(stored, n_documents, source.d_sae))
 
 
 def load_beside(address: SaeAddress, model: "TextModel") -> LayerSae:
@@ -185,12 +169,21 @@ def load_beside(address: SaeAddress, model: "TextModel") -> LayerSae:
     return load_sae(address, model.d_model, model.dtype, device)
 
 
+def _every(stride: int, documents: Sequence[int], tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """(T,) every ``stride``-th counted token, from another start in each document."""
+    positions = [np.arange(place, place + count) for place, count in zip(documents, tokens, strict=True)]
+    return np.asarray(np.concatenate(positions) % stride == 0)
+
+
 def _plan(
-    settings: DiagnoseSettings, model: "TextModel", addresses: Sequence[SaeAddress], chunks: Sequence[Chunk]
+    settings: EncodingSettings,
+    model: "TextModel",
+    addresses: Mapping[int, SaeAddress],
+    chunks: Sequence[Chunk],
 ) -> Plan:
-    one = load_beside(addresses[0], model)
+    one = load_beside(next(iter(addresses.values())), model)
     work = Work(
-        layers=[address.layer for address in addresses],
+        layers=tuple(addresses),
         encoder_bytes=one.encoder_bytes,
         d_model=model.d_model,
         d_sae=one.source.d_sae,

@@ -1,6 +1,7 @@
-"""Counting how documents use features: sums over tokens, kept by document, nothing kept by token."""
+"""How documents use one layer's features: encoded, summed over tokens, kept by document, never by token."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ class Moments(NamedTuple):
     """Sums over sampled tokens that give the share of variance an SAE explains. float64."""
 
     tokens: float
+    """How many."""
     squares: float
     """Sum of |x|^2."""
     sums: npt.NDArray[np.float64]
@@ -42,31 +44,38 @@ class Moments(NamedTuple):
         return 1 - self.residuals / variance if variance > 0 else 0.0
 
 
-class BatchUsage(NamedTuple):
-    """What one batch adds to one layer: rows of B documents in sparse form."""
+class PartialUsage(NamedTuple):
+    """What some documents use of one layer's features, in sparse form."""
 
     lengths: npt.NDArray[np.int64]
     """(B,) features used by each document."""
     indices: npt.NDArray[np.int64]
-    """(nnz,)"""
+    """(nnz,) feature of each entry, ascending within a document."""
     means: npt.NDArray[np.float32]
     """(nnz,) mean activation over the document's counted tokens."""
     counts: npt.NDArray[np.int64]
     """(nnz,) counted tokens on which the feature fired."""
     moments: Moments
+    """Of the tokens sampled among these documents."""
 
 
 ROWS = ("lengths", "indices", "means", "counts")
-"""The fields of :class:`BatchUsage` that grow with the documents."""
+"""The fields of :class:`PartialUsage` that grow with the documents."""
 
 
-def use_batch(
+def encode(encoder: "Encoder", residual: "torch.Tensor") -> "torch.Tensor":
+    """Residual stream (T, d_model) to features (T, d_sae), dense whatever the encoder returns."""
+    features = encoder.encode(residual)
+    return features.to_dense() if features.is_sparse else features
+
+
+def encode_documents(
     encoder: "Encoder",
     residual: "torch.Tensor",
     tokens: npt.NDArray[np.int64],
     sampled: npt.NDArray[np.bool_],
-) -> BatchUsage:
-    """Encode one batch's counted tokens and sum them up by document.
+) -> PartialUsage:
+    """Encode the counted tokens of some documents and sum them up by document.
 
     Args:
         encoder: The layer's SAE.
@@ -77,9 +86,7 @@ def use_batch(
     import torch
 
     with torch.inference_mode():
-        features = encoder.encode(residual)
-        if features.is_sparse:
-            features = features.to_dense()
+        features = encode(encoder, residual)
         moments = _moments(encoder, residual, features, torch.from_numpy(sampled).to(residual.device))
         # Slices are summed one by one: same order whatever the device, no copy of the features.
         ends = np.cumsum(tokens)
@@ -88,7 +95,7 @@ def use_batch(
         fired = torch.stack([torch.count_nonzero(part, 0) for part in slices])
         rows, indices = torch.nonzero(fired, as_tuple=True)
         means = sums[rows, indices] / torch.from_numpy(tokens).to(sums.device)[rows]
-        return BatchUsage(
+        return PartialUsage(
             lengths=torch.bincount(rows, minlength=len(tokens)).cpu().numpy(),
             indices=indices.cpu().numpy(),
             means=means.cpu().numpy(),
@@ -97,46 +104,47 @@ def use_batch(
         )
 
 
-def join(parts: Sequence[BatchUsage]) -> BatchUsage:
-    """Several batches of one layer as one, in their order."""
-    moments = parts[0].moments
-    for part in parts[1:]:
-        moments = moments.plus(part.moments)
+def join(parts: Sequence[PartialUsage]) -> PartialUsage:
+    """Several runs of documents of one layer as one, in their order."""
     rows = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ROWS}
-    return BatchUsage(**rows, moments=moments)
+    return PartialUsage(**rows, moments=reduce(Moments.plus, [part.moments for part in parts]))
 
 
-class LayerCollector:
-    """Gathers the batches of one layer and puts the documents back into their own order."""
+class WholeUsage(NamedTuple):
+    """What all documents use of one layer's features."""
 
-    def __init__(self, n_documents: int) -> None:
-        self._rows: list[tuple[npt.NDArray[np.generic], ...]] = [()] * n_documents
-        self._moments: list[Moments] = []
+    usage: LayerUsage
+    """By document, as it is stored."""
+    explained_variance: float
+    """Share of the sampled tokens' variance that the SAE reconstructs."""
 
-    def add(self, documents: Sequence[int], usage: BatchUsage) -> None:
-        """Take one batch; ``documents`` are its rows' places in the whole list."""
-        ends = np.cumsum(usage.lengths)
-        for place, end, length in zip(documents, ends, usage.lengths, strict=True):
-            part = slice(end - length, end)
-            self._rows[place] = (
-                usage.indices[part].astype(np.uint32),
-                usage.means[part],
-                usage.counts[part].astype(np.uint32),
+
+def in_document_order(
+    parts: Iterable[tuple[Sequence[int], PartialUsage]], n_documents: int, d_sae: int
+) -> WholeUsage:
+    """Put the documents of one layer back into their own order.
+
+    Args:
+        parts: Usage, and the places of its documents in the whole list; together every document once.
+        n_documents: All documents.
+        d_sae: Number of the layer's features.
+    """
+    rows: list[tuple[npt.NDArray[np.generic], ...]] = [()] * n_documents
+    moments = []
+    for places, part in parts:
+        for place, end, length in zip(places, np.cumsum(part.lengths), part.lengths, strict=True):
+            entries = slice(end - length, end)
+            rows[place] = (
+                part.indices[entries].astype(np.uint32),
+                part.means[entries],
+                part.counts[entries].astype(np.uint32),
             )
-        self._moments.append(usage.moments)
-
-    def layer_usage(self, d_sae: int) -> LayerUsage:
-        """All documents, in order, as they are stored."""
-        indices, means, counts = (np.concatenate(parts) for parts in zip(*self._rows, strict=True))
-        lengths = np.array([len(row[0]) for row in self._rows])
-        return pack_layer(d_sae, lengths, indices, means, counts)
-
-    def explained_variance(self) -> float:
-        """Share of the sampled tokens' variance that the SAE reconstructs."""
-        total = self._moments[0]
-        for moments in self._moments[1:]:
-            total = total.plus(moments)
-        return total.explained_variance()
+        moments.append(part.moments)
+    indices, means, counts = (np.concatenate(column) for column in zip(*rows, strict=True))
+    lengths = np.array([len(row[0]) for row in rows])
+    return WholeUsage(
+        pack_layer(d_sae, lengths, indices, means, counts), reduce(Moments.plus, moments).explained_variance()
+    )
 
 
 def _moments(

@@ -1,6 +1,6 @@
 """Several processes on one diagnosis: ``torchrun`` or ``accelerate launch`` start them.
 
-Each hears its share of the chunks and leaves them in the progress folder, which all must see; the
+Each encodes its share of the chunks and leaves them in the chunk store, a folder that all must see; the
 first process waits for the others and writes the diagnosis. No sums cross between processes, so
 the bytes are those of a single one.
 """
@@ -47,6 +47,11 @@ class Workers(NamedTuple):
             import torch.distributed
 
             torch.distributed.barrier()
+
+
+def is_first_process() -> bool:
+    """Whether this process is the only one, or the one that reports for all."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager

@@ -24,6 +24,8 @@ class Cell(NamedTuple):
     """Unrounded, to sort by, to colour by and for CSV; None where there is none."""
     strong: bool = False
     """Whether it stands out: of a test, that it is significant."""
+    html: str = ""
+    """What a page shows in the text's place, such as a link: already safe. Empty for the text itself."""
 
 
 class Grid(NamedTuple):
@@ -99,17 +101,20 @@ def as_markdown(grid: Grid) -> str:
     return "\n".join([*title, *lines])
 
 
-def as_html(grid: Grid, kind: str = "", colour: Callable[[float], str] | None = None) -> str:
+def as_html(
+    grid: Grid, kind: str = "", colour: Callable[[float], str] | None = None, ascending: str = ""
+) -> str:
     """A table for :func:`~sae_merge_method.reports.html.html_page`, in a box that scrolls by itself.
 
     Args:
         grid: The table.
         kind: CSS class; "sortable" sorts by the cells' values.
         colour: CSS colour behind a cell, from its value.
+        ascending: Heading of the column that the rows are already sorted by.
     """
     left = _left(grid)
     heads = "".join(
-        f"<th{_TEXT if is_left else ''}>{escape(name)}</th>"
+        f"<th{_TEXT if is_left else ''}{_ASCENDING if name == ascending else ''}>{escape(name)}</th>"
         for name, is_left in zip(grid.header, left, strict=True)
     )
     rows = []
@@ -154,6 +159,7 @@ def as_csv(grid: Grid) -> str:
 
 _TEXT = ' class="text"'
 _CHOSEN = ' class="chosen"'
+_ASCENDING = ' aria-sort="ascending"'
 
 
 def _left(grid: Grid) -> list[bool]:
@@ -161,7 +167,8 @@ def _left(grid: Grid) -> list[bool]:
 
 
 def _html_cell(cell: Cell, is_left: bool, colour: Callable[[float], str] | None) -> str:
-    text = f"<b>{escape(cell.text)}</b>" if cell.strong else escape(cell.text)
+    text = cell.html or escape(cell.text)
+    text = f"<b>{text}</b>" if cell.strong else text
     value = "" if cell.value is None else escape(str(cell.value))
     style = ""
     if colour is not None and isinstance(cell.value, float):

@@ -79,6 +79,11 @@ def decimal(value: float | None, places: int = 4) -> str:
     return "" if value is None else f"{value:.{places}f}"
 
 
+def signed_decimal(value: float | None, places: int = 4) -> str:
+    """A difference with so many decimal places."""
+    return "" if value is None else f"{value:+.{places}f}"
+
+
 def squared_norm(value: float) -> str:
     """An energy, to three digits; 0 as it is."""
     return f"{value:#.3g}" if value else "0"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.diagnose import hosts
+from tests.diagnose.command import diagnose
 
 PLANTED = (4, 32, 0, 12)
 """Target-only features of each layer's SAE: the order of layers that every score must find."""
@@ -52,3 +53,10 @@ def prose(place: Path) -> Path:
 @pytest.fixture(scope="session")
 def more_maths(place: Path) -> Path:
     return hosts.write_jsonl(place / "more_maths.jsonl", hosts.sentences(hosts.MATHS, 40, seed=2))
+
+
+@pytest.fixture(scope="session")
+def planted(place: Path, legible: Path, planted_saes: str, maths: Path, prose: Path) -> Path:
+    """A diagnosis of the model and SAEs with planted layers. Only to be read."""
+    diagnose(place / "diagnosis", legible, planted_saes, maths, prose)
+    return place / "diagnosis"

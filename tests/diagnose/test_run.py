@@ -1,45 +1,24 @@
 """The stethoscope from end to end, by the command a user types."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
 from sae_merge_method.artifacts.diagnosis import Diagnosis, read_diagnosis, read_draws
 from sae_merge_method.artifacts.usage import UsageReader
-from sae_merge_method.cli.diagnose import command
-from sae_merge_method.diagnose.scoring import ScoringSettings, score_layers
+from sae_merge_method.diagnose.scoring import score_layers
+from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES
-from sae_merge_method.errors import CorpusError, SaeError, SaeMergeError, UsageError
+from sae_merge_method.errors import CorpusError, SaeError, UsageError
+from tests.diagnose import hosts
+from tests.diagnose.command import ARTIFACTS, diagnose
 from tests.diagnose.conftest import PLANTED
-
-ARTIFACTS = [
-    "diagnosis.html",
-    "diagnosis.json",
-    "draws.safetensors",
-    "features.safetensors",
-    "specificity.png",
-]
-
-
-def diagnose(out: Path, model: Path, saes: str, target: Path, control: Path, *more: str) -> Result:
-    """Run the command; errors of ours are raised, as ``main`` would see them."""
-    arguments = ["--model", model, "--sae", saes, "--target", target, "--control", control, "--out", out]
-    draws = ["--permutations", "200", "--bootstrap", "200"]
-    return CliRunner().invoke(
-        command, [*map(str, arguments), *draws, *more], catch_exceptions=False, standalone_mode=False
-    )
-
-
-@pytest.fixture(scope="module")
-def planted(
-    tmp_path_factory: pytest.TempPathFactory, legible: Path, planted_saes: str, maths: Path, prose: Path
-) -> Path:
-    out = tmp_path_factory.mktemp("planted") / "diagnosis"
-    diagnose(out, legible, planted_saes, maths, prose)
-    return out
 
 
 def order(scores: dict[int, float]) -> list[int]:
@@ -54,16 +33,11 @@ def test_layers_with_target_only_features_come_out_on_top_in_order(planted: Path
     assert [layer for layer, q in q_values.items() if q <= 0.05] == [0, 1, 3]
 
 
-@pytest.mark.parametrize("score", SCORES.values(), ids=lambda score: score.name)
-def test_every_score_finds_the_planted_order_from_the_stored_usage(planted: Path, score: object) -> None:
+@pytest.mark.parametrize("name", SCORES)
+def test_every_score_finds_the_planted_order_from_the_stored_usage(planted: Path, name: str) -> None:
     reader = UsageReader(planted)
-    scoring = score_layers(
-        score,  # type: ignore[arg-type]
-        reader.layers,
-        reader.layer,
-        reader.documents,
-        ScoringSettings(99, 0),
-    )
+    settings = ScoringSettings(score=name, permutations=99, bootstrap=0)
+    scoring = score_layers(reader.layers, reader.layer, reader.documents, settings)
     found = {entry.layer: entry.score for entry in scoring.layers}
     assert order(found) == order(dict(enumerate(PLANTED)))
 
@@ -78,7 +52,7 @@ def test_top_features_are_the_planted_ones_with_their_rates(planted: Path) -> No
         assert 0.3 < feature.target_rate < 0.7
 
 
-def test_the_diagnosis_says_what_was_heard(planted: Path, maths: Path, legible: Path) -> None:
+def test_the_diagnosis_says_what_was_diagnosed(planted: Path, maths: Path, legible: Path) -> None:
     diagnosis = read_diagnosis(planted)
     assert isinstance(diagnosis, Diagnosis)
     assert [entry.layer for entry in diagnosis.layers] == [0, 1, 2, 3]
@@ -110,7 +84,7 @@ def test_the_same_inputs_write_the_same_bytes(
         assert (tmp_path / "again" / name).read_bytes() == (planted / name).read_bytes(), name
 
 
-def test_batches_of_another_size_hear_the_same(
+def test_batches_of_another_size_give_the_same_scores(
     tmp_path: Path, planted: Path, legible: Path, planted_saes: str, maths: Path, prose: Path
 ) -> None:
     diagnose(tmp_path / "small", legible, planted_saes, maths, prose, "--batch-tokens", "30")
@@ -140,13 +114,67 @@ def test_an_sae_that_explains_little_is_warned_about(
     assert "nan" not in result.output
 
 
+def test_saelens_folders_of_some_layers_are_diagnosed(
+    tmp_path: Path, legible: Path, maths: Path, prose: Path
+) -> None:
+    for layer, n_target in ((1, 2), (3, 20)):
+        hosts.save_sae(tmp_path / f"saes/layer_{layer}", layer, hosts.planted_encoder(n_target))
+    diagnose(tmp_path / "out", legible, str(tmp_path / "saes/layer_{layer}"), maths, prose)
+    scores = read_diagnosis(tmp_path / "out").scores()
+    assert list(scores) == [1, 3]
+    assert scores[1] < scores[3]
+    assert "<dd>2 of 4 layers diagnosed: 1, 3</dd>" in (tmp_path / "out/diagnosis.html").read_text()
+
+
+def test_an_offline_cache_serves_a_release_without_saelens_or_a_network(
+    tmp_path: Path, gemma3: Path, maths: Path, prose: Path
+) -> None:
+    """The command in a process of its own, every connection refused, SAELens never imported."""
+    repo = tmp_path / "hub/hub/models--google--gemma-scope-2-4b-it"
+    commit = "0" * 40
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs/main").write_text(commit)
+    for layer in (1, 2):
+        place = f"snapshots/{commit}/resid_post_all/layer_{layer}_width_16k_l0_small"
+        hosts.save_raw(repo / place, layer)
+    release = ["--sae", "gemma-scope-2-4b-it-res-all", "--sae-id", "layer_{layer}_width_16k_l0_small"]
+    program = """
+import socket, sys
+def refuse(*arguments, **_):
+    raise AssertionError(f"a connection to {arguments}")
+socket.socket.connect = refuse
+socket.create_connection = refuse
+from sae_merge_method.cli.diagnose import command
+from sae_merge_method.errors import SaeError
+command([*sys.argv[1:], "--layers", "1, 2"], standalone_mode=False)
+try:
+    command([*sys.argv[1:], "--layers", "1-3", "--overwrite"], standalone_mode=False)
+except SaeError as error:
+    print(error)
+assert "sae_lens" not in sys.modules
+"""
+    arguments = ["--model", gemma3, "--target", maths, "--control", prose, "--out", tmp_path / "out"]
+    draws = ["--permutations", "20", "--bootstrap", "20"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments), *release, *draws],
+        env={**os.environ, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    entry = read_diagnosis(tmp_path / "out").layers[0]
+    assert (entry.layer, entry.sae.id) == (1, "layer_1_width_16k_l0_small")
+    assert "layer_3_width_16k_l0_small is not in the local cache" in done.stdout
+
+
 def test_a_failure_leaves_no_folder_and_an_existing_one_as_it_was(
     tmp_path: Path, gemma3: Path, random_saes: str, maths: Path, prose: Path
 ) -> None:
-    cases: list[tuple[type[SaeMergeError], list[str]]] = [
+    cases: list[tuple[type[Exception], list[str]]] = [
         (CorpusError, ["--target", str(prose)]),
         (SaeError, ["--sae", str(tmp_path / "none_{layer}")]),
-        (UsageError, ["--score", "kl"]),
+        (click.UsageError, ["--score", "kl"]),
         (UsageError, ["--layers", "9"]),
     ]
     for error, changed in cases:

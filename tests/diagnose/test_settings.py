@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sae_merge_method.cli.diagnose import command
-from sae_merge_method.diagnose.settings import DiagnoseSettings, read_settings
+from sae_merge_method.artifacts.schema import read_settings
+from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.errors import UsageError
 
 NEEDED = {"model": "m", "sae": "s_{layer}", "target": "t.jsonl", "control": "c.jsonl"}
@@ -18,7 +18,7 @@ def write(path: Path, text: str) -> Path:
 
 def test_a_file_holds_the_settings_and_the_command_line_overrides_it(tmp_path: Path) -> None:
     config = write(tmp_path / "a.yml", "model: one\nsae: s_{layer}\ntarget: t\ncontrol: c\nmax_length: 99\n")
-    settings = read_settings(config, {"model": "two"})
+    settings = read_settings(DiagnoseSettings, {"model": "two"}, config)
     assert (settings.model, settings.max_length, settings.seed) == ("two", 99, 0)
 
 
@@ -29,24 +29,35 @@ def test_a_file_holds_the_settings_and_the_command_line_overrides_it(tmp_path: P
         ("max_length: many", "max_length: .* got 'many'"),
         ("permutations: -1", "permutations: .* greater than or equal to 0"),
         ("dtype: float8", "dtype: .* got 'float8'"),
+        ("memory: much", "memory: expected an amount of memory such as 6G"),
+        ("score: kl", "score: expected one of kl_bits, js_bits"),
+        ("select: best=3", "select: unknown selection rule 'best=3': expected top_k=6"),
         ("- a", "expected settings such as model:"),
-        ("a: [", "cannot read the configuration"),
+        ("a: [", "cannot read the settings"),
     ],
 )
 def test_what_is_misspelt_or_out_of_range_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
-        read_settings(write(tmp_path / "a.yml", text), NEEDED)
+        read_settings(DiagnoseSettings, NEEDED, write(tmp_path / "a.yml", text))
 
 
-def test_what_is_missing_is_named_as_an_option() -> None:
-    with pytest.raises(UsageError, match="missing --sae, --control, on the command line or in --config"):
-        read_settings(None, {"model": "m", "target": "t"})
+def test_what_is_missing_is_named() -> None:
+    with pytest.raises(UsageError, match="sae: Field required\n  control: Field required"):
+        read_settings(DiagnoseSettings, {"model": "m", "target": "t"})
 
 
-def test_every_setting_is_an_option_with_the_same_default() -> None:
-    options = command.make_context("diagnose", ["--out", "out"]).params
-    defaults = DiagnoseSettings.model_validate(NEEDED).model_dump() | dict.fromkeys(NEEDED)
-    assert options == defaults | {"out": Path("out"), "config": None, "overwrite": False}
+def test_only_what_changes_an_encoding_forbids_to_resume() -> None:
+    later = {"layers", "memory", "score", "permutations", "bootstrap", "seed", "select", "snippets"}
+    settings = DiagnoseSettings.model_validate(NEEDED)
+    assert set(settings.of_encoding()) == set(DiagnoseSettings.model_fields) - later
+
+
+def test_every_setting_that_can_change_a_number_is_recorded() -> None:
+    recorded = DiagnoseSettings.model_validate(NEEDED).recorded("float32")
+    elsewhere = {*NEEDED, "sae_id", "score"}
+    change_no_number = {"memory", "select"}
+    assert set(recorded) - {"epsilon"} == set(DiagnoseSettings.model_fields) - elsewhere - change_no_number
+    assert recorded["dtype"] == "float32"
 
 
 def test_ready_configurations_are_whole_and_name_releases_that_cover_every_layer() -> None:
@@ -57,7 +68,7 @@ def test_ready_configurations_are_whole_and_name_releases_that_cover_every_layer
 
     for size, n_layers in {"270m": 18, "1b": 26, "4b": 34, "12b": 48}.items():
         with as_file(files("sae_merge_method.recipes") / f"diagnose/gemma-3-{size}-it.yml") as path:
-            settings = read_settings(path, {})
+            settings = read_settings(DiagnoseSettings, {}, path)
         assert settings.model == f"google/gemma-3-{size}-it"
         found = find_saes(settings.sae, settings.sae_id, range(n_layers))
         assert len(found) == n_layers

@@ -1,4 +1,4 @@
-"""Killed, resumed, split into passes or between processes: always the same bytes."""
+"""Killed, resumed, split into sweeps or between processes: always the same bytes."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sae_merge_method.errors import ArtifactError, UsageError
-from tests.diagnose.test_run import ARTIFACTS, diagnose
+from tests.diagnose.command import ARTIFACTS, diagnose
 
 SMALL = ("--batch-tokens", "40")
 
@@ -38,12 +38,12 @@ def arguments(out: Path, *parts: object) -> list[str]:
     return ["diagnose", *given, "--out", str(out), "--permutations", "200", "--bootstrap", "200", *SMALL]
 
 
-def test_layers_heard_one_by_one_are_heard_the_same(
+def test_layers_encoded_one_by_one_are_encoded_the_same(
     tmp_path: Path, whole: Path, gemma3: Path, random_saes: str, maths: Path, prose: Path
 ) -> None:
     result = diagnose(tmp_path / "out", gemma3, random_saes, maths, prose, *SMALL, "--memory", "1K")
     assert "4 layers" in result.stderr
-    assert "in 4 passes" in result.stderr
+    assert "in 4 sweeps" in result.stderr
     assert_same(tmp_path / "out", whole)
 
 
@@ -73,10 +73,10 @@ class Killed(BaseException):
 def interrupt(
     monkeypatch: pytest.MonkeyPatch, out: Path, chunks: int, *inputs: object, more: tuple[str, ...] = ()
 ) -> None:
-    """Run, and stop dead after some files of progress."""
-    from sae_merge_method.diagnose.chunk_store import Progress
+    """Run, and stop dead after some chunks are kept."""
+    from sae_merge_method.diagnose.chunk_store import ChunkStore
 
-    save = Progress.save
+    save = ChunkStore.save
     saved = []
 
     def save_then_die(*args: object) -> None:
@@ -86,12 +86,12 @@ def interrupt(
         save(*args)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Progress, "save", save_then_die)
+        patch.setattr(ChunkStore, "save", save_then_die)
         diagnose(out, *inputs, *SMALL, *more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("chunks", [1, 5, 13])
-def test_what_was_heard_is_not_heard_again(
+def test_what_was_encoded_is_not_encoded_again(
     tmp_path: Path,
     whole: Path,
     gemma3: Path,
@@ -128,11 +128,11 @@ def test_a_changed_setting_refuses_to_resume_and_says_which(
         diagnose(out, gemma3, random_saes, maths, prose, *SMALL, "--max-length", "5")
     with pytest.raises(UsageError, match=r"target: .*maths.jsonl before, .*more_maths.jsonl now"):
         diagnose(out, gemma3, random_saes, more_maths, prose, *SMALL)
-    # What comes after listening may change.
+    # What comes after encoding may change.
     diagnose(out, gemma3, random_saes, maths, prose, *SMALL, "--score", "js_bits", "--seed", "3")
 
 
-def test_damaged_progress_is_refused_by_name(
+def test_a_damaged_chunk_is_refused_by_name(
     tmp_path: Path, gemma3: Path, random_saes: str, maths: Path, prose: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"

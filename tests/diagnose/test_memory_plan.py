@@ -12,7 +12,6 @@ from sae_merge_method.diagnose.memory_plan import (
     matmul_speed,
     parse_memory,
 )
-from sae_merge_method.diagnose.workers import Workers
 from sae_merge_method.errors import UsageError
 
 GIB = 1 << 30
@@ -37,10 +36,10 @@ class Gemma:
         return make_plan(work, memory, speed=1e12)
 
 
-def test_with_memory_enough_there_is_one_pass_over_all_layers() -> None:
+def test_with_memory_enough_there_is_one_sweep_over_all_layers() -> None:
     plan = Gemma().plan(8 * GIB)
     assert plan.groups == (tuple(range(34)),)
-    assert "34 layers over 512,000 tokens in one pass: about 3.2 GiB beside the model" in str(plan)
+    assert "34 layers over 512,000 tokens in one sweep: about 3.2 GiB beside the model" in str(plan)
 
 
 def test_six_gib_suffice_for_34_layers_of_16k_features() -> None:
@@ -49,7 +48,7 @@ def test_six_gib_suffice_for_34_layers_of_16k_features() -> None:
     assert plan.encoder_bytes + plan.batch_bytes < 6 * GIB
 
 
-def test_with_less_memory_there_are_more_passes_that_fit_and_every_layer_is_heard_once() -> None:
+def test_with_less_memory_there_are_more_sweeps_that_fit_and_every_layer_is_in_one() -> None:
     for memory in (1 * GIB, 2 * GIB, 3 * GIB):
         plan = Gemma().plan(memory)
         assert [layer for group in plan.groups for layer in group] == list(range(34))
@@ -80,11 +79,3 @@ def test_this_machine_has_free_memory_and_multiplies() -> None:
     cpu = torch.device("cpu")
     assert free_memory(cpu) > 1 << 20
     assert matmul_speed(torch.float32, cpu, size=128) > 1e6
-
-
-def test_each_process_takes_a_gpu_of_its_own_and_only_a_single_one_takes_them_all() -> None:
-    assert Workers(1, 2, 1).device("cuda") == "cuda:1"
-    assert Workers(0, 1, 0).device("cuda") == "cuda"
-    assert Workers(0, 1, 0).device("cpu", "auto") is None
-    with pytest.raises(UsageError, match="start only one"):
-        Workers(0, 2, 0).device("cuda", "auto")

@@ -14,7 +14,8 @@ from sae_merge_method.diagnose.resampling import (
     resampled_weights,
     shuffled_weights,
 )
-from sae_merge_method.diagnose.scoring import ScoredLayer, ScoringSettings, score_layers
+from sae_merge_method.diagnose.scoring import score_layers
+from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES, Score
 from sae_merge_method.statistics.permutation import upper_tail
 from tests.diagnose.usage_by_hand import documents, random_usage, usage_of
@@ -93,67 +94,18 @@ def test_placements_give_the_exact_area_and_follow_a_resampled_one() -> None:
     assert np.sqrt((error**2).mean()) < 0.2 * true.std(axis=0).mean()
 
 
-def test_the_null_is_summarised_with_its_95th_percentile() -> None:
-    usage = usage_of(random_usage(0, 30, 40))
-    settings = ScoringSettings(permutations=100, resamples=0)
-    scoring = score_layers(SCORES["kl_bits"], [0], lambda _: usage, documents(15, 15), settings)
-    entry, draws = scoring.layers[0], scoring.draws.null[:, 0]
-    assert entry.null is not None
-    assert (entry.null.permutations, entry.null.mean) == (100, draws.mean())
-    assert (draws > entry.null.high).sum() == 5
-    assert entry.null.corrected == entry.score - draws.mean()
-
-
 @EVERY_SCORE
-def test_a_score_of_the_top_k_gives_no_interval_that_would_not_cover(score: Score) -> None:
-    settings = ScoringSettings(permutations=0, resamples=20)
-    usage = usage_of(random_usage(0, 12, 40))
-    scoring = score_layers(score, [0], lambda _: usage, documents(6, 6), settings)
-    assert (scoring.layers[0].interval is None) == (score.top_k is not None)
-    assert scoring.draws.bootstrap.shape == (20, 1)
-
-
-@EVERY_SCORE
-def test_one_source_on_both_sides_gives_uniform_p_values_and_no_discovery(score: Score) -> None:
-    from scipy.stats import kstest
-
-    sides = documents(15, 15)
-    scoring = score_layers(
-        score,
-        range(120),
-        lambda layer: usage_of(random_usage(layer, 30, 64)),
-        sides,
-        ScoringSettings(permutations=199, resamples=0, seed=0),
-    )
-    nulls = [entry.null for entry in scoring.layers if entry.null]
-    assert len(nulls) == 120
-    assert kstest([null.p for null in nulls], "uniform").pvalue > 0.001
-    assert min(null.q for null in nulls) > 0.05
-
-
-@pytest.mark.parametrize("name", ["kl_bits", "js_bits", "selectivity"])
-def test_an_interval_covers_what_unlimited_documents_would_give(name: str) -> None:
-    score = SCORES[name]
-
-    def two_sources(seed: int, n: int) -> np.ndarray:
-        dense = np.random.default_rng(seed).exponential(size=(2 * n, 40))
-        dense[:n, :10] *= 2.0
-        return dense
-
-    def scored(seed: int, n: int, resamples: int) -> ScoredLayer:
-        settings = ScoringSettings(permutations=0, resamples=resamples, seed=seed)
-        usage = usage_of(two_sources(seed, n))
-        return score_layers(score, [0], lambda _: usage, documents(n, n), settings).layers[0]
-
-    truth = scored(0, 20_000, 0).score
-    intervals = [scored(seed, 50, 200).interval for seed in range(1, 61)]
-    covered = [entry.low <= truth <= entry.high for entry in intervals if entry]
-    assert len(covered) == 60
-    assert np.mean(covered) > 0.85
+def test_no_shuffle_and_no_resample_give_no_draw(score: Score) -> None:
+    sides = documents(4, 5)
+    matrices = document_matrices(usage_of(random_usage(0, 9, 40)), sides, score.needs)
+    assert null_draws(score, matrices, shuffled_weights(sides.is_target, 0, 0), 4).shape == (0,)
+    resamples = resampled_weights(sides.is_target, 0, 0)
+    assert bootstrap_draws(score, matrices, resamples, sides.is_target).shape == (0,)
 
 
 def test_bootstrap_draws_spread_like_fresh_samples_do() -> None:
     score = SCORES["kl_bits"]
+    settings = ScoringSettings(permutations=0, bootstrap=0)
     sides = documents(80, 80)
 
     def sample(seed: int) -> np.ndarray:
@@ -162,9 +114,7 @@ def test_bootstrap_draws_spread_like_fresh_samples_do() -> None:
         return dense
 
     fresh = [
-        score_layers(score, [0], lambda _, seed=seed: usage_of(sample(seed)), sides, ScoringSettings(0, 0))
-        .layers[0]
-        .score
+        score_layers([0], lambda _, seed=seed: usage_of(sample(seed)), sides, settings).layers[0].score
         for seed in range(60)
     ]
     matrices = document_matrices(usage_of(sample(99)), sides, score.needs)

@@ -1,34 +1,11 @@
-"""The page and the snippets: what a user looks at."""
+"""The page: what a user looks at and sends on."""
 
-import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pytest
-
 from sae_merge_method.artifacts.diagnosis import Diagnosis, read_diagnosis
-from sae_merge_method.diagnose.page import write_report
-from tests.diagnose import hosts
-from tests.diagnose.test_run import diagnose
-
-
-@pytest.fixture(scope="module")
-def heard(
-    tmp_path_factory: pytest.TempPathFactory, legible: Path, planted_saes: str, maths: Path, prose: Path
-) -> Path:
-    out = tmp_path_factory.mktemp("report") / "diagnosis"
-    diagnose(out, legible, planted_saes, maths, prose, "--select", "top_k=2", "--snippets", "2")
-    return out
-
-
-def test_snippets_show_target_text_around_the_strongest_token(heard: Path) -> None:
-    features = read_diagnosis(heard).layers[0].top_features
-    assert [len(feature.snippets) for feature in features[:4]] == [2] * 4
-    for snippet in features[0].snippets:
-        peak = re.search("«(.*)»", snippet)
-        assert peak is not None
-        assert peak[1].strip() in hosts.MATHS
-        assert set(re.findall(r"\w+", snippet)) <= {*hosts.MATHS, *hosts.COMMON}
+from sae_merge_method.diagnose.page import draw_diagnosis
+from sae_merge_method.selection import parse_rule
 
 
 class Page(HTMLParser):
@@ -55,8 +32,11 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_whole_loads_nothing_and_marks_the_chosen_layers(heard: Path) -> None:
-    page = Page((heard / "diagnosis.html").read_text())
+def test_the_page_is_whole_loads_nothing_and_marks_the_selected_layers(planted: Path, tmp_path: Path) -> None:
+    draw_diagnosis(tmp_path, read_diagnosis(planted), parse_rule("top_k=2"), (1, 3))
+    text = (tmp_path / "diagnosis.html").read_text()
+    assert "<dt>selected by top_k=2</dt><dd>1, 3 (shaded)</dd>" in text
+    page = Page(text)
     assert page.open == []
     assert all(load.startswith("data:image/png;base64,") for load in page.loads)
     assert page.rows[1:5] == [None, "chosen", None, "chosen"]
@@ -71,9 +51,8 @@ def renamed(diagnosis: Diagnosis, neuronpedia: str) -> Diagnosis:
     return diagnosis.model_copy(update={"layers": layers, "target": corpus})
 
 
-def test_features_link_to_neuronpedia_where_the_sae_is_known_there(heard: Path, tmp_path: Path) -> None:
-    (tmp_path / "specificity.png").write_bytes(b"")
-    write_report(tmp_path, renamed(read_diagnosis(heard), "gemma-3-4b-it/17-gemmascope-2-res-16k"), "bits")
+def test_features_link_to_neuronpedia_where_the_sae_is_known_there(planted: Path, tmp_path: Path) -> None:
+    draw_diagnosis(tmp_path, renamed(read_diagnosis(planted), "gemma-3-4b-it/17-gemmascope-2-res-16k"))
     text = (tmp_path / "diagnosis.html").read_text()
     assert 'href="https://www.neuronpedia.org/gemma-3-4b-it/17-gemmascope-2-res-16k/0"' in text
     assert "<script>alert" not in text

@@ -1,0 +1,87 @@
+"""A diagnosis as tables: its layers, and the features of a layer."""
+
+from collections.abc import Collection
+from html import escape
+
+from sae_merge_method.artifacts.diagnosis import Diagnosis, LayerDiagnosis, TopFeature
+from sae_merge_method.diagnose.specificity import SCORES
+from sae_merge_method.reports import numbers
+from sae_merge_method.reports.grid import NOTHING, Cell, Grid
+from sae_merge_method.reports.notebook import View
+
+_NEURONPEDIA = "https://www.neuronpedia.org"
+
+
+def layers_grid(diagnosis: Diagnosis, selected: Collection[int] = ()) -> Grid:
+    """One row a layer; selected layers are marked."""
+    header = ("layer", "score", "corrected", "p", "q", "interval", "explained", "L0")
+    marked = (row for row, entry in enumerate(diagnosis.layers) if entry.layer in selected)
+    return Grid(header, tuple(map(_layer_row, diagnosis.layers)), marked=frozenset(marked))
+
+
+def _layer_row(entry: LayerDiagnosis) -> tuple[Cell, ...]:
+    null, interval = entry.null, entry.interval
+    return (
+        Cell(str(entry.layer), entry.layer),
+        Cell(numbers.decimal(entry.score), entry.score),
+        Cell(numbers.signed_decimal(null.corrected), null.corrected) if null else _NONE,
+        Cell(numbers.p_value(null.p), null.p) if null else _NONE,
+        Cell(numbers.p_value(null.q), null.q) if null else _NONE,
+        Cell(f"{numbers.decimal(interval.low)} to {numbers.decimal(interval.high)}", interval.low)
+        if interval
+        else _NONE,
+        Cell(numbers.decimal(entry.explained_variance, 3), entry.explained_variance),
+        Cell(numbers.decimal(entry.l0, 1), entry.l0),
+    )
+
+
+_NONE = Cell(NOTHING)
+
+
+def features_grid(entry: LayerDiagnosis) -> Grid:
+    """One row a feature that tells the target from the control, with target text that it fires on."""
+    text = "target text"
+    header = (
+        *("feature", "share", "mean on target", "mean on control", "fires on target", "fires on control"),
+        text,
+    )
+    rows = tuple(_feature_row(feature, entry.sae.neuronpedia) for feature in entry.top_features)
+    return Grid(header, rows, words=frozenset((text,)))
+
+
+def _feature_row(feature: TopFeature, neuronpedia: str | None) -> tuple[Cell, ...]:
+    name = str(feature.feature)
+    link = "" if neuronpedia is None else f"{_NEURONPEDIA}/{escape(neuronpedia)}/{name}"
+    return (
+        Cell(name, feature.feature, html=f'<a href="{link}">{name}</a>' if link else ""),
+        Cell(numbers.score(feature.share, share=True), feature.share),
+        Cell(numbers.score(feature.target, share=False), feature.target),
+        Cell(numbers.score(feature.control, share=False), feature.control),
+        Cell(numbers.percent(feature.target_rate), feature.target_rate),
+        Cell(numbers.percent(feature.control_rate), feature.control_rate),
+        Cell(" | ".join(feature.snippets), html="<br>".join(map(_marked, feature.snippets))),
+    )
+
+
+def _marked(snippet: str) -> str:
+    before, _, rest = snippet.partition("«")
+    peak, _, after = rest.partition("»")
+    return f"{escape(before)}<mark>{escape(peak)}</mark>{escape(after)}"
+
+
+def diagnosis_view(diagnosis: Diagnosis) -> View:
+    """A diagnosis as a notebook shows it."""
+    score = SCORES.get(diagnosis.score)
+    unit = f" ({score.unit})" if score else ""
+    return View(
+        (layers_grid(diagnosis),),
+        head=(
+            f"{diagnosis.model.id}: {diagnosis.score}{unit} of {diagnosis.target.name} "
+            f"against {diagnosis.control.name}, {layers_diagnosed(diagnosis)}",
+        ),
+    )
+
+
+def layers_diagnosed(diagnosis: Diagnosis) -> str:
+    """How many of the model's layers have a score."""
+    return f"{len(diagnosis.layers)} of {diagnosis.model.n_layers} layers diagnosed"

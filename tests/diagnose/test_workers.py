@@ -1,0 +1,19 @@
+import pytest
+
+from sae_merge_method.diagnose.workers import Workers, is_first_process
+from sae_merge_method.errors import UsageError
+
+
+def test_each_process_takes_a_gpu_of_its_own_and_only_a_single_one_takes_them_all() -> None:
+    assert Workers(1, 2, 1).device("cuda") == "cuda:1"
+    assert Workers(0, 1, 0).device("cuda") == "cuda"
+    assert Workers(0, 1, 0).device("cpu", "auto") is None
+    with pytest.raises(UsageError, match="start only one"):
+        Workers(0, 2, 0).device("cuda", "auto")
+
+
+def test_the_first_process_is_told_by_the_launchers_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    assert is_first_process()
+    monkeypatch.setenv("RANK", "1")
+    assert not is_first_process()
