@@ -94,3 +94,20 @@ def test_every_ready_recipe_is_read_strictly():
     for recipe in ready_recipes():
         gate = parse_recipe(recipe.text, recipe.name).parameters.diagnosis
         assert gate is not None and gate.endswith("diagnosis/diagnosis.json")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["r.yml"], "Missing argument 'OUT'"),
+        (["r.yml", "--in-place", "--overwrite"], "--in-place writes into the base itself"),
+        (["r.yml", "out", "--engine", "fast"], "'fast' is not one of 'direct', 'mergekit'"),
+    ],
+)
+def test_contradictions_are_usage_errors(tmp_path, base, donor, words, message):
+    (tmp_path / "r.yml").write_text(recipe_text(base, donor))
+    result = CliRunner().invoke(
+        command, [str(tmp_path / word) if word == "r.yml" else word for word in words]
+    )
+    assert result.exit_code == 2
+    assert message in result.output

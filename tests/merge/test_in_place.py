@@ -1,43 +1,28 @@
 """Edits in place: the same bytes as a merge, and a way back to the base's, whatever happens between."""
 
-import json
 import math
 import signal
 from pathlib import Path
 
 import pytest
 
-from sae_merge_method.artifacts.edit_report import EditReport
-from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.errors import ArtifactError, MergeError, ModelError, UsageError
-from sae_merge_method.merge.in_place import edit_in_place
 from sae_merge_method.merge.journal import undo
 from sae_merge_method.models.checkpoint import open_checkpoint
 from tests import tiny
 from tests.faults.processes import sae_merge
+from tests.merge.edited_in_place import edit, sharded_base, state
 from tests.recipes import recipe_text, run_recipe
-
-State = dict[str, bytes]
-
-
-def state(folder: Path) -> State:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    folder = tiny.gemma3_text(tmp_path / "base", 0, shards=2)
-    (folder / "README.md").write_text("the base's own card\n")
-    return folder
+    return sharded_base(tmp_path)
 
 
 @pytest.fixture
 def recipe(base: Path, donor: Path) -> str:
     return recipe_text(base, donor, weight="0.5")
-
-
-def edit(recipe: str, folder: Path | None = None) -> EditReport:
-    return edit_in_place(RecipeText(recipe, "recipe.yml"), folder, options={"quiet": True})
 
 
 def test_an_edit_in_place_gives_a_merges_bytes_and_undo_the_bases(tmp_path, base, recipe):
@@ -93,40 +78,6 @@ def test_a_failed_edit_is_taken_back_at_once(tmp_path, base):
     ):
         edit(recipe_text(base, broken))
     assert state(base) == before
-
-
-def test_undo_refuses_what_somebody_changed_since_and_a_damaged_journal(base, recipe):
-    edit(recipe)
-    entry = open_checkpoint(base).tensors["model.layers.1.mlp.up_proj.weight"]
-    with entry.file.open("r+b") as stream:
-        stream.seek(entry.start)
-        stream.write(b"mine")
-    changed = state(base)
-    with pytest.raises(
-        MergeError, match=r"model\.layers\.1\.mlp\.up_proj\.weight was changed after the edit"
-    ):
-        undo(base)
-    originals = base / ".sae-merge-journal" / "originals.bin"
-    originals.write_bytes(b"x" + originals.read_bytes()[1:])
-    with pytest.raises(MergeError, match="damaged: .* cannot be restored"):
-        undo(base)
-    originals.write_bytes(changed[".sae-merge-journal/originals.bin"])
-    assert state(base) == changed
-
-
-def test_a_journal_cannot_lead_out_of_its_folder(tmp_path, base, recipe):
-    edit(recipe)
-    file = base / ".sae-merge-journal" / "journal.json"
-    record = json.loads(file.read_text())
-    record["tensors"][0]["file"] = "../donor/model.safetensors"
-    file.write_text(json.dumps(record))
-    with pytest.raises(ArtifactError, match=r"tensors\.0\.file"):
-        undo(base)
-    record["tensors"][0]["file"] = "model-00001-of-00002.safetensors"
-    record["replaced"] = ["../donor/config.json"]
-    file.write_text(json.dumps(record))
-    with pytest.raises(ArtifactError, match="replaced"):
-        undo(base)
 
 
 def test_files_that_others_share_are_never_edited_in_place(tmp_path, base, donor, recipe):

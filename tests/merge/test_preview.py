@@ -8,8 +8,11 @@ from click.testing import CliRunner
 from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.cli.merge import command
 from sae_merge_method.errors import MergeError
+from sae_merge_method.merge.in_place import edit_in_place
 from sae_merge_method.merge.preview import preview
 from tests import tiny
+from tests.geometry import scenes
+from tests.merge.scalpels import parameters, recipe
 from tests.recipes import recipe_text, run_recipe
 
 
@@ -57,3 +60,13 @@ def test_the_command_prints_a_line_a_layer_and_their_sums(tmp_path, base, donor)
     (tmp_path / "r.yml").write_text(recipe_text(base, donor, tail="dtype: bfloat16"))
     done = CliRunner().invoke(command, [str(tmp_path / "r.yml"), "--dry-run"], catch_exceptions=False)
     assert "its energy is known only afterwards" in done.stdout
+
+
+def test_a_dry_run_and_an_edit_in_place_of_a_scalpel_say_and_do_what_the_merge_does(tmp_path):
+    scene = scenes.build(tmp_path)
+    source = recipe(scene, **parameters(scene, energy_match=True))
+    merged = run_recipe(source, tmp_path / "out")
+    seen = look(source)
+    assert sum(layer.energy or 0 for layer in seen.layers) == pytest.approx(merged.energy, rel=1e-12)
+    edited = edit_in_place(RecipeText(source, "recipe.yml"))
+    assert edited.result_sha256 == merged.result_sha256

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from sae_merge_method.errors import MergeError, RecipeError, SaeMergeError, UsageError
+from sae_merge_method.errors import MergeError, RecipeError, SaeError, SaeMergeError, UsageError
 from tests import tiny
-from tests.merge.conftest import edited_layers
-from tests.recipes import recipe_text
+from tests.merge.scalpels import LAYERS, parameters, plain_mergekit, recipe
+from tests.recipes import recipe_text, run_recipe
 
 
 def hole(name: str, value: float):
@@ -33,7 +33,7 @@ Q_PROJ = "model.layers.1.self_attn.q_proj.weight"
         ),
     ],
 )
-def test_a_broken_donor_tensor_in_an_open_layer_is_named_and_nothing_is_written(
+def test_a_broken_donor_tensor_in_a_selected_layer_is_named_and_nothing_is_written(
     tmp_path, base, merge, change, message
 ):
     donor = tiny.gemma3_text(tmp_path / "donor", 1, change=change)
@@ -96,7 +96,7 @@ parameters: {{layers: "2"}}
         merge(restacked)
 
 
-def test_an_open_layer_without_a_donor_is_an_error(tmp_path, base, donor, merge):
+def test_a_selected_layer_without_a_donor_is_an_error(tmp_path, base, donor, merge):
     source = f"""\
 merge_method: sae_stethoscope
 base_model: {base}
@@ -111,17 +111,44 @@ parameters: {{layers: "1, 3"}}
         merge(source)
 
 
-def test_an_existing_output_survives_a_failure_and_is_replaced_only_when_asked(tmp_path, base, donor, merge):
-    merge(recipe_text(base, donor))
-    before = (tmp_path / "out" / "model.safetensors").read_bytes()
-    with pytest.raises(UsageError, match="exists and is not empty"):
-        merge(recipe_text(base, donor))
-    broken = tiny.gemma3_text(tmp_path / "broken", 1, change=hole(Q_PROJ, math.nan))
-    from tests.recipes import run_recipe
-
-    with pytest.raises(SaeMergeError):
-        run_recipe(recipe_text(base, broken), tmp_path / "out", overwrite=True)
-    assert (tmp_path / "out" / "model.safetensors").read_bytes() == before
-    run_recipe(recipe_text(base, donor, 'layers: "0"'), tmp_path / "out", overwrite=True)
-    assert edited_layers(tmp_path / "out", base) == {0}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "broken", "donor", "out"]
+@pytest.mark.parametrize(
+    ("method", "given", "error", "message"),
+    [
+        ("sae_scalpel", {"rank": None}, RecipeError, "exactly one of rank"),
+        ("sae_scalpel", {"features": "1: 0; 3: 1"}, RecipeError, "exactly one of rank"),
+        ("sae_scalpel", {"rank": 0}, RecipeError, "parameters.rank: .*greater than or equal to 1"),
+        ("sae_scalpel", {"rank": 2.5}, RecipeError, "parameters.rank: .*valid integer"),
+        ("sae_scalpel", {"rank": [1, 2]}, RecipeError, "parameters.rank: expected one value: .*gradient"),
+        ("sae_scalpel", {"rank": 17}, RecipeError, "rank: 17 is more than the residual stream's 16"),
+        ("sae_scalpel", {"rank": 99}, SaeError, "more features than the SAE of layer 1 has"),
+        ("sae_scalpel", {"mode": "slice"}, RecipeError, "parameters.mode: .*'project', 'reject', 'random'"),
+        ("sae_scalpel", {"beta": 0.5}, RecipeError, "beta and gamma belong to mode: hybrid"),
+        ("sae_scalpel", {"energy": 0.5}, RecipeError, "parameters.energy: unknown key"),
+        ("sae_scalpel", {"sae": "nowhere/{layer}"}, SaeError, "there is no folder nowhere/1"),
+        ("sae_scalpel", {"rank": None, "features": 3}, RecipeError, "parameters.features: .*quoted string"),
+        ("sae_scalpel", {"energy_match": "yes"}, RecipeError, "parameters.energy_match: .*boolean"),
+        ("sae_scalpel", {"residual_axes": "mlp"}, RecipeError, "residual_axes: expected items like"),
+        ("sae_stethoscope", {"layers": LAYERS, "rank": 4}, RecipeError, "parameters.rank: unknown key"),
+        ("sae_stethoscope", {"layers": LAYERS, "energy": -1}, RecipeError, "parameters.energy: .*greater"),
+        (
+            "sae_stethoscope",
+            {"layers": LAYERS, "energy": [0, 1]},
+            RecipeError,
+            "parameters.energy: .*gradient",
+        ),
+        ("sae_stethoscope", {"layers": LAYERS, "diagnosis": "d"}, RecipeError, "needs select"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_written(
+    tmp_path, scene, method, given, error, message
+):
+    values = parameters(scene, **given) if method == "sae_scalpel" else given
+    source = recipe(scene, method, **{name: value for name, value in values.items() if value is not None})
+    with pytest.raises(error, match=message):
+        run_recipe(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    if not any(
+        word in message for word in ("gradient", "unknown key", "boolean")
+    ):  # mergekit lets these pass
+        with pytest.raises((SaeMergeError, ValueError)):
+            plain_mergekit(source, tmp_path / "stock")

@@ -1,4 +1,4 @@
-"""Laws of the scalpel, through mergekit's own kernels."""
+"""Laws of our merge methods, through mergekit's own kernels."""
 
 import logging
 
@@ -11,7 +11,8 @@ from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
 from tests.geometry import scenes
 from tests.geometry.scenes import Scene
-from tests.merge.scalpels import energy, kernel, moved, parameters, raw
+from tests.merge.scalpels import LAYERS, energy, kernel, moved, parameters, plain_mergekit, raw, recipe
+from tests.recipes import run_recipe
 
 
 def projected(tau: torch.Tensor, name: str, scene: Scene, source: int, features: list[int]) -> torch.Tensor:
@@ -149,3 +150,23 @@ def test_a_share_of_the_raw_energy_is_what_the_stethoscope_injects(scene):
     assert all(tiny.same_bytes(raw(scene)[name], raw(scene, energy=1.0)[name]) for name in raw(scene))
     base, none = tiny.load_tensors(scene.base), raw(scene, energy=0.0)
     assert all(tiny.same_bytes(none[name], base[name]) for name in base)
+
+
+@pytest.mark.parametrize("given", [{}, {"select": "top_k=2", "layers": None, "mode": "hybrid", "gamma": 0.5}])
+def test_both_doors_write_the_same_bytes(tmp_path, scene, given):
+    values = {name: value for name, value in parameters(scene, **given).items() if value is not None}
+    source = recipe(scene, **values)
+    run_recipe(source, tmp_path / "out")
+    merged, stock = tiny.load_tensors(tmp_path / "out"), plain_mergekit(source, tmp_path / "stock")
+    assert merged.keys() == stock.keys()
+    assert all(tiny.same_bytes(merged[name], stock[name]) for name in merged)
+    base = tiny.load_tensors(scene.base)
+    changed = {decoder_layer(name) for name in base if not tiny.same_bytes(base[name], merged[name])}
+    assert changed == {1, 3}
+
+
+def test_the_stethoscopes_energy_is_the_same_through_both_doors(tmp_path, scene):
+    source = recipe(scene, "sae_stethoscope", layers=LAYERS, energy=0.3)
+    run_recipe(source, tmp_path / "out")
+    merged, stock = tiny.load_tensors(tmp_path / "out"), plain_mergekit(source, tmp_path / "stock")
+    assert all(tiny.same_bytes(merged[name], stock[name]) for name in merged)

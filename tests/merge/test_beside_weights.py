@@ -1,0 +1,34 @@
+"""What stands beside the weights: mergekit's card and the recipe, word for word."""
+
+from pathlib import Path
+
+import yaml
+
+from tests.recipes import recipe_text
+
+
+def test_the_card_is_mergekits_own_word_for_word(tmp_path, monkeypatch):
+    from mergekit.card import generate_card
+    from mergekit.config import MergeConfiguration
+
+    from sae_merge_method.hosts.register import register_merge_methods
+    from sae_merge_method.merge.beside_weights import card_text
+    from sae_merge_method.recipe.methods import parse_recipe
+    from sae_merge_method.recipe.plan import plan_edit
+
+    register_merge_methods()
+    monkeypatch.chdir(tmp_path)
+    for donor in ("/abs/donor", "someone/donor", "someone/donor@main+other/lora", "single"):
+        source = recipe_text(Path("google/base"), Path(donor))
+        plan = plan_edit(parse_recipe(source, "r"), (1,), 4)
+        config = MergeConfiguration.model_validate(yaml.safe_load(source))
+        ours, theirs = card_text(source, plan, "out"), generate_card(config, source, "out")
+        # mergekit lists the models in an order that changes run by run.
+        assert sorted(ours.splitlines()) == sorted(theirs.splitlines())
+
+
+def test_the_recipe_is_kept_as_it_was_written(tmp_path, base, donor, merge):
+    source = recipe_text(base, donor, tail="sae_diagnosis: {score: kl_bits}  # as it was heard\n")
+    merge(source)
+    assert (tmp_path / "out" / "mergekit_config.yml").read_text() == source
+    assert source in (tmp_path / "out" / "README.md").read_text()

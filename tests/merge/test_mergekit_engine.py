@@ -1,0 +1,104 @@
+"""Both engines write the same files, the same bytes and equal reports."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from sae_merge_method.models.tensor_names import decoder_layer
+from tests import tiny
+from tests.geometry import scenes
+from tests.merge.scalpels import LAYERS, parameters, recipe
+from tests.recipes import recipe_text, run_recipe
+
+
+@pytest.fixture
+def furnished(tmp_path: Path) -> Path:
+    """A multimodal base with everything that stands beside real weights."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+
+    folder = tiny.gemma3_multimodal(tmp_path / "furnished", 0)
+    tokenizer = Tokenizer(WordLevel({"<unk>": 0, "a": 1}, unk_token="<unk>"))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(folder)
+    for name in ("generation_config.json", "preprocessor_config.json", "special_tokens_map.json"):
+        (folder / name).write_text("{}")
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    (folder / "notes.txt").write_text("not part of a checkpoint")
+    return folder
+
+
+def test_both_engines_write_the_same_files_and_configs_that_mean_the_same(tmp_path, furnished):
+    from transformers import AutoConfig
+
+    donor = tiny.gemma3_multimodal(tmp_path / "donor", 1)
+    reports = {}
+    for engine in ("direct", "mergekit"):
+        source = recipe_text(furnished, donor)
+        reports[engine] = run_recipe(source, tmp_path / engine / "out", engine=engine)
+    assert reports["direct"] == reports["mergekit"]
+    one, other = tmp_path / "direct" / "out", tmp_path / "mergekit" / "out"
+    assert sorted(path.name for path in one.iterdir()) == sorted(path.name for path in other.iterdir())
+    for path in one.iterdir():
+        if path.name not in ("config.json", "model.safetensors"):
+            assert path.read_bytes() == (other / path.name).read_bytes(), path.name
+    configs = [AutoConfig.from_pretrained(folder).to_dict() for folder in (one, other)]
+    for config in configs:
+        config.pop("_name_or_path", None)
+    assert configs[0] == configs[1]
+
+
+MODES: dict[str, dict[str, object]] = {
+    "project": {},
+    "reject": {"mode": "reject"},
+    "random": {"mode": "random", "seed": 7},
+    "hybrid": {"mode": "hybrid", "beta": 0.3, "gamma": -0.6},
+    "both whole": {"mode": "hybrid", "energy_match": True},
+    "neither": {"mode": "hybrid", "beta": 0.0, "gamma": 0.0},
+    "energy match": {"energy_match": True},
+    "energy match of the rest": {"mode": "reject", "energy_match": True},
+    "previous layer's": {"read_from": "previous"},
+    "every direction": {"rank": tiny.D_MODEL},
+}
+
+
+def engines_agree(source: str, folder: Path) -> dict[str, torch.Tensor]:
+    """The tensors that both engines write, with equal reports."""
+    reports, tensors = [], []
+    for engine in ("direct", "mergekit"):
+        out = folder / engine
+        reports.append(run_recipe(source, out, engine=engine))
+        tensors.append(tiny.load_tensors(out))
+    assert reports[0] == reports[1]
+    assert tensors[0].keys() == tensors[1].keys()
+    assert all(tiny.same_bytes(tensors[0][name], tensors[1][name]) for name in tensors[0])
+    return tensors[0]
+
+
+@pytest.mark.parametrize("given", MODES.values(), ids=MODES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_both_engines_give_the_same_bytes_in_every_mode(tmp_path, caplog, given, dtype):
+    scene = scenes.build(tmp_path, dtype=dtype)
+    with caplog.at_level(logging.WARNING):
+        merged = engines_agree(recipe(scene, **parameters(scene, **given)), tmp_path)
+    assert "hands over" not in caplog.text
+    base = tiny.load_tensors(scene.base)
+    changed = {decoder_layer(name) for name in base if not tiny.same_bytes(base[name], merged[name])}
+    assert changed == (set() if given.get("gamma") == 0 else {1, 3})
+
+
+@pytest.mark.parametrize(
+    "given", [{"mode": "hybrid", "gamma": 0.5}, {"mode": "random", "energy_match": True}]
+)
+def test_both_engines_give_the_same_bytes_over_a_multimodal_base(tmp_path, scene, given):
+    whole = scene._replace(
+        base=tiny.gemma3_multimodal(tmp_path / "base", 0, dtype=torch.bfloat16),
+        donor=tiny.gemma3_multimodal(tmp_path / "donor", 1, dtype=torch.bfloat16),
+    )
+    chosen = {"layers": LAYERS, "sae": scene.saes, "features": "1: 0, 2, 4; 3: 5"}
+    merged, base = engines_agree(recipe(whole, **chosen, **given), tmp_path), tiny.load_tensors(whole.base)
+    changed = {name for name in base if not tiny.same_bytes(base[name], merged[name])}
+    assert {decoder_layer(name) for name in changed} == {1, 3}
+    assert not any("vision" in name for name in changed)
