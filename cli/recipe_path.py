@@ -15,8 +15,8 @@ class RecipePath(click.Path):
 
     @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, str) and value.startswith("hf://"):
-            from sae_merge_method.models.hub import fetch_address
+        if isinstance(value, str):
+            from sae_merge_method.models.hub import local_file
 
-            return fetch_address(value)
+            value = local_file(value)
         return super().convert(value, param, ctx)

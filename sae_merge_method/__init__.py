@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from sae_merge_method.merge.journal import undo as undo
     from sae_merge_method.merge.preview import preview as preview
     from sae_merge_method.merge.run import merge as merge
+    from sae_merge_method.recipe.check import CheckedRecipe as CheckedRecipe
+    from sae_merge_method.recipe.check import check_recipe as check_recipe
+    from sae_merge_method.recipe.from_diagnosis import RecipeSettings as RecipeSettings
+    from sae_merge_method.recipe.from_diagnosis import WrittenRecipe as WrittenRecipe
+    from sae_merge_method.recipe.from_diagnosis import write_recipe as write_recipe
     from sae_merge_method.verify.audit import verify as verify
     from sae_merge_method.verify.report import AuditReport as AuditReport
 else:
@@ -56,6 +61,8 @@ _OFFERED = {
     "merge.journal": ("undo",),
     "merge.preview": ("preview",),
     "merge.run": ("merge",),
+    "recipe.check": ("CheckedRecipe", "check_recipe"),
+    "recipe.from_diagnosis": ("RecipeSettings", "WrittenRecipe", "write_recipe"),
     "verify.audit": ("verify",),
     "verify.report": ("AuditReport",),
 }

@@ -17,7 +17,6 @@ from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.writing import write_text
 from sae_merge_method.geometry.one_thread import one_blas_thread
 from sae_merge_method.layers import format_layers
-from sae_merge_method.models.mergekit_layout import module_names
 from sae_merge_method.models.task_vector import task_vector
 from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
 from sae_merge_method.recipe.methods import validated_parameters
@@ -131,7 +130,7 @@ def _text(
     plan = EditPlan(
         kind.method, resolved.plan.base, dict.fromkeys(arm.layers, (injected,)), None, kind.parameters(ground)
     )
-    form = guarded_form(plan, ground.n_layers, module_names(resolved.base))
+    form = guarded_form(plan, resolved.base)
     for key in ("dtype", "out_dtype", "tokenizer_source", "chat_template"):
         if getattr(resolved.recipe, key) is not None:
             form[key] = getattr(resolved.recipe, key)

@@ -24,9 +24,8 @@ from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.files.writing import write_text
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.hub import local_folder, parse_model_id
-from sae_merge_method.recipe.from_diagnosis import write_recipe
+from sae_merge_method.recipe.from_diagnosis import RecipeSettings, make_recipe
 from sae_merge_method.recipe.resolved import open_recipe
-from sae_merge_method.selection import parse_rule
 
 
 class Planned(NamedTuple):
@@ -49,8 +48,14 @@ def make_plan(settings: ExperimentSettings, diagnosis_at: Path, depends_on: Mapp
         SaeMergeError: Models, diagnosis, rule and recipes do not fit together.
     """
     diagnosis = read_diagnosis(diagnosis_path(diagnosis_at))
-    pick = write_recipe(
-        diagnosis_at, settings.base, settings.donor, parse_rule(settings.select), weight=settings.weight
+    pick = make_recipe(
+        RecipeSettings(
+            diagnosis=str(diagnosis_at),
+            base=settings.base,
+            donor=settings.donor,
+            select=settings.select,
+            weight=settings.weight,
+        )
     )
     controls = make_controls(
         open_recipe(pick.text, "the pick's recipe"),

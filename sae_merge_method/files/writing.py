@@ -7,10 +7,22 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from sae_merge_method.errors import UsageError
+
 
 def canonical_json(value: Any) -> str:
     """JSON text that is the same for the same value: indented, unsorted, no NaN, final newline."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def require_no_file(path: Path) -> None:
+    """Refuse to write over a file.
+
+    Raises:
+        UsageError: There is one.
+    """
+    if path.exists():
+        raise UsageError(f"{path} exists: name another file or pass --overwrite")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from sae_merge_method.hosts.calls import guarded_call
 from sae_merge_method.merge.job import Job
 from sae_merge_method.models.checkpoint import CONFIG_FILE, SINGLE_FILE, Checkpoint
-from sae_merge_method.models.mergekit_layout import module_names, require_known_to_mergekit, same_names
+from sae_merge_method.models.mergekit_layout import require_known_to_mergekit, same_names
 from sae_merge_method.models.reading import WeightFiles
 from sae_merge_method.recipe.mergekit_form import guarded_form
 from sae_merge_method.recipe.plan import Donation, EditPlan
@@ -79,7 +79,7 @@ def run_mergekit(job: Job, folder: Path) -> None:
     register_merge_methods()
     base, recipe = job.base, job.resolved.recipe
     with TemporaryDirectory(dir=folder, prefix=".views.") as views:
-        form = guarded_form(_local(job, Path(views)), base.n_layers, module_names(base))
+        form = guarded_form(_local(job, Path(views)), base)
         # mergekit's dtype would round a wider donor before the arithmetic; out_dtype rounds after it.
         form["out_dtype"] = form.pop("dtype", None)
         form.update(tokenizer_source=recipe.tokenizer_source, chat_template=recipe.chat_template)

@@ -18,6 +18,7 @@ WANTED_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt")
 
 _NAME = re.compile(r"([^@+]+)(?:@([^@+]+))?(?:\+([^@+]+)(?:@([^@+]+))?)?")
 _REPOSITORY = re.compile(r"(?:[\w-][\w.-]*/)?[\w][\w.-]*", re.ASCII)
+_SCHEME = "hf://"
 _ADDRESS = re.compile(r"hf://(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>[^/@]+))?/(?P<file>[^@]+)")
 
 
@@ -177,6 +178,11 @@ def fetch_address(address: str) -> Path:
     if match is None:
         raise UsageError(f"expected hf://OWNER/NAME[@REVISION]/FILE in a model repository, got {address!r}")
     return fetch_file(match["repository"], match["file"], match["revision"])
+
+
+def local_file(named: str | Path) -> Path:
+    """A file as a user names it: a path, or ``hf://...`` for :func:`fetch_address`."""
+    return fetch_address(str(named)) if str(named).startswith(_SCHEME) else Path(named)
 
 
 def fetch_file(repository: str, name: str, revision: str | None = None) -> Path:

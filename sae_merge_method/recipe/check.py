@@ -1,193 +1,247 @@
-"""Whether a recipe can run here: its gate, its models, its SAEs, disk and downloads, each looked at."""
+"""Whether a recipe can run here: its models, gate, diagnosis, SAEs and donors, each looked at by itself.
 
-import json
+What is wrong with one part does not keep the others from being looked at, and of models on the Hub
+nothing but config.json is fetched. Where the models lie is found by ``located``.
+"""
+
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-from sae_merge_method.artifacts.recipe import Recipe
-from sae_merge_method.errors import ModelError, SaeMergeError
+from sae_merge_method.artifacts.recipe import Recipe, read_recipe_text
+from sae_merge_method.artifacts.schema import Record
+from sae_merge_method.errors import RecipeError, SaeMergeError
+from sae_merge_method.files.writing import require_no_file, write_text
 from sae_merge_method.layers import format_layers
-from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint, open_checkpoint
-from sae_merge_method.models.hub import fetch_file, parse_model_id
+from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.hub import local_file, parse_model_id
+from sae_merge_method.recipe.located import Located, locate, open_located
 from sae_merge_method.recipe.methods import method_named, parse_recipe
 from sae_merge_method.recipe.pin import models_of, pin
 from sae_merge_method.recipe.preflight import check_donors, check_family
 from sae_merge_method.recipe.resolved import ResolvedRecipe
-from sae_merge_method.recipe.sizes import Located, locate
+from sae_merge_method.reports.grid import Cell, Grid
+from sae_merge_method.reports.notebook import View
+from sae_merge_method.reports.numbers import byte_size
 from sae_merge_method.selection import parse_rule, select_layers
 
-
-@dataclass
-class Findings:
-    """Collects sentences; a failed check does not end the others."""
-
-    fits: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-
-    def fit(self, sentence: str) -> None:
-        """Something is as it must be."""
-        self.fits.append(sentence)
-
-    def skip(self, sentence: str) -> None:
-        """Something could not be checked."""
-        self.skipped.append(sentence)
-
-    @contextmanager
-    def of(self, subject: str) -> Iterator[None]:
-        """Run one check; an error of ours in it becomes a fault."""
-        try:
-            yield
-        except SaeMergeError as error:
-            self.faults.append(f"{subject}: {error}")
+Verdict = Literal["fits", "not checked", "fault"]
 
 
-def check_fit(
-    recipe: Recipe, text: str, where: str, located: Mapping[str, Located], findings: Findings
-) -> None:
-    """Hold gate, diagnosis, SAEs and donors against the base.
+class Finding(Record):
+    """What was found of one part of a recipe."""
 
-    Args:
-        recipe: The recipe.
-        text: What it was read from.
-        where: How messages name it.
-        located: Where its models are, by the recipe's names; those that are nowhere are left out.
-        findings: Takes what fits and what does not.
-    """
-    if recipe.base_model not in located:
-        findings.skip("gate, diagnosis and donors: the base is missing")
-        return
-    with findings.of("base"):
-        base = _look_into(located[recipe.base_model])
-        _check_on_base(ResolvedRecipe(text, where, recipe, base), located, findings)
+    subject: str
+    """The part: a model as the recipe names it, or gate, diagnosis, sae_diagnosis, donors, edit."""
+    verdict: Verdict
+    """Whether the part is as it must be, could not be looked at, or is wrong."""
+    text: str
+    """What was seen, why it could not be looked at, or what is wrong and was expected."""
 
 
-def _check_on_base(resolved: ResolvedRecipe, located: Mapping[str, Located], findings: Findings) -> None:
-    layers = _check_gate(resolved, findings)
-    _check_record(resolved.recipe, resolved.base, layers, findings)
-    donors: dict[str, Checkpoint] = {}
-    with findings.of("donors"):
-        for name, model in located.items():
-            if name != resolved.recipe.base_model:
-                donors[name] = _look_into(model)
-        check_family(resolved.base, donors)
-        if donors:
-            findings.fit("every donor is of the base's kind and width")
-    if layers:
-        with findings.of("edit"):
-            _check_plan(resolved, donors, findings)
-
-
-def _look_into(model: Located) -> Checkpoint:
-    """The model's headers where it is a folder, its config alone where it lies on the Hub."""
-    if model.commit is None:
-        return open_checkpoint(Path(model.name).expanduser())
-    config = fetch_file(model.name, CONFIG_FILE, model.commit)
-    if model.missing == 0:
-        return open_checkpoint(config.parent)
-    raw = config.read_bytes()
-    try:
-        value = json.loads(raw)
-    except ValueError as error:
-        raise ModelError(f"the config.json of {model.name} is damaged: {error}") from error
-    return Checkpoint(config.parent, value, sha256(raw).hexdigest(), tensors={})
-
-
-def _check_gate(resolved: ResolvedRecipe, findings: Findings) -> tuple[int, ...]:
-    layers: tuple[int, ...] = ()
-    with findings.of("gate"):
-        layers = resolved.layers
-        findings.fit(f"layers {format_layers(layers)} of {resolved.base.n_layers}")
-    with findings.of("diagnosis"):
-        if resolved.diagnosis is not None:
-            findings.fit(
-                f"{resolved.diagnosis.path} is a diagnosis of this base, its SAEs have the base's width"
-            )
-    return layers
-
-
-def _check_record(recipe: Recipe, base: Checkpoint, layers: tuple[int, ...], findings: Findings) -> None:
-    """What ``sae-merge recipe`` noted down of the diagnosis, when the diagnosis itself stayed at home."""
-    record = recipe.sae_diagnosis
-    if not record:
-        return
-    with findings.of("sae_diagnosis"):
-        if record.get("config_sha256") not in (None, base.config_sha256):
-            raise SaeMergeError(
-                f"the layers were chosen on {record.get('model')}, whose config.json is not the base's"
-            )
-        scores, rule = _scores(record), record.get("select")
-        if scores and isinstance(rule, str) and layers and not parse_rule(rule).needs("q_values"):
-            chosen = select_layers(parse_rule(rule), scores)
-            if chosen != layers:
-                raise SaeMergeError(
-                    f"{rule} of the recorded scores chooses layers {format_layers(chosen)}, "
-                    f"the gate has {format_layers(layers)}"
-                )
-        findings.fit("the recorded diagnosis is of this base, and its scores choose these layers")
-
-
-def _scores(record: Mapping[str, Any]) -> dict[int, float]:
-    scores = record.get("scores")
-    if not isinstance(scores, dict):
-        return {}
-    return {int(layer): float(score) for layer, score in scores.items()}
-
-
-def _check_plan(resolved: ResolvedRecipe, donors: Mapping[str, Checkpoint], findings: Findings) -> None:
-    plan, base = resolved.plan, resolved.base
-    if resolved.filter is not None:
-        findings.fit(f"{method_named(plan.merge_method).needs} is there")
-    adapters = [name for name in plan.donors if parse_model_id(name).adapter]
-    headers = {name: donors[name] for name in plan.donors if name in donors and donors[name].tensors}
-    if not base.tensors or len(headers) < len(plan.donors) or adapters:
-        findings.skip("tensor by tensor: weights are not all at hand, or an adapter is not merged")
-        return
-    check_donors(plan, base, headers)
-    findings.fit("every tensor of the selected layers stands in every donor, in the base's shape")
-
-
-@dataclass(frozen=True)
-class CheckedRecipe:
-    """A recipe, where its models are, and whether it all fits."""
+class CheckedRecipe(Record):
+    """A recipe that was looked over: where its models are, and what was found."""
 
     recipe: Recipe
-    models: Mapping[str, tuple[Located, ...]]
-    """By the recipe's names: the model, and its adapter where it has one."""
-    findings: Findings
+    """The recipe."""
+    models: dict[str, tuple[Located, ...]]
+    """By the recipe's names the models that were found, each with its adapter behind it."""
+    findings: tuple[Finding, ...]
+    """What was found, in the order of looking."""
     pinned: str
-    """The recipe's text with every Hub model at a commit."""
+    """The recipe's text with every model on the Hub at a commit."""
+
+    @property
+    def faults(self) -> tuple[Finding, ...]:
+        """What keeps the recipe from running."""
+        return tuple(finding for finding in self.findings if finding.verdict == "fault")
+
+    @property
+    def located(self) -> tuple[Located, ...]:
+        """Every model and adapter, once each."""
+        return tuple({model.name: model for found in self.models.values() for model in found}.values())
 
     @property
     def missing(self) -> int:
         """Bytes to download."""
-        places = {place.name: place for found in self.models.values() for place in found}
-        return sum(place.missing for place in places.values())
+        return sum(model.missing for model in self.located)
 
 
-def check_recipe(text: str, where: str) -> CheckedRecipe:
-    """Resolve every model of a recipe, and check that its parts belong together.
+def check_recipe(recipe: str | Path, out: Path | None = None, *, overwrite: bool = False) -> CheckedRecipe:
+    """Look a recipe over, and write it with every Hub model pinned to its commit.
+
+    Args:
+        recipe: File, or ``hf://OWNER/NAME[@REVISION]/FILE``.
+        out: File for the pinned recipe, written if nothing is at fault; None for none.
+        overwrite: Replace a file that stands there.
+
+    Raises:
+        UsageError: ``out`` exists, or the address is malformed.
+        SaeMergeError: The recipe itself cannot be read; what is wrong beyond that is among the findings.
+    """
+    if out is not None and not overwrite:
+        require_no_file(out)
+    checked = check_text(read_recipe_text(local_file(recipe)), str(recipe))
+    if out is not None and not checked.faults:
+        write_text(out, checked.pinned)
+    return checked
+
+
+def check_text(text: str, where: str) -> CheckedRecipe:
+    """Look a recipe's text over.
 
     Args:
         text: YAML.
         where: How messages name it.
 
     Raises:
-        RecipeError: It cannot be read; what is wrong beyond that is in ``findings``.
+        RecipeError: It cannot be read.
     """
-    recipe, findings = parse_recipe(text, where), Findings()
+    recipe, notes = parse_recipe(text, where), _Notes()
     models: dict[str, tuple[Located, ...]] = {}
     for name in models_of(recipe):
-        with findings.of(name):
-            models[name] = _locate(name)
-    check_fit(recipe, text, where, {name: found[0] for name, found in models.items()}, findings)
-    commits = {place.name: place.commit for found in models.values() for place in found if place.commit}
-    return CheckedRecipe(recipe, models, findings, pin(text, commits))
+        with notes.of(name):
+            models[name] = tuple(map(locate, parse_model_id(name).parts))
+    if recipe.base_model in models:
+        with notes.of("base"):
+            base = open_located(models[recipe.base_model][0])
+            _check_on_base(ResolvedRecipe(text, where, recipe, base), models, notes)
+    else:
+        notes.not_checked("base", "gate, diagnosis and donors: the base is missing")
+    checked = CheckedRecipe(recipe=recipe, models=models, findings=tuple(notes.findings), pinned=text)
+    commits = {model.name: model.commit for model in checked.located if model.commit}
+    return checked.model_copy(update={"pinned": pin(text, commits)})
 
 
-def _locate(name: str) -> tuple[Located, ...]:
-    return tuple(locate(part.path, part.revision) for part in parse_model_id(name).parts)
+class _Notes:
+    """Collects findings; an error of ours while a part is looked at becomes its fault."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+
+    def fits(self, subject: str, text: str) -> None:
+        self.findings.append(Finding(subject=subject, verdict="fits", text=text))
+
+    def not_checked(self, subject: str, text: str) -> None:
+        self.findings.append(Finding(subject=subject, verdict="not checked", text=text))
+
+    @contextmanager
+    def of(self, subject: str) -> Iterator[None]:
+        try:
+            yield
+        except SaeMergeError as error:
+            self.findings.append(Finding(subject=subject, verdict="fault", text=str(error)))
+
+
+def _check_on_base(
+    resolved: ResolvedRecipe, models: Mapping[str, tuple[Located, ...]], notes: _Notes
+) -> None:
+    layers = _check_gate(resolved, notes)
+    _check_record(resolved, layers, notes)
+    donors: dict[str, Checkpoint] = {}
+    with notes.of("donors"):
+        for name, parts in models.items():
+            if name != resolved.recipe.base_model:
+                donors[name] = open_located(parts[0])
+        check_family(resolved.base, donors)
+        if donors:
+            notes.fits("donors", "every donor is of the base's kind and width")
+    if layers:
+        with notes.of("edit"):
+            _check_edit(resolved, donors, notes)
+
+
+def _check_gate(resolved: ResolvedRecipe, notes: _Notes) -> tuple[int, ...]:
+    """The selected layers, none where the gate is at fault."""
+    layers: tuple[int, ...] = ()
+    with notes.of("gate"):
+        layers = resolved.layers
+        notes.fits("gate", f"layers {format_layers(layers)} of {resolved.base.n_layers}")
+    with notes.of("diagnosis"):
+        if resolved.diagnosis is not None:
+            path = resolved.diagnosis.path
+            notes.fits("diagnosis", f"{path} is a diagnosis of this base, its SAEs have the base's width")
+    return layers
+
+
+def _check_record(resolved: ResolvedRecipe, layers: tuple[int, ...], notes: _Notes) -> None:
+    """What ``sae-merge recipe`` noted down of the diagnosis, when the diagnosis itself stayed at home."""
+    record = resolved.recipe.sae_diagnosis
+    if not record:
+        return
+    with notes.of("sae_diagnosis"):
+        if record.get("config_sha256") not in (None, resolved.base.config_sha256):
+            raise RecipeError(
+                f"the layers were chosen on {record.get('model')}, whose config.json is not the base's"
+            )
+        scores, rule = _recorded_scores(record), record.get("select")
+        if scores and isinstance(rule, str) and layers and not parse_rule(rule).needs("q_values"):
+            chosen = select_layers(parse_rule(rule), scores)
+            if chosen != layers:
+                raise RecipeError(
+                    f"{rule} of the recorded scores chooses layers {format_layers(chosen)}, "
+                    f"the gate has {format_layers(layers)}"
+                )
+        notes.fits(
+            "sae_diagnosis",
+            "the recorded diagnosis is of this base, and its scores choose these layers",
+        )
+
+
+def _recorded_scores(record: Mapping[str, Any]) -> dict[int, float]:
+    scores = record.get("scores")
+    if not isinstance(scores, dict):
+        return {}
+    try:
+        return {int(layer): float(score) for layer, score in scores.items()}
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"expected a score by layer in scores, and {error}") from error
+
+
+def _check_edit(resolved: ResolvedRecipe, donors: Mapping[str, Checkpoint], notes: _Notes) -> None:
+    plan, base = resolved.plan, resolved.base
+    if resolved.filter is not None:
+        notes.fits("edit", f"{method_named(plan.merge_method).needs} is there")
+    adapters = [name for name in plan.donors if parse_model_id(name).adapter]
+    headers = {name: donors[name] for name in plan.donors if name in donors and donors[name].tensors}
+    if not base.tensors or len(headers) < len(plan.donors) or adapters:
+        notes.not_checked(
+            "edit",
+            "tensor by tensor: weights are not all at hand, or an adapter is not merged",
+        )
+        return
+    check_donors(plan, base, headers)
+    notes.fits("edit", "every tensor of the selected layers stands in every donor, in the base's shape")
+
+
+def check_view(checked: CheckedRecipe) -> View:
+    """A table of the models and one of the findings, faults last."""
+    models = [
+        (
+            Cell(f"{model.name}@{model.commit}" if model.commit else model.name),
+            Cell(byte_size(model.size), model.size),
+            Cell(byte_size(model.missing), model.missing),
+        )
+        for model in checked.located
+    ]
+    in_order = sorted(checked.findings, key=lambda finding: get_args(Verdict).index(finding.verdict))
+    findings = [
+        (
+            Cell(finding.verdict.upper() if finding in checked.faults else finding.verdict),
+            Cell(finding.subject),
+            Cell(finding.text),
+        )
+        for finding in in_order
+    ]
+    return View(
+        (
+            Grid(("model", "size", "to download"), tuple(models), words=frozenset({"model"})),
+            Grid(
+                ("verdict", "part", "found"),
+                tuple(findings),
+                words=frozenset({"verdict", "part", "found"}),
+            ),
+        ),
+        tail=(f"{byte_size(checked.missing)} to download in all",),
+    )

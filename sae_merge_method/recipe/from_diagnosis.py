@@ -1,55 +1,81 @@
 """Write a recipe from a diagnosis: the layers decided, the donor named only where it is read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from sae_merge_method.artifacts.diagnosis import Diagnosis
+from pydantic import Field
+
 from sae_merge_method.artifacts.method_parameters import Scalar
 from sae_merge_method.artifacts.recipe import DIAGNOSIS_KEY
+from sae_merge_method.artifacts.schema import Location, OneOf, Record
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.hashing import file_sha256
+from sae_merge_method.files.writing import require_no_file, write_text
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.hub import as_path, open_model, parse_model_id
-from sae_merge_method.models.mergekit_layout import module_names, why_not_plain
+from sae_merge_method.models.mergekit_layout import why_not_plain
 from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
-from sae_merge_method.recipe.methods import method_named, validated_parameters
+from sae_merge_method.recipe.methods import METHODS, validated_parameters
 from sae_merge_method.recipe.plan import Donation, EditPlan
-from sae_merge_method.recipe.preflight import check_donors, open_diagnosis, output_dtype
-from sae_merge_method.selection import SelectionRule, select_layers
+from sae_merge_method.recipe.preflight import OpenedDiagnosis, check_donors, open_diagnosis, output_dtype
+from sae_merge_method.selection import RuleText, SelectionRule, parse_rule, select_layers
+
+
+class RecipeSettings(Record):
+    """What a recipe is made from: the options of ``sae-merge recipe``."""
+
+    diagnosis: Location
+    """Folder that sae-merge diagnose wrote, or its diagnosis.json."""
+    base: Location
+    """Base model, the diagnosed one: folder or Hub id[@revision]."""
+    donor: Location
+    """Donor model: folder, Hub id[@revision], or model+adapter."""
+    select: RuleText = "top_k=3"
+    """Rule that chooses the layers."""
+    method: Annotated[str, OneOf(METHODS)] = "sae_stethoscope"
+    """What is added in the layers chosen."""
+    weight: float = 1.0
+    """Alpha, the factor of the task vector."""
+    parameters: dict[str, Scalar] = Field(default_factory=dict)
+    """The method's own parameters, by name; what it cannot do without is filled in."""
 
 
 @dataclass(frozen=True)
 class WrittenRecipe:
-    """A recipe's text and the layers it opens."""
+    """A recipe's text and the layers that it selects."""
 
     text: str
+    """The recipe file's text."""
     layers: tuple[int, ...]
+    """The selected layers, ascending."""
     n_layers: int
+    """Decoder layers of the base."""
 
 
-def write_recipe(
-    diagnosis_at: Path,
-    base_name: str,
-    donor_name: str,
-    rule: SelectionRule,
-    *,
-    weight: float = 1.0,
-    method: str = "sae_stethoscope",
-    parameters: Mapping[str, Scalar] | None = None,
-) -> WrittenRecipe:
-    """Choose layers and write the recipe that edits them.
+def write_recipe(settings: RecipeSettings, out: Path, *, overwrite: bool = False) -> WrittenRecipe:
+    """Choose layers and write the recipe file that edits them.
 
     Args:
-        diagnosis_at: Diagnosis file or folder.
-        base_name: Base model, as it shall stand in the recipe.
-        donor_name: Donor model (``model+adapter`` works too), likewise.
-        rule: How to choose the layers from the scores.
-        weight: Alpha, the factor of the task vector.
-        method: Name of the merge method.
-        parameters: The method's own; what it cannot do without is filled in.
+        settings: What it is made from.
+        out: The file.
+        overwrite: Replace a file that stands there.
+
+    Raises:
+        UsageError: ``out`` exists.
+        SaeMergeError: See :func:`make_recipe`.
+    """
+    if not overwrite:
+        require_no_file(out)
+    recipe = make_recipe(settings)
+    write_text(out, recipe.text)
+    return recipe
+
+
+def make_recipe(settings: RecipeSettings) -> WrittenRecipe:
+    """Choose layers and make the recipe that edits them, in memory.
 
     Raises:
         RecipeError: The diagnosis is of another model, the rule selects nothing, or the method does
@@ -57,42 +83,41 @@ def write_recipe(
         SaeError: An SAE that the method needs cannot be read.
         MergeError: The donor lacks a tensor of a selected layer, or has it in another shape.
     """
-    base = open_model(base_name)
-    path, diagnosis = open_diagnosis(diagnosis_at, base, base_name)
-    layers = select_layers(rule, diagnosis.scores(), diagnosis.q_values())
+    base = open_model(settings.base)
+    diagnosis = open_diagnosis(Path(settings.diagnosis), base, settings.base)
+    content, rule, method = diagnosis.content, parse_rule(settings.select), METHODS[settings.method]
+    layers = select_layers(rule, content.scores(), content.q_values())
     if not layers:
-        raise RecipeError(f"{rule} selects no layer of {path}: nothing would be edited")
-    donation = Donation(as_path(donor_name), ((None, weight),))
-    row = method_named(method)
-    own = row.completed(parameters or {}, path, diagnosis.model.d_model)
-    checked = validated_parameters(method, own)
-    if row.filter is not None:
-        row.filter(checked, layers)  # finds all that it will read
-    plan = EditPlan(method, as_path(base_name), dict.fromkeys(layers, (donation,)), None, own)
-    form = guarded_form(plan, base.n_layers, module_names(base)) | _dtypes(plan, base, donor_name)
-    chosen = f"{format_layers(layers)} of {base.n_layers}"
+        raise RecipeError(f"{rule} selects no layer of {diagnosis.path}: nothing would be edited")
+    parameters = method.completed(settings.parameters, diagnosis.path, content.model.d_model)
+    validated = validated_parameters(settings.method, parameters)
+    if method.filter is not None:
+        method.filter(validated, layers)  # finds all that it will read
+    donation = Donation(as_path(settings.donor), ((None, settings.weight),))
+    donations = dict.fromkeys(layers, (donation,))
+    plan = EditPlan(settings.method, as_path(settings.base), donations, None, parameters)
+    form = guarded_form(plan, base) | _dtypes(plan, base, settings.donor)
     note = (
-        f"# {rule} of {diagnosis.score} chose layers {chosen} (diagnosis: {path}).\n"
-        f"# {row.effect}; everything else stays the base's.\n"
-        f"{_how_to_run(base, donor_name, layers)}"
+        f"# {rule} of {content.score} chose layers {format_layers(layers)} of {base.n_layers} "
+        f"(diagnosis: {diagnosis.path}).\n"
+        f"# {method.effect}; everything else stays the base's.\n"
+        f"{_how_to_run(base, settings.donor, layers)}"
     )
-    record = {DIAGNOSIS_KEY: _record(diagnosis, path, rule)}
-    return WrittenRecipe(recipe_text(note, form, record), layers, base.n_layers)
+    return WrittenRecipe(recipe_text(note, form, _record(diagnosis, rule)), layers, base.n_layers)
 
 
 def _how_to_run(base: Checkpoint, donor_name: str, layers: Sequence[int]) -> str:
-    ours = "#   sae-merge merge THIS_FILE out/"
+    by_us = "#   sae-merge merge THIS_FILE out/"
     if parse_model_id(donor_name).adapter:
-        return f"#   mergekit-yaml THIS_FILE out/ --lora-merge-cache FOLDER\n{ours}\n"
-    donor = open_model(donor_name)
-    reason = why_not_plain(base, donor, layers)
+        return f"#   mergekit-yaml THIS_FILE out/ --lora-merge-cache FOLDER\n{by_us}\n"
+    reason = why_not_plain(base, open_model(donor_name), layers)
     if reason:
-        return f"{ours}\n# mergekit-yaml cannot run it: {reason}\n"
-    return f"#   mergekit-yaml THIS_FILE out/\n{ours}     the same, checked before and after\n"
+        return f"{by_us}\n# mergekit-yaml cannot run it: {reason}\n"
+    return f"#   mergekit-yaml THIS_FILE out/\n{by_us}     the same, checked before and after\n"
 
 
 def _dtypes(plan: EditPlan, base: Checkpoint, donor_name: str) -> dict[str, str]:
-    """dtype lines under which the arithmetic is rounded once and closed layers keep their bytes."""
+    """dtype lines under which the arithmetic is rounded once and other layers keep their bytes."""
     if parse_model_id(donor_name).adapter:
         # The adapter is merged only at merge time, in the dtype its own base has.
         return {"dtype": "float32", "out_dtype": next(iter(base.dtypes()))} if len(base.dtypes()) == 1 else {}
@@ -107,18 +132,21 @@ def _dtypes(plan: EditPlan, base: Checkpoint, donor_name: str) -> dict[str, str]
     return {"dtype": "float32", "out_dtype": target}
 
 
-def _record(diagnosis: Diagnosis, path: Path, rule: SelectionRule) -> dict[str, Any]:
-    saes = {entry.layer: entry.sae for entry in diagnosis.layers}
-    return {
+def _record(diagnosis: OpenedDiagnosis, rule: SelectionRule) -> dict[str, Any]:
+    """What the recipe keeps of the diagnosis, for when it stays at home."""
+    path, content = diagnosis
+    saes = {entry.layer: entry.sae for entry in content.layers}
+    kept = {
         "path": str(path),
         "sha256": file_sha256(path),
-        "model": diagnosis.model.id,
-        "revision": diagnosis.model.revision,
-        "config_sha256": diagnosis.model.config_sha256,
-        "score": diagnosis.score,
+        "model": content.model.id,
+        "revision": content.model.revision,
+        "config_sha256": content.model.config_sha256,
+        "score": content.score,
         "select": str(rule),
-        "scores": diagnosis.scores(),
+        "scores": content.scores(),
         "saes": {layer: f"{sae.release}:{sae.id}" if sae.id else sae.release for layer, sae in saes.items()},
-        "target": {"name": diagnosis.target.name, "sha256": diagnosis.target.sha256},
-        "control": {"name": diagnosis.control.name, "sha256": diagnosis.control.sha256},
+        "target": {"name": content.target.name, "sha256": content.target.sha256},
+        "control": {"name": content.control.name, "sha256": content.control.sha256},
     }
+    return {DIAGNOSIS_KEY: kept}

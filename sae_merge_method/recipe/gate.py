@@ -2,7 +2,8 @@
 
 Decided: ``layers: "9, 11-13"``. Computed: ``diagnosis: diagnosis.json`` with
 ``select: top_k=6``. Both together must agree. A diagnosis beside decided layers, without a rule,
-does not touch the gate: a scalpel ranks its features by it.
+does not touch the gate: a scalpel ranks its features by it. The keys are declared in
+:class:`~sae_merge_method.artifacts.recipe.Gate`; what they mean stands here and nowhere else.
 """
 
 from pathlib import Path
@@ -28,31 +29,34 @@ def selected_layers(gate: Gate, n_layers: int | None = None) -> tuple[int, ...]:
         ArtifactError: The diagnosis cannot be read.
         UsageError: ``layers`` or ``select`` is malformed or out of range.
     """
-    layers, diagnosis, select = gate.layers, gate.diagnosis, gate.select
-    if diagnosis is None and select is not None:
-        raise RecipeError(f'select: "{select}" needs diagnosis: the scores to select from')
-    if diagnosis is not None and select is None and layers is None:
-        raise RecipeError(f'diagnosis: "{diagnosis}" needs select: a rule such as top_k=6')
-    if layers is None and diagnosis is None:
-        raise RecipeError('no gate: expected parameters layers: "9, 11-13", or diagnosis: and select:')
-    decided = None if layers is None else parse_layers(layers, n_layers)
-    computed = None
-    if diagnosis is not None and select is not None:
-        path = diagnosis_path(Path(diagnosis))
-        found = read_diagnosis(path)
-        if n_layers is not None and found.model.n_layers != n_layers:
+    if gate.diagnosis is None and gate.select is not None:
+        raise RecipeError(f'select: "{gate.select}" needs diagnosis: the scores to select from')
+    decided = None if gate.layers is None else parse_layers(gate.layers, n_layers)
+    if gate.diagnosis is not None and gate.select is not None:
+        computed = _computed(gate.diagnosis, gate.select, n_layers)
+        if decided is not None and decided != computed:
             raise RecipeError(
-                f"{path} is of a model with {found.model.n_layers} layers ({found.model.id}), "
-                f"the base has {n_layers}"
+                f'layers "{format_layers(decided)}" and {gate.select} of {gate.diagnosis} '
+                f'("{format_layers(computed)}") disagree: keep one of them'
             )
-        computed = select_layers(parse_rule(select), found.scores(), found.q_values())
-        if not computed:
-            raise RecipeError(f"{select} selects no layer of {path}: nothing would be edited")
-    if decided is not None and computed is not None and decided != computed:
+        return computed
+    if decided is not None:
+        return decided
+    if gate.diagnosis is not None:
+        raise RecipeError(f'diagnosis: "{gate.diagnosis}" needs select: a rule such as top_k=6')
+    raise RecipeError('no gate: expected parameters layers: "9, 11-13", or diagnosis: and select:')
+
+
+def _computed(diagnosis_at: str, rule: str, n_layers: int | None) -> tuple[int, ...]:
+    """What a rule takes of a diagnosis' scores."""
+    path = diagnosis_path(Path(diagnosis_at))
+    diagnosis = read_diagnosis(path)
+    model = diagnosis.model
+    if n_layers is not None and model.n_layers != n_layers:
         raise RecipeError(
-            f'layers "{format_layers(decided)}" and {select} of {diagnosis} '
-            f'("{format_layers(computed)}") disagree: keep one of them'
+            f"{path} is of a model with {model.n_layers} layers ({model.id}), the base has {n_layers}"
         )
-    chosen = decided if decided is not None else computed
-    assert chosen is not None
-    return chosen
+    layers = select_layers(parse_rule(rule), diagnosis.scores(), diagnosis.q_values())
+    if not layers:
+        raise RecipeError(f"{rule} selects no layer of {path}: nothing would be edited")
+    return layers

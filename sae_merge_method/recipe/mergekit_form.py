@@ -1,40 +1,43 @@
-"""A recipe in the form that keeps mergekit from even reading a donor where the gate is closed, and its YAML.
+"""A plan as a mergekit recipe whose donors are not even read outside the selected layers, and its YAML.
 
-Slices (modules in multimodal models) name the donor only in selected layers. Embeddings follow
+Slices (modules in multimodal models) name a donor only in selected layers. Embeddings follow
 the sources of the first slice, final norm and head those of the last: zero-length guard slices
 of the base alone stand around the rest, so that they too never meet the donor.
 """
 
-from collections.abc import Iterable
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from sae_merge_method.layers import format_layers
+from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.mergekit_layout import module_names
 from sae_merge_method.recipe.plan import TEXT_MODULE, Donation, EditPlan
 
 
-def guarded_form(plan: EditPlan, n_layers: int, modules: Iterable[str] = ()) -> dict[str, Any]:
+def guarded_form(plan: EditPlan, base: Checkpoint) -> dict[str, Any]:
     """mergekit's configuration for ``plan``, as plain YAML values.
 
     Args:
         plan: The edit.
-        n_layers: Decoder layers of the base.
-        modules: All module names of a multimodal base (mergekit drops a module that is left
-            out), or nothing for a text-only one.
+        base: Its base; of a multimodal one every module is named, for mergekit drops one that is not.
 
     Returns:
         A mapping with merge_method, base_model, slices or modules, parameters and, where the
         plan has one, dtype.
+
+    Raises:
+        ModelError: The base is multimodal, and mergekit does not know its architecture.
     """
+    n_layers = base.n_layers
     slices = [
-        _slice(plan.base, 0, 0),
-        *(_slice(plan.base, *run) for run in _runs(plan, n_layers)),
-        _slice(plan.base, n_layers, n_layers),
+        _slice(plan.base, _Run(0, 0)),
+        *(_slice(plan.base, run) for run in _runs(plan, n_layers)),
+        _slice(plan.base, _Run(n_layers, n_layers)),
     ]
     form: dict[str, Any] = {"merge_method": plan.merge_method, "base_model": plan.base}
-    names = list(modules)
+    names = module_names(base)
     if names:
         form["modules"] = {
             name: {"slices": slices} if name == TEXT_MODULE else {"models": [{"model": plan.base}]}
@@ -48,27 +51,36 @@ def guarded_form(plan: EditPlan, n_layers: int, modules: Iterable[str] = ()) -> 
     return form
 
 
-def _runs(plan: EditPlan, n_layers: int) -> list[tuple[int, int, tuple[Donation, ...]]]:
-    """(first, last + 1, donors) of neighbouring layers that receive the same."""
+class _Run(NamedTuple):
+    """Neighbouring layers that receive the same."""
+
+    first: int
+    end: int
+    """One more than the last."""
+    donations: tuple[Donation, ...] = ()
+
+
+def _runs(plan: EditPlan, n_layers: int) -> list[_Run]:
     runs = []
-    for gifts, group in groupby(range(n_layers), key=lambda layer: plan.donations.get(layer, ())):
+    for donations, group in groupby(range(n_layers), key=lambda layer: plan.donations.get(layer, ())):
         members = list(group)
-        runs.append((members[0], members[-1] + 1, gifts))
+        runs.append(_Run(members[0], members[-1] + 1, donations))
     return runs
 
 
-def _slice(base: str, first: int, last: int, gifts: tuple[Donation, ...] = ()) -> dict[str, Any]:
-    sources: list[dict[str, Any]] = [{"model": base, "layer_range": [first, last]}]
-    for gift in gifts:
+def _slice(base: str, run: _Run) -> dict[str, Any]:
+    layer_range = [run.first, run.end]
+    sources: list[dict[str, Any]] = [{"model": base, "layer_range": layer_range}]
+    for donation in run.donations:
         weight = [
             {"value": alpha} if part is None else {"filter": part, "value": alpha}
-            for part, alpha in gift.weights
+            for part, alpha in donation.weights
         ]
         sources.append(
             {
-                "model": gift.model,
-                "layer_range": [first, last],
-                "parameters": {"weight": gift.weights[0][1] if len(weight) == 1 else weight},
+                "model": donation.model,
+                "layer_range": layer_range,
+                "parameters": {"weight": donation.weights[0][1] if len(weight) == 1 else weight},
             }
         )
     return {"sources": sources}

@@ -73,12 +73,12 @@ def output_dtype(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoi
         return plan.dtype
     if len(kinds) == 1:
         return next(iter(kinds))
-    for place, entry in base.layer_tensors.items():
-        for gift in plan.donations.get(place.layer, ()):
-            theirs = donors[gift.model].layer_tensors[place]
-            if theirs.dtype != entry.dtype:
+    for part, entry in base.layer_tensors.items():
+        for donation in plan.donations.get(part.layer, ()):
+            of_donor = donors[donation.model].layer_tensors[part]
+            if of_donor.dtype != entry.dtype:
                 raise RecipeError(
-                    f"{entry.name} is {entry.dtype} in the base and {theirs.dtype} "
+                    f"{entry.name} is {entry.dtype} in the base and {of_donor.dtype} "
                     "in the donor, and the base mixes dtypes: say which one to write with dtype:"
                 )
     return None
@@ -101,10 +101,10 @@ def check_family(base: Checkpoint, donors: Mapping[str, Checkpoint]) -> None:
                 f"a {donor.text_model_type or 'nameless'} one ({donor.layout}): layers do not correspond"
             )
         for key in _SHAPE_KEYS:
-            ours, theirs = base.text_config.get(key), donor.text_config.get(key)
-            if ours is not None and theirs is not None and ours != theirs:
+            of_base, of_donor = base.text_config.get(key), donor.text_config.get(key)
+            if of_base is not None and of_donor is not None and of_base != of_donor:
                 raise MergeError(
-                    f"{key} is {ours} in the base ({base.layout}), {theirs} in {name} ({donor.layout})"
+                    f"{key} is {of_base} in the base ({base.layout}), {of_donor} in {name} ({donor.layout})"
                 )
 
 
@@ -117,14 +117,14 @@ def check_donors(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoi
         MergeError: A tensor is missing, misshapen, or not floating point; the message names it.
     """
     for layer in plan.layers:
-        places = [place for place in base.layer_tensors if place.layer == layer]
-        if not places:
+        parts = [part for part in base.layer_tensors if part.layer == layer]
+        if not parts:
             raise MergeError(
                 f"the base {plan.base} has no tensor in layer {layer} (its layout: {base.layout})"
             )
-        for gift in plan.donations[layer]:
-            for place in places:
-                _check_tensor(place, base, donors[gift.model], gift.model)
+        for donation in plan.donations[layer]:
+            for part in parts:
+                _check_tensor(part, base, donors[donation.model], donation.model)
 
 
 def open_donor(name: str, layers: Sequence[int], base: Checkpoint, base_name: str) -> Checkpoint:
@@ -148,19 +148,19 @@ def open_donor(name: str, layers: Sequence[int], base: Checkpoint, base_name: st
     return donor
 
 
-def _check_tensor(place: LayerPart, base: Checkpoint, donor: Checkpoint, donor_name: str) -> None:
-    ours, theirs = base.layer_tensors[place], donor.layer_tensors.get(place)
-    if theirs is None:
+def _check_tensor(part: LayerPart, base: Checkpoint, donor: Checkpoint, donor_name: str) -> None:
+    of_base, of_donor = base.layer_tensors[part], donor.layer_tensors.get(part)
+    if of_donor is None:
         raise MergeError(
-            f"{ours.name} lies in a selected layer, but the donor {donor_name} has no such tensor "
+            f"{of_base.name} lies in a selected layer, but the donor {donor_name} has no such tensor "
             f"(base: {base.layout}; donor: {donor.layout})"
         )
-    if theirs.shape != ours.shape:
+    if of_donor.shape != of_base.shape:
         raise MergeError(
-            f"{ours.name}: expected shape {list(ours.shape)} like the base's, "
-            f"got {list(theirs.shape)} in the donor {donor_name}"
+            f"{of_base.name}: expected shape {list(of_base.shape)} like the base's, "
+            f"got {list(of_donor.shape)} in the donor {donor_name}"
         )
-    for side, entry in (("base", ours), (f"donor {donor_name}", theirs)):
+    for side, entry in (("base", of_base), (f"donor {donor_name}", of_donor)):
         if entry.dtype not in DTYPE_NAMES:
             raise MergeError(
                 f"{entry.name} is {entry.dtype} in the {side}: expected {', '.join(DTYPE_NAMES)}"

@@ -23,6 +23,7 @@ class View(NamedTuple):
 
 
 VIEWS: dict[str, str] = {
+    "CheckedRecipe": "sae_merge_method.recipe.check:check_view",
     "Comparison": "sae_merge_method.compare.table:view",
     "ComparisonSet": "sae_merge_method.compare.table:view",
     "Diagnosis": "sae_merge_method.diagnose.tables:diagnosis_view",

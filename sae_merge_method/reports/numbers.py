@@ -59,6 +59,15 @@ def test_words(z: float, p: float) -> str:
     return f"z {z:+.2f}, p {p_value(p)}"
 
 
+def byte_size(size: int) -> str:
+    """A number of bytes, in powers of 1000."""
+    if size < 1000:
+        return f"{size} B"
+    units = ("kB", "MB", "GB", "TB")
+    power = min((len(str(size)) - 1) // 3, len(units))
+    return f"{size / 1000**power:.3g} {units[power - 1]}"
+
+
 def nats(value: float) -> str:
     """A difference of losses, in nats a token."""
     return f"{value:+.5f}"

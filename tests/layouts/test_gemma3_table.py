@@ -7,7 +7,6 @@ import torch
 
 from sae_merge_method.errors import MergeError
 from sae_merge_method.models.checkpoint import open_checkpoint
-from sae_merge_method.models.mergekit_layout import module_names
 from sae_merge_method.recipe.mergekit_form import guarded_form
 from sae_merge_method.recipe.plan import Donation, EditPlan
 from tests import tiny
@@ -92,7 +91,7 @@ def test_plain_mergekit_is_right_or_fails_loudly_with_the_written_recipe(tmp_pat
     donor = gemma3(tmp_path / "donor", donor_layout, 1, vocabulary=56, shards=2)
     gift = Donation(str(donor), ((None, ALPHA),))
     plan = EditPlan("sae_stethoscope", str(base), dict.fromkeys(OPEN, (gift,)), "bfloat16")
-    form = guarded_form(plan, tiny.N_LAYERS, module_names(open_checkpoint(base)))
+    form = guarded_form(plan, open_checkpoint(base))
     options = MergeOptions(quiet=True, write_model_card=False, copy_tokenizer=False)
     try:
         if (base_layout, donor_layout) in PLAIN:

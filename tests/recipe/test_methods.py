@@ -15,7 +15,7 @@ from sae_merge_method.cli.recipe import command
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.merge.methods import mergekit_methods
 from sae_merge_method.publish.sections import edit_section
-from sae_merge_method.recipe.check import check_recipe
+from sae_merge_method.recipe.check import check_text
 from sae_merge_method.recipe.merged_folder import open_merged
 from sae_merge_method.recipe.methods import METHODS, MergeMethod, parse_recipe
 from sae_merge_method.verify.audit import verify
@@ -55,9 +55,11 @@ def source(models, threshold="0.02") -> str:
 @pytest.mark.usefixtures("largest")
 @pytest.mark.parametrize("engine", ["direct", "mergekit"])
 def test_a_new_method_is_merged_checked_verified_and_described(tmp_path, models, engine):
-    checked = check_recipe(source(models), "recipe.yml")
-    assert not checked.findings.faults
-    assert "everything that the largest entries need is there" in checked.findings.fits
+    checked = check_text(source(models), "recipe.yml")
+    assert not checked.faults
+    assert "everything that the largest entries need is there" in [
+        finding.text for finding in checked.findings
+    ]
     report = run_recipe(source(models), tmp_path / "out", engine=engine)
     assert report.merge_method == "largest"
     before, donor, after = (

@@ -36,6 +36,11 @@ from sae_merge_method.reports import numbers
         (numbers.squared_norm(0), "0"),
         (numbers.energy(29.7981234), "29.7981"),
         (numbers.count(1234567), "1,234,567"),
+        (numbers.byte_size(0), "0 B"),
+        (numbers.byte_size(999), "999 B"),
+        (numbers.byte_size(1000), "1 kB"),
+        (numbers.byte_size(8_600_000_000), "8.6 GB"),
+        (numbers.byte_size(10**16), "1e+04 TB"),
     ],
 )
 def test_a_number_is_rounded_as_this_kind_of_number_is(call, text):

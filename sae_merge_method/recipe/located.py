@@ -1,0 +1,93 @@
+"""Where each model of a recipe lies, at which commit, how much is still to be fetched, and its headers.
+
+Of a model on the Hub nothing but config.json is fetched here.
+"""
+
+import json
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from hashlib import sha256
+from pathlib import Path
+
+from sae_merge_method.artifacts.schema import Record
+from sae_merge_method.errors import ModelError, first_line
+from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint, open_checkpoint
+from sae_merge_method.models.hub import WANTED_FILES, ModelId, fetch_file, folder_at_hand, is_hub_id
+
+
+class Located(Record):
+    """One model, or one adapter, that a recipe names."""
+
+    name: str
+    """As the recipe names it, without a revision."""
+    commit: str | None
+    """Its commit on the Hub; null for a folder."""
+    size: int
+    """Bytes of the files that a merge needs."""
+    missing: int
+    """Bytes of the needed files that are not on this machine."""
+
+
+def locate(model: ModelId) -> Located:
+    """Find a model without its adapter: a folder, the Hub, or without a network the Hub's cache.
+
+    Raises:
+        ModelError: It is none of these.
+    """
+    name = model.path
+    if model.folder is not None:
+        return Located(name=name, commit=None, size=_bytes_of(model.folder), missing=0)
+    if not is_hub_id(name):
+        raise ModelError(f"there is no folder {name}, and it is no Hub id")
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    if constants.HF_HUB_OFFLINE:
+        folder = folder_at_hand(model)
+        if folder is None:
+            raise ModelError(f"{name} is not in the Hub's cache, and HF_HUB_OFFLINE is set")
+        return Located(name=name, commit=folder.name, size=_bytes_of(folder), missing=0)
+    try:
+        info = HfApi().model_info(name, revision=model.revision, files_metadata=True)
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
+        raise ModelError(f"the Hub does not give {name}: {first_line(error)}") from error
+    if info.sha is None:
+        raise ModelError(f"the Hub does not say at which commit {name} is")
+    files = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    needed = {file: files[file] for file in _needed(files)}
+    missing = sum(size for file, size in needed.items() if not _is_cached(name, file, info.sha))
+    return Located(name=name, commit=info.sha, size=sum(needed.values()), missing=missing)
+
+
+def open_located(model: Located) -> Checkpoint:
+    """A model's config and headers; its config alone where the weights are not on this machine.
+
+    Raises:
+        ModelError: They cannot be read.
+    """
+    if model.commit is None:
+        return open_checkpoint(Path(model.name).expanduser())
+    config = fetch_file(model.name, CONFIG_FILE, model.commit)
+    if model.missing == 0:
+        return open_checkpoint(config.parent)
+    raw = config.read_bytes()
+    try:
+        value = json.loads(raw)
+    except ValueError as error:
+        raise ModelError(f"the config.json of {model.name} is damaged: {error}") from error
+    return Checkpoint(config.parent, value, sha256(raw).hexdigest(), tensors={})
+
+
+def _is_cached(name: str, file: str, commit: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(name, file, revision=commit), str)
+
+
+def _needed(names: Iterable[str]) -> list[str]:
+    return [name for name in names if any(fnmatch(name, pattern) for pattern in WANTED_FILES)]
+
+
+def _bytes_of(folder: Path) -> int:
+    files = [path for path in folder.iterdir() if path.is_file()]
+    return sum(path.stat().st_size for path in files if _needed([path.name]))

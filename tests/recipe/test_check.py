@@ -1,0 +1,97 @@
+"""A recipe is looked over as a whole: every fault is named, and pinning changes nothing else."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sae_merge_method.cli.recipe import command
+from sae_merge_method.errors import RecipeError
+from sae_merge_method.recipe.check import check_text
+from tests import tiny
+from tests.diagnoses import save_diagnosis
+from tests.recipes import recipe_text
+
+
+def faults(text):
+    return [f"{finding.subject}: {finding.text}" for finding in check_text(text, "recipe.yml").faults]
+
+
+def fits(checked):
+    return [finding.text for finding in checked.findings if finding.verdict == "fits"]
+
+
+def test_a_recipe_of_folders_is_checked_down_to_the_tensors(models):
+    checked = check_text(recipe_text(models.base, models.donor), "recipe.yml")
+    assert not checked.faults
+    assert fits(checked) == [
+        "layers 1, 3 of 4",
+        "every donor is of the base's kind and width",
+        "every tensor of the selected layers stands in every donor, in the base's shape",
+    ]
+    assert checked.missing == 0
+    assert checked.pinned == recipe_text(models.base, models.donor)
+
+
+def test_every_fault_is_named_at_once(tmp_path, models):
+    other = tiny.gemma3_text(tmp_path / "other", 1, n_layers=2)
+    found = faults(recipe_text(models.base, other, 'layers: "1, 3, 9"'))
+    assert any("gate: layer 9 is out of range" in fault for fault in found)
+    found = faults(recipe_text(models.base, other))
+    assert any("has no such tensor" in fault for fault in found)
+    assert "./nowhere: there is no folder ./nowhere, and it is no Hub id" in faults(
+        recipe_text("./nowhere", other)
+    )
+
+
+def test_diagnosis_and_recorded_scores_must_be_of_this_base_and_choose_these_layers(tmp_path, models):
+    scores = {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8}
+    diagnosis = save_diagnosis(tmp_path / "d", models.base, scores) / "diagnosis.json"
+    gate = f'diagnosis: "{diagnosis}", select: top_k=2'
+    checked = check_text(recipe_text(models.base, models.donor, gate), "r")
+    assert not checked.faults
+    assert any("is a diagnosis of this base" in line for line in fits(checked))
+    wide = json.loads(diagnosis.read_text())
+    wide["model"]["d_model"] = 2560
+    diagnosis.write_text(json.dumps(wide))
+    assert "SAEs of width 2560" in faults(recipe_text(models.base, models.donor, gate))[0]
+    record = "sae_diagnosis: {select: top_k=2, scores: {0: 0.1, 1: 0.9, 2: 0.95, 3: 0.8}}"
+    found = faults(recipe_text(models.base, models.donor, tail=record))
+    assert "top_k=2 of the recorded scores chooses layers 1, 2, the gate has 1, 3" in found[0]
+    record = "sae_diagnosis: {config_sha256: abc, model: another}"
+    assert (
+        "whose config.json is not the base's"
+        in faults(recipe_text(models.base, models.donor, tail=record))[0]
+    )
+
+
+def test_a_donor_of_another_kind_is_named(tmp_path, models):
+    donor = Path(shutil.copytree(models.base, tmp_path / "llama"))
+    config = (donor / "config.json").read_text().replace('"gemma3_text"', '"llama"')
+    (donor / "config.json").write_text(config)
+    assert any("a llama one" in fault for fault in faults(recipe_text(models.base, donor)))
+
+
+def test_recipe_still_writes_and_check_is_a_word_of_its_own(tmp_path, models):
+    diagnosis = save_diagnosis(tmp_path / "d", models.base, {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8})
+    recipe = tmp_path / "recipe.yml"
+    words = ["--diagnosis", diagnosis, "--base", models.base, "--donor", models.donor]
+    written = CliRunner().invoke(command, [*map(str, words), "--select", "top_k=2", "--out", str(recipe)])
+    assert written.exit_code == 0, written.output
+    checked = CliRunner().invoke(command, ["check", str(recipe)])
+    assert checked.exit_code == 0, checked.output
+    assert "0 B to download in all" in checked.output
+    assert "recipe check [OPTIONS] RECIPE" in CliRunner().invoke(command, ["check", "--help"]).output
+    recipe.write_text(
+        recipe.read_text().replace('"1, 3"', '"1, 7"').replace("'1, 3'", "'1, 7'").replace("1, 3}", "1, 7}")
+    )
+    broken = CliRunner().invoke(command, ["check", str(recipe), "--out", str(tmp_path / "pinned.yml")])
+    assert broken.exit_code == 1 and "FAULT" in broken.output
+    assert not (tmp_path / "pinned.yml").exists()
+
+
+def test_what_is_no_recipe_is_an_error():
+    with pytest.raises(RecipeError, match="expected a mergekit recipe"):
+        check_text("- 1", "list.yml")

@@ -1,0 +1,59 @@
+"""The gate: decided layers, layers computed from a diagnosis, and both held against each other."""
+
+import pytest
+
+from sae_merge_method.artifacts.recipe import Gate
+from sae_merge_method.errors import RecipeError, UsageError
+from sae_merge_method.recipe.gate import selected_layers
+from sae_merge_method.recipe.methods import parse_recipe
+from tests.diagnoses import save_diagnosis
+from tests.recipes import recipe_text
+
+
+@pytest.fixture
+def diagnosis(tmp_path, models) -> str:
+    return str(save_diagnosis(tmp_path / "diagnosis", models.base, {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8}))
+
+
+def test_layers_are_decided_or_computed(diagnosis):
+    assert selected_layers(Gate(layers="0, 2-3")) == (0, 2, 3)
+    assert selected_layers(Gate(diagnosis=diagnosis, select="top_k=2")) == (1, 3)
+
+
+def test_a_diagnosis_without_a_rule_does_not_touch_decided_layers():
+    assert selected_layers(Gate(layers="2", diagnosis="nowhere")) == (2,)
+
+
+def test_layers_and_a_diagnosis_that_disagree_are_an_error(diagnosis):
+    both = Gate(layers="1, 3", diagnosis=diagnosis, select="top_k=2")
+    assert selected_layers(both, 4) == (1, 3)
+    with pytest.raises(RecipeError, match=r'"1-3" and top_k=2 .* \("1, 3"\) disagree'):
+        selected_layers(both.model_copy(update={"layers": "1-3"}), 4)
+
+
+@pytest.mark.parametrize(
+    ("keys", "error", "message"),
+    [
+        ({}, RecipeError, "no gate: expected parameters layers: "),
+        ({"select": "top_k=2"}, RecipeError, 'select: "top_k=2" needs diagnosis'),
+        ({"diagnosis": "d"}, RecipeError, 'diagnosis: "d" needs select'),
+        ({"layers": "1-9"}, UsageError, "layer 9 is out of range"),
+        ({"diagnosis": "{diagnosis}", "select": "threshold=2"}, RecipeError, "threshold=2 selects no layer"),
+        ({"diagnosis": "{diagnosis}", "select": "best=2"}, UsageError, "unknown selection rule 'best=2'"),
+    ],
+)
+def test_half_a_gate_and_an_empty_one_are_errors(diagnosis, keys, error, message):
+    with pytest.raises(error, match=message):
+        selected_layers(Gate(**{key: text.format(diagnosis=diagnosis) for key, text in keys.items()}), 4)
+
+
+def test_the_number_of_layers_is_held_against_the_diagnosis(diagnosis):
+    with pytest.raises(RecipeError, match="is of a model with 4 layers .*, the base has 6"):
+        selected_layers(Gate(diagnosis=diagnosis, select="top_k=2"), 6)
+
+
+@pytest.mark.parametrize("key", Gate.model_fields)
+def test_every_key_of_the_gate_is_one_string_that_mergekit_cannot_interpolate(models, key):
+    assert Gate.model_fields[key].description
+    with pytest.raises(RecipeError, match=rf"parameters\.{key}: expected one quoted string"):
+        parse_recipe(recipe_text(models.base, models.donor, f"{key}: [1, 3]"), "recipe.yml")
