@@ -188,14 +188,9 @@ class RecipeText(NamedTuple):
     where: str
     """How messages name it."""
 
-    @classmethod
-    def of(cls, recipe: "str | Path | RecipeText") -> "RecipeText":
-        """A recipe that was given as a file's path, or as what it holds.
 
-        Raises:
-            ArtifactError: There is no such file, or it is not UTF-8.
-        """
-        return recipe if isinstance(recipe, RecipeText) else cls(read_recipe_text(Path(recipe)), str(recipe))
+AnyRecipe = str | Path | RecipeText
+"""A recipe as a caller has it: its file, ``hf://OWNER/NAME[@REVISION]/FILE``, or what it holds."""
 
 
 def read_recipe_text(path: Path) -> str:

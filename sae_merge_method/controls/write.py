@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sae_merge_method.artifacts.arm import ArmIdentity
 from sae_merge_method.artifacts.method_parameters import ScalpelParameters
-from sae_merge_method.artifacts.recipe import CONTROL_KEY, DIAGNOSIS_KEY, Control, read_recipe_text
+from sae_merge_method.artifacts.recipe import CONTROL_KEY, DIAGNOSIS_KEY, AnyRecipe, Control
 from sae_merge_method.controls.arms import ARMS, asked_for
 from sae_merge_method.controls.energies import measure_energies
 from sae_merge_method.controls.kinds import ArmKind, Ground, NoArmError
@@ -49,7 +49,7 @@ class Controls(NamedTuple):
 
 
 def write_controls(
-    recipe: Path, out: Path, settings: ControlSettings | None = None, *, overwrite: bool = False
+    recipe: AnyRecipe, out: Path, settings: ControlSettings | None = None, *, overwrite: bool = False
 ) -> tuple[ArmIdentity, ...]:
     """Write the controls of a recipe into a folder, ``<name of the arm>.yml`` each.
 
@@ -62,7 +62,7 @@ def write_controls(
     Raises:
         SaeMergeError: See :func:`make_controls`.
     """
-    opened = open_recipe(read_recipe_text(recipe), str(recipe))
+    opened = open_recipe(recipe)
     controls = make_controls(opened, settings or ControlSettings())
     with new_folder(out, overwrite=overwrite) as folder:
         for _, arm, text in controls.recipes:

@@ -14,7 +14,7 @@ from sae_merge_method.artifacts.experiment_plan import (
     read_plan,
     write_plan,
 )
-from sae_merge_method.artifacts.recipe import read_recipe_text
+from sae_merge_method.artifacts.recipe import RecipeText, read_recipe_text
 from sae_merge_method.controls.settings import ControlSettings
 from sae_merge_method.controls.write import ControlRecipe, make_controls
 from sae_merge_method.energy.run import energy
@@ -58,7 +58,7 @@ def make_plan(settings: ExperimentSettings, diagnosis_at: Path, depends_on: Mapp
         )
     )
     controls = make_controls(
-        open_recipe(pick.text, "the pick's recipe"),
+        open_recipe(RecipeText(pick.text, "the pick's recipe")),
         ControlSettings(
             diagnosis=str(diagnosis_at),
             arms=settings.controls(),
@@ -107,7 +107,7 @@ def _as_evaluated(control: ControlRecipe) -> ArmIdentity:
 
 
 def _own(name: str, file: Path, text: str, settings: ExperimentSettings) -> ArmIdentity:
-    opened = open_recipe(text, str(file))
+    opened = open_recipe(RecipeText(text, str(file)))
     if opened.base.folder.resolve() != local_folder(parse_model_id(settings.base)).resolve():
         raise RecipeError(
             f"{file}: expected the experiment's base {settings.base}, got {opened.recipe.base_model}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, write_edit_report
-from sae_merge_method.artifacts.recipe import RecipeText
+from sae_merge_method.artifacts.recipe import AnyRecipe
 from sae_merge_method.errors import MergeError, UsageError
 from sae_merge_method.files.parallel import bytes_bar
 from sae_merge_method.merge.beside_weights import CARD_FILES, write_card
@@ -32,7 +32,7 @@ LOG = logging.getLogger(__name__)
 
 
 def edit_in_place(
-    recipe: str | Path | RecipeText,
+    recipe: AnyRecipe,
     folder: str | Path | None = None,
     *,
     options: Mapping[str, Any] | None = None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sae_merge_method.artifacts.recipe import RecipeText
+from sae_merge_method.artifacts.recipe import AnyRecipe
 from sae_merge_method.geometry.one_thread import one_blas_thread
 from sae_merge_method.merge.donors import open_donors
 from sae_merge_method.models.checkpoint import Checkpoint
@@ -67,9 +67,7 @@ class Job:
 
 
 @contextmanager
-def open_job(
-    recipe: str | Path | RecipeText, adapters_at: Path, options: Mapping[str, Any] | None
-) -> Iterator[Job]:
+def open_job(recipe: AnyRecipe, adapters_at: Path, options: Mapping[str, Any] | None) -> Iterator[Job]:
     """Read a recipe and all it names; merged adapters live as long as the block.
 
     Args:
@@ -81,8 +79,7 @@ def open_job(
         SaeMergeError: Anything that can be known to be wrong from configs and headers.
     """
     given = dict(options or {})
-    text, where = RecipeText.of(recipe)
-    resolved = resolve_recipe(text, where, given.get("transformers_cache"))
+    resolved = resolve_recipe(recipe, given.get("transformers_cache"))
     plan, base = resolved.plan, resolved.base
     with open_donors(plan, base, adapters_at, given) as donors:
         if not given.get("allow_crimes"):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sae_merge_method.artifacts.edit_preview import EditPreview, LayerPreview
-from sae_merge_method.artifacts.recipe import RecipeText
+from sae_merge_method.artifacts.recipe import AnyRecipe
 from sae_merge_method.files.parallel import bytes_bar
 from sae_merge_method.merge.direct import edit_tensors, why_not_direct
 from sae_merge_method.merge.job import Job, open_job
@@ -13,7 +13,7 @@ from sae_merge_method.merge.tensor_edit import TensorTask, tensor_tasks
 from sae_merge_method.models.reading import WeightFiles
 
 
-def preview(recipe: str | Path | RecipeText, *, options: Mapping[str, Any] | None = None) -> EditPreview:
+def preview(recipe: AnyRecipe, *, options: Mapping[str, Any] | None = None) -> EditPreview:
     """Tensors, bytes and energy of each selected layer, as a merge would edit them.
 
     Every check of a real merge is made, up to the last NaN. Where only mergekit could run the

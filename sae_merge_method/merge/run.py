@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sae_merge_method.artifacts.edit_report import EditReport, write_edit_report
-from sae_merge_method.artifacts.recipe import RecipeText
+from sae_merge_method.artifacts.recipe import AnyRecipe
 from sae_merge_method.errors import MergeError, UsageError
 from sae_merge_method.files.folders import new_folder, require_free
 from sae_merge_method.merge.beside_weights import complete_side_files, copy_side_files, write_card
@@ -21,7 +21,7 @@ Engine = Literal["direct", "mergekit"]
 
 
 def merge(
-    recipe: str | Path | RecipeText,
+    recipe: AnyRecipe,
     out: str | Path,
     *,
     overwrite: bool = False,

@@ -9,18 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from sae_merge_method.artifacts.recipe import Recipe, read_recipe_text
+from sae_merge_method.artifacts.recipe import AnyRecipe, Recipe
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import RecipeError, SaeMergeError
 from sae_merge_method.files.writing import require_no_file, write_text
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import Checkpoint
-from sae_merge_method.models.hub import local_file, parse_model_id
+from sae_merge_method.models.hub import parse_model_id
 from sae_merge_method.recipe.located import Located, locate, open_located
 from sae_merge_method.recipe.methods import method_named, parse_recipe
 from sae_merge_method.recipe.pin import models_of, pin
 from sae_merge_method.recipe.preflight import check_donors, check_family
-from sae_merge_method.recipe.resolved import ResolvedRecipe
+from sae_merge_method.recipe.resolved import ResolvedRecipe, read_recipe
 from sae_merge_method.reports.grid import Cell, Grid
 from sae_merge_method.reports.notebook import View
 from sae_merge_method.reports.numbers import byte_size
@@ -68,11 +68,13 @@ class CheckedRecipe(Record):
         return sum(model.missing for model in self.located)
 
 
-def check_recipe(recipe: str | Path, out: Path | None = None, *, overwrite: bool = False) -> CheckedRecipe:
+def check_recipe(
+    recipe: AnyRecipe, out: str | Path | None = None, *, overwrite: bool = False
+) -> CheckedRecipe:
     """Look a recipe over, and write it with every Hub model pinned to its commit.
 
     Args:
-        recipe: File, or ``hf://OWNER/NAME[@REVISION]/FILE``.
+        recipe: Its file, its address on the Hub, or what it holds.
         out: File for the pinned recipe, written if nothing is at fault; None for none.
         overwrite: Replace a file that stands there.
 
@@ -81,37 +83,26 @@ def check_recipe(recipe: str | Path, out: Path | None = None, *, overwrite: bool
         SaeMergeError: The recipe itself cannot be read; what is wrong beyond that is among the findings.
     """
     if out is not None and not overwrite:
-        require_no_file(out)
-    checked = check_text(read_recipe_text(local_file(recipe)), str(recipe))
-    if out is not None and not checked.faults:
-        write_text(out, checked.pinned)
-    return checked
-
-
-def check_text(text: str, where: str) -> CheckedRecipe:
-    """Look a recipe's text over.
-
-    Args:
-        text: YAML.
-        where: How messages name it.
-
-    Raises:
-        RecipeError: It cannot be read.
-    """
-    recipe, notes = parse_recipe(text, where), _Notes()
+        require_no_file(Path(out))
+    text, where = read_recipe(recipe)
+    parsed, notes = parse_recipe(text, where), _Notes()
     models: dict[str, tuple[Located, ...]] = {}
-    for name in models_of(recipe):
+    for name in models_of(parsed):
         with notes.of(name):
             models[name] = tuple(map(locate, parse_model_id(name).parts))
-    if recipe.base_model in models:
+    if parsed.base_model in models:
         with notes.of("base"):
-            base = open_located(models[recipe.base_model][0])
-            _check_on_base(ResolvedRecipe(text, where, recipe, base), models, notes)
+            base = open_located(models[parsed.base_model][0])
+            _check_on_base(ResolvedRecipe(text, where, parsed, base), models, notes)
     else:
         notes.not_checked("base", "gate, diagnosis and donors: the base is missing")
-    checked = CheckedRecipe(recipe=recipe, models=models, findings=tuple(notes.findings), pinned=text)
-    commits = {model.name: model.commit for model in checked.located if model.commit}
-    return checked.model_copy(update={"pinned": pin(text, commits)})
+    commits = {model.name: model.commit for parts in models.values() for model in parts if model.commit}
+    checked = CheckedRecipe(
+        recipe=parsed, models=models, findings=tuple(notes.findings), pinned=pin(text, commits)
+    )
+    if out is not None and not checked.faults:
+        write_text(Path(out), checked.pinned)
+    return checked
 
 
 class _Notes:

@@ -55,7 +55,7 @@ class WrittenRecipe:
     """Decoder layers of the base."""
 
 
-def write_recipe(settings: RecipeSettings, out: Path, *, overwrite: bool = False) -> WrittenRecipe:
+def write_recipe(settings: RecipeSettings, out: str | Path, *, overwrite: bool = False) -> WrittenRecipe:
     """Choose layers and write the recipe file that edits them.
 
     Args:
@@ -68,9 +68,9 @@ def write_recipe(settings: RecipeSettings, out: Path, *, overwrite: bool = False
         SaeMergeError: See :func:`make_recipe`.
     """
     if not overwrite:
-        require_no_file(out)
+        require_no_file(Path(out))
     recipe = make_recipe(settings)
-    write_text(out, recipe.text)
+    write_text(Path(out), recipe.text)
     return recipe
 
 

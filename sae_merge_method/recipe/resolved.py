@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from sae_merge_method.artifacts.recipe import Recipe
+from sae_merge_method.artifacts.recipe import AnyRecipe, Recipe, RecipeText, read_recipe_text
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.models.checkpoint import Checkpoint
-from sae_merge_method.models.hub import open_model
+from sae_merge_method.models.hub import local_file, open_model
 from sae_merge_method.recipe.gate import selected_layers
 from sae_merge_method.recipe.methods import Filter, filter_of, parse_recipe
 from sae_merge_method.recipe.plan import EditPlan, plan_edit
@@ -109,32 +109,44 @@ class ResolvedRecipe:
         return open_diagnosis(Path(str(recorded)), self.base, self.recipe.base_model)
 
 
-def open_recipe(text: str, where: str, cache_dir: str | None = None) -> ResolvedRecipe:
+def read_recipe(recipe: AnyRecipe) -> RecipeText:
+    """A recipe's text, fetched from the Hub where it has to be.
+
+    Raises:
+        UsageError: A malformed hf:// address.
+        ModelError: The Hub does not give the file.
+        ArtifactError: There is no such file, or it is not UTF-8.
+    """
+    if isinstance(recipe, RecipeText):
+        return recipe
+    return RecipeText(read_recipe_text(local_file(recipe)), str(recipe))
+
+
+def open_recipe(recipe: AnyRecipe, cache_dir: str | None = None) -> ResolvedRecipe:
     """Parse a recipe and open its base; no other part is looked up yet.
 
     Args:
-        text: YAML.
-        where: How messages name it.
-        cache_dir: The Hub's cache, where it is not the usual one.
+        recipe: Its file, its address on the Hub, or what it holds.
+        cache_dir: The Hub's cache for models, where it is not the usual one.
 
     Raises:
         RecipeError: The recipe cannot be read.
         UsageError: The base is to be made with an adapter.
         ModelError: The base cannot be had.
     """
-    recipe = parse_recipe(text, where)
-    return ResolvedRecipe(text, where, recipe, open_model(recipe.base_model, cache_dir))
+    text, where = read_recipe(recipe)
+    parsed = parse_recipe(text, where)
+    return ResolvedRecipe(text, where, parsed, open_model(parsed.base_model, cache_dir))
 
 
-def resolve_recipe(text: str, where: str, cache_dir: str | None = None) -> ResolvedRecipe:
+def resolve_recipe(recipe: AnyRecipe, cache_dir: str | None = None) -> ResolvedRecipe:
     """Parse a recipe, open its base, and look up everything else that needs no donor.
 
     Args:
-        text: YAML.
-        where: How messages name it.
-        cache_dir: The Hub's cache, where it is not the usual one.
+        recipe: Its file, its address on the Hub, or what it holds.
+        cache_dir: The Hub's cache for models, where it is not the usual one.
 
     Raises:
         SaeMergeError: Anything that can be known to be wrong without the donors.
     """
-    return open_recipe(text, where, cache_dir).checked()
+    return open_recipe(recipe, cache_dir).checked()

@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.cli.recipe import command
 from sae_merge_method.errors import RecipeError
-from sae_merge_method.recipe.check import check_text
+from sae_merge_method.recipe.check import check_recipe
 from tests import tiny
 from tests.diagnoses import save_diagnosis
 from tests.recipes import recipe_text
 
 
 def faults(text):
-    return [f"{finding.subject}: {finding.text}" for finding in check_text(text, "recipe.yml").faults]
+    return [f"{finding.subject}: {finding.text}" for finding in check_recipe(RecipeText(text, "r")).faults]
 
 
 def fits(checked):
@@ -24,7 +25,7 @@ def fits(checked):
 
 
 def test_a_recipe_of_folders_is_checked_down_to_the_tensors(models):
-    checked = check_text(recipe_text(models.base, models.donor), "recipe.yml")
+    checked = check_recipe(RecipeText(recipe_text(models.base, models.donor), "r"))
     assert not checked.faults
     assert fits(checked) == [
         "layers 1, 3 of 4",
@@ -50,7 +51,7 @@ def test_diagnosis_and_recorded_scores_must_be_of_this_base_and_choose_these_lay
     scores = {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8}
     diagnosis = save_diagnosis(tmp_path / "d", models.base, scores) / "diagnosis.json"
     gate = f'diagnosis: "{diagnosis}", select: top_k=2'
-    checked = check_text(recipe_text(models.base, models.donor, gate), "r")
+    checked = check_recipe(RecipeText(recipe_text(models.base, models.donor, gate), "r"))
     assert not checked.faults
     assert any("is a diagnosis of this base" in line for line in fits(checked))
     wide = json.loads(diagnosis.read_text())
@@ -94,4 +95,4 @@ def test_recipe_still_writes_and_check_is_a_word_of_its_own(tmp_path, models):
 
 def test_what_is_no_recipe_is_an_error():
     with pytest.raises(RecipeError, match="expected a mergekit recipe"):
-        check_text("- 1", "list.yml")
+        check_recipe(RecipeText("- 1", "r"))

@@ -9,13 +9,13 @@ from click.testing import CliRunner
 from pydantic import Field
 
 from sae_merge_method.artifacts.method_parameters import Number
-from sae_merge_method.artifacts.recipe import Gate
+from sae_merge_method.artifacts.recipe import Gate, RecipeText
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.cli.recipe import command
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.merge.methods import mergekit_methods
 from sae_merge_method.publish.sections import edit_section
-from sae_merge_method.recipe.check import check_text
+from sae_merge_method.recipe.check import check_recipe
 from sae_merge_method.recipe.merged_folder import open_merged
 from sae_merge_method.recipe.methods import METHODS, MergeMethod, parse_recipe
 from sae_merge_method.verify.audit import verify
@@ -55,7 +55,7 @@ def source(models, threshold="0.02") -> str:
 @pytest.mark.usefixtures("largest")
 @pytest.mark.parametrize("engine", ["direct", "mergekit"])
 def test_a_new_method_is_merged_checked_verified_and_described(tmp_path, models, engine):
-    checked = check_text(source(models), "recipe.yml")
+    checked = check_recipe(RecipeText(source(models), "r"))
     assert not checked.faults
     assert "everything that the largest entries need is there" in [
         finding.text for finding in checked.findings
