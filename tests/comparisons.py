@@ -13,14 +13,14 @@ NOTHING = Measures(math_verify=None, no_answer=None, cut_off=None, mean_characte
 def subject(
     task: str, base: float, edited: float, verdict: str, p: float, holds: bool, **changes: Any
 ) -> Subject:
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "task": task, "n": 540, "n_edited": 540, "base": base, "edited": edited, "delta": edited - base,
         "higher_is_better": True, "z": 3.41 if edited > base else 0.2, "p": p, "p_adjusted": min(1.0, 2 * p),
         "verdict": verdict, "holds": holds, "reason": None, "base_stderr": 0.02, "edited_stderr": 0.02,
         "base_interval": None, "edited_interval": None, "detectable": 0.08, "paired": None,
         "base_measures": NOTHING, "edited_measures": NOTHING, **changes,
     }  # fmt: skip
-    return Subject(**given)
+    return Subject(**fields)
 
 
 def comparison(*subjects: Subject, **changes: Any) -> Comparison:
@@ -30,12 +30,12 @@ def comparison(*subjects: Subject, **changes: Any) -> Comparison:
         subject("other|task", 0.5, 0.5, "unchanged", 0.9, False),
     )
     side = Side(label="base", model="base", results="r.json", lm_eval_version="0.4.13")
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "base": side, "edited": side, "metric": "exact_match,none", "test": "lm_eval", "correction": "holm",
         "alpha": 0.05, "power": 0.8, "draws": 0, "seed": 0, "subjects": subjects, "groups": (),
         "counts": Counter(one.verdict for one in subjects), "mismatches": (), "notes": (), **changes,
     }  # fmt: skip
-    return Comparison(**given)
+    return Comparison(**fields)
 
 
 def save_comparison(path: Path, made: Comparison | None = None) -> Path:

@@ -9,6 +9,7 @@ from sae_merge_method.artifacts.comparison import Comparison
 from sae_merge_method.artifacts.lm_eval_samples import Samples, read_sample
 from sae_merge_method.compare.answers import pair
 from sae_merge_method.compare.evaluation import Evaluation
+from sae_merge_method.reports.escape import terminal
 
 # Where benchmarks keep what they ask; a document with none of these is shown whole.
 _QUESTION_KEYS = ("problem", "question", "query", "prompt", "input", "text")
@@ -72,6 +73,6 @@ def _answer(raw: dict[str, Any]) -> str:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Lines no wider than ``width``, the text's own line breaks kept."""
-    lines = text.strip().splitlines() or [""]
-    return [piece for line in lines for piece in (textwrap.wrap(line, width) or [""])]
+    """Lines no wider than ``width``, the text's own line breaks kept; other people's text, so made safe."""
+    lines = text.strip().expandtabs().splitlines() or [""]
+    return [piece for line in lines for piece in (textwrap.wrap(terminal(line), width) or [""])]

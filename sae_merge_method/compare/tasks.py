@@ -66,13 +66,13 @@ def common_tasks(base: EvalRun, edited: EvalRun, metric: str, globs: Sequence[st
     Raises:
         ComparisonError: No task in common, or a pattern that fits none.
     """
-    ours, theirs = (choose_tasks(run, metric, globs) for run in (base, edited))
-    common = tuple(name for name in ours if name in theirs)
+    of_base, of_edited = (choose_tasks(run, metric, globs) for run in (base, edited))
+    common = tuple(name for name in of_base if name in of_edited)
     if not common:
-        sides = " and ".join(", ".join(names) or "none" for names in (ours, theirs))
+        sides = " and ".join(", ".join(names) or "none" for names in (of_base, of_edited))
         raise ComparisonError(f"no common task with {metric}: {sides}")
-    lacking = [(edited, [name for name in ours if name not in theirs])]
-    lacking.append((base, [name for name in theirs if name not in ours]))
+    lacking = [(edited, [name for name in of_base if name not in of_edited])]
+    lacking.append((base, [name for name in of_edited if name not in of_base]))
     lines = (
         f"different tasks: {run.path} lacks {', '.join(names)} ({metric})" for run, names in lacking if names
     )

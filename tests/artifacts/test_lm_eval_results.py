@@ -99,10 +99,10 @@ OLD: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("found", OLD.values(), ids=OLD.keys())
-def test_groups_are_told_from_tasks_in_every_version(tmp_path: Path, found: dict[str, Any]) -> None:
+@pytest.mark.parametrize("file", OLD.values(), ids=OLD.keys())
+def test_groups_are_told_from_tasks_in_every_version(tmp_path: Path, file: dict[str, Any]) -> None:
     path = tmp_path / "results.json"
-    path.write_text(json.dumps(found))
+    path.write_text(json.dumps(file))
     run = read_results(path)
     assert list(run.tasks) == ["math_a"]
     assert run.groups["math"].members == ("math_a",)

@@ -110,14 +110,14 @@ def test_a_group_is_paired_over_all_its_tasks(write: Write, write_scores: Callab
         ("base", {"one": [1, 1, 0, 0], "two": [1, 0]}),
         ("edited", {"one": [1, 0, 1, 1], "two": [1, 1]}),
     ):
-        counts = {task: (sum(given), len(given)) for task, given in scores.items()}
+        counts = {task: (sum(one), len(one)) for task, one in scores.items()}
         right = sum(count[0] for count in counts.values())
         file = results(
             counts, groups={"both": {"exact_match,none": right / 6}}, group_subtasks={"both": list(tasks)}
         )
         rows = {
-            task: [{**row, "doc_hash": f"{task} {row['doc_id']}"} for row in answers(given)]
-            for task, given in scores.items()
+            task: [{**row, "doc_hash": f"{task} {row['doc_id']}"} for row in answers(one)]
+            for task, one in scores.items()
         }
         sides.append(write(name, file, samples=rows))
     (group,) = compared(*sides).groups

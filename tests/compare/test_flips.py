@@ -5,7 +5,7 @@ from pathlib import Path
 from sae_merge_method.compare.evaluation import open_evaluations
 from sae_merge_method.compare.flips import render_flips
 from tests.compare.conftest import compared
-from tests.evaluations import NUM_THEORY, Write, results
+from tests.evaluations import NUM_THEORY, Write, answers, results
 
 
 def test_flips_are_shown_side_by_side(logged: tuple[Path, Path]) -> None:
@@ -18,6 +18,18 @@ def test_flips_are_shown_side_by_side(logged: tuple[Path, Path]) -> None:
     assert [line.split() for line in shown.splitlines() if "It is 40." in line] == [
         ["It", "is", "not", "known", "to", "me.", "|", "It", "is", "40."]
     ]
+
+
+def test_an_answer_cannot_steer_the_terminal(write: Write) -> None:
+    rows = [{**row, "resps": [["\x1b[2Jgone"]]} for row in answers([1, 0])]
+    paths = [
+        write(name, results({NUM_THEORY: (1, 2)}), samples={NUM_THEORY: samples})
+        for name, samples in (("base", answers([0, 1])), ("edited", rows))
+    ]
+    base, edited = open_evaluations(paths)
+    shown = render_flips(compared(*paths), base, edited, most=1, width=80)
+    assert "\x1b" not in shown
+    assert "\\x1b[2Jgone" in shown
 
 
 def test_where_samples_were_not_logged_that_is_said(write: Write) -> None:

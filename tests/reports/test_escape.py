@@ -3,7 +3,7 @@
 import pytest
 
 from sae_merge_method.reports import html, markdown
-from sae_merge_method.reports.escape import latex, one_line
+from sae_merge_method.reports.escape import latex, one_line, terminal
 
 
 def test_text_on_one_line_has_single_spaces():
@@ -11,7 +11,15 @@ def test_text_on_one_line_has_single_spaces():
 
 
 @pytest.mark.parametrize(
-    ("char", "typeset"), [*((c, f"\\{c}") for c in "&%$#_{}"), ("~", r"\~{}"), ("^", r"\^{}")]
+    ("char", "typeset"),
+    [
+        *((c, f"\\{c}") for c in "&%$#_{}"),
+        ("~", r"\~{}"),
+        ("^", r"\^{}"),
+        ("<", r"\textless{}"),
+        (">", r"\textgreater{}"),
+        ("|", r"\textbar{}"),
+    ],
 )
 def test_latex_typesets_its_own_characters(char, typeset):
     assert latex(f"a{char}b") == f"a{typeset}b"
@@ -19,6 +27,10 @@ def test_latex_typesets_its_own_characters(char, typeset):
 
 def test_a_backslash_is_typeset_once():
     assert latex("a\\b_c") == r"a\textbackslash{}b\_c"
+
+
+def test_a_control_character_is_shown_and_not_sent_to_the_terminal():
+    assert terminal("a\x1b[2Jb\nc\u009bd\x07é") == "a\\x1b[2Jb\nc\\x9bd\\x07é"
 
 
 def test_code_in_markdown_cannot_end_early_or_break_a_table():
