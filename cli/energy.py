@@ -26,11 +26,12 @@ def command(style: str, plot: Path | None, **options: Any) -> None:
     features' span, the chance level r/d, random subspaces of equal rank, and the best there is.
     """
     from sae_merge_method.energy.run import energy
-    from sae_merge_method.energy.show import draw_plot, format_table
+    from sae_merge_method.energy.show import draw_plot
 
     report = energy(read_settings(EnergySettings, options))
     if plot is not None:
         write_bytes(plot, draw_plot(report))
-    click.echo(
-        canonical_json(report.model_dump(mode="json")) if style == "json" else format_table(report), nl=False
-    )
+    if style == "json":
+        click.echo(canonical_json(report.model_dump(mode="json")), nl=False)
+    else:
+        click.echo(report)

@@ -29,7 +29,15 @@ if TYPE_CHECKING:
     from sae_merge_method.compare.run import compare as compare
     from sae_merge_method.compare.settings import CompareSettings as CompareSettings
     from sae_merge_method.diff.run import diff as diff
+    from sae_merge_method.energy.run import energy as energy
+    from sae_merge_method.energy.settings import EnergySettings as EnergySettings
     from sae_merge_method.errors import SaeMergeError as SaeMergeError
+    from sae_merge_method.experiment.run import plan_experiment as plan_experiment
+    from sae_merge_method.experiment.run import run_experiment as run_experiment
+    from sae_merge_method.experiment.settings import EvaluationSettings as EvaluationSettings
+    from sae_merge_method.experiment.settings import ExperimentSettings as ExperimentSettings
+    from sae_merge_method.experiment.settings import GeneralLossSettings as GeneralLossSettings
+    from sae_merge_method.experiment.settings import RunSettings as RunSettings
     from sae_merge_method.merge.in_place import edit_in_place as edit_in_place
     from sae_merge_method.merge.journal import undo as undo
     from sae_merge_method.merge.preview import preview as preview
@@ -56,7 +64,11 @@ _OFFERED = {
     "compare.run": ("compare",),
     "compare.settings": ("CompareSettings",),
     "diff.run": ("diff",),
+    "energy.run": ("energy",),
+    "energy.settings": ("EnergySettings",),
     "errors": ("SaeMergeError",),
+    "experiment.run": ("plan_experiment", "run_experiment"),
+    "experiment.settings": ("EvaluationSettings", "ExperimentSettings", "GeneralLossSettings", "RunSettings"),
     "merge.in_place": ("edit_in_place",),
     "merge.journal": ("undo",),
     "merge.preview": ("preview",),

@@ -11,7 +11,8 @@ from sae_merge_method.reports.figure import (
     new_figure,
     picture,
 )
-from sae_merge_method.reports.grid import NOTHING, Cell, Grid, as_text
+from sae_merge_method.reports.grid import NOTHING, Cell, Grid
+from sae_merge_method.reports.notebook import View
 from sae_merge_method.reports.numbers import decimal, percent
 
 _HEADER = (
@@ -28,9 +29,9 @@ def energy_grid(report: EnergyReport) -> Grid:
     return Grid(_HEADER, tuple(rows), words=frozenset(_HEADER[:1]), ruled=ruled)
 
 
-def format_table(report: EnergyReport) -> str:
-    """The table, and what its columns mean; a final newline."""
-    return "\n".join([as_text(energy_grid(report)), "", *column_notes(report)]) + "\n"
+def energy_view(report: EnergyReport) -> View:
+    """The table, and what its columns mean."""
+    return View((energy_grid(report),), tail=tuple(column_notes(report)))
 
 
 def _row(name: str, entry: Energy) -> tuple[Cell, ...]:

@@ -27,6 +27,7 @@ VIEWS: dict[str, str] = {
     "Comparison": "sae_merge_method.compare.table:view",
     "ComparisonSet": "sae_merge_method.compare.table:view",
     "Diagnosis": "sae_merge_method.diagnose.tables:diagnosis_view",
+    "EnergyReport": "sae_merge_method.energy.show:energy_view",
     "Difference": "sae_merge_method.diff.show:difference_view",
     "EditPreview": "sae_merge_method.merge.show:preview_view",
     "EditReport": "sae_merge_method.merge.show:report_view",
