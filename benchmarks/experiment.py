@@ -20,8 +20,8 @@ from pathlib import Path
 
 import yaml
 
+from sae_merge_method.files.cache import cache_root
 from sae_merge_method.miniature.build import build
-from sae_merge_method.miniature.cache import cache_root
 from sae_merge_method.miniature.settings import Settings
 from sae_merge_method.recipes import ready_recipe
 
@@ -29,7 +29,7 @@ ARMS = ("stethoscope", "all-layers", "scalpel")
 
 
 def lay_out(folder: Path) -> None:
-    miniature = build(Settings(), cache_root())
+    miniature = build(Settings(), cache_root() / "miniature")
     shutil.copytree(miniature.texts, folder, dirs_exist_ok=True)
     for name in ("base", "donor", "saes"):
         shutil.copytree(getattr(miniature, name), folder / name)

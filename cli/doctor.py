@@ -13,10 +13,10 @@ def command(context: click.Context) -> None:
     Looked at are versions, whether both hosts see the plugin, device and cache. Both hosts are asked
     in a fresh interpreter, which takes some seconds. Exit code 1 if something is wrong.
     """
-    from sae_merge_method.hosts.doctor import examine
+    from sae_merge_method.hosts.doctor import check_installation
 
     problems = 0
-    for finding in examine():
+    for finding in check_installation():
         click.echo(f"{finding.subject:{_COLUMN}} {finding.state}")
         if finding.problem:
             problems += 1

@@ -1,4 +1,4 @@
-"""What ``sae-merge doctor`` looks at: versions, the hook, and both hosts in fresh interpreters.
+"""What ``sae-merge doctor`` looks at: versions, the hook, device, cache, and what fresh hosts see of us.
 
 It only looks; nothing is installed, registered or written. Printing is left to the command.
 """
@@ -11,29 +11,122 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from packaging.requirements import Requirement
 
 from sae_merge_method._startup import COMPLAINT, SWITCH, switched_off
-from sae_merge_method.miniature.cache import cache_root
+from sae_merge_method.files.cache import cache_root
 
 DISTRIBUTION = "sae-merge-method"
-REINSTALL = f"reinstall it: pip install --force-reinstall --no-deps {DISTRIBUTION}"
+SHOWN = ("torch", "mergekit", "lm-eval", "sae-lens", "transformers", "safetensors")
+"""Distributions whose versions are looked at."""
+HOOK_FILES = ("sae_merge_method.pth", "sae_merge_method.start")
+"""What an installation puts into site-packages for the start-up hook."""
+
+_REINSTALL = f"reinstall it: pip install --force-reinstall --no-deps {DISTRIBUTION}"
+_PROBE_SECONDS = 300
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report; with ``problem`` comes ``mend``, what to do about it."""
+class Finding(NamedTuple):
+    """One line of what there is to say of an installation."""
 
     subject: str
+    """What was looked at."""
     state: str
+    """How it is."""
     problem: str = ""
+    """What is wrong; empty where nothing is."""
     mend: str = ""
+    """What to do about the problem."""
 
 
-_PROBE_SECONDS = 300
+def check_installation() -> Iterator[Finding]:
+    """Everything there is to say, quick things first; the hosts take some seconds each."""
+    yield interpreter()
+    yield from versions()
+    yield hook()
+    yield device()
+    yield cache()
+    yield from seen_by_hosts()
+
+
+def interpreter() -> Finding:
+    """Which Python this is: not seldom it is another one than the user thinks."""
+    return Finding("python", f"{platform.python_version()} at {sys.executable}")
+
+
+def versions() -> Iterator[Finding]:
+    """Installed versions against the ranges this distribution itself declares."""
+    try:
+        own = importlib.metadata.distribution(DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        yield Finding(
+            DISTRIBUTION,
+            "not installed",
+            f"this code runs from {Path(__file__).parents[1]}, but no installed distribution owns it",
+            "install it: pip install . in the folder of its pyproject.toml",
+        )
+        return
+    yield Finding(DISTRIBUTION, own.version)
+    ranges = {
+        requirement.name: requirement.specifier
+        for requirement in map(Requirement, own.requires or ())
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    }
+    for name in SHOWN:
+        wanted = ranges[name]
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(name, "missing", f"expected {name}{wanted}", f"pip install '{name}{wanted}'")
+            continue
+        if wanted.contains(version, prereleases=True):
+            yield Finding(name, version)
+        else:
+            problem = f"outside the range this was made for, {wanted}"
+            yield Finding(name, version, problem, f"pip install '{name}{wanted}'")
+
+
+def hook() -> Finding:
+    """Whether the hook's files lie where site looks for them, and the switch is not set."""
+    subject = "start-up hook"
+    if switched_off():
+        problem = f"{SWITCH}={os.environ[SWITCH]} keeps mergekit-yaml and lm_eval from seeing the plugin"
+        return Finding(subject, "switched off", problem, f"unset {SWITCH}, or use the sae-merge commands")
+    try:
+        own = importlib.metadata.distribution(DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(subject, "not installed", "its files come with an installation only", _REINSTALL)
+    absent = [name for name in HOOK_FILES if not Path(str(own.locate_file(name))).is_file()]
+    if absent:
+        return Finding(subject, "incomplete", f"{' and '.join(absent)} missing in site-packages", _REINSTALL)
+    return Finding(subject, f"installed in {own.locate_file('')}")
+
+
+def device() -> Finding:
+    """What torch would compute on."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return Finding("device", "unknown", f"torch cannot be imported: {error}", "reinstall torch")
+    if torch.cuda.is_available():
+        return Finding("device", f"cuda ({torch.cuda.get_device_name(0)})")
+    return Finding("device", "mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def cache() -> Finding:
+    """Whether the cache folder, or the nearest folder above it that exists, takes a file."""
+    root = cache_root()
+    standing = next(folder for folder in (root, *root.parents) if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=standing):
+            return Finding("cache", str(root))
+    except OSError as error:
+        problem = f"cannot write to {standing}: {error.strerror}"
+        return Finding("cache", str(root), problem, "mend its permissions, or set XDG_CACHE_HOME elsewhere")
+
 
 # Each runs in an interpreter of its own that imports the host first, as the host's commands do,
 # and prints the names of ours that it then finds there.
@@ -98,97 +191,7 @@ def _seen(host: str, process: "subprocess.Popen[str]") -> Finding:
 
 def _without_hook(host: str) -> str:
     """How to get the hook back, and how to do without it."""
-    cure = f"unset {SWITCH}" if switched_off() else REINSTALL
+    cure = f"unset {SWITCH}" if switched_off() else _REINSTALL
     if host == "mergekit":
         return f"{cure}; 'sae-merge merge' works without the hook"
     return f'{cure}; without the hook: lm_eval --include_path "$(sae-merge tasks-path)"'
-
-
-SHOWN = ("torch", "mergekit", "lm-eval", "sae-lens", "transformers", "safetensors")
-HOOK_FILES = ("sae_merge_method.pth", "sae_merge_method.start")
-
-
-def interpreter() -> Finding:
-    """Which Python this is: not seldom it is another one than the user thinks."""
-    return Finding("python", f"{platform.python_version()} at {sys.executable}")
-
-
-def versions() -> Iterator[Finding]:
-    """Installed versions against the ranges this distribution itself declares."""
-    try:
-        own = importlib.metadata.distribution(DISTRIBUTION)
-    except importlib.metadata.PackageNotFoundError:
-        yield Finding(
-            DISTRIBUTION,
-            "not installed",
-            f"this code runs from {Path(__file__).parents[1]}, but no installed distribution owns it",
-            "install it: pip install . in the folder of its pyproject.toml",
-        )
-        return
-    yield Finding(DISTRIBUTION, own.version)
-    ranges = {
-        requirement.name: requirement.specifier
-        for requirement in map(Requirement, own.requires or ())
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-    }
-    for name in SHOWN:
-        wanted = ranges[name]
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            yield Finding(name, "missing", f"expected {name}{wanted}", f"pip install '{name}{wanted}'")
-            continue
-        if wanted.contains(version, prereleases=True):
-            yield Finding(name, version)
-        else:
-            problem = f"outside the range this was made for, {wanted}"
-            yield Finding(name, version, problem, f"pip install '{name}{wanted}'")
-
-
-def hook() -> Finding:
-    """Whether the hook's files lie where site looks for them, and the switch is not set."""
-    subject = "start-up hook"
-    if switched_off():
-        problem = f"{SWITCH}={os.environ[SWITCH]} keeps mergekit-yaml and lm_eval from seeing the plugin"
-        return Finding(subject, "switched off", problem, f"unset {SWITCH}, or use the sae-merge commands")
-    try:
-        own = importlib.metadata.distribution(DISTRIBUTION)
-    except importlib.metadata.PackageNotFoundError:
-        return Finding(subject, "not installed", "its files come with an installation only", REINSTALL)
-    absent = [name for name in HOOK_FILES if not Path(str(own.locate_file(name))).is_file()]
-    if absent:
-        return Finding(subject, "incomplete", f"{' and '.join(absent)} missing in site-packages", REINSTALL)
-    return Finding(subject, f"installed in {own.locate_file('')}")
-
-
-def device() -> Finding:
-    """What torch would compute on."""
-    try:
-        import torch
-    except (ImportError, OSError) as error:
-        return Finding("device", "unknown", f"torch cannot be imported: {error}", "reinstall torch")
-    if torch.cuda.is_available():
-        return Finding("device", f"cuda ({torch.cuda.get_device_name(0)})")
-    return Finding("device", "mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def cache() -> Finding:
-    """Whether the cache folder, or the nearest folder above it that exists, takes a file."""
-    root = cache_root()
-    standing = next(folder for folder in (root, *root.parents) if folder.exists())
-    try:
-        with tempfile.TemporaryFile(dir=standing):
-            return Finding("cache", str(root))
-    except OSError as error:
-        problem = f"cannot write to {standing}: {error.strerror}"
-        return Finding("cache", str(root), problem, "mend its permissions, or set XDG_CACHE_HOME elsewhere")
-
-
-def examine() -> Iterator[Finding]:
-    """Everything there is to say, quick things first; the hosts take some seconds each."""
-    yield interpreter()
-    yield from versions()
-    yield hook()
-    yield device()
-    yield cache()
-    yield from seen_by_hosts()

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
-from sae_merge_method.miniature.cache import cache_key, cached_folder, is_sealed
+from sae_merge_method.files.cache import cache_key, cached_folder, is_sealed
 from sae_merge_method.miniature.model import build_model, load_model, load_tokenizer, save_model
 from sae_merge_method.miniature.saes import train_saes
 from sae_merge_method.miniature.settings import GENERATION, Settings

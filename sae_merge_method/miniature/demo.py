@@ -12,10 +12,10 @@ from pathlib import Path
 from time import monotonic
 
 from sae_merge_method.errors import SaeMergeError, UsageError
+from sae_merge_method.files.cache import SEAL, cache_root
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.writing import canonical_json, write_text
 from sae_merge_method.miniature.build import Miniature, build
-from sae_merge_method.miniature.cache import SEAL, cache_root
 from sae_merge_method.miniature.settings import Settings
 from sae_merge_method.recipes import ready_recipe
 
@@ -110,7 +110,7 @@ def run_demo(
     """
     _check_place(settings, out, overwrite)
     start = monotonic()
-    miniature = build(settings, cache_root())
+    miniature = build(settings, cache_root() / "miniature")
     built = monotonic()
     if overwrite or not (out / MARK_FILE).exists():
         _lay_out(settings, miniature, out, overwrite)

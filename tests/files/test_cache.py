@@ -1,12 +1,8 @@
 """The cache: whole entries only, under keys of what they depend on."""
 
-from dataclasses import replace
-
 import pytest
 
-from sae_merge_method.miniature.build import locate
-from sae_merge_method.miniature.cache import cache_key, cache_root, cached_folder, is_sealed
-from sae_merge_method.miniature.settings import Settings
+from sae_merge_method.files.cache import cache_key, cache_root, cached_folder, is_sealed
 
 
 @pytest.fixture
@@ -66,35 +62,13 @@ def test_an_interrupted_making_leaves_nothing(made):
 
 def test_the_cache_lies_where_xdg_says(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_root() == tmp_path / "sae-merge" / "miniature"
+    assert cache_root() == tmp_path / "sae-merge"
     for unset in ("", "relative/folder"):
         monkeypatch.setenv("XDG_CACHE_HOME", unset)
         monkeypatch.setenv("HOME", str(tmp_path / "home"))
-        assert cache_root() == tmp_path / "home" / ".cache" / "sae-merge" / "miniature"
+        assert cache_root() == tmp_path / "home" / ".cache" / "sae-merge"
 
 
 def test_a_key_depends_on_the_values_and_not_on_their_order():
     assert cache_key({"a": 1, "b": 2}) == cache_key({"b": 2, "a": 1})
     assert cache_key({"a": 1}) != cache_key({"a": 2})
-
-
-@pytest.mark.parametrize(
-    ("changed", "remade"),
-    [
-        ({"sae_k": 9}, {"saes"}),
-        ({"donor_tokens": 1}, {"donor"}),
-        ({"base_tokens": 1}, {"base", "donor", "saes"}),
-        ({"seed": 5}, {"texts", "base", "donor", "saes"}),
-        ({"problems_per_subject": 101}, {"texts", "base", "donor", "saes"}),
-    ],
-)
-def test_a_changed_setting_remakes_what_depends_on_it_and_nothing_else(tmp_path, changed, remade):
-    one, other = locate(Settings(), tmp_path), locate(replace(Settings(), **changed), tmp_path)
-    parts = ("texts", "base", "donor", "saes")
-    assert {part for part in parts if getattr(one, part) != getattr(other, part)} == remade
-
-
-def test_every_setting_is_part_of_some_key(tmp_path):
-    one = locate(Settings(), tmp_path)
-    for name, value in Settings().as_dict().items():
-        assert locate(replace(Settings(), **{name: value + 1}), tmp_path) != one, name

@@ -21,11 +21,11 @@ SEAL = "seal.json"
 
 
 def cache_root() -> Path:
-    """``$XDG_CACHE_HOME/sae-merge/miniature``, or below ``~/.cache`` where that is not set."""
+    """``$XDG_CACHE_HOME/sae-merge``, or below ``~/.cache`` where that is not set."""
     configured = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG rules: a relative path is to be ignored.
     base = Path(configured) if Path(configured).is_absolute() else Path.home() / ".cache"
-    return base / "sae-merge" / "miniature"
+    return base / "sae-merge"
 
 
 def cache_key(depends_on: Mapping[str, object]) -> str:
