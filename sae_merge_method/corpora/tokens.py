@@ -12,30 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.errors import CorpusError, UsageError
+from sae_merge_method.models.families import vocabulary
 
 logger = logging.getLogger(__name__)
 
-# Turn markers that some tokenizers add as ordinary tokens.
-_TURN_MARKERS = frozenset(
-    (
-        *("<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>"),
-        *("<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
-        *("[INST]", "[/INST]"),
-    )
-)
-_SPECIAL_ID_FIELDS = (
-    "bos_token_id",
-    "eos_token_id",
-    "pad_token_id",
-    "image_token_id",
-    "image_token_index",
-    "boi_token_id",
-    "boi_token_index",
-    "eoi_token_id",
-    "eoi_token_index",
-)
-
-
+_SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 _BLOCK = 256
 
 Ids = npt.NDArray[np.int64]
@@ -53,12 +34,12 @@ class Document(NamedTuple):
 
 def special_token_ids(tokenizer: Any, *configs: Any) -> frozenset[int]:
     """Ids of begin, end, padding, turn and image tokens: of the tokenizer and of the model's configs."""
-    ids = set(tokenizer.all_special_ids)
+    ids, words = set(tokenizer.all_special_ids), vocabulary()
     for number, token in tokenizer.added_tokens_decoder.items():
-        if token.special or token.content in _TURN_MARKERS:
+        if token.special or token.content in words.turn_markers:
             ids.add(number)
     for config in configs:
-        for field in _SPECIAL_ID_FIELDS:
+        for field in (*_SPECIAL_IDS, *words.special_ids):
             value = getattr(config, field, None)
             ids.update(value if isinstance(value, list | tuple) else [value])
     return frozenset(number for number in ids if number is not None)

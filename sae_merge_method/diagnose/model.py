@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sae_merge_method.errors import ModelError, UsageError, first_line
 from sae_merge_method.files.hashing import file_sha256
+from sae_merge_method.models.families import family_of, vocabulary
 from sae_merge_method.models.hub import ModelId, parse_model_id
 from sae_merge_method.models.tensor_names import decoder_layer
 from sae_merge_method.saes.encoders import product_dtype
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     import torch
 
 logger = logging.getLogger(__name__)
-
-_BLOCK_LISTS = ("layers", "h")
 
 
 @dataclass(frozen=True)
@@ -142,21 +141,23 @@ def _check_placed(text: str, decoder: Any) -> None:
 
 
 def _find_blocks(text: str, decoder: Any, n_layers: int) -> Any:
-    for attribute in _BLOCK_LISTS:
+    names = vocabulary().block_lists
+    for attribute in names:
         blocks = getattr(decoder, attribute, None)
         if blocks is not None and len(blocks) == n_layers:
             return blocks
     raise ModelError(
         f"cannot find the {n_layers} decoder blocks of {text}: "
-        f"{type(decoder).__name__} has no list of them named {' or '.join(_BLOCK_LISTS)}"
+        f"{type(decoder).__name__} has no list of them named {' or '.join(names)}"
     )
 
 
 def _check_dtype(text: str, dtype: "torch.dtype", model_type: str) -> None:
     import torch
 
-    if dtype == torch.float16 and model_type.startswith("gemma3"):
-        raise ModelError(f"float16 overflows on Gemma 3 ({text}): use --dtype bfloat16 or float32")
+    family = family_of(model_type)
+    if dtype == torch.float16 and family is not None and family.overflows_float16:
+        raise ModelError(f"float16 overflows on {family.name} ({text}): use --dtype bfloat16 or float32")
 
 
 @contextmanager

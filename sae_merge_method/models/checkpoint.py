@@ -15,6 +15,7 @@ from typing import Any
 
 from sae_merge_method.errors import MergeError, ModelError
 from sae_merge_method.models.dtypes import DTYPE_NAMES
+from sae_merge_method.models.families import vocabulary
 from sae_merge_method.models.headers import FileStamp, TensorEntry, read_stamped_header
 from sae_merge_method.models.tensor_names import LayerPart, describe_layout, layer_part
 
@@ -98,11 +99,19 @@ class Checkpoint:
         Raises:
             ModelError: The config does not say.
         """
-        for key in ("num_hidden_layers", "n_layer", "num_layers"):
-            value = self.text_config.get(key)
-            if isinstance(value, int) and value > 0:
-                return value
-        raise ModelError(f"{self.folder / CONFIG_FILE} does not say how many layers the text model has")
+        n_layers = self._size(vocabulary().layer_counts)
+        if n_layers is None:
+            raise ModelError(f"{self.folder / CONFIG_FILE} does not say how many layers the text model has")
+        return n_layers
+
+    @property
+    def d_model(self) -> int | None:
+        """Width of the text model's residual stream; None if the config does not say."""
+        return self._size(vocabulary().widths)
+
+    def _size(self, keys: Iterable[str]) -> int | None:
+        stated = (self.text_config.get(key) for key in keys)
+        return next((value for value in stated if isinstance(value, int) and value > 0), None)
 
     @property
     def text_model_type(self) -> str | None:

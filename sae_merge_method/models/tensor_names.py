@@ -7,20 +7,10 @@ a bare ``layers\\.(\\d+)`` would also hit the vision tower's ninth layer.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
-_TEXT_DECODER_LAYER = re.compile(
-    r"""
-    (?P<prefix>model\.language_model\.layers  # Gemma 3, Qwen-VL: saved by custom trainers
-      |language_model\.model\.layers      # Gemma 3, Mistral 3: the published checkpoints
-      |language_model\.layers             # the text model inside a multimodal one
-      |model\.layers                      # Llama, Gemma, Qwen, Mistral: text-only
-      |layers                             # the same without a language-model head
-      |(?:transformer\.)?h                # GPT-2
-      |gpt_neox\.layers                   # GPT-NeoX, Pythia
-    )\.(?P<layer>\d{1,6})\.(?P<part>.+)""",
-    re.VERBOSE | re.ASCII,
-)
+from sae_merge_method.models.families import vocabulary
 
 # Layouts of one and the same model; the right-hand side is the common name.
 _COMMON = (
@@ -41,7 +31,7 @@ class LayerPart(NamedTuple):
 
 def layer_part(tensor_name: str) -> LayerPart | None:
     """Layer and part of a text decoder's tensor: the same in every layout; None for all others."""
-    match = _TEXT_DECODER_LAYER.match(tensor_name)
+    match = _match(tensor_name)
     return LayerPart(int(match["layer"]), match["part"]) if match else None
 
 
@@ -68,7 +58,7 @@ def describe_layout(tensor_names: Iterable[str]) -> str:
     text: str | None = None
     vision: str | None = None
     for name in tensor_names:
-        match = _TEXT_DECODER_LAYER.match(name)
+        match = _match(name)
         if match and text is None:
             text = f"{match['prefix']}.N"
         tower = re.match(r"(?:model\.)?vision_tower\.(?:vision_model\.)?", name)
@@ -77,3 +67,13 @@ def describe_layout(tensor_names: Iterable[str]) -> str:
     if text is None:
         return "no decoder layers"
     return f"{text}, {vision}" if vision else f"{text}, text only"
+
+
+def _match(tensor_name: str) -> re.Match[str] | None:
+    return _layer_pattern(vocabulary().prefixes).match(tensor_name)
+
+
+@lru_cache(maxsize=4)
+def _layer_pattern(prefixes: tuple[str, ...]) -> re.Pattern[str]:
+    known = "|".join(map(re.escape, prefixes))
+    return re.compile(rf"(?P<prefix>{known})\.(?P<layer>\d{{1,6}})\.(?P<part>.+)", re.ASCII)

@@ -9,6 +9,7 @@ from sae_merge_method.artifacts.diagnosis import Diagnosis, diagnosis_path, read
 from sae_merge_method.errors import MergeError, RecipeError
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.dtypes import DTYPE_NAMES
+from sae_merge_method.models.families import vocabulary
 from sae_merge_method.models.hub import open_model
 from sae_merge_method.models.tensor_names import LayerPart
 from sae_merge_method.recipe.plan import Donation, EditPlan
@@ -44,7 +45,7 @@ def open_diagnosis(at: Path, base: Checkpoint, base_name: str) -> OpenedDiagnosi
             f"{base_name} has another config.json ({base.config_sha256[:12]}...): diagnose the base, "
             "or write its layers out"
         )
-    width = base.text_config.get("hidden_size")
+    width = base.d_model
     if width is not None and model.d_model != width:
         raise RecipeError(f"{path} has SAEs of width {model.d_model}, the base's residual stream has {width}")
     return OpenedDiagnosis(path, diagnosis)
@@ -84,10 +85,6 @@ def output_dtype(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoi
     return None
 
 
-# Where both configs state one of these and differ, equal shapes would mean different things.
-_SHAPE_KEYS = ("hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size")
-
-
 def check_family(base: Checkpoint, donors: Mapping[str, Checkpoint]) -> None:
     """Every donor's text decoder must be the base's kind, whatever layout either was saved in.
 
@@ -100,7 +97,7 @@ def check_family(base: Checkpoint, donors: Mapping[str, Checkpoint]) -> None:
                 f"the base is a {base.text_model_type or 'nameless'} model ({base.layout}), the donor {name} "
                 f"a {donor.text_model_type or 'nameless'} one ({donor.layout}): layers do not correspond"
             )
-        for key in _SHAPE_KEYS:
+        for key in vocabulary().shapes:
             of_base, of_donor = base.text_config.get(key), donor.text_config.get(key)
             if of_base is not None and of_donor is not None and of_base != of_donor:
                 raise MergeError(

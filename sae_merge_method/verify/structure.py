@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from sae_merge_method.models.checkpoint import CONFIG_FILE, INDEX_FILE, Checkpoint
 from sae_merge_method.models.dtypes import DTYPE_NAMES
+from sae_merge_method.models.families import vocabulary
 from sae_merge_method.models.headers import read_header
 from sae_merge_method.models.tensor_names import common_name
 from sae_merge_method.verify.report import Evidence
@@ -61,7 +62,8 @@ def _unfitting(merged: Checkpoint) -> Iterator[str]:
     by_common = {common_name(name): entry for name, entry in merged.tensors.items()}
     embedding = by_common.get(EMBEDDING)
     if embedding is not None and len(embedding.shape) == 2:
-        for key, size in zip(("vocab_size", "hidden_size"), embedding.shape, strict=True):
+        rows, width = embedding.shape
+        for key, size in (("vocab_size", rows), *((key, width) for key in vocabulary().widths)):
             stated = _stated(merged, key)
             if stated is not None and stated != size:
                 yield f"says {key} {stated}, {embedding.name} has {size}"

@@ -7,18 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner, Result
 
-from sae_merge_method.artifacts.method_parameters import ScalpelParameters
-from sae_merge_method.controls.write import ControlSettings, write_controls
-from sae_merge_method.energy.measure import MeasureSettings
-from sae_merge_method.energy.run import EnergySettings, measure_energy
+from sae_merge_method.cli.main import road
 from sae_merge_method.errors import RefusedSaeError, SaeError
-from sae_merge_method.recipe.check import check_recipe
 from sae_merge_method.saes import checks
 from sae_merge_method.saes.checks import REFUSALS, Refusal, SaeDescription, Wanted, check_sae, hooked_block
 from sae_merge_method.saes.find import find_sae, find_saes
 from sae_merge_method.saes.sae import load_sae, open_sae
-from sae_merge_method.verify.audit import verify
 from tests import tiny
 from tests.diagnose import hosts
 from tests.geometry import scenes
@@ -162,30 +158,35 @@ def what_diagnose_says(scene: scenes.Scene) -> str:
     return str(caught.value)
 
 
+def command_line(*words: object) -> Result:
+    return CliRunner().invoke(road, [str(word) for word in words])
+
+
 def test_no_command_accepts_an_sae_that_diagnose_refuses(tmp_path: Path, scene: scenes.Scene) -> None:
     words = what_diagnose_says(scene)
-    with pytest.raises(SaeError) as merge:
-        run_recipe(recipe(scene), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-    with pytest.raises(SaeError) as energy:
-        scalpel = ScalpelParameters(diagnosis=str(scene.diagnosis), rank=4)
-        names = (str(scene.base), str(scene.donor), scene.diagnosis)
-        measure_energy(EnergySettings(*names, scalpel, MeasureSettings()))
-    with pytest.raises(SaeError) as controls:
-        source = recipe(scene, "sae_stethoscope", layers="1, 3")
-        write_controls(source, "r", tmp_path / "arms", ControlSettings(scene.diagnosis, rank=4))
-    assert not (tmp_path / "arms").exists()
-    assert {str(error.value) for error in (merge, energy, controls)} == {words}
-    checked = check_recipe(recipe(scene), "r").findings
-    assert checked.faults == [f"edit: {words}"]
-    assert not any("every SAE" in line for line in checked.fits)
+    (tmp_path / "cut.yml").write_text(recipe(scene))
+    (tmp_path / "raw.yml").write_text(recipe(scene, "sae_stethoscope", layers="1, 3"))
+    where = ("--diagnosis", scene.diagnosis, "--rank", 4)
+    for refusing in (
+        command_line("merge", tmp_path / "cut.yml", tmp_path / "out"),
+        command_line("controls", tmp_path / "raw.yml", "--out", tmp_path / "arms", *where),
+        command_line("energy", "--base", scene.base, "--donor", scene.donor, *where),
+    ):
+        assert isinstance(refusing.exception, SaeError)
+        assert str(refusing.exception) == words
+    assert not {"out", "arms"} & {path.name for path in tmp_path.iterdir()}
+    checked = command_line("recipe", "check", tmp_path / "cut.yml")
+    assert checked.exit_code == 1
+    assert f"FAULT       edit: {words}" in checked.stdout
+    assert "every SAE" not in checked.stdout
 
 
 def test_verify_does_not_prove_an_edit_whose_sae_is_refused(tmp_path: Path, scene: scenes.Scene) -> None:
     words = what_diagnose_says(scene)
-    report = verify(tmp_path / "merged")
-    assert not any("as sae_scalpel computes" in line for line in report.proved)
+    audit = command_line("verify", tmp_path / "merged")
+    assert "as sae_scalpel computes" not in audit.stdout
     if "expected the config" in words:  # unreadable is not refused: nothing is known to be wrong
-        assert f"the edits of sae_scalpel: {words}" in report.unproved
+        assert f"not proved  the edits of sae_scalpel: {words}" in audit.stdout
     else:
-        assert ("mergekit_config.yml", words) in report.violated
+        assert f"VIOLATED    mergekit_config.yml: {words}" in audit.stdout
+        assert audit.exit_code == 1

@@ -1,0 +1,242 @@
+"""Model families: one row a family, and nothing else lists them.
+
+A row says what a family calls things: the layers of its text decoder in checkpoints, the sizes in
+its config, the list of blocks in transformers, its turn markers, and which axis of each of a
+layer's tensors is the residual stream's. Names are looked up in all rows together, whatever a
+model's type: so a model of a type that stands in no row is read as far as its names are known, and
+a name that several rows have must mean the same in each (where two differ, the first counts).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+Side = Literal["read", "write"]
+
+
+class ResidualAxis(NamedTuple):
+    """Where a tensor meets the residual stream."""
+
+    axis: int | None
+    """Index of the residual axis; None where the tensor has none, so a projection keeps nothing."""
+    side: Side = "write"
+    """Whether the tensor reads the stream that enters the block, or acts at its own block."""
+
+
+class AxisRule(NamedTuple):
+    """A name pattern (``*`` matches anything) within the layer, and the axis it has."""
+
+    pattern: str
+    axis: ResidualAxis
+
+
+class Sizes(NamedTuple):
+    """What a config calls the sizes of its text decoder."""
+
+    layers: str = "num_hidden_layers"
+    width: str = "hidden_size"
+    """Of the residual stream."""
+    others: tuple[str, ...] = ("num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size")
+    """Where two configs differ in one of these, tensors of one shape mean different things."""
+
+
+_USUAL_SIZES = Sizes()
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """What one family of models calls things."""
+
+    name: str
+    model_types: tuple[str, ...]
+    """transformers' ``model_type`` of the text decoder."""
+    prefixes: tuple[str, ...]
+    """What stands before a decoder layer's number, in any layout; matched from a name's beginning."""
+    axes: tuple[AxisRule, ...]
+    """Residual axes of a layer's tensors by their names within it."""
+    sizes: Sizes = _USUAL_SIZES
+    block_list: str = "layers"
+    """Attribute of transformers' decoder that holds its blocks."""
+    turn_markers: tuple[str, ...] = ()
+    """Tokens of the chat template that some tokenizers add as ordinary ones."""
+    special_ids: tuple[str, ...] = ()
+    """Config fields with ids of special tokens, beside those of begin, end and padding."""
+    overflows_float16: bool = False
+    """Whether activations outgrow float16."""
+
+
+_READS = ResidualAxis(1, "read")  # torch.nn.Linear stores (out, in)
+_WRITES = ResidualAxis(0, "write")
+_VECTOR_READS = ResidualAxis(0, "read")
+_INSIDE = ResidualAxis(None)
+
+
+def _rules(axes: Mapping[str, ResidualAxis]) -> tuple[AxisRule, ...]:
+    return tuple(AxisRule(pattern, axis) for pattern, axis in axes.items())
+
+
+_LLAMA_LIKE = _rules(
+    {
+        "self_attn.[qkv]_proj.weight": _READS,
+        "self_attn.[qkv]_proj.bias": _INSIDE,
+        "self_attn.[qk]_norm.weight": _INSIDE,
+        "self_attn.rotary_emb.inv_freq": _INSIDE,
+        "self_attn.o_proj.*": _WRITES,
+        "mlp.gate_proj.weight": _READS,
+        "mlp.up_proj.weight": _READS,
+        "mlp.gate_proj.bias": _INSIDE,
+        "mlp.up_proj.bias": _INSIDE,
+        "mlp.down_proj.*": _WRITES,
+        "input_layernorm.*": _VECTOR_READS,
+        # Gemma's stands behind attention, Llama's in front of the MLP; the name does not tell.
+        "post_attention_layernorm.*": _WRITES,
+    }
+)
+_GEMMA_NORMS = _rules({"pre_feedforward_layernorm.*": _VECTOR_READS, "post_feedforward_layernorm.*": _WRITES})
+_FUSED = _rules({"self_attn.qkv_proj.weight": _READS, "mlp.gate_up_proj.weight": _READS})
+_GPT2 = _rules(  # Conv1D stores (in, out)
+    {
+        "attn.c_attn.weight": ResidualAxis(0, "read"),
+        "attn.c_proj.weight": ResidualAxis(1, "write"),
+        "mlp.c_fc.weight": ResidualAxis(0, "read"),
+        "mlp.c_proj.weight": ResidualAxis(1, "write"),
+        "attn.c_attn.bias": _INSIDE,
+        "mlp.c_fc.bias": _INSIDE,
+        "attn.c_proj.bias": _WRITES,
+        "mlp.c_proj.bias": _WRITES,
+        "ln_[12].*": _VECTOR_READS,
+        "attn.bias": _INSIDE,
+        "attn.masked_bias": _INSIDE,
+    }
+)
+_GPT_NEOX = _rules(
+    {
+        "attention.query_key_value.weight": _READS,
+        "attention.query_key_value.bias": _INSIDE,
+        "attention.dense.*": _WRITES,
+        "mlp.dense_h_to_4h.weight": _READS,
+        "mlp.dense_h_to_4h.bias": _INSIDE,
+        "mlp.dense_4h_to_h.*": _WRITES,
+        "attention.bias": _INSIDE,
+        "attention.masked_bias": _INSIDE,
+        "attention.rotary_emb.inv_freq": _INSIDE,
+    }
+)
+
+_TEXT = ("model.layers", "layers")  # with a language-model head, and without
+_IN_MULTIMODAL = (
+    "model.language_model.layers",  # saved by custom trainers
+    "language_model.model.layers",  # the published checkpoints of Gemma 3 and Mistral 3
+    "language_model.layers",  # the text model inside a multimodal one
+)
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Family(
+            "Llama",
+            ("llama",),
+            _TEXT,
+            _LLAMA_LIKE,
+            turn_markers=("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+        ),
+        Family(
+            "Mistral",
+            ("mistral", "ministral3"),
+            (*_TEXT, *_IN_MULTIMODAL),
+            _LLAMA_LIKE,
+            turn_markers=("[INST]", "[/INST]"),
+            special_ids=("image_token_id", "image_token_index"),
+        ),
+        Family(
+            "Qwen",
+            ("qwen2", "qwen2_vl_text", "qwen2_5_vl_text", "qwen3", "qwen3_vl_text"),
+            (*_TEXT, *_IN_MULTIMODAL),
+            _LLAMA_LIKE,
+            turn_markers=("<|im_start|>", "<|im_end|>"),
+            special_ids=("image_token_id",),
+        ),
+        Family(
+            "Gemma",
+            ("gemma", "gemma2"),
+            _TEXT,
+            _LLAMA_LIKE + _GEMMA_NORMS,
+            turn_markers=("<start_of_turn>", "<end_of_turn>"),
+        ),
+        Family(
+            "Gemma 3",
+            ("gemma3_text", "gemma3n_text"),
+            (*_TEXT, *_IN_MULTIMODAL),
+            _LLAMA_LIKE + _GEMMA_NORMS,
+            turn_markers=(
+                *("<start_of_turn>", "<end_of_turn>"),
+                *("<start_of_image>", "<end_of_image>", "<image_soft_token>"),
+            ),
+            special_ids=(
+                *("image_token_id", "image_token_index"),
+                *("boi_token_id", "boi_token_index", "eoi_token_id", "eoi_token_index"),
+            ),
+            overflows_float16=True,
+        ),
+        Family("Phi-3", ("phi3",), _TEXT, _LLAMA_LIKE + _FUSED),
+        Family(
+            "GPT-2",
+            ("gpt2",),
+            ("transformer.h", "h"),
+            _GPT2,
+            Sizes("n_layer", "n_embd", ("n_head", "n_inner")),
+            block_list="h",
+        ),
+        Family(
+            "GPT-Neo",
+            ("gpt_neo",),
+            ("transformer.h", "h"),
+            (),
+            Sizes("num_layers", "hidden_size", ("num_heads", "intermediate_size")),
+            block_list="h",
+        ),
+        Family("GPT-NeoX", ("gpt_neox",), ("gpt_neox.layers", "layers"), _GPT_NEOX),
+    )
+}
+"""All families by name; Pythia is a GPT-NeoX, Ministral a Mistral."""
+
+
+class Vocabulary(NamedTuple):
+    """What all families together call things, each name once, in the order of the rows."""
+
+    prefixes: tuple[str, ...]
+    axes: tuple[AxisRule, ...]
+    layer_counts: tuple[str, ...]
+    widths: tuple[str, ...]
+    shapes: tuple[str, ...]
+    """Widths and all other sizes in which models that belong together agree."""
+    block_lists: tuple[str, ...]
+    turn_markers: frozenset[str]
+    special_ids: tuple[str, ...]
+
+
+def vocabulary() -> Vocabulary:
+    """The table read by columns, as it is now."""
+    return _vocabulary(tuple(FAMILIES.values()))
+
+
+@lru_cache(maxsize=4)
+def _vocabulary(families: tuple[Family, ...]) -> Vocabulary:
+    sizes = [family.sizes for family in families]
+    widths = tuple(dict.fromkeys(size.width for size in sizes))
+    return Vocabulary(
+        prefixes=tuple(dict.fromkeys(prefix for family in families for prefix in family.prefixes)),
+        axes=tuple(dict.fromkeys(rule for family in families for rule in family.axes)),
+        layer_counts=tuple(dict.fromkeys(size.layers for size in sizes)),
+        widths=widths,
+        shapes=(*widths, *dict.fromkeys(key for size in sizes for key in size.others)),
+        block_lists=tuple(dict.fromkeys(family.block_list for family in families)),
+        turn_markers=frozenset(marker for family in families for marker in family.turn_markers),
+        special_ids=tuple(dict.fromkeys(field for family in families for field in family.special_ids)),
+    )
+
+
+def family_of(model_type: str | None) -> Family | None:
+    """The family of a text decoder's ``model_type``, or None where no row has it."""
+    return next((family for family in FAMILIES.values() if model_type in family.model_types), None)
