@@ -40,14 +40,16 @@ def run(words: Sequence[str | Path], cwd: Path) -> Cost:
     """One process: wall time, and peak resident memory."""
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
     began = time.perf_counter()
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(list(map(str, words)), cwd=cwd, env=environment, stdout=said, stderr=said)
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            list(map(str, words)), cwd=cwd, env=environment, stdout=output, stderr=output
+        )
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - began
         if process.returncode:
-            said.seek(0)
-            raise SystemExit(f"{' '.join(map(str, words))}:\n{said.read().decode()}")
+            output.seek(0)
+            raise SystemExit(f"{' '.join(map(str, words))}:\n{output.read().decode()}")
     return Cost(seconds, usage.ru_maxrss / 1024)
 
 
@@ -92,32 +94,37 @@ for name, entry in json.loads(os.pread(handle, length, 8)).items():
 """
 
 
+def half(layers: int) -> int:
+    return (layers + 1) // 2
+
+
 def contenders(layers: int, three: Sequence[int], full: bool) -> dict[str, list[str | Path]]:
-    ours = [BIN / "sae-merge", "merge"]
+    merge = [BIN / "sae-merge", "merge"]
     names = ",".join(map(str, three))
-    found: dict[str, list[str | Path]] = {
+    compared: dict[str, list[str | Path]] = {
         "cp -r": ["cp", "-r", "base", "out"],
         "cp -r, synced": ["sh", "-c", "cp -r base out && sync out/* out"],
         "read donor layers": [sys.executable, "-S", "-c", READ, names],
-        "sae-merge, 3 layers": [*ours, "3.yml", "out"],
-        "sae-merge, 3, --no-sync": [*ours, "3.yml", "out", "--no-sync"],
+        "sae-merge, 3 layers": [*merge, "3.yml", "out"],
+        "sae-merge, 3, --no-sync": [*merge, "3.yml", "out", "--no-sync"],
         "mergekit task_arithmetic": [BIN / "mergekit-yaml", "stock.yml", "out", "--quiet"],
         "mergekit, guarded recipe": [BIN / "mergekit-yaml", "guarded.yml", "out", "--quiet"],
     }
     if full:
-        found |= {
-            f"sae-merge, {n}, --no-sync": [*ours, f"{n}.yml", "out", "--no-sync"] for n in (1, 13, layers)
+        compared |= {
+            f"sae-merge, {n}, --no-sync": [*merge, f"{n}.yml", "out", "--no-sync"]
+            for n in (1, half(layers), layers)
         }
-        found["sae-merge, 3, --engine mergekit"] = [*ours, "3.yml", "out", "--engine", "mergekit"]
-    return found
+        compared["sae-merge, 3, --engine mergekit"] = [*merge, "3.yml", "out", "--engine", "mergekit"]
+    return compared
 
 
 def scalpel_contenders() -> dict[str, list[str | Path]]:
-    ours = [BIN / "sae-merge", "merge", "scalpel.yml", "out"]
+    merge = [BIN / "sae-merge", "merge", "scalpel.yml", "out"]
     return {
-        "sae-merge": ours,
-        "sae-merge --no-sync": [*ours, "--no-sync"],
-        "sae-merge --engine mergekit": [*ours, "--engine", "mergekit"],
+        "sae-merge": merge,
+        "sae-merge --no-sync": [*merge, "--no-sync"],
+        "sae-merge --engine mergekit": [*merge, "--engine", "mergekit"],
         "mergekit-yaml": [BIN / "mergekit-yaml", "scalpel.yml", "out", "--quiet"],
     }
 
@@ -133,8 +140,8 @@ def measure(
             before()
             costs[name].append(run(command, work))
     return {
-        name: Cost(statistics.median(c.seconds for c in found), max(c.peak_mb for c in found))
-        for name, found in costs.items()
+        name: Cost(statistics.median(c.seconds for c in runs), max(c.peak_mb for c in runs))
+        for name, runs in costs.items()
     }
 
 
@@ -174,7 +181,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--layers", type=int, default=LAYERS, help="decoder layers of the pair")
+    parser.add_argument("--layers", type=int, default=LAYERS, help="decoder layers of the pair, 3 or more")
     parser.add_argument("--cold", action="store_true", help="measure with cold caches instead")
     parser.add_argument("--scalpel", action="store_true", help="a scalpel recipe, by both engines")
     parser.add_argument("--work", type=Path, help="folder to work in; removed at the end")
@@ -189,8 +196,8 @@ def main() -> None:
             subprocess.run(
                 [sys.executable, "-c", code], cwd=work, env=os.environ | {"PYTHONPATH": path}, check=True
             )
-        some = {n: [round((i + 0.5) * given.layers / n) for i in range(n)] for n in (1, 3, 13)}
-        some[given.layers] = list(range(given.layers))
+        counts = (1, 3, half(given.layers), given.layers)
+        some = {n: [int((i + 0.5) * given.layers / n) for i in range(n)] for n in counts}
         for n, chosen in some.items():
             (work / f"{n}.yml").write_text(recipe(chosen))
         (work / "stock.yml").write_text(recipe((), "task_arithmetic"))

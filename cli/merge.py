@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sae_merge_method.cli.mergekit_options import given, mergekit_options
+from sae_merge_method.cli.mergekit_options import chosen_options, mergekit_options
 from sae_merge_method.cli.recipe_path import RecipePath
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def command(
         raise click.UsageError(
             "--in-place writes into the base itself: --overwrite, --link, --engine do not apply"
         )
-    began, chosen = time.perf_counter(), given(options)
+    began, chosen = time.perf_counter(), chosen_options(options)
     if dry_run:
         from sae_merge_method.merge.preview import preview
 

@@ -57,7 +57,7 @@ def mergekit_options(command: F) -> F:
     return result
 
 
-def given(options: dict[str, Any]) -> dict[str, Any]:
+def chosen_options(options: dict[str, Any]) -> dict[str, Any]:
     """The options the user gave, as fields of ``MergeOptions``.
 
     Raises:

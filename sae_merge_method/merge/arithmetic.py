@@ -1,15 +1,16 @@
 """The arithmetic of an edit, in numpy, for the direct engine: pure functions on pieces of one tensor.
 
 Every method of ours adds to a base tensor what it makes of the weighted sum of task vectors. The same
-arithmetic in torch, for mergekit, lives in ``injection``; both give the same bits. How values are stored
-is the affair of ``models.dtypes``.
+arithmetic in torch, for mergekit, lives in ``injection``; both give the same bits.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from sae_merge_method.models.dtypes import Floats
+from sae_merge_method.models.dtypes import Floats, narrow, widen
 
 
 def weighted_sum(base: Floats, donors: Sequence[Floats], alphas: Sequence[float]) -> Floats:
@@ -31,10 +32,28 @@ def weighted_sum(base: Floats, donors: Sequence[Floats], alphas: Sequence[float]
     return total
 
 
-def injected(base: Floats, tau: Floats) -> Floats:
-    """``base + tau``, in the memory of ``tau``."""
+def inject_piece(
+    base: Floats, tau: Floats, dtype: str, stored: npt.NDArray[Any], spare: Floats
+) -> float | None:
+    """Write ``base + tau``, rounded once to a stored type.
+
+    Args:
+        base: float32 or float64.
+        tau: Alike; its memory is used.
+        dtype: The stored type, by safetensors' name.
+        stored: What is written to, in the type's own numpy type.
+        spare: Memory to work in, like ``base``.
+
+    Returns:
+        Squared distance of what was written from ``base``; None where a value is not finite, or becomes so:
+        ``stored`` is arbitrary then.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.add(base, tau, out=tau)
+        edited = np.add(base, tau, out=tau)
+    if not narrow(edited, dtype, stored, spare):
+        return None
+    widen(stored, dtype, edited)
+    return squared_distance(base, edited, spare)
 
 
 def squared_distance(before: Floats, after: Floats, spare: Floats) -> float:

@@ -11,9 +11,9 @@ import numpy as np
 from sae_merge_method.errors import MergeError
 from sae_merge_method.files.hashing import Hasher, Hashes
 from sae_merge_method.files.parallel import Advance
-from sae_merge_method.merge.arithmetic import injected, squared_distance, weighted_sum
+from sae_merge_method.merge.arithmetic import inject_piece, weighted_sum
 from sae_merge_method.models.checkpoint import Checkpoint
-from sae_merge_method.models.dtypes import DTYPE_NAMES, Floats, narrow, precise_for, widen
+from sae_merge_method.models.dtypes import DTYPE_NAMES, Floats, precise_for
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.reading import PIECE, Values, WeightFiles, pieces
 from sae_merge_method.recipe.methods import Filter
@@ -87,15 +87,15 @@ def edit_tensor(
     for first, size in pieces(entry.n_values):
         stored, theta = base.read(first, size)
         if tau_of is not None:
-            edited = injected(theta, tau_of(theta, first))
-            if not narrow(edited, dtype, stored, spare[:size]):
+            # Written over the base's own piece, which is in the way of nobody any more.
+            moved = inject_piece(theta, tau_of(theta, first), dtype, stored, spare[:size])
+            if moved is None:
                 _require_finite(task, files)
                 raise MergeError(
                     f"{entry.name}: the edit overflows {DTYPE_NAMES[dtype]}; "
                     "lower the weight or choose a wider dtype"
                 )
-            widen(stored, dtype, edited)
-            energy += squared_distance(theta, edited, spare[:size])
+            energy += moved
         raw = stored.data.cast("B")
         if write is not None:
             write(raw, first * stored.itemsize)

@@ -14,7 +14,7 @@ import os, signal, sys, time
 from sae_merge_method.merge import tensor_edit
 from sae_merge_method.cli.main import main
 
-injected = tensor_edit.injected
+inject_piece = tensor_edit.inject_piece
 calls = 0
 
 def troubled(*args):
@@ -22,9 +22,9 @@ def troubled(*args):
     calls += 1
     if calls == 5:
         {trouble}
-    return injected(*args)
+    return inject_piece(*args)
 
-tensor_edit.injected = troubled
+tensor_edit.inject_piece = troubled
 sys.argv = ["sae-merge", *sys.argv[1:]]
 main()
 """

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sae_merge_method.errors import MergeError
-from sae_merge_method.merge.arithmetic import injected, squared_distance, weighted_sum
+from sae_merge_method.merge.arithmetic import inject_piece, squared_distance, weighted_sum
 from sae_merge_method.merge.injection import inject
-from tests.models.test_dtypes import TORCH, fits, narrow, widen
+from sae_merge_method.models.dtypes import DTYPES
+from tests.models.test_dtypes import TORCH, widen
 
 INTEGERS = {"F64": np.int64, "F32": np.int32, "F16": np.int16, "BF16": np.int16}
 
@@ -33,43 +34,49 @@ def bits_of(dtype: str, size: int = 12) -> st.SearchStrategy[np.ndarray[Any, Any
 _TORCH_INTEGERS = {"F64": torch.int64, "F32": torch.int32, "F16": torch.int16, "BF16": torch.int16}
 
 
+def injected(
+    bits: list[np.ndarray[Any, Any]], kinds: list[str], alphas: list[float]
+) -> tuple[bytes, float | None]:
+    """The bytes that numpy writes for a base and its donors, and how far they moved."""
+    dtype = kinds[0]
+    precise = np.float64 if dtype == "F64" else np.float32
+    base, *donors = (
+        widen(memoryview(one.tobytes()), kind, precise) for one, kind in zip(bits, kinds, strict=True)
+    )
+    stored = np.empty(base.size, DTYPES[dtype].numpy)
+    moved = inject_piece(base, weighted_sum(base, donors, alphas), dtype, stored, np.empty_like(base))
+    return stored.tobytes(), moved
+
+
 @given(data=st.data(), base_dtype=st.sampled_from(sorted(TORCH)))
 @settings(max_examples=200, deadline=None)
 def test_injection_has_the_bits_of_the_torch_kernel_for_any_bits(data, base_dtype):
-    base_bits = data.draw(bits_of(base_dtype))
-    kinds = data.draw(st.lists(st.sampled_from(sorted(TORCH)), min_size=1, max_size=2))
-    donor_bits = [data.draw(bits_of(kind)) for kind in kinds]
-    alphas = [data.draw(st.floats(-4, 4, exclude_min=True).filter(lambda alpha: alpha != 0)) for _ in kinds]
-    precise = np.float64 if base_dtype == "F64" else np.float32
-    base = widen(memoryview(base_bits.tobytes()), base_dtype, precise)
-    donors = [
-        widen(memoryview(bits.tobytes()), kind, precise) for bits, kind in zip(donor_bits, kinds, strict=True)
-    ]
-    mine = injected(base, weighted_sum(base, donors, alphas))
-    tensors = [as_torch(bits, kind) for bits, kind in zip(donor_bits, kinds, strict=True)]
+    kinds = [base_dtype, *data.draw(st.lists(st.sampled_from(sorted(TORCH)), min_size=1, max_size=2))]
+    bits = [data.draw(bits_of(kind)) for kind in kinds]
+    alphas = [data.draw(st.floats(-4, 4, exclude_min=True).filter(bool)) for _ in kinds[1:]]
+    stored, moved = injected(bits, kinds, alphas)
+    base, *donors = (as_torch(one, kind) for one, kind in zip(bits, kinds, strict=True))
     try:
-        theirs = inject("x", as_torch(base_bits, base_dtype), tensors, alphas)
+        expected = inject("x", base, donors, alphas)
     except MergeError:
-        assert not fits(mine, base_dtype)
+        assert moved is None
         return
-    assert fits(mine, base_dtype)
-    assert narrow(mine, base_dtype).tobytes() == theirs.view(torch.uint8).numpy().tobytes()
+    assert moved is not None
+    assert stored == expected.view(torch.uint8).numpy().tobytes()
 
 
 @pytest.mark.parametrize("dtype", sorted(TORCH))
-def test_large_tensors_agree_too(dtype):
+def test_large_tensors_agree_too_and_the_distance_is_that_of_what_was_written(dtype):
     generator = torch.Generator().manual_seed(0)
     base, donor = (torch.randn(100_003, generator=generator).to(TORCH[dtype]) for _ in range(2))
-    precise = np.float64 if dtype == "F64" else np.float32
-    ours = [
-        widen(memoryview(tensor.view(torch.uint8).numpy().tobytes()), dtype, precise)
-        for tensor in (base, donor)
-    ]
-    mine = narrow(injected(ours[0], weighted_sum(ours[0], [ours[1]], [0.3])), dtype)
-    theirs = inject("x", base, [donor], [0.3])
-    assert mine.tobytes() == theirs.view(torch.uint8).numpy().tobytes()
-    moved = theirs.double() - base.double()
-    after = widen(memoryview(mine.tobytes()), dtype, precise)
-    assert squared_distance(ours[0], after, np.empty_like(after)) == pytest.approx(
-        float(moved.square().sum()), rel=1e-6
-    )
+    bits = [tensor.view(_TORCH_INTEGERS[dtype]).numpy() for tensor in (base, donor)]
+    stored, moved = injected(bits, [dtype, dtype], [0.3])
+    expected = inject("x", base, [donor], [0.3])
+    assert stored == expected.view(torch.uint8).numpy().tobytes()
+    distance = float((expected.double() - base.double()).square().sum())
+    assert moved == pytest.approx(distance, rel=1e-6)
+
+
+def test_a_distance_beyond_float32_is_summed_in_float64():
+    before, after = np.zeros(3, np.float32), np.full(3, 1e30, np.float32)
+    assert squared_distance(before, after, np.empty_like(after)) == pytest.approx(3e60, rel=1e-6)
