@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import overload
 
 from sae_merge_method.artifacts.comparison import Comparison, ComparisonSet, Subject
 from sae_merge_method.artifacts.lm_eval_results import TaskRun
@@ -17,6 +18,12 @@ from sae_merge_method.errors import ComparisonError, UsageError
 from sae_merge_method.statistics.verdicts import VERDICTS
 
 
+@overload
+def compare(base: Source, edited: Source, /, *, settings: CompareSettings | None = None) -> Comparison: ...
+@overload
+def compare(
+    base: Source, *edited: Source, settings: CompareSettings | None = None
+) -> Comparison | ComparisonSet: ...
 def compare(
     base: Source, *edited: Source, settings: CompareSettings | None = None
 ) -> Comparison | ComparisonSet:

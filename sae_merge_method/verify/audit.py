@@ -14,7 +14,11 @@ from sae_merge_method.verify.structure import check_config, check_files, check_n
 
 
 def verify(
-    checkpoint: Path | str, base: str | None = None, donors: Sequence[str] = (), *, quiet: bool = False
+    checkpoint: str | Path,
+    base: str | Path | None = None,
+    donors: Sequence[str | Path] = (),
+    *,
+    quiet: bool = False,
 ) -> AuditReport:
     """Hold a merged checkpoint against its own recipe.
 
@@ -33,7 +37,7 @@ def verify(
             the checkpoint is in the report instead.
     """
     evidence = Evidence()
-    sources = gather(Path(checkpoint), base, donors, evidence)
+    sources = gather(Path(checkpoint), None if base is None else str(base), list(map(str, donors)), evidence)
     merged = sources.merged
     size = sum(entry.nbytes for entry in merged.tensors.values())
     passes = (sources.base is not None) + (sources.report is not None)
