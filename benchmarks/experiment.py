@@ -23,7 +23,7 @@ import yaml
 from sae_merge_method.files.cache import cache_root
 from sae_merge_method.miniature.build import build
 from sae_merge_method.miniature.settings import Settings
-from sae_merge_method.recipes import ready_recipe
+from sae_merge_method.recipes import ready_file
 
 ARMS = ("stethoscope", "all-layers", "scalpel")
 
@@ -33,7 +33,7 @@ def lay_out(folder: Path) -> None:
     shutil.copytree(miniature.texts, folder, dirs_exist_ok=True)
     for name in ("base", "donor", "saes"):
         shutil.copytree(getattr(miniature, name), folder / name)
-    experiment = yaml.safe_load(ready_recipe("experiment/miniature").text)
+    experiment = yaml.safe_load(ready_file("experiment/miniature").text)
     del experiment["general_loss"]
     (folder / "experiment.yml").write_text(yaml.safe_dump({**experiment, "arms": list(ARMS[1:])}))
 

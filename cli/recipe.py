@@ -4,13 +4,35 @@ from pathlib import Path
 from typing import Any
 
 import click
+from typing_extensions import override
 
 from sae_merge_method.artifacts.schema import read_settings
+from sae_merge_method.cli.members import WithMembers
 from sae_merge_method.cli.record_options import record_options
-from sae_merge_method.cli.with_check import WithCheck
 from sae_merge_method.errors import UsageError
 from sae_merge_method.layers import format_layers
 from sae_merge_method.recipe.from_diagnosis import RecipeSettings, write_recipe
+
+
+class WithCheck(WithMembers):
+    """``recipe ...`` writes a recipe; ``recipe check FILE`` is a command of its own.
+
+    Not a click group: its options would then have to stand before a third command's name.
+    """
+
+    @override
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args[:1] != ["check"]:
+            return super().make_context(info_name, args, parent, **extra)
+        from sae_merge_method.cli.recipe_check import command
+
+        return command.make_context(f"{info_name} check", args[1:], parent, **extra)
+
+    @override
+    def invoke(self, ctx: click.Context) -> Any:
+        return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
 
 
 @click.command("recipe", cls=WithCheck, epilog="sae-merge recipe check FILE looks a recipe over.")

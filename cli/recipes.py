@@ -1,12 +1,13 @@
-"""``sae-merge recipes``: list the ready-made recipes and configurations, or copy one out."""
+"""``sae-merge recipes``: list the ready-made recipes and settings, or copy one out."""
 
 from pathlib import Path
 
 import click
 
 from sae_merge_method.errors import UsageError
-from sae_merge_method.files.writing import write_text
-from sae_merge_method.recipes import ready_configurations, ready_recipe, ready_recipes
+from sae_merge_method.files.writing import require_no_file, write_text
+from sae_merge_method.recipes import ready_file, ready_files
+from sae_merge_method.reports.grid import as_text, plain_grid
 
 
 @click.command("recipes")
@@ -26,14 +27,13 @@ def command(name: str | None, out: Path | None, overwrite: bool) -> None:
     if name is None:
         if out is not None:
             raise UsageError("--out needs the NAME of the recipe to copy")
-        recipes = (*ready_recipes(), *ready_configurations())
-        width = max(len(recipe.name) for recipe in recipes)
-        for recipe in recipes:
-            click.echo(f"{recipe.name:<{width}}  {recipe.summary}")
+        columns = ("name", "what it is")
+        rows = [(file.name, file.summary) for file in ready_files()]
+        click.echo(as_text(plain_grid(columns, rows, words=columns)))
         return
-    recipe = ready_recipe(name)
-    out = out or Path(recipe.file_name)
-    if out.exists() and not overwrite:
-        raise UsageError(f"{out} exists: name another file or pass --overwrite")
-    write_text(out, recipe.text)
+    ready = ready_file(name)
+    out = out or Path(ready.file_name)
+    if not overwrite:
+        require_no_file(out)
+    write_text(out, ready.text)
     click.echo(str(out))

@@ -54,11 +54,12 @@ class ScalpelParameters(Record):
     rank: Annotated[Count, Field(ge=1)] | None = None
     """How many features span the subspace: the most selective of each layer."""
     features: Text = None
-    """Or which: "3, 17, 100-110" for one selected layer, "9: 3, 17; 11: 4" for several."""
+    """Which features span the subspace: "3, 17, 100-110" for one selected layer, "9: 3, 17; 11: 4" for
+    several."""
     diagnosis: Text = None
-    """Where features are ranked, and where the SAEs are named unless ``sae`` names them."""
+    """Diagnosis whose usage ranks the features, and which names the SAEs unless ``sae`` does."""
     sae: Text = None
-    """SAEs: a folder template such as saes/layer_{layer}, or a SAELens release."""
+    """The SAEs: a folder template such as saes/layer_{layer}, or a SAELens release."""
     sae_id: Text = None
     """Id of a layer's SAE within ``sae``."""
     beta: Number = 1.0
@@ -68,7 +69,7 @@ class ScalpelParameters(Record):
     energy_match: Annotated[StrictBool, BeforeValidator(_one_scalar)] = False
     """Rescale each tensor's filtered tau to the energy of the raw one."""
     seed: Annotated[Count, Field(ge=0)] = 0
-    """Of the random subspace; each layer draws its own."""
+    """Seed of the random subspaces; each layer draws its own."""
     read_from: Annotated[Literal["own", "previous"], BeforeValidator(_one_scalar)] = "own"
     """Whose SAE filters the tensors that read the residual stream: the layer's own, or that of
     the layer before, whose output they read."""

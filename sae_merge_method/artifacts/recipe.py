@@ -12,12 +12,15 @@ import yaml
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from sae_merge_method.artifacts.schema import Record, describe
+from sae_merge_method.artifacts.strict_yaml import load_yaml
 from sae_merge_method.errors import ArtifactError, RecipeError
 
 RECIPE_FILE = "mergekit_config.yml"
 """In a merged folder, by mergekit's name: the recipe as it was run."""
 DIAGNOSIS_KEY = "sae_diagnosis"
+"""Under which a recipe keeps what its layers were chosen from."""
 CONTROL_KEY = "sae_control"
+"""Under which a recipe keeps what it is a control for."""
 Dtype = Literal["float32", "bfloat16", "float16", "float64"]
 
 
@@ -37,7 +40,9 @@ class Conditional(Record):
     """mergekit's conditional parameter: a value for the tensors whose name contains ``filter``."""
 
     value: float | tuple[float, ...]
+    """The number, or the numbers between which mergekit interpolates over the layers of a slice."""
     filter: str | None = None
+    """What a tensor's name must contain for the value to hold; "*" or null for any name."""
 
 
 Setting = float | Conditional | tuple[float, ...] | tuple[Conditional, ...]
@@ -60,17 +65,19 @@ class SourceParameters(Record):
     """Parameters of one donor."""
 
     weight: Weight | None = None
+    """Alpha, the factor of the donor's task vector: a number, a gradient over the layers of a slice, or
+    values by filter; null for that of the recipe as a whole, 1 where there is none either."""
 
 
 class Gate(Record):
     """Which decoder layers are edited: decided, or computed from a diagnosis."""
 
     layers: GateText = None
-    """The layers, decided, such as "9, 11-13"."""
+    """The layers to edit, such as "9, 11-13"; null where a diagnosis decides."""
     diagnosis: GateText = None
-    """Folder or file of the diagnosis whose scores decide, with ``select``."""
+    """Folder or file of the diagnosis whose scores decide which layers to edit; null for none."""
     select: GateText = None
-    """Rule by which the diagnosis' scores decide, such as top_k=6."""
+    """Rule that takes layers by the scores of the diagnosis, such as top_k=6; null for none."""
 
 
 class SharedParameters(Gate, SourceParameters):
@@ -86,28 +93,36 @@ class ModelSource(Record):
     """One input model."""
 
     model: str
+    """Folder, Hub id[@revision], or one of them with +adapter."""
     parameters: SourceParameters | None = None
+    """Its own parameters, before those of a wider scope; null for none."""
 
 
 class SliceSource(ModelSource):
     """One input model's share of a slice."""
 
     layer_range: tuple[int, int]
+    """Its first layer of the slice, and one more than its last."""
 
 
 class Slice(Record):
     """A run of layers and who contributes to it."""
 
     sources: tuple[SliceSource, ...] = Field(min_length=1)
+    """The models of the slice, the base among them."""
     parameters: SourceParameters | None = None
+    """Parameters of the slice's sources that have none of their own; null for none."""
 
 
 class Module(Record):
     """One module of a multimodal model."""
 
     models: tuple[ModelSource, ...] | None = None
+    """Its input models, whole; null where there are slices."""
     slices: tuple[Slice, ...] | None = None
+    """Its runs of layers, in order; null where there are whole models."""
     parameters: SourceParameters | None = None
+    """Parameters of the module's sources that have none of their own; null for none."""
 
     @model_validator(mode="after")
     def _one_form(self) -> "Module":
@@ -120,31 +135,42 @@ class Control(Record):
     """What an arm of an experiment is there for."""
 
     name: str
+    """Name of the arm."""
     controls_for: str
+    """What the arm controls for, in a sentence."""
     energy: float = Field(ge=0)
     """Squared norm of what the arm injects, before rounding to the stored dtype."""
     stethoscope_energy: float = Field(gt=0)
-    """The same for the recipe that it is a control of."""
+    """Squared norm of what the recipe under test injects, before rounding to the stored dtype."""
 
 
 class Recipe(Record):
     """A whole recipe in any of mergekit's three forms."""
 
     merge_method: str
+    """Name of the merge method."""
     base_model: str
+    """The model that is edited: folder or Hub id[@revision]."""
     models: tuple[ModelSource, ...] | None = None
+    """The input models, whole; null in another of mergekit's three forms."""
     slices: tuple[Slice, ...] | None = None
+    """The runs of layers, in order; null in another of mergekit's three forms."""
     modules: dict[str, Module] | None = None
+    """The modules of a multimodal model, by mergekit's names; null in another of mergekit's three forms."""
     parameters: SharedParameters = SharedParameters()
+    """The gate, the merge method's own parameters, and a weight for donors that have none."""
     dtype: Dtype | None = None
+    """dtype to compute in (mergekit-yaml) and, where out_dtype is null, to write; null for the base's."""
     out_dtype: Dtype | None = None
+    """dtype of the written tensors; null for that of dtype."""
     tokenizer_source: Literal["base"] | None = None
-    """Only the base's own tokenizer: another would change the embeddings."""
+    """Whose tokenizer to write. Only the base's own is taken: another would change the embeddings."""
     chat_template: str | None = None
+    """Chat template to write into the tokenizer's config; null for the base's."""
     sae_diagnosis: dict[str, Any] | None = None
     """What ``sae-merge recipe`` records of the diagnosis; mergekit ignores and preserves it."""
     sae_control: Control | None = None
-    """What ``sae-merge controls`` records of an arm; likewise."""
+    """What ``sae-merge controls`` records of an arm; mergekit ignores and preserves it."""
 
     @model_validator(mode="after")
     def _one_form(self) -> "Recipe":
@@ -169,7 +195,7 @@ def read_yaml(text: str, where: str) -> Recipe:
         RecipeError: Not YAML, not a recipe, or a key or value that is not understood.
     """
     try:
-        value = yaml.load(text, Loader=_StrictLoader)
+        value = load_yaml(text)
     except (yaml.YAMLError, RecursionError) as error:
         raise RecipeError(f"{where} is not valid YAML: {error}") from error
     if not isinstance(value, dict):
@@ -205,19 +231,3 @@ def read_recipe_text(path: Path) -> str:
         raise ArtifactError(f"cannot read a recipe at {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ArtifactError(f"expected a recipe (YAML text) at {path}: {error}") from error
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """safe_load, but a key written twice is an error instead of the last one winning."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "expected a plain key", key.start_mark)
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands here twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)

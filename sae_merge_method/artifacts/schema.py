@@ -24,6 +24,7 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 from typing_extensions import override
 
+from sae_merge_method.artifacts.strict_yaml import load_yaml
 from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.files.writing import canonical_json, write_text
 from sae_merge_method.reports.notebook import view_html, view_of, view_text
@@ -152,7 +153,7 @@ def read_settings(kind: type[RecordT], given: Mapping[str, Any], file: Path | No
     values: dict[str, Any] = {}
     if file is not None:
         try:
-            loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+            loaded = load_yaml(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
             raise UsageError(f"cannot read the settings {file}: {error}") from error
         if not isinstance(loaded, dict):

@@ -17,7 +17,7 @@ from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.writing import canonical_json, write_text
 from sae_merge_method.miniature.build import Miniature, build
 from sae_merge_method.miniature.settings import Settings
-from sae_merge_method.recipes import ready_recipe
+from sae_merge_method.recipes import ready_file
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ def _lay_out(settings: Settings, miniature: Miniature, out: Path, overwrite: boo
         _copy_entry(miniature.texts, folder)
         for name, source in (("base", miniature.base), ("donor", miniature.donor), ("saes", miniature.saes)):
             _copy_entry(source, folder / name)
-        write_text(folder / SETTINGS_FILE, ready_recipe("experiment/miniature").text)
+        write_text(folder / SETTINGS_FILE, ready_file("experiment/miniature").text)
         write_text(folder / MARK_FILE, _mark(settings))
 
 

@@ -1,7 +1,7 @@
 """What mergekit knows of a base: the modules of a multimodal model, and its tensors' names."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sae_merge_method.errors import MergeError, ModelError
 from sae_merge_method.models.checkpoint import Checkpoint
@@ -39,20 +39,20 @@ def require_known_to_mergekit(base: Checkpoint, instead: str) -> None:
     architecture = _architecture(base)
     if architecture is None:
         return
-    required, known = _expected_names(base, architecture)
+    expected = _expected_names(base, architecture)
     present = set(base.tensors)
-    for fault, names in (("lacks", required - present), ("does not know", present - known)):
+    for fault, names in (("lacks", expected.required - present), ("does not know", present - expected.known)):
         if names:
             subject = "the base" if fault == "lacks" else "mergekit"
             raise MergeError(
                 f"mergekit cannot read or write the base's layout ({base.layout}): {subject} {fault} "
-                f"{min(names)}, and mergekit's own layout is {_layout(required)}; {instead}"
+                f"{min(names)}, and mergekit's own layout is {_layout(expected.required)}; {instead}"
             )
 
 
 def same_names(base: Checkpoint, donor: Checkpoint, layers: Sequence[int]) -> bool:
     """Whether mergekit finds the donor's tensors of ``layers`` where the base has its own."""
-    names = (entry.name for place, entry in base.layer_tensors.items() if place.layer in layers)
+    names = (entry.name for part, entry in base.layer_tensors.items() if part.layer in layers)
     return base.config.get("architectures") == donor.config.get("architectures") and all(
         name in donor.tensors for name in names
     )
@@ -88,8 +88,16 @@ def _architecture(base: Checkpoint) -> Any:
     return next(iter(fitting or (candidates if len(candidates) == 1 else [])), None)
 
 
-def _expected_names(base: Checkpoint, architecture: Any) -> tuple[set[str], set[str]]:
-    """(names that must be there, names that may be there)."""
+class _ExpectedNames(NamedTuple):
+    """Names of tensors by mergekit's definition of an architecture."""
+
+    required: set[str]
+    """Those that must be there."""
+    known: set[str]
+    """Those that may be there."""
+
+
+def _expected_names(base: Checkpoint, architecture: Any) -> _ExpectedNames:
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(base.folder)
@@ -105,4 +113,4 @@ def _expected_names(base: Checkpoint, architecture: Any) -> tuple[set[str], set[
             known.update(prefix + name for name in names)
             if not weight.optional:
                 required.add(prefix + weight.name)
-    return required, known
+    return _ExpectedNames(required, known)

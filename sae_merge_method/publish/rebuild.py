@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, read_edit_report
-from sae_merge_method.artifacts.recipe import RECIPE_FILE, Recipe, read_recipe_text
+from sae_merge_method.artifacts.recipe import RECIPE_FILE, Gate, Recipe, read_recipe_text
 from sae_merge_method.errors import ModelError, UsageError
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
@@ -137,9 +137,8 @@ def _with_gate(text: str, recipe: Recipe, report: EditReport, changes: list[str]
     if gate.select is None or gate.diagnosis is None or Path(gate.diagnosis).exists():
         return text
     value = yaml.safe_load(text)
-    for key in ("diagnosis", "select"):
-        if key not in method_named(recipe.merge_method).parameters.model_fields:
-            value["parameters"].pop(key)
+    for key in Gate.model_fields.keys() - method_named(recipe.merge_method).parameters.model_fields.keys():
+        value["parameters"].pop(key, None)
     value["parameters"]["layers"] = format_layers(report.layers)
     changes.append(f'layers "{format_layers(report.layers)}" of {REPORT_FILE} in place of {gate.diagnosis}')
     decided: str = yaml.safe_dump(value, sort_keys=False)

@@ -67,21 +67,21 @@ class Scalpel:
         shares = self.shares
         if shares.inside == shares.outside:
             return scale(tau, shares.inside) if shares.inside else None
-        place = residual_axis(name, self._axes)
-        if place is None:
+        axis = residual_axis(name, self._axes)
+        if axis is None:
             self._leave_out(name)
             return None
-        if place.axis is None:
+        if axis.axis is None:
             return scale(tau, shares.outside) if shares.outside else None
         layer = decoder_layer(name)
         assert layer is not None  # only tensors of selected layers come here
-        columns = self.subspaces.basis(self.subspaces.source(layer, place.side)).columns
-        if place.axis >= tau.ndim or tau.shape[place.axis] != len(columns):
+        columns = self.subspaces.basis(self.subspaces.source(layer, axis.side)).columns
+        if axis.axis >= tau.ndim or tau.shape[axis.axis] != len(columns):
             raise MergeError(
-                f"{name}: expected width {len(columns)} of the SAE's directions on axis {place.axis}, "
+                f"{name}: expected width {len(columns)} of the SAE's directions on axis {axis.axis}, "
                 f"got shape {list(tau.shape)}; residual_axes: can name another axis for {kind_of(name)}"
             )
-        return weigh(tau, columns.astype(tau.dtype), place.axis, shares)
+        return weigh(tau, columns.astype(tau.dtype), axis.axis, shares)
 
     def _leave_out(self, name: str) -> None:
         kind = kind_of(name)

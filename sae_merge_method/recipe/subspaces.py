@@ -45,24 +45,24 @@ def parse_features(text: str, layers: Iterable[int]) -> dict[int, tuple[int, ...
                 f'"{needed[0]}: 3, 17; {needed[-1]}: 4" for layers {format_layers(needed)}'
             )
         parts = [f"{needed[0]}: {text}"]
-    found: dict[int, tuple[int, ...]] = {}
+    features: dict[int, tuple[int, ...]] = {}
     for part in parts:
         name, colon, listed = part.partition(":")
         try:
             (layer,) = parse_layers(name)
-            if not colon or layer in found:
+            if not colon or layer in features:
                 raise ValueError
-            found[layer] = parse_layers(listed)
+            features[layer] = parse_layers(listed)
         except (UsageError, ValueError):
             raise RecipeError(
                 f'features: expected "9: 3, 17, 100-110; 11: 4", each layer once, got {part.strip()!r} '
                 f"in {text!r}"
             ) from None
-    if sorted(found) != needed:
+    if sorted(features) != needed:
         raise RecipeError(
-            f"features: expected features for layers {format_layers(needed)}, got {format_layers(found)}"
+            f"features: expected features for layers {format_layers(needed)}, got {format_layers(features)}"
         )
-    return found
+    return features
 
 
 def ranked_features(diagnosis: str, layer: int, count: int) -> tuple[int, ...]:
@@ -127,7 +127,7 @@ class Subspaces:
         if 0 in self.layers:
             raise RecipeError(
                 "read_from: previous cannot serve layer 0, which reads the embeddings: "
-                "close layer 0, or use read_from: own"
+                "take layer 0 out, or use read_from: own"
             )
         return tuple(sorted({*self.layers, *(layer - 1 for layer in self.layers)}))
 
@@ -165,20 +165,20 @@ class Subspaces:
     def features(self, layer: int) -> tuple[int, ...]:
         """The features that span the layer's subspace."""
         if layer not in self._features:
-            given = self.parameters
-            if given.features is not None:
-                self._features.update(parse_features(given.features, self.sources))
+            asked = self.parameters
+            if asked.features is not None:
+                self._features.update(parse_features(asked.features, self.sources))
             else:
-                assert given.diagnosis is not None and given.rank is not None  # the schema's rule
-                self._features[layer] = ranked_features(given.diagnosis, layer, given.rank)
+                assert asked.diagnosis is not None and asked.rank is not None  # the schema's rule
+                self._features[layer] = ranked_features(asked.diagnosis, layer, asked.rank)
         return self._features[layer]
 
     def sae(self, layer: int) -> Sae:
         """The layer's SAE."""
         if layer not in self._saes:
-            given = self.parameters
-            if given.sae is not None:
-                self._saes[layer] = open_sae(find_sae(given.sae, given.sae_id, layer))
+            if self.parameters.sae is not None:
+                address = find_sae(self.parameters.sae, self.parameters.sae_id, layer)
+                self._saes[layer] = open_sae(address)
             else:
                 source = self._diagnosed(layer)
                 address = find_sae(source.release, source.id or None, layer)

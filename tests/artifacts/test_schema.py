@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from sae_merge_method.artifacts.schema import Location, Record
+from sae_merge_method.artifacts.schema import Location, Record, read_settings
+from sae_merge_method.errors import UsageError
 
 
 class Places(Record):
@@ -26,3 +27,10 @@ def test_a_location_is_text_and_takes_a_path():
 def test_a_location_is_nothing_else():
     with pytest.raises(ValidationError):
         Places(model=4)
+
+
+def test_a_setting_that_stands_twice_in_a_file_is_an_error(tmp_path):
+    file = tmp_path / "settings.yml"
+    file.write_text("model: a\nmodel: b\n")
+    with pytest.raises(UsageError, match="the key 'model' stands here twice"):
+        read_settings(Places, {}, file)

@@ -75,27 +75,6 @@ def test_bad_input_is_told_in_one_message_without_a_traceback(tmp_path, words, c
     assert not (tmp_path / "out").exists()
 
 
-def test_a_ready_recipe_is_listed_and_copied_out_once(tmp_path):
-    listed = sae_merge("recipes", cwd=tmp_path).stdout
-    names = [line.split()[0] for line in listed.splitlines()]
-    assert [name for name in names if "/" not in name] == ["gemma-3-4b-it", "miniature"]
-    assert sae_merge("recipes", "gemma-3-4b-it", cwd=tmp_path).stdout == "gemma-3-4b-it.yml\n"
-    text = (tmp_path / "gemma-3-4b-it.yml").read_text()
-    assert "merge_method: sae_stethoscope" in text
-    again = sae_merge("recipes", "gemma-3-4b-it", cwd=tmp_path)
-    assert again.returncode == 2
-    assert "gemma-3-4b-it.yml exists" in again.stderr
-
-
-def test_every_ready_recipe_is_read_strictly():
-    from sae_merge_method.recipe.methods import parse_recipe
-    from sae_merge_method.recipes import ready_recipes
-
-    for recipe in ready_recipes():
-        gate = parse_recipe(recipe.text, recipe.name).parameters.diagnosis
-        assert gate is not None and gate.endswith("diagnosis/diagnosis.json")
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -1,4 +1,4 @@
-"""``sae-merge recipes``: what is ready-made beside the merge recipes."""
+"""``sae-merge recipes``: ready-made recipes and settings are listed, copied out, and can be read."""
 
 import pytest
 from click.testing import CliRunner
@@ -6,14 +6,16 @@ from click.testing import CliRunner
 from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.cli.recipes import command
 from sae_merge_method.diagnose.settings import DiagnoseSettings
+from sae_merge_method.errors import UsageError
 from sae_merge_method.experiment.settings import ExperimentSettings
-from sae_merge_method.recipes import ReadyRecipe, ready_configurations
+from sae_merge_method.recipe.methods import parse_recipe
+from sae_merge_method.recipes import ReadyFile, ready_recipes, ready_settings
 
 SIZES = ("12b", "1b", "270m", "4b")
 
 
-def of(kind: str) -> list[ReadyRecipe]:
-    return [one for one in ready_configurations() if one.name.startswith(f"{kind}/")]
+def of(kind: str) -> list[ReadyFile]:
+    return [one for one in ready_settings() if one.name.startswith(f"{kind}/")]
 
 
 def test_configurations_are_listed_with_what_they_are_for():
@@ -47,8 +49,25 @@ def test_an_experiment_can_be_read_and_says_the_command_that_runs_it(ready, tmp_
 
 
 def test_experiment_and_diagnosis_of_a_model_listen_to_the_same(tmp_path):
-    texts = {one.name: one.text for one in ready_configurations()}
+    texts = {one.name: one.text for one in ready_settings()}
     for kind in ("diagnose", "experiment"):
         (tmp_path / kind).write_text(texts[f"{kind}/gemma-3-4b-it"])
     made = read_settings(ExperimentSettings, {}, tmp_path / "experiment").to_diagnose()
     assert made == read_settings(DiagnoseSettings, {}, tmp_path / "diagnose")
+
+
+def test_a_ready_recipe_is_listed_and_copied_out_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    listed = CliRunner().invoke(command, []).output
+    names = [line.split()[0] for line in listed.splitlines()]
+    assert [name for name in names if "/" not in name] == ["name", "gemma-3-4b-it", "miniature"]
+    assert CliRunner().invoke(command, ["gemma-3-4b-it"]).output == "gemma-3-4b-it.yml\n"
+    assert "merge_method: sae_stethoscope" in (tmp_path / "gemma-3-4b-it.yml").read_text()
+    with pytest.raises(UsageError, match=r"gemma-3-4b-it\.yml exists"):
+        CliRunner().invoke(command, ["gemma-3-4b-it"], catch_exceptions=False, standalone_mode=False)
+
+
+def test_every_ready_recipe_is_read_strictly():
+    for recipe in ready_recipes():
+        gate = parse_recipe(recipe.text, recipe.name).parameters.diagnosis
+        assert gate is not None and gate.endswith("diagnosis/diagnosis.json")
