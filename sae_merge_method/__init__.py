@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from sae_merge_method.merge.journal import undo as undo
     from sae_merge_method.merge.preview import preview as preview
     from sae_merge_method.merge.run import merge as merge
+    from sae_merge_method.miniature.demo import make_miniature as make_miniature
     from sae_merge_method.recipe.check import CheckedRecipe as CheckedRecipe
     from sae_merge_method.recipe.check import check_recipe as check_recipe
     from sae_merge_method.recipe.from_diagnosis import RecipeSettings as RecipeSettings
@@ -73,6 +74,7 @@ _OFFERED = {
     "merge.journal": ("undo",),
     "merge.preview": ("preview",),
     "merge.run": ("merge",),
+    "miniature.demo": ("make_miniature",),
     "recipe.check": ("CheckedRecipe", "check_recipe"),
     "recipe.from_diagnosis": ("RecipeSettings", "WrittenRecipe", "write_recipe"),
     "verify.audit": ("verify",),
