@@ -79,11 +79,25 @@ def _csv_alone(name: str) -> Column:
     return Column(name, name, None, lambda row: "", {name: _of_subject(name)})
 
 
-def _number(
-    name: str, heading: str, table: str, number: Callable[[Row], Any], text: Callable[[Any], str]
+def _number(name: str, heading: str, table: str, text: Callable[[Any], str]) -> Column:
+    """A number of the subject, whose text needs nothing else of the row."""
+    return _column(name, heading, table, _of_subject(name), lambda row, number: text(number))
+
+
+def _scored(name: str, heading: str, table: str, text: Callable[[Any, bool], str]) -> Column:
+    """A number of the subject in the score's unit."""
+    return _column(name, heading, table, _of_subject(name), lambda row, number: text(number, row.is_share))
+
+
+def _paired(name: str, heading: str, number: str, text: Callable[[Any], str]) -> Column:
+    """A number of the pairs."""
+    return _column(name, heading, "detail", _of_pairs(number), lambda row, paired: text(paired))
+
+
+def _column(
+    name: str, heading: str, table: str, number: Callable[[Row], Any], text: Callable[[Row, Any], str]
 ) -> Column:
-    """A column of one number, whose text needs nothing else of the row."""
-    return Column(name, heading, table, lambda row: text(number(row)), {name: number})
+    return Column(name, heading, table, lambda row: text(row, number(row)), {name: number})
 
 
 def _wilson(side: str) -> Column:
@@ -152,30 +166,12 @@ EDITED_BY = Column(
 COLUMNS: dict[str, Column] = {
     column.name: column
     for column in (
-        _number("n", "n", "verdict", _of_subject("n"), lambda n: _count(n) or "?"),
-        Column(
-            "base",
-            "base",
-            "verdict",
-            lambda row: score(row.subject.base, row.is_share),
-            {"base": _of_subject("base")},
-        ),
-        Column(
-            "edited",
-            "edited",
-            "verdict",
-            lambda row: score(row.subject.edited, row.is_share),
-            {"edited": _of_subject("edited")},
-        ),
-        Column(
-            "delta",
-            "diff",
-            "verdict",
-            lambda row: change(row.subject.delta, row.is_share),
-            {"delta": _of_subject("delta")},
-        ),
-        _number("z", "z", "verdict", _of_subject("z"), signed),
-        _number("p", "p", "verdict", _of_subject("p"), p_value),
+        _number("n", "n", "verdict", lambda n: _count(n) or "?"),
+        _scored("base", "base", "verdict", score),
+        _scored("edited", "edited", "verdict", score),
+        _scored("delta", "diff", "verdict", change),
+        _number("z", "z", "verdict", signed),
+        _number("p", "p", "verdict", p_value),
         Column(
             "p_adjusted",
             "p {correction}",
@@ -198,17 +194,11 @@ COLUMNS: dict[str, Column] = {
         _csv_alone("edited_stderr"),
         _wilson("base"),
         _wilson("edited"),
-        Column(
-            "detectable",
-            "detectable",
-            "detail",
-            lambda row: change(row.subject.detectable, row.is_share).lstrip("+"),
-            {"detectable": _of_subject("detectable")},
-        ),
-        _number("newly_right", "newly right", "detail", _of_pairs("newly_right"), _count),
-        _number("newly_wrong", "newly wrong", "detail", _of_pairs("newly_wrong"), _count),
-        _number("mcnemar_p", "McNemar p", "detail", _of_pairs("mcnemar_p"), p_value),
-        _number("paired_z", "paired z", "detail", _of_pairs("z"), signed),
+        _scored("detectable", "detectable", "detail", lambda size, share: change(size, share).lstrip("+")),
+        _paired("newly_right", "newly right", "newly_right", _count),
+        _paired("newly_wrong", "newly wrong", "newly_wrong", _count),
+        _paired("mcnemar_p", "McNemar p", "mcnemar_p", p_value),
+        _paired("paired_z", "paired z", "z", signed),
         Column(
             "paired_interval",
             "diff {level}",
