@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 import click
 
 from sae_merge_method.artifacts.comparison import COMPARISON_FILE, TABLE_FILE, Comparison
+from sae_merge_method.artifacts.schema import OneOf
+from sae_merge_method.cli.members import Member
 from sae_merge_method.compare.render import FORMATS, suffixes
 from sae_merge_method.files.writing import canonical_json
 
@@ -28,7 +30,7 @@ _OPTIONS = (
     click.option(
         "--format",
         "style",
-        type=click.Choice(list(FORMATS)),
+        type=Member(OneOf(FORMATS)),
         default="table",
         show_default=True,
         help="How to print the comparison.",

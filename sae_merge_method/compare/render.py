@@ -47,6 +47,9 @@ class Format(NamedTuple):
     """A form in which a comparison can be printed or written."""
 
     name: str
+    """As ``--format`` takes it."""
+    description: str
+    """For help."""
     suffix: str
     """Ending of a file's name that asks for it."""
     render: Callable[[Comparisons], str]
@@ -55,11 +58,11 @@ class Format(NamedTuple):
 FORMATS: dict[str, Format] = {
     form.name: form
     for form in (
-        Format("table", ".txt", render_table),
-        Format("json", ".json", render_json),
-        Format("markdown", ".md", render_markdown),
-        Format("csv", ".csv", render_csv),
-        Format("latex", ".tex", render_latex),
+        Format("table", "columns for a terminal", ".txt", render_table),
+        Format("json", "comparison.json, unrounded; --schema explains it", ".json", render_json),
+        Format("markdown", "tables as GitHub and the Hub show them", ".md", render_markdown),
+        Format("csv", "a line a subject and model, unrounded", ".csv", render_csv),
+        Format("latex", "the verdict as a booktabs table, the rest as comments", ".tex", render_latex),
     )
 }
 

@@ -36,6 +36,6 @@ def judge(p: float | None, delta: float, alpha: float, *, higher_is_better: bool
     """
     if p is None:
         return UNTESTED
-    if p >= alpha:
+    if p >= alpha or delta == 0:  # whatever a test saw, the score itself did not move
         return UNCHANGED
     return IMPROVED if (delta > 0) == higher_is_better else DEGRADED

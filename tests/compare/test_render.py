@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from sae_merge_method.artifacts.comparison import ComparisonSet
-from sae_merge_method.compare.render import FORMATS, write_comparison
+from sae_merge_method.cli.compare import command
+from sae_merge_method.compare.render import FORMATS, Format, write_comparison
 from sae_merge_method.compare.run import compare
+from sae_merge_method.compare.table import counted
 from sae_merge_method.errors import UsageError
 from tests.comparisons import comparison
 from tests.evaluations import BASE, MIXED, NUM_THEORY, WORSE, Write, results
@@ -76,6 +79,18 @@ def test_a_folder_gets_two_files_and_a_file_the_form_it_ends_in(tmp_path: Path) 
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="a folder or a .txt/.json/"):
         write_comparison(tmp_path / "file", compared)
+
+
+def test_a_new_form_is_in_help_and_is_printed_and_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    form = Format("brief", "the counts alone", ".brief", lambda compared: counted(compared.comparisons[0]))
+    monkeypatch.setitem(FORMATS, "brief", form)
+    words = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
+    assert "csv|latex|brief]" in words
+    assert "brief the counts alone" in words
+    write_comparison(tmp_path / "one.brief", comparison())
+    assert (tmp_path / "one.brief").read_text() == "1 improved, 0 degraded, 1 unchanged"
 
 
 def test_a_folder_that_ends_like_a_file_is_still_a_folder(tmp_path: Path) -> None:

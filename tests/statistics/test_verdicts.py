@@ -14,6 +14,8 @@ from sae_merge_method.statistics.verdicts import DEGRADED, IMPROVED, UNCHANGED, 
         (0.01, 0.1, False, DEGRADED),
         (0.05, 0.1, True, UNCHANGED),  # significant is below alpha, not at it
         (1.0, 0.0, True, UNCHANGED),
+        (0.01, 0.0, True, UNCHANGED),  # a test that looks at something else than the mean
+        (0.01, 0.0, False, UNCHANGED),
         (None, 0.1, True, UNTESTED),
     ],
 )
@@ -22,6 +24,11 @@ def test_a_verdict_takes_a_p_below_alpha_and_the_way_the_metric_runs(
 ) -> None:
     assert judge(p, delta, 0.05, higher_is_better=higher_is_better) == verdict
     assert VERDICTS[verdict].name == verdict
+
+
+def test_the_words_are_those_that_files_and_exit_codes_rely_on() -> None:
+    assert list(VERDICTS) == ["improved", "degraded", "unchanged", "untested"]
+    assert all(verdict.description for verdict in VERDICTS.values())
 
 
 def test_only_two_verdicts_say_that_something_changed() -> None:
