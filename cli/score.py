@@ -23,9 +23,9 @@ def command(diagnosis: Path, out: Path | None, overwrite: bool, **options: Any) 
     Prints the scores; with --out a complete diagnosis is written, for recipe and select.
     """
     from sae_merge_method.artifacts.schema import read_settings
-    from sae_merge_method.diagnose.rescore import rescore
+    from sae_merge_method.diagnose.rescore import score
     from sae_merge_method.diagnose.tables import layers_grid
     from sae_merge_method.reports.grid import as_text
 
     settings = read_settings(ScoringSettings, options)
-    click.echo(as_text(layers_grid(rescore(diagnosis, settings, out, overwrite))))
+    click.echo(as_text(layers_grid(score(diagnosis, settings, out=out, overwrite=overwrite))))

@@ -6,7 +6,7 @@ from typing import Literal
 import click
 
 from sae_merge_method.cli.members import Member, WithMembers
-from sae_merge_method.selection import ANY_RULE, parse_rule
+from sae_merge_method.selection import ANY_RULE
 
 
 @click.command("select", cls=WithMembers, context_settings={"show_default": True})
@@ -41,8 +41,10 @@ def command(
 
     Agreement is the mean overlap of the choice with those that resampled documents lead to.
     """
-    from sae_merge_method.diagnose.select import apply_rules, selections_grid
+    from sae_merge_method.diagnose.select import draw_selection, select_layers, selections_grid
     from sae_merge_method.reports.grid import as_text
 
-    selections = apply_rules(diagnosis, [parse_rule(rule) for rule in rules], units, plot=plot, mark=mark)
+    selections = [select_layers(diagnosis, rule, units=units) for rule in rules]
+    if plot is not None or mark:
+        draw_selection(diagnosis, selections[0], plot=plot, mark=mark)
     click.echo(as_text(selections_grid(selections)))

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from sae_merge_method.artifacts.experiment import read_experiment as read_experiment
     from sae_merge_method.compare.run import compare as compare
     from sae_merge_method.compare.settings import CompareSettings as CompareSettings
+    from sae_merge_method.diagnose.rescore import score as score
+    from sae_merge_method.diagnose.run import diagnose as diagnose
+    from sae_merge_method.diagnose.select import Selection as Selection
+    from sae_merge_method.diagnose.select import select_layers as select_layers
+    from sae_merge_method.diagnose.settings import DiagnoseSettings as DiagnoseSettings
+    from sae_merge_method.diagnose.settings import ScoringSettings as ScoringSettings
     from sae_merge_method.diff.run import diff as diff
     from sae_merge_method.energy.run import energy as energy
     from sae_merge_method.energy.settings import EnergySettings as EnergySettings
@@ -64,6 +70,10 @@ _OFFERED = {
     "artifacts.experiment": ("Experiment", "read_experiment"),
     "compare.run": ("compare",),
     "compare.settings": ("CompareSettings",),
+    "diagnose.rescore": ("score",),
+    "diagnose.run": ("diagnose",),
+    "diagnose.select": ("Selection", "select_layers"),
+    "diagnose.settings": ("DiagnoseSettings", "ScoringSettings"),
     "diff.run": ("diff",),
     "energy.run": ("energy",),
     "energy.settings": ("EnergySettings",),

@@ -187,7 +187,7 @@ RuleText = Annotated[str, ANY_RULE]
 """A setting that holds a rule as text."""
 
 
-def select_layers(
+def choose_layers(
     rule: SelectionRule,
     scores: Mapping[int, float],
     q_values: Mapping[int, float] | None = None,

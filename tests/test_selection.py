@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from sae_merge_method.artifacts.diagnosis import ScoreDraws, write_draws
 from sae_merge_method.cli import diagnose, recipe, score, select
 from sae_merge_method.errors import UsageError
-from sae_merge_method.selection import RULES, Rule, parse_rule, select_layers
+from sae_merge_method.selection import RULES, Rule, choose_layers, parse_rule
 from tests import tiny
 from tests.diagnoses import save_diagnosis
 
@@ -30,7 +30,7 @@ SCORES = {0: 0.1, 1: 0.9, 2: 0.85, 3: 0.2, 4: 0.9}
 )
 def test_each_rule_chooses_what_it_says(rule, chosen):
     q_values = {0: 0.9, 1: 0.01, 2: 0.06, 3: 0.5, 4: 0.05}
-    assert select_layers(parse_rule(rule), SCORES, q_values) == chosen
+    assert choose_layers(parse_rule(rule), SCORES, q_values) == chosen
     assert str(parse_rule(rule)) == rule
 
 
@@ -43,7 +43,7 @@ def test_a_rule_is_written_as_it_is_read_to_the_last_digit(rule):
 
 
 def test_one_layer_alone_is_above_the_gap():
-    assert select_layers(parse_rule("elbow"), {7: 0.3}) == (7,)
+    assert choose_layers(parse_rule("elbow"), {7: 0.3}) == (7,)
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,11 @@ def test_a_refusal_says_what_was_expected(rule, complaint):
 
 def test_a_rule_cannot_ask_for_what_was_not_scored():
     with pytest.raises(UsageError, match=r"top_k=6 asks for more layers than have a score \(5\)"):
-        select_layers(parse_rule("top_k=6"), SCORES)
+        choose_layers(parse_rule("top_k=6"), SCORES)
     with pytest.raises(UsageError, match="no score for layers 7"):
-        select_layers(parse_rule("layers=1,7"), SCORES)
+        choose_layers(parse_rule("layers=1,7"), SCORES)
     with pytest.raises(UsageError, match="needs q-values"):
-        select_layers(parse_rule("fdr=0.05"), SCORES)
+        choose_layers(parse_rule("fdr=0.05"), SCORES)
 
 
 def test_a_new_rule_is_one_row_of_the_table(tmp_path, monkeypatch):

@@ -17,42 +17,48 @@ from sae_merge_method.diagnose.scoring import Scoring, score_layers
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.files.folders import new_folder
-from sae_merge_method.selection import parse_rule, select_layers
+from sae_merge_method.selection import choose_layers, parse_rule
 
 
-def rescore(
-    folder: Path, settings: ScoringSettings, out: Path | None = None, overwrite: bool = False
+def score(
+    diagnosis: str | Path,
+    settings: ScoringSettings | None = None,
+    *,
+    out: str | Path | None = None,
+    overwrite: bool = False,
 ) -> Diagnosis:
-    """Score a diagnosis anew, and write it to ``out`` where one is given.
+    """Score a diagnosis anew from its stored usage, and write it to ``out`` where one is given.
 
     Args:
-        folder: A diagnosis with its stored usage.
-        settings: Score, shuffles, resamples, and the rule whose choice is marked in the pictures.
+        diagnosis: The folder of a diagnosis with its stored usage.
+        settings: Score, shuffles, resamples, and the rule whose choice is marked in the pictures; None for
+            the defaults.
         out: New diagnosis folder; the old one is never changed unless it is named here.
         overwrite: Replace what stands in ``out``.
 
     Raises:
         ArtifactError: The folder is no diagnosis, or its files do not belong together.
-        UsageError: ``folder`` is not a folder, or the rule cannot be applied.
+        UsageError: ``diagnosis`` is not a folder, or the rule cannot be applied.
     """
+    folder, settings = Path(diagnosis), settings or ScoringSettings()
     if folder.is_file():
         raise UsageError(
             f"expected the folder of a diagnosis, with {USAGE_FILE} in it, got the file {folder}"
         )
-    diagnosis = read_diagnosis(folder)
+    standing = read_diagnosis(folder)
     usage = UsageReader(folder)
-    diagnosed = tuple(entry.layer for entry in diagnosis.layers)
+    diagnosed = tuple(entry.layer for entry in standing.layers)
     if diagnosed != usage.layers:
         raise ArtifactError(
             f"{folder} holds files of two diagnoses: layers {list(diagnosed)} in one, "
             f"{list(usage.layers)} in the other"
         )
     scoring = score_layers(diagnosed, usage.layer, usage.documents, settings)
-    rescored = _with_scoring(diagnosis, scoring, settings)
+    rescored = _with_scoring(standing, scoring, settings)
     rule = parse_rule(settings.select) if settings.select else None
-    selected = select_layers(rule, rescored.scores(), rescored.q_values()) if rule else ()
+    selected = choose_layers(rule, rescored.scores(), rescored.q_values()) if rule else ()
     if out is not None:
-        with new_folder(out, overwrite=overwrite) as new:
+        with new_folder(Path(out), overwrite=overwrite) as new:
             shutil.copyfile(folder / USAGE_FILE, new / USAGE_FILE)
             write_draws(new, scoring.draws)
             draw_diagnosis(new, rescored, rule, selected)

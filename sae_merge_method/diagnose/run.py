@@ -24,7 +24,7 @@ from sae_merge_method.diagnose.workers import Workers, join_workers
 from sae_merge_method.files.folders import new_folder, require_free
 from sae_merge_method.layers import parse_layers
 from sae_merge_method.saes.find import SaeAddress, find_saes
-from sae_merge_method.selection import parse_rule, select_layers
+from sae_merge_method.selection import choose_layers, parse_rule
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,8 @@ class Subject(NamedTuple):
 
 def diagnose(
     settings: DiagnoseSettings,
-    out: Path,
+    out: str | Path,
+    *,
     overwrite: bool = False,
     report: Report = logger.info,
 ) -> Diagnosis:
@@ -69,10 +70,11 @@ def diagnose(
     Raises:
         SaeMergeError: Anything about the inputs that makes a diagnosis impossible.
     """
-    require_free(out, overwrite=overwrite)
+    target = Path(out)
+    require_free(target, overwrite=overwrite)
     with join_workers() as workers:
         subject = open_subject(settings, workers)
-        store = ChunkStore(out, _inputs(settings, subject))
+        store = ChunkStore(target, _inputs(settings, subject))
         encoded = encode_layers(
             settings, subject.model, subject.saes, subject.documents, store, workers, report
         )
@@ -81,8 +83,8 @@ def diagnose(
             scoring = score_layers(sorted(usage), usage.__getitem__, subject.sides, settings)
             diagnosis = _diagnosis(settings, subject, encoded, scoring)
             rule = parse_rule(settings.select) if settings.select else None
-            selected = select_layers(rule, diagnosis.scores(), diagnosis.q_values()) if rule else ()
-            with new_folder(out, overwrite=overwrite) as folder:
+            selected = choose_layers(rule, diagnosis.scores(), diagnosis.q_values()) if rule else ()
+            with new_folder(target, overwrite=overwrite) as folder:
                 write_usage(folder, subject.sides, usage)
                 records.write_draws(folder, scoring.draws)
                 draw_diagnosis(folder, diagnosis, rule, selected)
@@ -90,7 +92,7 @@ def diagnose(
             store.discard()
             _warn_where_little_is_explained(diagnosis)
         workers.wait()
-    return records.read_diagnosis(out)
+    return records.read_diagnosis(target)
 
 
 def open_subject(settings: DiagnoseSettings, workers: Workers) -> Subject:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from sae_merge_method.artifacts.diagnosis import (
     read_diagnosis,
     read_draws,
 )
+from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.diagnose.page import draw_diagnosis
 from sae_merge_method.diagnose.plot import plot_specificity
 from sae_merge_method.diagnose.specificity import find_score
@@ -21,7 +22,8 @@ from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.files.writing import write_bytes
 from sae_merge_method.layers import format_layers
 from sae_merge_method.reports.grid import NOTHING, Grid, plain_grid
-from sae_merge_method.selection import SelectionRule, select_layers
+from sae_merge_method.reports.notebook import View
+from sae_merge_method.selection import RuleText, SelectionRule, choose_layers, parse_rule
 from sae_merge_method.statistics.multiplicity import benjamini_hochberg
 from sae_merge_method.statistics.permutation import upper_tail
 
@@ -29,16 +31,17 @@ Units = Literal["raw", "corrected"]
 """Scores as they are, or less the mean of shuffled labels."""
 
 
-class Selection(NamedTuple):
+class Selection(Record):
     """One rule's choice."""
 
-    rule: SelectionRule
+    rule: RuleText
+    """The rule, as a user writes it."""
     layers: tuple[int, ...]
     """What it takes of the scores as they are."""
     frequency: dict[int, float]
     """How often each layer is chosen over resamples of the documents; only layers ever chosen."""
     agreement: float | None
-    """Mean overlap of a resample's choice with this one, intersection over union; None without draws."""
+    """Mean overlap of a resample's choice with this one, intersection over union; null without draws."""
 
 
 def scores_in(units: Units, diagnosis: Diagnosis) -> dict[int, float]:
@@ -57,71 +60,84 @@ def scores_in(units: Units, diagnosis: Diagnosis) -> dict[int, float]:
     return corrected
 
 
-def apply_rules(
-    folder: Path,
-    rules: Sequence[SelectionRule],
-    units: Units = "raw",
-    *,
-    plot: Path | None = None,
-    mark: bool = False,
-) -> tuple[Selection, ...]:
-    """Apply each rule to a stored diagnosis.
+def select_layers(
+    diagnosis: str | Path | Diagnosis, rule: str = "top_k=3", *, units: Units = "raw"
+) -> Selection:
+    """Apply a rule to a diagnosis, then to the scores of every resample of its documents.
 
     Args:
-        folder: The diagnosis: its folder, or its diagnosis.json.
-        rules: At least one.
+        diagnosis: Its folder, or its diagnosis.json; of a diagnosis in memory, whose draws are on the disk,
+            the choice alone is told.
+        rule: Such as top_k=6; see :data:`~sae_merge_method.selection.RULES`.
         units: Thresholds that are to carry across models want corrected scores.
-        plot: Draw the first rule's choice as a PNG there.
-        mark: Mark the first rule's choice in the diagnosis itself: pictures are redrawn, numbers stay.
 
     Raises:
         ArtifactError: No diagnosis, or files of two diagnoses.
-        UsageError: A rule cannot be applied.
+        UsageError: The rule cannot be read or applied.
     """
-    path = diagnosis_path(folder)
-    diagnosis, draws = read_diagnosis(path), read_draws(path.parent)
-    selections = tuple(apply_rule(rule, diagnosis, draws, units) for rule in rules)
-    first = selections[0]
+    if isinstance(diagnosis, Diagnosis):
+        layers = choose_layers(parse_rule(rule), scores_in(units, diagnosis), diagnosis.q_values())
+        return Selection(rule=rule, layers=layers, frequency={}, agreement=None)
+    path = diagnosis_path(diagnosis)
+    return with_resamples(parse_rule(rule), read_diagnosis(path), read_draws(path.parent), units)
+
+
+def draw_selection(
+    diagnosis: str | Path, selection: Selection, *, plot: str | Path | None = None, mark: bool = False
+) -> None:
+    """Show a choice in pictures.
+
+    Args:
+        diagnosis: The folder, or its diagnosis.json.
+        selection: Of this diagnosis.
+        plot: Draw the choice as a PNG there.
+        mark: Mark it in the diagnosis itself: pictures are redrawn, numbers stay.
+
+    Raises:
+        ArtifactError: No diagnosis.
+    """
+    path = diagnosis_path(diagnosis)
+    record = read_diagnosis(path)
     if plot is not None:
-        unit = find_score(diagnosis.score).unit
-        write_bytes(plot, plot_specificity(diagnosis, unit, first.layers))
+        unit = find_score(record.score).unit
+        write_bytes(Path(plot), plot_specificity(record, unit, selection.layers))
     if mark:
-        draw_diagnosis(path.parent, diagnosis, first.rule, first.layers)
-    return selections
+        draw_diagnosis(path.parent, record, parse_rule(selection.rule), selection.layers)
 
 
-def apply_rule(
+def with_resamples(
     rule: SelectionRule, diagnosis: Diagnosis, draws: ScoreDraws, units: Units = "raw"
 ) -> Selection:
-    """Apply a rule to the scores, then to the scores of every resample.
+    """A rule's choice, and how often it would be the same.
 
     A resample's own bias is taken out first, so that its scores surround the true ones; its
     q-values come from comparing them with the same null.
 
     Raises:
         ArtifactError: The draws are of another diagnosis.
-        UsageError: The rule cannot be applied, see :func:`~sae_merge_method.selection.select_layers`.
+        UsageError: The rule cannot be applied, see :func:`~sae_merge_method.selection.choose_layers`.
     """
     scores = scores_in(units, diagnosis)
     order = tuple(int(layer) for layer in draws.layers)
     if order != tuple(scores):
         raise ArtifactError(f"the draws are of layers {order}, the diagnosis has {tuple(scores)}")
-    layers = select_layers(rule, scores, diagnosis.q_values())
+    layers = choose_layers(rule, scores, diagnosis.q_values())
     if not rule.needs("scores") or len(draws.bootstrap) == 0:
-        return Selection(rule, layers, {}, None)
+        return Selection(rule=str(rule), layers=layers, frequency={}, agreement=None)
     raw = np.array(list(diagnosis.scores().values()))
     shift = np.array(list(scores.values())) - raw
     counts = dict.fromkeys(order, 0)
     overlaps = []
     for draw in draws.bootstrap - draws.bootstrap.mean(axis=0) + raw:
         resampled = dict(zip(order, (draw + shift).tolist(), strict=True))
-        chosen = select_layers(rule, resampled, _q_values(draw, draws) if rule.needs("q_values") else None)
+        chosen = choose_layers(rule, resampled, _q_values(draw, draws) if rule.needs("q_values") else None)
         for layer in chosen:
             counts[layer] += 1
         overlaps.append(_overlap(set(chosen), set(layers)))
     n = len(draws.bootstrap)
     frequency = {layer: count / n for layer, count in counts.items() if count}
-    return Selection(rule, layers, frequency, float(np.mean(overlaps)))
+    agreement = float(np.mean(overlaps))
+    return Selection(rule=str(rule), layers=layers, frequency=frequency, agreement=agreement)
 
 
 def _q_values(scores: npt.NDArray[np.float64], draws: ScoreDraws) -> Mapping[int, float]:
@@ -140,10 +156,15 @@ def selections_grid(selections: Sequence[Selection]) -> Grid:
     return plain_grid(header, [_selection_row(selection) for selection in selections], words=header)
 
 
+def selection_view(selection: Selection) -> View:
+    """A choice as a notebook shows it."""
+    return View((selections_grid([selection]),))
+
+
 def _selection_row(selection: Selection) -> tuple[str, ...]:
     frequent = sorted(selection.frequency.items(), key=lambda item: (-item[1], item[0]))
     return (
-        str(selection.rule),
+        selection.rule,
         format_layers(selection.layers) or "none",
         NOTHING if selection.agreement is None else f"{selection.agreement:.2f}",
         "  ".join(f"{layer}: {share:.2f}" for layer, share in frequent) or NOTHING,

@@ -35,15 +35,15 @@ class EncodingSettings(Record):
     """Field or column that holds the text."""
     apply_chat_template: bool = False
     """Put every document into a user's turn; only its own text counts."""
-    max_documents: int | None = Field(None, ge=1)
+    max_documents: int | None = Field(default=None, ge=1)
     """Documents to take of each corpus; all unless given."""
-    max_tokens: int | None = Field(None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1)
     """Counted tokens to take of each corpus; all unless given."""
-    max_length: int = Field(1024, ge=1)
+    max_length: int = Field(default=1024, ge=1)
     """Longest document in tokens; the rest of it is cut off."""
-    batch_tokens: int = Field(2048, ge=1)
+    batch_tokens: int = Field(default=2048, ge=1)
     """Tokens that go through the model together, with padding."""
-    variance_tokens: int = Field(8192, ge=1)
+    variance_tokens: int = Field(default=8192, ge=1)
     """About how many tokens to reconstruct for the explained variance."""
     dtype: Literal["auto", "bfloat16", "float32", "float16"] = "auto"
     """Precision of model and SAEs; auto is the checkpoint's."""
@@ -70,12 +70,12 @@ class ScoringSettings(Record):
 
     score: Annotated[str, OneOf(SCORES)] = "kl_bits"
     """Specificity score of a layer."""
-    permutations: int = Field(1000, ge=0)
+    permutations: int = Field(default=1000, ge=0)
     """Shuffles of document labels for the null; 0 for none."""
-    bootstrap: int = Field(1000, ge=0)
+    bootstrap: int = Field(default=1000, ge=0)
     """Resamples of documents for intervals and stability; 0 for none. Scores of the top k get no interval:
     it would not cover the truth."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     """Seed of shuffles and resamples."""
     select: Annotated[str | None, ANY_RULE] = None
     """Selection rule whose layers are marked in the pictures."""
@@ -84,7 +84,7 @@ class ScoringSettings(Record):
 class DiagnoseSettings(ScoringSettings, EncodingSettings):
     """One run of ``sae-merge diagnose``: its options, and the keys of a ``--config`` file."""
 
-    snippets: int = Field(1, ge=0)
+    snippets: int = Field(default=1, ge=0)
     """Target snippets to keep of each of a layer's first features; 0 for none."""
 
     def recorded(self, dtype: str) -> dict[str, str | int | float | bool | None]:

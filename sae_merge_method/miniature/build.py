@@ -13,10 +13,8 @@ from pathlib import Path
 
 from sae_merge_method.files.cache import cache_key, cached_folder, is_sealed
 from sae_merge_method.miniature.model import build_model, load_model, load_tokenizer, save_model
-from sae_merge_method.miniature.saes import train_saes
 from sae_merge_method.miniature.settings import GENERATION, Settings
 from sae_merge_method.miniature.texts import TOKENIZER_FOLDER, Streams, make_texts
-from sae_merge_method.miniature.training import Schedule, take_tokens, train
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +69,9 @@ def build(settings: Settings, root: Path) -> Miniature:
 
 def make_base(settings: Settings, texts: Path, folder: Path) -> None:
     """Train the base on stories, careless maths and drills, and save it with its tokenizer."""
+    # Here and below: it needs torch, which a miniature from the cache does not.
+    from sae_merge_method.miniature.training import Schedule, take_tokens, train
+
     tokenizer = load_tokenizer(texts / TOKENIZER_FOLDER)
     streams = Streams(settings, "base", settings.base_slips)
     mixture = (
@@ -97,6 +98,8 @@ def make_donor(settings: Settings, base: Path, folder: Path) -> None:
     Embeddings and final norm stay frozen, so that the task vector lives in the layers, where the
     merge method can choose.
     """
+    from sae_merge_method.miniature.training import Schedule, take_tokens, train
+
     tokenizer, model = load_tokenizer(base), load_model(base)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(".layers." in name)
@@ -110,6 +113,9 @@ def make_donor(settings: Settings, base: Path, folder: Path) -> None:
 
 def make_saes(settings: Settings, base: Path, folder: Path) -> None:
     """Train the base's SAEs on maths and stories in equal parts."""
+    from sae_merge_method.miniature.saes import train_saes
+    from sae_merge_method.miniature.training import take_tokens
+
     tokenizer = load_tokenizer(base)
     streams = Streams(settings, "saes")
     examples = [

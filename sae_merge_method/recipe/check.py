@@ -24,7 +24,7 @@ from sae_merge_method.recipe.resolved import ResolvedRecipe, read_recipe
 from sae_merge_method.reports.grid import Cell, Grid
 from sae_merge_method.reports.notebook import View
 from sae_merge_method.reports.numbers import byte_size
-from sae_merge_method.selection import parse_rule, select_layers
+from sae_merge_method.selection import choose_layers, parse_rule
 
 Verdict = Literal["fits", "not checked", "fault"]
 
@@ -168,7 +168,7 @@ def _check_record(resolved: ResolvedRecipe, layers: tuple[int, ...], notes: _Not
             )
         scores, rule = _recorded_scores(record), record.get("select")
         if scores and isinstance(rule, str) and layers and not parse_rule(rule).needs("q_values"):
-            chosen = select_layers(parse_rule(rule), scores)
+            chosen = choose_layers(parse_rule(rule), scores)
             if chosen != layers:
                 raise RecipeError(
                     f"{rule} of the recorded scores chooses layers {format_layers(chosen)}, "

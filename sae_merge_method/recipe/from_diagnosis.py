@@ -21,7 +21,7 @@ from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
 from sae_merge_method.recipe.methods import METHODS, validated_parameters
 from sae_merge_method.recipe.plan import Donation, EditPlan
 from sae_merge_method.recipe.preflight import OpenedDiagnosis, check_donors, open_diagnosis, output_dtype
-from sae_merge_method.selection import RuleText, SelectionRule, parse_rule, select_layers
+from sae_merge_method.selection import RuleText, SelectionRule, choose_layers, parse_rule
 
 
 class RecipeSettings(Record):
@@ -86,7 +86,7 @@ def make_recipe(settings: RecipeSettings) -> WrittenRecipe:
     base = open_model(settings.base)
     diagnosis = open_diagnosis(Path(settings.diagnosis), base, settings.base)
     content, rule, method = diagnosis.content, parse_rule(settings.select), METHODS[settings.method]
-    layers = select_layers(rule, content.scores(), content.q_values())
+    layers = choose_layers(rule, content.scores(), content.q_values())
     if not layers:
         raise RecipeError(f"{rule} selects no layer of {diagnosis.path}: nothing would be edited")
     parameters = method.completed(settings.parameters, diagnosis.path, content.model.d_model)

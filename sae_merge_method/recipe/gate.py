@@ -12,7 +12,7 @@ from sae_merge_method.artifacts.diagnosis import diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.recipe import Gate
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.layers import format_layers, parse_layers
-from sae_merge_method.selection import parse_rule, select_layers
+from sae_merge_method.selection import choose_layers, parse_rule
 
 
 def selected_layers(gate: Gate, n_layers: int | None = None) -> tuple[int, ...]:
@@ -56,7 +56,7 @@ def _computed(diagnosis_at: str, rule: str, n_layers: int | None) -> tuple[int, 
         raise RecipeError(
             f"{path} is of a model with {model.n_layers} layers ({model.id}), the base has {n_layers}"
         )
-    layers = select_layers(parse_rule(rule), diagnosis.scores(), diagnosis.q_values())
+    layers = choose_layers(parse_rule(rule), diagnosis.scores(), diagnosis.q_values())
     if not layers:
         raise RecipeError(f"{rule} selects no layer of {path}: nothing would be edited")
     return layers

@@ -23,16 +23,15 @@ class View(NamedTuple):
 
 
 VIEWS: dict[str, str] = {
-    "AuditReport": "sae_merge_method.verify.report:audit_view",
     "CheckedRecipe": "sae_merge_method.recipe.check:check_view",
     "Comparison": "sae_merge_method.compare.table:view",
     "ComparisonSet": "sae_merge_method.compare.table:view",
     "Diagnosis": "sae_merge_method.diagnose.tables:diagnosis_view",
+    "Selection": "sae_merge_method.diagnose.select:selection_view",
     "EnergyReport": "sae_merge_method.energy.show:energy_view",
     "Difference": "sae_merge_method.diff.show:difference_view",
     "EditPreview": "sae_merge_method.merge.show:preview_view",
     "EditReport": "sae_merge_method.merge.show:report_view",
-    "Rebuilt": "sae_merge_method.publish.rebuild:rebuilt_view",
 }
 """By the artifact's class: module and function that turn one into a :class:`View`."""
 

@@ -138,32 +138,32 @@ REFUSALS: dict[str, Refusal] = {
     for refusal in (
         Refusal(
             "transcoder",
-            "transcoders and crosscoders: their features read one place and write another",
+            "Transcoders and crosscoders: their features read one place and write another.",
             _transcoder,
         ),
         Refusal(
             "architecture",
-            "codes that may be negative or are not of one token each; encoders that nothing here computes",
+            "Codes that are not of one token each or may be negative; encoders that nothing here computes.",
             _architecture,
         ),
         Refusal(
             "unscaled",
-            "activations scaled by an average norm that the SAE's files do not hold",
+            "Activations scaled by an average norm that the SAE's files do not hold.",
             _unscaled,
         ),
         Refusal(
             "whitened",
-            "whitened activations: decoder directions are then not the residual stream's",
+            "Whitened activations: decoder directions are then not those of the residual stream.",
             _whitened,
         ),
-        Refusal("reshaped", "heads of attention side by side (hook_z) in the stream's place", _reshaped),
+        Refusal("reshaped", "Heads of attention side by side (hook_z) in the stream's place.", _reshaped),
         Refusal(
             "hook",
-            "activations other than a text decoder block's output: its input, its MLP, a vision tower's",
+            "Activations other than a text decoder block's output: its input, its MLP, a vision tower's.",
             _hook,
         ),
-        Refusal("layer", "the output of another block than the one it is wanted for", _layer),
-        Refusal("width", "another width than the model's residual stream", _width),
+        Refusal("layer", "The output of another block than the one it is wanted for.", _layer),
+        Refusal("width", "Another width than the model's residual stream.", _width),
     )
 }
 """All refusals by name, in the order in which they are tried."""

@@ -8,7 +8,7 @@ import pytest
 
 from sae_merge_method.artifacts.diagnosis import read_diagnosis, read_draws
 from sae_merge_method.cli import score, select
-from sae_merge_method.diagnose.select import apply_rule
+from sae_merge_method.diagnose.select import with_resamples
 from sae_merge_method.errors import UsageError
 from sae_merge_method.selection import parse_rule
 from tests.diagnose.command import ARTIFACTS, diagnose, run
@@ -44,14 +44,14 @@ def test_corrected_units_take_the_null_off_before_a_threshold(planted: Path) -> 
     entry = diagnosis.layers[0]
     assert entry.null is not None
     rule = parse_rule(f"threshold={(entry.score + entry.null.corrected) / 2!r}")
-    assert 0 in apply_rule(rule, diagnosis, draws, "raw").layers
-    assert 0 not in apply_rule(rule, diagnosis, draws, "corrected").layers
+    assert 0 in with_resamples(rule, diagnosis, draws, "raw").layers
+    assert 0 not in with_resamples(rule, diagnosis, draws, "corrected").layers
 
 
 def test_an_unsteady_choice_is_said_to_be_unsteady(planted: Path) -> None:
     diagnosis, draws = read_diagnosis(planted), read_draws(planted)
     noisy = draws._replace(bootstrap=np.random.default_rng(0).normal(scale=100, size=(400, 4)))
-    selection = apply_rule(parse_rule("top_k=1"), diagnosis, noisy)
+    selection = with_resamples(parse_rule("top_k=1"), diagnosis, noisy)
     assert selection.layers == (1,)
     assert selection.frequency == pytest.approx(dict.fromkeys(range(4), 0.25), abs=0.08)
     assert selection.agreement == pytest.approx(0.25, abs=0.08)
