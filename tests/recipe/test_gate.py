@@ -2,10 +2,11 @@
 
 import pytest
 
-from sae_merge_method.artifacts.recipe import Gate
+from sae_merge_method.artifacts.recipe import Gate, GateText
 from sae_merge_method.errors import RecipeError, UsageError
+from sae_merge_method.merge import methods as mergekit_side
 from sae_merge_method.recipe.gate import selected_layers
-from sae_merge_method.recipe.methods import parse_recipe
+from sae_merge_method.recipe.methods import METHODS, parse_recipe
 from tests.diagnoses import save_diagnosis
 from tests.recipes import recipe_text
 
@@ -57,3 +58,16 @@ def test_every_key_of_the_gate_is_one_string_that_mergekit_cannot_interpolate(mo
     assert Gate.model_fields[key].description
     with pytest.raises(RecipeError, match=rf"parameters\.{key}: expected one quoted string"):
         parse_recipe(recipe_text(models.base, models.donor, f"{key}: [1, 3]"), "recipe.yml")
+
+
+def test_a_new_key_of_the_gate_is_in_mergekits_signature_by_itself(monkeypatch):
+    """A key is a field of Gate and what selected_layers makes of it; no other source file lists the keys."""
+
+    class WiderGate(Gate):
+        without: GateText = None
+        """Layers to leave out."""
+
+    monkeypatch.setattr(mergekit_side, "Gate", WiderGate)
+    for name, row in METHODS.items():
+        method = mergekit_side._mergekit_method.__wrapped__(name, row)
+        assert "without" in {parameter.name for parameter in method.spec.parameters}

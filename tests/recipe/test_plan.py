@@ -58,6 +58,14 @@ def test_a_gradient_is_interpolated_as_mergekit_does(gradient, length):
         assert alphas(found)[layer] == evaluate_setting("x", gradient, t, validate=float)
 
 
+def test_a_gradient_begins_anew_in_each_slice():
+    slices = [run(0, 3, "donor"), run(3, 6, "donor")]
+    found = donations_of(
+        recipe(slices=slices, parameters={"layers": "0-5", "weight": [0, 1]}), range(N_LAYERS), N_LAYERS
+    )
+    assert alphas(found) == {0: 0, 1: 0.5, 2: 1, 3: 0, 4: 0.5, 5: 1}
+
+
 def test_filters_are_tried_in_order_of_scope_and_writing():
     own = [{"filter": "mlp", "value": 0.5}, {"filter": "self_attn", "value": [0, 1]}]
     found = donations_of(models(own, weight=0.1), range(N_LAYERS), N_LAYERS)
