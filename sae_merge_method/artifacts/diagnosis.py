@@ -154,7 +154,7 @@ class Diagnosis(Record):
     """One run of ``sae-merge diagnose``."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    """Version of this file's form."""
+    """Version of this file's format."""
     model: ModelSource
     """The diagnosed model, by name and by hash."""
     score: str

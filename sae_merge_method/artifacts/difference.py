@@ -49,6 +49,7 @@ class Difference(Record):
     """Two checkpoints held against each other; tensors are matched whatever layout either was saved in."""
 
     schema_version: Literal[1] = 1
+    """Version of this file's format."""
     tensors: tuple[TensorDifference, ...]
     """The tensors that both have and that can be compared, by layer and name."""
     only_in_first: tuple[str, ...]

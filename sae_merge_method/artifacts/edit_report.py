@@ -118,6 +118,7 @@ class EditReport(Record):
     """One merge: what was edited, by how much, and the hash of every tensor."""
 
     schema_version: Literal[2] = 2
+    """Version of this file's format."""
     merge_method: str
     """The merge method, by the recipe's name for it."""
     base_model: str

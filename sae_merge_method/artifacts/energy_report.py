@@ -12,43 +12,47 @@ if TYPE_CHECKING:
 
 
 class RandomSubspace(Record):
-    """The same measured in random subspaces of the same rank."""
+    """What random subspaces of the span's rank keep of the same energy."""
 
     seeds: int = Field(ge=1)
-    """How many were drawn."""
+    """How many random subspaces were drawn."""
     mean: float
-    """Energy kept, mean over seeds."""
+    """Share of the energy that random subspaces keep, mean over seeds."""
     low: float
+    """Lower end of where one more random subspace would fall, at ``level``: no difference within."""
     high: float
-    """Where one more random subspace would fall, at ``level``: no difference within."""
+    """Upper end of where one more random subspace would fall, at ``level``: no difference within."""
     level: float
+    """Probability with which one more random subspace falls between ``low`` and ``high``."""
 
 
 class Energy(Record):
     """Energy of a task vector, or part of one, and what the span keeps of it."""
 
     energy: float = Field(ge=0)
-    """||tau||^2."""
+    """Squared Frobenius norm of the task vector, ||tau||^2."""
     relative_norm: float | None
-    """||tau|| / ||base||; None where the base is zero."""
+    """Size of the task vector beside the base's, ||tau|| / ||base||; null where the base is zero."""
     kept: float | None
-    """||P(tau)||^2 / ||tau||^2; None where tau is zero. Tensors without a residual axis keep nothing."""
+    """Share of the energy in the span, ||P(tau)||^2 / ||tau||^2; null where tau is zero. Tensors without a
+    residual axis keep nothing."""
     chance: float | None
-    """r/d, what a subspace of this rank keeps by chance; None where there is no residual axis."""
+    """Share that a subspace of this rank keeps by chance, r/d; null where there is no residual axis."""
     ratio: float | None
-    """kept / chance."""
+    """Energy kept over chance; null where either is."""
     random: RandomSubspace | None
-    """None where there is nothing to measure."""
+    """What random subspaces keep; null where there is nothing to measure."""
 
 
 class Principal(Record):
     """The directions along which the task vector has most energy."""
 
     count: int = Field(ge=0)
+    """How many leading directions were taken."""
     share: float
-    """Energy along them, as a share of the layer's."""
+    """Energy along these directions, as a share of the layer's."""
     covered: float = Field(ge=0, le=1)
-    """Mean squared cosine between them and the span: 1 if it holds them all, r/d by chance."""
+    """Mean squared cosine between these directions and the span: 1 if it holds them all, r/d by chance."""
     angles: tuple[float, ...]
     """Principal angles to the span in degrees, ascending: 0 is a direction the span holds."""
 
@@ -57,42 +61,51 @@ class LayerEnergy(Energy):
     """One layer."""
 
     layer: int = Field(ge=0)
+    """Decoder layer, counted from 0."""
     features: int = Field(ge=0)
-    """Features selected."""
+    """How many SAE features were selected."""
     rank: int = Field(ge=0)
-    """Dimensions they span."""
+    """Dimensions that the selected features span."""
     effective_rank: float
     """Directions that share tau's energy: exp of the entropy of their shares."""
     best: float | None
     """What the best subspace of this rank would keep: the leading principal directions."""
     principal: Principal
+    """Where the layer's task vector has most energy, and how much of that the span holds."""
 
 
 class KindEnergy(Energy):
     """All tensors of one kind, over the layers."""
 
     kind: str
-    """Name within the layer."""
+    """Name of the tensor within the layer."""
     side: Literal["read", "write", "none"]
-    """How it meets the residual stream."""
+    """How the tensor meets the residual stream: reads it, writes it, or has no axis of it."""
     tensors: int = Field(ge=1)
+    """How many tensors there are of this kind."""
 
 
 class EnergyReport(Record):
     """One task vector, measured."""
 
     schema_version: Literal[1] = 1
+    """Version of this file's format."""
     base: str
+    """Base model, as it was named."""
     donor: str
+    """Donor, as it was named."""
     d_model: int = Field(ge=1)
+    """Width of the residual stream."""
     read_from: Literal["own", "previous"]
     """Whose features stand for the reading side."""
     seed: int
     """First seed of the random subspaces."""
     total: Energy
-    """Over all layers measured."""
+    """Energy over all layers measured."""
     layers: tuple[LayerEnergy, ...]
+    """Energy of each layer measured."""
     kinds: tuple[KindEnergy, ...]
+    """Energy of each kind of tensor, over the layers."""
     left_out: tuple[str, ...]
     """Kinds whose residual axis is not known: they count nowhere above."""
 

@@ -144,7 +144,7 @@ class Experiment(Record):
     """A whole experiment."""
 
     schema_version: Literal[2] = 2
-    """Version of this file's schema."""
+    """Version of this file's format."""
     base: str
     """Base model, as the user wrote it."""
     donor: str

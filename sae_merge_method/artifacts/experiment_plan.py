@@ -42,7 +42,7 @@ class ArmRecord(ArmIdentity):
     """One arm, done."""
 
     schema_version: Literal[2] = 2
-    """Version of this file's schema."""
+    """Version of this file's format."""
     key: str
     """sha256 over all that the arm's numbers depend on: recipe, models, evaluation, versions."""
     depends_on: dict[str, str]
@@ -73,7 +73,7 @@ class ExperimentPlan(Record):
     """All arms, and what they have in common."""
 
     schema_version: Literal[2] = 2
-    """Version of this file's schema."""
+    """Version of this file's format."""
     depends_on: dict[str, str]
     """What the plan was made from, part by part, as a sha256 or a plain value: it stands while this stays
     the same."""

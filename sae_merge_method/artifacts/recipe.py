@@ -95,14 +95,14 @@ class ModelSource(Record):
     model: str
     """Folder, Hub id[@revision], or one of them with +adapter."""
     parameters: SourceParameters | None = None
-    """Its own parameters, before those of a wider scope; null for none."""
+    """Parameters of this model alone, before those of a wider scope; null for none."""
 
 
 class SliceSource(ModelSource):
     """One input model's share of a slice."""
 
     layer_range: tuple[int, int]
-    """Its first layer of the slice, and one more than its last."""
+    """First layer taken of this model, and one more than the last."""
 
 
 class Slice(Record):
@@ -118,9 +118,9 @@ class Module(Record):
     """One module of a multimodal model."""
 
     models: tuple[ModelSource, ...] | None = None
-    """Its input models, whole; null where there are slices."""
+    """Input models of the module, whole; null where there are slices."""
     slices: tuple[Slice, ...] | None = None
-    """Its runs of layers, in order; null where there are whole models."""
+    """Runs of layers of the module, in order; null where there are whole models."""
     parameters: SourceParameters | None = None
     """Parameters of the module's sources that have none of their own; null for none."""
 
