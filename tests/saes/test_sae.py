@@ -1,6 +1,7 @@
 """One SAE: opened by its description, its decoder read row by row, its encoder on demand."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,10 @@ from sae_merge_method.errors import RefusedSaeError, SaeError
 from sae_merge_method.saes.find import find_sae
 from sae_merge_method.saes.formats import FORMATS
 from sae_merge_method.saes.sae import Sae, open_sae
+from tests import tiny
 from tests.diagnose import hosts
+from tests.geometry import scenes
+from tests.merge.scalpels import recipe
 
 
 def sae_at(source: str | Path, layer: int, id: str | None = None) -> Sae:
@@ -117,6 +121,31 @@ def test_a_gemma_scope_release_is_read_from_an_offline_cache(hub: Path) -> None:
     assert sae.description.neuronpedia == "gemma-3-4b-it/17-gemmascope-2-res-16k"
     with pytest.raises(SaeError, match="layer_9_width_16k_l0_medium is not in the local cache"):
         sae_at(release, 9, template)
+
+
+def test_a_scalpel_reads_a_release_without_importing_saelens(tmp_path: Path, hub: Path) -> None:
+    """Importing it took 7 seconds and 0.6 GB, only to look the release up."""
+    scene = scenes.build(tmp_path)
+    folder = cached(hub, "google/gemma-scope-2-4b-it", "resid_post_all/layer_1_width_16k_l0_small")
+    hosts.save_raw(folder, 1, d_in=tiny.D_MODEL, d_sae=scenes.D_SAE)
+    release = {"sae": "gemma-scope-2-4b-it-res-all", "sae_id": "layer_{layer}_width_16k_l0_small"}
+    (tmp_path / "cut.yml").write_text(recipe(scene, layers="1", features="3, 5", **release))
+    program = """
+import sys
+from sae_merge_method.cli.main import road
+road(["merge", "cut.yml", "out"], standalone_mode=False)
+assert not {"sae_lens", "torch", "transformers"} & set(sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "HF_HUB_CACHE": str(hub)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out/model.safetensors").exists()
 
 
 def test_a_release_in_saelens_own_format_is_read_from_an_offline_cache(hub: Path) -> None:
