@@ -15,7 +15,7 @@ from sae_merge_method.artifacts.edit_report import EditReport, TensorReport
 from sae_merge_method.files.copying import Copying, place_file
 from sae_merge_method.files.parallel import Advance, bytes_bar, run_all
 from sae_merge_method.merge.job import Job
-from sae_merge_method.merge.report import edit_report
+from sae_merge_method.merge.report import report_of
 from sae_merge_method.merge.tensor_edit import EditedTensor, TensorTask, Write, edit_tensor, tensor_tasks
 from sae_merge_method.models.checkpoint import INDEX_FILE, Checkpoint, file_inside, open_checkpoint
 from sae_merge_method.models.headers import TensorEntry
@@ -67,7 +67,7 @@ def run_direct(job: Job, folder: Path, *, link: bool = False, hash_all: bool = F
         merged = open_checkpoint(folder)
         with WeightFiles([merged]) as files:
             kept = kept_reports(job, tasks, merged, files, advance, with_sha256=hash_all)
-    return edit_report(job, [*edited_reports(edited), *kept])
+    return report_of(job, [*edited_reports(edited), *kept])
 
 
 def edit_tensors(

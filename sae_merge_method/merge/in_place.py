@@ -24,7 +24,7 @@ from sae_merge_method.merge.direct import (
 )
 from sae_merge_method.merge.job import Job, open_job
 from sae_merge_method.merge.journal import begin_journal, undo
-from sae_merge_method.merge.report import edit_report
+from sae_merge_method.merge.report import report_of
 from sae_merge_method.merge.tensor_edit import TensorTask, tensor_tasks
 from sae_merge_method.models.reading import WeightFiles
 
@@ -85,7 +85,7 @@ def _edit(job: Job, tasks: tuple[TensorTask, ...]) -> EditReport:
         files.require_unchanged(job.donors.values())
         kept = kept_reports(job, tasks, job.base, files, advance)
         writers.sync()
-    return edit_report(job, [*edited_reports(edited), *kept])
+    return report_of(job, [*edited_reports(edited), *kept])
 
 
 def _require_own_files(job: Job) -> None:

@@ -1,4 +1,4 @@
-"""Hold a written checkpoint against its base: what was edited, and that nothing else was."""
+"""The report of a merge: from what the direct engine knows already, or read back from what mergekit wrote."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -19,7 +19,7 @@ from sae_merge_method.recipe.plan import EditPlan
 from sae_merge_method.recipe.request import request_of
 
 
-def edit_report(job: Job, tensors: Iterable[TensorReport]) -> EditReport:
+def report_of(job: Job, tensors: Iterable[TensorReport]) -> EditReport:
     """The report of one merge, its tensors in the order of their names."""
     ordered = tuple(sorted(tensors, key=lambda tensor: tensor.name))
     plan, base = job.plan, job.base
@@ -35,7 +35,7 @@ def edit_report(job: Job, tensors: Iterable[TensorReport]) -> EditReport:
     )
 
 
-def report_edit(job: Job, merged: Checkpoint, *, hash_all: bool = False) -> EditReport:
+def report_read_back(job: Job, merged: Checkpoint, *, hash_all: bool = False) -> EditReport:
     """Read a merged checkpoint back, hash and measure every tensor.
 
     Raises:
@@ -54,7 +54,7 @@ def report_edit(job: Job, merged: Checkpoint, *, hash_all: bool = False) -> Edit
         )
     with WeightFiles([base, merged]) as files:
         calls = [partial(_report, job.plan, base, merged, name, files, hash_all) for name in merged.tensors]
-        return edit_report(job, run_all(calls, job.threads))
+        return report_of(job, run_all(calls, job.threads))
 
 
 def _report(

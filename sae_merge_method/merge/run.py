@@ -12,7 +12,7 @@ from sae_merge_method.files.folders import new_folder, require_free
 from sae_merge_method.merge.beside_weights import complete_side_files, copy_side_files, write_card
 from sae_merge_method.merge.direct import run_direct, why_not_direct
 from sae_merge_method.merge.job import Job, open_job
-from sae_merge_method.merge.report import report_edit
+from sae_merge_method.merge.report import report_read_back
 from sae_merge_method.models.checkpoint import open_checkpoint
 
 LOG = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def _through_mergekit(job: Job, folder: Path, *, hash_all: bool) -> EditReport:
     run_mergekit(job, folder)
     complete_side_files(job, folder)
     merged = open_checkpoint(folder)
-    return report_edit(job, merged, hash_all=hash_all)
+    return report_read_back(job, merged, hash_all=hash_all)
 
 
 def _state(out: Path) -> str:

@@ -81,8 +81,8 @@ def edit_tensor(
     entry, dtype = task.base, task.base.dtype
     precise = precise_for(dtype)
     base = Values(files, entry, precise)
+    tau_of = _tau(task, change, files, base)
     spare = np.empty(min(PIECE, entry.n_values), precise)
-    tau_of = _tau(task, change, files)
     hasher, energy = Hasher(), 0.0
     for first, size in pieces(entry.n_values):
         stored, theta = base.read(first, size)
@@ -109,8 +109,11 @@ TauOf = Callable[[Floats, int], Floats]
 """From a piece of the base and its first value's number to what is added there, in memory to be used up."""
 
 
-def _tau(task: TensorTask, change: Filter | None, files: WeightFiles) -> TauOf | None:
-    """What to add to one tensor; None for nothing, so that it keeps its very bytes."""
+def _tau(task: TensorTask, change: Filter | None, files: WeightFiles, base: Values) -> TauOf | None:
+    """What to add to one tensor; None for nothing, so that it keeps its very bytes.
+
+    ``base`` may be read here, before the tensor is edited.
+    """
     if not any(task.alphas):
         return None  # base + 0 * tau would still turn -0.0 into 0.0
     entry, precise = task.base, precise_for(task.base.dtype)
@@ -121,7 +124,7 @@ def _tau(task: TensorTask, change: Filter | None, files: WeightFiles) -> TauOf |
 
     if change is None:
         return raw
-    base, whole = Values(files, entry, precise), np.empty(entry.n_values, precise)
+    whole = np.empty(entry.n_values, precise)
     for first, size in pieces(entry.n_values):
         whole[first : first + size] = raw(base.read(first, size).numbers, first)
     if not np.isfinite(whole.sum(dtype=np.float64)):  # one such value makes the whole sum so
