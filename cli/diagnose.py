@@ -4,13 +4,29 @@ from pathlib import Path
 from typing import Any
 
 import click
+from typing_extensions import override
 
 from sae_merge_method.cli.members import WithMembers
 from sae_merge_method.cli.record_options import given_options, record_options
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 
 
-@click.command("diagnose", cls=WithMembers)
+class DiagnoseCommand(WithMembers):
+    """A command whose help also says which SAEs can be read, and which cannot be used."""
+
+    @override
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from sae_merge_method.saes.checks import REFUSALS
+        from sae_merge_method.saes.formats import FORMATS
+
+        super().format_epilog(ctx, formatter)
+        with formatter.section("Formats of SAEs, in folders and in releases"):
+            formatter.write_dl([(row.name, f"{row.config}, {row.weights}") for row in FORMATS.values()])
+        with formatter.section("What no command takes for an SAE of a layer"):
+            formatter.write_dl([(row.name, row.description) for row in REFUSALS.values()])
+
+
+@click.command("diagnose", cls=DiagnoseCommand)
 @record_options(DiagnoseSettings, from_file=True)
 @click.option(
     "--config",

@@ -22,7 +22,7 @@ from sae_merge_method.errors import SaeError
 from sae_merge_method.geometry.basis import random_basis
 from sae_merge_method.geometry.energy import along_residual, energies_in, energy, gram
 from sae_merge_method.geometry.spectra import coverage, effective_rank, principal_directions, spectrum
-from sae_merge_method.models.families import AxisRule, ResidualAxis
+from sae_merge_method.models.family import AxisRule, ResidualAxis
 from sae_merge_method.models.residual_axes import kind_of, residual_axis
 from sae_merge_method.models.task_vector import TensorPair
 from sae_merge_method.recipe.subspaces import Subspaces

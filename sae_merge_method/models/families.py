@@ -8,63 +8,10 @@ a name that several rows have must mean the same in each (where two differ, the 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Side = Literal["read", "write"]
-
-
-class ResidualAxis(NamedTuple):
-    """Where a tensor meets the residual stream."""
-
-    axis: int | None
-    """Index of the residual axis; None where the tensor has none, so a projection keeps nothing."""
-    side: Side = "write"
-    """Whether the tensor reads the stream that enters the block, or acts at its own block."""
-
-
-class AxisRule(NamedTuple):
-    """A name pattern (``*`` matches anything) within the layer, and the axis it has."""
-
-    pattern: str
-    axis: ResidualAxis
-
-
-class Sizes(NamedTuple):
-    """What a config calls the sizes of its text decoder."""
-
-    layers: str = "num_hidden_layers"
-    width: str = "hidden_size"
-    """Of the residual stream."""
-    others: tuple[str, ...] = ("num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size")
-    """Where two configs differ in one of these, tensors of one shape mean different things."""
-
-
-_USUAL_SIZES = Sizes()
-
-
-@dataclass(frozen=True, eq=False)
-class Family:
-    """What one family of models calls things."""
-
-    name: str
-    model_types: tuple[str, ...]
-    """transformers' ``model_type`` of the text decoder."""
-    prefixes: tuple[str, ...]
-    """What stands before a decoder layer's number, in any layout; matched from a name's beginning."""
-    axes: tuple[AxisRule, ...]
-    """Residual axes of a layer's tensors by their names within it."""
-    sizes: Sizes = _USUAL_SIZES
-    block_list: str = "layers"
-    """Attribute of transformers' decoder that holds its blocks."""
-    turn_markers: tuple[str, ...] = ()
-    """Tokens of the chat template that some tokenizers add as ordinary ones."""
-    special_ids: tuple[str, ...] = ()
-    """Config fields with ids of special tokens, beside those of begin, end and padding."""
-    overflows_float16: bool = False
-    """Whether activations outgrow float16."""
-
+from sae_merge_method.models.family import AxisRule, Family, ResidualAxis, Sizes
 
 _READS = ResidualAxis(1, "read")  # torch.nn.Linear stores (out, in)
 _WRITES = ResidualAxis(0, "write")
@@ -187,6 +134,7 @@ FAMILIES: dict[str, Family] = {
             _GPT2,
             Sizes("n_layer", "n_embd", ("n_head", "n_inner")),
             block_list="h",
+            embeddings=("transformer.wte.weight", "wte.weight"),
         ),
         Family(
             "GPT-Neo",
@@ -195,8 +143,16 @@ FAMILIES: dict[str, Family] = {
             (),
             Sizes("num_layers", "hidden_size", ("num_heads", "intermediate_size")),
             block_list="h",
+            embeddings=("transformer.wte.weight", "wte.weight"),
         ),
-        Family("GPT-NeoX", ("gpt_neox",), ("gpt_neox.layers", "layers"), _GPT_NEOX),
+        Family(
+            "GPT-NeoX",
+            ("gpt_neox",),
+            ("gpt_neox.layers", "layers"),
+            _GPT_NEOX,
+            embeddings=("gpt_neox.embed_in.weight", "embed_in.weight"),
+            heads=("embed_out.weight",),
+        ),
     )
 }
 """All families by name; Pythia is a GPT-NeoX, Ministral a Mistral."""
@@ -212,6 +168,8 @@ class Vocabulary(NamedTuple):
     shapes: tuple[str, ...]
     """Widths and all other sizes in which models that belong together agree."""
     block_lists: tuple[str, ...]
+    embeddings: tuple[str, ...]
+    heads: tuple[str, ...]
     turn_markers: frozenset[str]
     special_ids: tuple[str, ...]
 
@@ -232,6 +190,8 @@ def _vocabulary(families: tuple[Family, ...]) -> Vocabulary:
         widths=widths,
         shapes=(*widths, *dict.fromkeys(key for size in sizes for key in size.others)),
         block_lists=tuple(dict.fromkeys(family.block_list for family in families)),
+        embeddings=tuple(dict.fromkeys(name for family in families for name in family.embeddings)),
+        heads=tuple(dict.fromkeys(name for family in families for name in family.heads)),
         turn_markers=frozenset(marker for family in families for marker in family.turn_markers),
         special_ids=tuple(dict.fromkeys(field for family in families for field in family.special_ids)),
     )

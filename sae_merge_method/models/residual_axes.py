@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from sae_merge_method.errors import RecipeError
-from sae_merge_method.models.families import AxisRule, ResidualAxis, Side, vocabulary
+from sae_merge_method.models.families import vocabulary
+from sae_merge_method.models.family import AxisRule, ResidualAxis, Side
 from sae_merge_method.models.tensor_names import layer_part
 
 _NUMBERS = re.compile(r"(?<=\.)\d+(?=\.)")

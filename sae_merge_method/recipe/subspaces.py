@@ -18,7 +18,7 @@ from sae_merge_method.artifacts.usage import UsageReader
 from sae_merge_method.errors import RecipeError, SaeError, UsageError
 from sae_merge_method.geometry.basis import Basis, orthonormal_basis, random_basis
 from sae_merge_method.layers import format_layers, parse_layers
-from sae_merge_method.models.families import Side
+from sae_merge_method.models.family import Side
 from sae_merge_method.saes.find import find_sae
 from sae_merge_method.saes.ranking import rank_features
 from sae_merge_method.saes.sae import Sae, open_sae

@@ -138,32 +138,32 @@ REFUSALS: dict[str, Refusal] = {
     for refusal in (
         Refusal(
             "transcoder",
-            "Transcoders and crosscoders: their features read one place and write another.",
+            "transcoders and crosscoders: their features read one place and write another",
             _transcoder,
         ),
         Refusal(
             "architecture",
-            "Codes that are not of one token each or may be negative; encoders that nothing here computes.",
+            "codes that may be negative or are not of one token each; encoders that nothing here computes",
             _architecture,
         ),
         Refusal(
             "unscaled",
-            "Activations scaled by an average norm that the SAE's files do not hold.",
+            "activations scaled by an average norm that the SAE's files do not hold",
             _unscaled,
         ),
         Refusal(
             "whitened",
-            "Whitened activations: decoder directions are then not those of the residual stream.",
+            "whitened activations: decoder directions are then not the residual stream's",
             _whitened,
         ),
-        Refusal("reshaped", "Heads of attention side by side (hook_z) in the stream's place.", _reshaped),
+        Refusal("reshaped", "heads of attention side by side (hook_z) in the stream's place", _reshaped),
         Refusal(
             "hook",
-            "Activations other than a text decoder block's output: its input, its MLP, a vision tower's.",
+            "activations other than a text decoder block's output: its input, its MLP, a vision tower's",
             _hook,
         ),
-        Refusal("layer", "The output of another block than the one it is wanted for.", _layer),
-        Refusal("width", "Another width than the model's residual stream.", _width),
+        Refusal("layer", "the output of another block than the one it is wanted for", _layer),
+        Refusal("width", "another width than the model's residual stream", _width),
     )
 }
 """All refusals by name, in the order in which they are tried."""

@@ -105,7 +105,7 @@ def _of_layer(template: str, layer: int) -> str:
 
 
 def _means_folders(source: str) -> bool:
-    """Whether what an id stands in must be folders: a release is none, and is one for all layers."""
+    """Whether an id within ``source`` can only be a folder's name: no release is a folder, or has a layer."""
     return _LAYER in source or Path(source).expanduser().is_dir()
 
 

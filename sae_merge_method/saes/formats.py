@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Config = Mapping[str, Any]
 """An SAE's config file as it is."""
+Describe = Callable[[Config], SaeDescription]
 
 
 class SaeFiles(NamedTuple):
@@ -42,7 +43,7 @@ class Format(NamedTuple):
     decoder (F, d), must be among them."""
     architectures: tuple[str, ...]
     """Kinds of encoder that can be read, by SAELens' names."""
-    describe: Callable[[Config], SaeDescription]
+    describe: Describe
     """From the config to the description; widths are told by the decoder's shape."""
     load_encoder: "Callable[[SaeFiles, torch.dtype, torch.device], LoadedEncoder]"
     conversions: tuple[str | None, ...] = ()
@@ -73,15 +74,15 @@ def files_of_formats() -> str:
 
 
 def describe_saelens(config: Config) -> SaeDescription:
-    """SAELens' ``cfg.json``: since version 6 with ``metadata``, before it with all keys at the top."""
+    """SAELens' ``cfg.json``: since version 6 with hooks in ``metadata``, before it with all at the top."""
     metadata = config.get("metadata")
-    stated = {**config, **metadata} if isinstance(metadata, dict) else config
-    hook = str(stated.get("hook_name") or stated.get("hook_point") or stated.get("hf_hook_name") or "")
-    written_to = stated.get("hook_name_out") or hook
-    architecture = str(stated.get("architecture", "standard"))
-    if "topk" in (stated.get("activation_fn"), stated.get("activation_fn_str")):
+    model = {**config, **metadata} if isinstance(metadata, dict) else config
+    hook = str(model.get("hook_name") or model.get("hook_point") or model.get("hf_hook_name") or "")
+    written_to = model.get("hook_name_out") or hook
+    architecture = str(config.get("architecture", "standard"))
+    if "topk" in (config.get("activation_fn"), config.get("activation_fn_str")):
         architecture = "topk"  # before version 6 an activation of "standard"
-    normalization = stated.get("normalize_activations")
+    normalization = config.get("normalize_activations")
     if isinstance(normalization, bool):
         normalization = RESCALED if normalization else "none"
     return SaeDescription(
@@ -89,8 +90,8 @@ def describe_saelens(config: Config) -> SaeDescription:
         hook_point=hook,
         is_transcoder=architecture.endswith("transcoder") or written_to != hook,
         normalization=str(normalization or "none"),
-        reshaping=str(stated.get("reshape_activations") or ("hook_z" if "hook_z" in hook else "none")),
-        neuronpedia=stated.get("neuronpedia_id"),
+        reshaping=str(config.get("reshape_activations") or ("hook_z" if "hook_z" in hook else "none")),
+        neuronpedia=model.get("neuronpedia_id"),
     )
 
 

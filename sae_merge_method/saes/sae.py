@@ -24,10 +24,11 @@ from sae_merge_method.saes.checks import RESCALED, SaeDescription, Wanted, check
 from sae_merge_method.saes.encoders import Encoder, LoadedEncoder
 from sae_merge_method.saes.find import SaeAddress
 from sae_merge_method.saes.formats import (
-    FORMATS,
     Config,
+    Describe,
     Format,
     SaeFiles,
+    describe_saelens,
     files_of_formats,
     format_of_folder,
     format_of_release,
@@ -148,7 +149,7 @@ def _open_files(
 ) -> Sae:
     wanted = Wanted(address.layer, kind.architectures, d_model)
     config_file = file(kind.config)
-    description = _describe(kind, _read_config(config_file, kind), entry)
+    description = _describe(kind.describe, _read_config(config_file, kind), entry)
     # Once before the weights are fetched, which may be large, and once with what they tell.
     check_sae(str(address), description, wanted)
     files = SaeFiles(config_file, file(kind.weights), (address.release, address.id) if entry else None)
@@ -169,10 +170,9 @@ def _open_files(
 def _open_through_saelens(address: SaeAddress, d_model: int | None, entry: ReleaseEntry) -> Sae:
     """A release that SAELens alone can read: its config now, its weights when they are wanted."""
     release, id = address.release, address.id
-    kind = FORMATS["SAELens"]  # which SAELens makes of any other
     config = saelens.read_release_config(release, id)
-    description = _describe(kind, config, entry)._replace(d_in=int(config["d_in"]))
-    check_sae(str(address), description, Wanted(address.layer, kind.architectures, d_model))
+    description = _describe(describe_saelens, config, entry)._replace(d_in=int(config["d_in"]))
+    check_sae(str(address), description, Wanted(address.layer, saelens.ARCHITECTURES, d_model))
     decoder = cache(lambda: saelens.read_release_decoder(release, id))
     return Sae(
         address,
@@ -184,10 +184,10 @@ def _open_through_saelens(address: SaeAddress, d_model: int | None, entry: Relea
     )
 
 
-def _describe(kind: Format, config: Config, entry: ReleaseEntry | None) -> SaeDescription:
+def _describe(describe: Describe, config: Config, entry: ReleaseEntry | None) -> SaeDescription:
     if entry is None:
-        return kind.describe(config)
-    description = kind.describe({**config, **entry.overrides})
+        return describe(config)
+    description = describe({**config, **entry.overrides})
     if entry.is_rescaled and description.normalization == RESCALED:
         description = description._replace(normalization="none")  # SAELens folds the factor in
     return description._replace(neuronpedia=entry.neuronpedia)

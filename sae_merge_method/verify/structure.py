@@ -1,16 +1,14 @@
 """Whether a checkpoint is whole in itself: its key set, its shards, and a config that fits its tensors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sae_merge_method.models.checkpoint import CONFIG_FILE, INDEX_FILE, Checkpoint
 from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.families import vocabulary
-from sae_merge_method.models.headers import read_header
+from sae_merge_method.models.headers import TensorEntry, read_header
 from sae_merge_method.models.tensor_names import common_name
 from sae_merge_method.verify.report import Evidence
 from sae_merge_method.verify.streams import Streams
-
-HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
 
 
 def check_files(merged: Checkpoint, evidence: Evidence) -> None:
@@ -41,9 +39,9 @@ def check_names(merged: Checkpoint, base: Checkpoint, streams: Streams, evidence
 
 def _is_tied(name: str, holder: Checkpoint, streams: Streams) -> bool:
     """Whether a tensor is a stored copy of the embedding, in a model that does not forbid to share it."""
-    by_common = {common_name(other): entry for other, entry in holder.tensors.items()}
-    embedding = by_common.get(EMBEDDING)
-    if common_name(name) != HEAD or embedding is None or _stated(holder, "tie_word_embeddings") is False:
+    embedding = _first(vocabulary().embeddings, holder)
+    is_head = common_name(name) in vocabulary().heads
+    if not is_head or embedding is None or _stated(holder, "tie_word_embeddings") is False:
         return False
     return streams.same_bytes(holder.tensors[name], embedding)
 
@@ -59,8 +57,7 @@ def _unfitting(merged: Checkpoint) -> Iterator[str]:
     layers = {part.layer for part in merged.layer_tensors}
     if layers != set(range(merged.n_layers)):
         yield f"says {merged.n_layers} layers, the tensors have {len(layers)}"
-    by_common = {common_name(name): entry for name, entry in merged.tensors.items()}
-    embedding = by_common.get(EMBEDDING)
+    embedding = _first(vocabulary().embeddings, merged)
     if embedding is not None and len(embedding.shape) == 2:
         rows, width = embedding.shape
         for key, size in (("vocab_size", rows), *((key, width) for key in vocabulary().widths)):
@@ -68,8 +65,15 @@ def _unfitting(merged: Checkpoint) -> Iterator[str]:
             if stated is not None and stated != size:
                 yield f"says {key} {stated}, {embedding.name} has {size}"
     yield from _unfitting_dtype(merged)
-    if _stated(merged, "tie_word_embeddings") is False and HEAD not in by_common and embedding is not None:
-        yield f"says that the head is not tied, and there is no {HEAD}"
+    untied = _stated(merged, "tie_word_embeddings") is False and embedding is not None
+    if untied and _first(vocabulary().heads, merged) is None:
+        yield f"says that the head is not tied, and there is no {' or '.join(vocabulary().heads)}"
+
+
+def _first(names: Iterable[str], checkpoint: Checkpoint) -> TensorEntry | None:
+    """The tensor that has one of these common names."""
+    by_common = {common_name(name): entry for name, entry in checkpoint.tensors.items()}
+    return next((by_common[name] for name in names if name in by_common), None)
 
 
 def _unfitting_dtype(merged: Checkpoint) -> Iterator[str]:

@@ -12,15 +12,8 @@ from sae_merge_method.diagnose import model as diagnosed
 from sae_merge_method.errors import MergeError, ModelError
 from sae_merge_method.models import families
 from sae_merge_method.models.checkpoint import open_checkpoint
-from sae_merge_method.models.families import (
-    FAMILIES,
-    AxisRule,
-    Family,
-    ResidualAxis,
-    Sizes,
-    family_of,
-    vocabulary,
-)
+from sae_merge_method.models.families import FAMILIES, family_of, vocabulary
+from sae_merge_method.models.family import AxisRule, Family, ResidualAxis, Sizes
 from sae_merge_method.models.residual_axes import residual_axis
 from sae_merge_method.models.tensor_names import common_name, decoder_layer, describe_layout, layer_part
 from sae_merge_method.saes.checks import hooked_block

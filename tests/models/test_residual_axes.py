@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sae_merge_method.errors import RecipeError
-from sae_merge_method.models.families import ResidualAxis
+from sae_merge_method.models.family import ResidualAxis
 from sae_merge_method.models.residual_axes import kind_of, parse_axes, residual_axis
 from sae_merge_method.models.tensor_names import decoder_layer
 

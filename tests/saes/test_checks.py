@@ -62,8 +62,11 @@ def test_what_is_not_known_yet_is_not_refused() -> None:
 
 
 def test_a_new_refusal_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = Refusal("gated", "Gated SAEs.", lambda sae, _: "is gated" if sae.architecture == "gated" else None)
+    row = Refusal(
+        "gated", "gated SAEs, say", lambda sae, _: "is gated" if sae.architecture == "gated" else None
+    )
     monkeypatch.setitem(checks.REFUSALS, row.name, row)
+    assert "gated         gated SAEs, say" in command_line("diagnose", "--help").stdout
     with pytest.raises(RefusedSaeError, match="the SAE saes/2 is gated"):
         check_sae("saes/2", GOOD._replace(architecture="gated"), WANTED._replace(architectures=("gated",)))
 

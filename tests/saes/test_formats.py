@@ -119,6 +119,7 @@ def test_a_new_format_is_found_checked_and_named_by_its_row_alone(
         open_sae(find_sae(str(folder), None, 2))
     with pytest.raises(SaeError, match=r"or plain.json and plain.safetensors \(Plain\)"):
         find_sae(str(tmp_path), None, 1)
+    assert "Plain          plain.json, plain.safetensors" in CliRunner().invoke(command, ["--help"]).stdout
 
 
 def test_a_new_format_is_diagnosed(tmp_path: Path, plain_format: Format) -> None:

@@ -1,0 +1,61 @@
+"""What a row of the table of model families holds; see :mod:`sae_merge_method.models.families` for them."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+Side = Literal["read", "write"]
+
+
+class ResidualAxis(NamedTuple):
+    """Where a tensor meets the residual stream."""
+
+    axis: int | None
+    """Index of the residual axis; None where the tensor has none, so a projection keeps nothing."""
+    side: Side = "write"
+    """Whether the tensor reads the stream that enters the block, or acts at its own block."""
+
+
+class AxisRule(NamedTuple):
+    """A name pattern (``*`` matches anything) within the layer, and the axis it has."""
+
+    pattern: str
+    axis: ResidualAxis
+
+
+class Sizes(NamedTuple):
+    """What a config calls the sizes of its text decoder."""
+
+    layers: str = "num_hidden_layers"
+    width: str = "hidden_size"
+    """Of the residual stream."""
+    others: tuple[str, ...] = ("num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size")
+    """Where two configs differ in one of these, tensors of one shape mean different things."""
+
+
+_USUAL_SIZES = Sizes()
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """What one family of models calls things."""
+
+    name: str
+    model_types: tuple[str, ...]
+    """transformers' ``model_type`` of the text decoder."""
+    prefixes: tuple[str, ...]
+    """What stands before a decoder layer's number, in any layout; matched from a name's beginning."""
+    axes: tuple[AxisRule, ...]
+    """Residual axes of a layer's tensors by their names within it."""
+    sizes: Sizes = _USUAL_SIZES
+    block_list: str = "layers"
+    """Attribute of transformers' decoder that holds its blocks."""
+    embeddings: tuple[str, ...] = ("model.embed_tokens.weight",)
+    """Common names of the token embedding."""
+    heads: tuple[str, ...] = ("lm_head.weight",)
+    """Common names of the language-model head."""
+    turn_markers: tuple[str, ...] = ()
+    """Tokens of the chat template that some tokenizers add as ordinary ones."""
+    special_ids: tuple[str, ...] = ()
+    """Config fields with ids of special tokens, beside those of begin, end and padding."""
+    overflows_float16: bool = False
+    """Whether activations outgrow float16."""
