@@ -89,8 +89,8 @@ def test_plain_mergekit_is_right_or_fails_loudly_with_the_written_recipe(tmp_pat
     register_merge_methods()
     base = gemma3(tmp_path / "base", base_layout, 0)
     donor = gemma3(tmp_path / "donor", donor_layout, 1, vocabulary=56, shards=2)
-    gift = Donation(str(donor), ((None, ALPHA),))
-    plan = EditPlan("sae_stethoscope", str(base), dict.fromkeys(OPEN, (gift,)), "bfloat16")
+    donation = Donation(str(donor), ((None, ALPHA),))
+    plan = EditPlan("sae_stethoscope", str(base), dict.fromkeys(OPEN, (donation,)), "bfloat16")
     form = guarded_form(plan, open_checkpoint(base))
     options = MergeOptions(quiet=True, write_model_card=False, copy_tokenizer=False)
     try:
