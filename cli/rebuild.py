@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 DIFFERENT = 1
-_SHOWN = 10
 
 
 @click.command("rebuild")
@@ -26,25 +25,9 @@ def command(
     tensor's hash is compared with MODEL's edit_report.json; of MODEL itself no weights are downloaded
     for that. Exit code 1 if any byte differs.
     """
-    from sae_merge_method.artifacts.recipe import RecipeText
-    from sae_merge_method.merge.run import merge
-    from sae_merge_method.publish.rebuild import compare_with, find_original
+    from sae_merge_method.publish.rebuild import rebuild
 
-    original = find_original(model, base, donors)
-    for change in original.changes:
-        click.echo(f"recipe: {change}")
-    report = merge(
-        RecipeText(original.recipe_text, original.where), out, overwrite=overwrite, options={"quiet": True}
-    )
-    result = compare_with(original, report, out)
-    total = result.same + len(result.different)
-    click.echo(f"{out}: {result.same} of {total} tensors have the bytes of {model}")
-    click.echo(f"result sha256 {result.result_sha256}")
-    for name in result.different[:_SHOWN]:
-        click.echo(f"  different: {name}")
-    if len(result.different) > _SHOWN:
-        click.echo(f"  and {len(result.different) - _SHOWN} more")
-    if result.base_changed:
-        click.echo("the base's config.json is not the one that the model was made from")
-    if result.different:
+    rebuilt = rebuild(model, out, base, donors, overwrite=overwrite)
+    click.echo(rebuilt)
+    if rebuilt.different:
         ctx.exit(DIFFERENT)

@@ -83,11 +83,11 @@ def eval_results(comparison: Comparison) -> "Iterable[EvalResult]":
         )
 
 
-class _Plain(yaml.SafeLoader):
+class _PlainLoader(yaml.SafeLoader):
     """safe_load that passes over lm-eval's ``!function`` tags."""
 
 
-_Plain.add_multi_constructor("!", lambda loader, suffix, node: None)
+_PlainLoader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
 def _is_folder(path: str) -> bool:
@@ -101,6 +101,6 @@ def _dataset(task: str) -> DataSet | None:
 
 
 def _read_task(path: Path) -> dict[str, str]:
-    found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Plain)
-    included = _read_task(path.parent / found["include"]) if "include" in found else {}
-    return included | {key: value for key, value in found.items() if isinstance(value, str)}
+    task = yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)
+    included = _read_task(path.parent / task["include"]) if "include" in task else {}
+    return included | {key: value for key, value in task.items() if isinstance(value, str)}

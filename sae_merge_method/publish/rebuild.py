@@ -1,23 +1,108 @@
-"""Follow a merged model back: what it was made by, and whether a second making gave the same bytes.
-
-The merge itself is another stage's; this finds the recipe before it and compares hashes after it.
-"""
+"""Make a merged model again from its own recipe, and say whether the second making gave the same bytes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, read_edit_report
-from sae_merge_method.artifacts.recipe import RECIPE_FILE, Gate, Recipe, read_recipe_text
+from sae_merge_method.artifacts.recipe import RECIPE_FILE, Gate, Recipe, RecipeText, read_recipe_text
+from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import ModelError, UsageError
 from sae_merge_method.layers import format_layers
+from sae_merge_method.merge.run import merge
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.hub import fetch_file, local_folder, parse_model_id
 from sae_merge_method.models.reading import WeightFiles
 from sae_merge_method.recipe.methods import method_named, parse_recipe
 from sae_merge_method.recipe.pin import donors_of, rename
+from sae_merge_method.reports.notebook import View
+
+_SHOWN = 10
+"""Differing tensors that are listed."""
+
+
+class Rebuilt(Record):
+    """How a second making of a model compares with the first."""
+
+    model: str
+    """The first making: its folder or Hub id."""
+    out: Path
+    """Folder of the second making."""
+    changes: tuple[str, ...]
+    """In what the second making's recipe differs from the first's, a sentence each; usually none."""
+    same: int
+    """Tensors that have the same bytes in both makings."""
+    different: tuple[str, ...]
+    """Names of tensors whose bytes differ, or that only one of the two makings has."""
+    result_sha256: str
+    """One hash of the second making: over every tensor's name, dtype, shape and XXH3."""
+    base_changed: bool
+    """Whether the base has another config.json than when the model was first made."""
+
+
+def rebuild(
+    model: str | Path,
+    out: str | Path,
+    base: str | None = None,
+    donors: Sequence[str] = (),
+    *,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> Rebuilt:
+    """Merge again by a model's own recipe, and compare every tensor's hash with the model's.
+
+    Of a model on the Hub only recipe and edit report are fetched; without a report, the weights too.
+
+    Args:
+        model: Merged folder or Hub id[@revision].
+        out: Folder of the second making.
+        base: Model to take in place of the recipe's base, or None.
+        donors: Models to take in place of the recipe's donors, in its order, or nothing.
+        overwrite: Replace ``out`` if it exists, once the new merge is complete.
+        quiet: Show no progress, even on a terminal.
+
+    Raises:
+        SaeMergeError: The model has no recipe of ours, or cannot be had; or the merge fails.
+    """
+    original = find_original(str(model), base, donors)
+    recipe = RecipeText(original.recipe_text, original.where)
+    report = merge(recipe, out, overwrite=overwrite, options={"quiet": quiet})
+    if original.report is not None:
+        first, second = _reported(original.report), _reported(report)
+    else:
+        assert original.weights is not None
+        first, second = _hashed(original.weights), _hashed(open_checkpoint(Path(out)))
+    names = first.keys() | second.keys()
+    different = sorted(name for name in names if first.get(name) != second.get(name))
+    before = original.report.base_config_sha256 if original.report is not None else None
+    return Rebuilt(
+        model=str(model),
+        out=Path(out),
+        changes=original.changes,
+        same=len(names) - len(different),
+        different=tuple(different),
+        result_sha256=report.result_sha256,
+        base_changed=before not in (None, report.base_config_sha256),
+    )
+
+
+def rebuilt_view(rebuilt: Rebuilt) -> View:
+    """How many tensors are the same, and the first of those that are not."""
+    total = rebuilt.same + len(rebuilt.different)
+    lines = [
+        *(f"recipe: {change}" for change in rebuilt.changes),
+        f"{rebuilt.out}: {rebuilt.same} of {total} tensors have the bytes of {rebuilt.model}",
+        f"result sha256 {rebuilt.result_sha256}",
+        *(f"  different: {name}" for name in rebuilt.different[:_SHOWN]),
+    ]
+    if len(rebuilt.different) > _SHOWN:
+        lines.append(f"  and {len(rebuilt.different) - _SHOWN} more")
+    if rebuilt.base_changed:
+        lines.append("the base's config.json is not the one that the model was made from")
+    return View((), head=tuple(lines))
 
 
 @dataclass(frozen=True)
@@ -25,26 +110,15 @@ class Original:
     """What is known of the model that is made again."""
 
     recipe_text: str
+    """The recipe to run."""
     where: str
+    """How messages name it."""
     report: EditReport | None
+    """The model's edit report; None for plain mergekit-yaml output."""
     weights: Checkpoint | None
-    """Only where there is no report to compare with."""
+    """The model itself; None where its report says its hashes."""
     changes: tuple[str, ...] = ()
-    """In what the recipe differs from the one that stands there, and why."""
-
-
-@dataclass(frozen=True)
-class Rebuilt:
-    """How a second making compares with the first."""
-
-    same: int
-    """Tensors with the same bytes."""
-    different: tuple[str, ...]
-    """Names of tensors whose bytes differ, or that only one of the two has."""
-    result_sha256: str
-    """Of the second making: over every tensor's name, dtype, shape and hash."""
-    base_changed: bool
-    """Whether the base has another config.json by now."""
+    """In what the recipe to run differs from the one that stands there, and why."""
 
 
 def find_original(source: str, base: str | None = None, donors: Sequence[str] = ()) -> Original:
@@ -53,7 +127,7 @@ def find_original(source: str, base: str | None = None, donors: Sequence[str] = 
     Args:
         source: Folder or Hub id[@revision].
         base: Model to take in place of the recipe's base, or None.
-        donors: The same for the donors, in the recipe's order, or nothing.
+        donors: Models to take in place of the recipe's donors, in its order, or nothing.
 
     Raises:
         SaeMergeError: It has no recipe of ours, or cannot be had.
@@ -69,42 +143,14 @@ def find_original(source: str, base: str | None = None, donors: Sequence[str] = 
     recipe = parse_recipe(text, where)
     report = read_edit_report(report_path.parent) if report_path.exists() else None
     weights = None if report else open_checkpoint(local_folder(model))
-    changes: list[str] = []
-    text = rename(text, _new_names(recipe, base, donors, changes))
-    if report is not None:
-        text = _with_gate(text, recipe, report, changes)
+    names = _new_names(recipe, base, donors)
+    text = rename(text, names)
+    changes = [f"{new} in place of {old}" for old, new in names.items()]
+    if report is not None and _lost_its_diagnosis(recipe):
+        layers = format_layers(report.layers)
+        text = _with_layers(text, recipe, layers)
+        changes.append(f'layers "{layers}" of {REPORT_FILE} in place of {recipe.parameters.diagnosis}')
     return Original(text, where, report, weights, tuple(changes))
-
-
-def compare_with(original: Original, rebuilt: EditReport, folder: Path) -> Rebuilt:
-    """Hold the second making's tensors against the first's.
-
-    Args:
-        original: From :func:`find_original`.
-        rebuilt: Report of the second making.
-        folder: Where it lies.
-    """
-    if original.report is not None:
-        first = {tensor.name: (tensor.dtype, tensor.shape, tensor.xxh3) for tensor in original.report.tensors}
-        second = {tensor.name: (tensor.dtype, tensor.shape, tensor.xxh3) for tensor in rebuilt.tensors}
-    else:
-        assert original.weights is not None
-        first, second = _hashes(original.weights), _hashes(open_checkpoint(folder))
-    different = sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
-    return Rebuilt(
-        len(first.keys() | second.keys()) - len(different),
-        tuple(different),
-        rebuilt.result_sha256,
-        original.report is not None and original.report.base_config_sha256 != rebuilt.base_config_sha256,
-    )
-
-
-def _hashes(weights: Checkpoint) -> dict[str, tuple[str, tuple[int, ...], str]]:
-    with WeightFiles([weights]) as files:
-        return {
-            name: (entry.dtype, entry.shape, files.hashes(entry, with_sha256=False).xxh3)
-            for name, entry in weights.tensors.items()
-        }
 
 
 def _beside(recipe: Path, repository: str, name: str) -> Path:
@@ -115,9 +161,7 @@ def _beside(recipe: Path, repository: str, name: str) -> Path:
         return recipe.parent / name
 
 
-def _new_names(
-    recipe: Recipe, base: str | None, donors: Sequence[str], changes: list[str]
-) -> Mapping[str, str]:
+def _new_names(recipe: Recipe, base: str | None, donors: Sequence[str]) -> Mapping[str, str]:
     written = donors_of(recipe)
     if donors and len(donors) != len(written):
         raise UsageError(
@@ -125,21 +169,40 @@ def _new_names(
             f"expected --donor for each, in this order, got {len(donors)}"
         )
     names = dict(zip(written, donors, strict=False))
-    if base is not None:
-        names[recipe.base_model] = base
-    changes += [f"{new} in place of {old}" for old, new in names.items()]
-    return names
+    return names if base is None else names | {recipe.base_model: base}
 
 
-def _with_gate(text: str, recipe: Recipe, report: EditReport, changes: list[str]) -> str:
-    """The layers written out, where the diagnosis that chose them did not come along."""
+def _lost_its_diagnosis(recipe: Recipe) -> bool:
+    """Whether the diagnosis that chooses the layers did not come along."""
     gate = recipe.parameters
-    if gate.select is None or gate.diagnosis is None or Path(gate.diagnosis).exists():
-        return text
+    return gate.select is not None and gate.diagnosis is not None and not Path(gate.diagnosis).exists()
+
+
+def _with_layers(text: str, recipe: Recipe, layers: str) -> str:
+    """The recipe with its layers written out in place of what chose them."""
     value = yaml.safe_load(text)
     for key in Gate.model_fields.keys() - method_named(recipe.merge_method).parameters.model_fields.keys():
         value["parameters"].pop(key, None)
-    value["parameters"]["layers"] = format_layers(report.layers)
-    changes.append(f'layers "{format_layers(report.layers)}" of {REPORT_FILE} in place of {gate.diagnosis}')
+    value["parameters"]["layers"] = layers
     decided: str = yaml.safe_dump(value, sort_keys=False)
     return decided
+
+
+class _Tensor(NamedTuple):
+    """What is compared of one tensor."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    xxh3: str
+
+
+def _reported(report: EditReport) -> dict[str, _Tensor]:
+    return {tensor.name: _Tensor(tensor.dtype, tensor.shape, tensor.xxh3) for tensor in report.tensors}
+
+
+def _hashed(weights: Checkpoint) -> dict[str, _Tensor]:
+    with WeightFiles([weights]) as files:
+        return {
+            name: _Tensor(entry.dtype, entry.shape, files.hashes(entry, with_sha256=False).xxh3)
+            for name, entry in weights.tensors.items()
+        }

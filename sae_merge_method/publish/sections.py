@@ -1,39 +1,39 @@
-"""Sections of a model card: how the model was made, what changed, and what the experiment says."""
+"""The sections of a model card, each a function from what is known to Markdown.
+
+How the model was made, what changed, how to make it again, and what the card does not show. Which of them a
+card has is for ``card``.
+"""
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from sae_merge_method.artifacts.comparison import Comparison
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis, LayerDiagnosis
+from sae_merge_method.artifacts.edit_report import REPORT_FILE
 from sae_merge_method.artifacts.experiment import BY_HAND, TABLE_FILE
+from sae_merge_method.artifacts.recipe import RECIPE_FILE
 from sae_merge_method.compare.table import counted, how_tested, verdict_table
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.layers import format_layers
+from sae_merge_method.publish.licence import Licence
 from sae_merge_method.recipe.merged_folder import MergedFolder
 from sae_merge_method.recipe.methods import method_named
-from sae_merge_method.reports.grid import as_markdown
-from sae_merge_method.reports.markdown import bullets, code, plain, section, table
+from sae_merge_method.reports import numbers
+from sae_merge_method.reports.grid import Cell, Grid, as_markdown
+from sae_merge_method.reports.markdown import bullets, code, plain, section
 
 _HEADING = re.compile(r"^(#{1,5}) ", re.MULTILINE)
 _BY_HAND = re.compile(rf"^## {BY_HAND}$.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_SUBJECTS_NAMED = 2
+"""More of them are only counted: the table names them."""
 
 
-def experiment_section(path: Path) -> str:
-    """The report of an experiment's folder, or of the Markdown file itself.
-
-    Raises:
-        ArtifactError: There is none.
-    """
-    found = path / TABLE_FILE if path.is_dir() else path
-    if not found.is_file():
-        raise ArtifactError(f"expected an experiment's folder with {TABLE_FILE}, or such a file, at {path}")
-    try:
-        text = found.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"cannot read the experiment's report {found}: {error}") from error
-    body = _BY_HAND.sub("", re.sub(r"\A\s*# .*\n", "", text))  # without its title: the section has one
-    return section("What else was tried", _HEADING.sub(r"#\1 ", body).strip())
+def recipe_section(merged: MergedFolder) -> str:
+    """The recipe as it was run."""
+    fence = "`" * 4  # longer than any that a recipe's comments may hold
+    return section("Recipe", f"{fence}yaml\n{merged.recipe_text.strip()}\n{fence}")
 
 
 def edit_section(merged: MergedFolder) -> str:
@@ -51,44 +51,63 @@ def edit_section(merged: MergedFolder) -> str:
         "What was edited",
         f"{len(report.edited())} of {len(report.tensors)} tensors, those of {layers}, became {formula}. "
         "All others are the base's, byte for byte. There is no extra cost at inference.",
-        "`edit_report.json` lists every tensor with its hash; together they give "
+        f"{code(REPORT_FILE)} lists every tensor with its hash; together they give "
         f"{code(report.result_sha256)}.",
     )
 
 
-def recipe_section(merged: MergedFolder) -> str:
-    """The recipe as it was run."""
-    fence = "`" * 4  # longer than any that a recipe's comments may hold
-    return section("Recipe", f"{fence}yaml\n{merged.recipe_text.strip()}\n{fence}")
+def layers_section(diagnosis: Diagnosis, selected: Sequence[int], rule: str | None, with_plot: bool) -> str:
+    """Why these layers: scores, their null and their interval.
 
-
-def layers_section(diagnosis: Diagnosis, chosen: Sequence[int], rule: str | None, with_plot: bool) -> str:
-    """Why these layers: scores, their null and their interval."""
+    Args:
+        diagnosis: What chose them.
+        selected: The layers.
+        rule: How they were chosen, where that is known.
+        with_plot: Whether the diagnosis' plot lies beside the card.
+    """
     corpora = " and ".join(
         f"{plain(side.name)} ({side.documents} documents, sha256 {code(side.sha256[:12])})"
         for side in (diagnosis.target, diagnosis.control)
     )
     by = f" by {code(rule)}" if rule else ""
+    grid = Grid(
+        ("layer", "edited", diagnosis.score, "interval", "q", "explained variance", "L0"),
+        tuple(_layer_row(layer, layer.layer in selected) for layer in diagnosis.layers),
+        words=frozenset({"layer", "edited"}),
+    )
+    releases = dict.fromkeys(layer.sae.release for layer in diagnosis.layers)
     return section(
         "Why these layers",
         f"Sparse autoencoders listened to {code(diagnosis.model.id)} on target and control text: {corpora}. "
         f"The score {code(diagnosis.score)} says how differently a layer's features are used; "
-        f"layers {format_layers(chosen)} were chosen{by}. The formula is this software's: the paper "
+        f"layers {format_layers(selected)} were chosen{by}. The formula is this software's: the paper "
         "(arXiv 2605.28649) does not give its own.",
         f"![Specificity of each layer]({PLOT_FILE})" if with_plot else "",
-        table(
-            ["layer", "edited", diagnosis.score, "interval", "q", "explained variance", "L0"],
-            [_layer_row(layer, layer.layer in chosen) for layer in diagnosis.layers],
-            text=("layer", "edited"),
-        ),
-        f"SAEs: {', '.join(_releases(diagnosis))}. q: Benjamini-Hochberg over layers, from shuffled document "
+        as_markdown(grid),
+        f"SAEs: {', '.join(map(code, releases))}. q: Benjamini-Hochberg over layers, from shuffled document "
         "labels.",
+    )
+
+
+def _layer_row(layer: LayerDiagnosis, edited: bool) -> tuple[Cell, ...]:
+    interval, q = layer.interval, layer.null.q if layer.null else None
+    between = f"{numbers.magnitude(interval.low)} to {numbers.magnitude(interval.high)}" if interval else ""
+    return (
+        Cell(str(layer.layer), layer.layer),
+        Cell("yes", strong=True) if edited else Cell(""),
+        Cell(numbers.score(layer.score, share=False), layer.score),
+        Cell(between, interval.low if interval else None),
+        Cell("" if q is None else numbers.magnitude(q), q),
+        Cell(numbers.decimal(layer.explained_variance, 2), layer.explained_variance),
+        Cell(numbers.decimal(layer.l0, 0), layer.l0),
     )
 
 
 def verdict_section(comparison: Comparison) -> str:
     """What the edit did to the scores: the table that ``sae-merge compare`` shows."""
-    reservations = [f"**Runs differ beside the model** (allowed): {plain(m)}" for m in comparison.mismatches]
+    reservations = [
+        f"**Runs differ beside the model** (allowed): {plain(line)}" for line in comparison.mismatches
+    ]
     reservations += [plain(note) for note in comparison.notes]
     return section(
         "What changed",
@@ -99,18 +118,106 @@ def verdict_section(comparison: Comparison) -> str:
     )
 
 
-def _layer_row(layer: LayerDiagnosis, edited: bool) -> list[str]:
-    interval = f"{layer.interval.low:.3g} to {layer.interval.high:.3g}" if layer.interval else ""
-    return [
-        str(layer.layer),
-        "**yes**" if edited else "",
-        f"{layer.score:.4g}",
-        interval,
-        f"{layer.null.q:.3g}" if layer.null else "",
-        f"{layer.explained_variance:.2f}",
-        f"{layer.l0:.0f}",
+def experiment_section(path: Path) -> str:
+    """The report of an experiment's folder, or of the Markdown file itself.
+
+    Raises:
+        ArtifactError: There is none.
+    """
+    report = path / TABLE_FILE if path.is_dir() else path
+    if not report.is_file():
+        raise ArtifactError(f"expected an experiment's folder with {TABLE_FILE}, or such a file, at {path}")
+    try:
+        text = report.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"cannot read the experiment's report {report}: {error}") from error
+    body = _BY_HAND.sub("", re.sub(r"\A\s*# .*\n", "", text))  # without its title: the section has one
+    return section("What else was tried", _HEADING.sub(r"#\1 ", body).strip())
+
+
+def rebuild_section(
+    merged: MergedFolder, repository: str | None, base: str | None, donors: Sequence[str]
+) -> str:
+    """Three commands.
+
+    Args:
+        merged: The model.
+        repository: Its id on the Hub, or None for the folder at hand.
+        base: Hub id of the base, where the recipe names a folder.
+        donors: Hub ids of the donors, likewise.
+    """
+    source = repository or "."
+    renamed = [("--base", base)] if base else []
+    renamed += [("--donor", donor) for donor in donors]
+    options = "".join(f" {option} {shlex.quote(name)}" for option, name in renamed)
+    commands = [
+        "pip install sae-merge-method",
+        f"sae-merge rebuild {shlex.quote(source)} rebuilt/{options}",
+        "sae-merge verify rebuilt/",
     ]
+    where = "" if repository else " in this folder"
+    hashes = (
+        "merges by the same recipe again and compares every tensor's hash with this model's"
+        if merged.report is not None
+        else "merges by the same recipe again and compares every tensor with this model's"
+    )
+    return section(
+        "Rebuild and verify",
+        "```sh\n" + "\n".join(commands) + "\n```",
+        f"The second command{where} {hashes}; the third holds the result against base and donor, "
+        "bit for bit. "
+        f"{code(RECIPE_FILE)} is an ordinary mergekit recipe: with the package installed, "
+        f"{code(f'mergekit-yaml {RECIPE_FILE} rebuilt/')} runs it too.",
+    )
 
 
-def _releases(diagnosis: Diagnosis) -> list[str]:
-    return [code(release) for release in dict.fromkeys(layer.sae.release for layer in diagnosis.layers)]
+def limits_section(
+    comparison: Comparison | None,
+    licence: Licence,
+    base: str,
+    *,
+    has_layers: bool,
+    has_controls: bool,
+    folders: Sequence[str],
+    unpinned: Sequence[str],
+) -> str:
+    """What a reader must not take this card for.
+
+    Args:
+        comparison: The verdict shown above, or None.
+        licence: The one stated.
+        base: Name of the base, whose licence it may be.
+        has_layers: Whether the card says why these layers.
+        has_controls: Whether it says what else was tried.
+        folders: Models that the recipe names by folder.
+        unpinned: Models on the Hub that it names without a revision.
+    """
+    lines = [_evaluated(comparison)]
+    if has_layers and not has_controls:
+        lines.append(
+            "That these layers are better than others of the same number is not shown here: it takes "
+            "controls with other layers."
+        )
+    if folders:
+        names = ", ".join(map(code, folders))
+        lines.append(f"The recipe names {names} by folder: a rebuild needs the same models in those places.")
+    if unpinned:
+        names = ", ".join(map(code, unpinned))
+        lines.append(
+            f"The recipe does not pin {names} to a commit: should one change on the Hub, "
+            "a rebuild will say that its bytes differ."
+        )
+    origin = f"taken over from the card of {plain(base)}" if licence.inherited else "stated by the author"
+    lines.append(
+        f"Licence: {plain(licence.name or licence.id)}, {origin}. Donors, SAEs and data sets have "
+        "licences of their own."
+    )
+    return section("Limits", bullets(lines))
+
+
+def _evaluated(comparison: Comparison | None) -> str:
+    if comparison is None:
+        return "Nothing about its quality is shown here: no evaluation came with this card."
+    tasks = [plain(subject.task) for subject in comparison.subjects]
+    named = " and ".join(tasks) if len(tasks) <= _SUBJECTS_NAMED else f"the {len(tasks)} subjects above"
+    return f"Evaluated on {named} and nothing else: what the edit did to other abilities is not known."

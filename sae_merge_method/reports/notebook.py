@@ -23,6 +23,7 @@ class View(NamedTuple):
 
 
 VIEWS: dict[str, str] = {
+    "AuditReport": "sae_merge_method.verify.report:audit_view",
     "CheckedRecipe": "sae_merge_method.recipe.check:check_view",
     "Comparison": "sae_merge_method.compare.table:view",
     "ComparisonSet": "sae_merge_method.compare.table:view",
@@ -32,6 +33,7 @@ VIEWS: dict[str, str] = {
     "Difference": "sae_merge_method.diff.show:difference_view",
     "EditPreview": "sae_merge_method.merge.show:preview_view",
     "EditReport": "sae_merge_method.merge.show:report_view",
+    "Rebuilt": "sae_merge_method.publish.rebuild:rebuilt_view",
 }
 """By the artifact's class: module and function that turn one into a :class:`View`."""
 

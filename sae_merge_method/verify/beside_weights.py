@@ -7,7 +7,7 @@ from typing import Any, get_args
 from sae_merge_method.artifacts.recipe import Recipe
 from sae_merge_method.models.beside_weights import SIDE_FILES, BesideWeights, Subject
 from sae_merge_method.models.checkpoint import Checkpoint
-from sae_merge_method.verify.report import Evidence, Violation
+from sae_merge_method.verify.report import Evidence
 
 _TEMPLATE = "chat_template"
 _KEYS_SHOWN = 5
@@ -32,13 +32,13 @@ def check_beside_weights(merged: Checkpoint, base: Checkpoint, recipe: Recipe, e
         if missing := [row.name for row in expected if row not in written]:
             names = ", ".join(missing)
             evidence.leave_open(f"the {subject} as a whole: the checkpoint leaves it to the base ({names})")
-        violations = [Violation(name, "the base has no such file") for name in added]
+        faults = [(name, "the base has no such file") for name in added]
         # A template that the recipe asks for stands among the tokenizer's settings, too.
         aside = {_TEMPLATE} if recipe.chat_template else set()
-        violations += [Violation(row.name, why) for row in kept for why in _faults(row, aside, merged, base)]
-        for violation in violations:
-            evidence.violate(*violation)
-        if kept and not violations:
+        faults += [(row.name, fault) for row in kept for fault in _faults(row, aside, merged, base)]
+        for name, fault in faults:
+            evidence.violate(name, fault)
+        if kept and not faults:
             evidence.prove(_sentence(subject, kept))
 
 

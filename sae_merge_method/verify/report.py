@@ -1,15 +1,18 @@
-"""What an audit comes to: proved, not provable here, or violated. As data: showing it is for others."""
+"""What an audit comes to: proved, not provable here, or violated. As data, and as lines to read."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
+from typing_extensions import override
+
+from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.layers import format_layers
+from sae_merge_method.reports.notebook import View
 
 
-class Violation(NamedTuple):
+class Violation(Record):
     """One thing that is not as the recipe says."""
 
     where: str
@@ -17,18 +20,18 @@ class Violation(NamedTuple):
     what: str
     """What was expected, and what is there."""
 
+    @override
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
 
 
-@dataclass(frozen=True)
-class AuditReport:
-    """One merged checkpoint held against its own recipe; printed, it is what the command prints."""
+class AuditReport(Record):
+    """One merged checkpoint held against its own recipe."""
 
     checkpoint: Path
     """The merged folder."""
     merge_method: str
-    """By the recipe in the folder."""
+    """Merge method, by the recipe in the folder."""
     layers: tuple[int, ...]
     """Selected decoder layers, by the recipe in the folder."""
     n_layers: int
@@ -38,23 +41,26 @@ class AuditReport:
     unproved: tuple[str, ...]
     """What could not be checked, and what is missing for it."""
     violated: tuple[Violation, ...]
-    """What is not as the recipe says: one entry for each tensor or file."""
+    """What is not as the recipe says, an entry for each tensor or file."""
 
     @property
     def sound(self) -> bool:
         """Whether nothing is violated."""
         return not self.violated
 
-    def __str__(self) -> str:
-        lines = [
-            f"{self.checkpoint}: {self.merge_method}, layers {format_layers(self.layers)} of {self.n_layers}",
-            *(f"  proved      {sentence}" for sentence in self.proved),
-            *(f"  not proved  {sentence}" for sentence in self.unproved),
-            *(f"  VIOLATED    {violation}" for violation in self.violated),
-        ]
-        if self.violated:
-            lines.append(f"{len(self.violated)} violations")
-        return "\n".join(lines)
+
+def audit_view(report: AuditReport) -> View:
+    """What an audit came to, line by line."""
+    layers = f"layers {format_layers(report.layers)} of {report.n_layers}"
+    lines = [
+        f"{report.checkpoint}: {report.merge_method}, {layers}",
+        *(f"  proved      {sentence}" for sentence in report.proved),
+        *(f"  not proved  {sentence}" for sentence in report.unproved),
+        *(f"  VIOLATED    {violation}" for violation in report.violated),
+    ]
+    if report.violated:
+        lines.append(f"{len(report.violated)} violations")
+    return View((), head=tuple(lines))
 
 
 @dataclass
@@ -69,7 +75,7 @@ class Evidence:
     @property
     def violated(self) -> tuple[Violation, ...]:
         """One for each tensor or file."""
-        return tuple(Violation(where, "; ".join(what)) for where, what in self._faults.items())
+        return tuple(Violation(where=where, what="; ".join(what)) for where, what in self._faults.items())
 
     @contextmanager
     def proving(self, sentence: str) -> Iterator[None]:
@@ -99,11 +105,11 @@ class Evidence:
     ) -> AuditReport:
         """All of it, of one checkpoint."""
         return AuditReport(
-            checkpoint,
-            merge_method,
-            tuple(layers),
-            n_layers,
-            tuple(self.proved),
-            tuple(self.unproved),
-            self.violated,
+            checkpoint=checkpoint,
+            merge_method=merge_method,
+            layers=tuple(layers),
+            n_layers=n_layers,
+            proved=tuple(self.proved),
+            unproved=tuple(self.unproved),
+            violated=self.violated,
         )

@@ -9,13 +9,13 @@ from sae_merge_method.artifacts.comparison import read_comparison
 from sae_merge_method.artifacts.lm_eval_results import DataSet
 from sae_merge_method.cli.card import command
 from sae_merge_method.errors import ArtifactError, UsageError
-from sae_merge_method.publish.card import CardChoices, write_card
+from sae_merge_method.publish.card import CardSettings, write_card
 from sae_merge_method.publish.front_matter import eval_results
 from tests.comparisons import save_comparison
 from tests.diagnoses import save_diagnosis
 from tests.share.conftest import rename_models
 
-MIT = CardChoices(licence="mit")
+MIT = CardSettings(license="mit")
 TASK = "minerva_math_sae_num_theory"
 
 
@@ -30,8 +30,8 @@ def body(folder):
 
 def test_the_front_matter_is_read_by_the_hubs_own_classes(tmp_path, out):
     rename_models(out, "google/gemma-3-4b-it", "someone/maths")
-    choices = CardChoices(licence="gemma", repository="me/maths-model")
-    write_card(out, choices, comparison=save_comparison(tmp_path / "comparison.json"))
+    comparison = save_comparison(tmp_path / "comparison.json")
+    write_card(out, CardSettings(license="gemma", repo_id="me/maths-model", comparison=comparison))
     card = ModelCard.load(out / "README.md")
     data = card.data.to_dict()
     assert data["base_model"] == ["google/gemma-3-4b-it", "someone/maths"]
@@ -62,7 +62,7 @@ def test_mergekits_section_stays_and_the_recipe_stands_once(out):
     assert section in body(out)
     assert body(out).count("merge_method: sae_stethoscope") == 1
     assert "26 of 54 tensors, those of layers 1, 3 of 4" in body(out)
-    write_card(out, CardChoices(licence="mit", name="Maths"))
+    write_card(out, CardSettings(license="mit", name="Maths"))
     assert "\n# Maths\n" in body(out)
 
 
@@ -73,7 +73,7 @@ def test_a_second_run_renews_its_own_part_and_keeps_what_the_user_wrote(out):
     assert body(out) == once
     text = once.replace("---\nlibrary_name", "---\nlanguage: en\nlibrary_name", 1)
     (out / "README.md").write_text(text + "\n## Thanks\n\nTo everybody.\n")
-    write_card(out, CardChoices(licence="apache-2.0"))
+    write_card(out, CardSettings(license="apache-2.0"))
     assert "## Thanks\n\nTo everybody." in body(out)
     assert body(out).count("## Rebuild and verify") == 1
     data = ModelCard.load(out / "README.md").data.to_dict()
@@ -90,7 +90,7 @@ def test_a_folder_without_a_card_gets_one_with_its_recipe(out):
 def test_the_layers_stand_in_a_table_and_a_plot(tmp_path, out, merged):
     diagnosis = save_diagnosis(tmp_path / "diagnosis", merged.base, {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8})
     (diagnosis / "specificity.png").write_bytes(b"\x89PNG picture")
-    write_card(out, MIT, diagnosis=diagnosis)
+    write_card(out, CardSettings(license="mit", diagnosis=diagnosis))
     assert (out / "specificity.png").read_bytes() == b"\x89PNG picture"
     assert "](specificity.png)" in body(out)
     assert "| 1 | **yes** | 0.9 |" in body(out)
@@ -99,7 +99,7 @@ def test_the_layers_stand_in_a_table_and_a_plot(tmp_path, out, merged):
 
 
 def test_the_verdict_table_shows_raw_and_corrected_p_and_cannot_be_broken_by_a_name(tmp_path, out):
-    write_card(out, MIT, comparison=save_comparison(tmp_path / "c.json"))
+    write_card(out, CardSettings(license="mit", comparison=save_comparison(tmp_path / "c.json")))
     row = "| minerva_math_sae_num_theory | 540 | 29.6% | 39.4% | +9.8 | +3.41 | 0.0007 | 0.0013 | **improved** |"
     assert row in body(out)
     assert "| other\\|task | 540 |" in body(out)
@@ -113,30 +113,30 @@ def test_an_experiments_report_is_taken_in_one_level_down(tmp_path, out):
     (folder / "experiment.md").write_text(
         "# The experiment\n\n## Arms\n\nrandom layers: z 0.3\n\n## By hand\n\nsae-merge merge arms/scalpel/recipe.yml\n"
     )
-    write_card(out, MIT, experiment=folder)
+    write_card(out, CardSettings(license="mit", experiment=folder))
     assert "## What else was tried\n\n### Arms\n\nrandom layers: z 0.3" in body(out)
     assert "arms/scalpel" not in body(out)
     (folder / "experiment.md").unlink()
     with pytest.raises(ArtifactError, match=r"expected an experiment's folder with experiment\.md"):
-        write_card(out, MIT, experiment=folder)
+        write_card(out, CardSettings(license="mit", experiment=folder))
 
 
 def test_the_licence_is_the_bases_or_the_users_and_never_made_up(tmp_path, out, merged):
     with pytest.raises(UsageError, match="say it with --license"):
-        write_card(out, CardChoices())
+        write_card(out, CardSettings())
     assert "sae-merge card" not in body(out)
     base = merged.copy_base(tmp_path / "base")
     rename_models(out, str(base), str(merged.donor))
     (base / "README.md").write_text(
         "---\nlicense: other\nlicense_name: gemma\nlicense_link: https://x.y\n---\n# Base\n"
     )
-    write_card(out, CardChoices())
+    write_card(out, CardSettings())
     data = ModelCard.load(out / "README.md").data.to_dict()
     assert (data["license"], data["license_name"], data["license_link"]) == ("other", "gemma", "https://x.y")
     assert "Licence: gemma, taken over from the card of" in body(out)
     (base / "README.md").write_text("# Base\n")
     with pytest.raises(UsageError, match="states no licence"):
-        write_card(out, CardChoices())
+        write_card(out, CardSettings())
 
 
 def test_the_diagnosis_of_another_model_is_refused(tmp_path, out, merged):
@@ -144,7 +144,7 @@ def test_the_diagnosis_of_another_model_is_refused(tmp_path, out, merged):
     (base / "config.json").write_text((base / "config.json").read_text() + "\n")
     diagnosis = save_diagnosis(tmp_path / "diagnosis", base, {1: 0.9})
     with pytest.raises(ArtifactError, match=r"another config\.json"):
-        write_card(out, MIT, diagnosis=diagnosis)
+        write_card(out, CardSettings(license="mit", diagnosis=diagnosis))
 
 
 def test_folders_are_named_as_folders_until_their_ids_are_given(out):
