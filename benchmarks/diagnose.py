@@ -76,7 +76,7 @@ def build_saes(folder: Path, layers: int, width: int) -> None:
 
 
 def load(work: Path, options: argparse.Namespace) -> tuple:
-    """The model, its SAEs with thresholds set to the activations at hand, and the documents."""
+    """The model, its SAEs with thresholds set to the activations at hand, and the documents in chunks."""
     from sae_merge_method.corpora.tokens import Document
     from sae_merge_method.diagnose.model import load_text_model
     from sae_merge_method.diagnose.residual_stream import forward
@@ -99,7 +99,7 @@ def load(work: Path, options: argparse.Namespace) -> tuple:
 
     use = {layer: partial(set_threshold, layer=layer) for layer in range(options.layers)}
     forward(model, chunks[0].batches[0], use)
-    return model, saes, documents, chunks
+    return model, saes, chunks
 
 
 def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, float]:
@@ -107,7 +107,7 @@ def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, fl
     from sae_merge_method.diagnose.residual_stream import forward
 
     torch.set_num_threads(options.threads)
-    model, saes, documents, chunks = load(work, options)
+    model, saes, chunks = load(work, options)
     tokens = sum(chunk.tokens for chunk in chunks)
     layers = list(range(options.layers))
     loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -129,14 +129,14 @@ def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, fl
         from tqdm import tqdm
 
         from sae_merge_method.diagnose.chunk_store import ChunkStore
-        from sae_merge_method.diagnose.sweep import gather, sweep
+        from sae_merge_method.diagnose.sweep import sweep
 
         def work_once() -> None:
             with tempfile.TemporaryDirectory() as folder, tqdm(disable=True) as bar:
                 store = ChunkStore(Path(folder) / "out", {})
                 sweep(model, saes, chunks, STRIDE, store, bar)
                 for sae in saes:
-                    gather(sae.key, sae.source, chunks, len(documents), store)
+                    store.gather(sae.key, options.width, [chunk.documents for chunk in chunks])
 
     else:
         work_once = saelens_way(work, saes, chunks, options)

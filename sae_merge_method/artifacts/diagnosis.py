@@ -174,8 +174,8 @@ class Diagnosis(Record):
 
     def q_values(self) -> dict[int, float] | None:
         """Benjamini-Hochberg q by layer index, or None where no null was computed."""
-        found = {entry.layer: entry.null.q for entry in self.layers if entry.null}
-        return found if len(found) == len(self.layers) else None
+        known = {entry.layer: entry.null.q for entry in self.layers if entry.null}
+        return known if len(known) == len(self.layers) else None
 
     def to_frame(self) -> "DataFrame":
         """The layers as a pandas data frame, a row each: score, null, interval, explained variance, SAE.

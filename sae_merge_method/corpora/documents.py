@@ -1,105 +1,25 @@
 """Documents of a corpus, whatever holds them, and what identifies it.
 
-JSON lines (a field of each), plain text (a document a line), either of them gzipped; parquet
-files; data sets of the Hub. Tokens are another module's business: here a document is a string.
+JSON lines (a field of each), plain text (a document a line) and parquet files (a column), gzipped or not;
+data sets of the Hub. Tokens are another module's business: here a document is a string.
 """
 
 import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from sae_merge_method.errors import CorpusError, UsageError
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 # A Hub name, then perhaps a configuration and a split; a name of one part is written with a colon,
 # so that a misspelt file is not looked for on the Hub.
 _DATASET = re.compile(r"(?P<name>[\w.-]+/[\w.-]+|[\w.-]+(?=:))(:(?P<config>[^:/]*))?(:(?P<split>[^:/]+))?")
 _DEFAULT_SPLIT = "train"
-
-
-def is_dataset_name(source: str) -> bool:
-    """Whether ``source`` reads as ``name[:config[:split]]`` and not as a file."""
-    name = source.partition(":")[0]
-    has_suffix = Path(name).suffix.lower() in (".jsonl", ".json", ".ndjson", ".txt", ".gz", ".parquet")
-    return not has_suffix and _DATASET.fullmatch(source) is not None
-
-
-def read_parquet(path: Path, column: str) -> Iterator[str]:
-    """Documents in a column of a parquet file, read a batch of rows at a time.
-
-    Raises:
-        CorpusError: Not parquet, or no such column of text.
-    """
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        table = parquet.ParquetFile(path)
-        names = table.schema_arrow.names
-        if column not in names:
-            raise CorpusError(
-                f"expected a column {column!r} in {path}, found {names} (--text-field names another)"
-            )
-        for batch in table.iter_batches(columns=[column]):
-            for value in batch.column(0).to_pylist():
-                yield _text(value, column, str(path))
-    except (pyarrow.ArrowException, OSError) as error:
-        raise CorpusError(f"expected a parquet file at {path}: {error}") from error
-
-
-def read_dataset(source: str, column: str, max_documents: int | None) -> Iterator[str]:
-    """Documents of a Hub data set, streamed; from the cache where the Hub is switched off.
-
-    Args:
-        source: ``name[:config[:split]]``; the split is "train" unless given.
-        column: Column that holds the text.
-        max_documents: Must be given: a data set may be larger than any disk.
-
-    Raises:
-        UsageError: Without ``max_documents``.
-        CorpusError: No such data set, configuration, split or column.
-    """
-    if max_documents is None:
-        raise UsageError(
-            f"{source} is a data set and may be huge: --max-documents says how much of it to take "
-            "(a local file would have to exist)"
-        )
-    import datasets
-
-    match = _DATASET.fullmatch(source)
-    assert match is not None, source  # is_dataset_name said so
-    split = match["split"] or _DEFAULT_SPLIT
-    offline = bool(datasets.config.HF_HUB_OFFLINE)
-    try:
-        rows = datasets.load_dataset(
-            match["name"], match["config"] or None, split=split, streaming=not offline
-        )
-        for row in rows:
-            if column not in row:
-                raise CorpusError(
-                    f"expected a column {column!r} in {source}, found {sorted(row)} "
-                    "(--text-field names another)"
-                )
-            yield _text(row[column], column, source)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise CorpusError(f"cannot read the data set {source}: {error}") from error
-
-
-def _text(value: object, column: str, where: str) -> str:
-    if not isinstance(value, str):
-        raise CorpusError(f"expected text in the column {column!r} of {where}, got {type(value).__name__}")
-    return value
-
-
-_JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
 
 @dataclass(frozen=True)
@@ -117,34 +37,30 @@ def read_corpus(source: str, text_field: str = "text", max_documents: int | None
     """Read a corpus; blank documents are left out.
 
     Args:
-        source: A file: ``.jsonl``/``.ndjson`` with one object a line, ``.parquet``, anything else as
-            text with one document a line, ``.gz`` behind the text formats. Or a Hub data set,
+        source: A file: ``.jsonl``/``.ndjson``/``.json`` with one object a line, ``.parquet``, anything
+            else as text with one document a line; ``.gz`` may stand behind. Or a Hub data set,
             ``name[:config[:split]]``.
         text_field: Field or column that holds the text.
         max_documents: Take only the first so many.
 
     Raises:
         CorpusError: Missing, empty, binary, or without the field.
-        UsageError: A data set without ``max_documents``.
+        UsageError: A data set without ``max_documents``: it may be larger than any disk.
     """
     path = Path(source)
-    if path.is_file() or not is_dataset_name(source):
-        digest, found = _read_file(path, text_field)
-    else:
-        found = read_dataset(source, text_field, max_documents)
-        digest = sha256()
+    is_file = path.is_file() or not is_dataset_name(source)
+    raw = _read_bytes(path) if is_file else b""
+    rows = _file_rows(path, raw, text_field) if is_file else _dataset_rows(source, text_field, max_documents)
     documents: list[str] = []
-    for document in found:
+    for document in rows:
         if max_documents is not None and len(documents) == max_documents:
             break
         if document.strip():
             documents.append(document.removesuffix("\r"))
     if not documents:
         raise CorpusError(f"the corpus {source} is empty: none of its documents holds any text")
-    if not path.is_file():
-        for document in documents:
-            digest.update(sha256(document.encode()).digest())
-    return Corpus(source, digest.hexdigest(), tuple(documents))
+    hashed = raw if is_file else b"".join(sha256(document.encode()).digest() for document in documents)
+    return Corpus(source, sha256(hashed).hexdigest(), tuple(documents))
 
 
 def check_different(target: Corpus, control: Corpus) -> None:
@@ -160,35 +76,37 @@ def check_different(target: Corpus, control: Corpus) -> None:
         )
 
 
-def _read_file(path: Path, text_field: str) -> "tuple[_Hash, Iterator[str]]":
-    """sha256 of the file's bytes, and its documents."""
+def is_dataset_name(source: str) -> bool:
+    """Whether ``source`` reads as ``name[:config[:split]]`` and not as a file."""
+    suffix = Path(source.partition(":")[0]).suffix.lower()
+    return suffix not in (*_READERS, ".gz") and _DATASET.fullmatch(source) is not None
+
+
+def _read_bytes(path: Path) -> bytes:
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise CorpusError(f"cannot read the corpus {path}: {error.strerror}") from error
+
+
+def _file_rows(path: Path, raw: bytes, field: str) -> Iterator[str]:
+    """Documents in the bytes of a file, blank ones too, read by what its name ends in."""
     name = path.name.lower()
-    digest = sha256(raw)
-    if name.endswith(".parquet"):
-        return digest, read_parquet(path, text_field)
     if name.endswith(".gz"):
         name = name.removesuffix(".gz")
         try:
             raw = gzip.decompress(raw)
         except (OSError, EOFError, zlib.error) as error:
             raise CorpusError(f"expected gzip at {path}: {error}") from error
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"expected UTF-8 text at {path}, got binary at byte {error.start}") from error
-    if "\0" in text:
-        raise CorpusError(f"expected text at {path}, got binary: it holds NUL bytes")
-    if name.endswith(_JSON_SUFFIXES):
-        return digest, _objects(path, text, text_field)
-    return digest, iter(text.split("\n"))
+    return _READERS.get(Path(name).suffix, _lines)(path, raw, field)
 
 
-def _objects(path: Path, text: str, field: str) -> Iterator[str]:
-    for number, line in enumerate(text.split("\n"), start=1):
+def _lines(path: Path, raw: bytes, _: str) -> Iterator[str]:
+    yield from _text(path, raw).split("\n")
+
+
+def _json_lines(path: Path, raw: bytes, field: str) -> Iterator[str]:
+    for number, line in enumerate(_text(path, raw).split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -204,3 +122,74 @@ def _objects(path: Path, text: str, field: str) -> Iterator[str]:
                 f"found fields {sorted(value)} (--text-field names another)"
             )
         yield document
+
+
+def _parquet(path: Path, raw: bytes, column: str) -> Iterator[str]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        table = parquet.ParquetFile(pyarrow.BufferReader(raw))
+        names = table.schema_arrow.names
+        if column not in names:
+            raise _no_column(column, str(path), names)
+        for batch in table.iter_batches(columns=[column]):
+            for value in batch.column(0).to_pylist():
+                yield _string(value, column, str(path))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise CorpusError(f"expected a parquet file at {path}: {error}") from error
+
+
+_READERS: dict[str, Callable[[Path, bytes, str], Iterator[str]]] = {
+    ".txt": _lines,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".json": _json_lines,
+    ".parquet": _parquet,
+}
+"""How a file is read, by what its name ends in; any other is read as text."""
+
+
+def _dataset_rows(source: str, column: str, max_documents: int | None) -> Iterator[str]:
+    """Documents of a Hub data set, streamed; from the cache where the Hub is switched off."""
+    if max_documents is None:
+        raise UsageError(
+            f"{source} is a data set and may be huge: --max-documents says how much of it to take "
+            "(a local file would have to exist)"
+        )
+    import datasets
+
+    match = _DATASET.fullmatch(source)
+    assert match is not None, source  # is_dataset_name has seen to that
+    split = match["split"] or _DEFAULT_SPLIT
+    offline = bool(datasets.config.HF_HUB_OFFLINE)
+    try:
+        rows = datasets.load_dataset(
+            match["name"], match["config"] or None, split=split, streaming=not offline
+        )
+        for row in rows:
+            if column not in row:
+                raise _no_column(column, source, sorted(row))
+            yield _string(row[column], column, source)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CorpusError(f"cannot read the data set {source}: {error}") from error
+
+
+def _text(path: Path, raw: bytes) -> str:
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"expected UTF-8 text at {path}, got binary at byte {error.start}") from error
+    if "\0" in text:
+        raise CorpusError(f"expected text at {path}, got binary: it holds NUL bytes")
+    return text
+
+
+def _string(value: Any, column: str, where: str) -> str:
+    if not isinstance(value, str):
+        raise CorpusError(f"expected text in the column {column!r} of {where}, got {type(value).__name__}")
+    return value
+
+
+def _no_column(column: str, where: str, names: list[str]) -> CorpusError:
+    return CorpusError(f"expected a column {column!r} in {where}, found {names} (--text-field names another)")

@@ -7,16 +7,29 @@ often the work was interrupted, so the result has the same bytes.
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from sae_merge_method.artifacts.usage import LayerUsage, pack_layer
 from sae_merge_method.diagnose.usage import ROWS, Moments, PartialUsage
 from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.files.writing import canonical_json, write_bytes, write_text
 
 _INPUTS = "inputs.json"
+
+
+class WholeUsage(NamedTuple):
+    """What all documents use of one layer's features."""
+
+    usage: LayerUsage
+    """By document, as it is stored."""
+    explained_variance: float
+    """Share of the sampled tokens' variance that the SAE reconstructs."""
 
 
 class ChunkStore:
@@ -50,17 +63,48 @@ class ChunkStore:
         """Whether this layer's usage of this chunk is there."""
         return self._file(layer, chunk).is_file()
 
-    def save(self, layer: str, chunk: int, usage: PartialUsage) -> None:
-        """Keep one layer's usage of one chunk."""
+    def save(self, layer: str, chunk: int, parts: Sequence[PartialUsage]) -> None:
+        """Keep one layer's usage of one chunk, given in parts, in the order of its documents."""
         from safetensors.numpy import save
 
         if not (self.folder / _INPUTS).is_file():
             write_text(self.folder / _INPUTS, canonical_json(self._inputs))
-        moments = usage.moments
-        tensors = {name: getattr(usage, name) for name in ROWS}
+        moments = reduce(Moments.plus, [part.moments for part in parts])
+        tensors = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ROWS}
         tensors["sums"] = moments.sums
         tensors["totals"] = np.array([moments.tokens, moments.squares, moments.residuals])
         write_bytes(self._file(layer, chunk), save(tensors))
+
+    def gather(self, layer: str, d_sae: int, chunks: Sequence[Sequence[int]]) -> WholeUsage:
+        """One layer's usage of all documents, put back into their own order.
+
+        Args:
+            layer: The layer's key.
+            d_sae: Number of its features.
+            chunks: By number of the chunk, the places of its documents in the whole list; together
+                every document once.
+
+        Raises:
+            ArtifactError: A file is damaged.
+        """
+        rows: list[tuple[npt.NDArray[np.generic], ...]] = [()] * sum(map(len, chunks))
+        moments = []
+        for number, documents in enumerate(chunks):
+            part = self.load(layer, number)
+            for document, end, length in zip(documents, np.cumsum(part.lengths), part.lengths, strict=True):
+                entries = slice(end - length, end)
+                rows[document] = (
+                    part.indices[entries].astype(np.uint32),
+                    part.means[entries],
+                    part.counts[entries].astype(np.uint32),
+                )
+            moments.append(part.moments)
+        indices, means, counts = (np.concatenate(column) for column in zip(*rows, strict=True))
+        lengths = np.array([len(row[0]) for row in rows])
+        return WholeUsage(
+            pack_layer(d_sae, lengths, indices, means, counts),
+            reduce(Moments.plus, moments).explained_variance(),
+        )
 
     def load(self, layer: str, chunk: int) -> PartialUsage:
         """Read one layer's usage of one chunk.

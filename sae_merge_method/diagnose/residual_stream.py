@@ -38,7 +38,7 @@ def make_batches(documents: Sequence[Document], tokens_per_batch: int) -> Iterat
 
     A document longer than that is a batch of its own.
     """
-    order = sorted(range(len(documents)), key=lambda place: (-len(documents[place].ids), place))
+    order = sorted(range(len(documents)), key=lambda nth: (-len(documents[nth].ids), nth))
     start = 0
     while start < len(order):
         width = len(documents[order[start]].ids)
@@ -51,8 +51,8 @@ def _pad(documents: Sequence[Document], chosen: tuple[int, ...], width: int) -> 
     ids = np.zeros((len(chosen), width), dtype=np.int64)
     attention = np.zeros_like(ids, dtype=np.bool_)
     counted = np.zeros_like(attention)
-    for row, place in enumerate(chosen):
-        document = documents[place]
+    for row, nth in enumerate(chosen):
+        document = documents[nth]
         length = len(document.ids)
         ids[row, :length] = document.ids
         attention[row, :length] = True

@@ -147,11 +147,11 @@ def _top_features(
     means = document_matrices(usage, documents, ("usage", "rate"))
     target, control = _sides(means, documents)
     whole = value * (score.top_k or 1)
-    found = []
+    top = []
     for column in np.argsort(-contributions, kind="stable")[:TOP_FEATURES]:
         if contributions[column] <= 0:
             break
-        found.append(
+        top.append(
             TopFeature(
                 feature=int(means.features[column]),
                 share=float(contributions[column] / whole) if whole else 0.0,
@@ -161,4 +161,4 @@ def _top_features(
                 control_rate=min(1.0, float(control["rate"][column])),
             )
         )
-    return tuple(found)
+    return tuple(top)

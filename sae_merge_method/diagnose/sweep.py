@@ -17,7 +17,7 @@ from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan, matmul_speed, memory_budget
 from sae_merge_method.diagnose.residual_stream import Batch, forward, make_batches
 from sae_merge_method.diagnose.settings import EncodingSettings
-from sae_merge_method.diagnose.usage import PartialUsage, encode_documents, in_document_order, join
+from sae_merge_method.diagnose.usage import PartialUsage, encode_documents
 from sae_merge_method.saes.encoders import product_dtype
 from sae_merge_method.saes.find import SaeAddress
 from sae_merge_method.saes.sae import LayerSae, load_sae
@@ -42,7 +42,7 @@ class Chunk(NamedTuple):
     @property
     def documents(self) -> tuple[int, ...]:
         """Places of all its documents, in the order of the batches."""
-        return tuple(place for batch in self.batches for place in batch.documents)
+        return tuple(document for batch in self.batches for document in batch.documents)
 
     @property
     def tokens(self) -> int:
@@ -98,8 +98,10 @@ def encode_layers(
     workers.wait()
     if not workers.is_first:
         return {}
+    by_chunk = [chunk.documents for chunk in chunks]
     return {
-        layer: gather(key, source, chunks, len(documents), store) for layer, (key, source) in kept.items()
+        layer: EncodedLayer(source, *store.gather(key, source.d_sae, by_chunk))
+        for layer, (key, source) in kept.items()
     }
 
 
@@ -134,14 +136,15 @@ def sweep(
     for chunk in chunks:
         missing = {sae.layer: sae for sae in saes if not store.has(sae.key, chunk.number)}
         if missing:
-            for layer, usage in _encode(model, missing, chunk, variance_stride).items():
-                store.save(missing[layer].key, chunk.number, usage)
+            for layer, parts in _encode(model, missing, chunk, variance_stride).items():
+                store.save(missing[layer].key, chunk.number, parts)
         bar.update(chunk.tokens)
 
 
 def _encode(
     model: "TextModel", saes: "Mapping[int, LayerSae]", chunk: Chunk, stride: int
-) -> dict[int, PartialUsage]:
+) -> dict[int, list[PartialUsage]]:
+    """By layer, its usage of each batch of a chunk."""
     parts: dict[int, list[PartialUsage]] = {layer: [] for layer in sorted(saes)}
     for batch in chunk.batches:
         tokens = batch.counted.sum(axis=1)
@@ -152,15 +155,7 @@ def _encode(
         }
         for layer, part in forward(model, batch, use).items():
             parts[layer].append(part)
-    return {layer: join(encoded) for layer, encoded in parts.items()}
-
-
-def gather(
-    key: str, source: SaeSource, chunks: Sequence[Chunk], n_documents: int, store: "ChunkStore"
-) -> EncodedLayer:
-    """One layer's usage of all chunks, in the order of the documents."""
-    stored = ((chunk.documents, store.load(key, chunk.number)) for chunk in chunks)
-    return EncodedLayer(source, *in_document_order(stored, n_documents, source.d_sae))
+    return parts
 
 
 def load_beside(address: SaeAddress, model: "TextModel") -> LayerSae:
@@ -171,7 +166,7 @@ def load_beside(address: SaeAddress, model: "TextModel") -> LayerSae:
 
 def _every(stride: int, documents: Sequence[int], tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """(T,) every ``stride``-th counted token, from another start in each document."""
-    positions = [np.arange(place, place + count) for place, count in zip(documents, tokens, strict=True)]
+    positions = [np.arange(start, start + count) for start, count in zip(documents, tokens, strict=True)]
     return np.asarray(np.concatenate(positions) % stride == 0)
 
 

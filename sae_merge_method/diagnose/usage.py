@@ -1,13 +1,9 @@
-"""How documents use one layer's features: encoded, summed over tokens, kept by document, never by token."""
+"""How the documents of a batch use one layer's features: encoded, summed over tokens, by document."""
 
-from collections.abc import Iterable, Sequence
-from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from sae_merge_method.artifacts.usage import LayerUsage, pack_layer
 
 if TYPE_CHECKING:
     import torch
@@ -102,49 +98,6 @@ def encode_documents(
             counts=fired[rows, indices].cpu().numpy(),
             moments=moments,
         )
-
-
-def join(parts: Sequence[PartialUsage]) -> PartialUsage:
-    """Several runs of documents of one layer as one, in their order."""
-    rows = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ROWS}
-    return PartialUsage(**rows, moments=reduce(Moments.plus, [part.moments for part in parts]))
-
-
-class WholeUsage(NamedTuple):
-    """What all documents use of one layer's features."""
-
-    usage: LayerUsage
-    """By document, as it is stored."""
-    explained_variance: float
-    """Share of the sampled tokens' variance that the SAE reconstructs."""
-
-
-def in_document_order(
-    parts: Iterable[tuple[Sequence[int], PartialUsage]], n_documents: int, d_sae: int
-) -> WholeUsage:
-    """Put the documents of one layer back into their own order.
-
-    Args:
-        parts: Usage, and the places of its documents in the whole list; together every document once.
-        n_documents: All documents.
-        d_sae: Number of the layer's features.
-    """
-    rows: list[tuple[npt.NDArray[np.generic], ...]] = [()] * n_documents
-    moments = []
-    for places, part in parts:
-        for place, end, length in zip(places, np.cumsum(part.lengths), part.lengths, strict=True):
-            entries = slice(end - length, end)
-            rows[place] = (
-                part.indices[entries].astype(np.uint32),
-                part.means[entries],
-                part.counts[entries].astype(np.uint32),
-            )
-        moments.append(part.moments)
-    indices, means, counts = (np.concatenate(column) for column in zip(*rows, strict=True))
-    lengths = np.array([len(row[0]) for row in rows])
-    return WholeUsage(
-        pack_layer(d_sae, lengths, indices, means, counts), reduce(Moments.plus, moments).explained_variance()
-    )
 
 
 def _moments(

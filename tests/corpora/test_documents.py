@@ -1,5 +1,6 @@
 import gzip
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,19 @@ def test_a_text_line_is_a_document_whatever_line_ends_and_byte_order_mark(tmp_pa
     assert read_corpus(str(path)).documents == ("one", "two\x0bstill two")
 
 
-@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.txt.gz"])
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.txt.gz", "a.JSON.GZ"])
 def test_gzip_is_read_by_the_name_before_it(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    line = json.dumps({"text": "one"}) if "json" in name else "one"
+    line = json.dumps({"text": "one"}) if "json" in name.lower() else "one"
     path.write_bytes(gzip.compress(f"{line}\n".encode()))
     assert read_corpus(str(path)).documents == ("one",)
+
+
+def test_a_file_is_identified_by_its_bytes_whatever_is_taken_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("one\n\ntwo\n")
+    digest = sha256(path.read_bytes()).hexdigest()
+    assert read_corpus(str(path)).sha256 == read_corpus(str(path), max_documents=1).sha256 == digest
 
 
 def test_only_the_first_documents_are_taken_when_asked(tmp_path: Path) -> None:

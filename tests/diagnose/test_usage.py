@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from sae_merge_method.diagnose.usage import (
-    ROWS,
-    Moments,
-    WholeUsage,
-    encode_documents,
-    in_document_order,
-    join,
-)
+from sae_merge_method.diagnose.chunk_store import ChunkStore, WholeUsage
+from sae_merge_method.diagnose.usage import Moments, PartialUsage, encode_documents
 from sae_merge_method.saes.find import SaeAddress
 from sae_merge_method.saes.sae import LayerSae, load_sae
 from tests.diagnose import hosts
@@ -30,11 +24,18 @@ def load(folder: Path, layer: int = 2, d_model: int = hosts.D_MODEL) -> LayerSae
     return load_sae(SaeAddress(layer, str(folder), "", folder), d_model, torch.float32, torch.device("cpu"))
 
 
-def encoded(sae: LayerSae, residual: torch.Tensor, tokens: list[int]) -> WholeUsage:
+def encoded(sae: LayerSae, residual: torch.Tensor, tokens: list[int]) -> PartialUsage:
     """Documents of so many tokens as one batch."""
     everything = np.ones(len(residual), dtype=bool)
-    usage = encode_documents(sae.encoder, residual, np.array(tokens), everything)
-    return in_document_order([(range(len(tokens)), usage)], len(tokens), hosts.D_SAE)
+    return encode_documents(sae.encoder, residual, np.array(tokens), everything)
+
+
+def whole(folder: Path, chunks: dict[tuple[int, ...], list[PartialUsage]]) -> WholeUsage:
+    """What a store gives back of chunks, each kept by the places of its documents."""
+    store = ChunkStore(folder / "out", {})
+    for number, parts in enumerate(chunks.values()):
+        store.save("layer", number, parts)
+    return store.gather("layer", hosts.D_SAE, list(chunks))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -47,7 +48,7 @@ def test_usage_is_the_mean_of_saelens_own_encode_over_each_document(tmp_path: Pa
     with torch.no_grad():
         features = reference.encode(residual)
         restored = reference.decode(features)
-    usage, explained_variance = encoded(load(folder), residual, [5, 7])
+    usage, explained_variance = whole(tmp_path, {(0, 1): [encoded(load(folder), residual, [5, 7])]})
     dense = np.zeros((2, hosts.D_SAE))
     counts = np.zeros_like(dense)
     dense[usage.rows(), usage.indices] = usage.means()
@@ -59,36 +60,22 @@ def test_usage_is_the_mean_of_saelens_own_encode_over_each_document(tmp_path: Pa
     assert explained_variance == pytest.approx(1 - unexplained.item(), abs=1e-4)
 
 
-def test_a_perfect_sae_explains_everything_and_batches_may_come_in_any_order(tmp_path: Path) -> None:
+def test_a_perfect_sae_explains_everything_and_documents_may_come_in_any_order(tmp_path: Path) -> None:
     both_signs = torch.cat([torch.eye(hosts.D_MODEL), -torch.eye(hosts.D_MODEL)], dim=1)
     sae = load(hosts.save_sae(tmp_path / "sae", 2, both_signs))
     sae.encoder.W_dec.data = both_signs.T.contiguous()  # type: ignore[attr-defined]
     residual = torch.randn(9, hosts.D_MODEL)
-    whole = encoded(sae, residual, [4, 5])
-    assert whole.explained_variance == pytest.approx(1)
-    parts = [
-        ([place], encode_documents(sae.encoder, part, np.array([len(part)]), np.ones(len(part), dtype=bool)))
-        for place, part in ((1, residual[4:]), (0, residual[:4]))
-    ]
-    for one, other in zip(whole.usage, in_document_order(parts, 2, hosts.D_SAE).usage, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_joined_parts_are_what_their_documents_give_together(tmp_path: Path) -> None:
-    sae = load(hosts.save_sae(tmp_path / "sae", 2))
-    residual = torch.randn(9, hosts.D_MODEL, generator=torch.Generator().manual_seed(1))
-    parts = [
-        encode_documents(sae.encoder, part, np.array([len(part)]), np.arange(len(part)) == 1)
-        for part in (residual[:4], residual[4:])
-    ]
-    joined = join(parts)
-    together = encode_documents(sae.encoder, residual, np.array([4, 5]), np.isin(np.arange(9), [1, 5]))
-    for name in ROWS:
-        np.testing.assert_allclose(getattr(joined, name), getattr(together, name), rtol=1e-5)
-    assert joined.moments.tokens == together.moments.tokens == 2
-    assert joined.moments.explained_variance() == pytest.approx(
-        together.moments.explained_variance(), rel=1e-5
-    )
+    together = whole(tmp_path / "together", {(0, 1): [encoded(sae, residual, [4, 5])]})
+    assert together.explained_variance == pytest.approx(1)
+    first, second = encoded(sae, residual[:4], [4]), encoded(sae, residual[4:], [5])
+    for name, chunks in (
+        ("turned round", {(1,): [second], (0,): [first]}),
+        ("in one chunk", {(1, 0): [second, first]}),
+    ):
+        apart = whole(tmp_path / name, chunks)
+        assert apart.explained_variance == pytest.approx(1)
+        for one, other in zip(together.usage, apart.usage, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_a_stream_that_does_not_vary_leaves_nothing_to_explain() -> None:
