@@ -51,3 +51,12 @@ def make_merged(folder: Path, *, multimodal: bool = False) -> Merged:
         (base / name).write_text(content if isinstance(content, str) else json.dumps(content))
     run_recipe(recipe_text(base, donor, weight="0.5"), folder / "out")
     return Merged(folder / "out", base, donor)
+
+
+def rename_models(out: Path, base: str, donor: str) -> None:
+    """Let a merged folder's recipe name other models."""
+    config = out / "mergekit_config.yml"
+    lines = config.read_text().splitlines()
+    named = {"base_model:": f"base_model: {base}", "  - model:": f"  - model: {donor}"}
+    lines = [next((new for old, new in named.items() if line.startswith(old)), line) for line in lines]
+    config.write_text("\n".join(lines) + "\n")

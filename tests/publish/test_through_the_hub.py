@@ -6,24 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 from huggingface_hub import ModelCard
 
 from sae_merge_method.artifacts.edit_report import read_edit_report
+from tests.hub_server import Hub
 from tests.recipes import recipe_text
-from tests.share.hub_server import Hub, serve
 
 RECIPE = "hf://me/maths-recipe/recipe.yml"
-
-
-@pytest.fixture
-def hub(merged):
-    """A Hub that holds the base, the donor, and a recipe that names both by id."""
-    with serve() as hub:
-        hub.upload("me/base", merged.base)
-        hub.upload("me/donor", merged.donor)
-        yield hub
 
 
 def upload_recipe(hub: Hub, folder: Path, text: str) -> None:

@@ -7,8 +7,8 @@ from sae_merge_method.cli.rebuild import command
 from sae_merge_method.errors import UsageError
 from sae_merge_method.publish.rebuild import find_original
 from tests import tiny
+from tests.merged import rename_models
 from tests.recipes import recipe_text
-from tests.share.conftest import rename_models
 
 
 def rebuild(*words):

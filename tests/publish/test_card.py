@@ -5,15 +5,12 @@ from click.testing import CliRunner
 from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
-from sae_merge_method.artifacts.comparison import read_comparison
-from sae_merge_method.artifacts.lm_eval_results import DataSet
 from sae_merge_method.cli.card import command
-from sae_merge_method.errors import ArtifactError, UsageError
+from sae_merge_method.errors import ArtifactError
 from sae_merge_method.publish.card import CardSettings, write_card
-from sae_merge_method.publish.front_matter import eval_results
 from tests.comparisons import save_comparison
 from tests.diagnoses import save_diagnosis
-from tests.share.conftest import rename_models
+from tests.merged import rename_models
 
 MIT = CardSettings(license="mit")
 TASK = "minerva_math_sae_num_theory"
@@ -121,24 +118,6 @@ def test_an_experiments_report_is_taken_in_one_level_down(tmp_path, out):
         write_card(out, CardSettings(license="mit", experiment=folder))
 
 
-def test_the_licence_is_the_bases_or_the_users_and_never_made_up(tmp_path, out, merged):
-    with pytest.raises(UsageError, match="say it with --license"):
-        write_card(out, CardSettings())
-    assert "sae-merge card" not in body(out)
-    base = merged.copy_base(tmp_path / "base")
-    rename_models(out, str(base), str(merged.donor))
-    (base / "README.md").write_text(
-        "---\nlicense: other\nlicense_name: gemma\nlicense_link: https://x.y\n---\n# Base\n"
-    )
-    write_card(out, CardSettings())
-    data = ModelCard.load(out / "README.md").data.to_dict()
-    assert (data["license"], data["license_name"], data["license_link"]) == ("other", "gemma", "https://x.y")
-    assert "Licence: gemma, taken over from the card of" in body(out)
-    (base / "README.md").write_text("# Base\n")
-    with pytest.raises(UsageError, match="states no licence"):
-        write_card(out, CardSettings())
-
-
 def test_the_diagnosis_of_another_model_is_refused(tmp_path, out, merged):
     base = merged.copy_base(tmp_path / "base")
     (base / "config.json").write_text((base / "config.json").read_text() + "\n")
@@ -147,9 +126,11 @@ def test_the_diagnosis_of_another_model_is_refused(tmp_path, out, merged):
         write_card(out, CardSettings(license="mit", diagnosis=diagnosis))
 
 
-def test_folders_are_named_as_folders_until_their_ids_are_given(out):
+def test_folders_are_named_as_folders_until_their_ids_are_given(out, merged, caplog):
     result = CliRunner().invoke(command, [str(out), "--license", "mit"])
     assert result.exit_code == 0
+    assert result.output == f"{out / 'README.md'}\n"
+    assert f"{merged.donor} is a folder: --base and --donor can say its Hub id" in caplog.text
     assert "base_model" not in ModelCard.load(out / "README.md").data.to_dict()
     words = ["--license", "mit", "--base", "google/gemma-3-4b-it", "--donor", "someone/maths"]
     assert CliRunner().invoke(command, [str(out), *words]).exit_code == 0
@@ -157,13 +138,3 @@ def test_folders_are_named_as_folders_until_their_ids_are_given(out):
     assert data["base_model"] == ["google/gemma-3-4b-it", "someone/maths"]
     assert "rebuild . rebuilt/ --base google/gemma-3-4b-it --donor someone/maths" in body(out)
     assert "by folder" not in body(out)
-
-
-@pytest.mark.parametrize(("path", "type_"), [("someone/problems", "someone/problems"), ("./problems", TASK)])
-def test_the_results_name_the_data_set_that_was_asked_and_no_folder_of_this_machine(tmp_path, path, type_):
-    found = read_comparison(save_comparison(tmp_path / "comparison.json"))
-    data = DataSet(path=path, name="hard", split="dev", arguments={"revision": "abc"})
-    asked = found.subjects[0].model_copy(update={"dataset": data})
-    (result,) = eval_results(found.model_copy(update={"subjects": (asked,)}))
-    assert (result.dataset_type, result.dataset_config) == (type_, "hard")
-    assert (result.dataset_split, result.dataset_revision) == ("dev", "abc")
