@@ -1,12 +1,14 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.packaging.environment import Environment
+from tests.packaging.environment import Environment, clean_environ
+from tests.packaging.warm import Warm
 
 ROOT = Path(__file__).parents[2]
 PACKAGE_FOLDERS = ("sae_merge_method", "cli", "lm_eval_tasks", "recipes")
@@ -58,4 +60,27 @@ def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Environ
     """An environment with the wheel installed. Tests that change it make their own."""
     environment = Environment.create(tmp_path_factory.mktemp("installed") / "env")
     environment.install(built.wheel)
+    environment.keep_tasks("minerva_math")
     return environment
+
+
+@pytest.fixture(scope="session")
+def warm(installed: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """The interpreter of that environment, with the libraries of both hosts loaded."""
+    scratch = tmp_path_factory.mktemp("warm")
+    # datasets reads this once, when it is loaded.
+    environ = clean_environ() | {"HF_DATASETS_CACHE": str(scratch / "datasets")}
+    with Warm(installed.python, environ, scratch / "runs") as interpreter:
+        yield interpreter
+
+
+@pytest.fixture
+def host(installed: Environment, warm: Warm) -> Callable[..., str]:
+    """Run a host's console script in a folder, and give what it prints."""
+
+    def run(name: str, *arguments: str, cwd: Path) -> str:
+        done = warm.run([str(installed.script(name)), *arguments], cwd)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run

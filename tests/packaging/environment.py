@@ -5,6 +5,7 @@ of its ``.pth`` files: whatever of ours is seen there was installed there.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -50,7 +51,7 @@ class Environment:
     def pip(self, *arguments: str) -> None:
         """Run the running environment's pip on this one, without network."""
         command = [sys.executable, "-m", "pip", "--python", str(self.python), *arguments]
-        subprocess.run(command, check=True, capture_output=True, env=_environ())
+        subprocess.run(command, check=True, capture_output=True, env=clean_environ())
 
     def install(self, wheel: Path) -> None:
         self.pip("install", "--no-deps", "--no-index", "--no-compile", str(wheel))
@@ -62,7 +63,7 @@ class Environment:
         done = subprocess.run(
             [str(self.python), *arguments],
             cwd=cwd,
-            env=_environ() | environ,
+            env=clean_environ() | environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -70,17 +71,32 @@ class Environment:
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
-    def command(self, name: str, *arguments: str, cwd: Path, **environ: str) -> str:
-        """Run a console script, a host's or ours, and return what it prints."""
+    def script(self, name: str) -> Path:
+        """A console script, a host's or ours."""
         script = Path(self._path("scripts"), name)
         if not script.exists():
             # A host's own script: the same file, for this interpreter.
             _, _, body = (SCRIPTS / name).read_text().partition("\n")
             script.write_text(f"#!{self.python}\n{body}")
-        return self.run(str(script), *arguments, cwd=cwd, **environ).stdout
+        return script
+
+    def command(self, name: str, *arguments: str, cwd: Path) -> str:
+        """Run a console script and return what it prints."""
+        return self.run(str(self.script(name)), *arguments, cwd=cwd).stdout
+
+    def keep_tasks(self, *kept: str) -> None:
+        """Give it an lm-eval of its own, the same but for thousands of tasks that take seconds to index."""
+        copy = self.site_packages / "lm_eval"
+        shutil.copytree(HOSTS / "lm_eval", copy, ignore=shutil.ignore_patterns("tasks", "__pycache__"))
+        tasks = HOSTS / "lm_eval" / "tasks"
+        (copy / "tasks").mkdir()
+        for file in tasks.glob("*.py"):
+            shutil.copy(file, copy / "tasks")
+        for name in kept:
+            shutil.copytree(tasks / name, copy / "tasks" / name)
 
 
-def _environ() -> dict[str, str]:
+def clean_environ() -> dict[str, str]:
     """The environment variables without what would leak the tree under test, or reach out."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SAE_MERGE"))}
     return kept | {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1"}

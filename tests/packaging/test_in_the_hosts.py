@@ -1,6 +1,7 @@
 """Straight after installation, in an empty folder, with no import by the user: the hosts' own commands."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ import torch
 from tests import tiny
 from tests.lm_eval_tasks.conftest import write_benchmark, write_model
 from tests.packaging.environment import Environment
+from tests.packaging.warm import Warm
+
+Host = Callable[..., str]
 
 OPEN = (1, 3)
 
@@ -46,47 +50,62 @@ def _assert_edited(out: Path, folder: Path) -> None:
             assert tiny.same_bytes(tensor, base[name]), name
 
 
-def test_mergekit_yaml_runs_a_recipe(installed: Environment, folder: Path) -> None:
-    installed.command("mergekit-yaml", "recipe.yml", "out", cwd=folder)
+def test_mergekit_yaml_runs_a_recipe(host: Host, folder: Path) -> None:
+    host("mergekit-yaml", "recipe.yml", "out", cwd=folder)
     _assert_edited(folder / "out", folder)
 
 
-def test_mergekit_multi_runs_a_recipe(installed: Environment, folder: Path) -> None:
+def test_mergekit_multi_runs_a_recipe(host: Host, folder: Path) -> None:
     (folder / "recipe.yml").write_text("name: edited\n" + _recipe("./base", "./donor"))
-    installed.command("mergekit-multi", "recipe.yml", "--intermediate-dir", "parts", cwd=folder)
+    host("mergekit-multi", "recipe.yml", "--intermediate-dir", "parts", cwd=folder)
     _assert_edited(folder / "parts" / "edited", folder)
 
 
-def test_mergekit_pytorch_runs_a_recipe(installed: Environment, folder: Path) -> None:
+def test_mergekit_pytorch_runs_a_recipe(host: Host, folder: Path) -> None:
     (folder / "recipe.yml").write_text(_recipe("base/model.safetensors", "donor/model.safetensors"))
-    installed.command("mergekit-pytorch", "recipe.yml", "out", cwd=folder)
+    host("mergekit-pytorch", "recipe.yml", "out", cwd=folder)
     _assert_edited(folder / "out", folder)
 
 
-def test_merge_state_dicts_knows_the_method_by_name_and_so_do_child_processes(
-    installed: Environment, folder: Path
+def test_merge_state_dicts_knows_the_method_by_name(warm: Warm, folder: Path) -> None:
+    program = """
+from mergekit.merge_methods import merge_state_dicts
+from safetensors.torch import load_file, save_file
+models = {name: load_file(f"{name}/model.safetensors") for name in ("base", "donor")}
+merged = merge_state_dicts(models, "sae_stethoscope", parameters={"layers": "1, 3"}, base="base")
+save_file(merged, "merged.safetensors")
+"""
+    done = warm.run(["-c", program], folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "out").mkdir()
+    (folder / "merged.safetensors").rename(folder / "out" / "merged.safetensors")
+    _assert_edited(folder / "out", folder)
+
+
+def test_child_processes_of_every_kind_have_the_hook_and_what_it_registers(
+    warm: Warm, tmp_path: Path
 ) -> None:
-    (folder / "script.py").write_text("""
+    (tmp_path / "script.py").write_text("""
 import multiprocessing
+
+def is_hooked(_):
+    import sys
+    return any("sae_merge_method" in type(finder).__module__ for finder in sys.meta_path)
 
 def names(_):
     from mergekit.merge_methods import registered_methods
-    return [method.spec.name for method in registered_methods() if method.spec.name.startswith("sae_")]
+    return [method.spec.name for method in registered_methods()]
 
 if __name__ == "__main__":
     for start in ("spawn", "fork", "forkserver"):
         with multiprocessing.get_context(start).Pool(1) as pool:
-            assert "sae_stethoscope" in pool.map(names, [0])[0], start
-    from mergekit.merge_methods import merge_state_dicts
-    from safetensors.torch import load_file, save_file
-    models = {name: load_file(f"{name}/model.safetensors") for name in ("base", "donor")}
-    merged = merge_state_dicts(models, "sae_stethoscope", parameters={"layers": "1, 3"}, base="base")
-    save_file(merged, "merged.safetensors")
+            assert pool.map(is_hooked, [0])[0], start
+    # What it registers is the same in each: asked of the one that has the libraries loaded.
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert "sae_stethoscope" in pool.map(names, [0])[0]
 """)
-    installed.run("script.py", cwd=folder)
-    (folder / "out").mkdir()
-    (folder / "merged.safetensors").rename(folder / "out" / "merged.safetensors")
-    _assert_edited(folder / "out", folder)
+    done = warm.run([str(tmp_path / "script.py")], tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_without_site_our_own_commands_register_for_themselves(installed: Environment, folder: Path) -> None:
@@ -101,9 +120,11 @@ def test_without_site_our_own_commands_register_for_themselves(installed: Enviro
 
 
 def test_declarations_imported_before_their_host_warn_of_nothing_and_register_when_asked(
-    installed: Environment, tmp_path: Path
+    warm: Warm, tmp_path: Path
 ) -> None:
     program = """
+import warnings
+warnings.filterwarnings("error", category=RuntimeWarning)
 from sae_merge_method.merge.methods import mergekit_methods
 from mergekit.merge_methods import registered_methods
 from sae_merge_method.hosts.register import register_merge_methods
@@ -112,30 +133,26 @@ register_merge_methods()
 ours = list(mergekit_methods())
 assert [method for method in registered_methods() if method in ours] == ours
 """
-    assert installed.run("-W", "error::RuntimeWarning", "-c", program, cwd=tmp_path).stderr == ""
+    done = warm.run(["-c", program], tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_lm_eval_lists_our_tasks_beside_its_own(installed: Environment, tmp_path: Path) -> None:
-    listed = installed.command("lm_eval", "ls", "tasks", cwd=tmp_path)
+def test_lm_eval_lists_our_tasks_beside_its_own(host: Host, tmp_path: Path) -> None:
+    listed = host("lm_eval", "ls", "tasks", cwd=tmp_path)
     assert "minerva_math_sae_algebra" in listed
     assert "minerva_math_algebra" in listed
 
 
-def test_lm_eval_validates_our_groups(installed: Environment, tmp_path: Path) -> None:
-    said = installed.command(
-        "lm-eval", "validate", "--tasks", "minerva_math_sae,minerva_math_sae_chat", cwd=tmp_path
-    )
+def test_lm_eval_validates_our_groups(host: Host, tmp_path: Path) -> None:
+    said = host("lm-eval", "validate", "--tasks", "minerva_math_sae,minerva_math_sae_chat", cwd=tmp_path)
     assert "All tasks found and valid" in said
 
 
-def test_lm_eval_evaluates_our_group(installed: Environment, tmp_path: Path) -> None:
+def test_lm_eval_evaluates_our_group(host: Host, tmp_path: Path) -> None:
     write_benchmark(tmp_path / "EleutherAI" / "hendrycks_math")
     write_model(tmp_path / "model")
     options = ["--device", "cpu", "--batch_size", "8", "--limit", "1", "--output_path", "out"]
     model = ["--model", "hf", "--model_args", "pretrained=./model"]
-    installed.command(
-        "lm_eval", *model, "--tasks", "minerva_math_sae", *options, cwd=tmp_path,
-        HF_DATASETS_CACHE=str(tmp_path / "cache"),
-    )  # fmt: skip
+    host("lm_eval", *model, "--tasks", "minerva_math_sae", *options, cwd=tmp_path)
     (results,) = (tmp_path / "out").glob("*/results_*.json")
     assert json.loads(results.read_text())["groups"]["minerva_math_sae"]["answer_found,none"] == 1.0

@@ -1,0 +1,98 @@
+"""An interpreter that has the hosts' libraries loaded, and neither host: every command is a fork of it.
+
+torch, transformers and the like are nine tenths of what a host's command costs. Loaded once, they are
+shared; the host itself, the start-up hook and all of ours are met by each fork for the first time.
+"""
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+LIBRARIES = (
+    "torch", "transformers.trainer_utils", "transformers.models.auto.modeling_auto", "peft", "accelerate",
+    "safetensors.torch", "networkx", "datasets", "evaluate", "sklearn.metrics", "sympy", "pydantic",
+)  # fmt: skip
+
+_SERVER = """
+import importlib, json, os, runpy, sys, traceback
+
+for name in json.loads(sys.argv[1]):
+    importlib.import_module(name)
+met = [name for name in sys.modules if name.partition(".")[0] in ("mergekit", "lm_eval")]
+ours = [name for name in sys.modules if name.partition(".")[0] == "sae_merge_method"]
+assert not met and set(ours) <= {"sae_merge_method", "sae_merge_method._startup"}, (met, ours)
+print("ready", flush=True)
+
+
+def run(job):
+    os.chdir(job["cwd"])
+    for stream, file in ((0, os.devnull), (1, job["stdout"]), (2, job["stderr"])):
+        os.dup2(os.open(file, os.O_RDONLY if stream == 0 else os.O_WRONLY | os.O_CREAT, 0o600), stream)
+    kind, *sys.argv = job["arguments"]
+    try:
+        if kind == "-c":
+            program, sys.argv, sys.path[0] = sys.argv[0], ["-c", *sys.argv[1:]], ""
+            exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})
+        else:
+            sys.argv, sys.path[0] = [kind, *sys.argv], os.path.dirname(os.path.abspath(kind))
+            runpy.run_path(kind, run_name="__main__")
+        return 0
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+
+
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        code = run(json.loads(line))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Warm:
+    """Runs scripts and ``-c`` programs as a fresh interpreter would; a context manager."""
+
+    def __init__(self, python: Path, environ: Mapping[str, str], scratch: Path) -> None:
+        scratch.mkdir(exist_ok=True)
+        self._scratch = scratch
+        self._runs = 0
+        self._server = subprocess.Popen(
+            [str(python), "-c", _SERVER, json.dumps(LIBRARIES)],
+            cwd=scratch, env=dict(environ), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self._answer() == "ready"
+
+    def __enter__(self) -> "Warm":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        assert self._server.stdin is not None
+        self._server.stdin.close()  # the loop ends with its input
+        self._server.wait(timeout=30)
+
+    def run(self, arguments: Sequence[str], cwd: Path) -> "subprocess.CompletedProcess[str]":
+        """Run ``arguments``, a script's path or ``-c`` and a program, in the folder ``cwd``."""
+        self._runs += 1
+        out, err = (self._scratch / f"{self._runs}.{stream}" for stream in ("out", "err"))
+        job = {
+            "arguments": list(arguments),
+            "cwd": str(cwd),
+            "stdout": str(out),
+            "stderr": str(err),
+        }
+        assert self._server.stdin is not None
+        self._server.stdin.write(json.dumps(job) + "\n")
+        self._server.stdin.flush()
+        code = int(self._answer())
+        return subprocess.CompletedProcess(arguments, code, out.read_text(), err.read_text())
+
+    def _answer(self) -> str:
+        assert self._server.stdout is not None
+        return self._server.stdout.readline().strip()
