@@ -12,7 +12,7 @@ from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.families import vocabulary
 from sae_merge_method.models.hub import open_model
 from sae_merge_method.models.tensor_names import LayerPart
-from sae_merge_method.recipe.plan import Donation, EditPlan
+from sae_merge_method.recipe.plan import EditPlan
 
 LOG = logging.getLogger(__name__)
 
@@ -114,14 +114,8 @@ def check_donors(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoi
         MergeError: A tensor is missing, misshapen, or not floating point; the message names it.
     """
     for layer in plan.layers:
-        parts = [part for part in base.layer_tensors if part.layer == layer]
-        if not parts:
-            raise MergeError(
-                f"the base {plan.base} has no tensor in layer {layer} (its layout: {base.layout})"
-            )
         for donation in plan.donations[layer]:
-            for part in parts:
-                _check_tensor(part, base, donors[donation.model], donation.model)
+            _check_layer(layer, base, plan.base, donors[donation.model], donation.model)
 
 
 def open_donor(name: str, layers: Sequence[int], base: Checkpoint, base_name: str) -> Checkpoint:
@@ -140,9 +134,17 @@ def open_donor(name: str, layers: Sequence[int], base: Checkpoint, base_name: st
     """
     donor = open_model(name)
     check_family(base, {name: donor})
-    whole = dict.fromkeys(layers, (Donation(name, ((None, 1.0),)),))
-    check_donors(EditPlan("sae_stethoscope", base_name, whole, None), base, {name: donor})
+    for layer in layers:
+        _check_layer(layer, base, base_name, donor, name)
     return donor
+
+
+def _check_layer(layer: int, base: Checkpoint, base_name: str, donor: Checkpoint, donor_name: str) -> None:
+    parts = [part for part in base.layer_tensors if part.layer == layer]
+    if not parts:
+        raise MergeError(f"the base {base_name} has no tensor in layer {layer} (its layout: {base.layout})")
+    for part in parts:
+        _check_tensor(part, base, donor, donor_name)
 
 
 def _check_tensor(part: LayerPart, base: Checkpoint, donor: Checkpoint, donor_name: str) -> None:
