@@ -10,8 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from sae_merge_method.artifacts.schema import Location, OneOf, Record, describe
 from sae_merge_method.controls.arms import ARMS, asked_for
 from sae_merge_method.diagnose.settings import DiagnoseSettings
-from sae_merge_method.errors import UsageError
-from sae_merge_method.selection import parse_rule
+from sae_merge_method.selection import RuleText
 
 SETTINGS_FILE = "experiment.yml"
 """In an experiment's folder: its settings, command line included, to run it again elsewhere."""
@@ -111,7 +110,7 @@ class ExperimentSettings(Record):
     """Donor model, a whole checkpoint: folder, or Hub id with an optional @revision."""
     diagnosis: Location | dict[str, Any]
     """A diagnosis folder, or the settings to make one with, as diagnose --config takes them."""
-    select: str = "top_k=3"
+    select: RuleText = "top_k=3"
     """Rule that selects the layers."""
     weight: float = 1.0
     """Factor of the task vector, alpha."""
@@ -132,14 +131,6 @@ class ExperimentSettings(Record):
     """lm-eval's metric that arms are held against each other by, with or without its filter."""
     alpha: float = Field(default=0.05, gt=0, lt=1)
     """Level of the tests in the report."""
-
-    @field_validator("select")
-    @classmethod
-    def _a_rule(cls, value: str) -> str:
-        try:
-            return str(parse_rule(value))
-        except UsageError as error:
-            raise ValueError(str(error)) from error
 
     @field_validator("arms")
     @classmethod
