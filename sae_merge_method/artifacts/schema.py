@@ -26,6 +26,7 @@ from typing_extensions import override
 
 from sae_merge_method.artifacts.strict_yaml import load_yaml
 from sae_merge_method.errors import ArtifactError, UsageError
+from sae_merge_method.files.regular import read_regular
 from sae_merge_method.files.writing import canonical_json, write_text
 from sae_merge_method.reports.notebook import view_html, view_of, view_text
 
@@ -122,7 +123,7 @@ def read_record(path: Path, kind: type[RecordT], what: str) -> RecordT:
         ArtifactError: Missing, not JSON, or not of this kind; the message names the first faults.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_regular(path).decode("utf-8"))
     except OSError as error:
         raise ArtifactError(f"cannot read {what} at {path}: {error.strerror}") from error
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:

@@ -13,6 +13,7 @@ import xxhash
 
 from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.files.parallel import Advance
+from sae_merge_method.files.regular import open_regular
 
 _AT_ONCE = 1 << 20
 
@@ -91,7 +92,7 @@ def file_sha256(path: Path) -> str:
         SaeMergeError: It cannot be read.
     """
     try:
-        with path.open("rb") as stream:
+        with os.fdopen(open_regular(path), "rb") as stream:
             return span_sha256(stream.fileno(), 0, os.fstat(stream.fileno()).st_size)
     except OSError as error:
         raise SaeMergeError(f"cannot read {path}: {error.strerror}") from error

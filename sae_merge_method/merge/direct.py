@@ -17,9 +17,10 @@ from sae_merge_method.files.parallel import Advance, bytes_bar, run_all
 from sae_merge_method.merge.job import Job
 from sae_merge_method.merge.report import report_of
 from sae_merge_method.merge.tensor_edit import EditedTensor, TensorTask, Write, edit_tensor, tensor_tasks
-from sae_merge_method.models.checkpoint import INDEX_FILE, Checkpoint, file_inside, open_checkpoint
+from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.reading import WeightFiles
+from sae_merge_method.models.shards import INDEX_FILE, file_inside
 
 # Options that ask for something only mergekit does.
 _ONLY_MERGEKIT = (

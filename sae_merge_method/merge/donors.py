@@ -16,10 +16,11 @@ import numpy as np
 from sae_merge_method.errors import MergeError, ModelError
 from sae_merge_method.files.folders import scratch_folder
 from sae_merge_method.hosts.calls import guarded_call
-from sae_merge_method.models.checkpoint import Checkpoint, file_inside, open_checkpoint
+from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.headers import TensorEntry, read_header
 from sae_merge_method.models.hub import ModelId, local_folder, parse_model_id
 from sae_merge_method.models.reading import read_tensor
+from sae_merge_method.models.shards import file_inside
 from sae_merge_method.models.tensor_names import LayerPart, describe_layout, layer_part
 from sae_merge_method.recipe.plan import EditPlan
 
@@ -60,6 +61,7 @@ def open_donors(
             donor = parse_model_id(name)
             cache = options.get("transformers_cache")
             model = open_checkpoint(local_folder(donor, cache))
+            model.require_agreement()
             if donor.adapter is not None:
                 factors = _factors(donor, model, cache)
                 kept = options.get("lora_merge_cache") or stack.enter_context(

@@ -16,9 +16,10 @@ from typing import Any
 
 from sae_merge_method.hosts.calls import guarded_call
 from sae_merge_method.merge.job import Job
-from sae_merge_method.models.checkpoint import CONFIG_FILE, SINGLE_FILE, Checkpoint
+from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint
 from sae_merge_method.models.mergekit_layout import require_known_to_mergekit, same_names
 from sae_merge_method.models.reading import WeightFiles
+from sae_merge_method.models.shards import SINGLE_FILE
 from sae_merge_method.recipe.mergekit_form import guarded_form
 from sae_merge_method.recipe.plan import Donation, EditPlan
 

@@ -1,11 +1,8 @@
 """A checkpoint on disk: its config, and where every tensor's bytes lie.
 
-No torch and no tensor data here. An index can only name files inside its own folder, and links
-may lead out of it only into the store of the Hub's own cache.
+No torch and no tensor data here. Which files hold the weights is for ``shards``.
 """
 
-import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from sae_merge_method.errors import MergeError, ModelError
+from sae_merge_method.files.regular import read_regular
 from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.families import vocabulary
 from sae_merge_method.models.headers import FileStamp, TensorEntry, read_stamped_header
+from sae_merge_method.models.shards import disagreements, file_inside, read_json, shards_of
 from sae_merge_method.models.tensor_names import LayerPart, describe_layout, layer_part
 
-INDEX_FILE = "model.safetensors.index.json"
-SINGLE_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
+MOST_LAYERS = 10_000
+"""More decoder layers than any model has: a count in a config without weights is held against it."""
 JOURNAL_FOLDER = ".sae-merge-journal"
 """Where an edit in place keeps what it overwrote; see :mod:`sae_merge_method.merge.journal`."""
 
@@ -36,6 +35,8 @@ class Checkpoint:
     tensors: Mapping[str, TensorEntry]
     stamps: Mapping[Path, FileStamp] = field(default_factory=dict)
     """State of every weight file when its header was read."""
+    disagreements: tuple[str, ...] = ()
+    """Where index and shards differ, in words: which weights the model has then depends on who loads it."""
 
     @cached_property
     def layer_tensors(self) -> Mapping[LayerPart, TensorEntry]:
@@ -67,6 +68,15 @@ class Checkpoint:
         """The weight files, by name."""
         return tuple(sorted(self.stamps))
 
+    def require_agreement(self) -> None:
+        """Make sure that index and shards say the same, so that every loader loads the same weights.
+
+        Raises:
+            ModelError: They do not; the message names the first tensor and its shards.
+        """
+        if self.disagreements:
+            raise ModelError(self.disagreements[0])
+
     def require_unchanged(self, files: Iterable[Path] | None = None) -> None:
         """Make sure that weight files are still those whose headers were read.
 
@@ -93,16 +103,33 @@ class Checkpoint:
         return isinstance(self.config.get("text_config"), dict)
 
     @property
-    def n_layers(self) -> int:
-        """Decoder layers of the text model.
+    def stated_layers(self) -> int:
+        """Decoder layers that the config says the text model has, however many there are.
 
         Raises:
-            ModelError: The config does not say.
+            ModelError: It does not say.
         """
-        n_layers = self._size(vocabulary().layer_counts)
-        if n_layers is None:
+        stated = self._size(vocabulary().layer_counts)
+        if stated is None:
             raise ModelError(f"{self.folder / CONFIG_FILE} does not say how many layers the text model has")
-        return n_layers
+        return stated
+
+    @property
+    def n_layers(self) -> int:
+        """Decoder layers of the text model, no more than there are tensors for.
+
+        Raises:
+            ModelError: The config does not say, or says more than there can be.
+        """
+        stated, held = self.stated_layers, MOST_LAYERS
+        if self.tensors:  # else nothing but the config is at hand
+            held = len({part.layer for part in self.layer_tensors}) or len(self.tensors)
+        if stated > held:
+            raise ModelError(
+                f"{self.folder / CONFIG_FILE} says that the text model has {stated} layers, expected at most "
+                f"{held}" + (": there are tensors of no more" if self.tensors else "")
+            )
+        return stated
 
     @property
     def d_model(self) -> int | None:
@@ -139,79 +166,15 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     config_file = file_inside(folder, CONFIG_FILE)
     if not config_file.exists() and (folder / JOURNAL_FOLDER).is_dir():
         raise ModelError(f"{folder} was left half-edited: run 'sae-merge undo {folder}' first")
-    config = _read_json(config_file, "a model's config")
+    config = read_json(config_file, "a model's config")
     tensors: dict[str, TensorEntry] = {}
     stamps: dict[Path, FileStamp] = {}
-    for file, names in _shards(folder).items():
+    faults: list[str] = []
+    shards = shards_of(folder)
+    placed = {name: file for file, names in shards.items() for name in names or ()}
+    for file in shards:
         header, stamps[file] = read_stamped_header(file)
-        missing = sorted(set(names or ()) - set(header))
-        if missing:
-            raise ModelError(f"{folder / INDEX_FILE} places {missing[0]} in {file.name}, which lacks it")
-        tensors.update({name: header[name] for name in (names or header)})
-    digest = sha256(config_file.read_bytes()).hexdigest()
-    return Checkpoint(folder, config, digest, tensors, stamps)
-
-
-def file_inside(folder: Path, name: str) -> Path:
-    """``folder / name``, once it is known to lie there.
-
-    A link may lead only to a file of the same folder, or of the store beside a Hub snapshot.
-
-    Raises:
-        ModelError: It leads elsewhere.
-    """
-    path, root = folder / name, folder.resolve()
-    stores = [parent.parent / "blobs" for parent in root.parents if parent.name == "snapshots"]
-    try:
-        target = path.resolve()
-    except (OSError, RuntimeError, ValueError) as error:  # a link to itself
-        raise ModelError(f"cannot follow {path}: {error}") from error
-    if not any(target.is_relative_to(inside) for inside in (root, *stores)):
-        raise ModelError(f"{path} leads to {target}, outside {folder}: put the file itself there")
-    return path
-
-
-def _shards(folder: Path) -> dict[Path, list[str] | None]:
-    """Files of the checkpoint with the tensors the index places in each (None: all of them)."""
-    single, index = folder / SINGLE_FILE, folder / INDEX_FILE
-    if single.exists() and index.exists():
-        raise ModelError(
-            f"{folder} holds both {SINGLE_FILE} and {INDEX_FILE}: transformers reads the one and mergekit "
-            "the other; remove the one that is left over"
-        )
-    if single.exists():
-        return {file_inside(folder, SINGLE_FILE): None}
-    if not index.exists():
-        raise ModelError(
-            f"expected {SINGLE_FILE} or {INDEX_FILE} in {folder}: only safetensors weights are read"
-        )
-    weight_map = _read_json(index, "a safetensors index").get("weight_map")
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise ModelError(f"{index} has no weight_map")
-    shards: dict[Path, list[str] | None] = {}
-    for name, file in weight_map.items():
-        if not isinstance(file, str) or not _is_shard_name(file):
-            raise ModelError(
-                f"{index} places {name} in {file!r}: expected a file name inside {folder}, *.safetensors"
-            )
-        names = shards.setdefault(file_inside(folder, file), [])
-        assert names is not None
-        names.append(name)
-    return shards
-
-
-def _is_shard_name(file: str) -> bool:
-    plain = file.endswith(".safetensors") and file.isprintable() and not file.startswith(".")
-    return plain and len(os.fsencode(file)) < 256 and Path(file).name == file
-
-
-def _read_json(path: Path, what: str) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"expected {what} (JSON) at {path}: {error}") from error
-    if not isinstance(value, dict):
-        raise ModelError(f"expected {what} (a JSON object) at {path}")
-    return value
+        faults += disagreements(folder, placed, file, header)
+        tensors.update({name: entry for name, entry in header.items() if placed.get(name, file) == file})
+    digest = sha256(read_regular(config_file)).hexdigest()
+    return Checkpoint(folder, config, digest, tensors, stamps, tuple(faults))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sae_merge_method.errors import ModelError
+from sae_merge_method.files.regular import open_regular
 from sae_merge_method.models.dtypes import DTYPE_NAMES, DTYPES
 
 _MOST_HEADER_BYTES = 100_000_000  # safetensors' own limit
@@ -88,7 +89,7 @@ def read_stamped_header(file: Path) -> Header:
         ModelError: See :func:`read_header`.
     """
     try:
-        with file.open("rb") as stream:
+        with os.fdopen(open_regular(file), "rb") as stream:
             stamp = FileStamp.of(os.fstat(stream.fileno()))
             prefix = stream.read(8)
             length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else -1

@@ -110,7 +110,9 @@ def open_model(name: str, cache_dir: str | None = None) -> Checkpoint:
         raise UsageError(
             f"{name}: expected a whole checkpoint, not an adapter; merge it first (sae-merge merge, or peft)"
         )
-    return open_checkpoint(local_folder(model, cache_dir))
+    checkpoint = open_checkpoint(local_folder(model, cache_dir))
+    checkpoint.require_agreement()
+    return checkpoint
 
 
 def local_folder(model: ModelId, cache_dir: str | None = None) -> Path:

@@ -17,6 +17,7 @@ from typing_extensions import Self
 from sae_merge_method.errors import MergeError, ModelError
 from sae_merge_method.files.hashing import Hashes, hash_span
 from sae_merge_method.files.parallel import Advance
+from sae_merge_method.files.regular import open_regular
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.dtypes import DTYPE_NAMES, DTYPES, Floats, Precise, widen
 from sae_merge_method.models.headers import FileStamp, TensorEntry
@@ -97,7 +98,7 @@ class WeightFiles:
     def _handle(self, path: Path) -> int:
         with self._opening:
             if path not in self._handles:
-                handle = os.open(path, os.O_RDONLY)
+                handle = open_regular(path)
                 self._handles[path] = handle
                 if FileStamp.of(os.fstat(handle)) != self._stamps[path]:
                     raise MergeError(f"{path} changed after its header was read")
@@ -185,7 +186,7 @@ def read_rows(entry: TensorEntry, rows: Sequence[int]) -> Floats:
 
 def _read(entry: TensorEntry, start: int, count: int) -> Floats:
     stored = _dtype(entry)
-    with entry.file.open("rb", buffering=0) as stream:
+    with os.fdopen(open_regular(entry.file), "rb", buffering=0) as stream:
         stream.seek(start)
         values = np.fromfile(stream, stored, count)
     if len(values) != count:

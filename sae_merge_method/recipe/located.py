@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import ModelError, first_line
+from sae_merge_method.files.regular import read_regular
 from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint, open_checkpoint
 from sae_merge_method.models.hub import WANTED_FILES, ModelId, fetch_file, folder_at_hand, is_hub_id
 
@@ -66,16 +67,22 @@ def open_located(model: Located) -> Checkpoint:
         ModelError: They cannot be read.
     """
     if model.commit is None:
-        return open_checkpoint(Path(model.name).expanduser())
+        return _open_whole(Path(model.name).expanduser())
     config = fetch_file(model.name, CONFIG_FILE, model.commit)
     if model.missing == 0:
-        return open_checkpoint(config.parent)
-    raw = config.read_bytes()
+        return _open_whole(config.parent)
+    raw = read_regular(config)
     try:
         value = json.loads(raw)
     except ValueError as error:
         raise ModelError(f"the config.json of {model.name} is damaged: {error}") from error
     return Checkpoint(config.parent, value, sha256(raw).hexdigest(), tensors={})
+
+
+def _open_whole(folder: Path) -> Checkpoint:
+    checkpoint = open_checkpoint(folder)
+    checkpoint.require_agreement()
+    return checkpoint
 
 
 def _is_cached(name: str, file: str, commit: str) -> bool:

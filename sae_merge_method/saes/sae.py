@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from sae_merge_method.artifacts.diagnosis import SaeSource
 from sae_merge_method.errors import ModelError, SaeError
+from sae_merge_method.files.regular import read_regular
 from sae_merge_method.models.headers import TensorEntry, read_header
 from sae_merge_method.models.reading import read_rows
 from sae_merge_method.saes import saelens
@@ -195,7 +196,7 @@ def _describe(describe: Describe, config: Config, entry: ReleaseEntry | None) ->
 
 def _read_config(file: Path, kind: Format) -> dict[str, Any]:
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = json.loads(read_regular(file).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise SaeError(f"expected the config of an SAE ({kind.name}) at {file}: {error}") from error
     if not isinstance(config, dict):

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from sae_merge_method.models.checkpoint import CONFIG_FILE, INDEX_FILE, Checkpoint
+from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint
 from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.families import vocabulary
 from sae_merge_method.models.headers import TensorEntry, read_header
+from sae_merge_method.models.shards import INDEX_FILE
 from sae_merge_method.models.tensor_names import common_name
 from sae_merge_method.verify.report import Evidence
 from sae_merge_method.verify.streams import Streams
@@ -55,8 +56,9 @@ def check_config(merged: Checkpoint, evidence: Evidence) -> None:
 
 def _unfitting(merged: Checkpoint) -> Iterator[str]:
     layers = {part.layer for part in merged.layer_tensors}
-    if layers != set(range(merged.n_layers)):
-        yield f"says {merged.n_layers} layers, the tensors have {len(layers)}"
+    count = merged.stated_layers
+    if len(layers) != count or max(layers, default=0) != count - 1:
+        yield f"says {count} layers, the tensors have {len(layers)}"
     embedding = _first(vocabulary().embeddings, merged)
     if embedding is not None and len(embedding.shape) == 2:
         rows, width = embedding.shape

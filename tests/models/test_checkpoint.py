@@ -5,10 +5,12 @@ from hashlib import sha256
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from xxhash import xxh3_128_hexdigest
 
 from sae_merge_method.errors import ModelError
-from sae_merge_method.models.checkpoint import open_checkpoint
+from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
+from sae_merge_method.models.hub import open_model
 from sae_merge_method.models.reading import WeightFiles
 from tests import tiny
 
@@ -59,6 +61,43 @@ def test_leftovers_of_an_older_checkpoint_are_refused(tmp_path):
     (folder / "model.safetensors").write_bytes((folder / "model-00001-of-00002.safetensors").read_bytes())
     with pytest.raises(ModelError, match="holds both"):
         open_checkpoint(folder)
+
+
+def test_a_tensor_in_two_shards_is_refused_by_its_name_and_shards(tmp_path):
+    folder = tiny.gemma3_text(tmp_path / "model", 0, shards=2)
+    one, two = sorted(folder.glob("*.safetensors"))
+    name = next(iter(load_file(one)))
+    save_file(load_file(two) | {name: load_file(one)[name] + 1}, two, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=f"{name} stands in two shards of .*{one.name}.*{two.name}"):
+        open_model(str(folder))
+    kept = open_checkpoint(folder).tensors[name]
+    assert kept.file == one  # where the index places it, for whoever looks on
+
+
+def test_a_tensor_that_no_index_names_is_refused(tmp_path):
+    folder = tiny.gemma3_text(tmp_path / "model", 0, shards=2)
+    index = folder / "model.safetensors.index.json"
+    content = json.loads(index.read_text())
+    del content["weight_map"]["model.layers.1.mlp.up_proj.weight"]
+    index.write_text(json.dumps(content))
+    with pytest.raises(
+        ModelError, match=r"holds model\.layers\.1\.mlp\.up_proj\.weight, which .* does not name"
+    ):
+        open_model(str(folder))
+
+
+@pytest.mark.parametrize("count", [5, 10**12])
+def test_a_count_of_layers_is_bounded_by_the_tensors(tmp_path, count):
+    folder = tiny.gemma3_text(tmp_path / "model", 0)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": count}))
+    with pytest.raises(ModelError, match=f"has {count} layers, expected at most 4"):
+        _ = open_checkpoint(folder).n_layers
+
+
+def test_a_count_of_layers_is_bounded_where_only_the_config_is_at_hand(tmp_path):
+    with pytest.raises(ModelError, match="has 1000000000000 layers, expected at most 10000"):
+        _ = Checkpoint(tmp_path, {"num_hidden_layers": 10**12}, "", {}).n_layers
 
 
 def test_a_folder_without_safetensors_says_so(tmp_path):

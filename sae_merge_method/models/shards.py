@@ -1,0 +1,126 @@
+"""Which files of a model folder hold its weights, and which tensors each of them.
+
+Nothing that an index says is believed: it can only name files inside its own folder, links may lead
+out of it only into the store of the Hub's own cache, and it must agree with its shards. transformers
+loads whatever a shard holds, mergekit what the index places there, so where the two differ nobody
+can say which weights the model has.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sae_merge_method.errors import ModelError
+from sae_merge_method.files.regular import read_regular
+
+INDEX_FILE = "model.safetensors.index.json"
+SINGLE_FILE = "model.safetensors"
+
+
+def file_inside(folder: Path, name: str) -> Path:
+    """``folder / name``, once it is known to lie there.
+
+    A link may lead only to a file of the same folder, or of the store beside a Hub snapshot.
+
+    Raises:
+        ModelError: It leads elsewhere.
+    """
+    path, root = folder / name, folder.resolve()
+    stores = [parent.parent / "blobs" for parent in root.parents if parent.name == "snapshots"]
+    try:
+        target = path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a link to itself
+        raise ModelError(f"cannot follow {path}: {error}") from error
+    if not any(target.is_relative_to(inside) for inside in (root, *stores)):
+        raise ModelError(f"{path} leads to {target}, outside {folder}: put the file itself there")
+    return path
+
+
+def shards_of(folder: Path) -> dict[Path, list[str] | None]:
+    """Files of the checkpoint with the tensors the index places in each (None: all of them).
+
+    Raises:
+        ModelError: No safetensors weights, two sets of them, or an index that cannot be right.
+    """
+    single, index = folder / SINGLE_FILE, folder / INDEX_FILE
+    if single.exists() and index.exists():
+        raise ModelError(
+            f"{folder} holds both {SINGLE_FILE} and {INDEX_FILE}: transformers reads the one and mergekit "
+            "the other; remove the one that is left over"
+        )
+    if single.exists():
+        return {file_inside(folder, SINGLE_FILE): None}
+    if not index.exists():
+        raise ModelError(
+            f"expected {SINGLE_FILE} or {INDEX_FILE} in {folder}: only safetensors weights are read"
+        )
+    weight_map = read_json(index, "a safetensors index").get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise ModelError(f"{index} has no weight_map")
+    shards: dict[Path, list[str] | None] = {}
+    for name, file in weight_map.items():
+        if not isinstance(file, str) or not _is_shard_name(file):
+            raise ModelError(
+                f"{index} places {name} in {file!r}: expected a file name inside {folder}, *.safetensors"
+            )
+        names = shards.setdefault(file_inside(folder, file), [])
+        assert names is not None
+        names.append(name)
+    return shards
+
+
+def disagreements(folder: Path, placed: Mapping[str, Path], file: Path, held: Iterable[str]) -> Iterator[str]:
+    """What a shard holds beyond what the index places in it, in words.
+
+    Args:
+        folder: The model's folder.
+        placed: The file of every tensor that the index names; empty where there is no index.
+        file: The shard.
+        held: Names of the tensors in it.
+
+    Raises:
+        ModelError: The shard lacks a tensor.
+    """
+    names = set(held)
+    missing = sorted(name for name, at in placed.items() if at == file and name not in names)
+    if missing:
+        raise ModelError(f"{folder / INDEX_FILE} places {missing[0]} in {file.name}, which lacks it")
+    for name in sorted(names) if placed else ():
+        if name not in placed:
+            yield (
+                f"{file} holds {name}, which {INDEX_FILE} does not name: expected index and shards to agree "
+                "(transformers loads what the shards hold, mergekit what the index names)"
+            )
+        elif placed[name] != file:
+            yield (
+                f"{name} stands in two shards of {folder}, in {placed[name].name}, where {INDEX_FILE} "
+                f"places it, and in {file.name}: expected it once (transformers may load either)"
+            )
+
+
+def _is_shard_name(file: str) -> bool:
+    plain = file.endswith(".safetensors") and file.isprintable() and not file.startswith(".")
+    return plain and len(os.fsencode(file)) < 256 and Path(file).name == file
+
+
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Args:
+        path: Its file.
+        what: How a message names it, for example "a model's config".
+
+    Raises:
+        ModelError: Missing, no regular file, or not a JSON object.
+    """
+    try:
+        value = json.loads(read_regular(path).decode("utf-8"))
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"expected {what} (JSON) at {path}: {error}") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"expected {what} (a JSON object) at {path}")
+    return value
