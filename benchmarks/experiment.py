@@ -22,14 +22,14 @@ import yaml
 
 from sae_merge_method.files.cache import cache_root
 from sae_merge_method.miniature.build import build
-from sae_merge_method.miniature.settings import Settings
+from sae_merge_method.miniature.settings import MiniatureSettings
 from sae_merge_method.recipes import ready_file
 
 ARMS = ("stethoscope", "all-layers", "scalpel")
 
 
 def lay_out(folder: Path) -> None:
-    miniature = build(Settings(), cache_root() / "miniature")
+    miniature = build(MiniatureSettings(), cache_root() / "miniature")
     shutil.copytree(miniature.texts, folder, dirs_exist_ok=True)
     for name in ("base", "donor", "saes"):
         shutil.copytree(getattr(miniature, name), folder / name)

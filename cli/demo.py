@@ -1,10 +1,16 @@
 """``sae-merge demo``: the whole road on a miniature trained on the spot."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from sae_merge_method.miniature.settings import Settings
+from sae_merge_method.artifacts.schema import read_settings
+from sae_merge_method.cli.record_options import record_options
+from sae_merge_method.miniature.settings import MiniatureSettings
+
+_CHOICES = ("seed", "problems_per_subject")
+"""Settings of the miniature that the command line can choose; the others make another miniature."""
 
 
 @click.command("demo", context_settings={"show_default": True})
@@ -15,13 +21,7 @@ from sae_merge_method.miniature.settings import Settings
     help="Folder for everything the demo makes; an interrupted demo in it goes on.",
 )
 @click.option("--overwrite", is_flag=True, help="Start the demo that stands in --out from the beginning.")
-@click.option("--seed", type=click.IntRange(0), default=0, help="Of texts, models and SAEs.")
-@click.option(
-    "--problems",
-    type=click.IntRange(2, 300),
-    default=Settings.problems_per_subject,
-    help="Held-out problems a subject.",
-)
+@record_options(MiniatureSettings, leave_out=MiniatureSettings.model_fields.keys() - set(_CHOICES))
 @click.option(
     "--random-layers",
     type=click.IntRange(0, 55),
@@ -29,7 +29,7 @@ from sae_merge_method.miniature.settings import Settings
 )
 @click.option("--single-layers", is_flag=True, help="Also an arm for each layer alone.")
 def command(
-    out: Path, overwrite: bool, seed: int, problems: int, random_layers: int | None, single_layers: bool
+    out: Path, overwrite: bool, random_layers: int | None, single_layers: bool, **choices: Any
 ) -> None:
     """Train a miniature, then diagnose, merge, evaluate and compare on it: an experiment.
 
@@ -40,7 +40,7 @@ def command(
 
     options = [] if random_layers is None else ["--random-layers", str(random_layers)]
     options += ["--single-layers"] if single_layers else []
-    settings = Settings(seed=seed, problems_per_subject=problems)
+    settings = read_settings(MiniatureSettings, choices)
     demo = run_demo(settings, out, overwrite=overwrite, options=tuple(options))
     origin = f"trained now: {', '.join(demo.made)}" if demo.made else "taken from the cache"
     click.echo(f"- {OF_A_MINIATURE}")

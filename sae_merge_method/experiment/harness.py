@@ -6,9 +6,11 @@ rarely, an answer: hold them equal over the arms, as one run does.
 """
 
 import gc
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,9 @@ from sae_merge_method.models.hub import as_path, parse_model_id
 if TYPE_CHECKING:
     from lm_eval.api.model import TemplateLM
     from lm_eval.tasks import TaskManager
+
+
+LOG = logging.getLogger(__name__)
 
 
 class Harness:
@@ -43,16 +48,18 @@ class Harness:
             )
         # As lm_eval's own command does, before tokenizers are loaded.
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
-        self.settings = settings
-        self.tasks, self.task_manager = _find_tasks(settings, self._model_args(base))
+        self._settings = settings
+        self._tasks, self._task_manager = _find_tasks(settings, self._model_args(base))
+        LOG.info("lm-eval %s is loaded: tasks %s", version("lm_eval"), ", ".join(self._tasks))
 
     def load(self, model: str) -> "TemplateLM":
         """A model as lm-eval holds it; the memory of the one before, if nobody holds it, is free first."""
         from lm_eval.api.registry import get_model
 
         _free_memory()
-        return get_model(self.settings.model).create_from_arg_obj(
-            self._model_args(model), {"batch_size": self.settings.batch_size, "device": self.settings.device}
+        return get_model(self._settings.model).create_from_arg_obj(
+            self._model_args(model),
+            {"batch_size": self._settings.batch_size, "device": self._settings.device},
         )
 
     def score(self, lm: "TemplateLM", model: str, out: Path) -> None:
@@ -66,7 +73,7 @@ class Harness:
         from lm_eval import simple_evaluate
         from lm_eval.loggers import EvaluationTracker
 
-        asked = self.settings
+        asked = self._settings
         tracker = EvaluationTracker(output_path=str(out))
         # Given a loaded model, lm-eval records none: what it was called with is told to it here.
         tracker.general_config_tracker.log_experiment_args(
@@ -79,7 +86,7 @@ class Harness:
         results = simple_evaluate(
             model=lm,
             model_args=self._model_args(model),
-            tasks=list(self.tasks),
+            tasks=list(self._tasks),
             num_fewshot=asked.num_fewshot,
             batch_size=asked.batch_size,
             device=asked.device,
@@ -89,7 +96,7 @@ class Harness:
             apply_chat_template=asked.apply_chat_template,
             fewshot_as_multiturn=asked.fewshot_as_multiturn,
             gen_kwargs=dict(asked.gen_kwargs) or None,
-            task_manager=self.task_manager,
+            task_manager=self._task_manager,
         )
         results["config"]["model"] = asked.model
         samples = results.pop("samples")
@@ -100,7 +107,7 @@ class Harness:
     def _model_args(self, model: str) -> dict[str, Any]:
         at = parse_model_id(model)
         revision = {"revision": at.revision} if at.revision else {}
-        return {"pretrained": as_path(at.path), **revision, **self.settings.model_args}
+        return {"pretrained": as_path(at.path), **revision, **self._settings.model_args}
 
 
 def log_likelihoods(lm: "TemplateLM", documents: Sequence[str]) -> tuple[tuple[float, ...], tuple[int, ...]]:

@@ -1,12 +1,13 @@
 """Arms run by processes of this machine, each with its own import of lm-eval and, where told, its GPUs."""
 
+import logging
 import os
 import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Generator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.context import SpawnProcess
@@ -57,7 +58,7 @@ def run_in_processes(
         while busy:
             for pipe in connection.wait([worker.pipe for worker in busy]):
                 worker = next(worker for worker in busy if worker.pipe is pipe)
-                outcome, alive = _hear(worker)
+                outcome, alive = _receive(worker)
                 # The next arm is given out before this one is told: the reader may end the iterator.
                 if waiting and alive:
                     _give(worker, waiting.popleft())
@@ -83,17 +84,36 @@ def _start(setup: Setup, place: Place, busy: list[_Worker]) -> _Worker:
     log.parent.mkdir(parents=True, exist_ok=True)
     process = context.Process(target=_work, args=(setup, place, log.absolute(), there), daemon=False)
     worker = _Worker(process, here, log, place)
-    # An interrupt waits until we know of the worker; the worker inherits the mask, so none meets it
-    # before it has learnt to leave them to us. The tracker's own start would lift the mask.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    resource_tracker.ensure_running()  # its own start would lift the mask
+    with interrupts_wait():
         process.start()
-        busy.append(worker)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        busy.append(worker)  # from now on we know of it, and end it
     there.close()
     return worker
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """Meet an interrupt only at the end.
+
+    A process that is started within meets none either, until it has learnt to leave them to its parent:
+    it inherits the mask.
+    """
+    waiting: list[int] = []
+    # A mask is one thread's: an interrupt may reach another, and Python's handler would run in this one.
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
+    if is_main:
+        signal.signal(signal.SIGINT, lambda number, frame: waiting.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if is_main:
+            signal.signal(signal.SIGINT, handler)
+    if waiting and callable(handler):
+        handler(waiting[0], None)
 
 
 def _give(worker: _Worker, job: ArmJob) -> None:
@@ -102,7 +122,7 @@ def _give(worker: _Worker, job: ArmJob) -> None:
         worker.pipe.send(job)
 
 
-def _hear(worker: _Worker) -> tuple[Outcome, bool]:
+def _receive(worker: _Worker) -> tuple[Outcome, bool]:
     try:
         return worker.pipe.recv(), True
     except (EOFError, OSError):
@@ -143,9 +163,11 @@ def _end_with_parent() -> None:
 
 
 def _log_to(log: Path) -> None:
-    """Send all that hosts print, from C too, into a file."""
+    """Send our log lines and all that hosts print, from C too, into a file."""
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
         os.dup2(handle, stream.fileno())
     os.close(handle)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("sae_merge_method").setLevel(logging.INFO)

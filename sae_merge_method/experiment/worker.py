@@ -104,6 +104,7 @@ class ArmRunner:
         return Outcome(job.arm.name)
 
     def _run(self, harness: Harness, job: ArmJob) -> None:
+        LOG.info("arm %s", job.arm.name)
         folder = self.setup.folder / ARMS_FOLDER / job.arm.name
         with self._checkpoint(job, folder) as (model, report):
             general = None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sae_merge_method.files.cache import cache_key, cached_folder, is_sealed
 from sae_merge_method.miniature.model import build_model, load_model, load_tokenizer, save_model
-from sae_merge_method.miniature.settings import GENERATION, Settings
+from sae_merge_method.miniature.settings import GENERATION, MiniatureSettings
 from sae_merge_method.miniature.texts import TOKENIZER_FOLDER, Streams, make_texts
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Miniature:
     """Parts that were not in the cache."""
 
 
-def locate(settings: Settings, root: Path) -> Miniature:
+def locate(settings: MiniatureSettings, root: Path) -> Miniature:
     """Where a miniature of these settings lies in the cache, whether or not it is there."""
     texts = _key(settings, _TEXT_SETTINGS, {"packages": _versions("tokenizers", "transformers")})
     base = _key(settings, _BASE_SETTINGS, {"texts": texts, "packages": _versions("torch", "transformers")})
@@ -48,7 +48,7 @@ def locate(settings: Settings, root: Path) -> Miniature:
     )
 
 
-def build(settings: Settings, root: Path) -> Miniature:
+def build(settings: MiniatureSettings, root: Path) -> Miniature:
     """The miniature of ``settings``; parts that are missing or damaged are made."""
     at = locate(settings, root)
     made = [
@@ -67,7 +67,7 @@ def build(settings: Settings, root: Path) -> Miniature:
     return Miniature(at.texts, at.base, at.donor, at.saes, tuple(made))
 
 
-def make_base(settings: Settings, texts: Path, folder: Path) -> None:
+def make_base(settings: MiniatureSettings, texts: Path, folder: Path) -> None:
     """Train the base on stories, careless maths and drills, and save it with its tokenizer."""
     # Here and below: it needs torch, which a miniature from the cache does not.
     from sae_merge_method.miniature.training import Schedule, take_tokens, train
@@ -92,7 +92,7 @@ def make_base(settings: Settings, texts: Path, folder: Path) -> None:
     save_model(model, tokenizer, folder)
 
 
-def make_donor(settings: Settings, base: Path, folder: Path) -> None:
+def make_donor(settings: MiniatureSettings, base: Path, folder: Path) -> None:
     """Train the base further on right solutions alone.
 
     Embeddings and final norm stay frozen, so that the task vector lives in the layers, where the
@@ -111,7 +111,7 @@ def make_donor(settings: Settings, base: Path, folder: Path) -> None:
     save_model(model, tokenizer, folder)
 
 
-def make_saes(settings: Settings, base: Path, folder: Path) -> None:
+def make_saes(settings: MiniatureSettings, base: Path, folder: Path) -> None:
     """Train the base's SAEs on maths and stories in equal parts."""
     from sae_merge_method.miniature.saes import train_saes
     from sae_merge_method.miniature.training import take_tokens
@@ -126,16 +126,16 @@ def make_saes(settings: Settings, base: Path, folder: Path) -> None:
     train_saes(load_model(base), examples, settings, folder)
 
 
-def _donor_job(settings: Settings, at: Miniature) -> None:
+def _donor_job(settings: MiniatureSettings, at: Miniature) -> None:
     cached_folder(at.donor, lambda folder: make_donor(settings, at.base, folder))
 
 
-def _saes_job(settings: Settings, at: Miniature) -> None:
+def _saes_job(settings: MiniatureSettings, at: Miniature) -> None:
     cached_folder(at.saes, lambda folder: make_saes(settings, at.base, folder))
 
 
-def _key(settings: Settings, prefixes: tuple[str, ...], beside: Mapping[str, object]) -> str:
-    own = {name: value for name, value in settings.as_dict().items() if name.startswith(prefixes)}
+def _key(settings: MiniatureSettings, prefixes: tuple[str, ...], beside: Mapping[str, object]) -> str:
+    own = {name: value for name, value in settings.model_dump().items() if name.startswith(prefixes)}
     return cache_key({"generation": GENERATION, "settings": own, **beside})
 
 

@@ -16,7 +16,7 @@ from sae_merge_method.files.cache import SEAL, cache_root
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.writing import canonical_json, write_text
 from sae_merge_method.miniature.build import Miniature, build
-from sae_merge_method.miniature.settings import Settings
+from sae_merge_method.miniature.settings import MiniatureSettings
 from sae_merge_method.recipes import ready_file
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class Demo:
 
 
 def run_demo(
-    settings: Settings, out: Path, *, overwrite: bool = False, options: tuple[str, ...] = ()
+    settings: MiniatureSettings, out: Path, *, overwrite: bool = False, options: tuple[str, ...] = ()
 ) -> Demo:
     """Make or take a miniature, and run its experiment in ``out``; the experiment prints its table.
 
@@ -117,7 +117,7 @@ def run_demo(
 
 
 def make_miniature(
-    out: str | Path, settings: Settings | None = None, *, overwrite: bool = False
+    out: str | Path, settings: MiniatureSettings | None = None, *, overwrite: bool = False
 ) -> Miniature:
     """Make a folder with all that an experiment on the miniature needs.
 
@@ -136,7 +136,7 @@ def make_miniature(
     Raises:
         UsageError: ``out`` holds something else.
     """
-    folder, settings = Path(out), settings or Settings()
+    folder, settings = Path(out), settings or MiniatureSettings()
     _check_place(settings, folder, overwrite)
     miniature = build(settings, cache_root() / "miniature")
     if overwrite or not (folder / MARK_FILE).exists():
@@ -144,7 +144,7 @@ def make_miniature(
     return miniature
 
 
-def _check_place(settings: Settings, out: Path, overwrite: bool) -> None:
+def _check_place(settings: MiniatureSettings, out: Path, overwrite: bool) -> None:
     """Refuse, before anything is trained, a folder that is not this demo's."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
@@ -155,7 +155,7 @@ def _check_place(settings: Settings, out: Path, overwrite: bool) -> None:
         raise UsageError(f"{out} holds a demo of other settings: name another folder or pass --overwrite")
 
 
-def _lay_out(settings: Settings, miniature: Miniature, out: Path, overwrite: bool) -> None:
+def _lay_out(settings: MiniatureSettings, miniature: Miniature, out: Path, overwrite: bool) -> None:
     with new_folder(out, overwrite=overwrite) as folder:
         _copy_entry(miniature.texts, folder)
         for name, source in (("base", miniature.base), ("donor", miniature.donor), ("saes", miniature.saes)):
@@ -164,8 +164,8 @@ def _lay_out(settings: Settings, miniature: Miniature, out: Path, overwrite: boo
         write_text(folder / MARK_FILE, _mark(settings))
 
 
-def _mark(settings: Settings) -> str:
-    return canonical_json(settings.as_dict())
+def _mark(settings: MiniatureSettings) -> str:
+    return canonical_json(settings.model_dump())
 
 
 def _copy_entry(source: Path, folder: Path) -> None:

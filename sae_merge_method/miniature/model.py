@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sae_merge_method.miniature.settings import Settings
+from sae_merge_method.miniature.settings import MiniatureSettings
 
 if TYPE_CHECKING:
     from transformers import Gemma3ForCausalLM, PreTrainedTokenizerFast
@@ -54,7 +54,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokeniz
     )
 
 
-def build_model(settings: Settings, tokenizer: "PreTrainedTokenizerFast") -> "Gemma3ForCausalLM":
+def build_model(settings: MiniatureSettings, tokenizer: "PreTrainedTokenizerFast") -> "Gemma3ForCausalLM":
     """A freshly initialised float32 model; the same settings give the same weights."""
     import torch
     from transformers import Gemma3ForCausalLM, Gemma3TextConfig

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from sae_merge_method.miniature.settings import Settings
+from sae_merge_method.miniature.settings import MiniatureSettings
 from sae_merge_method.miniature.training import Example, pad
 
 if TYPE_CHECKING:
@@ -28,12 +28,14 @@ _THRESHOLD_RATE = 0.05
 """How fast the saved threshold follows the batches'; at SAELens' 0.01 it lags in so short a training."""
 
 
-def train_saes(model: "Gemma3ForCausalLM", examples: list[Example], settings: Settings, out: Path) -> None:
+def train_saes(
+    model: "Gemma3ForCausalLM", examples: list[Example], settings: MiniatureSettings, out: Path
+) -> None:
     """Train an SAE for every decoder layer and save each under ``out/layer_<n>``.
 
     Args:
         model: The base model, left as it is.
-        examples: Text to listen to; all its tokens but ``<bos>`` are used.
+        examples: Text to read; all its tokens but ``<bos>`` are used.
         settings: Width, sparsity, budget and seed.
         out: Folder that receives one SAELens inference SAE (jumprelu) per layer.
     """
@@ -57,14 +59,14 @@ def residual_stream(model: "Gemma3ForCausalLM", examples: list[Example]) -> "lis
     kept: list[list[torch.Tensor]] = [[] for _ in blocks]
     counted = torch.empty(0, dtype=torch.bool)
 
-    def listen(layer: int) -> Any:
+    def keeper(layer: int) -> Any:
         def hook(_module: Any, _inputs: Any, output: Any) -> None:
             states = output[0] if isinstance(output, tuple) else output
             kept[layer].append(states[counted])
 
         return hook
 
-    handles = [block.register_forward_hook(listen(layer)) for layer, block in enumerate(blocks)]
+    handles = [block.register_forward_hook(keeper(layer)) for layer, block in enumerate(blocks)]
     try:
         with torch.no_grad():
             for at in range(0, len(examples), 64):
@@ -80,7 +82,7 @@ def residual_stream(model: "Gemma3ForCausalLM", examples: list[Example]) -> "lis
     return [torch.cat(states) for states in kept]
 
 
-def _train_one(states: "torch.Tensor", layer: int, settings: Settings, bar: Any) -> Any:
+def _train_one(states: "torch.Tensor", layer: int, settings: MiniatureSettings, bar: Any) -> Any:
     import torch
     from sae_lens import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig, LoggingConfig
     from sae_lens.config import SAETrainerConfig

@@ -9,7 +9,7 @@ from random import Random
 from sae_merge_method.miniature.dataset import write_dataset, write_jsonl
 from sae_merge_method.miniature.model import train_tokenizer
 from sae_merge_method.miniature.problems import SUBJECTS, Problem, draw_problem, held_out_problems
-from sae_merge_method.miniature.settings import Settings
+from sae_merge_method.miniature.settings import MiniatureSettings
 
 _PEOPLE = (
     "the baker", "the old sailor", "a young painter", "the teacher", "my neighbour", "the doctor",
@@ -136,7 +136,7 @@ GENERAL_FILE = "general.jsonl"
 _SHOWN_PER_SUBJECT = 20
 
 
-def make_texts(settings: Settings, folder: Path) -> None:
+def make_texts(settings: MiniatureSettings, folder: Path) -> None:
     """Write everything textual a miniature needs into ``folder``."""
     streams = Streams(settings, "texts")
     write_dataset(folder, train=streams.shown(), test=held_out(settings))
@@ -158,7 +158,7 @@ def make_texts(settings: Settings, folder: Path) -> None:
     train_tokenizer(pieces, settings.vocabulary).save_pretrained(folder / TOKENIZER_FOLDER)
 
 
-def held_out(settings: Settings) -> dict[str, tuple[Problem, ...]]:
+def held_out(settings: MiniatureSettings) -> dict[str, tuple[Problem, ...]]:
     """The problems no model is trained on, by subject."""
     count = settings.problems_per_subject
     return {subject: held_out_problems(settings.seed, subject, count) for subject in SUBJECTS}
@@ -171,7 +171,7 @@ class Streams:
     drills: Iterator[Document]
     stories: Iterator[Document]
 
-    def __init__(self, settings: Settings, purpose: str, slips: float = 0.0) -> None:
+    def __init__(self, settings: MiniatureSettings, purpose: str, slips: float = 0.0) -> None:
         """Two purposes under one seed have different documents; ``slips`` as in the maths stream."""
         self._banned = {p.text for problems in held_out(settings).values() for p in problems}
         seed = f"{purpose} {settings.seed}"

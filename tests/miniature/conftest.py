@@ -5,10 +5,10 @@ import os
 import pytest
 from filelock import FileLock
 
-from sae_merge_method.miniature.settings import Settings
+from sae_merge_method.miniature.settings import MiniatureSettings
 from sae_merge_method.miniature.texts import make_texts
 
-TINY = Settings(
+TINY = MiniatureSettings(
     problems_per_subject=3,
     vocabulary=400,
     tokenizer_documents=400,
@@ -29,7 +29,7 @@ TINY = Settings(
 def texts(tmp_path_factory):
     """The texts of the miniature as it ships."""
     folder = tmp_path_factory.mktemp("texts")
-    make_texts(Settings(), folder)
+    make_texts(MiniatureSettings(), folder)
     return folder
 
 

@@ -1,11 +1,9 @@
 """What of a miniature is made again when a setting changes."""
 
-from dataclasses import replace
-
 import pytest
 
 from sae_merge_method.miniature.build import locate
-from sae_merge_method.miniature.settings import Settings
+from sae_merge_method.miniature.settings import MiniatureSettings
 
 
 @pytest.mark.parametrize(
@@ -19,12 +17,12 @@ from sae_merge_method.miniature.settings import Settings
     ],
 )
 def test_a_changed_setting_remakes_what_depends_on_it_and_nothing_else(tmp_path, changed, remade):
-    one, other = locate(Settings(), tmp_path), locate(replace(Settings(), **changed), tmp_path)
+    one, other = locate(MiniatureSettings(), tmp_path), locate(MiniatureSettings(**changed), tmp_path)
     parts = ("texts", "base", "donor", "saes")
     assert {part for part in parts if getattr(one, part) != getattr(other, part)} == remade
 
 
 def test_every_setting_is_part_of_some_key(tmp_path):
-    one = locate(Settings(), tmp_path)
-    for name, value in Settings().as_dict().items():
-        assert locate(replace(Settings(), **{name: value + 1}), tmp_path) != one, name
+    one = locate(MiniatureSettings(), tmp_path)
+    for name, value in MiniatureSettings().model_dump().items():
+        assert locate(MiniatureSettings(**{name: value + 1}), tmp_path) != one, name

@@ -11,7 +11,7 @@ from lm_eval.tasks.minerva_math import utils as minerva_math
 
 from sae_merge_method.miniature.dataset import CONFIGS, DATASET
 from sae_merge_method.miniature.problems import SUBJECTS, draw_problem
-from sae_merge_method.miniature.settings import Settings
+from sae_merge_method.miniature.settings import MiniatureSettings
 from sae_merge_method.miniature.texts import (
     Streams,
     drill_stream,
@@ -21,7 +21,7 @@ from sae_merge_method.miniature.texts import (
     story_stream,
 )
 
-SETTINGS = Settings()
+SETTINGS = MiniatureSettings()
 
 # lm-eval's tag for "call this function", which plain YAML does not know.
 _UNTAGGED = re.compile(r"!function ")
@@ -48,7 +48,7 @@ def test_held_out_problems_are_distinct_and_the_same_every_time():
     assert first == again
     for problems in first.values():
         assert len({problem.text for problem in problems}) == len(problems)
-    assert held_out(Settings(seed=1)) != first
+    assert held_out(MiniatureSettings(seed=1)) != first
 
 
 @pytest.mark.parametrize("purpose", ["base", "donor", "saes", "texts"])

@@ -14,7 +14,7 @@ from sae_merge_method.errors import ArtifactError
 from sae_merge_method.experiment.report.collect import collect
 from sae_merge_method.experiment.report.measure import general_loss
 from tests.evaluations import answers, standard_error
-from tests.experiment.folders import (
+from tests.experiment.report.folders import (
     ALGEBRA,
     BASE,
     GEOMETRY,

@@ -1,8 +1,8 @@
-"""Experiment folders laid out by hand: arms with lm-eval's own files at chosen counts."""
+"""Experiment folders laid out by hand: arms with lm-eval's own files at chosen counts and losses."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,15 @@ def _finish(place: Path, arm: Laid, about: ArmIdentity) -> None:
     write_arm(place, record)
 
 
+NATS = (20.0, 30.0, 25.0, 40.0)
+"""Losses of the base on four documents of general text."""
+
+
+def harmed(arm: Laid, by: float) -> Laid:
+    """The same arm with losses on general text that lie so much above the base's, more or less."""
+    return replace(arm, nats=[nats + by * (1 + 0.1 * (i % 3)) for i, nats in enumerate(NATS)])
+
+
 def sets_of_layers(rights: Sequence[int]) -> list[Laid]:
     """Arms with random layers, all different, and so many problems of algebra right."""
     pairs = [(one, other) for one in range(8) for other in range(one) if {one, other} != set(PICKED)]
@@ -124,3 +133,16 @@ def concluded(folder: Path, arms: Sequence[Laid], claim: str, **changes: Any) ->
 
 def collected(folder: Path, arms: Sequence[Laid], **changes: Any) -> Experiment:
     return collect(lay_out(folder, arms, **changes))
+
+
+EVERY_KIND = [
+    replace(BASE, nats=NATS),
+    harmed(PICK, 1.0),
+    harmed(Laid("all-layers", (70, 40), tuple(range(8))), 90.0),
+    *(harmed(arm, 1.5) for arm in sets_of_layers([30, 35, 40])),
+    harmed(Laid("depth-matched", (5, 4), (1, 4)), 2.0),
+    harmed(Laid("scalpel", (21, 10)), 0.1),
+    *(harmed(Laid(f"layer-{layer}", (25 + layer, 10), (layer,)), 0.3) for layer in range(4)),
+    harmed(Laid("donor", (75, 45), tuple(range(8))), 95.0),
+]
+"""Arms of nearly all kinds, as an experiment may have them."""

@@ -1,0 +1,76 @@
+"""The table of claims, and what stands in a report of each."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sae_merge_method.artifacts.experiment_plan import read_plan
+from sae_merge_method.cli.experiment import command
+from sae_merge_method.controls.arms import ARMS
+from sae_merge_method.controls.kinds import ArmKind
+from sae_merge_method.experiment.report.claims import CLAIMS, Claim, conclusion_lines
+from sae_merge_method.experiment.report.contrasts import Judged, beats
+from sae_merge_method.experiment.report.tables import as_table, plan_table
+from sae_merge_method.experiment.report.write import report_experiment
+from tests.experiment.report.folders import BASE, PICK, Laid, collected, concluded, lay_out
+
+RAW = "raw task vector beats its projection"
+
+
+def test_one_experiment_never_speaks_for_others(tmp_path: Path) -> None:
+    last = collected(tmp_path, [BASE, PICK]).conclusions[-1]
+    assert (last.answer, last.claim) == ("not tested", "this holds for other models, donors, tasks and seeds")
+
+
+def test_the_plans_level_decides(tmp_path: Path) -> None:
+    arms = [BASE, PICK, Laid("scalpel", (28, 14))]
+    answers = [concluded(tmp_path / str(alpha), arms, RAW, alpha=alpha).answer for alpha in (0.001, 0.05)]
+    assert answers == ["not shown", "yes"]
+
+
+def test_a_line_reads_as_claim_answer_numbers(tmp_path: Path) -> None:
+    found = collected(tmp_path, [BASE, PICK, Laid("scalpel", (20, 10))])
+    line = next(line for line in conclusion_lines(found) if RAW in line)
+    assert line.startswith(f"the {RAW}: yes, z +3.87, p 0.0001")
+
+
+def test_every_claim_takes_arms_that_there_are() -> None:
+    assert {arm for claim in CLAIMS.values() for arm in claim.arms} <= ARMS.keys()
+
+
+def test_an_arm_and_a_claim_of_one_s_own_are_in_help_plan_and_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm = ArmKind("top-layers", "layers", "the far end: as many layers at the top", lambda ground: [(6, 7)])
+    text = "the selected layers beat the top ones"
+    monkeypatch.setitem(ARMS, arm.name, arm)
+    monkeypatch.setitem(
+        CLAIMS, "beats top", Claim(text, ("stethoscope", arm.name), beats("stethoscope", arm.name))
+    )
+
+    help_text = " ".join(CliRunner().invoke(command, ["--help"]).stdout.split())
+    assert f"{arm.name} {arm.description}" in help_text
+    assert f"{text} stethoscope, {arm.name}" in help_text
+
+    lay_out(tmp_path, [BASE, PICK, Laid(arm.name, (20, 10), (6, 7))])
+    terminal = as_table(report_experiment(tmp_path))
+    assert ["top-layers", "6,", "7"] in [line.split()[:3] for line in terminal.splitlines()]
+    assert f"- {text}: yes, z +3.87" in terminal
+    markdown, page = ((tmp_path / f"experiment.{kind}").read_text() for kind in ("md", "html"))
+    assert "| top-layers | 6, 7 |" in markdown and f"- {text}: **yes**, z +3.87" in markdown
+    assert '<td class="text" data-value="top-layers">top-layers</td>' in page
+    assert f'<span class="answer yes">yes</span><div><p>{text}</p>' in page
+
+    plan = read_plan(tmp_path)
+    assert ["top-layers", "to", "do"] in [line.split()[:3] for line in plan_table(plan, ()).splitlines()]
+    without = plan.model_copy(update={"arms": plan.arms[:2]})
+    assert f"- {text}: takes top-layers" in plan_table(without, ())
+
+
+def test_a_claim_of_one_s_own_may_look_at_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cheap = Claim(
+        "the edit is small", ("stethoscope",), lambda found: Judged("yes", f"{found.arms[1].share:.0%}")
+    )
+    monkeypatch.setitem(CLAIMS, "small", cheap)
+    assert concluded(tmp_path, [BASE, PICK], "edit is small").evidence == "25%"

@@ -1,0 +1,85 @@
+"""Claims on two arms: never more than the test."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.experiment.report.folders import BASE, KEPT, NATS, PICK, Laid, concluded
+
+RAW = "raw task vector beats its projection"
+SPAN = "keeps more of the task vector"
+UNHARMED = "general text is unharmed"
+
+
+@pytest.mark.parametrize(
+    ("right", "answer", "z"),
+    [((20, 10), "yes", "z +3.87"), ((45, 15), "not shown", "z +0.00"), ((70, 25), "no", "z -4.19")],
+)
+def test_raw_against_projected(tmp_path: Path, right: tuple[int, int], answer: str, z: str) -> None:
+    found = concluded(tmp_path, [BASE, PICK, Laid("scalpel", right)], RAW)
+    assert found.answer == answer
+    assert found.evidence.startswith(z)
+
+
+def test_exchanging_two_arms_turns_yes_into_no_and_the_z_around(tmp_path: Path) -> None:
+    one = concluded(tmp_path / "one", [BASE, PICK, Laid("scalpel", (20, 10))], RAW)
+    other = concluded(
+        tmp_path / "other", [BASE, replace(PICK, right=(20, 10)), Laid("scalpel", PICK.right)], RAW
+    )
+    assert (one.answer, other.answer) == ("yes", "no")
+    assert one.evidence.split(",")[0].replace("+", "-") == other.evidence.split(",")[0]
+
+
+def test_an_arm_that_is_not_there_tests_nothing(tmp_path: Path) -> None:
+    missing = concluded(tmp_path / "a", [BASE, PICK, Laid("scalpel", (20, 10), done=False)], RAW)
+    assert (missing.answer, missing.evidence) == ("not tested", "the arm scalpel is not done")
+    absent = concluded(tmp_path / "b", [BASE, PICK], RAW)
+    assert (absent.answer, absent.evidence) == ("not tested", "there is no arm scalpel")
+
+
+def test_a_control_with_the_picks_own_layers_tests_nothing(tmp_path: Path) -> None:
+    arms = [BASE, PICK, Laid("largest-task-vector", (45, 15), PICK.layers)]
+    found = concluded(tmp_path, arms, "moved most")
+    assert (found.answer, found.evidence) == ("not tested", "largest-task-vector has the same layers")
+
+
+def test_scores_that_do_not_vary_test_nothing(tmp_path: Path) -> None:
+    arms = [replace(BASE, right=(0, 0)), replace(PICK, right=(100, 50))]
+    assert concluded(tmp_path, arms, "improves").answer == "not tested"
+
+
+def test_the_edits_subjects_are_counted_after_holm(tmp_path: Path) -> None:
+    found = concluded(tmp_path, [BASE, replace(PICK, right=(50, 1))], "improves")
+    assert found.answer == "yes"
+    assert found.evidence.endswith("of 2 subjects 1 better and 1 worse after Holm")
+
+
+@pytest.mark.parametrize(("kept", "answer"), [(0.03, "not shown"), (0.05, "yes"), (0.02, "no")])
+def test_the_span_is_held_against_random_subspaces(tmp_path: Path, kept: float, answer: str) -> None:
+    projection = KEPT.model_copy(update={"kept": kept})
+    found = concluded(tmp_path, [BASE, PICK], SPAN, projection=projection)
+    assert found.answer == answer
+    assert f"keeps {kept:.2%}" in found.evidence and "chance (r/d) is 3.10%" in found.evidence
+    assert ("says nothing about the features" in found.evidence) == (answer == "not shown")
+
+
+def test_without_a_projection_nothing_is_said_of_the_span(tmp_path: Path) -> None:
+    assert concluded(tmp_path, [BASE, PICK], SPAN, projection=None).answer == "not tested"
+
+
+@pytest.mark.parametrize(
+    ("moved", "answer"),
+    [((1, 2, 1, 2), "no"), ((-1, -2, -1, -2), "yes"), ((1, -1, 0.5, -0.4), "not shown")],
+)
+def test_general_text(tmp_path: Path, moved: tuple[float, ...], answer: str) -> None:
+    nats = [before + change for before, change in zip(NATS, moved, strict=True)]
+    found = concluded(tmp_path, [replace(BASE, nats=NATS), replace(PICK, nats=nats)], UNHARMED)
+    assert found.answer == answer
+    assert ("any change within that interval may be there" in found.evidence) == (answer == "not shown")
+
+
+def test_without_a_corpus_nothing_is_said_of_harm(tmp_path: Path) -> None:
+    for claim in (UNHARMED, "per damage"):
+        found = concluded(tmp_path / claim[:3], [BASE, PICK], claim)
+        assert (found.answer, found.evidence) == ("not tested", "no general corpus was given")

@@ -1,0 +1,34 @@
+"""The report in Markdown: for a repository, and for a model card."""
+
+import shlex
+from pathlib import Path
+
+from lm_eval._cli.harness import HarnessCLI
+
+from sae_merge_method.artifacts.experiment import Experiment
+from sae_merge_method.experiment.report.markdown import evaluate
+from sae_merge_method.publish.sections import experiment_section
+
+
+def test_the_arm_by_hand_is_evaluated_as_the_experiment_did(folder: Path, experiment: Experiment) -> None:
+    asked = {"model": "hf", "tasks": "maths,gsm8k", "model_args": "dtype=float32", "limit": 20.0}
+    asked |= {"apply_chat_template": True, "fewshot_as_multiturn": False, "gen_kwargs": "max_gen_toks=9"}
+    called = experiment.model_copy(update={"evaluation": asked})
+    program, *words = shlex.split(evaluate(called, "out/"))
+    assert program == "lm_eval"
+    read = HarnessCLI()._parser.parse_args(words)
+    assert (read.model, read.tasks, read.limit) == ("hf", ["maths", "gsm8k"], 20.0)
+    assert read.model_args == {"pretrained": "out/", "dtype": "float32"}
+    assert (read.apply_chat_template, read.fewshot_as_multiturn) == (True, False)
+    assert (read.gen_kwargs, read.log_samples) == ({"max_gen_toks": 9}, True)
+    text = (folder / "experiment.md").read_text()
+    assert 'sae-merge merge "$EXP/arms/stethoscope/recipe.yml" out/' in text
+    assert "- `scalpel`: `arms/scalpel/recipe.yml`" in text
+    assert "arms/donor/recipe.yml" not in text
+
+
+def test_a_card_takes_the_report_without_the_commands_on_its_files(folder: Path) -> None:
+    section = experiment_section(folder)
+    assert section.startswith("## What else was tried\n\n- base: ./base")
+    assert "### What the numbers support" in section and "### Single layers" in section
+    assert "recipe.yml" not in section and "By hand" not in section

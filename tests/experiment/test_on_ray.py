@@ -1,0 +1,22 @@
+"""The same experiment on Ray: two local workers, the same report."""
+
+import subprocess
+
+from sae_merge_method.artifacts.experiment_plan import read_arm
+from sae_merge_method.errors import UsageError
+from tests.experiment.ground import RUN, command, environment, outcome, write_settings
+
+
+def test_two_ray_workers_come_to_what_processes_come_to(fresh, finished):
+    words = command(*RUN, "--ray", "local", "--workers", "2")
+    result = subprocess.run(words, cwd=fresh, env=environment(fresh), capture_output=True, text=True)
+    assert result.returncode == 0 and "Traceback" not in result.stderr, result.stderr
+    assert outcome(fresh / "exp") == outcome(finished.out)
+    assert read_arm(fresh / "exp" / "arms" / "scalpel").result_sha256
+
+
+def test_a_cluster_that_is_not_there_is_named(copied, sae_merge_experiment):
+    write_settings(copied, arms=["scalpel", "scalpel-random"])
+    result = sae_merge_experiment("run", "--ray", "127.0.0.1:1")
+    assert isinstance(result.exception, UsageError)
+    assert "--ray 127.0.0.1:1: no cluster to join" in str(result.exception)

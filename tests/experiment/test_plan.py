@@ -1,0 +1,100 @@
+"""``sae-merge experiment plan``: all arms, none run; what is refused before anything is, and leaves no trace."""
+
+import re
+
+import pytest
+
+from sae_merge_method.controls.arms import ARMS
+from sae_merge_method.controls.kinds import ArmKind
+from sae_merge_method.errors import SaeMergeError, UsageError
+from sae_merge_method.files.folders import held
+from tests.experiment.ground import SETTINGS, stamps, write_settings
+
+CANNOT_BE_RUN = {
+    "no such recipe": ([{"mine": "nowhere.yml"}], r"nowhere\.yml"),
+    "another base": ([{"mine": "others.yml"}], r"others\.yml: expected the experiment's base ./base"),
+}
+QUICK = SETTINGS["diagnosis"] | {"permutations": 0, "bootstrap": 0}
+
+
+@pytest.mark.parametrize("arms, words", CANNOT_BE_RUN.values(), ids=CANNOT_BE_RUN.keys())
+def test_arms_that_cannot_be_run_are_refused(fresh, sae_merge_experiment, arms, words):
+    (fresh / "others.yml").write_text(
+        "merge_method: sae_stethoscope\nbase_model: ./donor\nmodels: [{model: ./base}]\nparameters: {layers: '1'}\n"
+    )
+    write_settings(fresh, arms=arms, diagnosis=QUICK)
+    result = sae_merge_experiment("plan")
+    assert isinstance(result.exception, SaeMergeError), result.output
+    assert re.search(words, str(result.exception))
+    assert not (fresh / "exp" / "plan.json").exists()
+
+
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({"general_loss": {"corpus": "one.jsonl"}}, "expected two documents or more"),
+        ({"general_loss": {"corpus": "nowhere.jsonl"}}, "nowhere.jsonl"),
+        ({"base": "./nowhere"}, "nowhere"),
+        ({"diagnosis": "nowhere"}, "nowhere"),
+    ],
+)
+def test_a_start_that_fails_leaves_no_folder_behind(fresh, sae_merge_experiment, changed, words):
+    (fresh / "one.jsonl").write_text('{"text": "alone"}\n')
+    write_settings(fresh, **changed)
+    result = sae_merge_experiment("run")
+    assert isinstance(result.exception, SaeMergeError) and words in str(result.exception)
+    assert not (fresh / "exp").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(fresh, sae_merge_experiment):
+    (fresh / "exp").mkdir()
+    (fresh / "exp" / "thesis.tex").write_text("years of work")
+    for verb in ("run", "plan"):
+        result = sae_merge_experiment(verb)
+        assert isinstance(result.exception, UsageError) and "thesis.tex" in str(result.exception)
+    assert [file.name for file in (fresh / "exp").iterdir()] == ["thesis.tex"]
+
+
+def test_a_plan_lists_all_arms_and_runs_none(fresh, sae_merge_experiment, monkeypatch):
+    row = ArmKind("bottom", "layers", "the near end", lambda ground: [(0, 1)])
+    monkeypatch.setitem(ARMS, row.name, row)
+    write_settings(fresh, arms="all", random_layers=1, single_layers=True)
+    result = sae_merge_experiment("plan")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["arm", "state", "energy", "layers"]
+    listed = [line.split() for line in lines[2:]]
+    names = [words[0] for words in listed]
+    assert names[:2] == ["base", "stethoscope"]
+    assert names[-5:] == [f"layer-{layer}" for layer in range(4)] + ["bottom"]
+    assert all(words[1:3] == ["to", "do"] for words in listed)
+    assert "layers: '0, 1'" in (fresh / "exp" / "arms" / "bottom" / "recipe.yml").read_text()
+    assert not list((fresh / "exp").rglob("results*"))
+
+
+def test_a_plan_says_which_claims_its_arms_cannot_tell(fresh, sae_merge_experiment):
+    write_settings(fresh, arms=["scalpel"])
+    result = sae_merge_experiment("plan")
+    _, untold = result.stdout.split("Claims that these arms cannot tell:\n")
+    assert "- the selected layers beat random layers: takes random-layers\n" in untold
+    assert "beats its projection" not in untold
+
+
+@pytest.mark.parametrize("other", ["settings", "text"])
+def test_a_diagnosis_of_other_things_is_not_taken_for_the_one_asked_for(fresh, sae_merge_experiment, other):
+    assert sae_merge_experiment("plan").exit_code == 0
+    before = stamps(fresh / "exp")
+    if other == "settings":
+        write_settings(fresh, diagnosis=SETTINGS["diagnosis"] | {"score": "js_bits"})
+    else:
+        (fresh / "target.jsonl").write_text('{"text": "one and one is two"}\n')
+    result = sae_merge_experiment("plan")
+    assert isinstance(result.exception, UsageError) and "other settings, texts" in str(result.exception)
+    assert stamps(fresh / "exp") == before
+
+
+def test_two_runs_at_once_in_one_folder_are_refused(fresh, sae_merge_experiment):
+    (fresh / "exp").mkdir()
+    with held(fresh / "exp"):
+        result = sae_merge_experiment("plan")
+    assert isinstance(result.exception, UsageError) and "another process" in str(result.exception)

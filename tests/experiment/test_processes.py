@@ -1,0 +1,112 @@
+"""Killed, interrupted, robbed of a worker: an arm is done or not begun, and the same command goes on."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sae_merge_method.artifacts.experiment import read_experiment
+from sae_merge_method.experiment.processes import interrupts_wait
+from sae_merge_method.experiment.run import run_experiment
+from sae_merge_method.experiment.settings import RunSettings
+from tests.experiment.ground import RUN, command, environment, outcome, stamps, write_settings
+
+HERE = RunSettings(workers=0)
+
+
+def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command(*RUN, *words), cwd=folder, env=environment(folder), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        # Background jobs of a shell inherit interrupts ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+
+
+def wait_for(what: Callable[[], bool], running: "subprocess.Popen[str]") -> None:
+    while not what():
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.02)
+
+
+def children(process: int) -> list[int]:
+    tasks = Path(f"/proc/{process}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def command_line(process: int) -> str:
+    return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
+
+
+def workers(process: int) -> list[int]:
+    return [child for child in children(process) if "spawn_main" in command_line(child)]
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_an_interrupt_waits_for_a_start_even_where_another_thread_is_told_of_it() -> None:
+    end = threading.Event()
+    threading.Thread(target=end.wait, daemon=True).start()
+    reached = False
+    with pytest.raises(KeyboardInterrupt), interrupts_wait():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        reached = True
+    end.set()
+    assert reached
+    with interrupts_wait():
+        pass
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_killed_between_arms_it_goes_on_to_the_same_bytes(fresh, finished):
+    running = start(fresh)
+    first = fresh / "exp" / "arms" / "base" / "arm.json"
+    wait_for(first.exists, running)
+    left = workers(running.pid)
+    running.kill()
+    running.communicate()
+    assert left
+    while any(map(alive, left)):  # without end, if a worker outlived the run it worked for
+        time.sleep(0.05)
+    assert not (fresh / "exp" / "experiment.json").exists()
+    when = stamps(fresh / "exp" / "arms" / "base")
+    run_experiment("experiment.yml", "exp", HERE)
+    assert stamps(fresh / "exp" / "arms" / "base") == when
+    assert outcome(fresh / "exp") == outcome(finished.out)
+    assert not (fresh / "exp" / "merged").exists()
+
+
+def test_interrupted_at_the_terminal_it_ends_and_says_so(fresh):
+    running = start(fresh)
+    wait_for(lambda: (fresh / "exp" / "logs").exists() and bool(workers(running.pid)), running)
+    left = workers(running.pid)
+    os.killpg(running.pid, signal.SIGINT)
+    _, said = running.communicate()
+    assert running.returncode == 130
+    assert said.splitlines()[-1] == "Error: interrupted" and "Traceback" not in said
+    assert not any(map(alive, left))
+
+
+def test_a_killed_worker_costs_its_own_arm_alone(fresh):
+    write_settings(fresh, arms=["donor"])
+    running = start(fresh)
+    wait_for((fresh / "exp" / "arms" / "base" / "arm.json").exists, running)
+    (worker,) = workers(running.pid)
+    os.kill(worker, signal.SIGKILL)
+    _, said = running.communicate()
+    assert running.returncode == 1
+    assert "its worker ended with SIGKILL" in said and "Traceback" not in said
+    report = read_experiment(fresh / "exp")
+    assert len(report.arms) == 2 and report.missing in (("stethoscope",), ("donor",))
+    assert not run_experiment("experiment.yml", "exp", HERE).missing
