@@ -68,6 +68,14 @@ def test_lm_evals_own_tasks_groups_and_tags_keep_their_members(manager: Any) -> 
     )
 
 
+def test_no_task_of_lm_evals_own_has_a_name_of_ours() -> None:
+    import lm_eval.tasks
+
+    files = list(Path(lm_eval.tasks.__path__[0]).rglob("*.yaml"))
+    assert len(files) > 1000
+    assert not [file for file in files if b"minerva_math_sae" in file.read_bytes()]
+
+
 @pytest.mark.parametrize("group", GROUPS)
 def test_the_readme_in_the_folder_names_every_task_and_the_version(group: str) -> None:
     readme = (tasks_path() / group / "README.md").read_text()

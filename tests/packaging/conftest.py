@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.packaging.environment import Environment, clean_environ
-from tests.packaging.warm import Warm
+from tests.warm import Warm, copy_lm_eval
 
 ROOT = Path(__file__).parents[2]
 PACKAGE_FOLDERS = ("sae_merge_method", "cli", "lm_eval_tasks", "recipes")
@@ -60,7 +60,7 @@ def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Environ
     """An environment with the wheel installed. Tests that change it make their own."""
     environment = Environment.create(tmp_path_factory.mktemp("installed") / "env")
     environment.install(built.wheel)
-    environment.keep_tasks("minerva_math")
+    copy_lm_eval(environment.site_packages, "minerva_math")
     return environment
 
 

@@ -5,7 +5,6 @@ of its ``.pth`` files: whatever of ours is seen there was installed there.
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -83,17 +82,6 @@ class Environment:
     def command(self, name: str, *arguments: str, cwd: Path) -> str:
         """Run a console script and return what it prints."""
         return self.run(str(self.script(name)), *arguments, cwd=cwd).stdout
-
-    def keep_tasks(self, *kept: str) -> None:
-        """Give it an lm-eval of its own, the same but for thousands of tasks that take seconds to index."""
-        copy = self.site_packages / "lm_eval"
-        shutil.copytree(HOSTS / "lm_eval", copy, ignore=shutil.ignore_patterns("tasks", "__pycache__"))
-        tasks = HOSTS / "lm_eval" / "tasks"
-        (copy / "tasks").mkdir()
-        for file in tasks.glob("*.py"):
-            shutil.copy(file, copy / "tasks")
-        for name in kept:
-            shutil.copytree(tasks / name, copy / "tasks" / name)
 
 
 def clean_environ() -> dict[str, str]:

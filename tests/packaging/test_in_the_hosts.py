@@ -10,7 +10,7 @@ import torch
 from tests import tiny
 from tests.lm_eval_tasks.conftest import write_benchmark, write_model
 from tests.packaging.environment import Environment
-from tests.packaging.warm import Warm
+from tests.warm import Warm
 
 Host = Callable[..., str]
 

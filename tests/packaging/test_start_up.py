@@ -12,7 +12,7 @@ import pytest
 from sae_merge_method import _startup
 from tests.packaging.conftest import Built
 from tests.packaging.environment import Environment
-from tests.packaging.warm import Warm
+from tests.warm import Warm
 
 MODULES = "import sys, json; print(json.dumps(sorted(sys.modules)))"
 HOOKED = "import sys; print(any('sae_merge_method' in type(f).__module__ for f in sys.meta_path))"

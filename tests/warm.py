@@ -5,7 +5,9 @@ shared; the host itself, the start-up hook and all of ours are met by each fork 
 """
 
 import json
+import shutil
 import subprocess
+import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -34,6 +36,9 @@ def run(job):
         if kind == "-c":
             program, sys.argv, sys.path[0] = sys.argv[0], ["-c", *sys.argv[1:]], ""
             exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})
+        elif kind == "-m":
+            sys.path[0] = os.getcwd()
+            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
         else:
             sys.argv, sys.path[0] = [kind, *sys.argv], os.path.dirname(os.path.abspath(kind))
             runpy.run_path(kind, run_name="__main__")
@@ -53,11 +58,28 @@ for line in sys.stdin:
         sys.stderr.flush()
         os._exit(code)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+os._exit(0)  # what the libraries would tidy up takes seconds
 """
 
 
+def copy_lm_eval(into: Path, *kept: str) -> None:
+    """Put an lm-eval into a folder of packages: the same, but for thousands of tasks that take seconds to index.
+
+    Args:
+        into: The folder.
+        kept: Names of the task folders to keep.
+    """
+    original, copy = Path(sysconfig.get_path("purelib")) / "lm_eval", into / "lm_eval"
+    shutil.copytree(original, copy, ignore=shutil.ignore_patterns("tasks", "__pycache__"))
+    (copy / "tasks").mkdir()
+    for file in (original / "tasks").glob("*.py"):
+        shutil.copy(file, copy / "tasks")
+    for name in kept:
+        shutil.copytree(original / "tasks" / name, copy / "tasks" / name)
+
+
 class Warm:
-    """Runs scripts and ``-c`` programs as a fresh interpreter would; a context manager."""
+    """Runs what a fresh interpreter would run; a context manager."""
 
     def __init__(self, python: Path, environ: Mapping[str, str], scratch: Path) -> None:
         scratch.mkdir(exist_ok=True)
@@ -78,7 +100,7 @@ class Warm:
         self._server.wait(timeout=30)
 
     def run(self, arguments: Sequence[str], cwd: Path) -> "subprocess.CompletedProcess[str]":
-        """Run ``arguments``, a script's path or ``-c`` and a program, in the folder ``cwd``."""
+        """Run ``arguments`` (a script's path, ``-m`` and a module, ``-c`` and a program) in the folder ``cwd``."""
         self._runs += 1
         out, err = (self._scratch / f"{self._runs}.{stream}" for stream in ("out", "err"))
         job = {
