@@ -11,8 +11,9 @@ def command(folder: Path) -> None:
     """Restore the bytes that 'merge --in-place' overwrote in FOLDER.
 
     Works after a run that was killed half-way, too, and may itself be interrupted and run again.
+    A README.md, recipe or report written after the edit is kept under another name.
     """
-    from sae_merge_method.merge.journal import undo
+    from sae_merge_method.merge.undo import undo
 
     restored = undo(folder)
     click.echo(f"{folder}: {restored} tensors restored, the base's bytes again")

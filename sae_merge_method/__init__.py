@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from sae_merge_method.experiment.settings import GeneralLossSettings as GeneralLossSettings
     from sae_merge_method.experiment.settings import RunSettings as RunSettings
     from sae_merge_method.merge.in_place import edit_in_place as edit_in_place
-    from sae_merge_method.merge.journal import undo as undo
     from sae_merge_method.merge.preview import preview as preview
     from sae_merge_method.merge.run import merge as merge
+    from sae_merge_method.merge.undo import undo as undo
     from sae_merge_method.miniature.demo import make_miniature as make_miniature
     from sae_merge_method.recipe.check import CheckedRecipe as CheckedRecipe
     from sae_merge_method.recipe.check import check_recipe as check_recipe
@@ -81,9 +81,9 @@ _OFFERED = {
     "experiment.run": ("plan_experiment", "run_experiment"),
     "experiment.settings": ("EvaluationSettings", "ExperimentSettings", "GeneralLossSettings", "RunSettings"),
     "merge.in_place": ("edit_in_place",),
-    "merge.journal": ("undo",),
     "merge.preview": ("preview",),
     "merge.run": ("merge",),
+    "merge.undo": ("undo",),
     "miniature.demo": ("make_miniature",),
     "recipe.check": ("CheckedRecipe", "check_recipe"),
     "recipe.from_diagnosis": ("RecipeSettings", "WrittenRecipe", "write_recipe"),

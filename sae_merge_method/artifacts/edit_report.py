@@ -9,8 +9,9 @@ from pydantic import Field
 
 from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.method_parameters import Scalar
-from sae_merge_method.artifacts.schema import Record, read_record, write_record
+from sae_merge_method.artifacts.schema import Record, read_record
 from sae_merge_method.files.hashing import Hashes
+from sae_merge_method.files.writing import canonical_json, write_text
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.tensor_names import decoder_layer
 
@@ -171,4 +172,9 @@ def read_edit_report(folder: str | Path) -> EditReport:
 
 def write_edit_report(folder: Path, report: EditReport) -> None:
     """Write the report into a merged checkpoint's folder."""
-    write_record(folder / REPORT_FILE, report)
+    write_text(folder / REPORT_FILE, report_text(report))
+
+
+def report_text(report: EditReport) -> str:
+    """The report as its file holds it."""
+    return canonical_json(report.model_dump(mode="json"))

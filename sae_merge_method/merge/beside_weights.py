@@ -51,10 +51,16 @@ def _copy(job: Job, names: Iterable[str], folder: Path) -> None:
 
 def write_card(job: Job, folder: Path, name: str) -> None:
     """Write mergekit's card and the recipe as the user wrote it, unless the user wants none."""
+    for file, text in card_texts(job, name).items():
+        (folder / file).write_text(text, encoding="utf-8")
+
+
+def card_texts(job: Job, name: str) -> dict[str, str]:
+    """What :func:`write_card` writes, by file name; nothing where the user wants none."""
     if not job.options.get("write_model_card", True):
-        return
-    (folder / CARD_FILES[0]).write_text(card_text(job.resolved.text, job.plan, name), encoding="utf-8")
-    (folder / CARD_FILES[1]).write_text(job.resolved.text, encoding="utf-8")
+        return {}
+    texts = (card_text(job.resolved.text, job.plan, name), job.resolved.text)
+    return dict(zip(CARD_FILES, texts, strict=True))
 
 
 _TEMPLATE = """---

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, write_edit_report
+from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, report_text
 from sae_merge_method.artifacts.recipe import AnyRecipe
 from sae_merge_method.errors import MergeError, UsageError
+from sae_merge_method.files.inside import Inside
 from sae_merge_method.files.parallel import bytes_bar
-from sae_merge_method.merge.beside_weights import CARD_FILES, write_card
+from sae_merge_method.merge.beside_weights import card_texts
 from sae_merge_method.merge.direct import (
     TensorWriters,
     edit_tensors,
@@ -23,9 +24,10 @@ from sae_merge_method.merge.direct import (
     why_not_direct,
 )
 from sae_merge_method.merge.job import Job, open_job
-from sae_merge_method.merge.journal import begin_journal, undo
+from sae_merge_method.merge.journal import begin_journal
 from sae_merge_method.merge.report import report_of
 from sae_merge_method.merge.tensor_edit import TensorTask, tensor_tasks
+from sae_merge_method.merge.undo import roll_back
 from sae_merge_method.models.reading import WeightFiles
 
 LOG = logging.getLogger(__name__)
@@ -61,16 +63,22 @@ def edit_in_place(
             raise MergeError(f"--in-place needs the direct engine, but {reason}")
         _require_own_files(job)
         tasks = tensor_tasks(job.plan, job.base, job.donors)
-        journal = begin_journal(target, [task.base for task in tasks], [REPORT_FILE, *CARD_FILES])
-        try:
-            report = _edit(job, tasks)
-            write_card(job, target, target.resolve().name)
-            write_edit_report(target, report)
-            journal.finish(report.edited())
-        except BaseException:
-            undo(target)
-            LOG.warning("%s is as it was", target)
-            raise
+        with (
+            Inside.hold(target) as checkpoint,
+            begin_journal(checkpoint, [task.base for task in tasks]) as journal,
+        ):
+            try:
+                journal.hide_config()
+                report = _edit(job, tasks)
+                texts = card_texts(job, target.resolve().name) | {REPORT_FILE: report_text(report)}
+                journal.announce(texts)
+                for name, text in texts.items():
+                    checkpoint.write(name, text.encode(), via=journal.folder)
+                journal.finish(report)
+            except BaseException:
+                roll_back(checkpoint)
+                LOG.warning("%s is as it was", target)
+                raise
         return report
 
 

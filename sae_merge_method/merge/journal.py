@@ -1,28 +1,37 @@
-"""The journal of an edit in place: what stood where, and the way back.
+"""The journal of an edit in place: what stood where, and how far the edit, or its undoing, came.
 
 A folder inside the checkpoint: ``originals.bin`` (the overwritten bytes, one after the other),
-copies of the small files that were replaced, and ``journal.json``. Its state says how far the
-edit came; each step is on the disk before the next begins.
+copies of the small files that were replaced, and ``journal.json``, whose state is on the disk
+before what it announces begins. A journal may come from elsewhere, so nothing in it is believed:
+it names no file but the checkpoint's own, and a tensor only where the shard's header has it.
+The way back is :mod:`sae_merge_method.merge.undo`'s.
 """
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from sae_merge_method.artifacts.edit_report import TensorReport
-from sae_merge_method.artifacts.schema import Record, read_record, write_record
+from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport
+from sae_merge_method.artifacts.schema import Record, read_record
 from sae_merge_method.errors import ArtifactError, MergeError
 from sae_merge_method.files.copying import copy_span
 from sae_merge_method.files.hashing import span_sha256
-from sae_merge_method.files.writing import sync_file
+from sae_merge_method.files.inside import Inside
+from sae_merge_method.files.writing import canonical_json
+from sae_merge_method.merge.beside_weights import CARD_FILES
 from sae_merge_method.models.checkpoint import CONFIG_FILE, JOURNAL_FOLDER
 from sae_merge_method.models.headers import TensorEntry
 
-_JOURNAL_FILE, _ORIGINALS, _KEPT = "journal.json", "originals.bin", "kept"
+JOURNAL_FILE, ORIGINALS, KEPT = "journal.json", "originals.bin", "kept"
+SMALL_FILES = (REPORT_FILE, *CARD_FILES)
+"""All that an edit writes beside tensors."""
+
+State = Literal["editing", "edited", "undoing", "undone"]
 
 
 class Overwritten(Record):
@@ -31,7 +40,7 @@ class Overwritten(Record):
     name: str
     """The tensor's name in the checkpoint."""
     file: str = Field(pattern=r"^[^/\\.][^/\\]*\.safetensors$")
-    """Name of the weight file that holds it."""
+    """Name of the weight file that holds the tensor."""
     start: int = Field(ge=0)
     """First byte of the tensor in that file."""
     nbytes: int = Field(ge=0)
@@ -39,187 +48,205 @@ class Overwritten(Record):
     sha256: str
     """Hex sha256 of the original bytes."""
     edited_sha256: str | None = None
-    """Hex sha256 of the bytes that the edit wrote; null while it goes on."""
+    """Hex sha256 of the bytes that the edit wrote; null until the edit is complete."""
+
+
+class Replaced(Record):
+    """One small file that the edit writes anew."""
+
+    name: str
+    """The file's name in the checkpoint's folder."""
+    original_sha256: str | None
+    """Hex sha256 of the file before the edit; null where there was none."""
+    written_sha256: str | None = None
+    """Hex sha256 of what the edit puts there; null where it puts nothing there, or has not come so far."""
+
+    @field_validator("name")
+    @classmethod
+    def _one_of_ours(cls, name: str) -> str:
+        if name not in SMALL_FILES:
+            raise ValueError(f"an edit writes {', '.join(SMALL_FILES)} alone")
+        return name
 
 
 class JournalRecord(Record):
     """``journal.json``: how far an edit in place came, and how to take it back."""
 
-    schema_version: Literal[1] = 1
-    state: Literal["editing", "edited"]
-    """Whether the edit, or its undoing, is under way, or the edit is complete."""
+    schema_version: Literal[2] = 2
+    """Version of this file's format."""
+    state: State
+    """What is under way or done: "editing" and "undoing" leave the folder without its config.json,
+    "edited" is a complete edit, "undone" is the base again, its journal not yet removed."""
     tensors: tuple[Overwritten, ...]
     """The overwritten tensors, in the order in which the journal holds their bytes."""
-    replaced: tuple[Annotated[str, Field(pattern=r"^[^/\\.][^/\\]*$")], ...]
+    replaced: tuple[Replaced, ...]
     """Small files of the folder that the edit may write; those that existed lie in the journal."""
 
 
 class Journal:
-    """A journal that was begun."""
+    """A journal that is held open, with the checkpoint it belongs to."""
 
-    def __init__(self, checkpoint: Path) -> None:
+    def __init__(self, checkpoint: Inside, folder: Inside, kept: Inside) -> None:
         self.checkpoint = checkpoint
-        self.folder = checkpoint / JOURNAL_FOLDER
+        self.folder = folder
+        self.kept = kept
 
     def read(self) -> JournalRecord:
         """What it records.
 
         Raises:
             ArtifactError: Damaged.
+            MergeError: A link.
         """
-        return read_record(
-            self.folder / _JOURNAL_FILE, JournalRecord, "a journal of sae-merge merge --in-place"
-        )
+        with self.folder.open(JOURNAL_FILE):
+            pass
+        what = "a journal of sae-merge merge --in-place"
+        record = read_record(self.folder.path / JOURNAL_FILE, JournalRecord, what)
+        for kind, names in (("tensor", record.tensors), ("file", record.replaced)):
+            if len({each.name for each in names}) < len(names):
+                raise ArtifactError(f"{self.folder.path / JOURNAL_FILE} names a {kind} twice")
+        return record
 
-    def finish(self, edited: Iterable[TensorReport]) -> None:
+    def write(self, record: JournalRecord) -> None:
+        """Have a record on the disk in the place of the one before."""
+        self.folder.write(JOURNAL_FILE, canonical_json(record.model_dump(mode="json")).encode())
+
+    def announce(self, texts: Mapping[str, str]) -> None:
+        """Record what will be written into small files, so that others' writing is told from the edit's."""
+        record = self.read()
+        hashes = {name: sha256(text.encode()).hexdigest() for name, text in texts.items()}
+        replaced = tuple(
+            each.model_copy(update={"written_sha256": hashes.get(each.name)}) for each in record.replaced
+        )
+        self.write(record.model_copy(update={"replaced": replaced}))
+
+    def finish(self, report: EditReport) -> None:
         """Record that the edit is complete, and let the checkpoint be loaded again."""
-        hashes = {tensor.name: tensor.sha256 for tensor in edited}
+        hashes = {tensor.name: tensor.sha256 for tensor in report.edited()}
         record = self.read()
         tensors = tuple(
             tensor.model_copy(update={"edited_sha256": hashes[tensor.name]}) for tensor in record.tensors
         )
-        done = record.model_copy(update={"state": "edited", "tensors": tensors})
-        write_record(self.folder / _JOURNAL_FILE, done)
-        (self.folder / CONFIG_FILE).replace(self.checkpoint / CONFIG_FILE)
-        sync_file(self.checkpoint)
+        self.write(record.model_copy(update={"state": "edited", "tensors": tensors}))
+        self.show_config()
+
+    def hide_config(self) -> None:
+        """Take config.json away from the checkpoint: nothing can load it."""
+        if self.checkpoint.holds(CONFIG_FILE):
+            if self.folder.holds(CONFIG_FILE):
+                self.checkpoint.set_aside(CONFIG_FILE)  # somebody wrote one meanwhile
+            else:
+                self.checkpoint.move(CONFIG_FILE, self.folder, CONFIG_FILE)
+
+    def show_config(self) -> None:
+        """Give config.json back."""
+        if self.folder.holds(CONFIG_FILE):
+            if self.checkpoint.holds(CONFIG_FILE):
+                self.checkpoint.set_aside(CONFIG_FILE)
+            self.folder.move(CONFIG_FILE, self.checkpoint, CONFIG_FILE)
+
+    def remove(self) -> None:
+        """Remove it, its record first: without that the rest is but litter."""
+        if self.folder.holds(JOURNAL_FILE):
+            self.folder.remove(JOURNAL_FILE)
+        shutil.rmtree(self.folder.path, ignore_errors=True)
 
 
-def journal_of(folder: Path) -> Journal:
+@contextmanager
+def open_journal(checkpoint: Inside) -> Iterator[Journal]:
     """The journal inside a checkpoint's folder.
 
     Raises:
         ArtifactError: There is none.
+        MergeError: It is a link, or holds one where a folder should be.
     """
-    journal = Journal(folder)
-    if not (journal.folder / _JOURNAL_FILE).exists():
-        raise ArtifactError(f"nothing to undo in {folder}: it holds no journal of sae-merge merge --in-place")
-    return journal
+    nothing = f"nothing to undo in {checkpoint.path}: it holds no journal of sae-merge merge --in-place"
+    if not checkpoint.holds(JOURNAL_FOLDER):
+        raise ArtifactError(nothing)
+    with checkpoint.folder(JOURNAL_FOLDER) as folder:
+        if not folder.holds(JOURNAL_FILE):
+            raise ArtifactError(nothing)
+        with folder.folder(KEPT) as kept:
+            yield Journal(checkpoint, folder, kept)
 
 
-def begin_journal(folder: Path, entries: Sequence[TensorEntry], replaced: Sequence[str]) -> Journal:
+@contextmanager
+def begin_journal(checkpoint: Inside, entries: Sequence[TensorEntry]) -> Iterator[Journal]:
     """Put away all that an edit will overwrite, then take config.json away until it is finished.
 
     Args:
-        folder: The checkpoint.
+        checkpoint: The folder.
         entries: Tensors that will be overwritten.
-        replaced: Names of small files that will be written anew.
 
     Raises:
-        MergeError: There is a journal already.
+        MergeError: There is a journal already, or a small file is no regular file.
     """
-    journal = Journal(folder)
-    if (journal.folder / _JOURNAL_FILE).exists():
-        raise MergeError(
-            f"{folder} was edited in place before: run 'sae-merge undo {folder}' first, or remove "
-            f"{journal.folder} to keep that edit for good"
-        )
-    shutil.rmtree(journal.folder, ignore_errors=True)  # one that was never complete: nothing was overwritten
-    (journal.folder / _KEPT).mkdir(parents=True)
-    try:
-        with (journal.folder / _ORIGINALS).open("w+b") as stream:
-            tensors = tuple(_put_away(entry, stream.fileno()) for entry in entries)
-            os.fsync(stream.fileno())
-        for name in replaced:
-            if (folder / name).exists():
-                shutil.copyfile(folder / name, journal.folder / _KEPT / name)
-                sync_file(journal.folder / _KEPT / name)
-        sync_file(journal.folder / _KEPT)
-        record = JournalRecord(state="editing", tensors=tensors, replaced=tuple(replaced))
-        write_record(journal.folder / _JOURNAL_FILE, record)
-        sync_file(journal.folder)
-    except BaseException:
-        shutil.rmtree(journal.folder, ignore_errors=True)
-        raise
-    (folder / CONFIG_FILE).replace(journal.folder / CONFIG_FILE)
-    sync_file(folder)
-    return journal
+    _make_room(checkpoint)
+    (checkpoint.path / JOURNAL_FOLDER / KEPT).mkdir(parents=True)
+    with checkpoint.folder(JOURNAL_FOLDER) as folder, folder.folder(KEPT) as kept:
+        journal = Journal(checkpoint, folder, kept)
+        try:
+            tensors = _put_away(folder, entries)
+            replaced = tuple(_keep(checkpoint, kept, folder, name) for name in SMALL_FILES)
+            checkpoint.sync()
+            journal.write(JournalRecord(state="editing", tensors=tensors, replaced=replaced))
+        except BaseException:
+            journal.remove()
+            raise
+        yield journal
 
 
-def undo(folder: str | Path) -> int:
-    """Bring back the base's bytes; may itself be interrupted and run again.
-
-    Args:
-        folder: The checkpoint that was edited in place.
-
-    Returns:
-        How many tensors were restored.
-
-    Raises:
-        ArtifactError: There is no journal, or a damaged one.
-        MergeError: Somebody changed the tensors after the edit, or the journal's bytes are
-            damaged; nothing is changed then.
-    """
-    folder = Path(folder)
-    journal = journal_of(folder)
-    record = journal.read()
-    _require_restorable(journal, record)
-    if (folder / CONFIG_FILE).exists():
-        (folder / CONFIG_FILE).replace(journal.folder / CONFIG_FILE)
-        write_record(journal.folder / _JOURNAL_FILE, record.model_copy(update={"state": "editing"}))
-        sync_file(folder)
-    at = 0
-    with (journal.folder / _ORIGINALS).open("rb") as originals:
-        for file in dict.fromkeys(tensor.file for tensor in record.tensors):
-            with (folder / file).open("r+b") as stream:
-                for tensor in (tensor for tensor in record.tensors if tensor.file == file):
-                    _copy(originals.fileno(), at, stream.fileno(), tensor.start, tensor.nbytes)
-                    at += tensor.nbytes
-                os.fsync(stream.fileno())
-    for name in record.replaced:
-        kept = journal.folder / _KEPT / name
-        if kept.exists():
-            shutil.copyfile(kept, folder / name)
-        else:
-            (folder / name).unlink(missing_ok=True)
-    (journal.folder / CONFIG_FILE).replace(folder / CONFIG_FILE)
-    sync_file(folder)
-    (journal.folder / _JOURNAL_FILE).unlink()  # the last step first: without it the rest is but litter
-    shutil.rmtree(journal.folder, ignore_errors=True)
-    return len(record.tensors)
+def _make_room(checkpoint: Inside) -> None:
+    """Remove a journal that holds nothing any more: never complete, or undone."""
+    if not checkpoint.holds(JOURNAL_FOLDER):
+        return
+    with checkpoint.folder(JOURNAL_FOLDER) as folder:
+        journal = Journal(checkpoint, folder, folder)  # what holds nothing may have lost its kept files
+        state = journal.read().state if folder.holds(JOURNAL_FILE) else "undone"
+        if state == "edited":
+            raise MergeError(
+                f"{checkpoint.path} was edited in place before: run 'sae-merge undo {checkpoint.path}' first"
+            )
+        if state != "undone" or not checkpoint.holds(CONFIG_FILE):
+            raise MergeError(f"{checkpoint.path} was left half-edited: run 'sae-merge undo' first")
+        journal.remove()
 
 
-def _require_restorable(journal: Journal, record: JournalRecord) -> None:
-    at = 0
-    originals = journal.folder / _ORIGINALS
-    for tensor in record.tensors:
-        if _sha256(originals, at, tensor.nbytes) != tensor.sha256:
-            raise MergeError(f"{originals} is damaged: {tensor.name} cannot be restored; nothing was changed")
-        at += tensor.nbytes
-        if record.state == "edited":
-            now = _sha256(journal.checkpoint / tensor.file, tensor.start, tensor.nbytes)
-            if now not in (tensor.edited_sha256, tensor.sha256):
-                raise MergeError(
-                    f"{journal.checkpoint / tensor.file}: {tensor.name} was changed after the edit; "
-                    f"nothing was undone (the base's bytes lie in {originals})"
+def _put_away(folder: Inside, entries: Sequence[TensorEntry]) -> tuple[Overwritten, ...]:
+    folder.write(ORIGINALS, b"")
+    tensors, at = [], 0
+    with folder.open(ORIGINALS, writing=True) as into:
+        for entry in entries:
+            with entry.file.open("rb") as stream:
+                copy_exactly(stream.fileno(), entry.start, into, at, entry.nbytes)
+            tensors.append(
+                Overwritten(
+                    name=entry.name,
+                    file=entry.file.name,
+                    start=entry.start,
+                    nbytes=entry.nbytes,
+                    sha256=span_sha256(into, at, entry.nbytes),
                 )
-    if not any((folder / CONFIG_FILE).exists() for folder in (journal.checkpoint, journal.folder)):
-        raise MergeError(f"{journal.folder} has lost its {CONFIG_FILE}: nothing was changed")
+            )
+            at += entry.nbytes
+        os.fsync(into)
+    return tuple(tensors)
 
 
-def _put_away(entry: TensorEntry, into: int) -> Overwritten:
-    at = os.lseek(into, 0, os.SEEK_END)
-    with entry.file.open("rb") as stream:
-        _copy(stream.fileno(), entry.start, into, at, entry.nbytes)
-    return Overwritten(
-        name=entry.name,
-        file=entry.file.name,
-        start=entry.start,
-        nbytes=entry.nbytes,
-        sha256=span_sha256(into, at, entry.nbytes),
-    )
+def _keep(checkpoint: Inside, kept: Inside, via: Inside, name: str) -> Replaced:
+    if checkpoint.holds(name):
+        with checkpoint.open(name) as handle:
+            kept.put(name, handle, via)
+    return Replaced(name=name, original_sha256=kept.sha256(name))
 
 
-def _copy(reading: int, first: int, writing: int, at: int, nbytes: int) -> None:
+def copy_exactly(reading: int, first: int, writing: int, at: int, nbytes: int) -> None:
+    """Copy a span of one open file into another.
+
+    Raises:
+        MergeError: The first file ends inside the span.
+    """
     try:
         copy_span(reading, first, writing, at, nbytes)
     except EOFError:
         raise MergeError("a file ended early while a journal was being written or undone") from None
-
-
-def _sha256(file: Path, first: int, nbytes: int) -> str | None:
-    """Of a span; None where the file cannot give it."""
-    try:
-        with file.open("rb") as stream:
-            return span_sha256(stream.fileno(), first, nbytes)
-    except (OSError, EOFError):
-        return None

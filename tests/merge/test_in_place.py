@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sae_merge_method.errors import ArtifactError, MergeError, ModelError, UsageError
-from sae_merge_method.merge.journal import undo
+from sae_merge_method.merge.undo import undo
 from sae_merge_method.models.checkpoint import open_checkpoint
 from tests import tiny
 from tests.faults.processes import sae_merge
@@ -52,10 +52,10 @@ def test_a_killed_edit_cannot_be_loaded_and_can_be_undone(tmp_path, base, recipe
         open_checkpoint(base)
     if after != "the kill alone":
         code = (
-            "import os; from pathlib import Path; from sae_merge_method.merge import journal\n"
+            "import os; from pathlib import Path; from sae_merge_method.merge.undo import undo\n"
             "real = os.fsync\n"
             "os.fsync = lambda handle: os.kill(os.getpid(), 9)\n"
-            "journal.undo(Path('base'))\n"
+            "undo(Path('base'))\n"
         )
         import subprocess
         import sys
