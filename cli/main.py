@@ -5,7 +5,9 @@ import importlib
 import importlib.resources
 import logging
 import os
+import signal
 import sys
+from types import FrameType
 
 import click
 from typing_extensions import override
@@ -68,8 +70,9 @@ def road() -> None:
 
 
 def main() -> None:
-    """Entry point: exit 0 on success, 2 for usage, 1 for failure, 130 when interrupted."""
+    """Entry point: exit 0 on success, 2 for usage, 1 for failure, 130 on Ctrl-C, 143 on SIGTERM."""
     _show_log()
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         code = road.main(prog_name="sae-merge", standalone_mode=False)
     except click.ClickException as error:
@@ -78,7 +81,10 @@ def main() -> None:
     except SaeMergeError as error:
         _complain(str(error))
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
+        if isinstance(error.__cause__ or error, Terminated):
+            _complain("terminated")
+            sys.exit(143)
         _complain("interrupted")
         sys.exit(130)
     except BrokenPipeError:
@@ -95,6 +101,14 @@ def main() -> None:
         _complain(f"{type(error).__name__}: {error} (SAE_MERGE_DEBUG=1 shows where)")
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as Slurm and Kubernetes send it: whatever tidies up after Ctrl-C does so here too."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
 
 
 class _LineFormatter(logging.Formatter):

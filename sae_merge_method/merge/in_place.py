@@ -6,7 +6,8 @@ half-way leaves a folder that nothing can load, and that ``sae-merge undo`` make
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, repo
 from sae_merge_method.artifacts.recipe import AnyRecipe
 from sae_merge_method.errors import MergeError, UsageError
 from sae_merge_method.files.inside import Inside
+from sae_merge_method.files.lock import locked
 from sae_merge_method.files.parallel import bytes_bar
 from sae_merge_method.merge.beside_weights import card_texts
 from sae_merge_method.merge.direct import (
@@ -28,6 +30,7 @@ from sae_merge_method.merge.journal import begin_journal
 from sae_merge_method.merge.report import report_of
 from sae_merge_method.merge.tensor_edit import TensorTask, tensor_tasks
 from sae_merge_method.merge.undo import roll_back
+from sae_merge_method.models.checkpoint import JOURNAL_FOLDER
 from sae_merge_method.models.reading import WeightFiles
 
 LOG = logging.getLogger(__name__)
@@ -47,7 +50,7 @@ def edit_in_place(
         options: Fields of ``mergekit.options.MergeOptions``.
 
     Raises:
-        UsageError: ``folder`` is not the base's.
+        UsageError: ``folder`` is not the base's, or another process is at work in it.
         MergeError: The base's files are shared with other folders, it was edited in place
             before, or the edit itself cannot be done.
     """
@@ -64,6 +67,8 @@ def edit_in_place(
         _require_own_files(job)
         tasks = tensor_tasks(job.plan, job.base, job.donors)
         with (
+            locked(target),
+            _still_as_read(job),
             Inside.hold(target) as checkpoint,
             begin_journal(checkpoint, [task.base for task in tasks]) as journal,
         ):
@@ -76,10 +81,26 @@ def edit_in_place(
                     checkpoint.write(name, text.encode(), via=journal.folder)
                 journal.finish(report)
             except BaseException:
-                roll_back(checkpoint)
-                LOG.warning("%s is as it was", target)
+                _take_back(checkpoint)
                 raise
         return report
+
+
+@contextmanager
+def _still_as_read(job: Job) -> Iterator[None]:
+    """Another edit may have come between our reading of the headers and our lock."""
+    if not (job.base.folder / JOURNAL_FOLDER).exists():  # where there is one, the journal says more
+        job.base.require_unchanged()
+    yield
+
+
+def _take_back(checkpoint: Inside) -> None:
+    try:
+        roll_back(checkpoint)
+    except BaseException:
+        LOG.warning("%s is half-edited: 'sae-merge undo' makes it the base again", checkpoint.path)
+        raise
+    LOG.warning("%s is as it was", checkpoint.path)
 
 
 def _edit(job: Job, tasks: tuple[TensorTask, ...]) -> EditReport:

@@ -2,9 +2,8 @@
 
 A folder inside the checkpoint: ``originals.bin`` (the overwritten bytes, one after the other),
 copies of the small files that were replaced, and ``journal.json``, whose state is on the disk
-before what it announces begins. A journal may come from elsewhere, so nothing in it is believed:
-it names no file but the checkpoint's own, and a tensor only where the shard's header has it.
-The way back is :mod:`sae_merge_method.merge.undo`'s.
+before what it announces begins. A journal may come from elsewhere: it names no file but the
+checkpoint's own. The way back, and what holds it to be true, is :mod:`sae_merge_method.merge.undo`'s.
 """
 
 import os
@@ -219,13 +218,14 @@ def _put_away(folder: Inside, entries: Sequence[TensorEntry]) -> tuple[Overwritt
         for entry in entries:
             with entry.file.open("rb") as stream:
                 copy_exactly(stream.fileno(), entry.start, into, at, entry.nbytes)
+            digest = span_sha256(into, at, entry.nbytes)
             tensors.append(
                 Overwritten(
                     name=entry.name,
                     file=entry.file.name,
                     start=entry.start,
                     nbytes=entry.nbytes,
-                    sha256=span_sha256(into, at, entry.nbytes),
+                    sha256=digest,
                 )
             )
             at += entry.nbytes

@@ -13,6 +13,7 @@ from pathlib import Path
 from sae_merge_method.errors import ArtifactError, MergeError
 from sae_merge_method.files.hashing import span_sha256
 from sae_merge_method.files.inside import Inside
+from sae_merge_method.files.lock import locked
 from sae_merge_method.merge.journal import (
     ORIGINALS,
     Journal,
@@ -44,8 +45,9 @@ def undo(folder: str | Path) -> int:
         ArtifactError: There is no journal, or a damaged one.
         MergeError: Somebody changed the tensors after the edit, the journal's bytes are damaged, or
             it leads out of the folder or of its tensors; nothing is changed then.
+        UsageError: Another process is at work in the folder.
     """
-    with Inside.hold(Path(folder)) as checkpoint:
+    with locked(Path(folder)), Inside.hold(Path(folder)) as checkpoint:
         return roll_back(checkpoint)
 
 

@@ -12,6 +12,7 @@ from sae_merge_method.artifacts.comparison import read_comparison
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis, diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.schema import Location, Record
 from sae_merge_method.errors import ArtifactError
+from sae_merge_method.files.lock import locked
 from sae_merge_method.files.writing import write_bytes, write_text
 from sae_merge_method.models.hub import CARD_FILE, is_hub_id, parse_model_id
 from sae_merge_method.publish import sections
@@ -95,9 +96,10 @@ def write_card(folder: Path | str, settings: CardSettings | None = None) -> Path
         ),
     ]
     text = f"---\n{data.to_yaml()}\n---\n\n{standing.body.strip()}\n\n{our_part(ours)}\n"
-    if plot is not None and plot.resolve() != (folder / PLOT_FILE).resolve():
-        write_bytes(folder / PLOT_FILE, plot.read_bytes())  # in the place of a link, never through it
-    write_text(folder / CARD_FILE, text)
+    with locked(folder):
+        if plot is not None and plot.resolve() != (folder / PLOT_FILE).resolve():
+            write_bytes(folder / PLOT_FILE, plot.read_bytes())  # in the place of a link, never through it
+        write_text(folder / CARD_FILE, text)
     for name in models.folders:
         LOG.warning("%s is a folder: --base and --donor can say its Hub id", name)
     return folder / CARD_FILE

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from sae_merge_method.errors import ArtifactError, MergeError, ModelError, UsageError
+from sae_merge_method.files.lock import locked
 from sae_merge_method.merge.undo import undo
-from sae_merge_method.models.checkpoint import open_checkpoint
+from sae_merge_method.models.checkpoint import JOURNAL_FOLDER, open_checkpoint
 from tests import tiny
 from tests.faults.processes import sae_merge
 from tests.merge.edited_in_place import edit, sharded_base, state
@@ -93,3 +94,35 @@ def test_files_that_others_share_are_never_edited_in_place(tmp_path, base, donor
         edit(recipe)
     with pytest.raises(UsageError, match="edits the base"):
         edit(recipe, donor)
+
+
+def test_two_edits_at_once_are_refused_and_told_who_is_at_work(base, recipe):
+    before = state(base)
+    with locked(base):
+        for second in (lambda: edit(recipe), lambda: undo(base)):
+            with pytest.raises(UsageError, match=r"is being edited by process \d+"):
+                second()
+        (base / "config.json").rename(base / "config.away")
+        (base / JOURNAL_FOLDER).mkdir()
+        with pytest.raises(ModelError, match=r"is being edited by process \d+ .*: wait for it"):
+            open_checkpoint(base)
+        (base / JOURNAL_FOLDER).rmdir()
+        (base / "config.away").rename(base / "config.json")
+    assert state(base) == before
+    edit(recipe)
+    undo(base)
+    assert state(base) == before
+
+
+@pytest.mark.parametrize("words", [["--in-place"], ["new"]])
+def test_sigterm_is_ctrl_c_nothing_half_done_stays(tmp_path, base, recipe, words):
+    before = state(base)
+    (tmp_path / "r.yml").write_text(recipe)
+    there = sorted(path.name for path in tmp_path.iterdir())
+    trouble = "os.kill(os.getpid(), signal.SIGTERM); time.sleep(0.3)"
+    ended = sae_merge("merge", "r.yml", *words, cwd=tmp_path, trouble=trouble)
+    assert ended.returncode == 143, ended.stderr
+    assert "terminated" in ended.stderr and "Traceback" not in ended.stderr
+    assert ("is as it was" if words == ["--in-place"] else "new was not written") in ended.stderr
+    assert state(base) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == there
