@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sae_merge_method.cli.allow_mismatch import allow_mismatch_option
 from sae_merge_method.cli.mergekit_options import chosen_options, mergekit_options
 from sae_merge_method.cli.recipe_path import RecipePath
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Edit the base's own folder (OUT, if given, must be it). 'sae-merge undo' takes it back.",
 )
+@allow_mismatch_option
 @mergekit_options
 def command(
     recipe: Path,
@@ -49,6 +51,7 @@ def command(
     sync: bool,
     dry_run: bool,
     in_place: bool,
+    allow_mismatch: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Run a recipe: checked first, written whole or not at all.
@@ -66,14 +69,14 @@ def command(
     if dry_run:
         from sae_merge_method.merge.preview import preview
 
-        click.echo(str(preview(recipe, options=chosen)))
+        click.echo(str(preview(recipe, options=chosen, allow_mismatch=allow_mismatch)))
         return
     from sae_merge_method.merge.show import summary
 
     if in_place:
         from sae_merge_method.merge.in_place import edit_in_place
 
-        report = edit_in_place(recipe, out, options=chosen)
+        report = edit_in_place(recipe, out, options=chosen, allow_mismatch=allow_mismatch)
     elif out is None:
         raise click.UsageError("Missing argument 'OUT'.")
     else:
@@ -82,7 +85,7 @@ def command(
         try:
             report = merge(
                 recipe, out, overwrite=overwrite, engine=engine, link=link,
-                hash_all=hash_all, sync=sync, options=chosen,
+                hash_all=hash_all, sync=sync, options=chosen, allow_mismatch=allow_mismatch,
             )  # fmt: skip
         except KeyboardInterrupt:
             click.echo(f"{out} is as it was" if out.exists() else f"{out} was not written", err=True)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from sae_merge_method.cli.allow_mismatch import allow_mismatch_option
 from sae_merge_method.cli.recipe_path import RecipePath
 
 UNFIT = 1
@@ -17,8 +18,11 @@ UNFIT = 1
     help="Write the recipe here with every Hub model pinned to its commit.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the --out file if it exists.")
+@allow_mismatch_option
 @click.pass_context
-def command(ctx: click.Context, recipe: Path, out: Path | None, overwrite: bool) -> None:
+def command(
+    ctx: click.Context, recipe: Path, out: Path | None, overwrite: bool, allow_mismatch: tuple[str, ...]
+) -> None:
     """Say what RECIPE needs, how much of it must be downloaded, and whether it fits together.
 
     RECIPE is a file or hf://OWNER/NAME[@REVISION]/FILE. Of models on the Hub only config.json is
@@ -26,7 +30,7 @@ def command(ctx: click.Context, recipe: Path, out: Path | None, overwrite: bool)
     """
     from sae_merge_method.recipe.check import check_recipe
 
-    checked = check_recipe(recipe, out, overwrite=overwrite)
+    checked = check_recipe(recipe, out, overwrite=overwrite, allow_mismatch=allow_mismatch)
     click.echo(str(checked))
     if checked.faults:
         ctx.exit(UNFIT)

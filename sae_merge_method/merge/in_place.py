@@ -6,7 +6,7 @@ half-way leaves a folder that nothing can load, and that ``sae-merge undo`` make
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ def edit_in_place(
     folder: str | Path | None = None,
     *,
     options: Mapping[str, Any] | None = None,
+    allow_mismatch: Collection[str] = (),
 ) -> EditReport:
     """Edit the recipe's base itself. Whatever goes wrong, it becomes what it was.
 
@@ -48,6 +49,7 @@ def edit_in_place(
         recipe: A file, or what it holds.
         folder: The base's folder, where the user wrote it out to be sure.
         options: Fields of ``mergekit.options.MergeOptions``.
+        allow_mismatch: Keys of config.json in which donors may differ from the base.
 
     Raises:
         UsageError: ``folder`` is not the base's, or another process is at work in it.
@@ -55,7 +57,7 @@ def edit_in_place(
             before, or the edit itself cannot be done.
     """
     named = None if folder is None else Path(folder)
-    with open_job(recipe, (named or Path("in-place")).absolute(), options) as job:
+    with open_job(recipe, (named or Path("in-place")).absolute(), options, allow_mismatch) as job:
         target = job.base.folder
         if named is not None and named.resolve() != target.resolve():
             raise UsageError(

@@ -1,6 +1,7 @@
 """A recipe made ready to run: resolved, its donors opened and checked, before a byte is written."""
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,13 @@ from sae_merge_method.artifacts.recipe import AnyRecipe
 from sae_merge_method.geometry.one_thread import one_blas_thread
 from sae_merge_method.merge.donors import open_donors
 from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.recipe.lineage import oddities
 from sae_merge_method.recipe.methods import Filter
 from sae_merge_method.recipe.plan import EditPlan
 from sae_merge_method.recipe.preflight import check_donors, check_family, output_dtype
 from sae_merge_method.recipe.resolved import ResolvedRecipe, resolve_recipe
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,13 +71,19 @@ class Job:
 
 
 @contextmanager
-def open_job(recipe: AnyRecipe, adapters_at: Path, options: Mapping[str, Any] | None) -> Iterator[Job]:
+def open_job(
+    recipe: AnyRecipe,
+    adapters_at: Path,
+    options: Mapping[str, Any] | None,
+    allow_mismatch: Collection[str] = (),
+) -> Iterator[Job]:
     """Read a recipe and all it names; merged adapters live as long as the block.
 
     Args:
         recipe: A file, or what it holds.
         adapters_at: Merged adapters are model-sized: they go to a hidden sibling of this path.
         options: Fields of ``mergekit.options.MergeOptions``.
+        allow_mismatch: Keys of config.json in which donors may differ from the base.
 
     Raises:
         SaeMergeError: Anything that can be known to be wrong from configs and headers.
@@ -83,6 +93,8 @@ def open_job(recipe: AnyRecipe, adapters_at: Path, options: Mapping[str, Any] | 
     plan, base = resolved.plan, resolved.base
     with open_donors(plan, base, adapters_at, given) as donors:
         if not given.get("allow_crimes"):
-            check_family(base, donors)
+            check_family(base, donors, allow_mismatch)
         check_donors(plan, base, donors)
+        for oddity in oddities(plan, base, donors):
+            LOG.warning("%s", oddity)
         yield Job(resolved, donors, output_dtype(plan, base, donors), given)

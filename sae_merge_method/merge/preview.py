@@ -1,6 +1,6 @@
 """What a merge would change, computed in full and written nowhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from sae_merge_method.merge.tensor_edit import TensorTask, tensor_tasks
 from sae_merge_method.models.reading import WeightFiles
 
 
-def preview(recipe: AnyRecipe, *, options: Mapping[str, Any] | None = None) -> EditPreview:
+def preview(
+    recipe: AnyRecipe, *, options: Mapping[str, Any] | None = None, allow_mismatch: Collection[str] = ()
+) -> EditPreview:
     """Tensors, bytes and energy of each selected layer, as a merge would edit them.
 
     Every check of a real merge is made, up to the last NaN. Where only mergekit could run the
@@ -22,11 +24,12 @@ def preview(recipe: AnyRecipe, *, options: Mapping[str, Any] | None = None) -> E
     Args:
         recipe: A file, or what it holds.
         options: Fields of ``mergekit.options.MergeOptions``.
+        allow_mismatch: Keys of config.json in which donors may differ from the base.
 
     Raises:
         SaeMergeError: What the merge itself would refuse.
     """
-    with open_job(recipe, Path("dry-run").absolute(), options) as job:
+    with open_job(recipe, Path("dry-run").absolute(), options, allow_mismatch) as job:
         tasks = tensor_tasks(job.plan, job.base, job.donors)
         reason = why_not_direct(job)
         energies = None if reason is not None else _energies(job, tasks)

@@ -1,7 +1,7 @@
 """Run one recipe: checked first, by the engine that fits, then whole or not at all."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +30,7 @@ def merge(
     hash_all: bool = False,
     sync: bool = True,
     options: Mapping[str, Any] | None = None,
+    allow_mismatch: Collection[str] = (),
 ) -> EditReport:
     """Merge as a recipe says: checked first, by the engine that fits, then whole or not at all.
 
@@ -46,6 +47,7 @@ def merge(
         hash_all: sha256 of every tensor in the report, not of the edited ones alone.
         sync: Have all on the disk before ``out`` appears.
         options: Fields of ``mergekit.options.MergeOptions``.
+        allow_mismatch: Keys of config.json in which donors may differ from the base.
 
     Raises:
         SaeMergeError: See the modules this one calls; nothing is written then.
@@ -53,7 +55,7 @@ def merge(
     target = Path(out)
     require_free(target, overwrite=overwrite)
     try:
-        with open_job(recipe, target, options) as job:
+        with open_job(recipe, target, options, allow_mismatch) as job:
             _require_apart(job, target)
             with new_folder(target, overwrite=overwrite, sync=sync) as folder:
                 if _takes_direct(job, engine):

@@ -165,6 +165,15 @@ def read_tensor(entry: TensorEntry) -> Floats:
     return _read(entry, entry.start, entry.n_values).reshape(entry.shape)
 
 
+def read_values(entry: TensorEntry, first: int, count: int) -> Floats:
+    """Some values of a tensor as they lie, from number ``first`` on, as :func:`read_tensor` gives them.
+
+    Raises:
+        ModelError: Not floating point, or the file ends too early.
+    """
+    return _read(entry, entry.start + first * _dtype(entry).itemsize, count)
+
+
 def read_rows(entry: TensorEntry, rows: Sequence[int]) -> Floats:
     """Some rows of a matrix, in the order asked for, as float32 (float64 stays float64).
 

@@ -4,7 +4,7 @@ What is wrong with one part does not keep the others from being looked at, and o
 nothing but config.json is fetched. Where the models lie is found by ``located``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,6 +16,7 @@ from sae_merge_method.files.writing import require_no_file, write_text
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.hub import parse_model_id
+from sae_merge_method.recipe.lineage import oddities
 from sae_merge_method.recipe.located import Located, locate, open_located
 from sae_merge_method.recipe.methods import method_named, parse_recipe
 from sae_merge_method.recipe.pin import models_of, pin
@@ -26,7 +27,7 @@ from sae_merge_method.reports.notebook import View
 from sae_merge_method.reports.numbers import byte_size
 from sae_merge_method.selection import choose_layers, parse_rule
 
-Verdict = Literal["fits", "not checked", "fault"]
+Verdict = Literal["fits", "odd", "not checked", "fault"]
 
 
 class Finding(Record):
@@ -35,7 +36,7 @@ class Finding(Record):
     subject: str
     """The part: a model as the recipe names it, or gate, diagnosis, sae_diagnosis, donors, edit."""
     verdict: Verdict
-    """Whether the part is as it must be, could not be looked at, or is wrong."""
+    """Whether the part is as it must be, odd though not wrong, could not be looked at, or is wrong."""
     text: str
     """What was seen, why it could not be looked at, or what is wrong and was expected."""
 
@@ -69,7 +70,11 @@ class CheckedRecipe(Record):
 
 
 def check_recipe(
-    recipe: AnyRecipe, out: str | Path | None = None, *, overwrite: bool = False
+    recipe: AnyRecipe,
+    out: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+    allow_mismatch: Collection[str] = (),
 ) -> CheckedRecipe:
     """Look a recipe over, and write it with every Hub model pinned to its commit.
 
@@ -77,6 +82,7 @@ def check_recipe(
         recipe: Its file, its address on the Hub, or what it holds.
         out: File for the pinned recipe, written if nothing is at fault; None for none.
         overwrite: Replace a file that stands there.
+        allow_mismatch: Keys of config.json in which donors may differ from the base.
 
     Raises:
         UsageError: ``out`` exists, or the address is malformed.
@@ -93,9 +99,9 @@ def check_recipe(
     if parsed.base_model in models:
         with notes.of("base"):
             base = open_located(models[parsed.base_model][0])
-            _check_on_base(ResolvedRecipe(text, where, parsed, base), models, notes)
+            _check_on_base(ResolvedRecipe(text, where, parsed, base), models, notes, allow_mismatch)
     else:
-        notes.not_checked("base", "gate, diagnosis and donors: the base is missing")
+        notes.add("base", "gate, diagnosis and donors: the base is missing", "not checked")
     commits = {model.name: model.commit for parts in models.values() for model in parts if model.commit}
     checked = CheckedRecipe(
         recipe=parsed, models=models, findings=tuple(notes.findings), pinned=pin(text, commits)
@@ -111,22 +117,22 @@ class _Notes:
     def __init__(self) -> None:
         self.findings: list[Finding] = []
 
-    def fits(self, subject: str, text: str) -> None:
-        self.findings.append(Finding(subject=subject, verdict="fits", text=text))
-
-    def not_checked(self, subject: str, text: str) -> None:
-        self.findings.append(Finding(subject=subject, verdict="not checked", text=text))
+    def add(self, subject: str, text: str, verdict: Verdict = "fits") -> None:
+        self.findings.append(Finding(subject=subject, verdict=verdict, text=text))
 
     @contextmanager
     def of(self, subject: str) -> Iterator[None]:
         try:
             yield
         except SaeMergeError as error:
-            self.findings.append(Finding(subject=subject, verdict="fault", text=str(error)))
+            self.add(subject, str(error), "fault")
 
 
 def _check_on_base(
-    resolved: ResolvedRecipe, models: Mapping[str, tuple[Located, ...]], notes: _Notes
+    resolved: ResolvedRecipe,
+    models: Mapping[str, tuple[Located, ...]],
+    notes: _Notes,
+    allow_mismatch: Collection[str],
 ) -> None:
     layers = _check_gate(resolved, notes)
     _check_record(resolved, layers, notes)
@@ -135,9 +141,9 @@ def _check_on_base(
         for name, parts in models.items():
             if name != resolved.recipe.base_model:
                 donors[name] = open_located(parts[0])
-        check_family(resolved.base, donors)
+        check_family(resolved.base, donors, allow_mismatch)
         if donors:
-            notes.fits("donors", "every donor is of the base's kind and width")
+            notes.add("donors", "every donor has the base's kind, depth, widths and constants")
     if layers:
         with notes.of("edit"):
             _check_edit(resolved, donors, notes)
@@ -148,11 +154,11 @@ def _check_gate(resolved: ResolvedRecipe, notes: _Notes) -> tuple[int, ...]:
     layers: tuple[int, ...] = ()
     with notes.of("gate"):
         layers = resolved.layers
-        notes.fits("gate", f"layers {format_layers(layers)} of {resolved.base.n_layers}")
+        notes.add("gate", f"layers {format_layers(layers)} of {resolved.base.n_layers}")
     with notes.of("diagnosis"):
         if resolved.diagnosis is not None:
             path = resolved.diagnosis.path
-            notes.fits("diagnosis", f"{path} is a diagnosis of this base, its SAEs have the base's width")
+            notes.add("diagnosis", f"{path} is a diagnosis of this base, its SAEs have the base's width")
     return layers
 
 
@@ -174,7 +180,7 @@ def _check_record(resolved: ResolvedRecipe, layers: tuple[int, ...], notes: _Not
                     f"{rule} of the recorded scores chooses layers {format_layers(chosen)}, "
                     f"the gate has {format_layers(layers)}"
                 )
-        notes.fits(
+        notes.add(
             "sae_diagnosis",
             "the recorded diagnosis is of this base, and its scores choose these layers",
         )
@@ -193,17 +199,20 @@ def _recorded_scores(record: Mapping[str, Any]) -> dict[int, float]:
 def _check_edit(resolved: ResolvedRecipe, donors: Mapping[str, Checkpoint], notes: _Notes) -> None:
     plan, base = resolved.plan, resolved.base
     if resolved.filter is not None:
-        notes.fits("edit", f"{method_named(plan.merge_method).needs} is there")
+        notes.add("edit", f"{method_named(plan.merge_method).needs} is there")
     adapters = [name for name in plan.donors if parse_model_id(name).adapter]
     headers = {name: donors[name] for name in plan.donors if name in donors and donors[name].tensors}
     if not base.tensors or len(headers) < len(plan.donors) or adapters:
-        notes.not_checked(
+        notes.add(
             "edit",
             "tensor by tensor: weights are not all at hand, or an adapter is not merged",
+            "not checked",
         )
         return
     check_donors(plan, base, headers)
-    notes.fits("edit", "every tensor of the selected layers stands in every donor, in the base's shape")
+    notes.add("edit", "every tensor of the selected layers stands in every donor, in the base's shape")
+    for oddity in oddities(plan, base, headers):
+        notes.add("donors", oddity, "odd")
 
 
 def check_view(checked: CheckedRecipe) -> View:

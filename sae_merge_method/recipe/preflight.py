@@ -1,17 +1,17 @@
 """Everything that can be known to be wrong before a tensor is read, from headers and configs alone."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
-from sae_merge_method.errors import MergeError, RecipeError
+from sae_merge_method.errors import MergeError, RecipeError, UsageError
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.dtypes import DTYPE_NAMES
-from sae_merge_method.models.families import vocabulary
 from sae_merge_method.models.hub import open_model
 from sae_merge_method.models.tensor_names import LayerPart
+from sae_merge_method.recipe.constants import constant_names, mismatches
 from sae_merge_method.recipe.plan import EditPlan
 
 LOG = logging.getLogger(__name__)
@@ -85,24 +85,44 @@ def output_dtype(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoi
     return None
 
 
-def check_family(base: Checkpoint, donors: Mapping[str, Checkpoint]) -> None:
-    """Every donor's text decoder must be the base's kind, whatever layout either was saved in.
+def check_family(
+    base: Checkpoint, donors: Mapping[str, Checkpoint], allow_mismatch: Collection[str] = ()
+) -> None:
+    """Every donor's text decoder must compute as the base's does, whatever layout either was saved in.
+
+    Args:
+        base: The base.
+        donors: By the names that messages use.
+        allow_mismatch: Keys of config.json in which they may differ; each that does is logged.
 
     Raises:
-        MergeError: Another model type, or other heads or widths; the message names both layouts.
+        UsageError: No constant has such a key.
+        MergeError: Another model type, or other heads, widths, depth or constants; the message names the
+            key and both values.
     """
+    unknown = sorted(set(allow_mismatch) - set(constant_names()))
+    if unknown:
+        raise UsageError(f"--allow-mismatch {unknown[0]}: expected one of {', '.join(constant_names())}")
     for name, donor in donors.items():
         if donor.text_model_type != base.text_model_type:
             raise MergeError(
                 f"the base is a {base.text_model_type or 'nameless'} model ({base.layout}), the donor {name} "
                 f"a {donor.text_model_type or 'nameless'} one ({donor.layout}): layers do not correspond"
             )
-        for key in vocabulary().shapes:
-            of_base, of_donor = base.text_config.get(key), donor.text_config.get(key)
-            if of_base is not None and of_donor is not None and of_base != of_donor:
-                raise MergeError(
-                    f"{key} is {of_base} in the base ({base.layout}), {of_donor} in {name} ({donor.layout})"
-                )
+        found = list(mismatches(base, donor))
+        allowed = [one for one in found if one.key in allow_mismatch]
+        for one in allowed:
+            LOG.warning("allowed: %s is %s in the base, %s in %s", one.key, one.of_base, one.of_donor, name)
+        refused = [one for one in found if one not in allowed]
+        if refused:
+            differences = ", ".join(
+                f"{one.key} is {one.of_base} in the base ({base.layout}), {one.of_donor} in {name}"
+                for one in refused
+            )
+            raise MergeError(
+                f"{differences} ({donor.layout}): the same weights mean something else there, "
+                "so it is no fine-tune of this base (--allow-mismatch KEY, if you know better)"
+            )
 
 
 def check_donors(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoint]) -> None:

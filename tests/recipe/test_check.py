@@ -29,7 +29,7 @@ def test_a_recipe_of_folders_is_checked_down_to_the_tensors(models):
     assert not checked.faults
     assert fits(checked) == [
         "layers 1, 3 of 4",
-        "every donor is of the base's kind and width",
+        "every donor has the base's kind, depth, widths and constants",
         "every tensor of the selected layers stands in every donor, in the base's shape",
     ]
     assert checked.missing == 0
