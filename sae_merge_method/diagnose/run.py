@@ -70,11 +70,11 @@ def diagnose(
     Raises:
         SaeMergeError: Anything about the inputs that makes a diagnosis impossible.
     """
-    target = Path(out)
-    require_free(target, overwrite=overwrite)
+    out = Path(out)
+    require_free(out, overwrite=overwrite)
     with join_workers() as workers:
         subject = open_subject(settings, workers)
-        store = ChunkStore(target, _inputs(settings, subject))
+        store = ChunkStore(out, _inputs(settings, subject))
         encoded = encode_layers(
             settings, subject.model, subject.saes, subject.documents, store, workers, report
         )
@@ -84,7 +84,7 @@ def diagnose(
             diagnosis = _diagnosis(settings, subject, encoded, scoring)
             rule = parse_rule(settings.select) if settings.select else None
             selected = choose_layers(rule, diagnosis.scores(), diagnosis.q_values()) if rule else ()
-            with new_folder(target, overwrite=overwrite) as folder:
+            with new_folder(out, overwrite=overwrite) as folder:
                 write_usage(folder, subject.sides, usage)
                 records.write_draws(folder, scoring.draws)
                 draw_diagnosis(folder, diagnosis, rule, selected)
@@ -92,7 +92,7 @@ def diagnose(
             store.discard()
             _warn_where_little_is_explained(diagnosis)
         workers.wait()
-    return records.read_diagnosis(target)
+    return records.read_diagnosis(out)
 
 
 def open_subject(settings: DiagnoseSettings, workers: Workers) -> Subject:
