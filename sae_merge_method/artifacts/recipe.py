@@ -144,6 +144,13 @@ class Control(Record):
     """Squared norm of what the recipe under test injects, before rounding to the stored dtype."""
 
 
+class Tokenizer(Record):
+    """mergekit's newer form of ``tokenizer_source``, of which only the base's own tokenizer is taken."""
+
+    source: Literal["base"]
+    """Whose tokenizer to write."""
+
+
 class Recipe(Record):
     """A whole recipe in any of mergekit's three forms."""
 
@@ -164,7 +171,10 @@ class Recipe(Record):
     out_dtype: Dtype | None = None
     """dtype of the written tensors; null for that of dtype."""
     tokenizer_source: Literal["base"] | None = None
-    """Whose tokenizer to write. Only the base's own is taken: another would change the embeddings."""
+    """Whose tokenizer to write. Only the base's own is taken, and copied as it is: another would change the
+    embeddings."""
+    tokenizer: Tokenizer | None = None
+    """The same in mergekit's newer form; null where it is not used."""
     chat_template: str | None = None
     """Chat template to write into the tokenizer's config; null for the base's."""
     sae_diagnosis: dict[str, Any] | None = None

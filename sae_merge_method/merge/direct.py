@@ -34,8 +34,8 @@ def why_not_direct(job: Job) -> str | None:
     recipe = job.resolved.recipe
     if job.dtype is not None and job.base.dtypes() != {job.dtype}:
         return f"writing {job.dtype} over a {'/'.join(sorted(job.base.dtypes()))} base changes every tensor"
-    if recipe.chat_template or recipe.tokenizer_source:
-        return "it copies the base's tokenizer as it is, and the recipe asks for another"
+    if recipe.chat_template:
+        return "it copies the base's tokenizer as it is, and the recipe asks for another chat template"
     asked = [name for name in _ONLY_MERGEKIT if job.options.get(name)]
     return f"--{asked[0].replace('_', '-')} is mergekit's" if asked else None
 

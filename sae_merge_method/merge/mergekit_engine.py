@@ -83,7 +83,9 @@ def run_mergekit(job: Job, folder: Path) -> None:
         form = guarded_form(_local(job, Path(views)), base)
         # mergekit's dtype would round a wider donor before the arithmetic; out_dtype rounds after it.
         form["out_dtype"] = form.pop("dtype", None)
-        form.update(tokenizer_source=recipe.tokenizer_source, chat_template=recipe.chat_template)
+        # No tokenizer_source, even where the recipe has it: mergekit would resize the embeddings to the
+        # tokenizer. Without one it copies the base's, which is what the recipe asks for.
+        form.update(chat_template=recipe.chat_template)
         # Without a tokenizer to copy, mergekit would make one up.
         has_tokenizer = (base.folder / "tokenizer_config.json").exists()
         given: dict[str, Any] = {

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 
+from tests import tiny
 from tests.recipes import recipe_text
 
 
@@ -32,3 +34,22 @@ def test_the_recipe_is_kept_as_it_was_written(tmp_path, base, donor, merge):
     merge(source)
     assert (tmp_path / "out" / "mergekit_config.yml").read_text() == source
     assert source in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("asked", ["tokenizer_source: base\n", "tokenizer: {source: base}\n"])
+def test_the_bases_tokenizer_is_copied_as_it_is_where_the_recipe_asks_for_it(
+    tmp_path, base, donor, merge, asked
+):
+    """Though it has fewer entries than the embedding has rows: mergekit would cut those off."""
+    tokenizer = {"tokenizer.json": '{"model": {"vocab": {"a": 0}}}', "tokenizer_config.json": "{}"}
+    for name, content in tokenizer.items():
+        (base / name).write_text(content)
+    report = merge(recipe_text(base, donor, tail=asked))
+    assert report == merge(recipe_text(base, donor), "plain").model_copy(update={"request": report.request})
+    assert {name: (tmp_path / "out" / name).read_text() for name in tokenizer} == tokenizer
+    assert same_weights(tmp_path / "out", tmp_path / "plain")
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    left, right = tiny.load_tensors(one), tiny.load_tensors(other)
+    return left.keys() == right.keys() and all(tiny.same_bytes(left[name], right[name]) for name in left)
