@@ -219,15 +219,10 @@ def _put_away(folder: Inside, entries: Sequence[TensorEntry]) -> tuple[Overwritt
             with entry.file.open("rb") as stream:
                 copy_exactly(stream.fileno(), entry.start, into, at, entry.nbytes)
             digest = span_sha256(into, at, entry.nbytes)
-            tensors.append(
-                Overwritten(
-                    name=entry.name,
-                    file=entry.file.name,
-                    start=entry.start,
-                    nbytes=entry.nbytes,
-                    sha256=digest,
-                )
+            span = Overwritten(
+                name=entry.name, file=entry.file.name, start=entry.start, nbytes=entry.nbytes, sha256=digest
             )
+            tensors.append(span)
             at += entry.nbytes
         os.fsync(into)
     return tuple(tensors)
