@@ -2,7 +2,7 @@
 
 ``sae_merge_method.pth`` (``.start`` from Python 3.15 on, PEP 829) calls :func:`install` at every
 interpreter start. It only puts a finder on ``sys.meta_path``; nothing else of ours is imported
-until a host is. What is then done to the host is :mod:`sae_merge_method.hosts.register`' business.
+until a host is. What is then done to the host is :mod:`sae_merge_method.hosts.register`'s business.
 
 Everything here is paid for by every Python process of the environment, so this module and its
 package import nothing that the interpreter has not loaded already, not even ``typing``.

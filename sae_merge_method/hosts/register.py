@@ -55,42 +55,42 @@ def register_tasks() -> None:
     """
     from sae_merge_method.lm_eval_tasks import tasks_path
 
-    ours = tasks_path()
+    tasks = tasks_path()
     try:
         # A private module: nothing public takes a default task folder.
         index = importlib.import_module("lm_eval.tasks._index")
         build = index.TaskIndex.build
         fits = next(iter(inspect.signature(build).parameters), None) == "paths"
     except (ImportError, AttributeError) as error:
-        raise SaeMergeError(_index_changed(ours, str(error))) from error
+        raise SaeMergeError(_index_changed(tasks, str(error))) from error
     if not fits:
-        raise SaeMergeError(_index_changed(ours, f"TaskIndex.build{inspect.signature(build)}"))
+        raise SaeMergeError(_index_changed(tasks, f"TaskIndex.build{inspect.signature(build)}"))
     if not hasattr(build, "sae_merge_tasks"):
-        index.TaskIndex.build = staticmethod(_with_folder(build, ours, Path(str(index.__file__)).parent))
+        index.TaskIndex.build = staticmethod(_with_folder(build, tasks, Path(str(index.__file__)).parent))
 
 
 def _with_folder(
-    build: Callable[..., dict[str, Any]], ours: Path, builtin: Path
+    build: Callable[..., dict[str, Any]], tasks: Path, builtin: Path
 ) -> Callable[..., dict[str, Any]]:
-    """``TaskIndex.build`` with ``ours`` put after ``builtin`` among its paths."""
+    """``TaskIndex.build`` with ``tasks`` put after ``builtin`` among its paths."""
 
     @functools.wraps(build)
-    def build_with_ours(paths: Iterable[Path], *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def build_with_tasks(paths: Iterable[Path], *args: Any, **kwargs: Any) -> dict[str, Any]:
         paths = list(paths)
         resolved = [Path(path).resolve() for path in paths]
         # Twice in the list would be an override of each task by itself, with a warning for each.
-        if builtin.resolve() in resolved and ours.resolve() not in resolved:
-            paths.insert(resolved.index(builtin.resolve()) + 1, ours)
+        if builtin.resolve() in resolved and tasks.resolve() not in resolved:
+            paths.insert(resolved.index(builtin.resolve()) + 1, tasks)
         return build(paths, *args, **kwargs)
 
-    build_with_ours.sae_merge_tasks = ours  # type: ignore[attr-defined]
-    return build_with_ours
+    build_with_tasks.sae_merge_tasks = tasks  # type: ignore[attr-defined]
+    return build_with_tasks
 
 
-def _index_changed(ours: Path, came: str) -> str:
+def _index_changed(tasks: Path, came: str) -> str:
     return (
         f"expected lm_eval.tasks._index.TaskIndex.build(paths, ...) to add tasks to, got: {came}; "
-        f"'lm_eval --include_path {ours}' finds them without it"
+        f"'lm_eval --include_path {tasks}' finds them without it"
     )
 
 

@@ -43,7 +43,7 @@ class CardSettings(Record):
     base: str | None = None
     """Hub id of the base, where the recipe names a folder."""
     donor: tuple[str, ...] = ()
-    """Hub id of a donor, likewise; once each, in the recipe's order."""
+    """Hub id of a donor, where the recipe names a folder; one for each donor, in the recipe's order."""
 
 
 def write_card(folder: Path | str, settings: CardSettings | None = None) -> Path:

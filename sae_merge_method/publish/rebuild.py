@@ -46,8 +46,8 @@ class Rebuilt(Record):
 def rebuild(
     model: str | Path,
     out: str | Path,
-    base: str | None = None,
-    donors: Sequence[str] = (),
+    base: str | Path | None = None,
+    donors: Sequence[str | Path] = (),
     *,
     overwrite: bool = False,
     quiet: bool = False,
@@ -67,7 +67,7 @@ def rebuild(
     Raises:
         SaeMergeError: The model has no recipe of ours, or cannot be had; or the merge fails.
     """
-    original = find_original(str(model), base, donors)
+    original = find_original(str(model), None if base is None else str(base), list(map(str, donors)))
     recipe = RecipeText(original.recipe_text, original.where)
     report = merge(recipe, out, overwrite=overwrite, options={"quiet": quiet})
     if original.report is not None:

@@ -144,7 +144,7 @@ def rebuild_section(
         merged: The model.
         repository: Its id on the Hub, or None for the folder at hand.
         base: Hub id of the base, where the recipe names a folder.
-        donors: Hub ids of the donors, likewise.
+        donors: Hub ids of the donors, where the recipe names folders.
     """
     source = repository or "."
     renamed = [("--base", base)] if base else []
