@@ -5,8 +5,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from sae_merge_method.artifacts.recipe import Recipe
+from sae_merge_method.files.regular import read_regular
 from sae_merge_method.models.beside_weights import SIDE_FILES, BesideWeights, Subject
 from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.shards import file_inside
 from sae_merge_method.verify.report import Evidence
 
 _TEMPLATE = "chat_template"
@@ -14,7 +16,12 @@ _KEYS_SHOWN = 5
 
 
 def check_beside_weights(merged: Checkpoint, base: Checkpoint, recipe: Recipe, evidence: Evidence) -> None:
-    """Every file of :data:`~sae_merge_method.models.beside_weights.SIDE_FILES` against the base's."""
+    """Every file of :data:`~sae_merge_method.models.beside_weights.SIDE_FILES` against the base's.
+
+    Raises:
+        ModelError: One of them is a link that leads out of its folder.
+        OSError: One of them cannot be read, or is no regular file.
+    """
     for subject in get_args(Subject):
         rows = [row for row in SIDE_FILES.values() if row.subject == subject]
         written = [row for row in rows if (merged.folder / row.name).exists()]
@@ -54,7 +61,7 @@ def _sentence(subject: Subject, kept: Sequence[BesideWeights]) -> str:
 
 def _faults(row: BesideWeights, aside: set[str], merged: Checkpoint, base: Checkpoint) -> Iterator[str]:
     """In what a file that both have differs, by its own way of comparing."""
-    before, after = ((side.folder / row.name).read_bytes() for side in (base, merged))
+    before, after = (read_regular(file_inside(side.folder, row.name)) for side in (base, merged))
     if before == after:
         return
     if row.compared == "as bytes":

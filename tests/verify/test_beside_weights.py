@@ -1,9 +1,11 @@
 """Files beside the weights: each of the table must say what the base's says, or the audit says so."""
 
 import json
+import os
 
 import pytest
 
+from sae_merge_method.errors import ModelError
 from sae_merge_method.models.beside_weights import SIDE_FILES
 from sae_merge_method.verify.audit import verify
 from tests import tiny
@@ -140,3 +142,15 @@ def test_the_template_that_a_recipe_asks_for_is_no_violation(tmp_path, by_mergek
         "the chat template: the recipe asks for another than the base's",
     )
     assert "2 tokenizer files as the base's" in report.proved
+
+
+def test_a_file_that_is_a_pipe_or_leads_elsewhere_ends_the_audit_instead_of_hanging_it(tmp_path, merged):
+    out = merged.copy(tmp_path / "out")
+    (out / "generation_config.json").unlink()
+    (out / "generation_config.json").symlink_to(merged.base / "generation_config.json")
+    with pytest.raises(ModelError, match="put the file itself there"):
+        verify(out)
+    (out / "generation_config.json").unlink()
+    os.mkfifo(out / "generation_config.json")
+    with pytest.raises(OSError, match="regular file"):
+        verify(out)
