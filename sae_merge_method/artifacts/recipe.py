@@ -5,6 +5,7 @@ are errors. The fields and their places are mergekit's own. Which methods there 
 parameters each takes, is not known here: ``recipe.methods`` reads recipes whole.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -194,15 +195,16 @@ class Recipe(Record):
         return self.out_dtype or self.dtype
 
 
-def read_yaml(text: str, where: str) -> Recipe:
+def read_yaml(text: str, where: str, methods: Collection[str] | None = None) -> Recipe:
     """Read a recipe's YAML; its method and that method's parameters are taken as they are written.
 
     Args:
         text: The YAML source.
         where: How messages name its place.
+        methods: The merge methods that can be run; None to take any.
 
     Raises:
-        RecipeError: Not YAML, not a recipe, or a key or value that is not understood.
+        RecipeError: Not YAML, not a recipe, of another method, or a key or value that is not understood.
     """
     try:
         value = load_yaml(text)
@@ -210,6 +212,9 @@ def read_yaml(text: str, where: str) -> Recipe:
         raise RecipeError(f"{where} is not valid YAML: {error}") from error
     if not isinstance(value, dict):
         raise RecipeError(f"expected a mergekit recipe at {where}, got {type(value).__name__}")
+    method = value.get("merge_method")
+    if methods is not None and isinstance(method, str) and method not in methods:
+        raise RecipeError(f"{where} is a `{method}` recipe; sae-merge runs {' and '.join(methods)}")
     try:
         return Recipe.model_validate(value)
     except ValidationError as error:
@@ -236,7 +241,7 @@ def read_recipe_text(path: Path) -> str:
         ArtifactError: Missing or not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # PowerShell begins a file with a mark
     except OSError as error:
         raise ArtifactError(f"cannot read a recipe at {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -123,7 +123,7 @@ def read_record(path: Path, kind: type[RecordT], what: str) -> RecordT:
         ArtifactError: Missing, not JSON, or not of this kind; the message names the first faults.
     """
     try:
-        value = json.loads(read_regular(path).decode("utf-8"))
+        value = json.loads(read_regular(path).decode("utf-8-sig"))
     except OSError as error:
         raise ArtifactError(f"cannot read {what} at {path}: {error.strerror}") from error
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
@@ -154,7 +154,7 @@ def read_settings(kind: type[RecordT], given: Mapping[str, Any], file: Path | No
     values: dict[str, Any] = {}
     if file is not None:
         try:
-            loaded = load_yaml(file.read_text(encoding="utf-8"))
+            loaded = load_yaml(file.read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
             raise UsageError(f"cannot read the settings {file}: {error}") from error
         if not isinstance(loaded, dict):

@@ -116,7 +116,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         ModelError: Missing, no regular file, or not a JSON object.
     """
     try:
-        value = json.loads(read_regular(path).decode("utf-8"))
+        value = json.loads(read_regular(path).decode("utf-8-sig"))
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -157,7 +157,7 @@ def parse_recipe(text: str, where: str) -> Recipe:
     Raises:
         RecipeError: Not YAML, not a recipe of ours, or a key or value that is not understood.
     """
-    recipe = read_yaml(text, where)
+    recipe = read_yaml(text, where, METHODS)
     try:
         method_named(recipe.merge_method).parameters.model_validate(written_parameters(recipe))
         require_rule(recipe.merge_method, recipe.parameters)

@@ -196,7 +196,7 @@ def _describe(describe: Describe, config: Config, entry: ReleaseEntry | None) ->
 
 def _read_config(file: Path, kind: Format) -> dict[str, Any]:
     try:
-        config = json.loads(read_regular(file).decode("utf-8"))
+        config = json.loads(read_regular(file).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise SaeError(f"expected the config of an SAE ({kind.name}) at {file}: {error}") from error
     if not isinstance(config, dict):

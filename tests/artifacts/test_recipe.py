@@ -2,7 +2,7 @@
 
 import pytest
 
-from sae_merge_method.artifacts.recipe import read_yaml
+from sae_merge_method.artifacts.recipe import read_recipe_text, read_yaml
 from sae_merge_method.errors import RecipeError
 
 RECIPE = """\
@@ -42,3 +42,8 @@ def test_the_three_forms_exclude_each_other():
 def test_what_would_be_passed_over_is_an_error(text, message):
     with pytest.raises(RecipeError, match=message):
         read_yaml(text, "r")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path):
+    (tmp_path / "r.yml").write_bytes(b"\xef\xbb\xbfmerge_method: x\n")
+    assert read_recipe_text(tmp_path / "r.yml") == "merge_method: x\n"

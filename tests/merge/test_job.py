@@ -44,8 +44,10 @@ def test_a_broken_donor_tensor_in_a_selected_layer_is_named_and_nothing_is_writt
 
 def test_a_donor_with_fewer_layers_is_refused(tmp_path, base, merge):
     donor = tiny.gemma3_text(tmp_path / "donor", 1, n_layers=2)
-    with pytest.raises(MergeError, match=r"model\.layers\.3\..* the donor .* has no such tensor"):
+    with pytest.raises(MergeError, match=r"num_hidden_layers is 4 in the base .*, 2 in .*donor"):
         merge(recipe_text(base, donor))
+    with pytest.raises(MergeError, match=r"model\.layers\.3\..* the donor .* has no such tensor"):
+        run_recipe(recipe_text(base, donor), tmp_path / "out", allow_mismatch=["num_hidden_layers"])
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,11 @@ def test_a_donor_with_fewer_layers_is_refused(tmp_path, base, merge):
         (("weight: 1.0", 'weight: "much"'), RecipeError, "expected a number, a list of numbers"),
         (("weight: 1.0", "weight: .nan"), RecipeError, "finite"),
         (("base_model:", "basemodel:"), RecipeError, "base_model: Field required"),
-        (("sae_stethoscope", "sae_telescope"), RecipeError, "expected sae_stethoscope"),
+        (
+            ("sae_stethoscope", "sae_telescope"),
+            RecipeError,
+            "is a `sae_telescope` recipe; sae-merge runs sae_stethoscope",
+        ),
         (("models:\n", "modules: {}\nmodels:\n"), RecipeError, "exactly one of models, slices, modules"),
         (("parameters: {layers", "dtype: int8\nparameters: {layers"), RecipeError, "dtype"),
     ],

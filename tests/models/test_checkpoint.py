@@ -105,3 +105,12 @@ def test_a_folder_without_safetensors_says_so(tmp_path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(ModelError, match="only safetensors weights are read"):
         open_checkpoint(tmp_path)
+
+
+def test_a_byte_order_mark_is_no_part_of_config_and_index(tmp_path):
+    folder = tiny.gemma3_text(tmp_path / "model", 0, shards=2)
+    before = open_checkpoint(folder)
+    for name in ("config.json", "model.safetensors.index.json"):
+        (folder / name).write_bytes(b"\xef\xbb\xbf" + (folder / name).read_bytes())
+    marked = open_checkpoint(folder)
+    assert marked.config == before.config and marked.tensors == before.tensors

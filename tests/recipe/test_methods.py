@@ -83,7 +83,8 @@ def test_a_new_method_is_merged_checked_verified_and_described(tmp_path, models,
 def test_its_parameters_are_held_against_its_schema(models):
     with pytest.raises(RecipeError, match=r"parameters\.threshold: .*greater than or equal to 0"):
         parse_recipe(source(models, "-1"), "recipe.yml")
-    with pytest.raises(RecipeError, match="expected sae_stethoscope or sae_scalpel or largest, got 'lines'"):
+    runs = "is a `lines` recipe; sae-merge runs sae_stethoscope and sae_scalpel and largest"
+    with pytest.raises(RecipeError, match=runs):
         parse_recipe(source(models).replace("largest", "lines"), "recipe.yml")
 
 
@@ -109,3 +110,12 @@ def test_the_rows_can_be_read_alone():
         assert all((row.title, row.description, row.effect, row.formula, row.reference))
         assert row.filter is None or row.needs
         assert all(field.description for field in row.parameters.model_fields.values())
+
+
+@pytest.mark.parametrize("method", ["ties", "dare_linear", "linear", "slerp"])
+def test_a_recipe_of_another_method_is_named_before_any_of_its_keys(method):
+    text = f"merge_method: {method}\nmodels: [{{model: a, parameters: {{density: 0.5}}}}]\n"
+    with pytest.raises(
+        RecipeError, match=f"r is a `{method}` recipe; sae-merge runs sae_stethoscope and sae_scalpel"
+    ):
+        parse_recipe(text, "r")
