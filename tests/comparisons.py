@@ -33,7 +33,7 @@ def comparison(*subjects: Subject, **changes: Any) -> Comparison:
     fields: dict[str, Any] = {
         "base": side, "edited": side, "metric": "exact_match,none", "test": "lm_eval", "correction": "holm",
         "alpha": 0.05, "power": 0.8, "draws": 0, "seed": 0, "subjects": subjects, "groups": (),
-        "counts": Counter(one.verdict for one in subjects), "mismatches": (), "notes": (), **changes,
+        "counts": Counter(one.verdict for one in subjects), "mismatches": (), "marks": (), "notes": (), **changes,
     }  # fmt: skip
     return Comparison(**fields)
 

@@ -139,7 +139,7 @@ class Subject(Record):
 class Comparison(Record):
     """One edited model against its base."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     """Version of this file's format."""
     base: Side
     """Evaluation of the base model, before the edit."""
@@ -166,7 +166,11 @@ class Comparison(Record):
     counts: dict[Verdict, int]
     """How many subjects got each verdict, before correction."""
     mismatches: tuple[str, ...]
-    """In what the runs differ beside the model; empty unless that was explicitly allowed."""
+    """What differs between the runs beside the model and changes the measurement, or has no score to compare,
+    a sentence each; empty unless that was explicitly allowed."""
+    marks: tuple[str, ...]
+    """What differs between the runs beside the model and may move a score, a sentence each; compared all the
+    same."""
     notes: tuple[str, ...]
     """What a reader of the numbers has to know, in plain sentences."""
 
@@ -191,7 +195,7 @@ class Comparison(Record):
 class ComparisonSet(Record):
     """Several edited models against one base, by the same settings."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     """Version of this file's format."""
     comparisons: tuple[Comparison, ...] = Field(min_length=2)
     """One comparison an edited model, in the order they were named."""

@@ -1,25 +1,22 @@
-"""lm-eval's results file: the numbers and settings of one evaluation, as lm-eval 0.4.5 to 0.4.13 write it.
+"""lm-eval's results file: the numbers and settings of one evaluation, as lm-eval 0.4.2 to 0.4.13 write it.
 
 The file is lm-eval's, so unknown keys are welcome and missing ones are None. What the numbers
-mean is for others; per-problem answers are in ``lm_eval_samples``.
+mean is for others; per-problem answers are in ``lm_eval_samples``, where files lie in ``lm_eval_files``.
 """
 
 import json
-import logging
 import math
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from sae_merge_method.artifacts.lm_eval_files import find_results, run_date
+from sae_merge_method.artifacts.lm_eval_groups import leaves, members_of_groups
+from sae_merge_method.artifacts.lm_eval_model import model_name, parse_arguments
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import ArtifactError
 
-logger = logging.getLogger(__name__)
-
-# lm-eval stamps results and samples of one run with the same local time, colons replaced.
-_DATE = re.compile(r"_(\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(?:\.\d+)?)$")
 # Under which of these a version of lm-eval counts the problems behind a task's scores.
 _COUNT_KEYS = ("sample_len", "sample_len,none", "samples")
 
@@ -77,6 +74,8 @@ class TaskRun:
     """Where the problems come from; None where the file does not name it."""
     members: tuple[str, ...] = ()
     """Names of the tasks in a group; empty for a task."""
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    """Scores that are no finite number, as the file writes them, by lm-eval's key."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +100,8 @@ class EvalRun:
     """Every task by its name, in lm-eval's order."""
     groups: Mapping[str, TaskRun]
     """Every group of tasks by its name."""
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The whole file, model_args and gen_kwargs as mappings in every version."""
 
     @property
     def short_name(self) -> str:
@@ -109,40 +110,7 @@ class EvalRun:
 
     def leaves(self, group: str) -> tuple[str, ...]:
         """The tasks in a group, and in the groups in it."""
-        tasks: list[str] = []
-        for name in self.groups[group].members:
-            tasks += self.leaves(name) if name in self.groups else [name]
-        return tuple(tasks)
-
-
-def find_results(path: Path) -> Path:
-    """The results file, given it, lm-eval's output folder, or one model's folder in it.
-
-    Of several runs of one model the newest is taken, by the date in the name, with a warning.
-
-    Raises:
-        ArtifactError: Nothing there, or results of several models.
-    """
-    if not path.exists():
-        raise ArtifactError(f"expected an lm_eval output folder or results file at {path}: nothing there")
-    if path.is_file():
-        return path
-    files = sorted(path.glob("results_*.json")) or sorted(path.rglob("results_*.json"))
-    if not files:
-        raise ArtifactError(f"expected results_*.json in {path} or below, as lm_eval --output_path writes")
-    folders = sorted({str(file.parent) for file in files})
-    if len(folders) > 1:
-        raise ArtifactError(f"{path} holds results in several folders, name one: {', '.join(folders)}")
-    newest = max(files, key=lambda file: run_date(file) or "")
-    if len(files) > 1:
-        logger.warning("%s holds %d runs: taking the newest, %s", folders[0], len(files), newest.name)
-    return newest
-
-
-def run_date(file: Path) -> str | None:
-    """The date in a results or samples file's name."""
-    match = _DATE.search(file.stem)
-    return match.group(1) if match else None
+        return leaves({name: run.members for name, run in self.groups.items()}, group)
 
 
 def read_results(path: Path) -> EvalRun:
@@ -160,11 +128,12 @@ def read_results(path: Path) -> EvalRun:
         raise ArtifactError(f"expected an lm_eval results file (JSON) at {file}: {error}") from error
     if not isinstance(raw, dict) or not _mapping(raw, "results"):
         raise ArtifactError(f'{file} is no lm_eval results file: expected an object with "results"')
-    members = {name: tuple(names) for name, names in _mapping(raw, "group_subtasks").items() if names}
+    raw = {**raw, "config": _with_arguments(_mapping(raw, "config"))}
+    members = members_of_groups(_mapping(raw, "group_subtasks"), _mapping(raw, "groups"), file)
     runs = {name: _task(raw, name, members.get(name, ())) for name in {**raw["results"], **members}}
     return EvalRun(
         path=file,
-        model=str(raw.get("model_name") or _mapping(raw, "config").get("model") or file.parent.name),
+        model=model_name(raw, _mapping(raw, "config", "model_args"), file.parent.name),
         date=run_date(file),
         lm_eval_version=raw.get("lm_eval_version"),
         chat_template_hash=raw.get("chat_template_sha"),
@@ -172,7 +141,14 @@ def read_results(path: Path) -> EvalRun:
         multiturn=bool(raw.get("chat_template_sha") and raw.get("fewshot_as_multiturn")),
         tasks={name: run for name, run in runs.items() if name not in members},
         groups={name: run for name, run in runs.items() if name in members},
+        raw=raw,
     )
+
+
+def _with_arguments(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The run's settings, their arguments as mappings."""
+    named = {key: config[key] for key in ("model_args", "gen_kwargs") if key in config}
+    return {**config, **{key: parse_arguments(value) for key, value in named.items()}}
 
 
 def _task(raw: dict[str, Any], name: str, members: tuple[str, ...]) -> TaskRun:
@@ -193,6 +169,7 @@ def _task(raw: dict[str, Any], name: str, members: tuple[str, ...]) -> TaskRun:
         generation=config.get("generation_kwargs"),
         dataset=dataset_of(config),
         members=members,
+        unusable={key: str(value) for key, value in _values(row) if not _is_number(value)},
     )
 
 
@@ -213,11 +190,19 @@ def dataset_of(config: Mapping[str, Any]) -> DataSet | None:
     )
 
 
-def _scores(row: Mapping[str, Any], higher_is_better: Mapping[str, Any]) -> Iterator[tuple[str, Score]]:
+def _values(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Scores by lm-eval's key, numbers or not."""
     for key, value in row.items():
-        metric, comma, filter_name = key.partition(",")
-        if not comma or metric.endswith("_stderr") or not _is_number(value) or key in _COUNT_KEYS:
+        metric, comma, _ = key.partition(",")
+        if comma and not metric.endswith("_stderr") and key not in _COUNT_KEYS:
+            yield key, value
+
+
+def _scores(row: Mapping[str, Any], higher_is_better: Mapping[str, Any]) -> Iterator[tuple[str, Score]]:
+    for key, value in _values(row):
+        if not _is_number(value):
             continue
+        metric, _, filter_name = key.partition(",")
         stderr = row.get(f"{metric}_stderr,{filter_name}")
         known = float(stderr) if _is_number(stderr) and stderr >= 0 else None
         yield key, Score(float(value), known, higher_is_better.get(metric) is not False)

@@ -1,6 +1,12 @@
-"""lm-eval's samples files (--log_samples): what one model answered to each problem of a task."""
+"""What one model answered to each problem of a task: lm-eval's samples files, or those inside a dump.
 
-from collections.abc import Iterator
+A dump of ``simple_evaluate`` holds its samples inside; lm-eval 0.4.2 and 0.4.3 write lists, later ones
+lines.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +35,7 @@ class Sample(NamedTuple):
     extracted: bool
     """Whether the task's filter found an answer in it."""
     offset: int
-    """Where in the file its line begins, in bytes."""
+    """Where in the file its line begins, in bytes; its number in a list."""
 
 
 class Samples(NamedTuple):
@@ -41,6 +47,8 @@ class Samples(NamedTuple):
     """In the file's order."""
     reason: str | None = None
     """Why there are no answers to work with; None where there are."""
+    listed: tuple[dict[str, Any], ...] = ()
+    """All that was logged, where it is a list and no lines of a file."""
 
 
 def read_samples(run: EvalRun, task: str, metric: str) -> Samples:
@@ -54,13 +62,14 @@ def read_samples(run: EvalRun, task: str, metric: str) -> Samples:
     Raises:
         ArtifactError: A line is not what lm_eval writes.
     """
-    path = run.path.parent / f"samples_{task}_{run.date}.jsonl"
-    if not path.exists():
+    path, listed = _logged(run, task)
+    if not path.exists() or (path == run.path and listed is None):
         return Samples(path, (), "no samples were logged")
     name, _, filter_name = metric.partition(",")
+    lines = _lines(path) if listed is None else enumerate(listed)
     rows: list[Sample] = []
     seen: set[Any] = set()
-    for offset, raw in _lines(path):
+    for offset, raw in lines:
         if raw.get("filter", filter_name) != filter_name:
             continue
         if raw.get("doc_id") in seen:
@@ -76,15 +85,59 @@ def read_samples(run: EvalRun, task: str, metric: str) -> Samples:
     value = run.tasks[task].scores[metric].value
     if not rows or abs(sum(row.score for row in rows) / len(rows) - value) > 1e-9 * max(1.0, abs(value)):
         return Samples(path, (), f"the samples do not average to the reported {name}")
-    return Samples(path, tuple(rows))
+    return Samples(path, tuple(rows), listed=listed or ())
 
 
 def read_sample(samples: Samples, sample: Sample) -> dict[str, Any]:
     """All that lm-eval logged about one problem, as it stands in the file."""
+    if samples.listed:
+        return samples.listed[sample.offset]
     with samples.path.open("rb") as stream:
         stream.seek(sample.offset)
         raw: dict[str, Any] = from_json(stream.readline())
     return raw
+
+
+def _logged(run: EvalRun, task: str) -> tuple[Path, tuple[dict[str, Any], ...] | None]:
+    """The file that holds a task's samples, and the samples themselves where it holds a list."""
+    inside = run.raw.get("samples")
+    if isinstance(inside, Mapping) and isinstance(inside.get(task), list):
+        return run.path, _objects(run.path, inside[task])
+    folder = run.path.parent
+    lines = folder / f"samples_{task}_{run.date}.jsonl"
+    # 0.4.3 called the list .json; 0.4.2, without dates, put the model's arguments before the task's name.
+    lists = [lines.with_suffix(".json")]
+    if run.date is None:
+        lists += [file for file in sorted(folder.glob("*.jsonl")) if file.stem.endswith(f"_{task}")]
+    for file in [lines, *lists]:
+        if file.is_file():
+            return file, _list(file)
+    return lines, None
+
+
+def _list(path: Path) -> tuple[dict[str, Any], ...] | None:
+    """The samples of a file that holds one list; None for lines.
+
+    Raises:
+        ArtifactError: Neither a list nor lines.
+    """
+    try:
+        with path.open("rb") as stream:
+            if stream.read(1) != b"[":
+                return None
+            return _objects(path, from_json(b"[" + stream.read()))
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ArtifactError(f"expected a list of samples (JSON) at {path}: {error}") from error
+
+
+def _objects(path: Path, rows: Iterable[Any]) -> tuple[dict[str, Any], ...]:
+    made = tuple(rows)
+    for number, raw in enumerate(made, 1):
+        if not isinstance(raw, dict):
+            raise ArtifactError(f"{path} sample {number}: expected an object, got {raw!r:.80}")
+    return made
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -107,11 +160,12 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _sample(raw: dict[str, Any], metric: str, offset: int) -> Sample | None:
     score = raw.get(metric)
-    if not isinstance(score, (int, float)) or score != score or not isinstance(raw.get("doc_hash"), str):
+    doc_hash = _doc_hash(raw)
+    if not isinstance(score, (int, float)) or score != score or doc_hash is None:
         return None
     text, extracted = (_first(raw.get(key)) for key in ("resps", "filtered_resps"))
     return Sample(
-        doc_hash=raw["doc_hash"],
+        doc_hash=doc_hash,
         prompt_hash=raw.get("prompt_hash"),
         target_hash=raw.get("target_hash"),
         score=float(score),
@@ -119,6 +173,15 @@ def _sample(raw: dict[str, Any], metric: str, offset: int) -> Sample | None:
         extracted=extracted != _NOTHING_EXTRACTED,
         offset=offset,
     )
+
+
+def _doc_hash(raw: Mapping[str, Any]) -> str | None:
+    """lm-eval's hash of the problem; made as lm-eval makes it where an older version wrote none."""
+    if isinstance(raw.get("doc_hash"), str):
+        return str(raw["doc_hash"])
+    if "doc_hash" in raw or "doc" not in raw:
+        return None
+    return hashlib.sha256(json.dumps(raw["doc"], indent=2, ensure_ascii=False).encode()).hexdigest()
 
 
 def _first(value: Any) -> Any:

@@ -1,58 +1,84 @@
 """Whether two evaluations asked the same questions in the same way: what differs beside the model.
 
-What could not be checked, or differs without changing the questions, is a note (see ``notes``).
+What a difference in each field means is the table's, ``conditions``; what could not be checked is a note (see
+``notes``).
 """
 
 import json
 from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
-from sae_merge_method.artifacts.lm_eval_results import EvalRun, TaskRun
+from sae_merge_method.artifacts.lm_eval_results import EvalRun
 from sae_merge_method.compare.answers import Pairing
+from sae_merge_method.compare.conditions import (
+    CONDITIONS,
+    UNRECORDED,
+    Condition,
+    Effect,
+    condition_of_argument,
+)
 
 
-def mismatches(base: EvalRun, edited: EvalRun, pairings: Mapping[str, Pairing]) -> list[str]:
-    """All that differs between two runs and could move a score on its own, a line each.
+class Differences(NamedTuple):
+    """What differs between two runs beside the model, a line each."""
 
-    What lm-eval did not record on one side is not a difference: see :func:`~.notes.unchecked`.
+    refused: tuple[str, ...]
+    """What changes the measurement."""
+    marked: tuple[str, ...]
+    """What may move a score."""
+
+
+def differences(base: EvalRun, edited: EvalRun, pairings: Mapping[str, Pairing]) -> Differences:
+    """All that differs between two runs and could move a score on its own.
+
+    What lm-eval did not record on one side is not a difference: see ``notes``.
 
     Args:
         base: Run of the base model.
         edited: Run of the edited model.
         pairings: The answers of both to every task that both have.
     """
-    lines = [
-        f"{what}: {_show(one)} and {_show(other)}"
-        for what, one, other in (
-            ("chat template", base.chat_template_hash, edited.chat_template_hash),
-            ("system instruction", base.system_instruction_hash, edited.system_instruction_hash),
-            ("few-shot examples as turns", base.multiturn, edited.multiturn),
-        )
-        if one != other
-    ]
-    for task in pairings:
-        lines += [f"{task}: {line}" for line in _task_mismatches(base.tasks[task], edited.tasks[task])]
+    lines: dict[Effect, list[str]] = {effect: [] for effect in Effect}
+    for row in (*CONDITIONS.values(), *_unknown_arguments(base, edited)):
+        if row.effect is not Effect.IGNORE:
+            lines[row.effect] += _lines(row, base, edited, pairings)
     for task, pairing in pairings.items():
-        lines += [f"{task}: {line}" for line in pairing.mismatches]
-    return lines
+        lines[Effect.REFUSE] += [f"{task}: {line}" for line in pairing.mismatches]
+    return Differences(tuple(lines[Effect.REFUSE]), tuple(lines[Effect.MARK]))
 
 
-def _task_mismatches(base: TaskRun, edited: TaskRun) -> Iterator[str]:
-    pairs = (
-        ("task version", base.version, edited.version),
-        ("sample count", base.n, edited.n),
-        ("few-shot examples", base.n_shot, edited.n_shot),
-        ("generation settings", base.generation, edited.generation),
-        ("data set", base.dataset, edited.dataset),
-        ("hash of problems and prompts", base.task_hash, edited.task_hash),
+def _lines(row: Condition, base: EvalRun, edited: EvalRun, pairings: Mapping[str, Pairing]) -> Iterator[str]:
+    """One line where the runs differ in this field; for a field of tasks one a task."""
+    scopes = (
+        {task: {task: pairing} for task, pairing in pairings.items()} if "*" in row.field else {"": pairings}
     )
-    for what, one, other in pairs:
-        if one is not None and other is not None and one != other:
-            yield f"{what}: {_show(one)} and {_show(other)}"
+    for task, scope in scopes.items():
+        one, other = row.value(base, task), row.value(edited, task)
+        if one is UNRECORDED or other is UNRECORDED or one == other:
+            continue
+        if row.settled is not None and row.settled(base, edited, scope):
+            continue
+        yield (
+            (f"{task}: " if task else "")
+            + f"{row.title}: {_show(one)} and {_show(other)}"
+            + (f" ({row.why})" if row.why else "")
+        )
 
 
-def _show(value: object) -> str:
+def _unknown_arguments(base: EvalRun, edited: EvalRun) -> list[Condition]:
+    """Rows for arguments of the backends that the table does not have."""
+    names: dict[str, None] = {}
+    for run in (base, edited):
+        config = run.raw.get("config")
+        arguments = config.get("model_args") if isinstance(config, Mapping) else None
+        names |= dict.fromkeys(arguments if isinstance(arguments, Mapping) else ())
+    rows = [condition_of_argument(name) for name in names]
+    return [row for row in rows if row.field not in CONDITIONS]
+
+
+def _show(value: Any) -> str:
     """A value as a message shows it: hashes cut to what tells them apart."""
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
-    text = json.dumps(value, sort_keys=True) if isinstance(value, dict) else str(value)
+    text = json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else str(value)
     return f"{text[:12]}..." if len(text) == 64 and " " not in text else text

@@ -87,7 +87,7 @@ def _unpaired(base: Evaluation, edited: Evaluation, metric: str, tasks: Iterable
 
 
 def _unchecked(base: EvalRun, edited: EvalRun, pairings: Mapping[str, Pairing]) -> Iterator[str]:
-    """What could not be compared between the runs, or differs without changing the questions."""
+    """What could not be compared between the runs: files do not say it, or problems were left out."""
     runs = {task: (base.tasks[task], edited.tasks[task]) for task in pairings}
     # Prompts of paired problems were compared one by one.
     unhashed = [
@@ -99,11 +99,6 @@ def _unchecked(base: EvalRun, edited: EvalRun, pairings: Mapping[str, Pairing]) 
         yield "Prompts were not compared: that takes runs with --log_samples on both sides."
     if any(run.dataset is None for both in unhashed for run in both):
         yield "Data sets were not compared: not both results files name them."
-    if base.lm_eval_version != edited.lm_eval_version:
-        yield (
-            f"Scored by different versions of lm-eval, {base.lm_eval_version} and "
-            f"{edited.lm_eval_version}: scoring functions may differ."
-        )
     short = [task for task, both in runs.items() if any(map(_is_limited, both))]
     if short:
         yield f"Not all problems were evaluated (--limit) in {', '.join(short)}."

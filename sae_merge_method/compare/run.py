@@ -8,7 +8,7 @@ from sae_merge_method.artifacts.comparison import Comparison, ComparisonSet, Sub
 from sae_merge_method.artifacts.lm_eval_results import TaskRun
 from sae_merge_method.artifacts.lm_eval_samples import Samples
 from sae_merge_method.compare.answers import Pair, Pairing, TokenCounter, measure, pair
-from sae_merge_method.compare.comparable import mismatches
+from sae_merge_method.compare.comparable import differences
 from sae_merge_method.compare.evaluation import Evaluation, Source, open_evaluations
 from sae_merge_method.compare.notes import notes
 from sae_merge_method.compare.settings import POWER, CompareSettings
@@ -59,9 +59,13 @@ def compare_evaluations(base: Evaluation, edited: Evaluation, settings: CompareS
     metric = resolve_metric(base.run, settings.metric)
     tasks = common_tasks(base.run, edited.run, metric, settings.tasks)
     pairings = {task: pair(base.samples(task, metric), edited.samples(task, metric)) for task in tasks.common}
-    differing = [*tasks.mismatches, *mismatches(base.run, edited.run, pairings)]
+    beside_model = differences(base.run, edited.run, pairings)
+    differing = [*tasks.mismatches, *beside_model.refused]
     if differing and not settings.allow_mismatch:
-        raise ComparisonError("these runs differ in more than the model:\n  " + "\n  ".join(differing))
+        raise ComparisonError(
+            "these runs differ in more than the model (--allow-mismatch compares and marks them):\n  "
+            + "\n  ".join(differing)
+        )
 
     counter = TokenCounter(settings.tokenizer) if settings.tokenizer else None
     tested = [
@@ -90,6 +94,7 @@ def compare_evaluations(base: Evaluation, edited: Evaluation, settings: CompareS
         groups=_groups(base, edited, metric, pairings, settings),
         counts={verdict: verdicts[verdict] for verdict in VERDICTS},
         mismatches=tuple(differing),
+        marks=beside_model.marked,
         notes=tuple(notes(base, edited, metric, settings.alpha, subjects, pairings)),
     )
 

@@ -112,7 +112,9 @@ def _head_lines(comparisons: Comparisons) -> Iterator[str]:
         yield f"edited: {one.edited.model}" + (f" ({one.edited.label})" if several else "")
     yield f"metric: {first.metric}; {how_tested(first)}, alpha {first.alpha:g}"
     for one in comparisons.comparisons:
-        yield from (f"MISMATCH, allowed: {line}" for line in one.mismatches)
+        name = f"{one.edited.label}: " if several else ""
+        yield from (f"MISMATCH, allowed: {name}{line}" for line in one.mismatches)
+        yield from (f"MARKED, may move a score: {name}{line}" for line in one.marks)
 
 
 def _tail_lines(comparisons: Comparisons) -> Iterator[str]:

@@ -108,6 +108,7 @@ def verdict_section(comparison: Comparison) -> str:
     reservations = [
         f"**Runs differ beside the model** (allowed): {plain(line)}" for line in comparison.mismatches
     ]
+    reservations += [f"**May move a score**: {plain(line)}" for line in comparison.marks]
     reservations += [plain(note) for note in comparison.notes]
     return section(
         "What changed",

@@ -47,8 +47,8 @@ def z_unpooled(
         # A sample standard deviation divides by n - 1.
         return Outcome(None, None, f"n = {n}: no standard error from fewer than two problems")
     if base_stderr is None or edited_stderr is None:
-        side = "base" if base_stderr is None else "edited"
-        return Outcome(None, None, f"lm_eval wrote no standard error for {side} (--bootstrap_iters 0?)")
+        sides = [name for name, one in (("base", base_stderr), ("edited", edited_stderr)) if one is None]
+        return Outcome(None, None, f"lm_eval wrote no standard error for {' and '.join(sides)}")
     stderr = math.hypot(base_stderr, edited_stderr)
     if stderr == 0:
         # Each side scored the same on every problem: nothing to measure the difference against.

@@ -125,3 +125,15 @@ def test_the_split_that_is_asked_is_the_validation_split_where_there_is_no_test_
 )
 def test_a_short_name_is_without_owner_or_folder(write: Write, model: str, short: str) -> None:
     assert read_results(write("base", results({ALGEBRA: (1, 2)}, model_name=model))).short_name == short
+
+
+def test_groups_in_a_circle_end_and_are_told(write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    members = {"one": ["two", ALGEBRA], "two": ["one", NUM_THEORY], "itself": ["itself"]}
+    run = read_results(write("base", results({ALGEBRA: (1, 2), NUM_THEORY: (1, 2)}, group_subtasks=members)))
+    assert set(run.leaves("one")) == set(run.leaves("two")) == {ALGEBRA, NUM_THEORY}
+    assert "group_subtasks goes in a circle, one > two > one" in caplog.text
+
+
+def test_a_task_that_is_a_group_of_itself_is_a_task(write: Write) -> None:
+    run = read_results(write("base", results({ALGEBRA: (1, 2)}, group_subtasks={ALGEBRA: [ALGEBRA]})))
+    assert (list(run.tasks), list(run.groups)) == ([ALGEBRA], [])

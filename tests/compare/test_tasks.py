@@ -58,3 +58,33 @@ def test_a_group_has_a_line_of_its_own_and_is_not_counted(write: Write) -> None:
     assert group.p is not None and group.p_adjusted is None
     assert sum(comparison.counts.values()) == 2
     assert compared(*paths, tasks=[NUM_THEORY]).groups == ()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_is_refused_as_that_and_not_as_a_missing_metric(
+    write: Write, value: float
+) -> None:
+    good = results({ALGEBRA: (1, 3), NUM_THEORY: (1, 3)})
+    broken = results({ALGEBRA: (1, 3), NUM_THEORY: (1, 3)})
+    broken["results"][ALGEBRA]["exact_match,none"] = value
+    paths = write("base", good), write("broken", broken)
+    message = f"{ALGEBRA}: exact_match,none is {value} in .*: no score to compare"
+    with pytest.raises(ComparisonError, match=message):
+        compared(*paths)
+    with pytest.raises(ComparisonError, match=message):
+        compared(*paths, tasks=(ALGEBRA,))
+    allowed = compared(*paths, allow_mismatch=True)
+    assert [subject.task for subject in allowed.subjects] == [NUM_THEORY]
+    assert [f"is {value}" in line for line in allowed.mismatches] == [True]
+    assert compared(*paths, tasks=(NUM_THEORY,)).mismatches == ()
+    only = results({ALGEBRA: (1, 3)})
+    only["results"][ALGEBRA]["exact_match,none"] = value
+    with pytest.raises(ComparisonError, match=message):
+        compared(write("only", only), paths[0])
+
+
+def test_a_metric_without_a_standard_error_is_untested_for_that_reason(write: Write) -> None:
+    file = results({ALGEBRA: (1, 3)})
+    file["results"][ALGEBRA]["exact_match_stderr,none"] = "N/A"
+    (subject,) = compared(write("base", file), write("edited", file)).subjects
+    assert subject.reason == "lm_eval wrote no standard error for base and edited"

@@ -106,7 +106,7 @@ def measured_arm(base: Base, plan: ExperimentPlan, record: ArmRecord, folder: Pa
         subjects=tuple(map(beside_base, comparison.subjects)),
         general=general_loss(base.record.general, text) if base.record.general and text else None,
         mismatches=comparison.mismatches,
-        notes=comparison.notes,
+        notes=(*(f"May move a score: {line}" for line in comparison.marks), *comparison.notes),
     )
 
 

@@ -1,0 +1,93 @@
+"""Where lm-eval's results lie: a folder of runs, a file by its name, or under the name that lm-eval stamped.
+
+What is in a file is for ``lm_eval_results``.
+"""
+
+import glob
+import json
+import logging
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from sae_merge_method.errors import ArtifactError
+
+logger = logging.getLogger(__name__)
+
+# lm-eval stamps results and samples of one run with the same local time, colons replaced.
+_DATE = re.compile(r"_(\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(?:\.\d+)?)$")
+# What a folder is searched for; the first kind that is there counts. lm-eval's own name; what 0.4.2 and dumps
+# of simple_evaluate are called; a file of any name that lm-eval stamped (--output_path FILE.json).
+_KINDS = ("results_*.json", "results.json", "*_????-??-??T??-??-??*.json")
+
+
+def find_results(path: Path) -> Path:
+    """The results file, given it, the name that lm-eval was given, its output folder or one model's in it.
+
+    Of several runs of one model the newest is taken, by the date in the name, with a warning.
+
+    Raises:
+        ArtifactError: Nothing there, or results of several models.
+    """
+    if path.is_file():
+        return path
+    if not path.exists():
+        return _stamped(path)
+    files = _in_folder(path)
+    if not files:
+        raise ArtifactError(
+            f"expected results_*.json in {path} or below, as lm_eval --output_path writes, or results.json"
+        )
+    folders = sorted({str(file.parent) for file in files})
+    if len(folders) > 1:
+        raise ArtifactError(f"{path} holds results in several folders, name one: {', '.join(folders)}")
+    names = sorted({_DATE.sub("", file.stem) for file in files})
+    if len(names) > 1:
+        shown = ", ".join(f"{path / name}.json" for name in names)
+        raise ArtifactError(f"{path} holds results of several names, name one: {shown}")
+    newest = _newest(files)
+    if len(files) > 1:
+        logger.warning("%s holds %d runs: taking the newest, %s", folders[0], len(files), newest.name)
+    return newest
+
+
+def run_date(file: Path) -> str | None:
+    """The date in a results or samples file's name."""
+    match = _DATE.search(file.stem)
+    return match.group(1) if match else None
+
+
+def _newest(files: Iterable[Path]) -> Path:
+    return max(files, key=lambda file: run_date(file) or "")
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Results in a folder, or else below it; under another name only what holds results."""
+    for kind in _KINDS:
+        if files := sorted(folder.glob(kind)) or sorted(folder.rglob(kind)):
+            return files
+    return [file for file in sorted(folder.glob("*.json")) if _holds_results(file)]
+
+
+def _holds_results(file: Path) -> bool:
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(raw, dict) and isinstance(raw.get("results"), dict)
+
+
+def _stamped(path: Path) -> Path:
+    """What lm-eval made of ``--output_path FILE.json``: FILE, the time of writing, .json.
+
+    Raises:
+        ArtifactError: Nothing of that name.
+    """
+    beside = sorted(path.parent.glob(f"{glob.escape(path.stem)}_*.json")) if path.suffix == ".json" else []
+    files = [file for file in beside if _DATE.sub("", file.stem) == path.stem and run_date(file)]
+    if not files:
+        raise ArtifactError(f"expected an lm_eval output folder or results file at {path}: nothing there")
+    newest = _newest(files)
+    several = f", the newest of {len(files)} runs" if len(files) > 1 else ""
+    logger.warning("%s: lm_eval stamped it, taking %s%s", path, newest.name, several)
+    return newest
