@@ -10,6 +10,7 @@ from sae_merge_method.experiment.report.claims import CLAIMS, conclusion_lines
 from sae_merge_method.experiment.report.measure import is_share
 from sae_merge_method.layers import format_layers
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid, as_text, plain_grid
+from sae_merge_method.reports.notebook import View
 from sae_merge_method.reports.numbers import (
     change,
     decimal,
@@ -115,6 +116,16 @@ def as_table(experiment: Experiment) -> str:
         blocks.append(_wrapped(f"Not done: {', '.join(experiment.missing)}", indent=""))
     blocks.append("\n".join(_wrapped(f"- {line}", indent="  ") for line in conclusion_lines(experiment)))
     return "\n\n".join(blocks) + "\n"
+
+
+def experiment_view(experiment: Experiment) -> View:
+    """An experiment as a notebook shows it."""
+    layers = layer_grid(experiment)
+    missing = (f"Not done: {', '.join(experiment.missing)}",) if experiment.missing else ()
+    return View(
+        (arm_grid(experiment), *([layers] if layers else [])),
+        tail=(*missing, *(f"- {line}" for line in conclusion_lines(experiment))),
+    )
 
 
 def plan_table(plan: ExperimentPlan, done: Collection[str]) -> str:

@@ -1,0 +1,33 @@
+"""The tour, run once on a miniature of a few thousand tokens."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.miniature.conftest import TINY, tiny_cache, tiny_miniature  # noqa: F401
+from tests.notebooks import execute
+
+ROOT = Path(__file__).parents[2]
+TOUR = ROOT / "notebooks" / "tour.ipynb"
+
+
+@pytest.fixture(scope="session")
+def tour(tmp_path_factory, tiny_cache, tiny_miniature):  # noqa: F811
+    """What each code cell displays, and the folder it was all made in."""
+    folder = tmp_path_factory.mktemp("tour")
+    words = [
+        sys.executable,
+        execute.__file__,
+        str(TOUR),
+        "displays.json",
+        f"miniature = Settings(**{TINY.as_dict()})",
+    ]
+    # A process of its own: the notebook sets environment and working folder, as its reader's would.
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tiny_cache)}
+    done = subprocess.run(words, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads((folder / "displays.json").read_text()), folder / "tour"
