@@ -10,12 +10,13 @@ export OMP_NUM_THREADS ?= 1
 # pip is told not to compile the whole of torch; what is used is compiled once, so it must be kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo test check wheel constraints clean
+.PHONY: help venv demo test check mutants wheel constraints clean
 
 help:
 	@echo "make demo         the whole road on a miniature trained on the spot"
 	@echo "make test         the tests"
 	@echo "make check        ruff, ruff format, mypy"
+	@echo "make mutants      how many faults of the pure modules the tests notice; an hour or more"
 	@echo "make wheel        sdist and wheel in dist/"
 	@echo "make venv         the environment alone, in $(VENV)"
 	@echo "make constraints  pin what $(VENV) holds now"
@@ -40,6 +41,10 @@ check: $(READY)
 	rm -rf $(TYPED) && mkdir -p $(TYPED)/sae_merge_method
 	ln -s $(addprefix $(CURDIR)/,$(wildcard sae_merge_method/*) cli lm_eval_tasks recipes) $(TYPED)/sae_merge_method
 	cd $(TYPED) && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache
+
+mutants: $(READY)
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[mutation]'
+	$(BIN)/python tests/mutants.py run 2
 
 wheel: $(READY)
 	$(BIN)/python -m build --no-isolation

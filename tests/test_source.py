@@ -7,6 +7,7 @@ import pytest
 
 import sae_merge_method
 from sae_merge_method import lm_eval_tasks, recipes
+from tests import mutants
 
 # As the files lie: in a checkout the last two are beside the package, installed they are in it, as cli is.
 ROOTS = [Path(package.__file__).resolve().parent for package in (sae_merge_method, lm_eval_tasks, recipes)]
@@ -29,3 +30,18 @@ def test_the_library_prints_nothing(file):
 def test_the_source_that_was_read_is_all_of_it():
     assert len(LIBRARY) > 100
     assert {"__init__.py", "_startup.py", "utils.py"} <= {file.name for file in LIBRARY}
+
+
+@pytest.mark.parametrize("module", mutants.PURE)
+def test_a_module_that_mutants_are_made_of_has_tests_of_its_own(module):
+    assert (mutants.ROOT / "sae_merge_method" / module).is_file()
+    assert (mutants.ROOT / mutants.tests_of(module)).is_file()
+
+
+def test_the_copy_that_mutants_are_made_in_is_whole(tmp_path):
+    tomllib = pytest.importorskip("tomllib")
+    mutants.prepare(tmp_path / "copy", mutants.PURE[:2])
+    settings = tomllib.loads((tmp_path / "copy" / "mutants.toml").read_text())["cosmic-ray"]
+    assert all((tmp_path / "copy" / module).is_file() for module in settings["module-path"])
+    assert settings["test-command"].endswith(f"mutants.py test {tmp_path / 'copy'}")
+    assert (tmp_path / "copy" / ".view" / "sae_merge_method" / "cli" / "main.py").is_file()
