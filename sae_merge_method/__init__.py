@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from sae_merge_method.artifacts.experiment import read_experiment as read_experiment
     from sae_merge_method.compare.run import compare as compare
     from sae_merge_method.compare.settings import CompareSettings as CompareSettings
+    from sae_merge_method.controls.settings import ControlSettings as ControlSettings
+    from sae_merge_method.controls.write import write_controls as write_controls
     from sae_merge_method.diagnose.rescore import score as score
     from sae_merge_method.diagnose.run import diagnose as diagnose
     from sae_merge_method.diagnose.select import Selection as Selection
@@ -49,6 +51,10 @@ if TYPE_CHECKING:
     from sae_merge_method.merge.run import merge as merge
     from sae_merge_method.merge.undo import undo as undo
     from sae_merge_method.miniature.demo import make_miniature as make_miniature
+    from sae_merge_method.publish.card import CardSettings as CardSettings
+    from sae_merge_method.publish.card import write_card as write_card
+    from sae_merge_method.publish.rebuild import Rebuilt as Rebuilt
+    from sae_merge_method.publish.rebuild import rebuild as rebuild
     from sae_merge_method.recipe.check import CheckedRecipe as CheckedRecipe
     from sae_merge_method.recipe.check import check_recipe as check_recipe
     from sae_merge_method.recipe.from_diagnosis import RecipeSettings as RecipeSettings
@@ -70,6 +76,8 @@ _OFFERED = {
     "artifacts.experiment": ("Experiment", "read_experiment"),
     "compare.run": ("compare",),
     "compare.settings": ("CompareSettings",),
+    "controls.settings": ("ControlSettings",),
+    "controls.write": ("write_controls",),
     "diagnose.rescore": ("score",),
     "diagnose.run": ("diagnose",),
     "diagnose.select": ("Selection", "select_layers"),
@@ -85,6 +93,8 @@ _OFFERED = {
     "merge.run": ("merge",),
     "merge.undo": ("undo",),
     "miniature.demo": ("make_miniature",),
+    "publish.card": ("CardSettings", "write_card"),
+    "publish.rebuild": ("Rebuilt", "rebuild"),
     "recipe.check": ("CheckedRecipe", "check_recipe"),
     "recipe.from_diagnosis": ("RecipeSettings", "WrittenRecipe", "write_recipe"),
     "verify.audit": ("verify",),

@@ -49,7 +49,7 @@ class Controls(NamedTuple):
 
 
 def write_controls(
-    recipe: AnyRecipe, out: Path, settings: ControlSettings | None = None, *, overwrite: bool = False
+    recipe: AnyRecipe, out: str | Path, settings: ControlSettings | None = None, *, overwrite: bool = False
 ) -> tuple[ArmIdentity, ...]:
     """Write the controls of a recipe into a folder, ``<name of the arm>.yml`` each.
 
@@ -64,7 +64,7 @@ def write_controls(
     """
     opened = open_recipe(recipe)
     controls = make_controls(opened, settings or ControlSettings())
-    with new_folder(out, overwrite=overwrite) as folder:
+    with new_folder(Path(out), overwrite=overwrite) as folder:
         for _, arm, text in controls.recipes:
             write_text(folder / f"{arm.name}.yml", text)
     return tuple(arm for _, arm, _ in controls.recipes)
