@@ -21,6 +21,7 @@ SCORES = {0: 0.1, 1: 0.9, 2: 0.85, 3: 0.2, 4: 0.9}
     [
         ("top_k=1", (1,)),
         ("top_k=3", (1, 2, 4)),
+        ("top_k=5", (0, 1, 2, 3, 4)),
         ("threshold=0.85", (1, 2, 4)),
         ("threshold=2", ()),
         ("fdr=0.05", (1, 4)),
@@ -40,6 +41,11 @@ def test_each_rule_chooses_what_it_says(rule, chosen):
 def test_a_rule_is_written_as_it_is_read_to_the_last_digit(rule):
     assert parse_rule(str(parse_rule(rule))) == parse_rule(rule)
     assert str(parse_rule(rule)) == rule
+
+
+def test_rules_are_values():
+    assert len({parse_rule("top_k=3"), parse_rule("top_k=3"), parse_rule("elbow")}) == 2
+    assert len(set(RULES.values())) == len(RULES)
 
 
 def test_one_layer_alone_is_above_the_gap():

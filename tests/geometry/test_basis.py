@@ -1,6 +1,7 @@
 """Laws of bases, as pure functions."""
 
 import numpy as np
+import pytest
 
 from sae_merge_method.geometry.basis import orthonormal_basis, random_basis
 
@@ -27,6 +28,20 @@ def test_duplicate_parallel_dependent_and_zero_directions_reduce_the_rank():
     assert orthonormal_basis(np.stack([one, two, three, one - 2 * two])).rank == 3
     assert orthonormal_basis(np.zeros((2, D))).rank == 0
     assert orthonormal_basis(directions(2 * D)).is_everything
+    assert not orthonormal_basis(directions(D - 1)).is_everything
+
+
+@pytest.mark.parametrize(("beside", "rank"), [(3.5, 1), (4.5, 2)])
+def test_a_direction_that_differs_from_a_multiple_by_float32_rounding_adds_no_dimension(beside, rank):
+    eps = float(np.finfo(np.float32).eps)
+    one = np.eye(D)[0]
+    assert orthonormal_basis(np.stack([one, 3 * (one + beside * eps * np.eye(D)[1])])).rank == rank
+
+
+def test_a_basis_knows_its_sizes_and_can_be_a_key():
+    basis = random_basis(D, 4, (1,))
+    assert (basis.d, basis.rank, basis.directions) == (D, 4, 4)
+    assert {basis: "mine"}[basis] == "mine"
 
 
 def test_random_subspaces_are_orthonormal_repeatable_and_differ_by_seed():

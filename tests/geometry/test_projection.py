@@ -57,6 +57,10 @@ def test_a_hybrid_weighs_both_parts():
     assert np.allclose(weigh(tau, u, 1, Shares(0.5, 2)), expected, atol=1e-13)
 
 
+def test_shares_are_values():
+    assert len({Shares(1, 0), Shares(1, 0), Shares(0, 1)}) == 2
+
+
 def test_what_lies_in_the_span_is_kept_whole_and_what_is_orthogonal_not_at_all():
     u = columns(4)
     inside = u @ tensor(4, 7)
