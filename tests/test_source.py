@@ -27,6 +27,17 @@ def test_the_library_prints_nothing(file):
     assert not _calls(file, "print")
 
 
+@pytest.mark.parametrize("file", LIBRARY, ids=lambda file: "/".join(file.parts[-2:]))
+def test_progress_is_shown_where_its_reader_looks(file):
+    """In a notebook stderr is no terminal: tqdm.auto has the notebook's own bar there."""
+    imported = [
+        node
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+    ]
+    assert "tqdm" not in {node.module for node in imported}
+
+
 def test_the_source_that_was_read_is_all_of_it():
     assert len(LIBRARY) > 100
     assert {"__init__.py", "_startup.py", "utils.py"} <= {file.name for file in LIBRARY}

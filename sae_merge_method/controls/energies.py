@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from sae_merge_method.geometry.energy import along_residual, energies_in, energy
 from sae_merge_method.models.residual_axes import residual_axis

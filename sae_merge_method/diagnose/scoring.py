@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from sae_merge_method.artifacts.diagnosis import Interval, Null, ScoreDraws, TopFeature
 from sae_merge_method.artifacts.usage import Documents, LayerUsage

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from sae_merge_method.artifacts.diagnosis import SaeSource
 from sae_merge_method.artifacts.usage import LayerUsage

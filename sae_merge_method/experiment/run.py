@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from sae_merge_method.artifacts.experiment import EXPERIMENT_FILE, PAGE_FILE, TABLE_FILE, Experiment

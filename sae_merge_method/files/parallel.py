@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 Advance = Callable[[int], None]
 """Told how many bytes were dealt with."""

@@ -11,7 +11,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from sae_merge_method.miniature.settings import MiniatureSettings
 from sae_merge_method.miniature.training import Example, pad

@@ -8,7 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import torch
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from sae_merge_method.miniature.texts import Document
 
