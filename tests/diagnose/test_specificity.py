@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sae_merge_method.diagnose.specificity import EPSILON, SCORES, find_score
+from sae_merge_method.diagnose.specificity import EPSILON, SCORES, TOP_K, find_score
 from sae_merge_method.errors import UsageError
 
 
@@ -65,6 +65,11 @@ def test_top_k_selectivity_takes_no_feature_below_an_even_share() -> None:
     assert contributions.tolist() == [0, 1, 0]
 
 
+def test_top_k_selectivity_takes_a_feature_of_exactly_an_even_share() -> None:
+    contributions = SCORES["top_k_selectivity"].contributions(means(usage=[1, 1]), means(usage=[0, 1]))
+    assert contributions.tolist() == [1, 0]
+
+
 def test_frequency_gap_takes_only_features_rare_on_control() -> None:
     target, control = means(rate=[0.5, 0.9, 0.1]), means(rate=[0.02, 0.2, 0.0])
     contributions = SCORES["frequency_gap"].contributions(target, control)
@@ -75,6 +80,55 @@ def test_cohens_d_is_the_difference_in_standard_deviations() -> None:
     # Target documents 4, 6 (mean 5, variance 1), control 1, 3 (mean 2, variance 1): d = 3.
     target, control = means(usage=[5], square=[26]), means(usage=[2], square=[5])
     assert SCORES["cohens_d_top_k"].layer(target, control).item() == pytest.approx(3)
+
+
+def test_cohens_d_is_bounded_where_documents_do_not_vary() -> None:
+    # No variance on either side: the sd counts as 1 % of 5 + 1, and of 5 + 0.
+    target = means(usage=[5, 5], square=[25, 25])
+    d = SCORES["cohens_d_top_k"].contributions(target, means(usage=[1, 0], square=[1, 0]))
+    assert d.tolist() == pytest.approx([4 / 0.06, 100])
+
+
+def test_auroc_is_the_share_of_pairs_in_which_the_target_ranks_higher() -> None:
+    # Documents 4, 6 against 1, 5: three pairs of four. Midranks over 4: (2, 4) and (1, 3).
+    score = SCORES["auroc_top_k"]
+    assert score.contributions(means(rank=[3 / 4]), means(rank=[2 / 4])).item() == pytest.approx(0.75)
+    assert score.contributions(means(rank=[3.5 / 4]), means(rank=[1.5 / 4])).item() == pytest.approx(1)
+
+
+def test_a_score_of_the_top_k_is_the_mean_of_the_32_largest_or_of_all_there_are() -> None:
+    score = SCORES["auroc_top_k"]
+    assert (TOP_K, score.top_k) == (32, 32)
+    contributions = torch.arange(1, 35, dtype=torch.float64)
+    assert score.reduce(contributions.flip(0)).item() == pytest.approx(sum(range(3, 35)) / 32)
+    assert score.reduce(contributions[:4]).item() == pytest.approx(2.5)
+    assert SCORES["js_bits"].reduce(contributions[:4]).item() == pytest.approx(10)
+
+
+def test_a_mean_of_the_top_k_has_no_interval_and_a_sum_has() -> None:
+    assert {name for name, score in SCORES.items() if score.has_interval} == {
+        "kl_bits",
+        "js_bits",
+        "selectivity",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "bounds"),
+    [
+        ("kl_bits", (0, math.log2(199))), ("js_bits", (0, 1)), ("selectivity", (-1, 1)),
+        ("top_k_selectivity", (-1, 1)), ("frequency_gap", (-0.02, 1)), ("auroc_top_k", (0, 1)),
+        ("cohens_d_top_k", (-100, 100)),
+    ],
+)  # fmt: skip
+def test_a_score_names_its_bounds(name: str, bounds: tuple[float, float]) -> None:
+    assert SCORES[name].bounds == pytest.approx(bounds)
+    low, high = bounds
+    assert f", {low:.3g} to {high:.3g} (" in SCORES[name].summary
+
+
+def test_scores_are_values() -> None:
+    assert len(set(SCORES.values())) == len(SCORES)
 
 
 @pytest.mark.parametrize("score", SCORES.values(), ids=lambda score: score.name)
