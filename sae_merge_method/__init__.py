@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from sae_merge_method.merge.run import merge as merge
     from sae_merge_method.merge.undo import undo as undo
     from sae_merge_method.miniature.demo import make_miniature as make_miniature
+    from sae_merge_method.miniature.settings import MiniatureSettings as MiniatureSettings
     from sae_merge_method.publish.card import CardSettings as CardSettings
     from sae_merge_method.publish.card import write_card as write_card
     from sae_merge_method.publish.rebuild import Rebuilt as Rebuilt
@@ -93,6 +94,7 @@ _OFFERED = {
     "merge.run": ("merge",),
     "merge.undo": ("undo",),
     "miniature.demo": ("make_miniature",),
+    "miniature.settings": ("MiniatureSettings",),
     "publish.card": ("CardSettings", "write_card"),
     "publish.rebuild": ("Rebuilt", "rebuild"),
     "recipe.check": ("CheckedRecipe", "check_recipe"),

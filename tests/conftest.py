@@ -12,8 +12,11 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["WANDB_MODE"] = "disabled"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from sae_merge_method.miniature.build import Miniature
+from sae_merge_method.miniature.settings import MiniatureSettings
 from tests import tiny
 from tests.merged import Merged, make_merged
+from tests.miniatures import TINY, make_tiny, shared_folder
 
 
 @pytest.fixture
@@ -57,3 +60,20 @@ def by_mergekit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
         return out
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny_settings() -> MiniatureSettings:
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's cache folder that all processes of the test run share."""
+    return shared_folder(tmp_path_factory) / "cache"
+
+
+@pytest.fixture(scope="session")
+def tiny_miniature(tiny_cache: Path) -> Miniature:
+    """A miniature of a few thousand tokens: it has learned nothing."""
+    return make_tiny(tiny_cache)

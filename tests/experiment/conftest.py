@@ -1,6 +1,5 @@
 """A miniature of a few thousand tokens to experiment on, and one finished experiment for all who read one."""
 
-import os
 import shutil
 
 import pytest
@@ -9,24 +8,23 @@ from filelock import FileLock
 
 from sae_merge_method.cli.experiment import command
 from tests.experiment import ground
-from tests.miniature.conftest import tiny_cache, tiny_miniature  # noqa: F401
+from tests.miniatures import shared_folder
 
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory):
     """A folder that all processes of the test run share."""
-    root = tmp_path_factory.getbasetemp()
-    return root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    return shared_folder(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def field(tmp_path_factory, tiny_miniature):  # noqa: F811
+def field(tmp_path_factory, tiny_miniature):
     """A folder with everything an experiment reads, and nothing of one. Not to be changed."""
     return ground.lay_out(tmp_path_factory.mktemp("field"), tiny_miniature)
 
 
 @pytest.fixture(scope="session")
-def finished(shared, tiny_miniature):  # noqa: F811
+def finished(shared, tiny_miniature):
     """An experiment that is done, the same for all processes of the test run. Not to be changed."""
     folder = shared / "finished"
     with FileLock(shared / "finished.lock"):

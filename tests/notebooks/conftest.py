@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.miniature.conftest import TINY, tiny_cache, tiny_miniature  # noqa: F401
 from tests.notebooks import execute
 
 ROOT = Path(__file__).parents[2]
@@ -16,7 +15,7 @@ TOUR = ROOT / "notebooks" / "tour.ipynb"
 
 
 @pytest.fixture(scope="session")
-def tour(tmp_path_factory, tiny_cache, tiny_miniature):  # noqa: F811
+def tour(tmp_path_factory, tiny_settings, tiny_cache, tiny_miniature):
     """What each code cell displays, and the folder it was all made in."""
     folder = tmp_path_factory.mktemp("tour")
     words = [
@@ -24,7 +23,7 @@ def tour(tmp_path_factory, tiny_cache, tiny_miniature):  # noqa: F811
         execute.__file__,
         str(TOUR),
         "displays.json",
-        f"miniature = Settings(**{TINY.as_dict()})",
+        f"miniature = sm.MiniatureSettings(**{tiny_settings.model_dump()})",
     ]
     # A process of its own: the notebook sets environment and working folder, as its reader's would.
     environment = {**os.environ, "XDG_CACHE_HOME": str(tiny_cache)}
