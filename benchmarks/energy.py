@@ -98,7 +98,7 @@ def write_scene(root: Path, layers: int) -> None:
         file = root / "saes" / f"layer_{layer}" / "params.safetensors"
         write_safetensors(file, "F32", {"w_dec": (FEATURES, WIDTH)}, 100 + layer)
     source = {"id": "", "sha256": "0" * 64, "architecture": "jumprelu", "d_sae": FEATURES}
-    heard = [
+    diagnosed = [
         records.LayerDiagnosis(
             layer=layer, score=1.0, explained_variance=0.9, l0=RANK,
             sae=records.SaeSource(
@@ -111,7 +111,12 @@ def write_scene(root: Path, layers: int) -> None:
     digest = sha256((root / "base" / "config.json").read_bytes()).hexdigest()
     model = records.ModelSource(id="base", config_sha256=digest, n_layers=layers, d_model=WIDTH)
     diagnosis = records.Diagnosis(
-        model=model, score="kl_bits", layers=tuple(heard), target=corpus, control=corpus, settings={}
+        model=model,
+        score="kl_bits",
+        layers=tuple(diagnosed),
+        target=corpus,
+        control=corpus,
+        settings={},
     )
     (root / "diagnosis").mkdir()
     records.write_diagnosis(root / "diagnosis", diagnosis)

@@ -81,16 +81,16 @@ def main() -> None:
         lay_out(folder)
         words = ("experiment.yml", "--out", "exp")
         run(folder, "sae-merge", "experiment", "plan", *words)
-        ours = run(folder, "sae-merge", "experiment", "run", *words, "--workers", str(workers))
-        theirs = by_hand(folder)
+        together = run(folder, "sae-merge", "experiment", "run", *words, "--workers", str(workers))
+        one_by_one = by_hand(folder)
     arms = 1 + len(ARMS)
     print(f"{arms} arms, 840 problems each, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     print(f"{'':<44}{'seconds':>9}{'an arm':>9}{'ratio':>8}")
     for what, seconds in (
-        (f"sae-merge experiment run, {workers} worker{'s' * (workers > 1)}", ours),
-        ("mergekit-yaml and lm_eval run, one by one", theirs),
+        (f"sae-merge experiment run, {workers} worker{'s' * (workers > 1)}", together),
+        ("mergekit-yaml and lm_eval run, one by one", one_by_one),
     ):
-        print(f"{what:<44}{seconds:>9.1f}{seconds / arms:>9.1f}{seconds / ours:>8.1f}")
+        print(f"{what:<44}{seconds:>9.1f}{seconds / arms:>9.1f}{seconds / together:>8.1f}")
 
 
 if __name__ == "__main__":

@@ -55,12 +55,12 @@ def measure_energies(
         whole, alpha = energy(pair.tau), donation.alpha(pair.name)
         measured.task_vector[pair.layer] = measured.task_vector.get(pair.layer, 0.0) + whole
         measured.injected[pair.layer] = measured.injected.get(pair.layer, 0.0) + alpha**2 * whole
-        axis = residual_axis(pair.name)
-        if pair.layer not in selected or axis is None or axis.axis is None:
+        residual = residual_axis(pair.name)
+        if pair.layer not in selected or residual is None or residual.axis is None:
             continue
-        rows = along_residual(pair.tau, axis.axis)
+        rows = along_residual(pair.tau, residual.axis)
         for mode, subspaces in scalpels.items():
-            columns = subspaces.basis(subspaces.source(pair.layer, axis.side)).columns
+            columns = subspaces.basis(subspaces.source(pair.layer, residual.side)).columns
             kept = energies_in(rows, None, [columns.astype(rows.dtype)])
             measured.kept[mode] += alpha**2 * float(np.sum(kept))
     return measured

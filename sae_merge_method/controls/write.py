@@ -1,6 +1,7 @@
 """From one stethoscope recipe, the recipes of its controls: each can be run through both doors."""
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -107,18 +108,23 @@ def make_controls(recipe: ResolvedRecipe, settings: ControlSettings) -> Controls
     )
     recipes = [
         ControlRecipe(kind, arm, _text(kind, arm, ground, donation, recipe))
-        for kind in kinds
-        for arm in _arms(kind, ground)
+        for kind, arm in _arms(kinds, ground)
     ]
     return Controls(tuple(recipes), energies.whole)
 
 
-def _arms(kind: ArmKind, ground: Ground) -> list[ArmIdentity]:
-    try:
-        return kind.arms(ground)
-    except NoArmError as reason:
-        LOG.warning("no arm %s: %s", kind.name, reason)
-        return []
+def _arms(kinds: Iterable[ArmKind], ground: Ground) -> list[tuple[ArmKind, ArmIdentity]]:
+    """The arms of all kinds that this recipe can have; of the others it is said why it cannot."""
+    arms: list[tuple[ArmKind, ArmIdentity]] = []
+    absent: dict[str, list[str]] = {}
+    for kind in kinds:
+        try:
+            arms += [(kind, arm) for arm in kind.arms(ground)]
+        except NoArmError as reason:
+            absent.setdefault(str(reason), []).append(kind.name)
+    for why, names in absent.items():
+        LOG.warning("no arm %s: %s", ", ".join(names), why)
+    return arms
 
 
 def _text(

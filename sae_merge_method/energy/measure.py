@@ -149,11 +149,11 @@ def measure(
         kinds=[
             KindEnergy(
                 kind=kind,
-                side="none" if place.axis is None else place.side,
+                side="none" if residual.axis is None else residual.side,
                 tensors=sums.counts[kind],
                 **tally.figures(),
             )
-            for (kind, place), tally in sums.kinds.items()
+            for (kind, residual), tally in sums.kinds.items()
         ],
         left_out=sorted(sums.left_out),
     )
@@ -164,23 +164,23 @@ def _measure_layer(layer: int, pairs: Iterable[TensorPair], subspaces: Subspaces
     basis = subspaces.basis(layer)
     products: Floats = np.zeros((basis.d, basis.d))
     for pair in pairs:
-        place = residual_axis(pair.name, sums.axes)
+        residual = residual_axis(pair.name, sums.axes)
         kind = kind_of(pair.name)
-        if place is None:
+        if residual is None:
             sums.left_out.add(kind)
             continue
         sums.counts[kind] = sums.counts.get(kind, 0) + 1
-        of_kind = sums.kinds.setdefault((kind, place), Tally(sums.settings.seeds))
+        of_kind = sums.kinds.setdefault((kind, residual), Tally(sums.settings.seeds))
         tallies = (tally, of_kind, sums.total)
         whole, base = energy(pair.tau), energy(pair.base)
         for one in tallies:
             one.add(whole, base)
-        if place.axis is None:
+        if residual.axis is None:
             continue
-        rows = _rows(pair, place.axis, basis.d)
+        rows = _rows(pair, residual.axis, basis.d)
         own = gram(rows)
         products += own
-        source = subspaces.source(layer, place.side)
+        source = subspaces.source(layer, residual.side)
         columns = _columns(source, subspaces, sums, rows.dtype)
         kept = energies_in(rows, own if len(rows) > basis.d else None, columns)
         for one in tallies:

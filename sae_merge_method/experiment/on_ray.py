@@ -45,13 +45,13 @@ def run_on_ray(setup: Setup, jobs: Sequence[ArmJob], places: RayPlaces) -> Gener
         import ray
     except ImportError as error:
         raise UsageError("--ray needs Ray: pip install 'sae-merge-method[ray]'") from error
-    ours = not ray.is_initialized()
-    if ours:
+    is_joined_here = not ray.is_initialized()
+    if is_joined_here:
         _connect(ray, places)
     try:
         yield from _outcomes(ray, setup, jobs, places)
     finally:
-        if ours:
+        if is_joined_here:
             ray.shutdown()
 
 

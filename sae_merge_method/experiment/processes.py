@@ -94,26 +94,30 @@ def _start(setup: Setup, place: Place, busy: list[_Worker]) -> _Worker:
 
 @contextmanager
 def interrupts_wait() -> Iterator[None]:
-    """Meet an interrupt only at the end.
+    """Meet SIGINT and SIGTERM only at the end, where this process has handlers for them.
 
-    A process that is started within meets none either, until it has learnt to leave them to its parent:
-    it inherits the mask.
+    A process that is started within meets no SIGINT either, until it has learnt to leave them to its
+    parent: it inherits the mask.
     """
     waiting: list[int] = []
-    # A mask is one thread's: an interrupt may reach another, and Python's handler would run in this one.
+    # A mask is one thread's: a signal may reach another, and its handler would still run in this one.
     is_main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT)
-    if is_main:
-        signal.signal(signal.SIGINT, lambda number, frame: waiting.append(number))
+    handlers = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if is_main and callable(handler := signal.getsignal(number))
+    }
+    for number in handlers:
+        signal.signal(number, lambda number, frame: waiting.append(number))
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if is_main:
-            signal.signal(signal.SIGINT, handler)
-    if waiting and callable(handler):
-        handler(waiting[0], None)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for received in waiting[:1]:
+        handlers[signal.Signals(received)](received, None)
 
 
 def _give(worker: _Worker, job: ArmJob) -> None:

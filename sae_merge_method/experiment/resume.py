@@ -56,7 +56,7 @@ def folder_stamp(folder: Path) -> str:
 
 def package_versions() -> str:
     """Versions of the packages that evaluate, in a line."""
-    return ", ".join(f"{name} {found}" for name in _PACKAGES if (found := _version(name)))
+    return ", ".join(f"{name} {installed}" for name in _PACKAGES if (installed := _version(name)))
 
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -54,19 +54,25 @@ def alive(process: int) -> bool:
         return False
 
 
-def test_an_interrupt_waits_for_a_start_even_where_another_thread_is_told_of_it() -> None:
+def tell(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_for_a_start_even_where_another_thread_is_told_of_it(number: int) -> None:
+    before = signal.signal(number, tell)
     end = threading.Event()
     threading.Thread(target=end.wait, daemon=True).start()
     reached = False
     with pytest.raises(KeyboardInterrupt), interrupts_wait():
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
         time.sleep(0.1)
         reached = True
     end.set()
     assert reached
     with interrupts_wait():
         pass
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.signal(number, before) is tell
 
 
 def test_killed_between_arms_it_goes_on_to_the_same_bytes(fresh, finished):

@@ -37,7 +37,7 @@ def place_labels(axes: Any, points: Sequence[tuple[float, float]], names: Mappin
     Args:
         axes: matplotlib's.
         points: All points, in data coordinates.
-        names: Name by place in ``points``.
+        names: Name by number of its point.
     """
     from matplotlib.patheffects import withStroke
 
@@ -45,18 +45,18 @@ def place_labels(axes: Any, points: Sequence[tuple[float, float]], names: Mappin
     at = [tuple(map(float, axes.transData.transform(point))) for point in points]
     frame = axes.get_window_extent(renderer)
     taken: list[Any] = []
-    for place, name in names.items():
+    for number, name in names.items():
         best: tuple[float, Any, Any] | None = None
         for x, y, horizontal, vertical in _PLACES:
             text = axes.annotate(
-                name, points[place], xytext=(x, y), textcoords="offset points", fontsize=8,
+                name, points[number], xytext=(x, y), textcoords="offset points", fontsize=8,
                 ha=horizontal, va=vertical, zorder=6,
                 arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": "#777777"} if abs(y) > 9 else None,
             )  # fmt: skip
             text.set_in_layout(False)
             text.set_path_effects([withStroke(linewidth=2, foreground="white")])
             box = _text_box(text, renderer)
-            cost = _cost(box, [point for other, point in enumerate(at) if other != place], taken, frame)
+            cost = _cost(box, [point for other, point in enumerate(at) if other != number], taken, frame)
             if best is None or cost < best[0]:
                 if best is not None:
                     best[1].remove()

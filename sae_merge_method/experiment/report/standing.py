@@ -103,18 +103,19 @@ def gains_more_per_damage(beside: str) -> Judge:
 
 def score_predicts(experiment: Experiment) -> Judged:
     """Whether the score tells which layers gain, each injected alone."""
-    found = experiment.single_layers
-    if found is None:
+    correlation = experiment.single_layers
+    if correlation is None:
         return Judged("not tested", "it takes arms for at least three single layers (--single-layers)")
-    if found.rho is None or found.p is None:
-        return Judged("not tested", f"over {found.layers} layers, score or gain does not vary")
+    if correlation.rho is None or correlation.p is None:
+        return Judged("not tested", f"over {correlation.layers} layers, score or gain does not vary")
     evidence = (
-        f"Spearman's rho {signed(found.rho)}, p {p_value(found.p)} by permutation, {found.layers} layers"
+        f"Spearman's rho {signed(correlation.rho)}, p {p_value(correlation.p)} by permutation, "
+        f"{correlation.layers} layers"
     )
-    smallest = 2 / factorial(found.layers)
+    smallest = 2 / factorial(correlation.layers)
     if smallest >= experiment.alpha:
         return Judged("not tested", f"{evidence}; with so few p cannot fall below {p_value(smallest)}")
-    return Judged(answer(found.rho, found.p, experiment.alpha), evidence)
+    return Judged(answer(correlation.rho, correlation.p, experiment.alpha), evidence)
 
 
 def _pick(experiment: Experiment) -> MeasuredArm | None:
