@@ -43,7 +43,7 @@ check: $(READY)
 	cd $(TYPED) && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache
 
 mutants: $(READY)
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[mutation]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt 'cosmic-ray==8.7.0'
 	$(BIN)/python tests/mutants.py run 2
 
 wheel: $(READY)

@@ -175,7 +175,7 @@ class Recipe(Record):
     """Whose tokenizer to write. Only the base's own is taken, and copied as it is: another would change the
     embeddings."""
     tokenizer: Tokenizer | None = None
-    """The same in mergekit's newer form; null where it is not used."""
+    """Whose tokenizer to write, in mergekit's newer form of tokenizer_source; null where it is not used."""
     chat_template: str | None = None
     """Chat template to write into the tokenizer's config; null for the base's."""
     sae_diagnosis: dict[str, Any] | None = None
