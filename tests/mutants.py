@@ -53,7 +53,7 @@ def tests_of(module: str) -> str:
     return (Path("tests") / path.parent / f"test_{path.name}").as_posix()
 
 
-def test_changed(copy: Path) -> int:
+def tests_of_changed(copy: Path) -> int:
     """Run, in a copy, the tests of the module that differs from the original; of all where none does."""
     package = Path("sae_merge_method")
     changed = [
@@ -138,4 +138,4 @@ def run(processes: int) -> int:
 
 if __name__ == "__main__":
     what, argument = sys.argv[1:3]
-    sys.exit(test_changed(Path(argument)) if what == "test" else run(int(argument)))
+    sys.exit(tests_of_changed(Path(argument)) if what == "test" else run(int(argument)))
