@@ -1,0 +1,1 @@
+"""The simulations behind ``calibration.py``, a file a topic, each with its rows of ``RATES``."""
