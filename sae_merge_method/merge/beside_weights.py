@@ -12,12 +12,12 @@ import yaml
 from sae_merge_method.artifacts.recipe import RECIPE_FILE
 from sae_merge_method.merge.job import Job
 from sae_merge_method.models.beside_weights import files_to_take
-from sae_merge_method.models.hub import as_path, parse_model_id
+from sae_merge_method.models.hub import CARD_FILE, as_path, parse_model_id
 from sae_merge_method.models.shards import file_inside
 from sae_merge_method.recipe.methods import method_named
 from sae_merge_method.recipe.plan import EditPlan
 
-CARD_FILES = ("README.md", RECIPE_FILE)
+CARD_FILES = (CARD_FILE, RECIPE_FILE)
 
 
 def copy_side_files(job: Job, folder: Path) -> None:

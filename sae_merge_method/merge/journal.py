@@ -1,9 +1,7 @@
-"""The journal of an edit in place: what stood where, and how far the edit, or its undoing, came.
+"""The journal of an edit in place, kept: a folder inside the checkpoint, begun before the first byte changes.
 
-A folder inside the checkpoint: ``originals.bin`` (the overwritten bytes, one after the other),
-copies of the small files that were replaced, and ``journal.json``, whose state is on the disk
-before what it announces begins. A journal may come from elsewhere: it names no file but the
-checkpoint's own. The way back, and what holds it to be true, is :mod:`sae_merge_method.merge.undo`'s.
+Its record, whose form is :mod:`sae_merge_method.artifacts.edit_journal`'s, has every state on the disk before
+what it announces begins. The way back, and what holds it to be true, is :mod:`sae_merge_method.merge.undo`'s.
 """
 
 import os
@@ -11,75 +9,25 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import Literal
 
-from pydantic import Field, field_validator
-
-from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport
-from sae_merge_method.artifacts.schema import Record, read_record
+from sae_merge_method.artifacts.edit_journal import (
+    JOURNAL_FILE,
+    KEPT,
+    ORIGINALS,
+    SMALL_FILES,
+    JournalRecord,
+    Overwritten,
+    Replaced,
+)
+from sae_merge_method.artifacts.edit_report import EditReport
+from sae_merge_method.artifacts.schema import read_record
 from sae_merge_method.errors import ArtifactError, MergeError
 from sae_merge_method.files.copying import copy_span
 from sae_merge_method.files.hashing import span_sha256
 from sae_merge_method.files.inside import Inside
 from sae_merge_method.files.writing import canonical_json
-from sae_merge_method.merge.beside_weights import CARD_FILES
 from sae_merge_method.models.checkpoint import CONFIG_FILE, JOURNAL_FOLDER
 from sae_merge_method.models.headers import TensorEntry
-
-JOURNAL_FILE, ORIGINALS, KEPT = "journal.json", "originals.bin", "kept"
-SMALL_FILES = (REPORT_FILE, *CARD_FILES)
-"""All that an edit writes beside tensors."""
-
-State = Literal["editing", "edited", "undoing", "undone"]
-
-
-class Overwritten(Record):
-    """One tensor that was overwritten, and what it was before."""
-
-    name: str
-    """The tensor's name in the checkpoint."""
-    file: str = Field(pattern=r"^[^/\\.][^/\\]*\.safetensors$")
-    """Name of the weight file that holds the tensor."""
-    start: int = Field(ge=0)
-    """First byte of the tensor in that file."""
-    nbytes: int = Field(ge=0)
-    """Length of the tensor's bytes."""
-    sha256: str
-    """Hex sha256 of the original bytes."""
-    edited_sha256: str | None = None
-    """Hex sha256 of the bytes that the edit wrote; null until the edit is complete."""
-
-
-class Replaced(Record):
-    """One small file that the edit writes anew."""
-
-    name: str
-    """The file's name in the checkpoint's folder."""
-    original_sha256: str | None
-    """Hex sha256 of the file before the edit; null where there was none."""
-    written_sha256: str | None = None
-    """Hex sha256 of what the edit puts there; null where it puts nothing there, or has not come so far."""
-
-    @field_validator("name")
-    @classmethod
-    def _one_of_ours(cls, name: str) -> str:
-        if name not in SMALL_FILES:
-            raise ValueError(f"an edit writes {', '.join(SMALL_FILES)} alone")
-        return name
-
-
-class JournalRecord(Record):
-    """``journal.json``: how far an edit in place came, and how to take it back."""
-
-    schema_version: Literal[2] = 2
-    """Version of this file's format."""
-    state: State
-    """What is under way or done: "editing" and "undoing" leave the folder without its config.json,
-    "edited" is a complete edit, "undone" is the base again, its journal not yet removed."""
-    tensors: tuple[Overwritten, ...]
-    """The overwritten tensors, in the order in which the journal holds their bytes."""
-    replaced: tuple[Replaced, ...]
-    """Small files of the folder that the edit may write; those that existed lie in the journal."""
 
 
 class Journal:
@@ -100,11 +48,7 @@ class Journal:
         with self.folder.open(JOURNAL_FILE):
             pass
         what = "a journal of sae-merge merge --in-place"
-        record = read_record(self.folder.path / JOURNAL_FILE, JournalRecord, what)
-        for kind, names in (("tensor", record.tensors), ("file", record.replaced)):
-            if len({each.name for each in names}) < len(names):
-                raise ArtifactError(f"{self.folder.path / JOURNAL_FILE} names a {kind} twice")
-        return record
+        return read_record(self.folder.path / JOURNAL_FILE, JournalRecord, what)
 
     def write(self, record: JournalRecord) -> None:
         """Have a record on the disk in the place of the one before."""

@@ -10,19 +10,12 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from sae_merge_method.artifacts.edit_journal import ORIGINALS, JournalRecord, Overwritten, Replaced
 from sae_merge_method.errors import ArtifactError, MergeError
 from sae_merge_method.files.hashing import span_sha256
 from sae_merge_method.files.inside import Inside
 from sae_merge_method.files.lock import locked
-from sae_merge_method.merge.journal import (
-    ORIGINALS,
-    Journal,
-    JournalRecord,
-    Overwritten,
-    Replaced,
-    copy_exactly,
-    open_journal,
-)
+from sae_merge_method.merge.journal import Journal, copy_exactly, open_journal
 from sae_merge_method.models.checkpoint import CONFIG_FILE
 from sae_merge_method.models.headers import FileStamp, read_stamped_header
 
@@ -70,16 +63,6 @@ def roll_back(checkpoint: Inside) -> int:
         return len(record.tensors)
 
 
-def _by_file(record: JournalRecord) -> dict[str, list[tuple[int, Overwritten]]]:
-    """The tensors of each weight file, with where the journal holds their bytes."""
-    files: dict[str, list[tuple[int, Overwritten]]] = {}
-    at = 0
-    for tensor in record.tensors:
-        files.setdefault(tensor.file, []).append((at, tensor))
-        at += tensor.nbytes
-    return files
-
-
 def _require_config(journal: Journal) -> None:
     holders = [folder for folder in (journal.folder, journal.checkpoint) if folder.holds(CONFIG_FILE)]
     if not holders:
@@ -92,7 +75,7 @@ def _require_config(journal: Journal) -> None:
 def _require_restorable(journal: Journal, record: JournalRecord) -> None:
     """Look at everything before anything is changed."""
     with journal.folder.open(ORIGINALS) as originals:
-        for file, tensors in _by_file(record).items():
+        for file, tensors in record.by_file().items():
             with journal.checkpoint.open(file) as shard:
                 _require_spans(journal.checkpoint.path / file, shard, (tensor for _, tensor in tensors))
                 for at, tensor in tensors:
@@ -136,7 +119,7 @@ def _require_untouched(journal: Journal, shard: int, tensor: Overwritten) -> Non
 
 def _restore_tensors(journal: Journal, record: JournalRecord) -> None:
     with journal.folder.open(ORIGINALS) as originals:
-        for file, tensors in _by_file(record).items():
+        for file, tensors in record.by_file().items():
             _own_alone(journal, file)
             with journal.checkpoint.open(file, writing=True) as shard:
                 for at, tensor in tensors:
