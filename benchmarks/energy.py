@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sae_merge_method.artifacts import diagnosis as records
+from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, SaeSource
 from sae_merge_method.artifacts.usage import Documents, pack_layer, write_usage
 
 WIDTH, MLP, QUERIES, KEYS, HEAD = 2560, 10240, 2048, 1024, 256
@@ -99,9 +100,9 @@ def write_scene(root: Path, layers: int) -> None:
         write_safetensors(file, "F32", {"w_dec": (FEATURES, WIDTH)}, 100 + layer)
     source = {"id": "", "sha256": "0" * 64, "architecture": "jumprelu", "d_sae": FEATURES}
     diagnosed = [
-        records.LayerDiagnosis(
+        LayerDiagnosis(
             layer=layer, score=1.0, explained_variance=0.9, l0=RANK,
-            sae=records.SaeSource(
+            sae=SaeSource(
                 release=f"{root}/saes/layer_{{layer}}", hook_point=f"blocks.{layer}.hook_resid_post", **source
             ),
         )

@@ -3,14 +3,8 @@
 from hashlib import sha256
 from pathlib import Path
 
-from sae_merge_method.artifacts.diagnosis import (
-    Corpus,
-    Diagnosis,
-    LayerDiagnosis,
-    ModelSource,
-    SaeSource,
-    write_diagnosis,
-)
+from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis, ModelSource, write_diagnosis
+from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, SaeSource
 from tests import tiny
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from sae_merge_method.artifacts.diagnosis import ScoreDraws, write_draws
+from sae_merge_method.artifacts.draws import ScoreDraws, write_draws
 from sae_merge_method.cli import diagnose, recipe, score, select
 from sae_merge_method.errors import UsageError
 from sae_merge_method.selection import RULES, Rule, choose_layers, parse_rule

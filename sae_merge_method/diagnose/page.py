@@ -4,7 +4,8 @@ import base64
 from html import escape
 from pathlib import Path
 
-from sae_merge_method.artifacts.diagnosis import PLOT_FILE, REPORT_FILE, Corpus, Diagnosis, LayerDiagnosis
+from sae_merge_method.artifacts.diagnosis import PLOT_FILE, REPORT_FILE, Corpus, Diagnosis
+from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
 from sae_merge_method.diagnose.plot import plot_specificity
 from sae_merge_method.diagnose.specificity import find_score
 from sae_merge_method.diagnose.tables import features_grid, layers_diagnosed, layers_grid

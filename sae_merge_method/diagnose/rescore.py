@@ -3,14 +3,9 @@
 import shutil
 from pathlib import Path
 
-from sae_merge_method.artifacts.diagnosis import (
-    USAGE_FILE,
-    Diagnosis,
-    TopFeature,
-    read_diagnosis,
-    write_diagnosis,
-    write_draws,
-)
+from sae_merge_method.artifacts.diagnosis import USAGE_FILE, Diagnosis, read_diagnosis, write_diagnosis
+from sae_merge_method.artifacts.draws import write_draws
+from sae_merge_method.artifacts.layer_diagnosis import TopFeature
 from sae_merge_method.artifacts.usage import UsageReader
 from sae_merge_method.diagnose.page import draw_diagnosis
 from sae_merge_method.diagnose.scoring import Scoring, score_layers

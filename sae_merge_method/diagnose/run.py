@@ -9,7 +9,9 @@ import numpy as np
 
 from sae_merge_method import __version__
 from sae_merge_method.artifacts import diagnosis as records
-from sae_merge_method.artifacts.diagnosis import Diagnosis, LayerDiagnosis, ModelSource
+from sae_merge_method.artifacts.diagnosis import Diagnosis, ModelSource
+from sae_merge_method.artifacts.draws import write_draws
+from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
 from sae_merge_method.artifacts.usage import Documents, write_usage
 from sae_merge_method.corpora.documents import Corpus, check_different, read_corpus
 from sae_merge_method.corpora.tokens import Document, check_tokens_differ, special_token_ids, tokenize
@@ -86,7 +88,7 @@ def diagnose(
             selected = choose_layers(rule, diagnosis.scores(), diagnosis.q_values()) if rule else ()
             with new_folder(out, overwrite=overwrite) as folder:
                 write_usage(folder, subject.sides, usage)
-                records.write_draws(folder, scoring.draws)
+                write_draws(folder, scoring.draws)
                 draw_diagnosis(folder, diagnosis, rule, selected)
                 records.write_diagnosis(folder, diagnosis)
             store.discard()

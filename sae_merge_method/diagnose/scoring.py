@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from sae_merge_method.artifacts.diagnosis import Interval, Null, ScoreDraws, TopFeature
+from sae_merge_method.artifacts.draws import ScoreDraws
+from sae_merge_method.artifacts.layer_diagnosis import Interval, Null, TopFeature
 from sae_merge_method.artifacts.usage import Documents, LayerUsage
 from sae_merge_method.diagnose.resampling import (
     DocumentMatrices,

@@ -7,13 +7,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.artifacts.diagnosis import (
-    Diagnosis,
-    ScoreDraws,
-    diagnosis_path,
-    read_diagnosis,
-    read_draws,
-)
+from sae_merge_method.artifacts.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
+from sae_merge_method.artifacts.draws import ScoreDraws, read_draws
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.diagnose.page import draw_diagnosis
 from sae_merge_method.diagnose.plot import plot_specificity

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sae_merge_method.artifacts.diagnosis import TopFeature
+from sae_merge_method.artifacts.layer_diagnosis import TopFeature
 from sae_merge_method.artifacts.usage import Documents, LayerUsage
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.diagnose.residual_stream import forward, make_batches

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm.auto import tqdm
 
-from sae_merge_method.artifacts.diagnosis import SaeSource
+from sae_merge_method.artifacts.layer_diagnosis import SaeSource
 from sae_merge_method.artifacts.usage import LayerUsage
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan, matmul_speed, memory_budget

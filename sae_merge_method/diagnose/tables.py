@@ -3,7 +3,8 @@
 from collections.abc import Collection
 from html import escape
 
-from sae_merge_method.artifacts.diagnosis import Diagnosis, LayerDiagnosis, TopFeature
+from sae_merge_method.artifacts.diagnosis import Diagnosis
+from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, TopFeature
 from sae_merge_method.diagnose.specificity import SCORES
 from sae_merge_method.reports import numbers
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sae_merge_method.artifacts.comparison import Comparison
-from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis, LayerDiagnosis
+from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis
 from sae_merge_method.artifacts.edit_report import REPORT_FILE
 from sae_merge_method.artifacts.experiment import BY_HAND, TABLE_FILE
+from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
 from sae_merge_method.artifacts.recipe import RECIPE_FILE
 from sae_merge_method.compare.table import counted, how_tested, verdict_table
 from sae_merge_method.errors import ArtifactError

@@ -12,7 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from threading import Lock
 
-from sae_merge_method.artifacts.diagnosis import Diagnosis, SaeSource, diagnosis_path, read_diagnosis
+from sae_merge_method.artifacts.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
+from sae_merge_method.artifacts.layer_diagnosis import SaeSource
 from sae_merge_method.artifacts.method_parameters import ScalpelParameters
 from sae_merge_method.artifacts.usage import UsageReader
 from sae_merge_method.errors import RecipeError, SaeError, UsageError

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.artifacts.diagnosis import SaeSource
+from sae_merge_method.artifacts.layer_diagnosis import SaeSource
 from sae_merge_method.errors import ModelError, SaeError
 from sae_merge_method.files.regular import read_regular
 from sae_merge_method.models.headers import TensorEntry, read_header

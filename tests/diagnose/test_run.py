@@ -10,7 +10,8 @@ import click
 import numpy as np
 import pytest
 
-from sae_merge_method.artifacts.diagnosis import Diagnosis, read_diagnosis, read_draws
+from sae_merge_method.artifacts.diagnosis import Diagnosis, read_diagnosis
+from sae_merge_method.artifacts.draws import read_draws
 from sae_merge_method.artifacts.usage import UsageReader
 from sae_merge_method.diagnose.scoring import score_layers
 from sae_merge_method.diagnose.settings import ScoringSettings

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sae_merge_method.artifacts.diagnosis import read_diagnosis, read_draws
+from sae_merge_method.artifacts.diagnosis import read_diagnosis
+from sae_merge_method.artifacts.draws import read_draws
 from sae_merge_method.cli import score, select
 from sae_merge_method.diagnose.select import with_resamples
 from sae_merge_method.errors import UsageError

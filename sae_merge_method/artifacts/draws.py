@@ -1,0 +1,49 @@
+"""``diagnosis/draws.safetensors``: every layer's score under shuffled labels and over resampled documents."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sae_merge_method.errors import ArtifactError
+from sae_merge_method.files.writing import write_bytes
+
+DRAWS_FILE = "draws.safetensors"
+
+
+class ScoreDraws(NamedTuple):
+    """Scores of L layers, in the order of ``layers``."""
+
+    layers: npt.NDArray[np.int64]
+    """(L,)"""
+    null: npt.NDArray[np.float64]
+    """(P, L) under shuffled document labels."""
+    bootstrap: npt.NDArray[np.float64]
+    """(R, L) over resampled documents."""
+
+
+def write_draws(folder: Path, draws: ScoreDraws) -> None:
+    """Write the draws into ``folder``: same draws, same bytes."""
+    from safetensors.numpy import save
+
+    tensors = {name: np.ascontiguousarray(value) for name, value in draws._asdict().items()}
+    write_bytes(folder / DRAWS_FILE, save(tensors))
+
+
+def read_draws(folder: Path) -> ScoreDraws:
+    """Read the draws of a diagnosis.
+
+    Raises:
+        ArtifactError: Missing, or not written by this package.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = folder / DRAWS_FILE
+    try:
+        return ScoreDraws(**load_file(path))
+    except OSError as error:
+        raise ArtifactError(f"cannot read score draws at {path}: {error}") from error
+    except (SafetensorError, TypeError) as error:
+        raise ArtifactError(f"{path} holds no score draws of a diagnosis: {error}") from error

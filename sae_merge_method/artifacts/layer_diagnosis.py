@@ -1,0 +1,102 @@
+"""What ``diagnosis.json`` holds of one layer: its SAE, its score with null and interval, its top features."""
+
+from pydantic import Field
+
+from sae_merge_method.artifacts.schema import Record
+
+
+class SaeSource(Record):
+    """The sparse autoencoder of one layer."""
+
+    release: str
+    """SAELens release, or folder template, as the user wrote it."""
+    id: str
+    """The SAE's id inside the release; empty for a local folder."""
+    sha256: str
+    """sha256 over the encoder's parameters as they were used."""
+    architecture: str
+    """SAELens' architecture name, for example "jumprelu"."""
+    hook_point: str
+    """The activation that the SAE was trained on, as its own config names it."""
+    d_sae: int = Field(ge=1)
+    """Number of features."""
+    neuronpedia: str | None = None
+    """Id under which neuronpedia.org shows the SAE's features; null where it is not known to."""
+
+
+class TopFeature(Record):
+    """One feature that tells the target from the control."""
+
+    feature: int = Field(ge=0)
+    """Index of the feature in its SAE."""
+    share: float
+    """The feature's contribution as a share of the layer's score; for a mean of the top k, of their sum."""
+    target: float = Field(ge=0)
+    """Mean activation of the feature over target documents."""
+    control: float = Field(ge=0)
+    """Mean activation of the feature over control documents."""
+    target_rate: float = Field(ge=0, le=1)
+    """Share of counted tokens on which the feature fires, mean over target documents."""
+    control_rate: float = Field(ge=0, le=1)
+    """Share of counted tokens on which the feature fires, mean over control documents."""
+    snippets: tuple[str, ...] = ()
+    """Target text around the feature's strongest tokens, each of which stands between guillemets."""
+
+
+class Null(Record):
+    """A layer's score under shuffled document labels: what it would be if both sides had one source."""
+
+    permutations: int = Field(ge=1)
+    """Number of shuffles of the document labels."""
+    mean: float
+    """Mean score over the shuffles, in the unit of the score."""
+    sd: float = Field(ge=0)
+    """Standard deviation of the score over the shuffles, in the unit of the score."""
+    high: float
+    """95th percentile of the score over the shuffles: one in twenty scores higher."""
+    p: float = Field(gt=0, le=1)
+    """One-sided p of the score: (1 + shuffles that score as high) / (1 + shuffles)."""
+    q: float = Field(gt=0, le=1)
+    """Benjamini-Hochberg q of the score's p over all diagnosed layers."""
+    corrected: float
+    """The layer's score less the mean over the shuffles."""
+
+
+class Interval(Record):
+    """Bootstrap over documents: where the score would be with unlimited documents.
+
+    It may lie below ``LayerDiagnosis.score``, which few documents push up. Scores of the top k
+    have none: it would not cover the truth.
+    """
+
+    level: float = Field(gt=0, lt=1)
+    """Level of the interval, for example 0.95."""
+    low: float
+    """Lower end of the interval, in the unit of the score."""
+    high: float
+    """Upper end of the interval, in the unit of the score."""
+    estimate: float
+    """The score with the bootstrap's estimate of its bias taken out, in the unit of the score."""
+    resamples: int = Field(ge=1)
+    """Number of resamples of the documents."""
+
+
+class LayerDiagnosis(Record):
+    """What was measured in one layer."""
+
+    layer: int = Field(ge=0)
+    """Index of the decoder layer."""
+    score: float
+    """Specificity of the layer, in the unit of the diagnosis' score."""
+    null: Null | None = None
+    """The score under shuffled document labels; null where none were shuffled."""
+    interval: Interval | None = None
+    """Where unlimited documents would put the score; null without resamples, and for scores of the top k."""
+    explained_variance: float
+    """Share of the residual stream's variance that the SAE reconstructs, over a sample of counted tokens."""
+    l0: float = Field(ge=0)
+    """Mean number of active features a counted token."""
+    sae: SaeSource
+    """The sparse autoencoder of the layer."""
+    top_features: tuple[TopFeature, ...] = ()
+    """The features that contribute most to the score, largest first."""
