@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from sae_merge_method.artifacts.schema import read_settings
+from sae_merge_method.cli.output import show
 from sae_merge_method.cli.record_options import record_options
 from sae_merge_method.publish.card import CardSettings
 
@@ -24,4 +25,4 @@ def command(checkpoint: Path, **options: Any) -> None:
     """
     from sae_merge_method.publish.card import write_card
 
-    click.echo(write_card(checkpoint, read_settings(CardSettings, options)))
+    show(write_card(checkpoint, read_settings(CardSettings, options)))

@@ -8,6 +8,7 @@ import click
 
 from sae_merge_method.cli.compare_options import NO_IMPROVEMENT, PATH, REGRESSION, output_options
 from sae_merge_method.cli.members import WithMembers
+from sae_merge_method.cli.output import show
 from sae_merge_method.cli.record_options import record_options
 from sae_merge_method.compare.evaluation import open_evaluations
 from sae_merge_method.compare.flips import render_flips
@@ -49,13 +50,13 @@ def command(
         write_forest(plot, compared)
     if out is not None:
         write_comparison(out, compared)
-    click.echo(FORMATS[style].render(compared), nl=False)
+    show(FORMATS[style].render(compared), nl=False)
     if show_flips:
         width = shutil.get_terminal_size((120, 24)).columns
         for one, comparison in zip(after, compared.comparisons, strict=True):
             # Beside output made for programs, reading matter goes to stderr.
             flips = render_flips(comparison, before, one, show_flips, width)
-            click.echo(f"\n{flips}", nl=False, err=style != "table")
+            show(f"\n{flips}", nl=False, err=style != "table")
     if fail_on_regression and any(one.standing(DEGRADED) for one in compared.comparisons):
         ctx.exit(REGRESSION)
     if require_improvement and not all(one.standing(IMPROVED) for one in compared.comparisons):

@@ -9,6 +9,7 @@ import click
 from sae_merge_method.artifacts.comparison import COMPARISON_FILE, TABLE_FILE, Comparison
 from sae_merge_method.artifacts.schema import OneOf
 from sae_merge_method.cli.members import Member
+from sae_merge_method.cli.output import show
 from sae_merge_method.compare.render import FORMATS, suffixes
 from sae_merge_method.files.writing import canonical_json
 
@@ -64,7 +65,7 @@ _OPTIONS = (
 
 def _print_schema(ctx: click.Context, asked: bool) -> None:
     if asked:
-        click.echo(canonical_json(Comparison.model_json_schema()), nl=False)
+        show(canonical_json(Comparison.model_json_schema()), nl=False)
         ctx.exit()
 
 

@@ -7,6 +7,7 @@ import click
 from typing_extensions import override
 
 from sae_merge_method.artifacts.schema import read_settings
+from sae_merge_method.cli.output import show
 from sae_merge_method.cli.record_options import record_options
 from sae_merge_method.controls.settings import ControlSettings
 from sae_merge_method.layers import format_layers
@@ -42,4 +43,4 @@ def command(recipe: Path, out: Path, overwrite: bool, **options: Any) -> None:
     arms = write_controls(recipe, out, read_settings(ControlSettings, options), overwrite=overwrite)
     rows = [(arm.name, f"{arm.planned_energy:.6g}", format_layers(arm.layers)) for arm in arms]
     header = ("arm", "energy", "layers")
-    click.echo(as_text(plain_grid(header, rows, words=("arm", "layers"))._replace(ruled=frozenset((0,)))))
+    show(as_text(plain_grid(header, rows, words=("arm", "layers"))._replace(ruled=frozenset((0,)))))

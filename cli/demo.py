@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from sae_merge_method.artifacts.schema import read_settings
+from sae_merge_method.cli.output import show
 from sae_merge_method.cli.record_options import record_options
 from sae_merge_method.miniature.settings import MiniatureSettings
 
@@ -43,6 +44,6 @@ def command(
     settings = read_settings(MiniatureSettings, choices)
     demo = run_demo(settings, out, overwrite=overwrite, options=tuple(options))
     origin = f"trained now: {', '.join(demo.made)}" if demo.made else "taken from the cache"
-    click.echo(f"- {OF_A_MINIATURE}")
+    show(f"- {OF_A_MINIATURE}")
     seconds = f"{demo.training_seconds:.0f} s, the experiment {demo.experiment_seconds:.0f} s"
-    click.echo(f"- Miniature {origin}: {seconds}. All of it is in {out}.")
+    show(f"- Miniature {origin}: {seconds}. All of it is in {out}.")

@@ -7,6 +7,7 @@ import click
 from typing_extensions import override
 
 from sae_merge_method.cli.members import WithMembers
+from sae_merge_method.cli.output import show
 from sae_merge_method.cli.record_options import given_options, record_options
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 
@@ -52,6 +53,6 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     from sae_merge_method.reports.grid import as_text
 
     settings = read_settings(DiagnoseSettings, given_options(ctx, options), config)
-    diagnosis = diagnose(settings, out, overwrite=overwrite, report=lambda line: click.echo(line, err=True))
+    diagnosis = diagnose(settings, out, overwrite=overwrite, report=lambda line: show(line, err=True))
     if is_first_process():
-        click.echo(as_text(layers_grid(diagnosis)))
+        show(as_text(layers_grid(diagnosis)))

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from sae_merge_method.cli.output import show
+
 
 @click.command("diff")
 @click.argument("first", metavar="A")
@@ -30,8 +32,8 @@ def command(first: str, second: str, everything: bool, form: str, plot: Path | N
 
     difference = diff(first, second)
     if form == "json":
-        click.echo(canonical_json(difference.model_dump(mode="json")), nl=False)
+        show(canonical_json(difference.model_dump(mode="json")), nl=False)
     else:
-        click.echo(difference_text(difference, None if everything else MOST))
+        show(difference_text(difference, None if everything else MOST))
     if plot is not None:
         write_bytes(plot, heat_map(difference, f"{Path(first).name} -> {Path(second).name}"))

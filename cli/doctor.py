@@ -2,6 +2,9 @@
 
 import click
 
+from sae_merge_method.cli.output import show
+from sae_merge_method.reports.escape import terminal_line
+
 _COLUMN = 18
 
 
@@ -17,11 +20,11 @@ def command(context: click.Context) -> None:
 
     problems = 0
     for finding in check_installation():
-        click.echo(f"{finding.subject:{_COLUMN}} {finding.state}")
+        show(f"{finding.subject:{_COLUMN}} {terminal_line(finding.state)}")
         if finding.problem:
             problems += 1
-            click.echo(f"{'':{_COLUMN}} problem: {finding.problem}")
-            click.echo(f"{'':{_COLUMN}} to mend: {finding.mend}")
-    click.echo(f"\n{problems} problem{'s' if problems > 1 else ''} found" if problems else "\nAll is well.")
+            show(f"{'':{_COLUMN}} problem: {terminal_line(finding.problem)}")
+            show(f"{'':{_COLUMN}} to mend: {terminal_line(finding.mend)}")
+    show(f"\n{problems} problem{'s' if problems > 1 else ''} found" if problems else "\nAll is well.")
     if problems:
         context.exit(1)

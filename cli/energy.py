@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from sae_merge_method.artifacts.schema import read_settings
+from sae_merge_method.cli.output import show
 from sae_merge_method.cli.record_options import record_options
 from sae_merge_method.energy.settings import EnergySettings
 from sae_merge_method.files.writing import canonical_json, write_bytes
@@ -32,6 +33,6 @@ def command(style: str, plot: Path | None, **options: Any) -> None:
     if plot is not None:
         write_bytes(plot, draw_plot(report))
     if style == "json":
-        click.echo(canonical_json(report.model_dump(mode="json")), nl=False)
+        show(canonical_json(report.model_dump(mode="json")), nl=False)
     else:
-        click.echo(report)
+        show(report)

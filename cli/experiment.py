@@ -7,6 +7,7 @@ import click
 from typing_extensions import override
 
 from sae_merge_method.artifacts.schema import read_settings
+from sae_merge_method.cli.output import show
 from sae_merge_method.cli.record_options import given_options, record_options
 from sae_merge_method.experiment.settings import ExperimentSettings, RunSettings
 
@@ -69,8 +70,8 @@ def run(ctx: click.Context, /, experiment: Path, out: Path, **options: Any) -> N
 
     how = read_settings(RunSettings, {name: options[name] for name in RunSettings.model_fields})
     report = run_experiment(_settings(ctx, experiment, options), out, how)
-    click.echo(as_table(report))
-    click.echo(f"To look at: {out / 'experiment.html'}")
+    show(as_table(report))
+    show(f"To look at: {out / 'experiment.html'}")
 
 
 @command.command("plan", context_settings={"show_default": True})
@@ -86,7 +87,7 @@ def plan(ctx: click.Context, /, experiment: Path, out: Path, **options: Any) -> 
     from sae_merge_method.experiment.report.tables import plan_table
     from sae_merge_method.experiment.run import plan_experiment
 
-    click.echo(plan_table(*plan_experiment(_settings(ctx, experiment, options), out)), nl=False)
+    show(plan_table(*plan_experiment(_settings(ctx, experiment, options), out)), nl=False)
 
 
 @command.command("report")
@@ -96,7 +97,7 @@ def report(folder: Path) -> None:
     from sae_merge_method.experiment.report.tables import as_table
     from sae_merge_method.experiment.report.write import report_experiment
 
-    click.echo(as_table(report_experiment(folder)))
+    show(as_table(report_experiment(folder)))
 
 
 def _settings(ctx: click.Context, file: Path, options: dict[str, Any]) -> ExperimentSettings:

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import importlib.resources
+import io
 import logging
 import os
 import signal
@@ -13,7 +14,9 @@ import click
 from typing_extensions import override
 
 from sae_merge_method import __version__
+from sae_merge_method.cli.output import complain, indented, show
 from sae_merge_method.errors import SaeMergeError
+from sae_merge_method.reports.escape import terminal
 
 # The order is the road a user takes; --help shows it. A module is imported only when its
 # command runs, so that --help and --version stay instant.
@@ -76,29 +79,31 @@ def main() -> None:
     try:
         code = road.main(prog_name="sae-merge", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        show(said.getvalue(), nl=False, err=True)
         sys.exit(error.exit_code)
     except SaeMergeError as error:
-        _complain(str(error))
+        complain(f"Error: {error}")
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
         if isinstance(error.__cause__ or error, Terminated):
-            _complain("terminated")
+            complain("Error: terminated")
             sys.exit(143)
-        _complain("interrupted")
+        complain("Error: interrupted")
         sys.exit(130)
     except BrokenPipeError:
         # The reader of our output went away (head, less): not an error of ours to report.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        _complain(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        complain(f"Error: {error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
         sys.exit(1)
     except Exception as error:
         # A fault of ours or of a host: one line for the user, the traceback for who asks for it.
         if os.environ.get("SAE_MERGE_DEBUG"):
             raise
-        _complain(f"{type(error).__name__}: {error} (SAE_MERGE_DEBUG=1 shows where)")
+        complain(f"Error: {type(error).__name__}: {error} (SAE_MERGE_DEBUG=1 shows where)")
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -112,11 +117,14 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 class _LineFormatter(logging.Formatter):
-    """What is going on stands there as it is; what is amiss says so first, as errors do."""
+    """What is going on stands there as it is; what is amiss says so first, as errors do.
+
+    Names and text from files stand in both: none of it steers the terminal.
+    """
 
     @override
     def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
+        line = terminal(indented(super().format(record)))
         return line if record.levelno < logging.WARNING else f"{record.levelname.capitalize()}: {line}"
 
 
@@ -126,10 +134,7 @@ def _show_log() -> None:
     handler.setFormatter(_LineFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("sae_merge_method").setLevel(logging.INFO)
-
-
-def _complain(message: str) -> None:
-    click.echo(f"Error: {message}", err=True)
+    logging.captureWarnings(True)
 
 
 if __name__ == "__main__":

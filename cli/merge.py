@@ -8,6 +8,7 @@ import click
 
 from sae_merge_method.cli.allow_mismatch import allow_mismatch_option
 from sae_merge_method.cli.mergekit_options import chosen_options, mergekit_options
+from sae_merge_method.cli.output import show
 from sae_merge_method.cli.recipe_path import RecipePath
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def command(
     if dry_run:
         from sae_merge_method.merge.preview import preview
 
-        click.echo(str(preview(recipe, options=chosen, allow_mismatch=allow_mismatch)))
+        show(str(preview(recipe, options=chosen, allow_mismatch=allow_mismatch)))
         return
     from sae_merge_method.merge.show import summary
 
@@ -88,6 +89,6 @@ def command(
                 hash_all=hash_all, sync=sync, options=chosen, allow_mismatch=allow_mismatch,
             )  # fmt: skip
         except KeyboardInterrupt:
-            click.echo(f"{out} is as it was" if out.exists() else f"{out} was not written", err=True)
+            show(f"{out} is as it was" if out.exists() else f"{out} was not written", err=True)
             raise
-    click.echo(f"{out or report.base_model}: {summary(report, time.perf_counter() - began)}")
+    show(f"{out or report.base_model}: {summary(report, time.perf_counter() - began)}")

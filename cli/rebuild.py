@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from sae_merge_method.cli.output import show
+
 DIFFERENT = 1
 
 
@@ -28,6 +30,6 @@ def command(
     from sae_merge_method.publish.rebuild import rebuild
 
     rebuilt = rebuild(model, out, base, donors, overwrite=overwrite)
-    click.echo(rebuilt)
+    show(rebuilt)
     if rebuilt.different:
         ctx.exit(DIFFERENT)

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.cli.members import WithMembers
+from sae_merge_method.cli.output import show
 from sae_merge_method.cli.record_options import record_options
 from sae_merge_method.errors import UsageError
 from sae_merge_method.layers import format_layers
@@ -52,7 +53,7 @@ def command(parameters: tuple[str, ...], out: Path, overwrite: bool, **options: 
     """Write a recipe that adds the task vector (DONOR minus BASE) to the layers a diagnosis selects."""
     settings = read_settings(RecipeSettings, {**options, "parameters": _read_parameters(parameters)})
     recipe = write_recipe(settings, out, overwrite=overwrite)
-    click.echo(f"{out}: layers {format_layers(recipe.layers)} of {recipe.n_layers}")
+    show(f"{out}: layers {format_layers(recipe.layers)} of {recipe.n_layers}")
 
 
 def _read_parameters(pairs: tuple[str, ...]) -> dict[str, str | int | float | bool]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from sae_merge_method.cli.allow_mismatch import allow_mismatch_option
+from sae_merge_method.cli.output import show
 from sae_merge_method.cli.recipe_path import RecipePath
 
 UNFIT = 1
@@ -31,8 +32,8 @@ def command(
     from sae_merge_method.recipe.check import check_recipe
 
     checked = check_recipe(recipe, out, overwrite=overwrite, allow_mismatch=allow_mismatch)
-    click.echo(str(checked))
+    show(str(checked))
     if checked.faults:
         ctx.exit(UNFIT)
     if out is not None:
-        click.echo(f"{out}: pinned")
+        show(f"{out}: pinned")

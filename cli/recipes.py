@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from sae_merge_method.cli.output import show
 from sae_merge_method.errors import UsageError
 from sae_merge_method.files.writing import require_no_file, write_text
 from sae_merge_method.recipes import ready_file, ready_files
@@ -29,11 +30,11 @@ def command(name: str | None, out: Path | None, overwrite: bool) -> None:
             raise UsageError("--out needs the NAME of the recipe to copy")
         columns = ("name", "what it is")
         rows = [(file.name, file.summary) for file in ready_files()]
-        click.echo(as_text(plain_grid(columns, rows, words=columns)))
+        show(as_text(plain_grid(columns, rows, words=columns)))
         return
     ready = ready_file(name)
     out = out or Path(ready.file_name)
     if not overwrite:
         require_no_file(out)
     write_text(out, ready.text)
-    click.echo(str(out))
+    show(str(out))

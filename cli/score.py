@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from sae_merge_method.cli.members import WithMembers
+from sae_merge_method.cli.output import show
 from sae_merge_method.cli.record_options import record_options
 from sae_merge_method.diagnose.settings import ScoringSettings
 
@@ -28,4 +29,4 @@ def command(diagnosis: Path, out: Path | None, overwrite: bool, **options: Any) 
     from sae_merge_method.reports.grid import as_text
 
     settings = read_settings(ScoringSettings, options)
-    click.echo(as_text(layers_grid(score(diagnosis, settings, out=out, overwrite=overwrite))))
+    show(as_text(layers_grid(score(diagnosis, settings, out=out, overwrite=overwrite))))

@@ -6,6 +6,7 @@ from typing import Literal
 import click
 
 from sae_merge_method.cli.members import Member, WithMembers
+from sae_merge_method.cli.output import show
 from sae_merge_method.selection import ANY_RULE
 
 
@@ -47,4 +48,4 @@ def command(
     selections = [select_layers(diagnosis, rule, units=units) for rule in rules]
     if plot is not None or mark:
         draw_selection(diagnosis, selections[0], plot=plot, mark=mark)
-    click.echo(as_text(selections_grid(selections)))
+    show(as_text(selections_grid(selections)))

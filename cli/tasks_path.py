@@ -2,6 +2,7 @@
 
 import click
 
+from sae_merge_method.cli.output import show
 from sae_merge_method.lm_eval_tasks import tasks_path
 
 
@@ -12,4 +13,4 @@ def command() -> None:
     Needed only where lm-eval does not find them by itself: lm_eval --include_path "$(sae-merge
     tasks-path)" --tasks minerva_math_sae
     """
-    click.echo(tasks_path())
+    show(tasks_path())

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from sae_merge_method.cli.output import show
+
 
 @click.command("undo")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
@@ -16,4 +18,4 @@ def command(folder: Path) -> None:
     from sae_merge_method.merge.undo import undo
 
     restored = undo(folder)
-    click.echo(f"{folder}: {restored} tensors restored, the base's bytes again")
+    show(f"{folder}: {restored} tensors restored, the base's bytes again")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from sae_merge_method.cli.output import show
+
 VIOLATED = 1
 
 
@@ -33,6 +35,6 @@ def command(ctx: click.Context, checkpoint: Path, base: str | None, donors: tupl
     from sae_merge_method.verify.audit import verify
 
     report = verify(checkpoint, base, donors)
-    click.echo(report)
+    show(report)
     if not report.sound:
         ctx.exit(VIOLATED)

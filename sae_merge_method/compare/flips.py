@@ -9,7 +9,7 @@ from sae_merge_method.artifacts.comparison import Comparison
 from sae_merge_method.artifacts.lm_eval_samples import Samples, read_sample
 from sae_merge_method.compare.answers import pair
 from sae_merge_method.compare.evaluation import Evaluation
-from sae_merge_method.reports.escape import terminal
+from sae_merge_method.reports.escape import terminal, terminal_line
 
 # Where benchmarks keep what they ask; a document with none of these is shown whole.
 _QUESTION_KEYS = ("problem", "question", "query", "prompt", "input", "text")
@@ -29,7 +29,7 @@ def render_flips(comparison: Comparison, base: Evaluation, edited: Evaluation, m
     Raises:
         ArtifactError: A samples file is damaged.
     """
-    blocks = [f"{base.label} > {edited.label}\n"]
+    blocks = [f"{terminal_line(base.label)} > {terminal_line(edited.label)}\n"]
     for subject in comparison.subjects:
         sides = [side.samples(subject.task, comparison.metric) for side in (base, edited)]
         blocks.append(_of_task(subject.task, sides[0], sides[1], most, width))
@@ -37,6 +37,7 @@ def render_flips(comparison: Comparison, base: Evaluation, edited: Evaluation, m
 
 
 def _of_task(task: str, base: Samples, edited: Samples, most: int, width: int) -> str:
+    task = terminal_line(task)
     if not base.rows or not edited.rows:
         reason = base.reason or edited.reason
         return f"{task}: no flips to show, {reason}\n"

@@ -1,5 +1,6 @@
 """The forest plot: each subject's difference with its interval, around the line of no change."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -8,6 +9,7 @@ from sae_merge_method.compare.columns import Row
 from sae_merge_method.compare.table import Comparisons, rows_by_subject
 from sae_merge_method.errors import UsageError
 from sae_merge_method.files.writing import write_bytes
+from sae_merge_method.reports import escape
 from sae_merge_method.reports.figure import new_figure, picture
 from sae_merge_method.statistics.intervals import Interval, normal_interval
 from sae_merge_method.statistics.verdicts import DEGRADED, IMPROVED, UNCHANGED, UNTESTED
@@ -39,15 +41,16 @@ def write_forest(path: Path, comparisons: Comparisons) -> None:
         for nth, row in enumerate(rows):
             height = i + (nth - (len(rows) - 1) / 2) * 0.7 / len(rows)
             _draw_row(axes, row, height, markers[id(row.comparison)])
-    axes.set_yticks(range(len(subjects)), [rows[0].subject.task for rows in subjects])
+    axes.set_yticks(range(len(subjects)), [escape.figure(rows[0].subject.task) for rows in subjects])
     axes.set_ylim(len(subjects) - 0.4, -0.6)
     # Under the whole figure: the axes alone are too narrow beside long names.
-    figure.supxlabel(_caption(subjects[0][0]), fontsize="medium")
+    figure.supxlabel(escape.figure(_caption(subjects[0][0])), fontsize="medium")
     axes.spines[["top", "right"]].set_visible(False)
     if len(models) > 1:
-        for one in models:
-            axes.plot([], [], markers[id(one)], color="black", fillstyle="none", label=one.edited.label)
-        figure.legend(loc="outside upper right", ncols=min(4, len(models)), frameon=False)
+        handles = [axes.plot([], [], markers[id(one)], color="black", fillstyle="none")[0] for one in models]
+        # matplotlib leaves out what begins with an underscore.
+        labels = [re.sub("^_", " _", escape.figure(one.edited.label)) for one in models]
+        figure.legend(handles, labels, loc="outside upper right", ncols=min(4, len(models)), frameon=False)
     write_bytes(path, picture(figure, _FORMS[path.suffix]))
 
 

@@ -8,6 +8,7 @@ from sae_merge_method.artifacts.comparison import COMPARISON_FILE, TABLE_FILE
 from sae_merge_method.compare.table import Comparisons, unrounded, verdict_table, view
 from sae_merge_method.errors import UsageError
 from sae_merge_method.files.writing import canonical_json, write_text
+from sae_merge_method.reports.escape import comment
 from sae_merge_method.reports.grid import as_csv, as_latex, as_markdown
 from sae_merge_method.reports.markdown import bullets, plain
 from sae_merge_method.reports.notebook import view_text
@@ -39,7 +40,7 @@ def render_csv(comparisons: Comparisons) -> str:
 def render_latex(comparisons: Comparisons) -> str:
     """The verdict as a booktabs table; the rest as comments above it."""
     shown = view(comparisons)
-    comments = [f"% {line}" for line in (*shown.head, *shown.tail)]
+    comments = [f"% {comment(line)}" for line in (*shown.head, *shown.tail)]
     return "\n".join([*comments, as_latex(verdict_table(comparisons))])
 
 

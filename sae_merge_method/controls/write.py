@@ -157,20 +157,20 @@ def _text(
     )
 
 
-def _note(kind: ArmKind, control: Control, layers: Layers, ground: Ground) -> str:
+def _note(kind: ArmKind, control: Control, layers: Layers, ground: Ground) -> list[str]:
     """The comments that open a control's recipe."""
-    note = (
-        f"# {control.name}: controls for {control.controls_for}.\n"
-        f"# Injected energy {control.energy:.6g}, {control.energy / ground.energy:.4g} of the stethoscope's, "
-        f"{control.energy / ground.energies.whole:.4g} of the whole task vector's.\n"
-        f"# Layers {format_layers(layers)} of {ground.n_layers}; {overlap(layers, ground.selected)} of the "
-        f"{len(ground.selected)} selected ones ({format_layers(ground.selected)}) among them.\n"
-    )
+    note = [
+        f"{control.name}: controls for {control.controls_for}.",
+        f"Injected energy {control.energy:.6g}, {control.energy / ground.energy:.4g} of the stethoscope's, "
+        f"{control.energy / ground.energies.whole:.4g} of the whole task vector's.",
+        f"Layers {format_layers(layers)} of {ground.n_layers}; {overlap(layers, ground.selected)} of the "
+        f"{len(ground.selected)} selected ones ({format_layers(ground.selected)}) among them.",
+    ]
     if kind.whole_donor:
-        note += (
-            "# Embeddings, final norm and head stay the base's; where the donor's differ, evaluate the\n"
-            "# donor itself as well.\n"
-        )
+        note += [
+            "Embeddings, final norm and head stay the base's; where the donor's differ, evaluate the",
+            "donor itself as well.",
+        ]
     return note
 
 

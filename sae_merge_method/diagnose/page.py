@@ -1,7 +1,6 @@
 """What a diagnosis looks like: ``specificity.png``, and ``diagnosis.html`` to read and to send on."""
 
 import base64
-from html import escape
 from pathlib import Path
 
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, REPORT_FILE, Corpus, Diagnosis
@@ -11,6 +10,7 @@ from sae_merge_method.diagnose.specificity import find_score
 from sae_merge_method.diagnose.tables import features_grid, layers_diagnosed, layers_grid
 from sae_merge_method.files.writing import write_bytes, write_text
 from sae_merge_method.layers import format_layers
+from sae_merge_method.reports.escape import html
 from sae_merge_method.reports.grid import as_html
 from sae_merge_method.reports.html import html_page
 from sae_merge_method.selection import SelectionRule
@@ -40,21 +40,20 @@ def _body(diagnosis: Diagnosis, picture: bytes, rule: SelectionRule | None, sele
     score = find_score(diagnosis.score)
     chosen = _selected(rule, selected) if rule else ""
     settings = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(_plainly(value))}</dd>"
-        for name, value in diagnosis.settings.items()
+        f"<dt>{html(name)}</dt><dd>{html(_plainly(value))}</dd>" for name, value in diagnosis.settings.items()
     )
     return f"""<dl>
 {_corpus("target", diagnosis.target)}
 {_corpus("control", diagnosis.control)}
-<dt>SAEs</dt><dd>{escape(diagnosis.layers[0].sae.release)} {escape(diagnosis.layers[0].sae.id)}</dd>
+<dt>SAEs</dt><dd>{html(diagnosis.layers[0].sae.release)} {html(diagnosis.layers[0].sae.id)}</dd>
 <dt>layers</dt><dd>{_diagnosed(diagnosis)}</dd>
-<dt>score</dt><dd>{score.name}: {escape(score.summary)}</dd>
+<dt>score</dt><dd>{html(score.name)}: {html(score.summary)}</dd>
 {chosen}
 </dl>
 <p><img alt="Score of every layer, with its interval and the scores of shuffled labels"
 src="data:image/png;base64,{base64.b64encode(picture).decode("ascii")}"></p>
 <h2>Layers</h2>
-<p class="note">Score in {escape(score.unit)}. Corrected: less the mean under shuffled document labels.
+<p class="note">Score in {html(score.unit)}. Corrected: less the mean under shuffled document labels.
 p and q: from the same shuffles, q with false discoveries over layers controlled. Interval: where unlimited
 documents would put the score. Explained: share of the activations' variance that the SAE reconstructs.
 L0: active features a token. A column's head sorts by it.</p>
@@ -69,12 +68,12 @@ corpus. The text is what the first features fire on most, their strongest token 
 
 def _selected(rule: SelectionRule, layers: tuple[int, ...]) -> str:
     shown = f"{format_layers(layers)} (shaded)" if layers else "none"
-    return f"<dt>selected by {escape(str(rule))}</dt><dd>{shown}</dd>"
+    return f"<dt>selected by {html(str(rule))}</dt><dd>{shown}</dd>"
 
 
 def _corpus(side: str, corpus: Corpus) -> str:
     amount = f"{corpus.documents:,} documents, {corpus.tokens:,} tokens"
-    return f"<dt>{side}</dt><dd>{escape(corpus.name)}: {amount}, sha256 {corpus.sha256[:16]}</dd>"
+    return f"<dt>{side}</dt><dd>{html(corpus.name)}: {amount}, sha256 {html(corpus.sha256[:16])}</dd>"
 
 
 def _diagnosed(diagnosis: Diagnosis) -> str:

@@ -1,12 +1,13 @@
 """A diagnosis as tables: its layers, and the features of a layer."""
 
 from collections.abc import Collection
-from html import escape
+from urllib.parse import quote
 
 from sae_merge_method.artifacts.diagnosis import Diagnosis
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, TopFeature
 from sae_merge_method.diagnose.specificity import SCORES
 from sae_merge_method.reports import numbers
+from sae_merge_method.reports.escape import html
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid
 from sae_merge_method.reports.notebook import View
 
@@ -52,7 +53,7 @@ def features_grid(entry: LayerDiagnosis) -> Grid:
 
 def _feature_row(feature: TopFeature, neuronpedia: str | None) -> tuple[Cell, ...]:
     name = str(feature.feature)
-    link = "" if neuronpedia is None else f"{_NEURONPEDIA}/{escape(neuronpedia)}/{name}"
+    link = "" if neuronpedia is None else f"{_NEURONPEDIA}/{quote(neuronpedia)}/{name}"
     return (
         Cell(name, feature.feature, html=f'<a href="{link}">{name}</a>' if link else ""),
         Cell(numbers.score(feature.share, share=True), feature.share),
@@ -67,7 +68,7 @@ def _feature_row(feature: TopFeature, neuronpedia: str | None) -> tuple[Cell, ..
 def _marked(snippet: str) -> str:
     before, _, rest = snippet.partition("«")
     peak, _, after = rest.partition("»")
-    return f"{escape(before)}<mark>{escape(peak)}</mark>{escape(after)}"
+    return f"{html(before)}<mark>{html(peak)}</mark>{html(after)}"
 
 
 def diagnosis_view(diagnosis: Diagnosis) -> View:

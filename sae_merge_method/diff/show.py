@@ -4,7 +4,7 @@ import math
 
 from sae_merge_method.artifacts.difference import Difference, TensorDifference
 from sae_merge_method.layers import format_layers
-from sae_merge_method.reports import numbers
+from sae_merge_method.reports import escape, numbers
 from sae_merge_method.reports.figure import new_figure, picture
 from sae_merge_method.reports.grid import Cell, Grid, as_text
 from sae_merge_method.reports.notebook import View
@@ -21,7 +21,7 @@ def difference_text(difference: Difference, most: int | None = MOST) -> str:
         most: How many changed tensors to list, those that moved most; None for all, in order.
     """
     view = difference_view(difference, most)
-    return "\n".join([*map(as_text, view.grids), *view.tail])
+    return "\n".join([*map(as_text, view.grids), *map(escape.terminal_line, view.tail)])
 
 
 def difference_view(difference: Difference, most: int | None = MOST) -> View:
@@ -80,11 +80,13 @@ def heat_map(difference: Difference, title: str) -> bytes:
         norm=LogNorm(10.0**low, 10.0**high),
         interpolation="nearest",
     )
-    axes.set_yticks(range(len(parts)), [part.removesuffix(".weight") for part in parts], fontsize=7)
+    axes.set_yticks(
+        range(len(parts)), [escape.figure(part.removesuffix(".weight")) for part in parts], fontsize=7
+    )
     step = max(1, math.ceil(n_layers / 20))
     axes.set_xticks(range(0, n_layers, step), [str(layer) for layer in range(0, n_layers, step)], fontsize=7)
     axes.set_xlabel("layer", fontsize=8)
-    axes.set_title(title, fontsize=8)
+    axes.set_title(escape.figure(title), fontsize=8)
     bar = figure.colorbar(image, ax=axes)
     bar.set_label("||B - A|| / ||A||", fontsize=8)
     bar.ax.tick_params(labelsize=7)

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from sae_merge_method.errors import UsageError
+from sae_merge_method.reports.escape import json_text
 
 
 def canonical_json(value: Any) -> str:
-    """JSON text that is the same for the same value: indented, unsorted, no NaN, final newline."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """JSON text that is the same for the same value: indented, unsorted, no NaN, final newline.
+
+    What is not seen stands in it as its escape: such a file can be printed to a terminal.
+    """
+    return json_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def require_no_file(path: Path) -> None:

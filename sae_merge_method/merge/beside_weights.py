@@ -6,6 +6,7 @@ The card's template and rules are ``mergekit.card``'s; a test holds the two toge
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import quote
 
 import yaml
 
@@ -16,6 +17,8 @@ from sae_merge_method.models.hub import CARD_FILE, as_path, parse_model_id
 from sae_merge_method.models.shards import file_inside
 from sae_merge_method.recipe.methods import method_named
 from sae_merge_method.recipe.plan import EditPlan
+from sae_merge_method.reports.escape import markdown
+from sae_merge_method.reports.markdown import fence
 
 CARD_FILES = (CARD_FILE, RECIPE_FILE)
 
@@ -84,9 +87,7 @@ The following models were included in the merge:
 
 The following YAML configuration was used to produce this model:
 
-```yaml
 {source}
-```
 """
 
 
@@ -107,11 +108,11 @@ def card_text(source: str, plan: EditPlan, name: str) -> str:
     }
     return _TEMPLATE.format(
         metadata=yaml.dump(metadata),
-        name=name,
+        name=markdown(name),
         method=f"[{method.title}]({method.reference})",
         base=_linked(as_path(plan.base)),
         models="\n".join(f"* {_linked(model)}" for model in models if model != as_path(plan.base)),
-        source=source,
+        source=fence(source, "yaml"),
     )
 
 
@@ -127,5 +128,6 @@ def _on_the_hub(path: str) -> bool:
 
 def _linked(model: str) -> str:
     return " + ".join(
-        f"[{path}](https://huggingface.co/{path})" if _on_the_hub(path) else path for path in _parts(model)
+        f"[{markdown(path)}](https://huggingface.co/{quote(path)})" if _on_the_hub(path) else markdown(path)
+        for path in _parts(model)
     )

@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.models.hub import CARD_FILE
+from sae_merge_method.reports.escape import markdown
 
 _BEGIN, _END = "<!-- sae-merge card -->", "<!-- end of sae-merge card -->"
-_OUR_PART = re.compile(re.escape(_BEGIN) + r".*?" + re.escape(_END) + r"\n*", re.DOTALL)
+# Whole lines, to the last such: nothing that is shown between them stands alone on one.
+_OUR_PART = re.compile(rf"^{re.escape(_BEGIN)}$.*^{re.escape(_END)}$\n*", re.DOTALL | re.MULTILINE)
 _TITLE = re.compile(r"\A# .*")
 
 
@@ -22,7 +24,7 @@ class CardFile(NamedTuple):
 
     def with_title(self, title: str) -> "CardFile":
         """The same card under another title."""
-        return self._replace(body=_TITLE.sub(lambda _: f"# {title}", self.body))
+        return self._replace(body=_TITLE.sub(lambda _: _heading(title), self.body))
 
 
 def parse_card(text: str, where: str) -> CardFile:
@@ -56,12 +58,16 @@ def read_card(folder: Path, title: str) -> CardFile:
     """
     path = folder / CARD_FILE
     if not path.exists():
-        return CardFile({}, f"# {title}")
+        return CardFile({}, _heading(title))
     try:
         card = parse_card(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{path} cannot be read as a model card: {error}") from error
-    return card._replace(body=_OUR_PART.sub("", card.body).strip() or f"# {title}")
+    return card._replace(body=_OUR_PART.sub("", card.body).strip() or _heading(title))
+
+
+def _heading(title: str) -> str:
+    return f"# {markdown(title)}"
 
 
 def our_part(sections: list[str]) -> str:

@@ -23,7 +23,7 @@ from sae_merge_method.recipe.merged_folder import MergedFolder
 from sae_merge_method.recipe.methods import method_named
 from sae_merge_method.reports import numbers
 from sae_merge_method.reports.grid import Cell, Grid, as_markdown
-from sae_merge_method.reports.markdown import bullets, code, plain, section
+from sae_merge_method.reports.markdown import bullets, code, fence, plain, section
 
 _HEADING = re.compile(r"^(#{1,5}) ", re.MULTILINE)
 _BY_HAND = re.compile(rf"^## {BY_HAND}$.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
@@ -33,8 +33,7 @@ _SUBJECTS_NAMED = 2
 
 def recipe_section(merged: MergedFolder) -> str:
     """The recipe as it was run."""
-    fence = "`" * 4  # longer than any that a recipe's comments may hold
-    return section("Recipe", f"{fence}yaml\n{merged.recipe_text.strip()}\n{fence}")
+    return section("Recipe", fence(merged.recipe_text.strip(), "yaml"))
 
 
 def edit_section(merged: MergedFolder) -> str:
@@ -165,7 +164,7 @@ def rebuild_section(
     )
     return section(
         "Rebuild and verify",
-        "```sh\n" + "\n".join(commands) + "\n```",
+        fence("\n".join(commands), "sh"),
         f"The second command{where} {hashes}; the third holds the result against base and donor, "
         "bit for bit. "
         f"{code(RECIPE_FILE)} is an ordinary mergekit recipe: with the package installed, "

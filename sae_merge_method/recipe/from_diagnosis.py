@@ -98,22 +98,22 @@ def make_recipe(settings: RecipeSettings) -> WrittenRecipe:
     plan = EditPlan(settings.method, as_path(settings.base), donations, None, parameters)
     form = guarded_form(plan, base) | _dtypes(plan, base, settings.donor)
     note = (
-        f"# {rule} of {content.score} chose layers {format_layers(layers)} of {base.n_layers} "
-        f"(diagnosis: {diagnosis.path}).\n"
-        f"# {method.effect}; everything else stays the base's.\n"
-        f"{_how_to_run(base, settings.donor, layers)}"
+        f"{rule} of {content.score} chose layers {format_layers(layers)} of {base.n_layers} "
+        f"(diagnosis: {diagnosis.path}).",
+        f"{method.effect}; everything else stays the base's.",
+        *_how_to_run(base, settings.donor, layers),
     )
     return WrittenRecipe(recipe_text(note, form, _record(diagnosis, rule)), layers, base.n_layers)
 
 
-def _how_to_run(base: Checkpoint, donor_name: str, layers: Sequence[int]) -> str:
-    by_us = "#   sae-merge merge THIS_FILE out/"
+def _how_to_run(base: Checkpoint, donor_name: str, layers: Sequence[int]) -> tuple[str, ...]:
+    by_us = "  sae-merge merge THIS_FILE out/"
     if parse_model_id(donor_name).adapter:
-        return f"#   mergekit-yaml THIS_FILE out/ --lora-merge-cache FOLDER\n{by_us}\n"
+        return "  mergekit-yaml THIS_FILE out/ --lora-merge-cache FOLDER", by_us
     reason = why_not_plain(base, open_model(donor_name), layers)
     if reason:
-        return f"{by_us}\n# mergekit-yaml cannot run it: {reason}\n"
-    return f"#   mergekit-yaml THIS_FILE out/\n{by_us}     the same, checked before and after\n"
+        return by_us, f"mergekit-yaml cannot run it: {reason}"
+    return "  mergekit-yaml THIS_FILE out/", f"{by_us}     the same, checked before and after"
 
 
 def _dtypes(plan: EditPlan, base: Checkpoint, donor_name: str) -> dict[str, str]:

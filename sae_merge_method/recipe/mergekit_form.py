@@ -5,6 +5,7 @@ the sources of the first slice, final norm and head those of the last: zero-leng
 of the base alone stand around the rest, so that they too never meet the donor.
 """
 
+from collections.abc import Iterable
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.mergekit_layout import module_names
 from sae_merge_method.recipe.plan import TEXT_MODULE, Donation, EditPlan
+from sae_merge_method.reports.escape import terminal_line
 
 
 def guarded_form(plan: EditPlan, base: Checkpoint) -> dict[str, Any]:
@@ -96,21 +98,26 @@ _COMMENTS = {
 
 
 def recipe_text(
-    note: str, form: dict[str, Any], record: dict[str, Any], about: str = "What the layers were chosen from."
+    note: Iterable[str],
+    form: dict[str, Any],
+    record: dict[str, Any],
+    about: str = "What the layers were chosen from.",
 ) -> str:
     """A recipe file's text.
 
     Args:
-        note: Comment lines for its head.
+        note: Lines of the comment at its head, without the sign.
         form: mergekit's configuration.
         record: What else the file keeps; mergekit ignores and preserves it.
         about: What the record is, for the comment before it.
     """
-    return f"{note}{_commented(_yaml(form))}\n# {about}\n{_yaml(record)}"
+    # Names stand in it: a line break in one would end the comment, and the rest would be the recipe's.
+    head = "".join(f"# {terminal_line(line)}\n" for line in note)
+    return f"{head}{_commented(_yaml(form))}\n# {about}\n{_yaml(record)}"
 
 
 def _commented(text: str) -> str:
-    return "".join(_COMMENTS.get(line, "") + line + "\n" for line in text.splitlines())
+    return "".join(_COMMENTS.get(line, "") + line + "\n" for line in text.split("\n")[:-1])
 
 
 class _Flow(dict):  # type: ignore[type-arg]

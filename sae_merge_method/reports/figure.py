@@ -3,6 +3,8 @@
 import io
 from typing import TYPE_CHECKING, Literal
 
+from sae_merge_method.reports import escape
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -25,14 +27,14 @@ def new_figure(width: float, height: float, *, dpi: int = 150, constrained: bool
 
 
 def layer_axes(figure: "Figure", y_label: str, title: str) -> "Axes":
-    """Axes whose x are decoder layers."""
+    """Axes whose x are decoder layers; label and title are plain text."""
     from matplotlib.ticker import MaxNLocator
 
     axes = figure.add_subplot()
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=18, min_n_ticks=1))
     axes.set_xlabel("decoder layer")
-    axes.set_ylabel(y_label)
-    axes.set_title(title, fontsize=10, color=INK)
+    axes.set_ylabel(escape.figure(y_label))
+    axes.set_title(escape.figure(title), fontsize=10, color=INK)
     axes.spines[["top", "right"]].set_visible(False)
     return axes
 

@@ -3,13 +3,10 @@
 What stands in the cells, and how numbers are rounded, is the caller's affair (see ``numbers``).
 """
 
-import csv
-import io
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import NamedTuple
 
-from sae_merge_method.reports.escape import latex, markdown
+from sae_merge_method.reports.escape import csv_field, html, latex, markdown, terminal_line
 
 NOTHING = "-"
 """What stands where there is no number."""
@@ -66,9 +63,12 @@ def with_content(grid: Grid, keep: int = 0) -> Grid:
 
 def as_text(grid: Grid) -> str:
     """Aligned columns for a terminal; marked rows begin with an asterisk. No final newline."""
-    lines = [grid.header]
+    lines = [tuple(map(terminal_line, grid.header))]
     lines += [
-        tuple(("*" if row in grid.marked and not nth else "") + cell.text for nth, cell in enumerate(cells))
+        tuple(
+            ("*" if row in grid.marked and not nth else "") + terminal_line(cell.text)
+            for nth, cell in enumerate(cells)
+        )
         for row, cells in enumerate(grid.rows)
     ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -81,7 +81,7 @@ def as_text(grid: Grid) -> str:
         for line in lines
     ]
     rule = "-" * max(map(len, drawn))
-    parts = [grid.title] if grid.title else []
+    parts = [terminal_line(grid.title)] if grid.title else []
     for number, line in enumerate(drawn, start=-1):
         parts += [rule, line] if number in grid.ruled else [line]
     return "\n".join(parts)
@@ -114,7 +114,7 @@ def as_html(
     """
     left = _left(grid)
     heads = "".join(
-        f"<th{_TEXT if is_left else ''}{_ASCENDING if name == ascending else ''}>{escape(name)}</th>"
+        f"<th{_TEXT if is_left else ''}{_ASCENDING if name == ascending else ''}>{html(name)}</th>"
         for name, is_left in zip(grid.header, left, strict=True)
     )
     rows = []
@@ -149,12 +149,13 @@ def as_latex(grid: Grid) -> str:
 
 def as_csv(grid: Grid) -> str:
     """Values, unrounded where there is one; a line a row, for spreadsheets and scripts."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(grid.header)
-    for cells in grid.rows:
-        writer.writerow([cell.text if cell.value is None else cell.value for cell in cells])
-    return out.getvalue()
+    rows = [
+        grid.header,
+        *([cell.text if cell.value is None else cell.value for cell in cells] for cells in grid.rows),
+    ]
+    lines = (",".join(csv_field(one) if isinstance(one, str) else str(one) for one in row) for row in rows)
+    # A line without a character would be no row.
+    return "".join(f"{line or chr(34) * 2}\n" for line in lines)
 
 
 _TEXT = ' class="text"'
@@ -167,9 +168,9 @@ def _left(grid: Grid) -> list[bool]:
 
 
 def _html_cell(cell: Cell, is_left: bool, colour: Callable[[float], str] | None) -> str:
-    text = cell.html or escape(cell.text)
+    text = cell.html or html(cell.text)
     text = f"<b>{text}</b>" if cell.strong else text
-    value = "" if cell.value is None else escape(str(cell.value))
+    value = "" if cell.value is None else html(str(cell.value))
     style = ""
     if colour is not None and isinstance(cell.value, float):
         style = f' style="background: {colour(cell.value)}"'

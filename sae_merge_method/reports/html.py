@@ -1,6 +1,6 @@
 """A page that needs nothing else: its style and its one script are in it. What it says is for others."""
 
-from html import escape
+from sae_merge_method.reports.escape import html
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; }
@@ -52,9 +52,9 @@ def html_page(title: str, body: str, style: str = "") -> str:
     """
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>{html(title)}</title>
 <style>{_STYLE}{style}</style></head><body>
-<h1>{escape(title)}</h1>
+<h1>{html(title)}</h1>
 {body}
 <script>{_SCRIPT}</script>
 </body></html>

@@ -1,8 +1,9 @@
 """Small pieces of Markdown; text that came from elsewhere can neither break a table nor become HTML."""
 
+import re
 from collections.abc import Sequence
 
-from sae_merge_method.reports.escape import markdown
+from sae_merge_method.reports.escape import comment, markdown, terminal
 
 
 def plain(text: str) -> str:
@@ -11,20 +12,24 @@ def plain(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """One line of code; a backtick inside becomes a plain quote."""
-    return f"`{' '.join(text.split()).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
+    """One line of code, for text outside tables; whatever backticks are in it."""
+    line = comment(text)
+    ticks = "`" * (1 + _longest_run(line))
+    # A backtick at an end would lengthen the mark; a space at both ends is taken off again.
+    padded = f" {line} " if line.startswith("`") or line.endswith("`") or not line else line
+    return f"{ticks}{padded}{ticks}"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[str]) -> str:
-    """A table whose text columns stand left and whose numbers stand right.
+def fence(text: str, language: str = "") -> str:
+    """Lines of code as they are, between marks longer than any run of backticks in them."""
+    marks = "`" * max(3, 1 + _longest_run(text))
+    lines = text.replace("\r\n", "\n")
+    shown = "\t".join(map(terminal, lines.split("\t")))
+    return f"{marks}{language}\n{shown}\n{marks}"
 
-    Args:
-        header: Headings.
-        rows: Cells, already safe to show (see :func:`plain`).
-        text: The headings of the text columns.
-    """
-    rule = ["---" if heading in text else "---:" for heading in header]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *rows))
+
+def _longest_run(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)
 
 
 def section(title: str, *paragraphs: str) -> str:

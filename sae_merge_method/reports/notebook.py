@@ -4,10 +4,10 @@ What is in the tables is the stages' affair. They lie above the artifacts, so th
 imported when something of theirs is shown.
 """
 
-from html import escape
 from importlib import import_module
 from typing import NamedTuple
 
+from sae_merge_method.reports.escape import html, terminal_line
 from sae_merge_method.reports.grid import Grid, as_html, as_text
 
 
@@ -64,14 +64,15 @@ def view_html(view: View) -> str:
 
 def view_text(view: View) -> str:
     """A view as plain text."""
-    blocks = ["\n".join(view.head), *map(as_text, view.grids), "\n".join(view.tail)]
+    head, tail = ("\n".join(map(terminal_line, lines)) for lines in (view.head, view.tail))
+    blocks = [head, *map(as_text, view.grids), tail]
     return "\n\n".join(block for block in blocks if block)
 
 
 def _table(grid: Grid) -> str:
-    title = f"<p><b>{escape(grid.title)}</b></p>\n" if grid.title else ""
+    title = f"<p><b>{html(grid.title)}</b></p>\n" if grid.title else ""
     return title + as_html(grid)
 
 
 def _paragraph(line: str) -> str:
-    return f"<p>{escape(line)}</p>"
+    return f"<p>{html(line)}</p>"

@@ -34,7 +34,7 @@ PLANS = st.dictionaries(st.integers(0, N_LAYERS - 1), DONATIONS, min_size=1).map
 
 @given(plan=PLANS)
 def test_the_form_is_read_back_as_the_same_plan(plan):
-    text = recipe_text("# by a test\n", guarded_form(plan, base()), {"sae_diagnosis": {"path": "d"}})
+    text = recipe_text(("by a test",), guarded_form(plan, base()), {"sae_diagnosis": {"path": "d"}})
     assert plan_edit(parse_recipe(text, "r"), plan.layers, N_LAYERS) == plan
 
 
@@ -72,7 +72,7 @@ def test_every_module_of_a_multimodal_model_is_named():
 
 def test_a_recipes_text_says_why_it_looks_as_it_does():
     plan = EditPlan("sae_stethoscope", "base", {1: (Donation("donor", ((None, 0.5),)),)}, "float32")
-    text = recipe_text("# note\n", guarded_form(plan, base()), {"sae_diagnosis": {"scores": {0: 0.1}}})
+    text = recipe_text(("note",), guarded_form(plan, base()), {"sae_diagnosis": {"scores": {0: 0.1}}})
     assert (
         text
         == """\
@@ -107,7 +107,7 @@ sae_diagnosis:
 def test_parameters_of_a_method_stand_in_a_block_with_the_gate():
     donations = {1: (Donation("donor", ((None, 1.0),)),)}
     plan = EditPlan("sae_scalpel", "base", donations, None, {"diagnosis": "d.json", "rank": 4})
-    text = recipe_text("", guarded_form(plan, base()), {})
+    text = recipe_text((), guarded_form(plan, base()), {})
     assert (
         """\
 # The gate once more: a string, never a YAML list, which mergekit reads as a gradient.

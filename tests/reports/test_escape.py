@@ -33,8 +33,23 @@ def test_a_control_character_is_shown_and_not_sent_to_the_terminal():
     assert terminal("a\x1b[2Jb\nc\u009bd\x07é") == "a\\x1b[2Jb\nc\\x9bd\\x07é"
 
 
-def test_code_in_markdown_cannot_end_early_or_break_a_table():
-    assert markdown.code("a`b|c\nd") == r"`a'b\|c d`"
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("a_b", "`a_b`"),
+        ("a`b|c\nd", "``a`b|c d``"),
+        ("``", "``` `` ```"),
+        ("x\x1b[2J", r"`x\x1b[2J`"),
+        ("", "`  `"),
+    ],
+)
+def test_code_in_markdown_ends_where_it_should(text, written):
+    assert markdown.code(text) == written
+
+
+def test_a_block_of_code_is_fenced_by_more_backticks_than_it_holds():
+    assert markdown.fence("a: 1\r\n\tb", "yaml") == "```yaml\na: 1\n\tb\n```"
+    assert markdown.fence("````\n<b>").splitlines() == ["`````", "````", "<b>", "`````"]
 
 
 def test_a_page_escapes_its_title_and_needs_nothing_from_elsewhere():

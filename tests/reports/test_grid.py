@@ -86,7 +86,10 @@ HOSTILE = "a|b<c>`d`*e*[f](g)\n&h"
     [
         (as_html, "a|b&lt;c&gt;`d`*e*[f](g)\n&amp;h"),
         (as_markdown, r"| a\|b\<c\>\`d\`\*e\*\[f\](g) &h |"),
-        (as_latex, r"a\textbar{}b\textless{}c\textgreater{}`d`*e*[f](g) \&h"),
+        (
+            as_latex,
+            r"a\textbar{}b\textless{}c\textgreater{}\textasciigrave{}d\textasciigrave{}{*}e{*}{[}f{]}(g) \&h",
+        ),
     ],
 )
 def test_text_from_elsewhere_stays_text(draw, shown):

@@ -1,7 +1,6 @@
 """``experiment.html``: the report as one page that needs nothing else."""
 
 import base64
-from html import escape
 
 from sae_merge_method.artifacts.experiment import BY_HAND, Conclusion, Experiment
 from sae_merge_method.experiment.report.claims import how_to_read
@@ -22,6 +21,7 @@ from sae_merge_method.experiment.report.words import (
     standing,
     title,
 )
+from sae_merge_method.reports.escape import html
 from sae_merge_method.reports.grid import as_html, plain_grid
 from sae_merge_method.reports.html import html_page
 
@@ -76,15 +76,15 @@ def as_page(experiment: Experiment, picture: bytes) -> str:
     """
     projection, layers = experiment.projection, layer_grid(experiment)
     drawn = base64.b64encode(picture).decode("ascii")
-    head = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts(experiment))
+    head = "".join(f"<dt>{html(name)}</dt><dd>{html(value)}</dd>" for name, value in facts(experiment))
     parts = [
         f"<dl>{head}</dl>",
         "<h2>What the numbers support</h2>",
         f'<ul class="claims">{"".join(map(_claim, experiment.conclusions))}</ul>',
-        *(f'<p class="note"><b>Note:</b> {escape(note)}</p>' for note in notes(experiment)),
+        *(f'<p class="note"><b>Note:</b> {html(note)}</p>' for note in notes(experiment)),
         _note(how_to_read(experiment)),
         "<h2>Gain against cost</h2>",
-        f'<p><img alt="{escape(caption(experiment))}" src="data:image/png;base64,{drawn}"></p>',
+        f'<p><img alt="{html(caption(experiment))}" src="data:image/png;base64,{drawn}"></p>',
         _note(f"{caption(experiment)}. {' '.join(standing(experiment))}"),
         "<h2>Arms</h2>",
         as_html(arm_grid(experiment), "sortable"),
@@ -103,20 +103,20 @@ def as_page(experiment: Experiment, picture: bytes) -> str:
         f"<h2>{BY_HAND}</h2>",
         "<p>In the working folder of the experiment, with its folder in EXP:</p>",
     ]
-    parts.append(f"<pre>{escape(chr(10).join(commands(experiment)))}</pre>")
+    parts.append(f"<pre>{html(chr(10).join(commands(experiment)))}</pre>")
     return html_page(title(experiment), "\n".join(parts), STYLE)
 
 
 def _claim(one: Conclusion) -> str:
     kind = one.answer.split()[-1]  # yes, no, shown, tested: the word that a class name can be
     return (
-        f'<li><span class="answer {kind}">{one.answer}</span><div><p>{escape(one.claim)}</p>'
-        f'<p class="evidence">{escape(one.evidence)}</p></div></li>'
+        f'<li><span class="answer {html(kind)}">{html(one.answer)}</span><div><p>{html(one.claim)}</p>'
+        f'<p class="evidence">{html(one.evidence)}</p></div></li>'
     )
 
 
 def _note(text: str) -> str:
-    return f'<p class="note">{escape(text)}</p>'
+    return f'<p class="note">{html(text)}</p>'
 
 
 def _purposes(experiment: Experiment) -> str:

@@ -21,7 +21,7 @@ from sae_merge_method.experiment.report.words import (
     title,
 )
 from sae_merge_method.reports.grid import as_markdown as as_markdown_table
-from sae_merge_method.reports.markdown import bullets, code, plain, section
+from sae_merge_method.reports.markdown import bullets, code, fence, plain, section
 
 _MODEL_ARGS = "model_args"
 
@@ -99,6 +99,6 @@ def _by_hand(experiment: Experiment) -> str:
     return section(
         BY_HAND,
         "In the working folder of the experiment, with its folder in `EXP`:",
-        "```sh\n" + "\n".join(commands(experiment)) + "\n```",
+        fence("\n".join(commands(experiment)), "sh"),
         bullets([f"{code(arm.name)}: {code(recipe_path(arm))}" for arm in merged]),
     )

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sae_merge_method.artifacts.arm import ROLES
 from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
 from sae_merge_method.experiment.report.measure import gain, is_share
+from sae_merge_method.reports import escape
 from sae_merge_method.reports.figure import INK, new_figure, picture
 from sae_merge_method.statistics.intervals import two_sided_z
 
@@ -152,7 +153,7 @@ def draw_scatter(experiment: Experiment) -> bytes:
         loc="outside lower center", ncols=4, fontsize=8, frameon=False,
     )  # fmt: skip
     figure.draw_without_rendering()  # until then the axes have no place to put labels in
-    names = {number: point.arm.name for number, point in enumerate(points) if point.look.named}
+    names = {number: escape.figure(point.arm.name) for number, point in enumerate(points) if point.look.named}
     place_labels(axes, [(point.x, point.y) for point in points], names)
     return picture(figure)
 
@@ -181,7 +182,7 @@ def _points(experiment: Experiment) -> list[_Point]:
 def _axes(axes: Any, experiment: Experiment, points: list[_Point]) -> None:
     unit = " in points" if is_share(experiment) else ""
     metric = experiment.metric.partition(",")[0]
-    axes.set_ylabel(f"gain: {metric} against the base{unit}")
+    axes.set_ylabel(f"gain: {escape.figure(metric)} against the base{unit}")
     if experiment.corpus is None:
         axes.set_xlabel("injected energy, as a share of the whole task vector's")
     else:

@@ -9,6 +9,7 @@ from sae_merge_method.artifacts.experiment_plan import ExperimentPlan
 from sae_merge_method.experiment.report.claims import CLAIMS, conclusion_lines
 from sae_merge_method.experiment.report.measure import is_share
 from sae_merge_method.layers import format_layers
+from sae_merge_method.reports.escape import terminal
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid, as_text, plain_grid
 from sae_merge_method.reports.notebook import View
 from sae_merge_method.reports.numbers import (
@@ -156,7 +157,7 @@ def plan_table(plan: ExperimentPlan, done: Collection[str]) -> str:
 
 def _wrapped(line: str, indent: str) -> str:
     return textwrap.fill(
-        line, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        terminal(line), _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from sae_merge_method.artifacts.experiment import Conclusion, Experiment
 from sae_merge_method.experiment.report.html import as_page, z_colour
-from sae_merge_method.experiment.report.markdown import as_markdown
 from sae_merge_method.experiment.report.tables import subject_grid
 from tests.experiment.report.folders import EVERY_KIND
 
@@ -66,8 +65,6 @@ def test_nothing_in_it_can_become_markup(experiment: Experiment) -> None:
     )
     page = Page(as_page(hostile, b""))
     assert page.tags.count("script") == 1 and page.tags.count("img") == 1
-    text = re.sub(r"```.*?```|`[^`]*`", "", as_markdown(hostile), flags=re.DOTALL)
-    assert "<script>" not in re.sub(r"\\<", "", text) and "<img" not in text.replace("\\<", "")
 
 
 def test_every_z_of_every_subject_is_coloured_by_its_sign(folder: Path, experiment: Experiment) -> None:
