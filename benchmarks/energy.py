@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +26,8 @@ import numpy as np
 from sae_merge_method.artifacts import diagnosis as records
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, SaeSource
 from sae_merge_method.artifacts.usage import Documents, pack_layer, write_usage
+from sae_merge_method.models.checkpoint import open_checkpoint
+from sae_merge_method.models.fingerprint import fingerprint
 
 WIDTH, MLP, QUERIES, KEYS, HEAD = 2560, 10240, 2048, 1024, 256
 WHOLE = 34
@@ -109,8 +110,14 @@ def write_scene(root: Path, layers: int) -> None:
         for layer in range(layers)
     ]  # fmt: skip
     corpus = records.Corpus(name="text", sha256="0" * 64, documents=1, tokens=10)
-    digest = sha256((root / "base" / "config.json").read_bytes()).hexdigest()
-    model = records.ModelSource(id="base", config_sha256=digest, n_layers=layers, d_model=WIDTH)
+    base = open_checkpoint(root / "base")
+    model = records.ModelSource(
+        id="base",
+        config_sha256=base.config_sha256,
+        fingerprint=fingerprint(base),
+        n_layers=layers,
+        d_model=WIDTH,
+    )
     diagnosis = records.Diagnosis(
         model=model,
         score="kl_bits",

@@ -1,10 +1,11 @@
 """Small diagnoses for tests of the stages that only read them."""
 
-from hashlib import sha256
 from pathlib import Path
 
 from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis, ModelSource, write_diagnosis
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, SaeSource
+from sae_merge_method.models.checkpoint import open_checkpoint
+from sae_merge_method.models.fingerprint import fingerprint
 from tests import tiny
 
 
@@ -27,10 +28,12 @@ def save_diagnosis(folder: Path, model: Path, scores: dict[int, float]) -> Path:
         )
         for layer, score in scores.items()
     )
+    checkpoint = open_checkpoint(model)
     diagnosis = Diagnosis(
         model=ModelSource(
             id=str(model),
-            config_sha256=sha256((model / "config.json").read_bytes()).hexdigest(),
+            config_sha256=checkpoint.config_sha256,
+            fingerprint=fingerprint(checkpoint),
             n_layers=tiny.N_LAYERS,
             d_model=tiny.D_MODEL,
         ),

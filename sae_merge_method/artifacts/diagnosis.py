@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from sae_merge_method.artifacts.fingerprint import Fingerprint
 from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
@@ -19,7 +20,7 @@ DIAGNOSIS_FILE = "diagnosis.json"
 USAGE_FILE = "features.safetensors"
 PLOT_FILE = "specificity.png"
 REPORT_FILE = "diagnosis.html"
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 
 
 class ModelSource(Record):
@@ -30,7 +31,9 @@ class ModelSource(Record):
     revision: str | None = None
     """The model's commit on the Hub; null for a folder."""
     config_sha256: str
-    """sha256 of the model's config.json: tells another model under the same name."""
+    """sha256 of the model's config.json."""
+    fingerprint: Fingerprint
+    """The weights that were listened to: tells another model, or another fine-tune, from this one."""
     n_layers: int = Field(ge=1)
     """Decoder layers of the text model."""
     d_model: int = Field(ge=1)
@@ -53,7 +56,7 @@ class Corpus(Record):
 class Diagnosis(Record):
     """One run of ``sae-merge diagnose``."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     """Version of this file's format."""
     model: ModelSource
     """The diagnosed model, by name and by hash."""

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sae_merge_method.artifacts.fingerprint import Fingerprint
 from sae_merge_method.errors import ModelError, UsageError, first_line
-from sae_merge_method.files.hashing import file_sha256
+from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.families import family_of, vocabulary
+from sae_merge_method.models.fingerprint import fingerprint
 from sae_merge_method.models.hub import ModelId, parse_model_id
 from sae_merge_method.models.tensor_names import decoder_layer
 from sae_merge_method.saes.encoders import product_dtype
@@ -29,6 +31,8 @@ class TextModel:
     revision: str | None
     """Commit on the Hub, where there is one."""
     config_sha256: str
+    fingerprint: Fingerprint
+    """Of the weights as they lie on the disk, whatever precision they are used in."""
     decoder: "torch.nn.Module"
     """The text model without the language-model head: blocks and final norm."""
     blocks: "torch.nn.ModuleList"
@@ -90,6 +94,8 @@ def load_text_model(text: str, dtype: str = "auto", device: str | None = "cpu") 
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise ModelError(f"cannot load the model {text}: {first_line(error)}") from error
     _check_loading(text, info)
+    checkpoint = open_checkpoint(Path(config_file).parent)
+    checkpoint.require_agreement()
     text_config = config.get_text_config()
     decoder = model.get_decoder().eval().requires_grad_(False)
     if device is not None:
@@ -105,7 +111,8 @@ def load_text_model(text: str, dtype: str = "auto", device: str | None = "cpu") 
     return TextModel(
         name=name,
         revision=getattr(config, "_commit_hash", None),
-        config_sha256=file_sha256(Path(config_file)),
+        config_sha256=checkpoint.config_sha256,
+        fingerprint=fingerprint(checkpoint),
         decoder=decoder,
         blocks=blocks,
         tokenizer=tokenizer,

@@ -13,8 +13,9 @@ from sae_merge_method.layers import format_layers, parse_layers
 from sae_merge_method.models.hub import open_model
 from sae_merge_method.models.residual_axes import parse_axes
 from sae_merge_method.models.task_vector import task_vector
+from sae_merge_method.recipe.diagnosed import open_diagnosis
 from sae_merge_method.recipe.methods import validated_parameters
-from sae_merge_method.recipe.preflight import open_diagnosis, open_donor
+from sae_merge_method.recipe.preflight import open_donor
 from sae_merge_method.recipe.subspaces import Subspaces
 from sae_merge_method.saes.ranking import default_rank
 
@@ -28,7 +29,7 @@ def energy(settings: EnergySettings) -> EnergyReport:
     """
     axes = parse_axes(settings.residual_axes) if settings.residual_axes else ()
     base = open_model(settings.base)
-    diagnosis = open_diagnosis(Path(settings.diagnosis), base, settings.base).content
+    diagnosis = open_diagnosis(Path(settings.diagnosis), base, settings.base, [settings.donor]).content
     layers = _layers(settings, tuple(diagnosis.scores()), base.n_layers)
     donor = open_donor(settings.donor, layers, base, settings.base)
     subspaces = Subspaces(_scalpel(settings, diagnosis), layers)

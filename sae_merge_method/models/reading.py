@@ -119,6 +119,21 @@ def pieces(length: int, most: int = PIECE) -> Iterator[tuple[int, int]]:
         yield first, min(most, length - first)
 
 
+SAMPLE = 4096
+"""Values of a tensor that stand for all of it, where a look must cost next to nothing."""
+_RUNS = 4
+
+
+def samples(n_values: int) -> Iterator[tuple[int, int]]:
+    """(first, count) of a few runs of values spread over a tensor, ``SAMPLE`` values in all; or all of it."""
+    if n_values <= SAMPLE:
+        yield 0, n_values
+        return
+    run = SAMPLE // _RUNS
+    for number in range(_RUNS):
+        yield number * (n_values - run) // (_RUNS - 1), run
+
+
 class Piece(NamedTuple):
     """Consecutive values of a tensor, flat, in memory that the next piece overwrites."""
 

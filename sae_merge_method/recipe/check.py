@@ -168,10 +168,7 @@ def _check_record(resolved: ResolvedRecipe, layers: tuple[int, ...], notes: _Not
     if not record:
         return
     with notes.of("sae_diagnosis"):
-        if record.get("config_sha256") not in (None, resolved.base.config_sha256):
-            raise RecipeError(
-                f"the layers were chosen on {record.get('model')}, whose config.json is not the base's"
-            )
+        of_base = resolved.recorded is not None and bool(resolved.base.tensors)
         scores, rule = _recorded_scores(record), record.get("select")
         if scores and isinstance(rule, str) and layers and not parse_rule(rule).needs("q_values"):
             chosen = choose_layers(parse_rule(rule), scores)
@@ -180,10 +177,12 @@ def _check_record(resolved: ResolvedRecipe, layers: tuple[int, ...], notes: _Not
                     f"{rule} of the recorded scores chooses layers {format_layers(chosen)}, "
                     f"the gate has {format_layers(layers)}"
                 )
-        notes.add(
-            "sae_diagnosis",
-            "the recorded diagnosis is of this base, and its scores choose these layers",
-        )
+            notes.add("sae_diagnosis", f"{rule} of the recorded scores chooses these layers")
+        if of_base:
+            notes.add("sae_diagnosis", "the recorded diagnosis is of this base's weights")
+        else:
+            missing = "no fingerprint is recorded" if resolved.base.tensors else "they are not at hand"
+            notes.add("sae_diagnosis", f"whether it is of this base's weights: {missing}", "not checked")
 
 
 def _recorded_scores(record: Mapping[str, Any]) -> dict[int, float]:

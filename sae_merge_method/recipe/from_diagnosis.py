@@ -17,10 +17,11 @@ from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.hub import as_path, open_model, parse_model_id
 from sae_merge_method.models.mergekit_layout import why_not_plain
+from sae_merge_method.recipe.diagnosed import OpenedDiagnosis, open_diagnosis
 from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
 from sae_merge_method.recipe.methods import METHODS, validated_parameters
 from sae_merge_method.recipe.plan import Donation, EditPlan
-from sae_merge_method.recipe.preflight import OpenedDiagnosis, check_donors, open_diagnosis, output_dtype
+from sae_merge_method.recipe.preflight import check_donors, output_dtype
 from sae_merge_method.selection import RuleText, SelectionRule, choose_layers, parse_rule
 
 
@@ -84,7 +85,7 @@ def make_recipe(settings: RecipeSettings) -> WrittenRecipe:
         MergeError: The donor lacks a tensor of a selected layer, or has it in another shape.
     """
     base = open_model(settings.base)
-    diagnosis = open_diagnosis(Path(settings.diagnosis), base, settings.base)
+    diagnosis = open_diagnosis(Path(settings.diagnosis), base, settings.base, [settings.donor])
     content, rule, method = diagnosis.content, parse_rule(settings.select), METHODS[settings.method]
     layers = choose_layers(rule, content.scores(), content.q_values())
     if not layers:
@@ -141,7 +142,7 @@ def _record(diagnosis: OpenedDiagnosis, rule: SelectionRule) -> dict[str, Any]:
         "sha256": file_sha256(path),
         "model": content.model.id,
         "revision": content.model.revision,
-        "config_sha256": content.model.config_sha256,
+        "fingerprint": content.model.fingerprint.model_dump(mode="json"),
         "score": content.score,
         "select": str(rule),
         "scores": content.scores(),

@@ -11,13 +11,12 @@ import numpy as np
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.headers import TensorEntry
-from sae_merge_method.models.reading import WeightFiles, read_values
+from sae_merge_method.models.reading import SAMPLE, WeightFiles, read_values, samples
 from sae_merge_method.recipe.plan import EditPlan
 
 FAR = 0.5
 """Relative norm of a task vector from which on it is no fine-tune's: those have some hundredths, and
 two unrelated models of one size the square root of two."""
-_BLOCKS, _BLOCK = 4, 1024
 _Pair = tuple[TensorEntry, TensorEntry]
 
 
@@ -67,18 +66,10 @@ def relative_norm(pairs: list[_Pair]) -> float:
     for of_base, of_donor in pairs:
         if len(of_base.shape) < 2:
             continue  # norms' gains lie near each other in any two models
-        share = of_base.n_values / min(of_base.n_values, _BLOCKS * _BLOCK)
-        for first, count in _samples(of_base.n_values):
+        share = of_base.n_values / min(of_base.n_values, SAMPLE)
+        for first, count in samples(of_base.n_values):
             theta = read_values(of_base, first, count).astype(np.float64)
             tau = read_values(of_donor, first, count) - theta
             moved += share * float(np.vdot(tau, tau))
             own += share * float(np.vdot(theta, theta))
     return (moved / own) ** 0.5 if own > 0 and np.isfinite(moved) else 0.0
-
-
-def _samples(n_values: int) -> Iterator[tuple[int, int]]:
-    if n_values <= _BLOCKS * _BLOCK:
-        yield 0, n_values
-        return
-    for number in range(_BLOCKS):
-        yield number * (n_values - _BLOCK) // (_BLOCKS - 1), _BLOCK

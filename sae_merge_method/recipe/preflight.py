@@ -2,53 +2,16 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
-from typing import NamedTuple
 
-from sae_merge_method.artifacts.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
 from sae_merge_method.errors import MergeError, RecipeError, UsageError
 from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.constants import constant_names, mismatches
 from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.hub import open_model
 from sae_merge_method.models.tensor_names import LayerPart
-from sae_merge_method.recipe.constants import constant_names, mismatches
 from sae_merge_method.recipe.plan import EditPlan
 
 LOG = logging.getLogger(__name__)
-
-
-class OpenedDiagnosis(NamedTuple):
-    """A diagnosis that was read, and from which file."""
-
-    path: Path
-    content: Diagnosis
-
-
-def open_diagnosis(at: Path, base: Checkpoint, base_name: str) -> OpenedDiagnosis:
-    """Read a diagnosis, and refuse one that was made on another model than the base.
-
-    Args:
-        at: Its folder or file.
-        base: The base.
-        base_name: The base as the user names it, for messages.
-
-    Raises:
-        ArtifactError: It cannot be read.
-        RecipeError: The configs differ, or the SAEs' width is not the base's.
-    """
-    path = diagnosis_path(at)
-    diagnosis = read_diagnosis(path)
-    model = diagnosis.model
-    if model.config_sha256 != base.config_sha256:
-        raise RecipeError(
-            f"{path} is a diagnosis of {model.id} (config.json {model.config_sha256[:12]}...), the base "
-            f"{base_name} has another config.json ({base.config_sha256[:12]}...): diagnose the base, "
-            "or write its layers out"
-        )
-    width = base.d_model
-    if width is not None and model.d_model != width:
-        raise RecipeError(f"{path} has SAEs of width {model.d_model}, the base's residual stream has {width}")
-    return OpenedDiagnosis(path, diagnosis)
 
 
 def output_dtype(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoint]) -> str | None:

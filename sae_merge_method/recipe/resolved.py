@@ -12,10 +12,17 @@ from sae_merge_method.artifacts.recipe import AnyRecipe, Recipe, RecipeText, rea
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.hub import local_file, open_model
+from sae_merge_method.recipe.diagnosed import (
+    Diagnosed,
+    OpenedDiagnosis,
+    open_diagnosis,
+    recorded_model,
+    require_diagnosed,
+)
 from sae_merge_method.recipe.gate import selected_layers
 from sae_merge_method.recipe.methods import Filter, filter_of, parse_recipe
+from sae_merge_method.recipe.pin import donors_of
 from sae_merge_method.recipe.plan import EditPlan, plan_edit
-from sae_merge_method.recipe.preflight import OpenedDiagnosis, open_diagnosis
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,19 @@ class ResolvedRecipe:
             RecipeError: It is of another model.
         """
         named = self.recipe.parameters.diagnosis
-        return None if named is None else open_diagnosis(Path(named), self.base, self.recipe.base_model)
+        return None if named is None else self._of_base(Path(named))
+
+    @cached_property
+    def recorded(self) -> Diagnosed | None:
+        """The model that its ``sae_diagnosis`` says was diagnosed, known to be the base; None without a word.
+
+        Raises:
+            RecipeError: It is another model, or cannot be read.
+        """
+        diagnosed = recorded_model(self.recipe.sae_diagnosis, self.where)
+        if diagnosed is not None:
+            require_diagnosed(diagnosed, self.base, self.recipe.base_model, donors_of(self.recipe))
+        return diagnosed
 
     @cached_property
     def plan(self) -> EditPlan:
@@ -83,7 +102,7 @@ class ResolvedRecipe:
         Raises:
             SaeMergeError: The first part that is wrong.
         """
-        _ = self.layers, self.diagnosis, self.plan, self.filter
+        _ = self.layers, self.diagnosis, self.recorded, self.plan, self.filter
         return self
 
     def with_layers(self, layers: tuple[int, ...]) -> "ResolvedRecipe":
@@ -98,7 +117,7 @@ class ResolvedRecipe:
             RecipeError: The recipe names none and none is given, or it is of another model.
         """
         if instead is not None:
-            return open_diagnosis(instead, self.base, self.recipe.base_model)
+            return self._of_base(instead)
         if self.diagnosis is not None:
             return self.diagnosis
         recorded = (self.recipe.sae_diagnosis or {}).get("path")
@@ -106,7 +125,10 @@ class ResolvedRecipe:
             raise RecipeError(
                 f"{self.where} does not say which diagnosis it was made from: name it with --diagnosis"
             )
-        return open_diagnosis(Path(str(recorded)), self.base, self.recipe.base_model)
+        return self._of_base(Path(str(recorded)))
+
+    def _of_base(self, at: Path) -> OpenedDiagnosis:
+        return open_diagnosis(at, self.base, self.recipe.base_model, donors_of(self.recipe))
 
 
 def read_recipe(recipe: AnyRecipe) -> RecipeText:

@@ -135,5 +135,5 @@ def test_bad_input_is_refused_with_its_reason(tmp_path: Path):
         run(scene._replace(donor=Path(f"{scene.donor}+{scene.donor}")))
     with pytest.raises(RecipeError, match="rank: 17 is more than"):
         run(scene, "--rank", 17)
-    with pytest.raises(RecipeError, match="has another config.json"):
+    with pytest.raises(RecipeError, match="holds other weights"):
         run(scene._replace(base=tiny.gemma3_text(tmp_path / "other", 5, vocabulary=64)))

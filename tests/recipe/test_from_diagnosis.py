@@ -150,7 +150,7 @@ def test_the_recipe_holds_the_scores_and_is_read_back_strictly(base, diagnosis, 
 def test_a_diagnosis_of_another_model_is_refused(tmp_path, diagnosis):
     other = tiny.gemma3_text(tmp_path / "other", 5, vocabulary=64)
     donor = tiny.gemma3_text(tmp_path / "donor", 1)
-    with pytest.raises(RecipeError, match="has another config.json"):
+    with pytest.raises(RecipeError, match="holds other weights"):
         written(diagnosis, other, donor, "top_k=2")
 
 

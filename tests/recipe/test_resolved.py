@@ -42,10 +42,10 @@ def test_the_layers_are_known_even_where_the_scalpels_saes_are_not(models):
 def test_a_diagnosis_of_another_model_is_refused_wherever_it_is_named(tmp_path, models, diagnosis):
     other = tiny.gemma3_text(tmp_path / "other", 5, vocabulary=64)
     text = recipe_text(other, models.donor, f'layers: "1, 3", diagnosis: "{diagnosis}", select: top_k=2')
-    with pytest.raises(RecipeError, match="has another config.json"):
+    with pytest.raises(RecipeError, match="holds other weights"):
         resolve_recipe(RecipeText(text, "r"))
     resolved = open_recipe(RecipeText(recipe_text(other, models.donor), "r"))
-    with pytest.raises(RecipeError, match="has another config.json"):
+    with pytest.raises(RecipeError, match="holds other weights"):
         resolved.any_diagnosis(diagnosis)
 
 

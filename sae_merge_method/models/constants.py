@@ -37,14 +37,21 @@ class Mismatch(NamedTuple):
 
 def mismatches(base: Checkpoint, donor: Checkpoint) -> Iterator[Mismatch]:
     """The constants, depth, widths and heads in which two models of one type differ, in the tables' order."""
-    for key in vocabulary().shapes:
-        sides = base.text_config.get(key), donor.text_config.get(key)
-        if None not in sides and sides[0] != sides[1]:
-            yield Mismatch(key, *sides)
-    for row in CONSTANTS.values():
-        of_base, of_donor = row.read(base.text_config), row.read(donor.text_config)
-        if UNSTATED not in (of_base, of_donor) and of_base != of_donor:
-            yield Mismatch(row.name, of_base, of_donor)
+    return differing(stated_constants(base.text_config), stated_constants(donor.text_config))
+
+
+def stated_constants(config: Config) -> dict[str, Any]:
+    """By key, the widths, heads and constants that a config states, in the tables' order."""
+    shapes = {key: config[key] for key in vocabulary().shapes if config.get(key) is not None}
+    constants = {row.name: row.read(config) for row in CONSTANTS.values()}
+    return shapes | {key: value for key, value in constants.items() if value is not UNSTATED}
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Mismatch]:
+    """What two models state differently; both as :func:`stated_constants` gives it."""
+    for key in one:
+        if key in other and one[key] != other[key]:
+            yield Mismatch(key, one[key], other[key])
 
 
 def constant_names() -> tuple[str, ...]:

@@ -1,0 +1,137 @@
+"""A diagnosis is of the weights it listened to: a base that holds others is refused by every command."""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from sae_merge_method.artifacts.recipe import RecipeText
+from sae_merge_method.controls.settings import ControlSettings
+from sae_merge_method.controls.write import make_controls
+from sae_merge_method.energy.run import energy
+from sae_merge_method.energy.settings import EnergySettings
+from sae_merge_method.errors import RecipeError
+from sae_merge_method.merge.preview import preview
+from sae_merge_method.recipe.check import check_recipe
+from sae_merge_method.recipe.from_diagnosis import RecipeSettings, make_recipe
+from sae_merge_method.recipe.resolved import open_recipe
+from tests import tiny
+from tests.diagnoses import save_diagnosis
+from tests.recipes import recipe_text, run_recipe
+
+SCORES = {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8}
+
+
+def _recipe(base: Path, donor: Path, diagnosis: Path) -> None:
+    make_recipe(RecipeSettings(base=base, donor=donor, diagnosis=diagnosis))
+
+
+def _gate(diagnosis: Path) -> str:
+    return f'diagnosis: "{diagnosis}", select: top_k=2'
+
+
+def _check(base: Path, donor: Path, diagnosis: Path) -> None:
+    faults = check_recipe(RecipeText(recipe_text(base, donor, _gate(diagnosis)), "r")).faults
+    if faults:
+        raise RecipeError(faults[0].text)
+
+
+def _preview(base: Path, donor: Path, diagnosis: Path) -> None:
+    preview(RecipeText(recipe_text(base, donor, _gate(diagnosis)), "r"), options={"quiet": True})
+
+
+def _energy(base: Path, donor: Path, diagnosis: Path) -> None:
+    energy(EnergySettings(base=base, donor=donor, diagnosis=diagnosis))
+
+
+def _controls(base: Path, donor: Path, diagnosis: Path) -> None:
+    recipe = RecipeText(recipe_text(base, donor), "r")
+    make_controls(open_recipe(recipe), ControlSettings(diagnosis=diagnosis))
+
+
+@pytest.fixture
+def diagnosis(models, tmp_path) -> Path:
+    return save_diagnosis(tmp_path / "diagnosis", models.base, SCORES)
+
+
+@pytest.mark.parametrize("command", [_recipe, _check, _preview, _energy, _controls])
+def test_base_and_donor_swapped_are_named(command: Callable[..., None], models, diagnosis):
+    with pytest.raises(RecipeError) as error:
+        command(models.donor, models.base, diagnosis)
+    assert f"base and donor are swapped: {diagnosis}" in str(error.value)
+    assert f"whose weights the donor {models.base} has" in str(error.value)
+
+
+@pytest.mark.parametrize("command", [_recipe, _check, _preview, _energy, _controls])
+def test_another_fine_tune_of_the_family_is_no_base_of_the_diagnosis(
+    command: Callable[..., None], models, diagnosis, tmp_path
+):
+    other = tiny.gemma3_text(tmp_path / "other", 7)
+    assert (other / "config.json").read_bytes() == (models.base / "config.json").read_bytes()
+    with pytest.raises(RecipeError, match=f"the base {other} holds other weights .* another fine-tune"):
+        command(other, models.donor, diagnosis)
+
+
+def test_a_model_of_another_size_is_named_as_one(models, diagnosis, tmp_path):
+    with pytest.raises(RecipeError, match="a model of another kind or size"):
+        _recipe(tiny.gemma3_text(tmp_path / "deep", 0, n_layers=6), models.donor, diagnosis)
+
+
+def test_the_same_weights_under_other_constants_are_another_model(models, diagnosis, tmp_path):
+    base = tiny.save_checkpoint(
+        tmp_path / "base", tiny.text_config() | {"sliding_window": 8}, tiny.text_tensors(0)
+    )
+    with pytest.raises(RecipeError, match="sliding_window was 32, in the base it is 8"):
+        _check(base, models.donor, diagnosis)
+
+
+def test_the_base_in_another_layout_is_the_base(diagnosis, tmp_path, models):
+    _check(tiny.gemma3_multimodal(tmp_path / "multimodal", 0), models.donor, diagnosis)
+    _recipe(tiny.gemma3_text(tmp_path / "shards", 0, shards=2), models.donor, diagnosis)
+
+
+def test_the_base_in_another_dtype_is_the_base_and_is_said(diagnosis, tmp_path, models, caplog):
+    narrow = tiny.gemma3_text(tmp_path / "narrow", 0, dtype=torch.bfloat16)
+    with caplog.at_level(logging.WARNING):
+        _check(narrow, models.donor, diagnosis)
+    assert "stored as float32" in caplog.text and "holds the same numbers as bfloat16" in caplog.text
+
+
+def test_a_recipe_remembers_whose_weights_its_layers_were_chosen_on(models, diagnosis, tmp_path):
+    made = make_recipe(RecipeSettings(base=models.base, donor=models.donor, diagnosis=diagnosis))
+    for file in diagnosis.iterdir():
+        file.unlink()  # the diagnosis stays at home
+    checked = check_recipe(RecipeText(made.text, "r"))
+    assert any(one.text == "the recorded diagnosis is of this base's weights" for one in checked.findings)
+    other = tiny.gemma3_text(tmp_path / "other", 7)
+    text = made.text.replace(str(models.base), str(other))
+    (fault,) = check_recipe(RecipeText(text, "r")).faults
+    assert fault.subject == "sae_diagnosis" and "another fine-tune" in fault.text
+    with pytest.raises(RecipeError, match="another fine-tune"):
+        run_recipe(text, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_recipe_that_records_no_fingerprint_is_not_checked_for_it(models):
+    text = recipe_text(models.base, models.donor, tail="sae_diagnosis: {model: someone/base}")
+    (finding,) = [
+        one for one in check_recipe(RecipeText(text, "r")).findings if one.subject == "sae_diagnosis"
+    ]
+    assert finding.verdict == "not checked" and "no fingerprint is recorded" in finding.text
+
+
+def test_a_fingerprint_that_is_none_is_a_fault(models):
+    text = recipe_text(models.base, models.donor, tail="sae_diagnosis: {fingerprint: {dtype: 3}}")
+    assert "sae_diagnosis.fingerprint.tensors" in check_recipe(RecipeText(text, "r")).faults[0].text
+
+
+def test_a_diagnosis_without_a_fingerprint_is_of_an_older_format(models, diagnosis):
+    file = diagnosis / "diagnosis.json"
+    old = json.loads(file.read_text())
+    del old["model"]["fingerprint"]
+    file.write_text(json.dumps(old | {"schema_version": 1}))
+    faults = check_recipe(RecipeText(recipe_text(models.base, models.donor, _gate(diagnosis)), "r")).faults
+    assert "schema_version" in faults[0].text
