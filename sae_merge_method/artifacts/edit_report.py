@@ -1,6 +1,6 @@
 """``out/edit_report.json``: for every tensor of a merged checkpoint, edited or the base's, and its hash."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -115,10 +115,19 @@ class TensorReport(Record):
         )
 
 
-class EditReport(Record):
-    """One merge: what was edited, by how much, and the hash of every tensor."""
+class FileReport(Record):
+    """One file beside the weights, as the merge left it."""
 
-    schema_version: Literal[2] = 2
+    name: str
+    """The file's path in the checkpoint's folder."""
+    sha256: str
+    """Hex sha256 of the file's bytes."""
+
+
+class EditReport(Record):
+    """One merge: what was edited, by how much, and the hash of every tensor and every file."""
+
+    schema_version: Literal[3] = 3
     """Version of this file's format."""
     merge_method: str
     """The merge method, by the recipe's name for it."""
@@ -134,14 +143,16 @@ class EditReport(Record):
     """Squared Frobenius norm of the whole edit, rounding to the stored dtypes included: the tensors' sum."""
     tensors: tuple[TensorReport, ...]
     """Every tensor of the merged checkpoint, by name."""
+    beside: tuple[FileReport, ...]
+    """Every file beside the weights that decides what a loader loads and generates: config, generation
+    settings, tokenizer, chat templates, processor; by name."""
     request: EditRequest
     """What the recipe asked for."""
 
     @property
     def result_sha256(self) -> str:
-        """One hash for the whole result: sha256 over every tensor's name, dtype, shape and XXH3."""
-        lines = (f"{t.name} {t.dtype} {list(t.shape)} {t.xxh3}\n" for t in self.tensors)
-        return sha256("".join(lines).encode()).hexdigest()
+        """One hash for the whole result: :func:`tensors_sha256` of its tensors."""
+        return tensors_sha256((t.name, t.dtype, t.shape, t.xxh3) for t in self.tensors)
 
     @property
     def edited_bytes(self) -> int:
@@ -159,6 +170,16 @@ class EditReport(Record):
             UsageError: pandas is not installed.
         """
         return as_frame(TensorReport, self.tensors)
+
+
+def tensors_sha256(tensors: Iterable[tuple[str, str, tuple[int, ...], str]]) -> str:
+    """One hash for a set of tensors, in hex: sha256 over a line each, in the order of their names.
+
+    Args:
+        tensors: Name, safetensors' dtype, shape and XXH3-128 of each.
+    """
+    lines = (f"{name} {dtype} {list(shape)} {xxh3}\n" for name, dtype, shape, xxh3 in sorted(tensors))
+    return sha256("".join(lines).encode()).hexdigest()
 
 
 def read_edit_report(folder: str | Path) -> EditReport:

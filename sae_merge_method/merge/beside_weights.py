@@ -4,7 +4,7 @@ The card's template and rules are ``mergekit.card``'s; a test holds the two toge
 """
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -30,7 +30,7 @@ def copy_side_files(job: Job, folder: Path) -> None:
         ModelError: One of them is a link that leads out of the base's folder.
     """
     tokenizer = job.options.get("copy_tokenizer", True)
-    _copy(job, files_to_take(tokenizer=tokenizer, multimodal=job.base.is_multimodal), folder)
+    _copy(job, _to_take(job, tokenizer=tokenizer), folder)
 
 
 def complete_side_files(job: Job, folder: Path) -> None:
@@ -41,14 +41,18 @@ def complete_side_files(job: Job, folder: Path) -> None:
     Raises:
         ModelError: See :func:`copy_side_files`.
     """
-    names = files_to_take(tokenizer=False, multimodal=job.base.is_multimodal)
-    _copy(job, [name for name in names if not (folder / name).exists()], folder)
+    _copy(job, [name for name in _to_take(job, tokenizer=False) if not (folder / name).exists()], folder)
+
+
+def _to_take(job: Job, *, tokenizer: bool) -> Iterator[str]:
+    return files_to_take(job.base.folder, tokenizer=tokenizer, multimodal=job.base.is_multimodal)
 
 
 def _copy(job: Job, names: Iterable[str], folder: Path) -> None:
     for name in names:
         source = file_inside(job.base.folder, name)
         if source.is_file():
+            (folder / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(source, folder / name)
 
 

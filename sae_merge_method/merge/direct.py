@@ -68,7 +68,7 @@ def run_direct(job: Job, folder: Path, *, link: bool = False, hash_all: bool = F
         merged = open_checkpoint(folder)
         with WeightFiles([merged]) as files:
             kept = kept_reports(job, tasks, merged, files, advance, with_sha256=hash_all)
-    return report_of(job, [*edited_reports(edited), *kept])
+    return report_of(job, folder, [*edited_reports(edited), *kept])
 
 
 def edit_tensors(

@@ -116,7 +116,7 @@ def _edit(job: Job, tasks: tuple[TensorTask, ...]) -> EditReport:
         files.require_unchanged(job.donors.values())
         kept = kept_reports(job, tasks, job.base, files, advance)
         writers.sync()
-    return report_of(job, [*edited_reports(edited), *kept])
+    return report_of(job, job.base.folder, [*edited_reports(edited), *kept])
 
 
 def _require_own_files(job: Job) -> None:

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
-from sae_merge_method.artifacts.edit_report import EditReport, TensorReport
+from sae_merge_method.artifacts.edit_report import EditReport, FileReport, TensorReport
 from sae_merge_method.errors import MergeError
 from sae_merge_method.files.parallel import run_all
 from sae_merge_method.merge.arithmetic import squared_distance
 from sae_merge_method.merge.job import Job
-from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.beside_weights import side_file_hashes
+from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint
 from sae_merge_method.models.dtypes import precise_for
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.reading import PIECE, Values, WeightFiles, pieces
@@ -19,9 +21,20 @@ from sae_merge_method.recipe.plan import EditPlan
 from sae_merge_method.recipe.request import request_of
 
 
-def report_of(job: Job, tensors: Iterable[TensorReport]) -> EditReport:
-    """The report of one merge, its tensors in the order of their names."""
+def report_of(job: Job, folder: Path, tensors: Iterable[TensorReport]) -> EditReport:
+    """The report of one merge, its tensors in the order of their names.
+
+    Args:
+        job: The edit.
+        folder: The checkpoint's, with all that lies beside its weights; its config may be put away.
+        tensors: What became of each tensor.
+
+    Raises:
+        ModelError: A file beside the weights is no regular file.
+    """
     ordered = tuple(sorted(tensors, key=lambda tensor: tensor.name))
+    # An edit in place hides the config, which is then the base's own.
+    beside = {CONFIG_FILE: job.base.config_sha256} | side_file_hashes(folder)
     plan, base = job.plan, job.base
     return EditReport(
         merge_method=plan.merge_method,
@@ -31,6 +44,7 @@ def report_of(job: Job, tensors: Iterable[TensorReport]) -> EditReport:
         layers=plan.layers,
         energy=sum(tensor.energy for tensor in ordered),
         tensors=ordered,
+        beside=tuple(FileReport(name=name, sha256=digest) for name, digest in sorted(beside.items())),
         request=request_of(job.resolved),
     )
 
@@ -54,7 +68,7 @@ def report_read_back(job: Job, merged: Checkpoint, *, hash_all: bool = False) ->
         )
     with WeightFiles([base, merged]) as files:
         calls = [partial(_report, job.plan, base, merged, name, files, hash_all) for name in merged.tensors]
-        return report_of(job, run_all(calls, job.threads))
+        return report_of(job, merged.folder, run_all(calls, job.threads))
 
 
 def _report(

@@ -1,34 +1,48 @@
 """The files beside a checkpoint's weights that decide what a model says: one table, a row a file.
 
-A merge copies by it and an audit compares by it, so that no file can be in one and forgotten in the
-other. A card, the recipe and the edit report are about a checkpoint, not of it: they have no row.
+A merge copies by it, a download fetches by it and an audit compares by it, so that no file can be in one
+and forgotten in the other. What a loader would take in place of the weights is in ``taken_instead``.
 """
 
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from pathlib import Path
 from typing import Literal, NamedTuple
 
+from sae_merge_method.errors import ModelError
+from sae_merge_method.files.regular import read_regular
 from sae_merge_method.models.checkpoint import CONFIG_FILE
+from sae_merge_method.models.shards import file_inside
 
-Subject = Literal["config", "generation config", "tokenizer", "chat template", "processor"]
-Taken = Literal["always", "with the tokenizer", "multimodal"]
+Subject = Literal["config", "generation config", "tokenizer", "chat template", "processor", "code"]
+Taken = Literal["always", "with the tokenizer", "multimodal", "never"]
 Compared = Literal["as bytes", "as JSON", "as a config"]
 
 
 class BesideWeights(NamedTuple):
-    """One file."""
+    """One file, or all whose names are alike."""
 
     name: str
+    """Its path in the model's folder; ``*`` stands for anything inside one name."""
     subject: Subject
     """What it decides."""
     taken: Taken
-    """When a merge takes it over from the base: always, unless told to leave the tokenizer, or only
-    where the model takes more than text."""
+    """When a merge takes it over from the base: always, unless told to leave the tokenizer, only where
+    the model takes more than text, or, for code, never."""
     compared: Compared
     """When it says what the base's says: with the same bytes, with the same JSON values, or, for a config,
     also where transformers understands the two alike."""
     bookkeeping: frozenset[str] = frozenset()
     """Keys, at any depth, that whoever saved the file last wrote: nothing depends on them."""
 
+    def fits(self, path: str) -> bool:
+        """Whether a path inside a model's folder, written with ``/``, is this row's."""
+        parts, wanted = path.split("/"), self.name.split("/")
+        return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
 
+
+# transformers writes the path that a config was loaded by over _name_or_path.
 _SAVED_BY = frozenset({"transformers_version", "_commit_hash", "_name_or_path"})
 _DTYPE = frozenset({"dtype", "torch_dtype"})  # an audit holds them against the tensors
 _MADE_FROM = frozenset({"_from_model_config", "_original_object_hash"})
@@ -38,33 +52,89 @@ SIDE_FILES: dict[str, BesideWeights] = {
     row.name: row
     for row in (
         BesideWeights(CONFIG_FILE, "config", "always", "as a config", _SAVED_BY | _DTYPE),
+        BesideWeights("config.*.json", "config", "always", "as JSON"),  # by config.json's configuration_files
         BesideWeights(
             "generation_config.json", "generation config", "always", "as JSON", _SAVED_BY | _MADE_FROM
         ),
         # Of a vocabulary every key counts: a token may be called "dtype".
         BesideWeights("tokenizer.json", "tokenizer", "with the tokenizer", "as JSON"),
-        BesideWeights("tokenizer.model", "tokenizer", "with the tokenizer", "as bytes"),
+        # By tokenizer_config.json's fast_tokenizer_files.
+        BesideWeights("tokenizer.*.json", "tokenizer", "with the tokenizer", "as JSON"),
+        # transformers takes the first that it finds: tokenizer.model, spiece.model, ...
+        BesideWeights("*.model", "tokenizer", "with the tokenizer", "as bytes"),
+        BesideWeights("*.tiktoken", "tokenizer", "with the tokenizer", "as bytes"),
+        BesideWeights("tekken.json", "tokenizer", "with the tokenizer", "as JSON"),
         BesideWeights("tokenizer_config.json", "tokenizer", "with the tokenizer", "as JSON", _LOADED_FROM),
         BesideWeights("special_tokens_map.json", "tokenizer", "with the tokenizer", "as JSON"),
         BesideWeights("added_tokens.json", "tokenizer", "with the tokenizer", "as JSON"),
         BesideWeights("vocab.json", "tokenizer", "with the tokenizer", "as JSON"),
+        BesideWeights("vocab.txt", "tokenizer", "with the tokenizer", "as bytes"),
         BesideWeights("merges.txt", "tokenizer", "with the tokenizer", "as bytes"),
         BesideWeights("chat_template.jinja", "chat template", "with the tokenizer", "as bytes"),
         BesideWeights("chat_template.json", "chat template", "with the tokenizer", "as JSON"),
+        BesideWeights("additional_chat_templates/*.jinja", "chat template", "with the tokenizer", "as bytes"),
         BesideWeights("preprocessor_config.json", "processor", "multimodal", "as JSON", _SAVED_BY),
         BesideWeights("processor_config.json", "processor", "multimodal", "as JSON", _SAVED_BY),
         BesideWeights("video_preprocessor_config.json", "processor", "multimodal", "as JSON", _SAVED_BY),
+        BesideWeights("audio_tokenizer_config.json", "processor", "multimodal", "as JSON", _SAVED_BY),
+        # What trust_remote_code runs: auto_map's modules, and a generate() of the model's own.
+        BesideWeights("*.py", "code", "never", "as bytes"),
+        BesideWeights("custom_generate/*", "code", "never", "as bytes"),
     )
 }
-"""By name, in the order in which an audit tells of them."""
+"""By name, in the order in which an audit tells of them; what fits two rows is the first one's."""
+
+WANTED_FILES = (
+    "*.json",  # an index, an adapter's config, what says how weights are packed
+    "*.safetensors",
+    *(name for name, row in SIDE_FILES.items() if row.taken != "never" and not name.endswith(".json")),
+)
+"""What a merge needs of a repository: never its code, never pickled weights."""
 
 
-def files_to_take(*, tokenizer: bool, multimodal: bool) -> list[str]:
-    """Names of the files that a merge takes over from its base, where the base has them.
+class SideFile(NamedTuple):
+    """A file that stands beside the weights of one model."""
+
+    path: str
+    """Inside the model's folder."""
+    row: BesideWeights
+    """What the table says of it."""
+
+
+def side_files(folder: Path) -> list[SideFile]:
+    """The files of the table that a model's folder holds, in the table's order."""
+    rows = list(SIDE_FILES.values())
+    held: dict[str, SideFile] = {}
+    for row in rows:
+        for file in sorted(folder.glob(row.name)):
+            path = file.relative_to(folder).as_posix()
+            if row.fits(path) and not file.is_dir():
+                held.setdefault(path, SideFile(path, row))
+    return sorted(held.values(), key=lambda one: rows.index(one.row))
+
+
+def files_to_take(folder: Path, *, tokenizer: bool, multimodal: bool) -> Iterator[str]:
+    """Paths of the files that a merge takes over from its base.
 
     Args:
+        folder: The base's.
         tokenizer: Whether the tokenizer is wanted.
         multimodal: Whether the model takes more than text.
     """
-    wanted = {"always": True, "with the tokenizer": tokenizer, "multimodal": multimodal}
-    return [row.name for row in SIDE_FILES.values() if wanted[row.taken]]
+    wanted = {"always": True, "with the tokenizer": tokenizer, "multimodal": multimodal, "never": False}
+    return (file.path for file in side_files(folder) if wanted[file.row.taken])
+
+
+def side_file_hashes(folder: Path) -> dict[str, str]:
+    """Hex sha256 of each file of the table that a model's folder holds, by its path.
+
+    Raises:
+        ModelError: One of them is no regular file, or a link that leads out of the folder.
+    """
+    hashes = {}
+    for file in side_files(folder):
+        try:
+            hashes[file.path] = sha256(read_regular(file_inside(folder, file.path))).hexdigest()
+        except OSError as error:
+            raise ModelError(f"cannot read {folder / file.path}: {error.strerror}") from error
+    return hashes

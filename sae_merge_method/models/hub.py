@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from sae_merge_method.errors import ModelError, UsageError, first_line
+from sae_merge_method.models.beside_weights import WANTED_FILES
 from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint, open_checkpoint
 
 CARD_FILE = "README.md"
-WANTED_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt")
-"""What a merge needs of a repository: never its code, never pickled weights."""
 
 _NAME = re.compile(r"([^@+]+)(?:@([^@+]+))?(?:\+([^@+]+)(?:@([^@+]+))?)?")
 _REPOSITORY = re.compile(r"(?:[\w-][\w.-]*/)?[\w][\w.-]*", re.ASCII)

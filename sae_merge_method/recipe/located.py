@@ -12,8 +12,9 @@ from pathlib import Path
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import ModelError, first_line
 from sae_merge_method.files.regular import read_regular
+from sae_merge_method.models.beside_weights import WANTED_FILES
 from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint, open_checkpoint
-from sae_merge_method.models.hub import WANTED_FILES, ModelId, fetch_file, folder_at_hand, is_hub_id
+from sae_merge_method.models.hub import ModelId, fetch_file, folder_at_hand, is_hub_id
 
 
 class Located(Record):

@@ -6,11 +6,12 @@ from pathlib import Path
 from sae_merge_method.files.parallel import bytes_bar
 from sae_merge_method.verify.against_base import check_against_base
 from sae_merge_method.verify.against_report import check_against_report, check_against_request
-from sae_merge_method.verify.beside_weights import check_beside_weights
+from sae_merge_method.verify.beside_weights import check_beside_weights, check_recorded
 from sae_merge_method.verify.report import AuditReport, Evidence
 from sae_merge_method.verify.sources import gather
 from sae_merge_method.verify.streams import Streams
-from sae_merge_method.verify.structure import check_config, check_files, check_names
+from sae_merge_method.verify.structure import check_config, check_names
+from sae_merge_method.verify.taken_instead import check_taken_instead
 
 
 def verify(
@@ -43,7 +44,7 @@ def verify(
     passes = (sources.base is not None) + (sources.report is not None)
     read = [merged, *([sources.base] if sources.base else []), *sources.donors.values()]
     with Streams(read) as streams, bytes_bar(size * passes, "verify", quiet=quiet) as advance:
-        check_files(merged, evidence)
+        check_taken_instead(merged, evidence)
         check_config(merged, evidence)
         if sources.base is not None:
             check_names(merged, sources.base, streams, evidence)
@@ -52,6 +53,8 @@ def verify(
         if sources.report is not None:
             check_against_request(sources, sources.report.request, evidence)
             check_against_report(sources, sources.report, streams, advance, evidence)
+            if sources.base is None:
+                check_recorded(merged, sources.report, evidence)
         streams.require_unchanged()
     merged.require_unchanged()
     return evidence.report(Path(checkpoint), sources.recipe.merge_method, sources.layers, merged.n_layers)

@@ -1,13 +1,18 @@
-"""The files beside the weights: every one of the table must say what the base's says."""
+"""The files beside the weights: every one of the table must say what the base's says.
+
+Without the base, each must be the file that the merge left. What a loader would take in place of the
+weights is for ``taken_instead``.
+"""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
+from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport
 from sae_merge_method.artifacts.recipe import Recipe
 from sae_merge_method.files.regular import read_regular
-from sae_merge_method.models.beside_weights import SIDE_FILES, BesideWeights, Subject
-from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.beside_weights import SideFile, Subject, side_file_hashes, side_files
+from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint
 from sae_merge_method.models.shards import file_inside
 from sae_merge_method.verify.report import Evidence
 
@@ -22,46 +27,105 @@ def check_beside_weights(merged: Checkpoint, base: Checkpoint, recipe: Recipe, e
         ModelError: One of them is a link that leads out of its folder.
         OSError: One of them cannot be read, or is no regular file.
     """
+    _check_dtypes(merged, base, recipe, evidence)
+    all_written, all_expected = side_files(merged.folder), side_files(base.folder)
     for subject in get_args(Subject):
-        rows = [row for row in SIDE_FILES.values() if row.subject == subject]
-        written = [row for row in rows if (merged.folder / row.name).exists()]
-        expected = [row for row in rows if (base.folder / row.name).exists()]
+        written = [file for file in all_written if file.row.subject == subject]
+        expected = [file for file in all_expected if file.row.subject == subject]
         if subject == "chat template" and recipe.chat_template:
             if written:
                 evidence.leave_open("the chat template: the recipe asks for another than the base's")
             continue
-        kept = [row for row in expected if row in written]
-        added = [row.name for row in written if row not in expected]
-        if added and subject in ("tokenizer", "chat template") and not _has_tokenizer(base):
-            # mergekit makes a tokenizer up where the base's folder has none.
-            evidence.leave_open(f"the {subject}: the base has none to hold {', '.join(added)} against")
-            added = []
-        if missing := [row.name for row in expected if row not in written]:
+        kept = [file for file in expected if file in written]
+        added = [file for file in written if file not in expected]
+        if nothing := _nothing_against(subject, added, all_expected):
+            names = ", ".join(file.path for file in nothing)
+            evidence.leave_open(f"the {subject}: the base has none to hold {names} against")
+            added = [file for file in added if file not in nothing]
+        if missing := [file.path for file in expected if file not in written]:
             names = ", ".join(missing)
             evidence.leave_open(f"the {subject} as a whole: the checkpoint leaves it to the base ({names})")
-        faults = [(name, "the base has no such file") for name in added]
+        faults = [(file.path, "the base has no such file") for file in added]
         # A template that the recipe asks for stands among the tokenizer's settings, too.
         aside = {_TEMPLATE} if recipe.chat_template else set()
-        faults += [(row.name, fault) for row in kept for fault in _faults(row, aside, merged, base)]
+        faults += [(file.path, fault) for file in kept for fault in _faults(file, aside, merged, base)]
         for name, fault in faults:
             evidence.violate(name, fault)
         if kept and not faults:
             evidence.prove(_sentence(subject, kept))
 
 
-def _has_tokenizer(base: Checkpoint) -> bool:
-    return any((base.folder / row.name).exists() for row in SIDE_FILES.values() if row.subject == "tokenizer")
+def check_recorded(merged: Checkpoint, report: EditReport, evidence: Evidence) -> None:
+    """Without the base: every file of the table is the one that the merge left, by its recorded hash.
+
+    Raises:
+        ModelError: One of them is no regular file, or a link that leads out of its folder.
+    """
+    recorded = {file.name: file.sha256 for file in report.beside}
+    now = side_file_hashes(merged.folder)
+    with evidence.proving(f"{len(now)} files beside the weights are the ones that {REPORT_FILE} records"):
+        for name in sorted(recorded.keys() | now.keys()):
+            if name not in now:
+                evidence.violate(name, f"{REPORT_FILE} records this file, the checkpoint lacks it")
+            elif name not in recorded:
+                evidence.violate(name, f"{REPORT_FILE} records no such file")
+            elif now[name] != recorded[name]:
+                evidence.violate(
+                    name, f"sha256 {now[name][:12]}..., {REPORT_FILE} records {recorded[name][:12]}..."
+                )
+    if merged.config_sha256 == report.base_config_sha256:
+        evidence.prove(f"{CONFIG_FILE} is the base's, byte for byte, by the hash in {REPORT_FILE}")
+    elif recorded.get(CONFIG_FILE) == merged.config_sha256:
+        evidence.leave_open(
+            f"that {CONFIG_FILE} says what the base's says: it was written anew, and the base is not at hand"
+        )
 
 
-def _sentence(subject: Subject, kept: Sequence[BesideWeights]) -> str:
+def _nothing_against(
+    subject: Subject, added: Sequence[SideFile], all_expected: Sequence[SideFile]
+) -> list[SideFile]:
+    """Added files of a kind that the base's folder has none of, though that says nothing about the model."""
+    if subject == "code":
+        return [file for file in added if "/" not in file.path]  # a download never brings a model's code
+    # mergekit makes a tokenizer up where the base's folder has none.
+    made_up = subject in ("tokenizer", "chat template")
+    has_tokenizer = any(file.row.subject == "tokenizer" for file in all_expected)
+    return list(added) if made_up and not has_tokenizer else []
+
+
+def _check_dtypes(merged: Checkpoint, base: Checkpoint, recipe: Recipe, evidence: Evidence) -> None:
+    """The types that a loader casts to: the base's, what the recipe asks for, or the tensors' own."""
+    before, after = _dtypes(base.config), _dtypes(merged.config)
+    kinds = merged.dtypes()
+    for where, stated in after.items():
+        allowed = {before.get(where), before.get(""), recipe.target_dtype}
+        if stated not in allowed and kinds != {stated}:
+            inside = f"{where}.dtype" if where else "dtype"
+            was = _short(before.get(where))
+            evidence.violate(CONFIG_FILE, f"{inside} is {_short(stated)}, in the base it is {was}")
+
+
+def _dtypes(config: Mapping[str, Any], inside: str = "") -> dict[str, str]:
+    """What a config says of dtypes, by the place in it: "" for its top, "text_config", ..."""
+    stated: dict[str, str] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            stated |= _dtypes(value, f"{inside}.{key}" if inside else key)
+        elif key in ("dtype", "torch_dtype") and value is not None:
+            stated[inside] = str(value)
+    return stated
+
+
+def _sentence(subject: Subject, kept: Sequence[SideFile]) -> str:
     if len(kept) == 1:
-        return f"{kept[0].name} means what the base's means"
+        return f"{kept[0].path} means what the base's means"
     return f"{len(kept)} {subject} files as the base's"
 
 
-def _faults(row: BesideWeights, aside: set[str], merged: Checkpoint, base: Checkpoint) -> Iterator[str]:
+def _faults(file: SideFile, aside: set[str], merged: Checkpoint, base: Checkpoint) -> Iterator[str]:
     """In what a file that both have differs, by its own way of comparing."""
-    before, after = (read_regular(file_inside(side.folder, row.name)) for side in (base, merged))
+    row = file.row
+    before, after = (read_regular(file_inside(side.folder, file.path)) for side in (base, merged))
     if before == after:
         return
     if row.compared == "as bytes":

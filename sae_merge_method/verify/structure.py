@@ -1,29 +1,14 @@
-"""Whether a checkpoint is whole in itself: its key set, its shards, and a config that fits its tensors."""
+"""Whether a checkpoint is whole in itself: its key set, and a config that fits its tensors."""
 
 from collections.abc import Iterable, Iterator
 
 from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint
 from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.families import vocabulary
-from sae_merge_method.models.headers import TensorEntry, read_header
-from sae_merge_method.models.shards import INDEX_FILE
+from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.tensor_names import common_name
 from sae_merge_method.verify.report import Evidence
 from sae_merge_method.verify.streams import Streams
-
-
-def check_files(merged: Checkpoint, evidence: Evidence) -> None:
-    """No weights beside those that the index names, in other files or in the same ones."""
-    with evidence.proving("no weights beside those that are loaded"):
-        for file in sorted(merged.folder.glob("*.safetensors")):
-            if file not in merged.stamps:
-                evidence.violate(
-                    file.name, f"weights that {INDEX_FILE} does not name: left over from another checkpoint"
-                )
-                continue
-            for name in read_header(file):
-                if name not in merged.tensors or merged.tensors[name].file != file:
-                    evidence.violate(name, f"stands in {file.name}, but {INDEX_FILE} does not place it there")
 
 
 def check_names(merged: Checkpoint, base: Checkpoint, streams: Streams, evidence: Evidence) -> None:

@@ -37,6 +37,7 @@ def report() -> EditReport:
             tensor("ccc", 12, 0.375),
             tensor("d", None, 0.0),
         ),
+        beside=(),
         request=EditRequest(recipe_sha256="0" * 64, parameters={}, weights=()),
     )
 

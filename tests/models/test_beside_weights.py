@@ -8,14 +8,13 @@ from importlib.resources import files
 
 import pytest
 
-from sae_merge_method.models.beside_weights import SIDE_FILES, BesideWeights, files_to_take
-from sae_merge_method.models.hub import WANTED_FILES
+from sae_merge_method.models.beside_weights import SIDE_FILES, WANTED_FILES, BesideWeights, files_to_take
 from sae_merge_method.verify.audit import verify
 from tests import tiny
 from tests.recipes import recipe_text, run_recipe
 
 
-@pytest.mark.parametrize("name", SIDE_FILES)
+@pytest.mark.parametrize("name", [name for name, row in SIDE_FILES.items() if row.taken != "never"])
 def test_every_file_is_fetched_with_a_model(name):
     assert any(fnmatch(name, pattern) for pattern in WANTED_FILES)
 
@@ -28,13 +27,40 @@ def test_every_file_that_mergekit_copies_has_a_row():
     )
     assert "generation_config.json" in copied
     gemma = json.loads((files("mergekit") / "_data/architectures/gemma3vl.json").read_text())
-    assert copied | set(gemma["tagalong_files"]) <= set(SIDE_FILES)
+    named = copied | set(gemma["tagalong_files"])
+    assert not [name for name in named if not any(row.fits(name) for row in SIDE_FILES.values())]
 
 
-def test_a_tokenizer_that_is_not_wanted_stays_and_a_text_model_needs_no_processor():
-    assert files_to_take(tokenizer=False, multimodal=False) == ["config.json", "generation_config.json"]
-    assert "chat_template.jinja" in files_to_take(tokenizer=True, multimodal=False)
-    assert "processor_config.json" in files_to_take(tokenizer=False, multimodal=True)
+def test_every_file_that_transformers_reads_a_decoders_tokenizer_from_has_a_row():
+    from transformers import tokenization_utils_base as base
+    from transformers.utils import CHAT_TEMPLATE_DIR, CHAT_TEMPLATE_FILE, LEGACY_PROCESSOR_CHAT_TEMPLATE_FILE
+
+    names = {value for name, value in vars(base).items() if re.fullmatch(r"[A-Z_]+_FILE", name)}
+    names |= {CHAT_TEMPLATE_FILE, LEGACY_PROCESSOR_CHAT_TEMPLATE_FILE, f"{CHAT_TEMPLATE_DIR}/rag.jinja"}
+    names |= {"vocab.txt", "spiece.model", "sentencepiece.bpe.model", "tekken.json", "tokenizer.4.50.0.json"}
+    assert "added_tokens.json" in names
+    assert not [name for name in names if not any(row.fits(name) for row in SIDE_FILES.values())]
+
+
+def test_a_tokenizer_that_is_not_wanted_stays_and_a_text_model_needs_no_processor(tmp_path):
+    templates = tmp_path / "additional_chat_templates"
+    templates.mkdir()
+    for name in ("config.json", "generation_config.json", "chat_template.jinja", "processor_config.json"):
+        (tmp_path / name).touch()
+    for name in ("spiece.model", "modeling_x.py", "notes.txt", "additional_chat_templates/rag.jinja"):
+        (tmp_path / name).touch()
+    assert [*files_to_take(tmp_path, tokenizer=False, multimodal=False)] == [
+        "config.json",
+        "generation_config.json",
+    ]
+    taken = [*files_to_take(tmp_path, tokenizer=True, multimodal=False)]
+    assert taken[2:] == ["spiece.model", "chat_template.jinja", "additional_chat_templates/rag.jinja"]
+    assert "processor_config.json" in files_to_take(tmp_path, tokenizer=False, multimodal=True)
+
+
+def test_a_models_code_is_never_fetched_and_its_pickles_neither():
+    for name in ("modeling_x.py", "custom_generate/generate.py", "pytorch_model.bin", "model.gguf"):
+        assert not any(fnmatch(name, pattern) for pattern in WANTED_FILES)
 
 
 @pytest.mark.parametrize("engine", ["direct", "mergekit"])
