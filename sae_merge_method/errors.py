@@ -21,6 +21,10 @@ class UsageError(SaeMergeError):
     exit_code = 2
 
 
+class InUseError(SaeMergeError):
+    """Somebody else is writing where this command writes, or wrote there meanwhile."""
+
+
 class ArtifactError(SaeMergeError):
     """A file that should hold one of our artifacts is missing, damaged or of another kind."""
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sae_merge_method.artifacts.comparison import COMPARISON_FILE, TABLE_FILE
 from sae_merge_method.compare.table import Comparisons, unrounded, verdict_table, view
 from sae_merge_method.errors import UsageError
+from sae_merge_method.files.lock import locked
 from sae_merge_method.files.writing import canonical_json, write_text
 from sae_merge_method.reports.escape import comment
 from sae_merge_method.reports.grid import as_csv, as_latex, as_markdown
@@ -78,6 +79,7 @@ def write_comparison(out: Path, comparisons: Comparisons) -> None:
 
     Raises:
         UsageError: ``out`` is a file of another ending.
+        InUseError: Another process is at work in the folder.
     """
     form = suffixes().get(out.suffix)
     if form is not None and not out.is_dir():
@@ -87,5 +89,7 @@ def write_comparison(out: Path, comparisons: Comparisons) -> None:
             f"expected --out to name a folder or a {'/'.join(suffixes())} file, got the file {out}"
         )
     else:
-        write_text(out / COMPARISON_FILE, render_json(comparisons))
-        write_text(out / TABLE_FILE, render_markdown(comparisons))
+        out.mkdir(parents=True, exist_ok=True)
+        with locked(out):
+            write_text(out / COMPARISON_FILE, render_json(comparisons))
+            write_text(out / TABLE_FILE, render_markdown(comparisons))

@@ -63,9 +63,8 @@ def write_controls(
     Raises:
         SaeMergeError: See :func:`make_controls`.
     """
-    opened = open_recipe(recipe)
-    controls = make_controls(opened, settings or ControlSettings())
     with new_folder(Path(out), overwrite=overwrite) as folder:
+        controls = make_controls(open_recipe(recipe), settings or ControlSettings())
         for _, arm, text in controls.recipes:
             write_text(folder / f"{arm.name}.yml", text)
     return tuple(arm for _, arm, _ in controls.recipes)

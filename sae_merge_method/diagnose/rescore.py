@@ -36,6 +36,13 @@ def score(
         UsageError: ``diagnosis`` is not a folder, or the rule cannot be applied.
     """
     folder, settings = Path(diagnosis), settings or ScoringSettings()
+    if out is None:
+        return _score(folder, settings, None)
+    with new_folder(Path(out), overwrite=overwrite) as new:
+        return _score(folder, settings, new)
+
+
+def _score(folder: Path, settings: ScoringSettings, new: Path | None) -> Diagnosis:
     if folder.is_file():
         raise UsageError(
             f"expected the folder of a diagnosis, with {USAGE_FILE} in it, got the file {folder}"
@@ -52,12 +59,11 @@ def score(
     rescored = _with_scoring(standing, scoring, settings)
     rule = parse_rule(settings.select) if settings.select else None
     selected = choose_layers(rule, rescored.scores(), rescored.q_values()) if rule else ()
-    if out is not None:
-        with new_folder(Path(out), overwrite=overwrite) as new:
-            shutil.copyfile(folder / USAGE_FILE, new / USAGE_FILE)
-            write_draws(new, scoring.draws)
-            draw_diagnosis(new, rescored, rule, selected)
-            write_diagnosis(new, rescored)
+    if new is not None:
+        shutil.copyfile(folder / USAGE_FILE, new / USAGE_FILE)
+        write_draws(new, scoring.draws)
+        draw_diagnosis(new, rescored, rule, selected)
+        write_diagnosis(new, rescored)
     return rescored
 
 

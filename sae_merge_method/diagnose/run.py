@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.snippets import add_snippets
 from sae_merge_method.diagnose.sweep import EncodedLayer, Report, encode_layers, load_beside
 from sae_merge_method.diagnose.workers import Workers, join_workers
-from sae_merge_method.files.folders import new_folder, require_free
+from sae_merge_method.files.folders import new_folder
 from sae_merge_method.layers import parse_layers
 from sae_merge_method.saes.find import SaeAddress, find_saes
 from sae_merge_method.selection import choose_layers, parse_rule
@@ -70,31 +71,35 @@ def diagnose(
         The diagnosis that was written.
 
     Raises:
+        InUseError: Another process writes there.
         SaeMergeError: Anything about the inputs that makes a diagnosis impossible.
     """
     out = Path(out)
-    require_free(out, overwrite=overwrite)
     with join_workers() as workers:
-        subject = open_subject(settings, workers)
-        store = ChunkStore(out, _inputs(settings, subject))
-        encoded = encode_layers(
-            settings, subject.model, subject.saes, subject.documents, store, workers, report
-        )
-        if workers.is_first:
-            usage = {layer: entry.usage for layer, entry in encoded.items()}
-            scoring = score_layers(sorted(usage), usage.__getitem__, subject.sides, settings)
-            diagnosis = _diagnosis(settings, subject, encoded, scoring)
-            rule = parse_rule(settings.select) if settings.select else None
-            selected = choose_layers(rule, diagnosis.scores(), diagnosis.q_values()) if rule else ()
-            with new_folder(out, overwrite=overwrite) as folder:
+        # One process writes, and claims the folder; the chunks beside it are shared.
+        with new_folder(out, overwrite=overwrite) if workers.is_first else nullcontext() as folder:
+            subject = open_subject(settings, workers)
+            store = ChunkStore(out, _inputs(settings, subject))
+            encoded = encode_layers(
+                settings, subject.model, subject.saes, subject.documents, store, workers, report
+            )
+            if folder is not None:
+                usage = {layer: entry.usage for layer, entry in encoded.items()}
+                scoring = score_layers(sorted(usage), usage.__getitem__, subject.sides, settings)
+                diagnosis = _diagnosis(settings, subject, encoded, scoring)
+                rule = parse_rule(settings.select) if settings.select else None
+                selected = choose_layers(rule, diagnosis.scores(), diagnosis.q_values()) if rule else ()
                 write_usage(folder, subject.sides, usage)
                 write_draws(folder, scoring.draws)
                 draw_diagnosis(folder, diagnosis, rule, selected)
                 records.write_diagnosis(folder, diagnosis)
+        if workers.is_first:
             store.discard()
-            _warn_where_little_is_explained(diagnosis)
         workers.wait()
-    return records.read_diagnosis(out)
+    diagnosis = records.read_diagnosis(out)
+    if workers.is_first:
+        _warn_where_little_is_explained(diagnosis)
+    return diagnosis
 
 
 def open_subject(settings: DiagnoseSettings, workers: Workers) -> Subject:

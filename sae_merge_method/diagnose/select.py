@@ -14,6 +14,7 @@ from sae_merge_method.diagnose.page import draw_diagnosis
 from sae_merge_method.diagnose.plot import plot_specificity
 from sae_merge_method.diagnose.specificity import find_score
 from sae_merge_method.errors import ArtifactError, UsageError
+from sae_merge_method.files.lock import locked
 from sae_merge_method.files.writing import write_bytes
 from sae_merge_method.layers import format_layers
 from sae_merge_method.reports.grid import NOTHING, Grid, plain_grid
@@ -90,6 +91,7 @@ def draw_selection(
 
     Raises:
         ArtifactError: No diagnosis.
+        InUseError: Another process is at work in the folder to be marked.
     """
     path = diagnosis_path(diagnosis)
     record = read_diagnosis(path)
@@ -97,7 +99,8 @@ def draw_selection(
         unit = find_score(record.score).unit
         write_bytes(Path(plot), plot_specificity(record, unit, selection.layers))
     if mark:
-        draw_diagnosis(path.parent, record, parse_rule(selection.rule), selection.layers)
+        with locked(path.parent):
+            draw_diagnosis(path.parent, record, parse_rule(selection.rule), selection.layers)
 
 
 def with_resamples(

@@ -27,7 +27,7 @@ from sae_merge_method.errors import SaeMergeError, UsageError
 from sae_merge_method.experiment.places import Runner, choose_runner
 from sae_merge_method.experiment.plan import write_planned
 from sae_merge_method.experiment.processes import LOGS_FOLDER
-from sae_merge_method.experiment.report.write import report_experiment
+from sae_merge_method.experiment.report.write import write_report
 from sae_merge_method.experiment.resume import DIAGNOSIS_FOLDER, is_done, jobs_of, not_done, standing_plan
 from sae_merge_method.experiment.settings import (
     SETTINGS_FILE,
@@ -36,7 +36,7 @@ from sae_merge_method.experiment.settings import (
     settings_text,
 )
 from sae_merge_method.experiment.worker import MERGED_FOLDER, ArmJob, GeneralCorpus, Setup
-from sae_merge_method.files.folders import held
+from sae_merge_method.files.lock import forget_other_machines, locked
 from sae_merge_method.files.writing import write_text
 
 LOG = logging.getLogger(__name__)
@@ -76,6 +76,7 @@ def run_experiment(
 
     Raises:
         UsageError: The folder holds something else, or an experiment of other settings.
+        InUseError: Another process is at work in it.
         ExperimentError: Some arms failed; what they died of is in the message.
         SaeMergeError: Anything that can be known to be wrong before the first arm.
     """
@@ -87,7 +88,7 @@ def run_experiment(
         failed = _run(setup, len(plan.arms), waiting, choose_runner(how))
         if not is_done(folder, "base"):
             raise ExperimentError(_failures(failed, folder))
-        report = report_experiment(folder)
+        report = write_report(folder)
     if failed:
         raise ExperimentError(_failures(failed, folder))
     return report
@@ -135,7 +136,8 @@ def _folder_held(folder: Path) -> Iterator[None]:
     _require_ours(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with held(folder):
+        with locked(folder):
+            forget_other_machines(folder)  # of an earlier run's workers, ended with it
             yield
     finally:
         with suppress(OSError):  # something is in it: so it should be

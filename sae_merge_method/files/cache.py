@@ -7,10 +7,13 @@ An entry whose files no longer fit its seal counts as absent and is made again.
 import json
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 
+from sae_merge_method.errors import InUseError
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.hashing import file_sha256
 from sae_merge_method.files.writing import canonical_json, write_text
@@ -18,6 +21,7 @@ from sae_merge_method.files.writing import canonical_json, write_text
 logger = logging.getLogger(__name__)
 
 SEAL = "seal.json"
+_PAUSE = 2.0
 
 
 def cache_root() -> Path:
@@ -35,12 +39,24 @@ def cache_key(depends_on: Mapping[str, object]) -> str:
 
 
 def cached_folder(entry: Path, make: Callable[[Path], None]) -> Path:
-    """``entry`` if it is whole, else made by ``make`` in a temporary folder and put in its place."""
-    if is_sealed(entry):
-        return entry
-    if entry.exists():
-        logger.warning("the cache entry %s is damaged and is made again", entry)
-    with new_folder(entry, overwrite=True) as folder:
+    """``entry`` if it is whole, else made by ``make`` in a temporary folder and put in its place.
+
+    Where another process is making it already, that one's is waited for.
+    """
+    with ExitStack() as stack:
+        folder, waits = None, False
+        while folder is None:
+            if is_sealed(entry):
+                return entry
+            try:
+                folder = stack.enter_context(new_folder(entry, overwrite=True))
+            except InUseError as error:
+                if not waits:
+                    logger.info("waiting: %s", error)
+                waits = True
+                time.sleep(_PAUSE)
+        if entry.exists():
+            logger.warning("the cache entry %s is damaged and is made again", entry)
         make(folder)
         seal(folder)
     return entry

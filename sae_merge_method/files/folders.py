@@ -1,56 +1,67 @@
-"""Folders that appear complete or not at all, whatever kills us on the way.
+"""Folders that appear complete or not at all, whatever kills us on the way, and take nothing of others' away.
 
-A new folder is made in a hidden sibling that is locked while we live: what a killed run left
-behind is told from a running one by its lock, and removed by the next run for the same place.
+A new folder is claimed before the work on it begins, made in a hidden sibling, and put in its place only
+if there is still what was there at first.
 """
 
-import contextlib
 import ctypes
-import fcntl
+import errno
+import logging
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from sae_merge_method.errors import UsageError
+from sae_merge_method.errors import InUseError, UsageError
+from sae_merge_method.files.lock import claimed, locked
+from sae_merge_method.files.scratch import scratch_folder, siblings
+from sae_merge_method.files.standing import Standing
 from sae_merge_method.files.writing import sync_file, umask
 
+LOG = logging.getLogger(__name__)
+
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+_OCCUPIED = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
+_TRIES = 10
 
 
 @contextmanager
 def new_folder(path: Path, *, overwrite: bool = False, sync: bool = True) -> Iterator[Path]:
     """Yield a temporary sibling folder that becomes ``path`` when the block ends well.
 
-    An existing ``path`` is left as it was if the block fails, and is replaced only after
-    success and only with ``overwrite``, in one step where the system can (Linux); an empty
-    folder counts as absent. With ``sync`` all is on the disk before the new name appears.
+    Enter it before long work begins: from then on no other process writes ``path``. An existing ``path``
+    is left as it was if the block fails, and is replaced only after success and only with ``overwrite``,
+    in one step where the system can (Linux); an empty folder counts as absent. With ``sync`` all is on the
+    disk before the new name appears.
 
     Raises:
         UsageError: ``path`` is a file, or a folder with something in it, without ``overwrite``.
+        InUseError: Another process writes there or in it, or something appeared there meanwhile, which is
+            kept.
     """
-    require_free(path, overwrite=overwrite)
+    _require_free(path, overwrite)
     if path.is_symlink():
         path = path.resolve()  # what the link points to is replaced, not the link
-    with scratch_folder(path, "new") as temporary:
+    with ExitStack() as stack:
+        stack.enter_context(_claimed(path))
+        _require_free(path, overwrite)  # whom we waited for may have filled it
+        before = None
+        if path.exists() and any(path.iterdir()):
+            stack.enter_context(locked(path))
+            before = Standing(path)
+        temporary = stack.enter_context(scratch_folder(path, "new"))
         yield temporary
         temporary.chmod(0o777 & ~umask())
         if sync:
             _sync_tree(temporary)
-        _swap(temporary, path)
+        _put(temporary, path, before)
         if sync:
             sync_file(path.parent)
 
 
-def require_free(path: Path, *, overwrite: bool = False) -> None:
-    """Refuse a place that already holds something, as :func:`new_folder` does.
-
-    Raises:
-        UsageError: See there.
-    """
+def _require_free(path: Path, overwrite: bool) -> None:
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         if not path.is_dir():
             raise UsageError(f"expected a folder to write at {path}, found a file")
@@ -59,75 +70,27 @@ def require_free(path: Path, *, overwrite: bool = False) -> None:
 
 
 @contextmanager
-def scratch_folder(beside: Path, purpose: str) -> Iterator[Path]:
-    """Yield an empty folder on the same disk as ``beside``, removed at the end, or by the next run.
-
-    Args:
-        beside: Path whose hidden sibling it becomes; parents are made.
-        purpose: One word for its name.
-    """
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    parent = os.open(beside.parent, os.O_RDONLY)
-    try:
-        # Nobody takes our folder for a leftover between its making and its locking.
-        locked = _lock(parent)
-        if locked:
-            _remove_leftovers(beside)
-        temporary = Path(tempfile.mkdtemp(dir=beside.parent, prefix=f".{beside.name}.{purpose}."))
-        handle = os.open(temporary, os.O_RDONLY)
-        _lock(handle)
-    finally:
-        os.close(parent)
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        os.close(handle)
-
-
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Keep a second process out of ``folder`` while the block runs; the kernel lets go when we end.
-
-    Raises:
-        UsageError: Another process holds it.
-    """
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # a file system without locks
+def _claimed(path: Path) -> Iterator[None]:
+    """Hold a claim; parents are made, and go again if nothing comes of it."""
+    made = [parent for parent in path.parents if not parent.exists()]
+    with ExitStack() as stack:
+        stack.callback(_remove_empty, made)
+        for tries_left in reversed(range(_TRIES)):
+            path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(f"another process is at work in {folder}: wait for it, or end it") from None
+                stack.enter_context(claimed(path))
+                break
+            except FileNotFoundError:  # another run, which made the parents too, has just removed them
+                if not tries_left:
+                    raise
+        _recover(path)
         yield
-    finally:
-        os.close(handle)
 
 
-def _remove_leftovers(beside: Path) -> None:
-    """Remove siblings of killed runs: those whose lock nobody holds."""
-    pattern = re.compile(rf"\.{re.escape(beside.name)}\.(?:new|adapters)\.\w{{8}}")
-    for sibling in beside.parent.iterdir():
-        if not pattern.fullmatch(sibling.name) or sibling.is_symlink() or not sibling.is_dir():
-            continue
-        try:
-            handle = os.open(sibling, os.O_RDONLY)
-        except OSError:
-            continue
-        try:
-            if _lock(handle):
-                shutil.rmtree(sibling, ignore_errors=True)
-        finally:
-            os.close(handle)
-
-
-def _lock(handle: int) -> bool:
-    """Take an exclusive lock without waiting; the kernel drops it when the process ends."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # held by another process, or a file system without locks
-        return False
-    return True
+def _remove_empty(folders: list[Path]) -> None:
+    with suppress(OSError):  # something is in it: so are the others
+        for folder in folders:
+            folder.rmdir()
 
 
 def _sync_tree(folder: Path) -> None:
@@ -137,26 +100,61 @@ def _sync_tree(folder: Path) -> None:
         sync_file(Path(root))
 
 
-def _swap(new: Path, target: Path) -> None:
-    """Put ``new`` in the place of ``target``; what stood there is then at ``new``."""
-    if not target.exists():
-        new.rename(target)
-    elif not _exchange(new, target):
-        # Two steps: a kill between them leaves the old folder under the name below.
-        aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old."))
-        old = target.rename(aside / target.name)
+def _put(new: Path, target: Path, before: Standing | None) -> None:
+    """Give ``new`` its name; what stood there is then at ``new``.
+
+    Raises:
+        InUseError: Something else than ``before`` stands there, and still does.
+    """
+    if before is None:
         try:
-            new.rename(target)
-        except BaseException:
-            old.rename(target)
-            aside.rmdir()
-            raise
+            new.rename(target)  # which no folder with anything in it, and no file, gives way to
+        except OSError as error:
+            if error.errno not in _OCCUPIED:
+                raise
+            raise InUseError(
+                f"something appeared at {target} while this ran: it stays as it is, and the result was not "
+                "put in its place"
+            ) from None
+        return
+    before.require_same()
+    _swap(new, target)
+    try:
+        before.require_same(at=new)  # until the very exchange
+    except InUseError:
+        _swap(new, target)
+        raise
+
+
+def _swap(one: Path, other: Path) -> None:
+    """Let two folders swap names."""
+    if _exchange(one, other):
+        return
+    # Three steps: a kill after the first leaves the folder to be recovered.
+    aside = Path(tempfile.mkdtemp(dir=other.parent, prefix=f".{other.name}.old."))
+    old = other.rename(aside / other.name)
+    try:
+        one.rename(other)
+    except BaseException:
+        old.rename(other)
+        aside.rmdir()
+        raise
+    old.rename(one)
+    aside.rmdir()
+
+
+def _recover(path: Path) -> None:
+    """Bring back what a killed run had taken away; we hold the claim, so nobody else is at it."""
+    for aside in siblings(path, "old"):
+        if not path.exists() and (aside / path.name).is_dir():
+            (aside / path.name).rename(path)
+            LOG.warning("%s is back: a run was killed while it was being replaced", path)
         shutil.rmtree(aside, ignore_errors=True)
 
 
 def _exchange(one: Path, other: Path) -> bool:
     """Let two folders swap names in one step; False where kernel or file system cannot."""
-    with contextlib.suppress(AttributeError):  # no such function in this C library
+    with suppress(AttributeError):  # no such function in this C library
         rename = ctypes.CDLL(None, use_errno=True).renameat2
         done: int = rename(
             _AT_FDCWD, os.fsencode(one.absolute()), _AT_FDCWD, os.fsencode(other.absolute()), _RENAME_EXCHANGE

@@ -12,18 +12,19 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sae_merge_method.errors import UsageError
+from sae_merge_method.errors import InUseError
 
 LOCK_FILE = ".sae-merge-lock"
-"""The lock's name inside a folder that stands."""
-_MOST_BYTES = 4096
-_TRIES = 100
+"""The lock's name inside a folder that stands, and the end of its name beside one that will."""
+_MOST_BYTES, _MOST_CHARACTERS = 4096, 100
+_TRIES, _PAUSE = 100, 0.01
 
 
 class Holder(NamedTuple):
@@ -35,8 +36,24 @@ class Holder(NamedTuple):
     command: str
 
     def __str__(self) -> str:
-        machine = "" if self.host == socket.gethostname() else f" on {self.host}"
-        return f"process {self.pid}{machine} (sae-merge {self.command}, since {self.since})"
+        machine = "" if self.is_here else f" on {self.host}"
+        return f"process {self.pid}{machine} ({self.command}, since {self.since})"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is, or was, a process of this machine."""
+        return self.host == socket.gethostname()
+
+    @property
+    def lives(self) -> bool:
+        """Whether there is a process of that number here."""
+        try:
+            os.kill(self.pid, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+        except PermissionError:
+            pass
+        return True
 
 
 @contextmanager
@@ -44,104 +61,64 @@ def locked(folder: Path) -> Iterator[None]:
     """Keep every other sae-merge out of a folder that stands, on this machine and others.
 
     Raises:
-        UsageError: Another process holds it, or may hold it.
+        InUseError: Another process holds it, or may hold it.
     """
-    with lock_file(folder / LOCK_FILE, f"{folder} is being edited by"):
+    with _held(folder / LOCK_FILE, f"{folder} is being edited by"):
         yield
 
 
 @contextmanager
-def lock_file(lock: Path, busy: str) -> Iterator[None]:
-    """Hold a lock file while the block runs.
+def claimed(path: Path) -> Iterator[None]:
+    """Keep every other sae-merge from writing a folder that does not stand yet, or will be replaced.
 
     Args:
-        lock: The file.
-        busy: What a refusal says before the holder's name.
+        path: The folder; the lock lies beside it, hidden, in a folder that must be there.
 
     Raises:
-        UsageError: Another process holds it, or may hold it.
+        InUseError: Another process holds it, or may hold it.
     """
-    ours = lock.with_name(f"{lock.name}.{socket.gethostname()}.{os.getpid()}.{os.urandom(4).hex()}")
-    handle = os.open(ours, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            os.write(handle, json.dumps(_self()._asdict()).encode())
-            os.fsync(handle)
-            _flock(handle)
-            _take(ours, lock, busy)
-        finally:
-            with suppress(FileNotFoundError):
-                ours.unlink()
-        for leftover in lock.parent.glob(f"{lock.name}.{socket.gethostname()}.*"):
-            leftover.unlink(missing_ok=True)  # of one that was killed
-        try:
-            yield
-        finally:
-            if _is(lock, handle):
-                lock.unlink()
-    finally:
-        os.close(handle)
+    with _held(path.with_name(f".{path.name}{LOCK_FILE}"), f"{path} is being written by"):
+        yield
 
 
-def holder_of(folder: Path) -> Holder | None:
-    """Who holds a folder; None where nobody does, or its process is gone."""
-    return _holder(folder / LOCK_FILE)
+def who_edits(folder: Path) -> str | None:
+    """The sentence that refuses a folder which somebody holds; None where nobody does."""
+    return who_holds(folder / LOCK_FILE, f"{folder} is being edited by")
 
 
-def _holder(lock: Path) -> Holder | None:
+def who_holds(lock: Path, busy: str) -> str | None:
+    """As :func:`who_edits`, of a lock file, with the beginning of the sentence."""
     with suppress(OSError):
-        handle = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = _open(lock)
         try:
-            return None if _is_stale(handle) else _read(handle)
+            holder = _read(handle)
+            return None if holder.is_here and flock(handle) else f"{busy} {_advice(lock, holder)}"
         finally:
             os.close(handle)
     return None
 
 
-def _take(ours: Path, lock: Path, busy: str) -> None:
-    for _ in range(_TRIES):
-        try:
-            os.link(ours, lock)
-            return
-        except FileExistsError:
-            pass
-        except FileNotFoundError:  # who holds the lock swept ours away as a leftover
-            raise UsageError(f"{busy} another process: try again") from None
-        try:
-            handle = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:  # just given back
-            continue
-        except OSError as error:
-            raise UsageError(f"expected a lock of sae-merge at {lock}: {error.strerror}") from None
-        try:
-            if not _is_stale(handle):
-                raise UsageError(_refusal(lock, _read(handle), busy))
-            if _is(lock, handle):  # and we hold its flock: nobody else takes it over
-                ours.rename(lock)
-                return
-        finally:
-            os.close(handle)
-    raise UsageError(f"{lock} changes hands too often: try again")
+def forget_other_machines(folder: Path) -> None:
+    """Remove the locks below a folder that processes of other machines hold, or held.
+
+    For who holds the folder itself, and knows that nobody but his own workers, which are gone, wrote in it.
+    """
+    for lock in folder.rglob(f"*{LOCK_FILE}"):
+        with suppress(OSError):
+            handle = _open(lock)
+            try:
+                if not _read(handle).is_here:
+                    lock.unlink()
+            finally:
+                os.close(handle)
 
 
-def _refusal(lock: Path, holder: Holder, busy: str) -> str:
-    if holder.host == socket.gethostname():
-        return f"{busy} {holder}: wait for it, or end it"
-    return (
-        f"{busy} {holder}: wait for it; if that process is known to be gone, remove {lock} "
-        "and nothing else, then try again"
-    )
+def flock(handle: int) -> bool:
+    """Take the kernel's lock on an open file or folder, without waiting; it ends with the process.
 
-
-def _is_stale(handle: int) -> bool:
-    """Whether the lock's process was of this machine and is gone; its ``flock`` is ours then."""
-    if _read(handle).host != socket.gethostname():
-        return False
-    return _flock(handle)
-
-
-def _flock(handle: int) -> bool:
-    """Take the kernel's lock; False where another has it, or the file system knows none."""
+    Returns:
+        False where another has it, or the file system knows none.
+    """
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -151,11 +128,86 @@ def _flock(handle: int) -> bool:
     return True
 
 
+@contextmanager
+def _held(lock: Path, busy: str) -> Iterator[None]:
+    mine = f"{lock.name}.{socket.gethostname()}."
+    ours = lock.with_name(f"{mine}{os.getpid()}.{os.urandom(4).hex()}")
+    handle = os.open(ours, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            os.write(handle, json.dumps(_self()._asdict()).encode())
+            os.fsync(handle)
+            flock(handle)
+            _take(ours, handle, lock, busy)
+        finally:
+            with suppress(FileNotFoundError):
+                ours.unlink()
+        for sibling in lock.parent.iterdir():
+            if sibling.name.startswith(mine):
+                sibling.unlink(missing_ok=True)  # of one that was killed, or is about to be refused
+        try:
+            yield
+        finally:
+            if _is(lock, handle):
+                lock.unlink()
+    finally:
+        os.close(handle)
+
+
+def _take(ours: Path, own: int, lock: Path, busy: str) -> None:
+    """Give our file, whose flock we hold, the lock's name."""
+    refusal = f"{busy} one process after the other: try again"
+    for _ in range(_TRIES):
+        with suppress(FileExistsError, FileNotFoundError):  # the latter: swept away by who holds the lock
+            os.link(ours, lock)
+        if _is(lock, own):
+            return
+        try:
+            handle = _open(lock)
+        except FileNotFoundError:  # just given back
+            continue
+        except OSError as error:
+            raise InUseError(f"expected a lock of sae-merge at {lock}: {error.strerror}") from None
+        try:
+            holder = _read(handle)
+            if holder.is_here and flock(handle):
+                if _is(lock, handle):  # and we hold its flock: nobody else takes it over
+                    ours.rename(lock)
+                    return
+                continue
+        finally:
+            os.close(handle)
+        refusal = f"{busy} {_advice(lock, holder)}"
+        if not holder.is_here or holder.lives:
+            raise InUseError(refusal)
+        time.sleep(_PAUSE)  # of a dead process: another one looks at it, or takes it over, this moment
+    raise InUseError(refusal)
+
+
+def _advice(lock: Path, holder: Holder) -> str:
+    if holder.is_here and holder.lives:
+        return f"{holder}: wait for it, or end it"
+    return (
+        f"{holder}: wait for it; if that process is known to be gone, remove {lock} "
+        "and nothing else, then try again"
+    )
+
+
+def _open(lock: Path) -> int:
+    # For writing, though nothing is written: flock on NFS asks for it.
+    return os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
 def _read(handle: int) -> Holder:
+    """What the lock says; it may come from elsewhere, and is shown on terminals."""
     try:
         fields: Any = json.loads(os.pread(handle, _MOST_BYTES, 0))
-        return Holder(str(fields["host"]), int(fields["pid"]), str(fields["since"]), str(fields["command"]))
-    except (ValueError, KeyError, TypeError):
+        host, since, command = (
+            "".join(filter(str.isprintable, str(fields[name])))[:_MOST_CHARACTERS]
+            for name in ("host", "since", "command")
+        )
+        return Holder(host, max(int(fields["pid"]), 0), since, command)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return Holder("an unknown machine", 0, "an unknown time", "of an unknown version")
 
 
@@ -167,6 +219,10 @@ def _is(lock: Path, handle: int) -> bool:
 
 
 def _self() -> Holder:
-    words = [word for word in sys.argv[1:2] if not word.startswith("-")]
+    program, *words = sys.argv or [""]
+    # Run as the command, or as python -m sae_merge_method.cli.main.
+    is_command = Path(program).stem == "sae-merge" or Path(program).parts[-2:] == ("cli", "main.py")
+    words = [word for word in words[:1] if not word.startswith("-")]
+    command = " ".join(["sae-merge", *words]) if is_command else "called from Python"
     since = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return Holder(socket.gethostname(), os.getpid(), since, words[0] if words else "called from Python")
+    return Holder(socket.gethostname(), os.getpid(), since, command)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sae_merge_method.errors import MergeError, ModelError
-from sae_merge_method.files.folders import scratch_folder
+from sae_merge_method.files.scratch import scratch_folder
 from sae_merge_method.hosts.calls import guarded_call
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.headers import TensorEntry, read_header

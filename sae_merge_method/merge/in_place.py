@@ -52,7 +52,8 @@ def edit_in_place(
         allow_mismatch: Keys of config.json in which donors may differ from the base.
 
     Raises:
-        UsageError: ``folder`` is not the base's, or another process is at work in it.
+        UsageError: ``folder`` is not the base's.
+        InUseError: Another process is at work in it.
         MergeError: The base's files are shared with other folders, it was edited in place
             before, or the edit itself cannot be done.
     """

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sae_merge_method.artifacts.edit_report import EditReport, write_edit_report
 from sae_merge_method.artifacts.recipe import AnyRecipe
 from sae_merge_method.errors import MergeError, UsageError
-from sae_merge_method.files.folders import new_folder, require_free
+from sae_merge_method.files.folders import new_folder
 from sae_merge_method.merge.beside_weights import complete_side_files, copy_side_files, write_card
 from sae_merge_method.merge.direct import run_direct, why_not_direct
 from sae_merge_method.merge.job import Job, open_job
@@ -53,19 +53,20 @@ def merge(
         SaeMergeError: See the modules this one calls; nothing is written then.
     """
     target = Path(out)
-    require_free(target, overwrite=overwrite)
     try:
-        with open_job(recipe, target, options, allow_mismatch) as job:
+        with (
+            new_folder(target, overwrite=overwrite, sync=sync) as folder,
+            open_job(recipe, target, options, allow_mismatch) as job,
+        ):
             _require_apart(job, target)
-            with new_folder(target, overwrite=overwrite, sync=sync) as folder:
-                if _takes_direct(job, engine):
-                    copy_side_files(job, folder)
-                    report = run_direct(job, folder, link=link, hash_all=hash_all)
-                else:
-                    report = _through_mergekit(job, folder, hash_all=hash_all)
-                write_card(job, folder, target.name)
-                write_edit_report(folder, report)
-            return report
+            if _takes_direct(job, engine):
+                copy_side_files(job, folder)
+                report = run_direct(job, folder, link=link, hash_all=hash_all)
+            else:
+                report = _through_mergekit(job, folder, hash_all=hash_all)
+            write_card(job, folder, target.name)
+            write_edit_report(folder, report)
+        return report
     except OSError as error:
         raise MergeError(
             f"{error.strerror or error}{f': {error.filename}' if error.filename else ''} ({_state(target)})"

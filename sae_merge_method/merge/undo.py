@@ -38,7 +38,7 @@ def undo(folder: str | Path) -> int:
         ArtifactError: There is no journal, or a damaged one.
         MergeError: Somebody changed the tensors after the edit, the journal's bytes are damaged, or
             it leads out of the folder or of its tensors; nothing is changed then.
-        UsageError: Another process is at work in the folder.
+        InUseError: Another process is at work in the folder.
     """
     with locked(Path(folder)), Inside.hold(Path(folder)) as checkpoint:
         return roll_back(checkpoint)

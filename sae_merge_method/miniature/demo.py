@@ -14,6 +14,7 @@ from time import monotonic
 from sae_merge_method.errors import SaeMergeError, UsageError
 from sae_merge_method.files.cache import SEAL, cache_root
 from sae_merge_method.files.folders import new_folder
+from sae_merge_method.files.lock import locked
 from sae_merge_method.files.writing import canonical_json, write_text
 from sae_merge_method.miniature.build import Miniature, build
 from sae_merge_method.miniature.settings import MiniatureSettings
@@ -106,13 +107,16 @@ def run_demo(
 
     Raises:
         UsageError: ``out`` holds something else.
+        InUseError: Another process is at work there.
         CommandError: The experiment failed.
     """
     start = monotonic()
     miniature = make_miniature(out, settings, overwrite=overwrite)
     built = monotonic()
     words = ["sae-merge", "experiment", "run", SETTINGS_FILE, "--out", EXPERIMENT_FOLDER]
-    run_command(out, [*words, "--workers", str(_WORKERS), "--keep", *options])
+    with locked(out):
+        _check_place(settings, out, overwrite=False)
+        run_command(out, [*words, "--workers", str(_WORKERS), "--keep", *options])
     return Demo(miniature.made, built - start, monotonic() - built)
 
 
@@ -138,9 +142,12 @@ def make_miniature(
     """
     folder, settings = Path(out), settings or MiniatureSettings()
     _check_place(settings, folder, overwrite)
-    miniature = build(settings, cache_root() / "miniature")
-    if overwrite or not (folder / MARK_FILE).exists():
-        _lay_out(settings, miniature, folder, overwrite)
+    cache = cache_root() / "miniature"
+    if (folder / MARK_FILE).exists() and not overwrite:
+        return build(settings, cache)
+    with new_folder(folder, overwrite=overwrite) as new:
+        miniature = build(settings, cache)
+        _lay_out(settings, miniature, new)
     return miniature
 
 
@@ -155,13 +162,12 @@ def _check_place(settings: MiniatureSettings, out: Path, overwrite: bool) -> Non
         raise UsageError(f"{out} holds a demo of other settings: name another folder or pass --overwrite")
 
 
-def _lay_out(settings: MiniatureSettings, miniature: Miniature, out: Path, overwrite: bool) -> None:
-    with new_folder(out, overwrite=overwrite) as folder:
-        _copy_entry(miniature.texts, folder)
-        for name, source in (("base", miniature.base), ("donor", miniature.donor), ("saes", miniature.saes)):
-            _copy_entry(source, folder / name)
-        write_text(folder / SETTINGS_FILE, ready_file("experiment/miniature").text)
-        write_text(folder / MARK_FILE, _mark(settings))
+def _lay_out(settings: MiniatureSettings, miniature: Miniature, folder: Path) -> None:
+    _copy_entry(miniature.texts, folder)
+    for name, source in (("base", miniature.base), ("donor", miniature.donor), ("saes", miniature.saes)):
+        _copy_entry(source, folder / name)
+    write_text(folder / SETTINGS_FILE, ready_file("experiment/miniature").text)
+    write_text(folder / MARK_FILE, _mark(settings))
 
 
 def _mark(settings: MiniatureSettings) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sae_merge_method.errors import MergeError, ModelError
-from sae_merge_method.files.lock import holder_of
+from sae_merge_method.files.lock import who_edits
 from sae_merge_method.files.regular import read_regular
 from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.families import vocabulary
@@ -166,9 +166,9 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         )
     config_file = file_inside(folder, CONFIG_FILE)
     if not config_file.exists() and (folder / JOURNAL_FOLDER).is_dir():
-        holder = holder_of(folder)
-        if holder is not None:
-            raise ModelError(f"{folder} is being edited by {holder}: wait for it")
+        at_work = who_edits(folder)
+        if at_work is not None:
+            raise ModelError(at_work)
         raise ModelError(f"{folder} was left half-edited: run 'sae-merge undo {folder}' first")
     config = read_json(config_file, "a model's config")
     tensors: dict[str, TensorEntry] = {}

@@ -6,8 +6,8 @@ import pytest
 
 from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.controls.kinds import ArmKind
-from sae_merge_method.errors import SaeMergeError, UsageError
-from sae_merge_method.files.folders import held
+from sae_merge_method.errors import InUseError, SaeMergeError, UsageError
+from sae_merge_method.files.lock import locked
 from tests.experiment.ground import SETTINGS, stamps, write_settings
 
 CANNOT_BE_RUN = {
@@ -95,6 +95,6 @@ def test_a_diagnosis_of_other_things_is_not_taken_for_the_one_asked_for(fresh, s
 
 def test_two_runs_at_once_in_one_folder_are_refused(fresh, sae_merge_experiment):
     (fresh / "exp").mkdir()
-    with held(fresh / "exp"):
+    with locked(fresh / "exp"):
         result = sae_merge_experiment("plan")
-    assert isinstance(result.exception, UsageError) and "another process" in str(result.exception)
+    assert isinstance(result.exception, InUseError) and "is being edited by process" in str(result.exception)

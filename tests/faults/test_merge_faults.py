@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from sae_merge_method.files.lock import LOCK_FILE
 from tests.faults.conftest import KEPT, names, state
 from tests.faults.processes import sae_merge
-from tests.recipes import recipe_text
 
 
 @pytest.mark.parametrize("words", [["new"], ["out", "--overwrite"]])
@@ -22,24 +22,50 @@ def test_a_killed_merge_leaves_the_old_state_and_the_next_run_clears_up(work, wo
         "merge", "recipe.yml", *words, cwd=work, trouble="os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert killed.returncode == -signal.SIGKILL
-    assert state(work / "out") == before
+    after = state(work / "out")
+    assert {name: data for name, data in after.items() if name != LOCK_FILE} == before
     assert not (work / "new").exists()
-    (leftover,) = set(names(work)) - set(KEPT)
+    lock, leftover = sorted(set(names(work)) - set(KEPT), key=lambda name: ".new." in name)
+    assert lock == f".{words[0]}{LOCK_FILE}"
     assert leftover.startswith(f".{words[0]}.new.")
     again = sae_merge("merge", "recipe.yml", *words, cwd=work)
     assert again.returncode == 0, again.stderr
     assert names(work) == sorted({*KEPT, words[0]})
+    assert LOCK_FILE not in names(work / words[0])
 
 
-def test_a_running_merge_is_not_taken_for_a_leftover(work):
-    (work / "nested.yml").write_text(recipe_text(Path("./base"), Path("./donor")))
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_of_two_merges_to_one_new_folder_the_second_is_refused_and_told_who_is_at_it(work, overwrite):
+    """And neither takes the running one's work for a leftover."""
+    second = ["merge", "recipe.yml", "new", *overwrite]
     trouble = (
-        "import subprocess; subprocess.run([sys.executable, '-m', 'sae_merge_method.cli.main', 'merge', "
-        "'nested.yml', 'new'], check=True, capture_output=True)"
+        "import subprocess; done = subprocess.run([sys.executable, '-m', 'sae_merge_method.cli.main', "
+        f"*{second}], capture_output=True, text=True); print(os.getpid(), done.returncode, done.stderr)"
     )
-    outer = sae_merge("merge", "recipe.yml", "new", "--overwrite", cwd=work, trouble=trouble)
-    assert outer.returncode == 0, outer.stderr
-    assert names(work) == sorted([*KEPT, "new", "nested.yml"])
+    first = sae_merge("merge", "recipe.yml", "new", cwd=work, trouble=trouble)
+    assert first.returncode == 0, first.stderr
+    process, code, said = first.stdout.split(maxsplit=2)
+    assert code == "1"
+    assert f"new is being written by process {process} (sae-merge merge, since" in said
+    assert "layers" in json.loads((work / "new" / "edit_report.json").read_text())
+    assert names(work) == sorted([*KEPT, "new"])
+
+
+FILLED = {
+    "a new folder": (["new"], "something appeared at new"),
+    "a folder to be replaced": (["out", "--overwrite"], "out/notes.txt appeared"),
+}
+
+
+@pytest.mark.parametrize("words, said", FILLED.values(), ids=FILLED.keys())
+def test_what_a_user_puts_where_a_merge_will_write_is_kept_and_the_merge_fails(work, words, said):
+    before = state(work / words[0])
+    trouble = f"os.makedirs('{words[0]}', exist_ok=True); open('{words[0]}/notes.txt', 'w').write('mine')"
+    done = sae_merge("merge", "recipe.yml", *words, cwd=work, trouble=trouble)
+    assert done.returncode == 1
+    assert f"{said} while this ran" in done.stderr and "Traceback" not in done.stderr
+    assert state(work / words[0]) == before | {"notes.txt": b"mine"}
+    assert names(work) == sorted({*KEPT, words[0]})
 
 
 def test_ctrl_c_leaves_the_old_state_and_says_so(work):

@@ -1,8 +1,11 @@
 """The cache: whole entries only, under keys of what they depend on."""
 
+from contextlib import ExitStack
+
 import pytest
 
-from sae_merge_method.files.cache import cache_key, cache_root, cached_folder, is_sealed
+from sae_merge_method.files.cache import cache_key, cache_root, cached_folder, is_sealed, seal
+from sae_merge_method.files.folders import new_folder
 
 
 @pytest.fixture
@@ -57,7 +60,21 @@ def test_an_interrupted_making_leaves_nothing(made):
 
     with pytest.raises(KeyboardInterrupt):
         cached_folder(entry, interrupted)
-    assert list(entry.parent.iterdir()) == []
+    assert not entry.parent.exists()
+
+
+def test_what_another_process_is_making_is_waited_for_and_not_made_twice(made, monkeypatch, caplog):
+    entry, make, calls = made
+    with ExitStack() as stack:
+        others = stack.enter_context(new_folder(entry))
+        make(others)
+        seal(others)
+        # Our second's sleep is the other's last one.
+        monkeypatch.setattr("sae_merge_method.files.cache.time.sleep", lambda seconds: stack.close())
+        with caplog.at_level("INFO"):
+            assert cached_folder(entry, make) == entry
+    assert calls == [others]
+    assert f"waiting: {entry} is being written by process" in caplog.text
 
 
 def test_the_cache_lies_where_xdg_says(monkeypatch, tmp_path):

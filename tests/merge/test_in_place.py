@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sae_merge_method.errors import ArtifactError, MergeError, ModelError, UsageError
+from sae_merge_method.errors import ArtifactError, InUseError, MergeError, ModelError, UsageError
 from sae_merge_method.files.lock import locked
 from sae_merge_method.merge.undo import undo
 from sae_merge_method.models.checkpoint import JOURNAL_FOLDER, open_checkpoint
@@ -100,7 +100,7 @@ def test_two_edits_at_once_are_refused_and_told_who_is_at_work(base, recipe):
     before = state(base)
     with locked(base):
         for second in (lambda: edit(recipe), lambda: undo(base)):
-            with pytest.raises(UsageError, match=r"is being edited by process \d+"):
+            with pytest.raises(InUseError, match=r"is being edited by process \d+"):
                 second()
         (base / "config.json").rename(base / "config.away")
         (base / JOURNAL_FOLDER).mkdir()
