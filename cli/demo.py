@@ -26,7 +26,7 @@ _CHOICES = ("seed", "problems_per_subject")
 @click.option(
     "--random-layers",
     type=click.IntRange(0, 55),
-    help="Random sets of layers; 55 are all there are.  [default: 3]",
+    help="Random sets of layers; 55 are all there are.  [default: 5]",
 )
 @click.option("--single-layers", is_flag=True, help="Also an arm for each layer alone.")
 def command(

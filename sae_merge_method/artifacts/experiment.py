@@ -60,10 +60,12 @@ class GeneralLoss(Record):
     stderr: float | None
     """Standard error of delta, over documents paired with themselves; null for the base, and where all
     documents moved alike."""
-    z: float | None
-    """delta / stderr; null where there is no stderr."""
+    df: int | None
+    """Degrees of freedom of stderr, documents less one; null where there is no stderr."""
+    t: float | None
+    """delta / stderr, Student's t; null where there is no stderr."""
     p: float | None
-    """Two-sided p of z; null where there is no z."""
+    """Two-sided p of t; null where there is no t, and for fewer than ten documents."""
 
 
 class MeasuredArm(ArmIdentity):
@@ -95,8 +97,6 @@ class Rank(Record):
     """How many of the other arms gained at least as much as the pick."""
     others: int = Field(ge=1)
     """How many other arms there are."""
-    p: float = Field(gt=0, le=1)
-    """(1 + better) / (1 + others): exact where the others are drawn at random, or are all there are."""
 
     @property
     def rank(self) -> int:
@@ -104,15 +104,46 @@ class Rank(Record):
         return 1 + self.better
 
 
-class RankCorrelation(Record):
-    """Specificity of a layer against what injecting that layer alone gains."""
+class MatchedSets(Rank):
+    """The pick beside sets of layers that might as well have been picked: drawn at random, as many layers in
+    as many unbroken runs at about the same depth."""
+
+    rank_p: float = Field(gt=0, le=1)
+    """(1 + better) / (1 + others), one-sided: exact where the pick is as likely as any of them to be best."""
+    mean: float
+    """Mean gain of the sets."""
+    excess: float
+    """The pick's gain minus that mean: the size of the effect."""
+    low: float | None
+    """Lower end of the interval of excess at 1 - alpha, by how much one more such set would differ; null
+    where the sets are fewer than five or all gained alike."""
+    high: float | None
+    """Upper end of that interval; null where there is none."""
+    t: float | None
+    """excess over the spread of the sets, Student's t with others - 1 degrees of freedom; null where there
+    is no interval."""
+    p: float | None
+    """Two-sided p of t; null where there is no t."""
+    farthest: float = Field(ge=0)
+    """Largest difference, in layers, between the mean depth of a set and the pick's."""
+
+
+class LayerCurve(Record):
+    """Specificity of a layer against what injecting that layer alone gains: two profiles over depth."""
 
     layers: int = Field(ge=3)
     """Number of layers that have both a specificity and a gain."""
     rho: float | None
     """Spearman's rank correlation of specificity and gain; null where either does not vary."""
     p: float | None
-    """Two-sided p of rho, by permutation; null where there is no rho."""
+    """Two-sided p of rho, by circular shifts and mirror images of the profile, which keep its smoothness;
+    null where there is no rho."""
+    partial_rho: float | None
+    """Rank correlation given depth, its square and the injected energy; null where nothing varies beside."""
+    partial_p: float | None
+    """Two-sided p of partial_rho by the same images; null where there is no partial_rho."""
+    least_p: float = Field(gt=0, le=1)
+    """The smallest p that so many layers can give."""
 
 
 class Conclusion(Record):
@@ -121,8 +152,12 @@ class Conclusion(Record):
     claim: str
     """What may hold, as a sentence."""
     answer: Answer
-    """What one test at the experiment's level says of the claim. "no" is significance the other way, "not
-    shown" is no proof of the opposite, and "not tested" means that these arms cannot tell."""
+    """What its test says at the experiment's level after correction for all claims. "no" is significance the
+    other way, "not shown" is no proof of the opposite, and "not tested" means that these arms cannot tell."""
+    p: float | None
+    """p of the claim's test by itself; null where it was not tested."""
+    p_adjusted: float | None
+    """p corrected by Holm over all claims that were tested; null where it was not tested."""
     evidence: str
     """The numbers behind the answer, in a sentence."""
 
@@ -143,7 +178,7 @@ class GeneralCorpus(Record):
 class Experiment(Record):
     """A whole experiment."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     """Version of this file's format."""
     base: str
     """Base model, as the user wrote it."""
@@ -167,6 +202,8 @@ class Experiment(Record):
     """Whether a higher value of the metric is better."""
     alpha: float = Field(gt=0, lt=1)
     """Level of the tests."""
+    harm_margin: float = Field(gt=0)
+    """Change of the loss on general text, in nats a token, that is as good as none."""
     evaluation: dict[str, str | int | float | bool | None]
     """How lm-eval was called, the model's own arguments aside."""
     lm_eval_version: str | None
@@ -179,12 +216,12 @@ class Experiment(Record):
     """Names of the arms that were planned and are not done."""
     projection: Energy | None
     """What the scalpel's span keeps of the task vector in the selected layers; null without a scalpel arm."""
-    among_random: Rank | None
-    """The pick's rank among sets of layers drawn at random; null without them, or without the pick."""
+    matched_sets: MatchedSets | None
+    """The pick beside random sets of layers matched with it; null without them, or without the pick."""
     among_all: Rank | None
     """The pick's rank among all arms with as many other layers, drawn or chosen; null without them, or
     without the pick."""
-    single_layers: RankCorrelation | None
+    single_layers: LayerCurve | None
     """What single layers say of the score; null for fewer than three layers injected alone."""
     conclusions: tuple[Conclusion, ...]
     """All claims, in the order of a reader's questions."""

@@ -72,7 +72,7 @@ def write_arm(folder: Path, record: ArmRecord) -> None:
 class ExperimentPlan(Record):
     """All arms, and what they have in common."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     """Version of this file's format."""
     depends_on: dict[str, str]
     """What the plan was made from, part by part, as a sha256 or a plain value: it stands while this stays
@@ -97,6 +97,8 @@ class ExperimentPlan(Record):
     """lm-eval's metric, as the user wrote it."""
     alpha: float = Field(gt=0, lt=1)
     """Level of the tests in the report."""
+    harm_margin: float = Field(gt=0)
+    """Change of the loss on general text, in nats a token, that is as good as none."""
     evaluation: dict[str, str | int | float | bool | None]
     """How lm-eval is called, the model's own arguments aside."""
     task_vector_energy: float = Field(gt=0)

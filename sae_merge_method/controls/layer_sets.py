@@ -1,27 +1,92 @@
 """Sets of layers that a selection is held against; which arm takes which is the table's affair."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import combinations
 from math import comb
 from random import Random
 
 Layers = tuple[int, ...]
 
 
-def random_sets(n_layers: int, selected: Layers) -> Iterator[Layers]:
-    """All sets of as many layers other than ``selected``, each once, in an order that is always the same.
+def runs(layers: Collection[int]) -> int:
+    """How many unbroken runs a set of layers has: its contiguity, 1 for a single block of the model."""
+    return sum(layer - 1 not in layers for layer in layers)
 
-    The stream is Python's own generator, seeded by a fixed text: the set with a given number
-    depends on ``n_layers`` and the selection alone.
+
+def mean_depth(layers: Collection[int]) -> float:
+    """Mean number of the layers, of which there is at least one."""
+    return sum(layers) / len(layers)
+
+
+def is_matched(n_layers: int, selected: Layers, layers: Layers) -> bool:
+    """Whether a set may stand for ``selected`` where both were chosen by chance.
+
+    What layers gain is smooth in depth, so a block gains otherwise than layers that lie scattered, and the
+    middle otherwise than the ends: a fair rival has as many layers in as many runs, and lies nearer than a
+    third of the model on average.
     """
-    seen = {tuple(sorted(selected))}
-    left = comb(n_layers, len(selected)) - 1
+    return (
+        len(layers) == len(selected)
+        and runs(layers) == runs(selected)
+        and abs(mean_depth(layers) - mean_depth(selected)) < n_layers * _NEAR
+    )
+
+
+_NEAR = 1 / 3
+"""Of the model's depth."""
+_BAND = 1 / 10
+"""Of the model's depth: sets whose mean depths differ by less from the selection's are alike."""
+_POOL = 5000
+"""Most sets of each number of runs that are drawn from; smaller classes are drawn from whole."""
+
+
+def random_sets(n_layers: int, selected: Layers) -> Iterator[Layers]:
+    """Sets of as many layers other than ``selected``, each once, the best matched first.
+
+    First come sets of as many runs, then those of other numbers of runs, the nearest number first. Within a
+    number of runs the sets are drawn at random, band by band of mean depth, a tenth of the model wide: those
+    about as deep as the selection come first. The order is always the same. Python's own generator is seeded
+    by a fixed text: the set with a given number depends on ``n_layers`` and the selection alone.
+    """
+    chosen, size = tuple(sorted(selected)), len(selected)
     rng = Random("random layers")
-    while left:
-        drawn = tuple(sorted(rng.sample(range(n_layers), len(selected))))
-        if drawn not in seen:
-            seen.add(drawn)
-            left -= 1
-            yield drawn
+    parts = sorted(range(1, min(size, n_layers - size + 1) + 1), key=lambda n: (abs(n - runs(chosen)), n))
+    for count in parts:
+        pool = _drawn(n_layers, size, count, rng)
+        pool.sort(key=lambda layers: int(abs(mean_depth(layers) - mean_depth(chosen)) / (_BAND * n_layers)))
+        yield from (layers for layers in pool if layers != chosen)
+
+
+def _drawn(n_layers: int, size: int, count: int, rng: Random) -> list[Layers]:
+    """Sets of ``size`` layers in ``count`` runs, in random order: all of them, or ``_POOL`` of them.
+
+    Such a set is a way to cut ``size`` into ``count`` runs, and the gaps between the other layers (ends
+    included) into which the runs go; so every set is as likely as any other.
+    """
+    gaps = n_layers - size + 1
+    if comb(size - 1, count - 1) * comb(gaps, count) <= _POOL:
+        every = [
+            _laid(cuts, slots, size)
+            for cuts in combinations(range(1, size), count - 1)
+            for slots in combinations(range(gaps), count)
+        ]
+        rng.shuffle(every)
+        return every
+    drawn: dict[Layers, None] = {}
+    while len(drawn) < _POOL:
+        cuts, slots = rng.sample(range(1, size), count - 1), rng.sample(range(gaps), count)
+        drawn.setdefault(_laid(sorted(cuts), sorted(slots), size))
+    return list(drawn)
+
+
+def _laid(cuts: Iterable[int], slots: Iterable[int], size: int) -> Layers:
+    """The layers, from where the runs are cut and which gap each goes into."""
+    ends = [0, *cuts, size]
+    return tuple(
+        slot + number
+        for slot, start, end in zip(slots, ends, ends[1:], strict=False)
+        for number in range(start, end)
+    )
 
 
 def depth_matched(n_layers: int, selected: Layers) -> Layers:

@@ -20,7 +20,7 @@ from sae_merge_method.controls.write import ControlRecipe, make_controls
 from sae_merge_method.energy.run import energy
 from sae_merge_method.energy.settings import EnergySettings
 from sae_merge_method.errors import RecipeError
-from sae_merge_method.experiment.settings import ExperimentSettings
+from sae_merge_method.experiment.settings import HARM_MARGIN, ExperimentSettings
 from sae_merge_method.files.writing import write_text
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.hub import local_folder, parse_model_id
@@ -84,6 +84,7 @@ def make_plan(settings: ExperimentSettings, diagnosis_at: Path, depends_on: Mapp
         weight=settings.weight,
         metric=settings.metric,
         alpha=settings.alpha,
+        harm_margin=settings.general_loss.margin if settings.general_loss else HARM_MARGIN,
         evaluation=_in_short(settings),
         task_vector_energy=controls.task_vector_energy,
         projection=_projection(settings, diagnosis_at, pick.layers) if has_scalpel else None,

@@ -89,6 +89,7 @@ def standing_plan(settings: ExperimentSettings, folder: Path, overwrite: bool) -
     depends_on = {
         "settings": value_stamp(settings.model_dump(mode="json", exclude={"evaluation", "general_loss"})),
         "evaluation": value_stamp(settings.evaluation.model_dump(mode="json")),
+        "margin": value_stamp(settings.general_loss.margin if settings.general_loss else None),
         "diagnosis": file_sha256(diagnosis_path(diagnosis_at)),
         "base": model_stamp(settings.base),
         "donor": model_stamp(settings.donor),

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 
 from sae_merge_method.artifacts.schema import Location, OneOf, Record, describe
 from sae_merge_method.controls.arms import ARMS, asked_for
+from sae_merge_method.controls.settings import RANDOM_LAYERS
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.selection import RuleText
 
@@ -17,6 +18,8 @@ SETTINGS_FILE = "experiment.yml"
 
 _OWN_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 Plain = str | int | float | bool
+HARM_MARGIN = 0.01
+"""Nats a token: a hundredth more loss is a hundredth more perplexity, less than text from elsewhere makes."""
 
 
 class Backend(NamedTuple):
@@ -99,6 +102,9 @@ class GeneralLossSettings(Record):
     """Documents to read; without it, all."""
     max_characters: int = Field(default=2000, ge=1)
     """Characters of each document to read; the rest is cut off."""
+    margin: float = Field(default=HARM_MARGIN, gt=0)
+    """Change of the loss, in nats a token, that is as good as none: general text is unharmed where a change
+    is shown to be smaller."""
 
 
 class ExperimentSettings(Record):
@@ -117,8 +123,8 @@ class ExperimentSettings(Record):
     arms: Literal["all"] | tuple[str | dict[str, str], ...] = "all"
     """all, or names of controls, as sae-merge experiment --help lists them, and the user's own recipes as
     NAME: FILE. The base and the pick (stethoscope) are always among them."""
-    random_layers: int = Field(default=5, ge=0)
-    """Sets of as many other layers, drawn at random."""
+    random_layers: int = Field(default=RANDOM_LAYERS, ge=0)
+    """Sets of as many other layers, drawn at random: first those in as many runs at about the same depth."""
     single_layers: bool = False
     """Also an arm for each layer alone: does the score predict what a layer gains?"""
     rank: int | None = Field(default=None, ge=1)

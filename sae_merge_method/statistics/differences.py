@@ -1,7 +1,7 @@
 """Tests of a difference: two scores or losses, unpaired and paired, as pure functions of numbers.
 
-Which of them a comparison offers is in ``tests``, corrections for several are in ``multiplicity``, and the
-word that a p becomes is in ``verdicts``.
+Which of them a comparison offers is in ``tests``, corrections for several are in ``multiplicity``, the
+word that a p becomes is in ``verdicts``, and what a loss of documents takes is in ``losses``.
 """
 
 import math
@@ -108,38 +108,3 @@ def paired_z(differences: Sequence[float]) -> Outcome:
         return Outcome(None, None, "zero variance: every problem changed alike")
     z = mean / math.sqrt(variance / n)
     return Outcome(z, two_sided_p(z))
-
-
-class RatioChange(NamedTuple):
-    """How a ratio of two sums changed."""
-
-    delta: float
-    """Edited minus base."""
-    stderr: float | None
-    """None where items are too few, or all moved alike."""
-    z: float | None
-    p: float | None
-    """Two-sided."""
-
-
-def paired_ratio(base: Sequence[float], edited: Sequence[float], sizes: Sequence[int]) -> RatioChange:
-    """The change of ``sum(x_i) / sum(t_i)``, items paired with themselves (Cochran 1977, section 6.4).
-
-    With d_i the change of item i, of size t_i, and n items: ``delta = sum(d_i) / sum(t_i)``; its variance is
-    ``n / (n - 1) sum((d_i - delta t_i)^2) / sum(t_i)^2``. Pairing takes away how hard each item is for both.
-
-    Args:
-        base: An amount for every item, for example the nats of a document.
-        edited: The same amounts after the edit.
-        sizes: What they are taken per, for example the tokens of the document; their sum is above 0.
-    """
-    changes = [after - before for before, after in zip(base, edited, strict=True)]
-    n, size = len(changes), sum(sizes)
-    delta = math.fsum(changes) / size
-    if n < 2:  # a sample variance divides by n - 1
-        return RatioChange(delta, None, None, None)
-    left = math.fsum((d - delta * t) ** 2 for d, t in zip(changes, sizes, strict=True))
-    stderr = math.sqrt(n / (n - 1) * left) / size
-    if stderr == 0:  # every item moved by as much a unit: nothing to measure the change against
-        return RatioChange(delta, None, None, None)
-    return RatioChange(delta, stderr, delta / stderr, two_sided_p(delta / stderr))

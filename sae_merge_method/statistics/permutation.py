@@ -1,12 +1,9 @@
-"""Whether a number stands out among what chance gives: permutation p-values and rank correlation."""
+"""Whether a number stands out among what chance gives: permutation p-values."""
 
-import math
-from collections.abc import Sequence
-from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 
 class Tail(NamedTuple):
@@ -34,58 +31,4 @@ def upper_tail(value: float, draws: ArrayLike) -> Tail:
     return Tail(at_least, len(drawn), (1 + at_least) / (1 + len(drawn)))
 
 
-class RankCorrelation(NamedTuple):
-    """How alike two lists of numbers rank."""
-
-    n: int
-    """Pairs."""
-    rho: float | None
-    """Spearman's; None where either side does not vary."""
-    p: float | None
-    """Two-sided, by permutation; None where there is no rho."""
-
-
-def rank_correlation(one: Sequence[float], other: Sequence[float]) -> RankCorrelation | None:
-    """Spearman's rho (1904) and its two-sided p; None for fewer than three pairs.
-
-    The p is a permutation test's: twice the share of the smaller tail, over all orders of one side where they
-    are few enough, else over orders drawn with a fixed seed, the one at hand counted among them (Phipson &
-    Smyth 2010). Ties get their mean rank. All orders at once are one matrix product, where
-    ``scipy.stats.permutation_test`` ranks every order anew.
-
-    Args:
-        one: n numbers.
-        other: As many.
-    """
-    n = len(one)
-    if n < 3:
-        return None  # two pairs rank alike or the other way round, whatever they are
-    from scipy.stats import rankdata
-
-    x, y = (np.asarray(rankdata(side), dtype=np.float64) - (n + 1) / 2 for side in (one, other))
-    spread = math.sqrt(float(x @ x) * float(y @ y))
-    if spread == 0:  # one side does not vary: there is no rho to speak of
-        return RankCorrelation(n, None, None)
-    rho = float(x @ y) / spread
-    exact = math.factorial(n) <= _MOST_ORDERS
-    drawn = (_all_orders(y) if exact else _drawn_orders(y)) @ x / spread
-    tails = (int(np.sum(drawn >= rho - _TIE)), int(np.sum(drawn <= rho + _TIE)))
-    itself = 0 if exact else 1
-    return RankCorrelation(n, rho, min(1.0, 2 * (min(tails) + itself) / (len(drawn) + itself)))
-
-
 _ROUNDING = 1e-9
-_MOST_ORDERS = 50_000
-"""Up to 8 pairs have fewer orders than that: all are tried, and p is exact."""
-_DRAWS = 49_999
-_TIE = 1e-12
-"""Two orders with the same rho in other floating-point digits."""
-
-
-def _all_orders(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.array(list(permutations(values)), dtype=np.float64)
-
-
-def _drawn_orders(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    rows = np.tile(values, (_DRAWS, 1))
-    return np.random.default_rng(0).permuted(rows, axis=1)

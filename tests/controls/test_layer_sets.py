@@ -5,7 +5,16 @@ from math import comb
 
 import pytest
 
-from sae_merge_method.controls.layer_sets import depth_matched, highest, lowest, random_sets
+from sae_merge_method.controls import layer_sets
+from sae_merge_method.controls.layer_sets import (
+    depth_matched,
+    highest,
+    is_matched,
+    lowest,
+    mean_depth,
+    random_sets,
+    runs,
+)
 
 
 def test_random_sets_are_others_each_once_and_do_not_depend_on_how_many_are_asked_for():
@@ -15,6 +24,55 @@ def test_random_sets_are_others_each_once_and_do_not_depend_on_how_many_are_aske
     assert selected not in everything
     assert all(len(layers) == 2 and max(layers) < 5 for layers in everything)
     assert list(islice(random_sets(5, selected), 3)) == everything[:3]
+
+
+def test_runs_are_unbroken_blocks():
+    assert [runs(layers) for layers in [(), (3,), (3, 4, 5), (9, 11, 12, 13, 22), (0, 2, 4)]] == [
+        0,
+        1,
+        1,
+        3,
+        3,
+    ]
+
+
+def test_the_first_sets_have_as_many_runs_at_about_the_same_depth():
+    selected = (9, 11, 12, 13, 22, 30)
+    first = list(islice(random_sets(34, selected), 20))
+    assert {runs(layers) for layers in first} == {4}
+    assert all(abs(mean_depth(layers) - mean_depth(selected)) <= 3.4 for layers in first)
+    assert all(is_matched(34, selected, layers) for layers in first)
+
+
+def test_a_block_is_held_against_the_nearest_blocks_then_against_farther_ones():
+    block = tuple(range(14, 20))
+    first = list(islice(random_sets(34, block), 20))
+    away = [abs(mean_depth(layers) - mean_depth(block)) for layers in first]
+    assert {runs(layers) for layers in first} == {1}
+    assert sorted(away[:6]) == [1, 1, 2, 2, 3, 3] and sorted(away[6:12]) == [4, 4, 5, 5, 6, 6]
+    assert first[:6] != sorted(first[:6])  # within a tenth of the model, at random
+
+
+def test_sets_of_other_runs_come_when_no_more_of_the_same_are_left():
+    everything = list(random_sets(8, (2, 3, 4)))
+    assert [runs(layers) for layers in everything] == [1] * 5 + [2] * 30 + [3] * 20
+
+
+def test_of_a_class_too_large_to_write_down_some_sets_are_drawn_each_once(monkeypatch):
+    monkeypatch.setattr(layer_sets, "_POOL", 6)
+    drawn = [layers for layers in random_sets(8, (2, 3, 4)) if runs(layers) == 2]
+    assert len(set(drawn)) == len(drawn) == 6
+    assert all(len(set(layers)) == 3 and max(layers) < 8 for layers in drawn)
+    monkeypatch.undo()
+    assert set(drawn) < set(random_sets(8, (2, 3, 4)))
+
+
+@pytest.mark.parametrize(
+    ("layers", "fits"),
+    [((3, 4), True), ((6, 7), True), ((1, 3), False), ((11, 12), False), ((3, 4, 5), False), ((8, 9), False)],
+)
+def test_a_match_has_as_many_layers_in_as_many_runs_nearer_than_a_third_of_the_model(layers, fits):
+    assert is_matched(18, (2, 3), layers) == fits
 
 
 @pytest.mark.parametrize("n_layers", [6, 9])

@@ -3,7 +3,6 @@
 import math
 import random
 
-import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
@@ -12,7 +11,6 @@ from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from sae_merge_method.statistics.differences import (
     mcnemar_p,
-    paired_ratio,
     paired_z,
     two_sided_p,
     z_pooled,
@@ -116,26 +114,3 @@ def test_without_variance_or_problems_there_is_no_paired_z(differences: list[flo
     test = paired_z(differences)
     assert test.z is test.p is None
     assert reason in str(test.reason)
-
-
-def test_a_change_of_ratios_weighs_items_by_their_size() -> None:
-    # d = (2, 0), t = (1, 3): delta 2/4; residuals 2 - 1/2 and 0 - 3/2; variance 2/1 * (9/4 + 9/4) / 16.
-    change = paired_ratio([1.0, 5.0], [3.0, 5.0], [1, 3])
-    assert change.delta == 0.5
-    assert change.stderr == pytest.approx(0.75)
-    assert change.z == pytest.approx(2 / 3)
-    assert change.p == pytest.approx(2 * stats.norm.sf(2 / 3))
-
-
-def test_of_items_of_one_size_the_change_of_ratios_is_the_paired_z() -> None:
-    draw = np.random.default_rng(3)
-    base = draw.normal(20, 3, 50)
-    edited = base + draw.normal(0.3, 1, 50)
-    change = paired_ratio(list(base), list(edited), [7] * 50)
-    assert change.delta == pytest.approx((edited - base).mean() / 7)
-    assert (change.z, change.p) == pytest.approx(DescrStatsW(edited - base).ztest_mean(0))
-
-
-def test_a_change_of_ratios_of_one_item_or_of_items_that_moved_alike_has_no_error() -> None:
-    assert paired_ratio([1.0], [3.0], [2]) == (1.0, None, None, None)
-    assert paired_ratio([1.0, 2.0], [2.0, 4.0], [1, 2]) == (1.0, None, None, None)

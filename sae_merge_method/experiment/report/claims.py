@@ -1,8 +1,8 @@
 """The table of claims: what an experiment may support, and who judges it, whoever it pleases.
 
-Every claim is put to one test at the plan's level. "yes" and "no" each take significance, one in the
-claim's direction, the other against it; "not shown" is not "no"; and what no arm tests is "not tested".
-Conclusions, reports, help and plans read the table.
+Every claim is put to one test; all that were tested are corrected together (Holm) and held to the plan's
+level. "yes" and "no" each take significance, one in the claim's direction, the other against it; "not shown"
+is not "no"; and what no arm tests is "not tested". Conclusions, reports, help and plans read the table.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from sae_merge_method.artifacts.experiment import Answer, Conclusion, Experiment
 from sae_merge_method.controls.arms import ARMS
-from sae_merge_method.experiment.report.contrasts import Judge, Judged, beats, improves, span_keeps, unharmed
-from sae_merge_method.experiment.report.standing import (
-    beats_random_layers,
-    gains_more_per_damage,
-    score_predicts,
-)
+from sae_merge_method.experiment.report.contrasts import beats, improves, span_keeps, unharmed
+from sae_merge_method.experiment.report.curves import score_predicts
+from sae_merge_method.experiment.report.judged import Judge, answer, untested
+from sae_merge_method.experiment.report.standing import beats_random_layers, gains_more_per_damage
+from sae_merge_method.reports.numbers import p_value
+from sae_merge_method.statistics.multiplicity import holm
 
 
 class Claim(NamedTuple):
@@ -59,7 +59,9 @@ CLAIMS: dict[str, Claim] = {
         },
     ),
     "beats random layers": Claim(
-        "the selected layers beat random layers", ("stethoscope", "random-layers"), beats_random_layers
+        "the selected layers beat random layers matched with them",
+        ("stethoscope", "random-layers"),
+        beats_random_layers,
     ),
     "beats same depth": _contrast(
         "the selected layers beat others at the same depth", "stethoscope", "depth-matched"
@@ -76,28 +78,43 @@ CLAIMS: dict[str, Claim] = {
     "beats all layers": _contrast(
         "the selected layers beat all layers at the same weight", "stethoscope", "all-layers"
     ),
-    "score predicts": Claim("the score predicts what a layer gains alone", ("layer",), score_predicts),
+    "score predicts": Claim(
+        "the score predicts what a layer gains alone", ("layer",), score_predicts(beyond_depth=False)
+    ),
+    "score predicts beyond depth": Claim(
+        "it does so beyond what depth and injected energy predict",
+        ("layer",),
+        score_predicts(beyond_depth=True),
+    ),
     "unharmed": Claim("general text is unharmed", ("stethoscope",), unharmed("stethoscope")),
     "gains per damage": Claim(
-        "the selected layers gain more per damage to general text than random layers",
+        "the selected layers gain more per damage to general text than matched random layers",
         ("stethoscope", "random-layers"),
         gains_more_per_damage(beside="all-layers"),
     ),
     "holds elsewhere": Claim(
         "this holds for other models, donors, tasks and seeds",
         (),
-        lambda experiment: Judged("not tested", "one base, one donor, one diagnosis, one run of each arm"),
+        lambda experiment: untested("one base, one donor, one diagnosis, one run of each arm"),
     ),
 }
 """All claims by a short name, in the order of a reader's questions."""
 
 
 def conclusions(experiment: Experiment) -> tuple[Conclusion, ...]:
-    """What the experiment says of every claim."""
-    judged = [(claim.text, claim.judge(experiment)) for claim in CLAIMS.values()]
-    return tuple(
-        Conclusion(claim=text, answer=verdict.answer, evidence=verdict.evidence) for text, verdict in judged
-    )
+    """What the experiment says of every claim, after Holm's correction over all that were tested."""
+    judged = [claim.judge(experiment) for claim in CLAIMS.values()]
+    corrected = iter(holm([one.p for one in judged if one.p is not None]))
+    concluded = []
+    for claim, one in zip(CLAIMS.values(), judged, strict=True):
+        p = None if one.p is None else next(corrected)
+        verdict = answer(one.effect, p, experiment.alpha)
+        parts = [one.evidence, f"Holm p {p_value(p)}" if p is not None else "", one.meaning.get(verdict, "")]
+        evidence = "; ".join(part for part in parts if part)
+        concluded.append(
+            Conclusion(claim=claim.text, answer=verdict, p=one.p, p_adjusted=p, evidence=evidence)
+        )
+    return tuple(concluded)
 
 
 def conclusion_lines(experiment: Experiment) -> list[str]:
@@ -108,10 +125,14 @@ def conclusion_lines(experiment: Experiment) -> list[str]:
 def how_to_read(experiment: Experiment) -> str:
     """What "yes" and its like mean, in a paragraph."""
     against = "lower" if experiment.higher_is_better else "higher"
+    tested = sum(one.p is not None for one in experiment.conclusions)
     return (
-        f"Each claim is one test at the {experiment.alpha:.0%} level, not corrected for their number. "
-        "yes: significant; no: significant the other way; not shown: neither, which is no proof of the "
-        "opposite; not tested: these arms cannot tell. A z holds two scores against each other with "
-        "lm-eval's standard errors, unpooled, as the paper does; subjects are corrected by Holm. "
+        f"Each claim is one test; the {tested} that were tested are corrected together by Holm, and the "
+        f"answer is that of the corrected p at the {experiment.alpha:.0%} level. yes: significant; no: "
+        "significant the other way; not shown: neither, which is no proof of the opposite; not tested: these "
+        "arms cannot tell. A z holds two scores against each other with lm-eval's standard errors, unpooled, "
+        "as the paper does; subjects are corrected by Holm among themselves. A t holds the pick against one "
+        "more set like the random ones that are matched with it. What layers gain is smooth in depth: a rank "
+        "correlation over layers is held against the same profile shifted and mirrored. "
         f"{experiment.metric}: {against} is worse."
     )

@@ -15,9 +15,10 @@ from sae_merge_method.compare.evaluation import Evaluation
 from sae_merge_method.compare.tasks import choose_tasks, resolve_metric
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.experiment.report.claims import conclusions
+from sae_merge_method.experiment.report.curves import score_and_gain
 from sae_merge_method.experiment.report.measure import gain
 from sae_merge_method.experiment.report.one_arm import Base, base_arm, measured_arm, read_done
-from sae_merge_method.experiment.report.standing import other_layers, rank_among, score_and_gain
+from sae_merge_method.experiment.report.standing import beside_matched, other_layers, rank_among
 
 
 def collect(folder: Path) -> Experiment:
@@ -67,6 +68,7 @@ def _with_conclusions(
         metric=base.metric,
         higher_is_better=up,
         alpha=plan.alpha,
+        harm_margin=plan.harm_margin,
         evaluation=plan.evaluation,
         lm_eval_version=base.evaluation.run.lm_eval_version,
         corpus=None
@@ -77,19 +79,16 @@ def _with_conclusions(
         arms=arms,
         missing=missing,
         projection=plan.projection,
-        among_random=None,
+        matched_sets=None,
         among_all=None,
         single_layers=score_and_gain(arms, plan.scores, up),
         conclusions=(),
     )
     pick = measured.pick
     if pick is not None and not pick.mismatches:
-        drawn, others = (
-            [gain(arm, up) for arm in other_layers(arms, pick, at_random=at_random)]
-            for at_random in (True, False)
-        )
+        others = [gain(arm, up) for arm in other_layers(arms, pick)]
         ranks = {
-            "among_random": rank_among(gain(pick, up), drawn),
+            "matched_sets": beside_matched(arms, pick, plan.n_layers, plan.alpha, higher_is_better=up),
             "among_all": rank_among(gain(pick, up), others),
         }
         measured = measured.model_copy(update=ranks)

@@ -1,25 +1,24 @@
 """Judges of claims that hold one arm against another, or one arm's cost against nothing."""
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
 from sae_merge_method.artifacts.arm import OTHER_LAYERS
 from sae_merge_method.artifacts.experiment import Answer, Experiment, MeasuredArm
-from sae_merge_method.experiment.report.measure import answer, contrast, is_share
-from sae_merge_method.reports.numbers import amount, interval, nats, percent, score, test_words
-from sae_merge_method.statistics.intervals import normal_interval
+from sae_merge_method.experiment.report.judged import Judge, Judged, untested
+from sae_merge_method.experiment.report.measure import contrast, is_share
+from sae_merge_method.reports.numbers import (
+    amount,
+    interval,
+    nats,
+    p_value,
+    percent,
+    score,
+    signed,
+    test_words,
+)
+from sae_merge_method.statistics.curves import one_more_draw
+from sae_merge_method.statistics.losses import FEWEST_ITEMS, equivalence
 from sae_merge_method.statistics.verdicts import DEGRADED, IMPROVED
-
-
-class Judged(NamedTuple):
-    """What the numbers say of a claim."""
-
-    answer: Answer
-    evidence: str
-    """The numbers behind the answer, in a sentence."""
-
-
-Judge = Callable[[Experiment], Judged]
 
 
 def beats(one: str, other: str, meaning: Mapping[Answer, str] | None = None) -> Judge:
@@ -36,11 +35,9 @@ def beats(one: str, other: str, meaning: Mapping[Answer, str] | None = None) -> 
         if first is None or second is None:
             absent = one if first is None else other
             is_planned = absent in experiment.missing
-            return Judged(
-                "not tested", f"the arm {absent} is not done" if is_planned else f"there is no arm {absent}"
-            )
+            return untested(f"the arm {absent} is not done" if is_planned else f"there is no arm {absent}")
         if reason := _not_comparable(first, second):
-            return Judged("not tested", reason)
+            return untested(reason)
         return _better(experiment, first, second, meaning or {})
 
     return judge
@@ -62,11 +59,9 @@ def _better(
     test = contrast(one, other, experiment.alpha, higher_is_better=experiment.higher_is_better)
     scores = f"{one.name} {score(one.overall.score, share)}, {other.name} {score(other.overall.score, share)}"
     if test.z is None or test.p is None or test.low is None or test.high is None:
-        return Judged("not tested", f"no standard error to test with: {scores}")
-    verdict = answer(test.delta, test.p, experiment.alpha)
-    means = f"; {meaning[verdict]}" if verdict in meaning else ""
+        return untested(f"no standard error to test with: {scores}")
     difference = f"{amount(test.delta, share)} ({interval(test.low, test.high, share)})"
-    return Judged(verdict, f"{test_words(test.z, test.p)}: {scores}, {difference}{means}")
+    return Judged(test.delta, test.p, f"{test_words(test.z, test.p)}: {scores}, {difference}", meaning)
 
 
 def improves(one: str, base: str) -> Judge:
@@ -75,7 +70,7 @@ def improves(one: str, base: str) -> Judge:
     def judge(experiment: Experiment) -> Judged:
         overall = beats(one, base)(experiment)
         arm = experiment.arm(one)
-        if arm is None or len(arm.subjects) < 2 or overall.answer == "not tested":
+        if arm is None or len(arm.subjects) < 2 or overall.p is None:
             return overall
         held = [
             subject.verdict
@@ -86,7 +81,7 @@ def improves(one: str, base: str) -> Judge:
             f"of {len(arm.subjects)} subjects {held.count(IMPROVED)} better and "
             f"{held.count(DEGRADED)} worse after Holm"
         )
-        return Judged(overall.answer, f"{overall.evidence}; {subjects}")
+        return overall._replace(evidence=f"{overall.evidence}; {subjects}")
 
     return judge
 
@@ -95,39 +90,57 @@ def span_keeps(experiment: Experiment) -> Judged:
     """Whether the span of the scalpel's features keeps more energy than random subspaces of its rank."""
     measured = experiment.projection
     if measured is None or measured.kept is None or measured.random is None or measured.chance is None:
-        return Judged("not tested", "no projection was measured")
+        return untested("no projection was measured")
     drawn = measured.random
     evidence = (
         f"it keeps {percent(measured.kept)} of the energy and loses the rest; chance (r/d) is "
         f"{percent(measured.chance)}, a random subspace of that rank keeps {percent(drawn.low)} to "
         f"{percent(drawn.high)} ({drawn.level:.0%} of them)"
     )
-    if measured.kept > drawn.high:
-        return Judged("yes", evidence)
-    if measured.kept < drawn.low:
-        return Judged("no", f"{evidence}: any subspace so small loses nearly all")
-    alike = "a loss that any subspace so small has says nothing about the features"
-    return Judged("not shown", f"{evidence}: {alike}")
+    test = one_more_draw(measured.kept, drawn.mean, drawn.high - drawn.mean, drawn.seeds, drawn.level)
+    if test is None:
+        return untested(f"{evidence}: too few, or all alike")
+    return Judged(
+        measured.kept - drawn.mean,
+        test.p,
+        f"t {signed(test.t)}, p {p_value(test.p)}: {evidence}",
+        {
+            "no": "any subspace so small loses nearly all",
+            "not shown": "a loss that any subspace so small has says nothing about the features",
+        },
+    )
 
 
 def unharmed(one: str) -> Judge:
-    """Whether an arm left the loss on general text as it was, or better."""
+    """Whether an arm's loss on general text is the same as the base's, within the margin.
+
+    "yes" takes two one-sided tests, that the change is below the margin and above its negative; "no" that it
+    is above the margin. A loss that is lower by more is neither.
+    """
 
     def judge(experiment: Experiment) -> Judged:
         if experiment.corpus is None:
-            return Judged("not tested", "no general corpus was given")
-        arm = experiment.arm(one)
+            return untested("no general corpus was given")
+        arm, documents, margin = experiment.arm(one), experiment.corpus.documents, experiment.harm_margin
         loss = arm.general if arm is not None else None
-        if loss is None or loss.delta is None or loss.stderr is None or loss.z is None or loss.p is None:
-            return Judged("not tested", f"no loss with an error for the arm {one}")
-        low, high = map(nats, normal_interval(loss.delta, loss.stderr, 1 - experiment.alpha))
+        if loss is None or loss.delta is None or loss.stderr is None or loss.df is None:
+            return untested(f"no loss with an error for the arm {one}")
+        if documents < FEWEST_ITEMS:
+            return untested(
+                f"loss {nats(loss.delta)} nats a token over {documents} documents: nothing is tested with "
+                f"fewer than {FEWEST_ITEMS}"
+            )
+        test = equivalence(loss.delta, loss.stderr, loss.df, margin, experiment.alpha)
+        within = abs(loss.delta) < margin
+        p = test.p_within if within else min(1.0, 2 * test.p_above)
+        low, high = map(nats, test.interval)
         evidence = (
-            f"{test_words(loss.z, loss.p)}: loss {nats(loss.delta)} nats a token ({low} to {high}) over "
-            f"{experiment.corpus.documents} documents"
+            f"p {p_value(p)} that the change is {'within' if within else 'above'} {margin:g} nats a token: "
+            f"{nats(loss.delta)} ({low} to {high}) over {documents} documents; against no change t "
+            f"{signed(loss.t)}, p {p_value(loss.p)}"
         )
-        verdict = answer(-loss.delta, loss.p, experiment.alpha)
-        if verdict == "not shown":
-            evidence += "; any change within that interval may be there"
-        return Judged(verdict, evidence)
+        if loss.delta <= -margin:
+            evidence += "; lower is no harm, but no proof that nothing changed either"
+        return Judged(1.0 if within else -1.0, p, evidence)
 
     return judge

@@ -5,23 +5,31 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.comparison import Subject
-from sae_merge_method.artifacts.experiment import Answer, Experiment, GeneralLoss, MeasuredArm, Score
+from sae_merge_method.artifacts.experiment import Experiment, GeneralLoss, MeasuredArm, Score
 from sae_merge_method.artifacts.experiment_plan import GeneralText
 from sae_merge_method.artifacts.lm_eval_results import EvalRun
 from sae_merge_method.compare.tasks import choose_tasks, group_size
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.reports.numbers import are_shares
-from sae_merge_method.statistics.differences import paired_ratio, two_sided_p, z_unpooled
+from sae_merge_method.statistics.differences import two_sided_p, z_unpooled
 from sae_merge_method.statistics.intervals import normal_interval
+from sae_merge_method.statistics.losses import paired_ratio
 from sae_merge_method.statistics.verdicts import judge
 
 
 def general_loss(base: GeneralText, edited: GeneralText | None = None) -> GeneralLoss:
     """The loss of the base, or of an arm with its change against the base."""
     if edited is None:
-        return GeneralLoss(nats=base.loss, delta=None, stderr=None, z=None, p=None)
+        return GeneralLoss(nats=base.loss, delta=None, stderr=None, df=None, t=None, p=None)
     change = paired_ratio(base.nats, edited.nats, base.tokens)
-    return GeneralLoss(nats=edited.loss, delta=change.delta, stderr=change.stderr, z=change.z, p=change.p)
+    return GeneralLoss(
+        nats=edited.loss,
+        delta=change.delta,
+        stderr=change.stderr,
+        df=None if change.stderr is None else change.df,
+        t=change.t,
+        p=change.p,
+    )
 
 
 class Whole(NamedTuple):
@@ -147,12 +155,3 @@ def contrast(one: MeasuredArm, other: MeasuredArm, alpha: float, *, higher_is_be
         return Contrast(delta, None, None, None, None)
     low, high = normal_interval(delta, stderr, 1 - alpha)
     return Contrast(delta, delta / stderr, two_sided_p(delta / stderr), low, high)
-
-
-def answer(effect: float | None, p: float | None, alpha: float) -> Answer:
-    """What a two-sided test says of the claim that ``effect`` is above 0."""
-    if effect is None or p is None:
-        return "not tested"
-    if p >= alpha:
-        return "not shown"
-    return "yes" if effect > 0 else "no"

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sae_merge_method.artifacts.arm import ROLES
-from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
+from sae_merge_method.artifacts.experiment import Experiment, GeneralLoss, MeasuredArm
 from sae_merge_method.experiment.report.measure import gain, is_share
 from sae_merge_method.reports import escape
 from sae_merge_method.reports.figure import INK, new_figure, picture
 from sae_merge_method.statistics.intervals import two_sided_z
+from sae_merge_method.statistics.losses import t_interval
 
 # Offsets in typographic points, and where the text then stands; tried in this order.
 _PLACES = (
@@ -169,7 +170,7 @@ def _points(experiment: Experiment) -> list[_Point]:
         if experiment.corpus is not None:
             if arm.general is None:
                 continue
-            x, x_error = arm.general.delta or 0.0, half * (arm.general.stderr or 0.0)
+            x, x_error = arm.general.delta or 0.0, _reach(arm.general, 1 - experiment.alpha)
         stderr = arm.overall.stderr
         y_error = 0.0
         if arm.role != "base" and stderr is not None and base_stderr is not None:
@@ -177,6 +178,13 @@ def _points(experiment: Experiment) -> list[_Point]:
         y = gain(arm, experiment.higher_is_better)
         points.append(_Point(arm, x, scale * y, x_error, scale * y_error))
     return points
+
+
+def _reach(loss: GeneralLoss, level: float) -> float:
+    """How far the interval of a damage reaches either way; 0 where it has no error."""
+    if loss.stderr is None or loss.df is None:
+        return 0.0
+    return t_interval(0.0, loss.stderr, loss.df, level).high
 
 
 def _axes(axes: Any, experiment: Experiment, points: list[_Point]) -> None:

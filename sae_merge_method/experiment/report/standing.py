@@ -1,121 +1,123 @@
-"""Judges of claims that take many arms: the pick's rank among other layers, and the score itself."""
+"""Judges of claims that hold the pick against random layers: its gain, and its gain per damage.
 
-from collections.abc import Iterable, Mapping, Sequence
-from math import factorial
+A fair rival of the pick has as many layers in as many unbroken runs at about the same depth: only random arms
+of that kind count (:func:`sae_merge_method.controls.layer_sets.is_matched`).
+"""
+
+from collections.abc import Iterable, Sequence
 
 from sae_merge_method.artifacts.arm import OTHER_LAYERS
-from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm, Rank, RankCorrelation
-from sae_merge_method.experiment.report.contrasts import Judge, Judged
-from sae_merge_method.experiment.report.measure import answer, gain, is_share
-from sae_merge_method.reports.numbers import change, p_value, signed
-from sae_merge_method.statistics.permutation import rank_correlation, upper_tail
+from sae_merge_method.artifacts.experiment import Experiment, MatchedSets, MeasuredArm, Rank
+from sae_merge_method.controls.layer_sets import is_matched, mean_depth
+from sae_merge_method.experiment.report.judged import Judge, Judged, untested
+from sae_merge_method.experiment.report.measure import gain, is_share
+from sae_merge_method.reports.numbers import amount, interval, p_value, signed
+from sae_merge_method.statistics.curves import FEWEST_SETS, excess
+from sae_merge_method.statistics.permutation import upper_tail
 
-_PER_NATS = 0.01
-"""Damage that gains are set against, in nats a token."""
 
-
-def other_layers(
-    arms: Iterable[MeasuredArm], pick: MeasuredArm, *, at_random: bool = False
-) -> list[MeasuredArm]:
-    """Arms with as many layers as the pick, but others; of the same set only the first.
-
-    Args:
-        arms: All arms.
-        pick: The pick.
-        at_random: Whether only those count whose layers were drawn at random.
-    """
+def other_layers(arms: Iterable[MeasuredArm], pick: MeasuredArm) -> list[MeasuredArm]:
+    """Arms with as many layers as the pick, but others; of the same set only the first."""
     by_layers: dict[tuple[int, ...], MeasuredArm] = {}
     for arm in arms:
         fits = len(arm.layers) == len(pick.layers) and set(arm.layers) != set(pick.layers)
         if arm.role in OTHER_LAYERS and fits and not arm.mismatches:
             by_layers.setdefault(tuple(sorted(arm.layers)), arm)
-    return [arm for arm in by_layers.values() if arm.role == "random" or not at_random]
+    return list(by_layers.values())
+
+
+def matched_layers(arms: Iterable[MeasuredArm], pick: MeasuredArm, n_layers: int) -> list[MeasuredArm]:
+    """Of these, the ones drawn at random that are matched with the pick."""
+    return [
+        arm
+        for arm in other_layers(arms, pick)
+        if arm.role == "random" and is_matched(n_layers, pick.layers, arm.layers)
+    ]
 
 
 def rank_among(value: float, others: Sequence[float]) -> Rank | None:
-    """The rank of a value among others; None without others. Who is as good counts as better.
+    """The rank of a value among others; None without others. Who is as good counts as better."""
+    return Rank(better=upper_tail(value, others).at_least, others=len(others)) if others else None
 
-    ``p = (1 + better) / (1 + others)`` (Phipson & Smyth 2010): the value itself is one of the draws,
-    so p is never 0, and it is exact where all sets of layers were equally likely to be the pick.
-    """
+
+def beside_matched(
+    arms: Iterable[MeasuredArm], pick: MeasuredArm, n_layers: int, alpha: float, *, higher_is_better: bool
+) -> MatchedSets | None:
+    """The pick's gain beside its matched sets'; None without any."""
+    matched = matched_layers(arms, pick, n_layers)
+    gains = [gain(arm, higher_is_better) for arm in matched]
+    return _beside(gain(pick, higher_is_better), gains, matched, pick, alpha)
+
+
+def _beside(
+    value: float, others: Sequence[float], matched: Sequence[MeasuredArm], pick: MeasuredArm, alpha: float
+) -> MatchedSets | None:
     if not others:
         return None
-    tail = upper_tail(value, others)
-    return Rank(better=tail.at_least, others=tail.draws, p=tail.p)
-
-
-def score_and_gain(
-    arms: Iterable[MeasuredArm], scores: Mapping[int, float], higher_is_better: bool
-) -> RankCorrelation | None:
-    """Specificity against gain, over every layer that was injected alone and has both."""
-    known = [
-        (scores[arm.layers[0]], gain(arm, higher_is_better))
-        for arm in arms
-        if arm.role == "layer" and len(arm.layers) == 1 and arm.layers[0] in scores and not arm.mismatches
-    ]
-    correlation = rank_correlation([score for score, _ in known], [gained for _, gained in known])
-    if correlation is None:
-        return None
-    return RankCorrelation(layers=correlation.n, rho=correlation.rho, p=correlation.p)
+    measured = excess(value, others, 1 - alpha)
+    depth = mean_depth(pick.layers)
+    return MatchedSets(
+        better=measured.at_least,
+        others=measured.others,
+        rank_p=measured.rank_p,
+        mean=measured.mean,
+        excess=measured.difference,
+        low=measured.low,
+        high=measured.high,
+        t=measured.t,
+        p=measured.p,
+        farthest=max(abs(mean_depth(arm.layers) - depth) for arm in matched),
+    )
 
 
 def beats_random_layers(experiment: Experiment) -> Judged:
-    """Whether the pick gains more than layers drawn at random."""
-    pick = _pick(experiment)
-    if pick is None:
-        return Judged("not tested", "the pick is not done")
-    up = experiment.higher_is_better
-    drawn = other_layers(experiment.arms, pick, at_random=True)
-    return _stands_out(gain(pick, up), [gain(arm, up) for arm in drawn], experiment.alpha)
+    """Whether the pick gains more than random layers matched with it."""
+    if _pick(experiment) is None:
+        return untested("the pick is not done")
+    if experiment.matched_sets is None:
+        return untested(_NO_SETS)
+    return _stands_out(experiment.matched_sets, is_share(experiment))
 
 
 def gains_more_per_damage(beside: str) -> Judge:
-    """Whether the pick buys more for the same damage than layers drawn at random.
+    """Whether the pick gains more for its damage than random layers matched with it.
 
-    A set of layers without measurable damage has no such ratio: among the others it counts as
-    better than any, as long as it gains; the pick is not put to the test.
+    Damage counts for no less than the margin, the pick's as any set's: nobody gains by dividing by next to
+    nothing. Where nobody's damage is above the margin, there is no question.
 
     Args:
         beside: Name of an arm whose ratio is told beside the pick's.
     """
 
     def judge(experiment: Experiment) -> Judged:
-        pick = _pick(experiment)
+        pick, margin = _pick(experiment), experiment.harm_margin
         if experiment.corpus is None or pick is None:
-            reason = "the pick is not done" if experiment.corpus else "no general corpus was given"
-            return Judged("not tested", reason)
-        ratio = _per_damage(pick, experiment)
-        if ratio is None:
-            reason = "the pick does no measurable damage, so there is nothing to divide by"
-            return Judged("not tested", reason)
-        drawn = other_layers(experiment.arms, pick, at_random=True)
-        ratios = [_or_limit(arm, experiment) for arm in drawn if arm.general is not None]
-        judged = _stands_out(ratio, ratios, experiment.alpha)
-        unit = "points" if is_share(experiment) else "of the score"
-        bought = f"{_bought(ratio, experiment)} {unit} for {_PER_NATS:g} nats a token"
+            return untested("the pick is not done" if experiment.corpus else "no general corpus was given")
+        matched = matched_layers(experiment.arms, pick, experiment.n_layers)
+        ratios = [_per_margin(arm, experiment) for arm in (pick, *matched)]
+        measured = [ratio for ratio in ratios if ratio is not None]
+        if len(measured) < len(ratios):
+            return untested("the loss on general text of the pick or of a matched set is not known")
+        if all(_damage(arm) <= margin for arm in (pick, *matched)):
+            return untested(
+                f"neither the pick nor any matched set does more damage than {margin:g} nats a token, the "
+                "least that counts"
+            )
+        found = _beside(measured[0], measured[1:], matched, pick, experiment.alpha)
+        if found is None:
+            return untested(_NO_SETS)
+        share = is_share(experiment)
+        judged = _stands_out(found, share)
         other = experiment.arm(beside)
-        its_ratio = _per_damage(other, experiment) if other is not None else None
-        its = f", {beside} {_bought(its_ratio, experiment)}" if its_ratio is not None else ""
-        return Judged(judged.answer, f"{judged.evidence}; {bought}{its}")
+        its_ratio = _per_margin(other, experiment) if other is not None else None
+        its = "" if its_ratio is None else f", {beside} {amount(its_ratio, share)}"
+        bought = f"for {margin:g} nats a token of damage the pick gains {amount(measured[0], share)}{its}"
+        return judged._replace(evidence=f"{judged.evidence}; {bought}")
 
     return judge
 
 
-def score_predicts(experiment: Experiment) -> Judged:
-    """Whether the score tells which layers gain, each injected alone."""
-    correlation = experiment.single_layers
-    if correlation is None:
-        return Judged("not tested", "it takes arms for at least three single layers (--single-layers)")
-    if correlation.rho is None or correlation.p is None:
-        return Judged("not tested", f"over {correlation.layers} layers, score or gain does not vary")
-    evidence = (
-        f"Spearman's rho {signed(correlation.rho)}, p {p_value(correlation.p)} by permutation, "
-        f"{correlation.layers} layers"
-    )
-    smallest = 2 / factorial(correlation.layers)
-    if smallest >= experiment.alpha:
-        return Judged("not tested", f"{evidence}; with so few p cannot fall below {p_value(smallest)}")
-    return Judged(answer(correlation.rho, correlation.p, experiment.alpha), evidence)
+_NO_SETS = "there are no arms with random layers in as many runs at about the same depth"
 
 
 def _pick(experiment: Experiment) -> MeasuredArm | None:
@@ -123,44 +125,34 @@ def _pick(experiment: Experiment) -> MeasuredArm | None:
     return None if pick is None or pick.mismatches else pick
 
 
-def _per_damage(arm: MeasuredArm, experiment: Experiment) -> float | None:
-    """Gain over damage, where the damage is significant."""
-    general = arm.general
-    if general is None or general.delta is None or general.p is None:
+def _damage(arm: MeasuredArm) -> float:
+    return (arm.general.delta or 0.0) if arm.general is not None else 0.0
+
+
+def _per_margin(arm: MeasuredArm, experiment: Experiment) -> float | None:
+    """Gain for each margin of damage, which counts for one margin at least; None where it is not known."""
+    if arm.general is None or arm.general.delta is None:
         return None
-    if general.p >= experiment.alpha or general.delta <= 0:
-        return None
-    return gain(arm, experiment.higher_is_better) / general.delta
+    margin = experiment.harm_margin
+    return gain(arm, experiment.higher_is_better) * margin / max(_damage(arm), margin)
 
 
-def _or_limit(arm: MeasuredArm, experiment: Experiment) -> float:
-    """Gain over damage; without measurable damage infinite for a gain, else 0."""
-    ratio = _per_damage(arm, experiment)
-    if ratio is not None:
-        return ratio
-    return float("inf") if gain(arm, experiment.higher_is_better) > 0 else 0.0
-
-
-def _bought(ratio: float, experiment: Experiment) -> str:
-    return change(_PER_NATS * ratio, is_share(experiment))
-
-
-def _stands_out(value: float, others: Sequence[float], alpha: float) -> Judged:
-    """A claim to be better than layers drawn at random, one-sided either way."""
-    rank = rank_among(value, others)
-    turned = rank_among(-value, [-other for other in others])
-    if rank is None or turned is None:
-        return Judged("not tested", "there are no arms with random layers")
-    evidence = (
-        f"rank {rank.rank} of {1 + rank.others}, one-sided p {p_value(rank.p)}: {rank.better} of "
-        f"{rank.others} random sets did at least as well"
+def _stands_out(found: MatchedSets, share: bool) -> Judged:
+    """By Student's test of one more draw; where the sets all gained alike, by the rank alone."""
+    sets = (
+        f"{found.others} random sets of as many runs of layers, their mean depth at most "
+        f"{found.farthest:.1f} layers away"
     )
-    smallest = 1 / (1 + rank.others)
-    if smallest >= alpha:
-        few = f"with so few random sets p cannot fall below {p_value(smallest)}"
-        return Judged("not tested", f"{evidence}; {few}")
-    if rank.p < alpha:
-        return Judged("yes", evidence)
-    if turned.p < alpha:
-        return Judged("no", f"{evidence}; that it is worse: p {p_value(turned.p)}")
-    return Judged("not shown", evidence)
+    rank = f"rank {found.rank} of {1 + found.others}, its p alone {p_value(found.rank_p)}"
+    if found.others < FEWEST_SETS:
+        return untested(f"{sets}: nothing is tested with fewer than {FEWEST_SETS}; {rank}")
+    over = f"{amount(found.excess, share)} over the mean of {sets}"
+    if found.t is None or found.p is None or found.low is None or found.high is None:
+        if not found.excess:
+            return untested(f"the pick and {sets} all gained alike")
+        p = found.rank_p if found.excess > 0 else 1 / (1 + found.others)
+        return Judged(found.excess, p, f"p {p_value(p)} by rank, the sets all gained alike: {over}")
+    reach = interval(found.low, found.high, share)
+    return Judged(
+        found.excess, found.p, f"t {signed(found.t)}, p {p_value(found.p)}: {over} ({reach}); {rank}"
+    )

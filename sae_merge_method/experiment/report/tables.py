@@ -167,7 +167,7 @@ def _picks(arms: Sequence[MeasuredArm]) -> frozenset[int]:
 
 def _measured_header(experiment: Experiment) -> tuple[str, ...]:
     metric = experiment.metric.partition(",")[0]
-    general = ("general loss", "damage", "damage z") if experiment.corpus is not None else ()
+    general = ("general loss", "damage", "damage t") if experiment.corpus is not None else ()
     return (metric, "delta", "z", "p", *general, "energy", "share")
 
 
@@ -192,8 +192,8 @@ def _general(arm: MeasuredArm, alpha: float) -> tuple[Cell, ...]:
     level = Cell(decimal(loss.nats, 3), loss.nats)
     if loss.delta is None:
         return (level, Cell(""), Cell(""))
-    z = _cell(signed(loss.z), loss.z)._replace(strong=loss.p is not None and loss.p < alpha)
-    return (level, Cell(nats(loss.delta), loss.delta), z)
+    t = _cell(signed(loss.t), loss.t)._replace(strong=loss.p is not None and loss.p < alpha)
+    return (level, Cell(nats(loss.delta), loss.delta), t)
 
 
 def _z_cell(score: Score | None, alpha: float, *, among_subjects: bool) -> Cell:

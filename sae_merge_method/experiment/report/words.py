@@ -50,7 +50,7 @@ def how_to_read_arms(experiment: Experiment) -> str:
     """The columns of the arms' table."""
     unit = "nats a token"
     general = (
-        f"general loss: {unit} on the general text; damage: the same less the base's, its z over documents "
+        f"general loss: {unit} on the general text; damage: the same less the base's, its t over documents "
         "paired with themselves; "
         if experiment.corpus is not None
         else ""
@@ -72,7 +72,7 @@ def standing(experiment: Experiment) -> list[str]:
     """Where the pick stands, in sentences."""
     sentences = []
     for rank, others in (
-        (experiment.among_random, "{} sets of layers drawn at random"),
+        (experiment.matched_sets, "{} random sets of layers matched with it in count, runs and about depth"),
         (experiment.among_all, "all {} sets of as many other layers, drawn or chosen"),
     ):
         if rank is not None:
@@ -83,10 +83,17 @@ def standing(experiment: Experiment) -> list[str]:
 
 def layer_words(experiment: Experiment) -> str:
     """What single layers say of the score."""
-    correlation = experiment.single_layers
-    if correlation is None or correlation.rho is None or correlation.p is None:
+    curve = experiment.single_layers
+    if curve is None or curve.rho is None or curve.p is None:
         return "Too few layers, or no variation, for a rank correlation."
-    return (
-        f"Rank correlation of {experiment.score} with the gain: Spearman's rho {signed(correlation.rho)}, "
-        f"two-sided p {p_value(correlation.p)} by permutation, over {correlation.layers} layers."
+    words = (
+        f"Rank correlation of {experiment.score} with the gain over {curve.layers} layers: Spearman's rho "
+        f"{signed(curve.rho)}, two-sided p {p_value(curve.p)} by circular shifts and mirror images of the "
+        "profile"
     )
+    if curve.partial_rho is not None:
+        words += (
+            f"; given depth, its square and the injected energy {signed(curve.partial_rho)}, p "
+            f"{p_value(curve.partial_p)}"
+        )
+    return f"{words}; p is never below {p_value(curve.least_p)} with so many."

@@ -17,6 +17,7 @@ from sae_merge_method.artifacts.experiment_plan import (
     write_plan,
 )
 from sae_merge_method.controls.arms import ARMS
+from sae_merge_method.controls.layer_sets import random_sets
 from sae_merge_method.experiment.report.collect import collect
 from tests.evaluations import DATE, results
 
@@ -82,6 +83,7 @@ def lay_out(folder: Path, arms: Sequence[Laid], **changes: Any) -> Path:
         weight=1.0,
         metric="exact_match",
         alpha=0.05,
+        harm_margin=0.01,
         evaluation={"model": "hf", "tasks": "maths", "model_args": "dtype=float32"},
         task_vector_energy=8.0,
         projection=KEPT,
@@ -110,8 +112,8 @@ def _finish(place: Path, arm: Laid, about: ArmIdentity) -> None:
     write_arm(place, record)
 
 
-NATS = (20.0, 30.0, 25.0, 40.0)
-"""Losses of the base on four documents of general text."""
+NATS = (20.0, 30.0, 25.0, 40.0) * 3
+"""Losses of the base on twelve documents of general text, of ten tokens each."""
 
 
 def harmed(arm: Laid, by: float) -> Laid:
@@ -119,10 +121,14 @@ def harmed(arm: Laid, by: float) -> Laid:
     return replace(arm, nats=[nats + by * (1 + 0.1 * (i % 3)) for i, nats in enumerate(NATS)])
 
 
+MANY = 80
+"""Layers of a model in which there are 25 sets matched with the pick: ``lay_out(..., n_layers=MANY)``."""
+
+
 def sets_of_layers(rights: Sequence[int]) -> list[Laid]:
-    """Arms with random layers, all different, and so many problems of algebra right."""
-    pairs = [(one, other) for one in range(8) for other in range(one) if {one, other} != set(PICKED)]
-    return [Laid(f"random-layers-{i}", (right, 10), pairs[i]) for i, right in enumerate(rights)]
+    """Arms with random layers, as an experiment would draw them, and so many problems of algebra right."""
+    drawn = zip(rights, random_sets(MANY, PICKED), strict=False)
+    return [Laid(f"random-layers-{i}", (right, 10), layers) for i, (right, layers) in enumerate(drawn)]
 
 
 def concluded(folder: Path, arms: Sequence[Laid], claim: str, **changes: Any) -> Conclusion:

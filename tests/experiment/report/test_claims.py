@@ -1,18 +1,22 @@
 """The table of claims, and what stands in a report of each."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from statsmodels.stats.multitest import multipletests
 
 from sae_merge_method.artifacts.experiment_plan import read_plan
 from sae_merge_method.cli.experiment import command
 from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.controls.kinds import ArmKind
-from sae_merge_method.experiment.report.claims import CLAIMS, Claim, conclusion_lines
-from sae_merge_method.experiment.report.contrasts import Judged, beats
+from sae_merge_method.experiment.report.claims import CLAIMS, Claim, conclusion_lines, how_to_read
+from sae_merge_method.experiment.report.contrasts import beats
+from sae_merge_method.experiment.report.judged import Judged
 from sae_merge_method.experiment.report.tables import as_table, plan_table
 from sae_merge_method.experiment.report.write import report_experiment
+from sae_merge_method.reports.numbers import p_value
 from tests.experiment.report.folders import BASE, PICK, Laid, collected, concluded, lay_out
 
 RAW = "raw task vector beats its projection"
@@ -24,7 +28,7 @@ def test_one_experiment_never_speaks_for_others(tmp_path: Path) -> None:
 
 
 def test_the_plans_level_decides(tmp_path: Path) -> None:
-    arms = [BASE, PICK, Laid("scalpel", (28, 14))]
+    arms = [BASE, PICK, Laid("scalpel", (26, 13))]
     answers = [concluded(tmp_path / str(alpha), arms, RAW, alpha=alpha).answer for alpha in (0.001, 0.05)]
     assert answers == ["not shown", "yes"]
 
@@ -70,7 +74,33 @@ def test_an_arm_and_a_claim_of_one_s_own_are_in_help_plan_and_report(
 
 def test_a_claim_of_one_s_own_may_look_at_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cheap = Claim(
-        "the edit is small", ("stethoscope",), lambda found: Judged("yes", f"{found.arms[1].share:.0%}")
+        "the edit is small", ("stethoscope",), lambda found: Judged(1, 1e-6, f"{found.arms[1].share:.0%}")
     )
     monkeypatch.setitem(CLAIMS, "small", cheap)
-    assert concluded(tmp_path, [BASE, PICK], "edit is small").evidence == "25%"
+    found = concluded(tmp_path, [BASE, PICK], "edit is small")
+    assert (found.answer, found.evidence) == ("yes", "25%; Holm p <0.0001")
+
+
+def test_all_claims_that_were_tested_are_corrected_together_and_both_p_are_there(tmp_path: Path) -> None:
+    arms = [BASE, PICK, Laid("scalpel", (28, 14)), Laid("all-layers", (60, 20), tuple(range(8)))]
+    found = collected(tmp_path, arms)
+    tested = [one for one in found.conclusions if one.p is not None and one.p_adjusted is not None]
+    assert len(tested) == 4
+    assert [one.p_adjusted for one in tested] == pytest.approx(
+        multipletests([one.p for one in tested], method="holm")[1]
+    )
+    assert all(one.evidence.count(f"Holm p {p_value(one.p_adjusted)}") == 1 for one in tested)
+    assert "4 that were tested are corrected together by Holm" in how_to_read(found)
+
+
+def test_what_is_significant_alone_and_not_among_all_claims_is_not_shown(tmp_path: Path) -> None:
+    arms = [
+        BASE,
+        replace(PICK, right=(40, 10)),
+        Laid("scalpel", (25, 9)),
+        Laid("depth-matched", (40, 10), (6, 7)),
+    ]
+    found = concluded(tmp_path, arms, RAW)
+    assert found.p is not None and found.p_adjusted is not None
+    assert found.p < 0.05 < found.p_adjusted
+    assert found.answer == "not shown"

@@ -87,7 +87,7 @@ def test_damage_is_a_ratio_over_documents_paired_with_themselves() -> None:
     # d = 1 and 3 over 20 tokens: delta 0.2; residuals -1 and 1: variance 2/1 * 2 / 20^2 = 0.1^2.
     found = general_loss(general([10, 20]), general([11, 23]))
     assert found.nats == pytest.approx(34 / 20)
-    assert (found.delta, found.stderr, found.z) == (pytest.approx(0.2), pytest.approx(0.1), pytest.approx(2))
+    assert (found.delta, found.stderr, found.t) == (pytest.approx(0.2), pytest.approx(0.1), pytest.approx(2))
 
 
 def test_documents_of_equal_length_give_the_paired_t_statistic() -> None:
@@ -95,7 +95,7 @@ def test_documents_of_equal_length_give_the_paired_t_statistic() -> None:
     base = [rng.gauss(20, 5) for _ in range(40)]
     edited = [nats + rng.gauss(0.3, 1) for nats in base]
     expected = stats.ttest_rel(edited, base).statistic
-    assert general_loss(general(base), general(edited)).z == pytest.approx(expected)
+    assert general_loss(general(base), general(edited)).t == pytest.approx(expected)
 
 
 def test_long_documents_weigh_more() -> None:
@@ -104,10 +104,10 @@ def test_long_documents_weigh_more() -> None:
 
 
 @pytest.mark.parametrize("nats", [[12.0], [11.0, 11.0]])
-def test_damage_has_no_z_without_anything_to_measure_it_with(nats: list[float]) -> None:
+def test_damage_has_no_t_without_anything_to_measure_it_with(nats: list[float]) -> None:
     found = general_loss(general([10.0] * len(nats)), general(nats))
     assert found.delta is not None
-    assert (found.stderr, found.z, found.p) == (None, None, None)
+    assert (found.stderr, found.df, found.t, found.p) == (None, None, None, None)
 
 
 def test_a_donor_with_another_tokenizer_has_no_damage(
@@ -126,7 +126,7 @@ def test_arms_that_are_not_done_are_missing(tmp_path: Path) -> None:
     found = collected(tmp_path, [BASE, replace(PICK, done=False), Laid("scalpel", (20, 10))])
     assert found.missing == ("stethoscope",)
     assert [arm.name for arm in found.arms] == ["base", "scalpel"]
-    assert found.among_random is None
+    assert found.matched_sets is None
 
 
 def test_without_the_base_there_is_no_report(tmp_path: Path) -> None:

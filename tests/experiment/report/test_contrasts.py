@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiment.report.folders import BASE, KEPT, NATS, PICK, Laid, concluded
+from tests.experiment.report.folders import BASE, KEPT, NATS, PICK, Laid, concluded, harmed
 
 RAW = "raw task vector beats its projection"
 SPAN = "keeps more of the task vector"
@@ -52,7 +52,7 @@ def test_scores_that_do_not_vary_test_nothing(tmp_path: Path) -> None:
 def test_the_edits_subjects_are_counted_after_holm(tmp_path: Path) -> None:
     found = concluded(tmp_path, [BASE, replace(PICK, right=(50, 1))], "improves")
     assert found.answer == "yes"
-    assert found.evidence.endswith("of 2 subjects 1 better and 1 worse after Holm")
+    assert "of 2 subjects 1 better and 1 worse after Holm" in found.evidence
 
 
 @pytest.mark.parametrize(("kept", "answer"), [(0.03, "not shown"), (0.05, "yes"), (0.02, "no")])
@@ -69,14 +69,37 @@ def test_without_a_projection_nothing_is_said_of_the_span(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("moved", "answer"),
-    [((1, 2, 1, 2), "no"), ((-1, -2, -1, -2), "yes"), ((1, -1, 0.5, -0.4), "not shown")],
+    ("moved", "answer", "words"),
+    [
+        ((0.02, 0.03, -0.01, 0.0), "yes", "within 0.01 nats a token"),
+        ((1, 2, 1, 2), "no", "above 0.01 nats a token"),
+        ((1, -1, 0.5, -0.4), "not shown", "within 0.01 nats a token"),
+        ((-1, -2, -1, -2), "not shown", "lower is no harm, but no proof"),
+    ],
 )
-def test_general_text(tmp_path: Path, moved: tuple[float, ...], answer: str) -> None:
-    nats = [before + change for before, change in zip(NATS, moved, strict=True)]
+def test_general_text_is_unharmed_where_the_change_is_shown_to_be_within_the_margin(
+    tmp_path: Path, moved: tuple[float, ...], answer: str, words: str
+) -> None:
+    nats = [before + change for before, change in zip(NATS, moved * 3, strict=True)]
     found = concluded(tmp_path, [replace(BASE, nats=NATS), replace(PICK, nats=nats)], UNHARMED)
     assert found.answer == answer
-    assert ("any change within that interval may be there" in found.evidence) == (answer == "not shown")
+    assert words in found.evidence
+
+
+def test_the_margin_is_the_experiments_own(tmp_path: Path) -> None:
+    arms = [replace(BASE, nats=NATS), harmed(PICK, 0.3)]
+    answers = {
+        margin: concluded(tmp_path / str(margin), arms, UNHARMED, harm_margin=margin).answer
+        for margin in (0.001, 0.033, 0.1)
+    }
+    assert answers == {0.001: "no", 0.033: "not shown", 0.1: "yes"}
+
+
+def test_with_fewer_than_ten_documents_harm_is_not_tested(tmp_path: Path) -> None:
+    arms = [replace(BASE, nats=NATS[:9]), replace(PICK, nats=[nats + 1 for nats in NATS[:8]] + [NATS[8]])]
+    found = concluded(tmp_path, arms, UNHARMED)
+    assert (found.answer, found.p) == ("not tested", None)
+    assert found.evidence.endswith("over 9 documents: nothing is tested with fewer than 10")
 
 
 def test_without_a_corpus_nothing_is_said_of_harm(tmp_path: Path) -> None:

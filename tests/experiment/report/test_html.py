@@ -58,7 +58,7 @@ def test_nothing_in_it_can_become_markup(experiment: Experiment) -> None:
         arm.model_copy(update={"name": evil, "description": evil, "notes": (evil,), "mismatches": (evil,)})
         for arm in experiment.arms
     ]
-    claim = Conclusion(claim=evil, answer="yes", evidence=evil)
+    claim = Conclusion(claim=evil, answer="yes", p=0.01, p_adjusted=0.01, evidence=evil)
     hostile = experiment.model_copy(
         update={"base": evil, "donor": '"><img src=x>', "select": evil, "metric": evil, "score": evil}
         | {"arms": tuple(arms), "conclusions": (claim,), "missing": (evil,), "evaluation": {evil: evil}}

@@ -1,13 +1,15 @@
-"""Claims on many arms: where the pick stands, and whether the score predicts."""
+"""Claims on many arms: where the pick stands among the sets that are matched with it."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from scipy import stats
 
 from sae_merge_method.experiment.report.standing import rank_among
 from tests.experiment.report.folders import (
     BASE,
+    MANY,
     NATS,
     PICK,
     Laid,
@@ -19,104 +21,120 @@ from tests.experiment.report.folders import (
 
 RANDOM = "beat random layers"
 PER_DAMAGE = "per damage"
-PREDICTS = "score predicts"
+SPREAD = [28, 30, 32, 30] * 6
+"""Right answers of 24 sets of layers."""
 
 
 def test_who_is_as_good_counts_as_better() -> None:
-    found = rank_among(3, [1, 3, 5])
-    assert found is not None
-    assert (found.rank, found.better, found.others, found.p) == (3, 2, 3, 3 / 4)
-
-
-def test_there_is_no_rank_among_none() -> None:
+    ranked = rank_among(3, [1, 3, 5])
+    assert ranked is not None
+    assert (ranked.rank, ranked.better, ranked.others) == (3, 2, 3)
     assert rank_among(3, []) is None
 
 
-def test_the_best_of_all_has_the_smallest_p_there_is() -> None:
-    found = rank_among(1, [0] * 55)
-    assert found is not None and found.p == 1 / 56
-
-
-def test_a_set_of_layers_counts_once_and_only_if_it_is_as_large(tmp_path: Path) -> None:
+def test_a_set_of_layers_counts_once_and_only_if_it_is_matched(tmp_path: Path) -> None:
     drawn = sets_of_layers([40, 30, 30])
-    twin = Laid("depth-matched", (90, 40), drawn[0].layers)
+    again = Laid("random-layers-3", (90, 40), drawn[0].layers)
+    scattered = Laid("random-layers-4", (90, 40), (2, 4))
+    far = Laid("random-layers-5", (90, 40), (70, 71))
+    larger = Laid("random-layers-6", (90, 40), (1, 2, 3))
+    arms = [BASE, PICK, *drawn, again, scattered, far, larger]
+    sets = collected(tmp_path, arms, n_layers=MANY).matched_sets
+    assert sets is not None
+    assert (sets.rank, sets.others, sets.rank_p) == (1, 3, 1 / 4)
+    assert sets.farthest == max(abs(sum(arm.layers) / 2 - 2.5) for arm in drawn)
+
+
+def test_chosen_controls_and_unmatched_sets_are_only_among_all(tmp_path: Path) -> None:
+    chosen = Laid("depth-matched", (90, 40), (6, 7))
     own = Laid("largest-task-vector", PICK.right, PICK.layers)
-    larger = Laid("lowest-specificity", (90, 40), (0, 1, 2))
-    found = collected(tmp_path, [BASE, PICK, *drawn, twin, own, larger])
-    assert found.among_random is not None and found.among_all is not None
-    assert (found.among_random.rank, found.among_random.others) == (1, 3)
-    assert found.among_all == found.among_random
+    arms = [BASE, PICK, *sets_of_layers([30, 30]), chosen, own, Laid("random-layers-2", (20, 10), (0, 5))]
+    experiment = collected(tmp_path, arms, n_layers=MANY)
+    assert experiment.matched_sets is not None and experiment.among_all is not None
+    assert (experiment.matched_sets.rank, experiment.matched_sets.others) == (1, 2)
+    assert (experiment.among_all.rank, experiment.among_all.others) == (2, 4)
 
 
-def test_chosen_controls_are_only_among_all(tmp_path: Path) -> None:
-    other = Laid("depth-matched", (90, 40), (6, 7))
-    found = collected(tmp_path, [BASE, PICK, *sets_of_layers([30, 30]), other])
-    assert found.among_random is not None and found.among_all is not None
-    assert (found.among_random.rank, found.among_random.others) == (1, 2)
-    assert (found.among_all.rank, found.among_all.others) == (2, 3)
-
-
-def test_single_layers_are_set_against_their_own_scores(tmp_path: Path) -> None:
-    layers = [Laid(f"layer-{layer}", (20 + layer, 10), (layer,)) for layer in range(8)]
-    found = collected(tmp_path, [BASE, PICK, *layers]).single_layers
-    assert found is not None
-    assert (found.layers, found.rho) == (8, pytest.approx(1))
-    worse = [replace(arm, right=(20 - arm.layers[0], 10)) for arm in layers]
-    turned = collected(tmp_path / "worse", [BASE, PICK, *worse]).single_layers
-    assert turned is not None and turned.rho == pytest.approx(-1)
+def test_the_effect_is_the_pick_less_the_mean_of_its_matched_sets(tmp_path: Path) -> None:
+    sets = collected(tmp_path, [BASE, PICK, *sets_of_layers(SPREAD)], n_layers=MANY).matched_sets
+    assert sets is not None and sets.low is not None and sets.high is not None
+    assert sets.mean == pytest.approx(10 / 150)
+    assert sets.excess == pytest.approx(20 / 150)
+    assert (sets.low + sets.high) / 2 == pytest.approx(sets.excess)
+    spread = stats.tstd([right / 150 for right in SPREAD]) * (1 + 1 / 24) ** 0.5
+    assert sets.p == pytest.approx(2 * stats.t.sf(sets.excess / spread, 23))
 
 
 @pytest.mark.parametrize(
-    ("others", "answer", "rank"),
-    [
-        ([30] * 24, "yes", "rank 1 of 25, one-sided p 0.0400"),
-        ([30] * 12 + [60] * 12, "not shown", "rank 13 of 25, one-sided p 0.5200"),
-        ([60] * 24, "no", "rank 25 of 25, one-sided p 1.0000"),
-        ([50] * 24, "not shown", "rank 25 of 25, one-sided p 1.0000"),
-        ([30] * 4, "not tested", "rank 1 of 5, one-sided p 0.2000"),
-    ],
+    ("shift", "answer", "rank"),
+    [(0, "yes", "rank 1 of 25"), (20, "not shown", "rank 7 of 25"), (40, "no", "rank 25 of 25")],
 )
-def test_the_pick_among_random_layers(tmp_path: Path, others: list[int], answer: str, rank: str) -> None:
-    # 50 and 10 right is what the pick has too: as good is not worse.
-    pick = replace(PICK, right=(50, 10))
-    found = concluded(tmp_path, [BASE, pick, *sets_of_layers(others)], RANDOM)
-    assert found.answer == answer
-    assert found.evidence.startswith(rank)
+def test_the_pick_among_random_layers(tmp_path: Path, shift: int, answer: str, rank: str) -> None:
+    others = sets_of_layers([right + shift for right in SPREAD])
+    pick = replace(PICK, right=(51, 10))
+    conclusion = concluded(tmp_path, [BASE, pick, *others], RANDOM, n_layers=MANY)
+    assert conclusion.answer == answer
+    assert conclusion.evidence.startswith("t ")
+    assert "over the mean of 24 random sets of as many runs of layers" in conclusion.evidence
+    assert rank in conclusion.evidence
+
+
+@pytest.mark.parametrize(("right", "answer"), [(50, "yes"), (30, "not tested"), (20, "no")])
+def test_where_all_sets_gained_alike_the_rank_decides(tmp_path: Path, right: int, answer: str) -> None:
+    arms = [BASE, replace(PICK, right=(right, 10)), *sets_of_layers([30] * 24)]
+    conclusion = concluded(tmp_path, arms, RANDOM, n_layers=MANY, alpha=0.2)
+    assert conclusion.answer == answer
+    assert "all gained alike" in conclusion.evidence
+    assert conclusion.p == (None if answer == "not tested" else 1 / 25)
+
+
+def test_four_sets_are_too_few_to_test_and_unmatched_ones_are_none(tmp_path: Path) -> None:
+    few = concluded(tmp_path / "few", [BASE, PICK, *sets_of_layers(SPREAD[:4])], RANDOM, n_layers=MANY)
+    assert (few.answer, few.p) == ("not tested", None)
+    assert "fewer than 5" in few.evidence and "rank 1 of 5" in few.evidence
+    none = concluded(tmp_path / "none", [BASE, PICK, Laid("random-layers-0", (9, 9), (2, 4))], RANDOM)
+    assert (none.answer, "there are no arms with random layers" in none.evidence) == ("not tested", True)
 
 
 def test_gain_for_the_same_damage(tmp_path: Path) -> None:
-    sets = [harmed(arm, 4) for arm in sets_of_layers([45] * 24)]
+    sets = [harmed(arm, 4) for arm in sets_of_layers([right + 15 for right in SPREAD])]
     base, pick = replace(BASE, nats=NATS), harmed(PICK, 1)
-    assert concluded(tmp_path / "less", [base, pick, *sets], PER_DAMAGE).answer == "yes"
-    assert concluded(tmp_path / "more", [base, harmed(PICK, 9), *sets], PER_DAMAGE).answer == "no"
-    # Sets that gain at no measurable cost are better than any ratio.
-    free = [replace(arm, nats=NATS) for arm in sets]
-    assert concluded(tmp_path / "free", [base, pick, *free], PER_DAMAGE).answer == "no"
+
+    def answer(name: str, *arms: Laid) -> str:
+        return concluded(tmp_path / name, [base, *arms], PER_DAMAGE, n_layers=MANY).answer
+
+    assert answer("less", pick, *sets) == "yes"
+    assert answer("more", harmed(PICK, 90), *sets) == "no"
 
 
-@pytest.mark.parametrize("moved", [(0, 0, 0, 0), (1, -1, 0.5, -0.4), (-1, -2, -1, -2)])
-def test_without_measurable_damage_there_is_nothing_to_divide_by(
-    tmp_path: Path, moved: tuple[float, ...]
-) -> None:
-    pick = replace(PICK, nats=[before + change for before, change in zip(NATS, moved, strict=True)])
-    sets = [harmed(arm, 4) for arm in sets_of_layers([45] * 24)]
-    found = concluded(tmp_path, [replace(BASE, nats=NATS), pick, *sets], PER_DAMAGE)
-    assert found.answer == "not tested"
-    assert found.evidence.startswith("the pick does no measurable damage")
+def test_damage_below_the_margin_counts_as_the_margin_for_pick_and_sets_alike(tmp_path: Path) -> None:
+    def at(by: float) -> list[float]:
+        return [nats + by * (1 + 0.1 * (i % 3)) for i, nats in enumerate(NATS)]
+
+    base = replace(BASE, nats=NATS)
+    sets = sets_of_layers(SPREAD)
+    found = {}
+    for name, pick_by, sets_by in (("none", 0.0, 0.2), ("hardly", 0.05, 0.2), ("better", -3.0, 0.2)):
+        arms = [base, replace(PICK, nats=at(pick_by)), *(replace(arm, nats=at(sets_by)) for arm in sets)]
+        found[name] = concluded(tmp_path / name, arms, PER_DAMAGE, n_layers=MANY)
+    assert {one.answer for one in found.values()} == {"yes"}
+    assert len({one.p for one in found.values()}) == 1
+    # Turned round: the sets do next to nothing, whichever way, and the pick is as far behind.
+    turned = []
+    for name, by in (("no", 0.0), ("little", 0.05), ("gains", -3.0)):
+        arms = [base, replace(PICK, nats=at(4)), *(replace(arm, nats=at(by)) for arm in sets)]
+        turned.append(concluded(tmp_path / name, arms, PER_DAMAGE, n_layers=MANY).p)
+    assert len(set(turned)) == 1
 
 
-@pytest.mark.parametrize(("slope", "answer"), [(2, "yes"), (-2, "no"), (0, "not tested")])
-def test_the_score_and_what_single_layers_gain(tmp_path: Path, slope: int, answer: str) -> None:
-    layers = [Laid(f"layer-{layer}", (30 + slope * layer, 10), (layer,)) for layer in range(8)]
-    assert concluded(tmp_path, [BASE, PICK, *layers], PREDICTS).answer == answer
+def test_where_nobody_does_damage_there_is_nothing_to_ask(tmp_path: Path) -> None:
+    sets = [replace(arm, nats=NATS) for arm in sets_of_layers(SPREAD)]
+    arms = [replace(BASE, nats=NATS), replace(PICK, nats=NATS), *sets]
+    conclusion = concluded(tmp_path, arms, PER_DAMAGE, n_layers=MANY)
+    assert conclusion.answer == "not tested"
+    assert conclusion.evidence.startswith("neither the pick nor any matched set does more damage")
 
 
-def test_four_layers_are_too_few_for_any_order_to_be_significant(tmp_path: Path) -> None:
-    layers = [Laid(f"layer-{layer}", (30 + 2 * layer, 10), (layer,)) for layer in range(4)]
-    found = concluded(tmp_path, [BASE, PICK, *layers], PREDICTS)
-    assert found.answer == "not tested"
-    assert found.evidence.endswith("with so few p cannot fall below 0.0833")
-
-
-def test_without_single_layers_the_score_is_not_tested(tmp_path: Path) -> None:
-    assert "--single-layers" in concluded(tmp_path, [BASE, PICK], PREDICTS).evidence
+def test_a_set_whose_damage_is_not_known_tests_nothing(tmp_path: Path) -> None:
+    arms = [replace(BASE, nats=NATS), harmed(PICK, 1), *sets_of_layers(SPREAD)]
+    assert "is not known" in concluded(tmp_path, arms, PER_DAMAGE, n_layers=MANY).evidence

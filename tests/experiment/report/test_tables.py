@@ -27,7 +27,7 @@ def test_the_terminal_has_a_line_an_arm_and_a_line_a_claim(experiment: Experimen
 
 def test_without_general_text_there_are_no_columns_for_it(tmp_path: Path) -> None:
     text = as_table(collected(tmp_path, [BASE, PICK]))
-    assert "general loss" not in text and "damage z" not in text
+    assert "general loss" not in text and "damage t " not in text
 
 
 def test_names_of_subjects_lose_what_they_share() -> None:
