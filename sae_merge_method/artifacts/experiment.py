@@ -11,6 +11,7 @@ from pydantic import Field
 
 from sae_merge_method.artifacts.arm import ArmIdentity
 from sae_merge_method.artifacts.comparison import Verdict
+from sae_merge_method.artifacts.conclusions import Conclusion, LayerCurve, MatchedSets, Rank
 from sae_merge_method.artifacts.energy_report import Energy
 from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
@@ -23,8 +24,6 @@ TABLE_FILE = "experiment.md"
 PAGE_FILE = "experiment.html"
 BY_HAND = "By hand"
 """Heading of what in the Markdown report only makes sense beside the experiment's folder; it comes last."""
-
-Answer = Literal["yes", "no", "not shown", "not tested"]
 
 
 class Score(Record):
@@ -88,78 +87,6 @@ class MeasuredArm(ArmIdentity):
     no part in conclusions."""
     notes: tuple[str, ...]
     """What a reader of the arm's numbers has to know, in plain sentences."""
-
-
-class Rank(Record):
-    """Where the pick stands among arms with other layers."""
-
-    better: int = Field(ge=0)
-    """How many of the other arms gained at least as much as the pick."""
-    others: int = Field(ge=1)
-    """How many other arms there are."""
-
-    @property
-    def rank(self) -> int:
-        """1 is best."""
-        return 1 + self.better
-
-
-class MatchedSets(Rank):
-    """The pick beside sets of layers that might as well have been picked: drawn at random, as many layers in
-    as many unbroken runs at about the same depth."""
-
-    rank_p: float = Field(gt=0, le=1)
-    """(1 + better) / (1 + others), one-sided: exact where the pick is as likely as any of them to be best."""
-    mean: float
-    """Mean gain of the sets."""
-    excess: float
-    """The pick's gain minus that mean: the size of the effect."""
-    low: float | None
-    """Lower end of the interval of excess at 1 - alpha, by how much one more such set would differ; null
-    where the sets are fewer than five or all gained alike."""
-    high: float | None
-    """Upper end of that interval; null where there is none."""
-    t: float | None
-    """excess over the spread of the sets, Student's t with others - 1 degrees of freedom; null where there
-    is no interval."""
-    p: float | None
-    """Two-sided p of t; null where there is no t."""
-    farthest: float = Field(ge=0)
-    """Largest difference, in layers, between the mean depth of a set and the pick's."""
-
-
-class LayerCurve(Record):
-    """Specificity of a layer against what injecting that layer alone gains: two profiles over depth."""
-
-    layers: int = Field(ge=3)
-    """Number of layers that have both a specificity and a gain."""
-    rho: float | None
-    """Spearman's rank correlation of specificity and gain; null where either does not vary."""
-    p: float | None
-    """Two-sided p of rho, by circular shifts and mirror images of the profile, which keep its smoothness;
-    null where there is no rho."""
-    partial_rho: float | None
-    """Rank correlation given depth, its square and the injected energy; null where nothing varies beside."""
-    partial_p: float | None
-    """Two-sided p of partial_rho by the same images; null where there is no partial_rho."""
-    least_p: float = Field(gt=0, le=1)
-    """The smallest p that so many layers can give."""
-
-
-class Conclusion(Record):
-    """One claim, and what the numbers say of it."""
-
-    claim: str
-    """What may hold, as a sentence."""
-    answer: Answer
-    """What its test says at the experiment's level after correction for all claims. "no" is significance the
-    other way, "not shown" is no proof of the opposite, and "not tested" means that these arms cannot tell."""
-    p: float | None
-    """p of the claim's test by itself; null where it was not tested."""
-    p_adjusted: float | None
-    """p corrected by Holm over all claims that were tested; null where it was not tested."""
-    evidence: str
-    """The numbers behind the answer, in a sentence."""
 
 
 class GeneralCorpus(Record):

@@ -101,9 +101,9 @@ def _scaled(column: Sequence[float]) -> Floats:
 def _without(fixed: Floats, rows: Floats) -> Floats:
     """What least squares on the columns of ``fixed`` leave of each row."""
     left, sizes, _ = np.linalg.svd(fixed, full_matrices=False)
-    basis: Floats = left[:, sizes > sizes[0] * 1e-10]  # a column that says what the others say holds nothing more
-    explained: Floats = (rows @ basis) @ basis.T
-    return rows - explained
+    basis = left[:, sizes > sizes[0] * 1e-10]  # a column that says what the others say holds nothing more
+    left_over: Floats = rows - (rows @ basis) @ basis.T
+    return left_over
 
 
 FEWEST_SETS = 5

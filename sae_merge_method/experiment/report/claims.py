@@ -8,7 +8,8 @@ is not "no"; and what no arm tests is "not tested". Conclusions, reports, help a
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from sae_merge_method.artifacts.experiment import Answer, Conclusion, Experiment
+from sae_merge_method.artifacts.conclusions import Answer, Conclusion
+from sae_merge_method.artifacts.experiment import Experiment
 from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.experiment.report.contrasts import beats, improves, span_keeps, unharmed
 from sae_merge_method.experiment.report.curves import score_predicts

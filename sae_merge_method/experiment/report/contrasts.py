@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from sae_merge_method.artifacts.arm import OTHER_LAYERS
-from sae_merge_method.artifacts.experiment import Answer, Experiment, MeasuredArm
+from sae_merge_method.artifacts.conclusions import Answer
+from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
 from sae_merge_method.experiment.report.judged import Judge, Judged, untested
 from sae_merge_method.experiment.report.measure import contrast, is_share
 from sae_merge_method.reports.numbers import (

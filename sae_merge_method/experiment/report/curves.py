@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from sae_merge_method.artifacts.experiment import Experiment, LayerCurve, MeasuredArm
+from sae_merge_method.artifacts.conclusions import LayerCurve
+from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
 from sae_merge_method.experiment.report.judged import Judge, Judged, untested
 from sae_merge_method.experiment.report.measure import gain
 from sae_merge_method.reports.numbers import p_value, signed

@@ -2,7 +2,8 @@
 
 import base64
 
-from sae_merge_method.artifacts.experiment import BY_HAND, Conclusion, Experiment
+from sae_merge_method.artifacts.conclusions import Conclusion
+from sae_merge_method.artifacts.experiment import BY_HAND, Experiment
 from sae_merge_method.experiment.report.claims import how_to_read
 from sae_merge_method.experiment.report.markdown import commands, recipe_path
 from sae_merge_method.experiment.report.scatter import caption

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from sae_merge_method.artifacts.experiment import Answer, Experiment
+from sae_merge_method.artifacts.conclusions import Answer
+from sae_merge_method.artifacts.experiment import Experiment
 
 
 class Judged(NamedTuple):

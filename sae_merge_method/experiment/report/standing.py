@@ -7,7 +7,8 @@ of that kind count (:func:`sae_merge_method.controls.layer_sets.is_matched`).
 from collections.abc import Iterable, Sequence
 
 from sae_merge_method.artifacts.arm import OTHER_LAYERS
-from sae_merge_method.artifacts.experiment import Experiment, MatchedSets, MeasuredArm, Rank
+from sae_merge_method.artifacts.conclusions import MatchedSets, Rank
+from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
 from sae_merge_method.controls.layer_sets import is_matched, mean_depth
 from sae_merge_method.experiment.report.judged import Judge, Judged, untested
 from sae_merge_method.experiment.report.measure import gain, is_share

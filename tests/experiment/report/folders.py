@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from sae_merge_method.artifacts.arm import ArmIdentity
+from sae_merge_method.artifacts.conclusions import Conclusion
 from sae_merge_method.artifacts.energy_report import Energy, RandomSubspace
-from sae_merge_method.artifacts.experiment import Conclusion, Experiment
+from sae_merge_method.artifacts.experiment import Experiment
 from sae_merge_method.artifacts.experiment_plan import (
     ArmRecord,
     ExperimentPlan,

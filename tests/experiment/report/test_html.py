@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sae_merge_method.artifacts.experiment import Conclusion, Experiment
+from sae_merge_method.artifacts.conclusions import Conclusion
+from sae_merge_method.artifacts.experiment import Experiment
 from sae_merge_method.experiment.report.html import as_page, z_colour
 from sae_merge_method.experiment.report.tables import subject_grid
 from tests.experiment.report.folders import EVERY_KIND
