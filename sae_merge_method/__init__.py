@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     from sae_merge_method.publish.card import write_card as write_card
     from sae_merge_method.publish.rebuild import Rebuilt as Rebuilt
     from sae_merge_method.publish.rebuild import rebuild as rebuild
-    from sae_merge_method.recipe.check import CheckedRecipe as CheckedRecipe
     from sae_merge_method.recipe.check import check_recipe as check_recipe
+    from sae_merge_method.recipe.findings import CheckedRecipe as CheckedRecipe
     from sae_merge_method.recipe.from_diagnosis import RecipeSettings as RecipeSettings
     from sae_merge_method.recipe.from_diagnosis import WrittenRecipe as WrittenRecipe
     from sae_merge_method.recipe.from_diagnosis import write_recipe as write_recipe
@@ -97,7 +97,8 @@ _OFFERED = {
     "miniature.settings": ("MiniatureSettings",),
     "publish.card": ("CardSettings", "write_card"),
     "publish.rebuild": ("Rebuilt", "rebuild"),
-    "recipe.check": ("CheckedRecipe", "check_recipe"),
+    "recipe.check": ("check_recipe",),
+    "recipe.findings": ("CheckedRecipe",),
     "recipe.from_diagnosis": ("RecipeSettings", "WrittenRecipe", "write_recipe"),
     "verify.audit": ("verify",),
     "verify.report": ("AuditReport",),

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from sae_merge_method.artifacts.fingerprint import Fingerprint
 from sae_merge_method.errors import ModelError, UsageError, first_line
-from sae_merge_method.models.checkpoint import open_checkpoint
+from sae_merge_method.models.checkpoint import CONFIG_FILE, open_checkpoint
 from sae_merge_method.models.families import family_of, vocabulary
 from sae_merge_method.models.fingerprint import fingerprint
 from sae_merge_method.models.hub import ModelId, parse_model_id
+from sae_merge_method.models.shards import read_json
 from sae_merge_method.models.tensor_names import decoder_layer
+from sae_merge_method.models.unreadable import explain, held_at, quantised_by_config
 from sae_merge_method.saes.encoders import product_dtype
 
 if TYPE_CHECKING:
@@ -77,10 +79,17 @@ def load_text_model(text: str, dtype: str = "auto", device: str | None = "cpu") 
     if name.adapter is not None:
         raise UsageError(f"{text}: expected a whole model, not an adapter; merge it first")
     where = {"revision": name.revision} if name.revision else {}
-    if Path(name.path).is_dir() and not (Path(name.path) / "config.json").is_file():
+    folder = Path(name.path).expanduser()
+    kind = held_at(folder)
+    if kind is not None:
+        raise ModelError(explain(f"the model {text}", kind))
+    if folder.is_dir() and not (folder / CONFIG_FILE).is_file():
         raise ModelError(f"expected a Hugging Face model in {name.path}: it has no config.json")
     try:
-        config_file = cached_file(name.path, "config.json", **where)
+        config_file = cached_file(name.path, CONFIG_FILE, **where)
+        coded = quantised_by_config(read_json(Path(config_file), "a model's config"))
+        if coded is not None:
+            raise ModelError(explain(f"the model {text}", coded))
         config = AutoConfig.from_pretrained(name.path, **where)
         tokenizer = AutoTokenizer.from_pretrained(name.path, **where)
         with _quiet_loading():

@@ -14,6 +14,7 @@ from types import TracebackType
 from sae_merge_method.artifacts.edit_report import EditReport, TensorReport
 from sae_merge_method.files.copying import Copying, place_file
 from sae_merge_method.files.parallel import Advance, bytes_bar, run_all
+from sae_merge_method.files.regular import read_regular
 from sae_merge_method.merge.job import Job
 from sae_merge_method.merge.report import report_of
 from sae_merge_method.merge.tensor_edit import EditedTensor, TensorTask, Write, edit_tensor, tensor_tasks
@@ -131,7 +132,9 @@ def _place_shard(job: Job, file: Path, tasks: Iterable[TensorTask], folder: Path
 def _place_index(base: Checkpoint, folder: Path) -> None:
     index = file_inside(base.folder, INDEX_FILE)
     if index.exists():
-        (folder / INDEX_FILE).write_bytes(index.read_bytes())
+        (folder / INDEX_FILE).write_bytes(read_regular(index))
+    elif not base.has_index:
+        (folder / INDEX_FILE).write_text(base.index(), encoding="utf-8")
 
 
 class TensorWriters:

@@ -19,7 +19,7 @@ from sae_merge_method.merge.job import Job
 from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint
 from sae_merge_method.models.mergekit_layout import require_known_to_mergekit, same_names
 from sae_merge_method.models.reading import WeightFiles
-from sae_merge_method.models.shards import SINGLE_FILE
+from sae_merge_method.models.shards import INDEX_FILE, SINGLE_FILE
 from sae_merge_method.recipe.mergekit_form import guarded_form
 from sae_merge_method.recipe.plan import Donation, EditPlan
 
@@ -60,6 +60,15 @@ def renamed_view(donor: Checkpoint, base: Checkpoint, layers: Sequence[int], fol
                 piece = memoryview(bytearray(min(_AT_ONCE, entry.nbytes - first)))
                 files.read(entry, first, piece)
                 stream.write(piece)
+    return folder
+
+
+def indexed_view(base: Checkpoint, folder: Path) -> Path:
+    """Show a base whose shards have no index with one, by links to all its files; ``folder`` is made here."""
+    folder.mkdir(parents=True)
+    for file in base.folder.iterdir():
+        (folder / file.name).symlink_to(file.resolve())
+    (folder / INDEX_FILE).write_text(base.index(), encoding="utf-8")
     return folder
 
 
@@ -113,10 +122,11 @@ def _local(job: Job, views: Path) -> EditPlan:
         layer: tuple(Donation(str(folders[each.model].resolve()), each.weights) for each in donors)
         for layer, donors in job.plan.donations.items()
     }
-    return replace(job.plan, base=str(job.base.folder.resolve()), donations=donations, dtype=job.dtype)
+    base = job.base.folder if job.base.has_index else indexed_view(job.base, views / "base")
+    return replace(job.plan, base=str(base.resolve()), donations=donations, dtype=job.dtype)
 
 
 def _as_the_base(donor: Checkpoint, job: Job, view: Path) -> Path:
-    if same_names(job.base, donor, job.plan.layers):
+    if donor.has_index and same_names(job.base, donor, job.plan.layers):
         return donor.folder
     return renamed_view(donor, job.base, job.plan.layers, view)

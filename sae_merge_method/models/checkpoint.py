@@ -16,8 +16,18 @@ from sae_merge_method.files.regular import read_regular
 from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.families import vocabulary
 from sae_merge_method.models.headers import FileStamp, TensorEntry, read_stamped_header
-from sae_merge_method.models.shards import disagreements, file_inside, read_json, shards_of
+from sae_merge_method.models.shards import (
+    INDEX_FILE,
+    SINGLE_FILE,
+    disagreements,
+    file_inside,
+    index_text,
+    read_json,
+    shards_of,
+    twice,
+)
 from sae_merge_method.models.tensor_names import LayerPart, describe_layout, layer_part
+from sae_merge_method.models.unreadable import explain, held_at
 
 CONFIG_FILE = "config.json"
 MOST_LAYERS = 10_000
@@ -63,6 +73,16 @@ class Checkpoint:
     def layout(self) -> str:
         """How its tensors are named, in words."""
         return describe_layout(self.tensors)
+
+    @property
+    def has_index(self) -> bool:
+        """Whether hosts find its weights: in one file of the usual name, or by an index."""
+        return self.stamps.keys() == {self.folder / SINGLE_FILE} or (self.folder / INDEX_FILE).exists()
+
+    def index(self) -> str:
+        """The index that its files have, or would have."""
+        size = sum(entry.nbytes for entry in self.tensors.values())
+        return index_text({name: entry.file for name, entry in self.tensors.items()}, size)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -154,6 +174,14 @@ class Checkpoint:
         return {DTYPE_NAMES[entry.dtype] for entry in self.tensors.values() if entry.is_float}
 
 
+def no_folder(path: Path) -> str:
+    """Why what a user names as a model's folder is none, in words."""
+    kind = held_at(path)
+    if kind is not None:
+        return explain(f"the file {path}", kind)
+    return f"expected a model folder at {path}, found {'a file' if path.exists() else 'nothing'}"
+
+
 def open_checkpoint(folder: Path) -> Checkpoint:
     """Read a model folder's config and safetensors headers.
 
@@ -161,15 +189,16 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         ModelError: Not a folder with config.json and safetensors weights, or a damaged one.
     """
     if not folder.is_dir():
-        raise ModelError(
-            f"expected a model folder at {folder}, found {'a file' if folder.exists() else 'nothing'}"
-        )
+        raise ModelError(no_folder(folder))
     config_file = file_inside(folder, CONFIG_FILE)
     if not config_file.exists() and (folder / JOURNAL_FOLDER).is_dir():
         at_work = who_edits(folder)
         if at_work is not None:
             raise ModelError(at_work)
         raise ModelError(f"{folder} was left half-edited: run 'sae-merge undo {folder}' first")
+    kind = None if config_file.exists() else held_at(folder)
+    if kind is not None:
+        raise ModelError(explain(f"the model in {folder}", kind))
     config = read_json(config_file, "a model's config")
     tensors: dict[str, TensorEntry] = {}
     stamps: dict[Path, FileStamp] = {}
@@ -179,6 +208,8 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     for file in shards:
         header, stamps[file] = read_stamped_header(file)
         faults += disagreements(folder, placed, file, header)
+        if not placed:
+            faults += [twice(folder, name, tensors[name].file, file) for name in header if name in tensors]
         tensors.update({name: entry for name, entry in header.items() if placed.get(name, file) == file})
     digest = sha256(read_regular(config_file)).hexdigest()
     return Checkpoint(folder, config, digest, tensors, stamps, tuple(faults))

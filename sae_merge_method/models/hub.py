@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from sae_merge_method.errors import ModelError, UsageError, first_line
 from sae_merge_method.models.beside_weights import WANTED_FILES
-from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint, open_checkpoint
+from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint, no_folder, open_checkpoint
 
 CARD_FILE = "README.md"
 
@@ -124,6 +124,8 @@ def local_folder(model: ModelId, cache_dir: str | None = None) -> Path:
     """
     if model.folder is not None:
         return model.folder
+    if Path(model.path).expanduser().is_file():
+        raise ModelError(no_folder(Path(model.path).expanduser()))
     if not is_hub_id(model.path):
         raise ModelError(f"expected a model folder or a Hub id, and there is no folder {model.path}")
     from huggingface_hub import snapshot_download

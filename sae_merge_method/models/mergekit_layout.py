@@ -60,6 +60,9 @@ def same_names(base: Checkpoint, donor: Checkpoint, layers: Sequence[int]) -> bo
 
 def why_not_plain(base: Checkpoint, donor: Checkpoint, layers: Sequence[int]) -> str | None:
     """What keeps ``mergekit-yaml`` from a recipe that ``sae-merge merge`` runs; None where nothing does."""
+    for name, model in (("base", base), ("donor", donor)):
+        if not model.has_index:
+            return f"the {name}'s shards have no index"
     if not same_names(base, donor, layers):
         return f"the donor's layout ({donor.layout}) is not the base's ({base.layout})"
     if base.is_multimodal:

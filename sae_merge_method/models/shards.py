@@ -3,20 +3,25 @@
 Nothing that an index says is believed: it can only name files inside its own folder, links may lead
 out of it only into the store of the Hub's own cache, and it must agree with its shards. transformers
 loads whatever a shard holds, mergekit what the index places there, so where the two differ nobody
-can say which weights the model has.
+can say which weights the model has. Shards without an index say by their own headers what they hold.
 """
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from sae_merge_method.errors import ModelError
 from sae_merge_method.files.regular import read_regular
+from sae_merge_method.models.unreadable import explain, held_at
 
 INDEX_FILE = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
+_NUMBERED = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors", re.ASCII)
+_NO_MODEL = ("adapter_", "consolidated")
+"""How files begin that lie beside a model's weights: an adapter, and Mistral's own copy under other names."""
 
 
 def file_inside(folder: Path, name: str) -> Path:
@@ -53,9 +58,7 @@ def shards_of(folder: Path) -> dict[Path, list[str] | None]:
     if single.exists():
         return {file_inside(folder, SINGLE_FILE): None}
     if not index.exists():
-        raise ModelError(
-            f"expected {SINGLE_FILE} or {INDEX_FILE} in {folder}: only safetensors weights are read"
-        )
+        return dict.fromkeys(file_inside(folder, name) for name in _without_index(folder))
     weight_map = read_json(index, "a safetensors index").get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise ModelError(f"{index} has no weight_map")
@@ -69,6 +72,56 @@ def shards_of(folder: Path) -> dict[Path, list[str] | None]:
         assert names is not None
         names.append(name)
     return shards
+
+
+def _without_index(folder: Path) -> list[str]:
+    """The shards of a folder that has no index: one whole numbered set, or files of any other names."""
+    names = sorted(path.name for path in folder.iterdir() if path.suffix == ".safetensors")
+    names = [name for name in names if _is_shard_name(name) and not name.startswith(_NO_MODEL)]
+    if not names:
+        kind = held_at(folder)
+        if kind is not None:
+            raise ModelError(explain(f"the model in {folder}", kind))
+        raise ModelError(f"expected {SINGLE_FILE} or {INDEX_FILE} in {folder}, or shards: there are none")
+    numbered = [match for match in map(_NUMBERED.fullmatch, names) if match]
+    if not numbered:
+        return names
+    sets = {(match["stem"], int(match["count"])) for match in numbered}
+    strangers = [name for name in names if not _NUMBERED.fullmatch(name)]
+    if len(sets) > 1 or strangers:
+        raise ModelError(
+            f"{folder} holds shards without {INDEX_FILE}, and not of one set ({names[0]}, "
+            f"{strangers[0] if strangers else names[-1]}): remove those that are left over"
+        )
+    ((stem, count),) = sets
+    present = {int(match["number"]) for match in numbered}
+    missing = [number for number in range(1, count + 1) if number not in present]  # five digits bound it
+    if missing:
+        raise ModelError(
+            f"{folder} holds shards without {INDEX_FILE}, and not all of them: expected "
+            f"{stem}-{missing[0]:05d}-of-{count:05d}.safetensors"
+        )
+    return names
+
+
+def twice(folder: Path, name: str, one: Path, other: Path) -> str:
+    """That a tensor stands in two shards of a folder without an index, in words."""
+    return (
+        f"{name} stands in two shards of {folder}, {one.name} and {other.name}, and no {INDEX_FILE} says "
+        "which one counts: expected it once"
+    )
+
+
+def index_text(tensors: Mapping[str, Path], total_size: int) -> str:
+    """An index, as transformers writes it.
+
+    Args:
+        tensors: File of each tensor, by its name.
+        total_size: Bytes of all tensors.
+    """
+    weight_map = {name: tensors[name].name for name in sorted(tensors)}
+    index = {"metadata": {"total_size": total_size}, "weight_map": weight_map}
+    return json.dumps(index, indent=2, sort_keys=True) + "\n"
 
 
 def disagreements(folder: Path, placed: Mapping[str, Path], file: Path, held: Iterable[str]) -> Iterator[str]:

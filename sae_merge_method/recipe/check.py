@@ -4,69 +4,24 @@ What is wrong with one part does not keep the others from being looked at, and o
 nothing but config.json is fetched. Where the models lie is found by ``located``.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-from sae_merge_method.artifacts.recipe import AnyRecipe, Recipe
-from sae_merge_method.artifacts.schema import Record
-from sae_merge_method.errors import RecipeError, SaeMergeError
+from sae_merge_method.artifacts.recipe import AnyRecipe
+from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.writing import require_no_file, write_text
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.hub import parse_model_id
+from sae_merge_method.recipe.findings import CheckedRecipe, Notes
 from sae_merge_method.recipe.lineage import oddities
 from sae_merge_method.recipe.located import Located, locate, open_located
 from sae_merge_method.recipe.methods import method_named, parse_recipe
 from sae_merge_method.recipe.pin import models_of, pin
-from sae_merge_method.recipe.preflight import check_donors, check_family
+from sae_merge_method.recipe.preflight import check_donors, check_family, require_plain
 from sae_merge_method.recipe.resolved import ResolvedRecipe, read_recipe
-from sae_merge_method.reports.grid import Cell, Grid
-from sae_merge_method.reports.notebook import View
-from sae_merge_method.reports.numbers import byte_size
 from sae_merge_method.selection import choose_layers, parse_rule
-
-Verdict = Literal["fits", "odd", "not checked", "fault"]
-
-
-class Finding(Record):
-    """What was found of one part of a recipe."""
-
-    subject: str
-    """The part: a model as the recipe names it, or gate, diagnosis, sae_diagnosis, donors, edit."""
-    verdict: Verdict
-    """Whether the part is as it must be, odd though not wrong, could not be looked at, or is wrong."""
-    text: str
-    """What was seen, why it could not be looked at, or what is wrong and was expected."""
-
-
-class CheckedRecipe(Record):
-    """A recipe that was looked over: where its models are, and what was found."""
-
-    recipe: Recipe
-    """The recipe."""
-    models: dict[str, tuple[Located, ...]]
-    """By the recipe's names the models that were found, each with its adapter behind it."""
-    findings: tuple[Finding, ...]
-    """What was found, in the order of looking."""
-    pinned: str
-    """The recipe's text with every model on the Hub at a commit."""
-
-    @property
-    def faults(self) -> tuple[Finding, ...]:
-        """What keeps the recipe from running."""
-        return tuple(finding for finding in self.findings if finding.verdict == "fault")
-
-    @property
-    def located(self) -> tuple[Located, ...]:
-        """Every model and adapter, once each."""
-        return tuple({model.name: model for found in self.models.values() for model in found}.values())
-
-    @property
-    def missing(self) -> int:
-        """Bytes to download."""
-        return sum(model.missing for model in self.located)
 
 
 def check_recipe(
@@ -91,7 +46,7 @@ def check_recipe(
     if out is not None and not overwrite:
         require_no_file(Path(out))
     text, where = read_recipe(recipe)
-    parsed, notes = parse_recipe(text, where), _Notes()
+    parsed, notes = parse_recipe(text, where), Notes()
     models: dict[str, tuple[Located, ...]] = {}
     for name in models_of(parsed):
         with notes.of(name):
@@ -111,27 +66,10 @@ def check_recipe(
     return checked
 
 
-class _Notes:
-    """Collects findings; an error of ours while a part is looked at becomes its fault."""
-
-    def __init__(self) -> None:
-        self.findings: list[Finding] = []
-
-    def add(self, subject: str, text: str, verdict: Verdict = "fits") -> None:
-        self.findings.append(Finding(subject=subject, verdict=verdict, text=text))
-
-    @contextmanager
-    def of(self, subject: str) -> Iterator[None]:
-        try:
-            yield
-        except SaeMergeError as error:
-            self.add(subject, str(error), "fault")
-
-
 def _check_on_base(
     resolved: ResolvedRecipe,
     models: Mapping[str, tuple[Located, ...]],
-    notes: _Notes,
+    notes: Notes,
     allow_mismatch: Collection[str],
 ) -> None:
     layers = _check_gate(resolved, notes)
@@ -141,6 +79,12 @@ def _check_on_base(
         for name, parts in models.items():
             if name != resolved.recipe.base_model:
                 donors[name] = open_located(parts[0])
+        for what, model in (
+            ("base", resolved.base),
+            *((f"donor {name}", one) for name, one in donors.items()),
+        ):
+            if not model.tensors:  # with tensors at hand, those of the selected layers tell
+                require_plain(f"the {what}", model)
         check_family(resolved.base, donors, allow_mismatch)
         if donors:
             notes.add("donors", "every donor has the base's kind, depth, widths and constants")
@@ -149,7 +93,7 @@ def _check_on_base(
             _check_edit(resolved, donors, notes)
 
 
-def _check_gate(resolved: ResolvedRecipe, notes: _Notes) -> tuple[int, ...]:
+def _check_gate(resolved: ResolvedRecipe, notes: Notes) -> tuple[int, ...]:
     """The selected layers, none where the gate is at fault."""
     layers: tuple[int, ...] = ()
     with notes.of("gate"):
@@ -162,7 +106,7 @@ def _check_gate(resolved: ResolvedRecipe, notes: _Notes) -> tuple[int, ...]:
     return layers
 
 
-def _check_record(resolved: ResolvedRecipe, layers: tuple[int, ...], notes: _Notes) -> None:
+def _check_record(resolved: ResolvedRecipe, layers: tuple[int, ...], notes: Notes) -> None:
     """What ``sae-merge recipe`` noted down of the diagnosis, when the diagnosis itself stayed at home."""
     record = resolved.recipe.sae_diagnosis
     if not record:
@@ -195,7 +139,7 @@ def _recorded_scores(record: Mapping[str, Any]) -> dict[int, float]:
         raise RecipeError(f"expected a score by layer in scores, and {error}") from error
 
 
-def _check_edit(resolved: ResolvedRecipe, donors: Mapping[str, Checkpoint], notes: _Notes) -> None:
+def _check_edit(resolved: ResolvedRecipe, donors: Mapping[str, Checkpoint], notes: Notes) -> None:
     plan, base = resolved.plan, resolved.base
     if resolved.filter is not None:
         notes.add("edit", f"{method_named(plan.merge_method).needs} is there")
@@ -212,35 +156,3 @@ def _check_edit(resolved: ResolvedRecipe, donors: Mapping[str, Checkpoint], note
     notes.add("edit", "every tensor of the selected layers stands in every donor, in the base's shape")
     for oddity in oddities(plan, base, headers):
         notes.add("donors", oddity, "odd")
-
-
-def check_view(checked: CheckedRecipe) -> View:
-    """A table of the models and one of the findings, faults last."""
-    models = [
-        (
-            Cell(f"{model.name}@{model.commit}" if model.commit else model.name),
-            Cell(byte_size(model.size), model.size),
-            Cell(byte_size(model.missing), model.missing),
-        )
-        for model in checked.located
-    ]
-    in_order = sorted(checked.findings, key=lambda finding: get_args(Verdict).index(finding.verdict))
-    findings = [
-        (
-            Cell(finding.verdict.upper() if finding in checked.faults else finding.verdict),
-            Cell(finding.subject),
-            Cell(finding.text),
-        )
-        for finding in in_order
-    ]
-    return View(
-        (
-            Grid(("model", "size", "to download"), tuple(models), words=frozenset({"model"})),
-            Grid(
-                ("verdict", "part", "found"),
-                tuple(findings),
-                words=frozenset({"verdict", "part", "found"}),
-            ),
-        ),
-        tail=(f"{byte_size(checked.missing)} to download in all",),
-    )

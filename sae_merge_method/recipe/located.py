@@ -13,8 +13,9 @@ from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import ModelError, first_line
 from sae_merge_method.files.regular import read_regular
 from sae_merge_method.models.beside_weights import WANTED_FILES
-from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint, open_checkpoint
+from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint, no_folder, open_checkpoint
 from sae_merge_method.models.hub import ModelId, fetch_file, folder_at_hand, is_hub_id
+from sae_merge_method.models.unreadable import explain, held_in_files
 
 
 class Located(Record):
@@ -39,6 +40,8 @@ def locate(model: ModelId) -> Located:
     name = model.path
     if model.folder is not None:
         return Located(name=name, commit=None, size=_bytes_of(model.folder), missing=0)
+    if Path(name).expanduser().is_file():
+        raise ModelError(no_folder(Path(name).expanduser()))
     if not is_hub_id(name):
         raise ModelError(f"there is no folder {name}, and it is no Hub id")
     from huggingface_hub import HfApi, constants
@@ -56,6 +59,9 @@ def locate(model: ModelId) -> Located:
     if info.sha is None:
         raise ModelError(f"the Hub does not say at which commit {name} is")
     files = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    kind = held_in_files(files)
+    if kind is not None:
+        raise ModelError(explain(name, kind))
     needed = {file: files[file] for file in _needed(files)}
     missing = sum(size for file, size in needed.items() if not _is_cached(name, file, info.sha))
     return Located(name=name, commit=info.sha, size=sum(needed.values()), missing=missing)

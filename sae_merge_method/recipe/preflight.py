@@ -9,6 +9,7 @@ from sae_merge_method.models.constants import constant_names, mismatches
 from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.hub import open_model
 from sae_merge_method.models.tensor_names import LayerPart
+from sae_merge_method.models.unreadable import explain, quantised_by_config, quantised_by_names
 from sae_merge_method.recipe.plan import EditPlan
 
 LOG = logging.getLogger(__name__)
@@ -127,23 +128,47 @@ def _check_layer(layer: int, base: Checkpoint, base_name: str, donor: Checkpoint
     if not parts:
         raise MergeError(f"the base {base_name} has no tensor in layer {layer} (its layout: {base.layout})")
     for part in parts:
-        _check_tensor(part, base, donor, donor_name)
+        fault = _tensor_fault(part, base, donor, donor_name)
+        if fault is not None:
+            for what, model in ((f"the base {base_name}", base), (f"the donor {donor_name}", donor)):
+                require_plain(what, model, layer)
+            raise MergeError(fault)
 
 
-def _check_tensor(part: LayerPart, base: Checkpoint, donor: Checkpoint, donor_name: str) -> None:
+def require_plain(what: str, model: Checkpoint, layer: int | None = None) -> None:
+    """Make sure that a model, or one layer of it, is not quantised.
+
+    Args:
+        what: How messages name the model.
+        model: The model.
+        layer: Whose tensors to look at; None to go by the config alone.
+
+    Raises:
+        MergeError: It is; the message says how, and what to do.
+    """
+    entries = [entry for part, entry in model.layer_tensors.items() if part.layer == layer]
+    by_names = quantised_by_names(entry.name for entry in entries)
+    coded = by_names is not None or any(not entry.is_float for entry in entries)
+    kind = quantised_by_config(model.config) if coded or layer is None else None
+    kind = kind or by_names
+    if kind is not None:
+        raise MergeError(explain(what, kind))
+
+
+def _tensor_fault(part: LayerPart, base: Checkpoint, donor: Checkpoint, donor_name: str) -> str | None:
+    """What keeps one tensor from being edited, in words."""
     of_base, of_donor = base.layer_tensors[part], donor.layer_tensors.get(part)
     if of_donor is None:
-        raise MergeError(
+        return (
             f"{of_base.name} lies in a selected layer, but the donor {donor_name} has no such tensor "
             f"(base: {base.layout}; donor: {donor.layout})"
         )
     if of_donor.shape != of_base.shape:
-        raise MergeError(
+        return (
             f"{of_base.name}: expected shape {list(of_base.shape)} like the base's, "
             f"got {list(of_donor.shape)} in the donor {donor_name}"
         )
     for side, entry in (("base", of_base), (f"donor {donor_name}", of_donor)):
         if entry.dtype not in DTYPE_NAMES:
-            raise MergeError(
-                f"{entry.name} is {entry.dtype} in the {side}: expected {', '.join(DTYPE_NAMES)}"
-            )
+            return f"{entry.name} is {entry.dtype} in the {side}: expected {', '.join(DTYPE_NAMES)}"
+    return None

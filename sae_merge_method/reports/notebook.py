@@ -25,7 +25,7 @@ class View(NamedTuple):
 VIEWS: dict[str, str] = {
     "AuditReport": "sae_merge_method.verify.report:audit_view",
     "Experiment": "sae_merge_method.experiment.report.tables:experiment_view",
-    "CheckedRecipe": "sae_merge_method.recipe.check:check_view",
+    "CheckedRecipe": "sae_merge_method.recipe.findings:check_view",
     "Comparison": "sae_merge_method.compare.table:view",
     "ComparisonSet": "sae_merge_method.compare.table:view",
     "Diagnosis": "sae_merge_method.diagnose.tables:diagnosis_view",
