@@ -179,7 +179,7 @@ def draw():
     means, fired = random.exponential(size=count * distinct), random.integers(1, 50, count * distinct)
     return pack_layer(features, np.full(count, distinct), np.concatenate(used), means, fired)
 usage = {layer: draw() for layer in range(layers)}
-documents = Documents(np.arange(count) < count // 2, np.full(count, 512))
+documents = Documents(np.arange(count) * 2 // count, np.arange(count), np.full(count, 512))
 # Layers are scored one after the other: two need what all need.
 score_layers([0, 1], usage.__getitem__, documents, ScoringSettings())
 write_usage(Path(out), documents, usage)

@@ -109,7 +109,8 @@ def write_scene(root: Path, layers: int) -> None:
         )
         for layer in range(layers)
     ]  # fmt: skip
-    corpus = records.Corpus(name="text", sha256="0" * 64, documents=1, tokens=10)
+    amount = {"documents": 1, "documents_read": 1, "tokens": 10, "tokens_read": 10}
+    corpus = records.Corpus(name="text", sha256="0" * 64, **amount)
     base = open_checkpoint(root / "base")
     model = records.ModelSource(
         id="base",
@@ -123,7 +124,7 @@ def write_scene(root: Path, layers: int) -> None:
         score="kl_bits",
         layers=tuple(diagnosed),
         target=corpus,
-        control=corpus,
+        controls=(corpus,),
         settings={},
     )
     (root / "diagnosis").mkdir()
@@ -133,7 +134,7 @@ def write_scene(root: Path, layers: int) -> None:
         FEATURES, np.array([len(used), 1]), np.append(used, 0), np.append(1.0 + used, 0.5),
         np.ones(len(used) + 1, int),
     )  # fmt: skip
-    sides = Documents(np.array([True, False]), np.array([10, 10]))
+    sides = Documents(np.array([0, 1]), np.array([0, 1]), np.array([10, 10]))
     write_usage(root / "diagnosis", sides, dict.fromkeys(range(layers), usage))
 
 

@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from sae_merge_method.artifacts.schema import OneOf, Record
+from sae_merge_method.artifacts.schema import Location, OneOf, Record
 from sae_merge_method.cli.members import Member
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
@@ -60,9 +60,12 @@ def _option(name: str, field: FieldInfo, *, required: bool) -> Callable[[AnyFunc
     default = None if field.default is PydanticUndefined else field.default
     kind = _without_none(field.annotation)
     if kind is bool:
-        return click.option(flag, name, is_flag=True, default=default, **settings)
+        both_ways = f"{flag}/--no-{name.replace('_', '-')}" if default else flag
+        return click.option(both_ways, name, is_flag=True, default=default, **settings)
     if get_origin(kind) is tuple:
-        return click.option(flag, name, multiple=True, callback=_listed, **settings)
+        # Names are listed with commas; a file's name may hold one.
+        split = None if get_args(kind)[0] == Location else _listed
+        return click.option(flag, name, multiple=True, callback=split, **settings)
     shown = default is not None and default != ""
     return click.option(flag, name, type=_type(kind, field), default=default, show_default=shown, **settings)
 

@@ -1,5 +1,6 @@
 """Small diagnoses for tests of the stages that only read them."""
 
+from hashlib import sha256
 from pathlib import Path
 
 from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis, ModelSource, write_diagnosis
@@ -7,6 +8,18 @@ from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, SaeSource
 from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.fingerprint import fingerprint
 from tests import tiny
+
+
+def corpus(name: str) -> Corpus:
+    """Two documents that were listened to as they were."""
+    return Corpus(
+        name=name,
+        sha256=sha256(name.encode()).hexdigest(),
+        documents=2,
+        tokens=10,
+        documents_read=2,
+        tokens_read=10,
+    )
 
 
 def save_diagnosis(folder: Path, model: Path, scores: dict[int, float]) -> Path:
@@ -39,8 +52,8 @@ def save_diagnosis(folder: Path, model: Path, scores: dict[int, float]) -> Path:
         ),
         score="kl_bits",
         layers=layers,
-        target=Corpus(name="maths.jsonl", sha256="1" * 64, documents=2, tokens=10),
-        control=Corpus(name="prose.jsonl", sha256="2" * 64, documents=2, tokens=10),
+        target=corpus("maths.jsonl"),
+        controls=(corpus("prose.jsonl"),),
         settings={},
     )
     folder.mkdir(parents=True)

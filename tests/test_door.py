@@ -110,7 +110,7 @@ import sae_merge_method as sm
 from pathlib import Path
 
 scores: dict[int, float] = sm.read_diagnosis(Path("diagnosis")).scores()
-settings = sm.DiagnoseSettings(model="b", sae="s", target="t", control="c", seed=1, select="elbow")
+settings = sm.DiagnoseSettings(model="b", sae="s", target="t", control=("c",), seed=1, select="elbow")
 corrected: float | None = sm.diagnose(settings, Path("diagnosis"), overwrite=True).layers[0].score
 again: sm.Diagnosis = sm.score("diagnosis", sm.ScoringSettings(score="js_bits"), out="rescored")
 chosen: tuple[int, ...] = sm.select_layers(again, "top_k=3", units="corrected").layers

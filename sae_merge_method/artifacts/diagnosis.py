@@ -48,9 +48,24 @@ class Corpus(Record):
     sha256: str
     """sha256 of the corpus' file as it lies on disk; of a data set, over the documents taken."""
     documents: int = Field(ge=1)
-    """Documents of the corpus that have a counted token."""
+    """Documents that were listened to."""
+    sources: int | None = Field(default=None, ge=1)
+    """Sources that the documents are parts of; null where no field tells them."""
     tokens: int = Field(ge=1)
-    """Counted tokens of the corpus: special tokens left out."""
+    """Counted tokens that were listened to: special tokens left out."""
+    documents_read: int = Field(ge=1)
+    """Documents of the corpus that have a counted token, before the sides were matched."""
+    tokens_read: int = Field(ge=1)
+    """Counted tokens of the corpus, before the sides were matched."""
+    exact_duplicates: int = Field(default=0, ge=0)
+    """Documents listened to that say the same as one of another source, word for word."""
+    near_duplicates: int = Field(default=0, ge=0)
+    """Documents listened to that say nearly the same as one of another source: word for word not counted."""
+
+    @property
+    def tokens_a_document(self) -> float:
+        """Mean length of a document that was listened to."""
+        return self.tokens / self.documents
 
 
 class Diagnosis(Record):
@@ -66,8 +81,8 @@ class Diagnosis(Record):
     """The diagnosed layers, those that have an SAE, in ascending order."""
     target: Corpus
     """Text of the ability to edit."""
-    control: Corpus
-    """General text that the target is compared with."""
+    controls: tuple[Corpus, ...] = Field(min_length=1)
+    """Texts that the target is compared with; a layer's score is the least over them."""
     settings: dict[str, str | int | float | bool | None]
     """Everything else that can change a number: dtype, device, lengths, seeds, epsilon."""
 

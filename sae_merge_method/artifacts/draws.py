@@ -13,14 +13,14 @@ DRAWS_FILE = "draws.safetensors"
 
 
 class ScoreDraws(NamedTuple):
-    """Scores of L layers, in the order of ``layers``."""
+    """Scores of L layers against C controls, in the order of ``layers`` and of the diagnosis' controls."""
 
     layers: npt.NDArray[np.int64]
     """(L,)"""
     null: npt.NDArray[np.float64]
-    """(P, L) under shuffled document labels."""
+    """(C, P, L) against each control, under shuffled labels."""
     bootstrap: npt.NDArray[np.float64]
-    """(R, L) over resampled documents."""
+    """(C, R, L) against each control, over resampled sources."""
 
 
 def write_draws(folder: Path, draws: ScoreDraws) -> None:

@@ -34,11 +34,12 @@ class TopFeature(Record):
     target: float = Field(ge=0)
     """Mean activation of the feature over target documents."""
     control: float = Field(ge=0)
-    """Mean activation of the feature over control documents."""
+    """Mean activation of the feature over the documents of the control that scores least."""
     target_rate: float = Field(ge=0, le=1)
     """Share of counted tokens on which the feature fires, mean over target documents."""
     control_rate: float = Field(ge=0, le=1)
-    """Share of counted tokens on which the feature fires, mean over control documents."""
+    """Share of counted tokens on which the feature fires, mean over documents of the control that scores
+    least."""
     snippets: tuple[str, ...] = ()
     """Target text around the feature's strongest tokens, each of which stands between guillemets."""
 
@@ -47,7 +48,7 @@ class Null(Record):
     """A layer's score under shuffled document labels: what it would be if both sides had one source."""
 
     permutations: int = Field(ge=1)
-    """Number of shuffles of the document labels."""
+    """Number of shuffles of the labels of sources: a source's documents keep one label."""
     mean: float
     """Mean score over the shuffles, in the unit of the score."""
     sd: float = Field(ge=0)
@@ -55,18 +56,18 @@ class Null(Record):
     high: float
     """95th percentile of the score over the shuffles: one in twenty scores higher."""
     p: float = Field(gt=0, le=1)
-    """One-sided p of the score: (1 + shuffles that score as high) / (1 + shuffles)."""
+    """One-sided p of the score: (1 + shuffles that score as high) / (1 + shuffles); over several controls the
+    largest."""
     q: float = Field(gt=0, le=1)
     """Benjamini-Hochberg q of the score's p over all diagnosed layers."""
     corrected: float
-    """The layer's score less the mean over the shuffles."""
+    """The score less the mean over the shuffles; over several controls the least."""
 
 
 class Interval(Record):
-    """Bootstrap over documents: where the score would be with unlimited documents.
+    """Bootstrap over sources: where the score would be with unlimited documents.
 
-    It may lie below ``LayerDiagnosis.score``, which few documents push up. Scores of the top k
-    have none: it would not cover the truth.
+    It may lie below ``LayerDiagnosis.score``, which few documents push up.
     """
 
     level: float = Field(gt=0, lt=1)
@@ -78,7 +79,20 @@ class Interval(Record):
     estimate: float
     """The score with the bootstrap's estimate of its bias taken out, in the unit of the score."""
     resamples: int = Field(ge=1)
-    """Number of resamples of the documents."""
+    """Number of resamples of the sources."""
+
+
+class AgainstControl(Record):
+    """A layer's score against one of several controls."""
+
+    control: str
+    """Name of the control's corpus."""
+    score: float
+    """Specificity of the layer against this control, in the unit of the diagnosis' score."""
+    null: Null | None = None
+    """The score under shuffled labels of target and this control; null where none were shuffled."""
+    interval: Interval | None = None
+    """Where unlimited documents would put the score; null without resamples."""
 
 
 class LayerDiagnosis(Record):
@@ -87,11 +101,14 @@ class LayerDiagnosis(Record):
     layer: int = Field(ge=0)
     """Index of the decoder layer."""
     score: float
-    """Specificity of the layer, in the unit of the diagnosis' score."""
+    """Specificity of the layer, in the unit of the diagnosis' score: the least over controls."""
     null: Null | None = None
-    """The score under shuffled document labels; null where none were shuffled."""
+    """The score under shuffled labels of target and the control that scores least; null where none were
+    shuffled."""
     interval: Interval | None = None
-    """Where unlimited documents would put the score; null without resamples, and for scores of the top k."""
+    """Where unlimited documents would put the score; null without resamples."""
+    against: tuple[AgainstControl, ...] = ()
+    """The score against each control, in their order; empty where there is only one."""
     explained_variance: float
     """Share of the residual stream's variance that the SAE reconstructs, over a sample of counted tokens."""
     l0: float = Field(ge=0)

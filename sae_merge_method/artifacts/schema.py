@@ -108,6 +108,14 @@ Location = Annotated[str, BeforeValidator(_as_text)]
 """A model, file or folder, as its user wrote it: text that may come as a ``Path``."""
 
 
+def _as_list(value: Any) -> Any:
+    return (value,) if isinstance(value, str | os.PathLike) else value
+
+
+Locations = Annotated[tuple[Location, ...], BeforeValidator(_as_list)]
+"""One or several of them; one may be written without a list."""
+
+
 RecordT = TypeVar("RecordT", bound=Record)
 
 

@@ -17,7 +17,7 @@ from sae_merge_method.artifacts.diagnosis import USAGE_FILE
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.writing import write_bytes
 
-_VERSION = 1
+_VERSION = 2
 # safetensors writes metadata in hash order: one key keeps the bytes the same.
 _HEADER = "sae_merge_usage"
 _HALF_MAX_EXPONENT = 15
@@ -57,12 +57,24 @@ class LayerUsage(NamedTuple):
 
 
 class Documents(NamedTuple):
-    """The documents behind every layer: target's first, then control's, each in file order."""
+    """The documents behind every layer: target's first, then each control's, in file order."""
 
-    is_target: npt.NDArray[np.bool_]
-    """(N,)"""
+    side: npt.NDArray[np.int64]
+    """(N,) 0 for the target, then 1 for the first control, and so on."""
+    source: npt.NDArray[np.int64]
+    """(N,) of which source a document is, numbered over all sides: one a document where none are known."""
     tokens: npt.NDArray[np.int64]
     """(N,) counted tokens."""
+
+    @property
+    def is_target(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether a document is the target's."""
+        return np.asarray(self.side == 0)
+
+    @property
+    def controls(self) -> range:
+        """Numbers of the controls."""
+        return range(1, int(self.side.max()) + 1)
 
 
 def pack_layer(
@@ -99,8 +111,7 @@ def write_usage(folder: Path, documents: Documents, layers: Mapping[int, LayerUs
     from safetensors.numpy import save
 
     tensors: dict[str, npt.NDArray[np.generic]] = {
-        "documents.is_target": documents.is_target,
-        "documents.tokens": documents.tokens.astype(np.int64),
+        f"documents.{name}": value.astype(np.int64) for name, value in documents._asdict().items()
     }
     shapes = {}
     for layer, usage in sorted(layers.items()):
@@ -129,8 +140,7 @@ class UsageReader:
                 raise ArtifactError(f"expected version {_VERSION} in {self.path}, got {header['version']}")
             self._shapes = {int(layer): shape for layer, shape in header["layers"].items()}
             self.documents = Documents(
-                is_target=self._file.get_tensor("documents.is_target"),
-                tokens=self._file.get_tensor("documents.tokens"),
+                **{name: self._file.get_tensor(f"documents.{name}") for name in Documents._fields}
             )
         except OSError as error:
             raise ArtifactError(f"cannot read feature usage at {self.path}: {error}") from error

@@ -30,6 +30,8 @@ class Document(NamedTuple):
     """(T,) what the model reads."""
     counted: Mask
     """(T,) which of them enter the statistics."""
+    position: int = 0
+    """Which document of its corpus it is."""
 
 
 def special_token_ids(tokenizer: Any, *configs: Any) -> frozenset[int]:
@@ -73,7 +75,7 @@ def tokenize(
     excluded = np.array(sorted(special), dtype=np.int64)
     documents: list[Document] = []
     total = cut = blank = 0
-    for ids, is_text in (_in_chat if in_chat else _plain)(tokenizer, texts):
+    for position, (ids, is_text) in enumerate((_in_chat if in_chat else _plain)(tokenizer, texts)):
         cut += len(ids) > max_length
         tokens = ids[:max_length]
         counted = is_text[:max_length] & ~np.isin(tokens, excluded)
@@ -83,7 +85,7 @@ def tokenize(
         total += int(counted.sum())
         if max_tokens is not None and total > max_tokens and documents:
             break
-        documents.append(Document(tokens, counted))
+        documents.append(Document(tokens, counted, position))
     if not documents:
         raise CorpusError(
             f"no document of {name} has a token to count within {max_length} tokens "

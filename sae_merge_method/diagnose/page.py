@@ -7,7 +7,7 @@ from sae_merge_method.artifacts.diagnosis import PLOT_FILE, REPORT_FILE, Corpus,
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
 from sae_merge_method.diagnose.plot import plot_specificity
 from sae_merge_method.diagnose.specificity import find_score
-from sae_merge_method.diagnose.tables import features_grid, layers_diagnosed, layers_grid
+from sae_merge_method.diagnose.tables import corpora_grid, features_grid, layers_diagnosed, layers_grid
 from sae_merge_method.files.writing import write_bytes, write_text
 from sae_merge_method.layers import format_layers
 from sae_merge_method.reports.escape import html
@@ -44,7 +44,7 @@ def _body(diagnosis: Diagnosis, picture: bytes, rule: SelectionRule | None, sele
     )
     return f"""<dl>
 {_corpus("target", diagnosis.target)}
-{_corpus("control", diagnosis.control)}
+{chr(10).join(_corpus("control", control) for control in diagnosis.controls)}
 <dt>SAEs</dt><dd>{html(diagnosis.layers[0].sae.release)} {html(diagnosis.layers[0].sae.id)}</dd>
 <dt>layers</dt><dd>{_diagnosed(diagnosis)}</dd>
 <dt>score</dt><dd>{html(score.name)}: {html(score.summary)}</dd>
@@ -58,6 +58,10 @@ p and q: from the same shuffles, q with false discoveries over layers controlled
 documents would put the score. Explained: share of the activations' variance that the SAE reconstructs.
 L0: active features a token. A column's head sorts by it.</p>
 {as_html(layers_grid(diagnosis, selected), "sortable", ascending="layer")}
+<h2>Texts</h2>
+<p class="note">What was listened to. All sides are cropped to one number and length of documents unless
+matching was switched off; read: what there was. Repeated: documents that say the same as one of another
+source.</p> {as_html(corpora_grid(diagnosis))}
 <h2>Features that tell the target from the control</h2>
 <p class="note">Share: of the layer's score. Mean activation and firing rate over the documents of either
 corpus. The text is what the first features fire on most, their strongest token marked.</p>

@@ -1,7 +1,7 @@
-"""What a score is worth: shuffled labels, resampled documents, and the means behind both.
+"""What a score is worth: shuffled labels and resampled sources, as weights of documents.
 
-Every layer sees the same shuffles and the same resamples, so that layers can be compared draw
-by draw.
+A source's documents are shuffled and drawn together, since they are alike for more reasons than their side.
+Every layer sees the same shuffles and the same resamples, so that layers can be compared draw by draw.
 """
 
 from collections.abc import Iterator
@@ -10,140 +10,120 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.artifacts.usage import Documents, LayerUsage
-from sae_merge_method.diagnose.specificity import Means, Score
+from sae_merge_method.artifacts.usage import Documents
+from sae_merge_method.errors import CorpusError
 
 if TYPE_CHECKING:
     import torch
 
-_BLOCK_ELEMENTS = 1 << 24
-"""Labelings are taken in blocks so that one (labelings x features) matrix stays within 128 MB."""
+    from sae_merge_method.diagnose.settings import ScoringSettings
+
+Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 
-class DocumentMatrices(NamedTuple):
-    """One layer, N documents x A features that fired at all; float64."""
+class Sample(NamedTuple):
+    """Documents of the target and of one control that are scored together, and their draws."""
 
-    features: npt.NDArray[np.int64]
-    """(A,) which features the columns are."""
-    columns: dict[str, "torch.Tensor"]
-    """(N, A) by key of :data:`Means`."""
-
-    def means(self, weights: "torch.Tensor") -> Means:
-        """Weighted means over documents; ``weights`` (..., N), each row summing to 1."""
-        return {name: weights @ matrix for name, matrix in self.columns.items()}
-
-    def blocks(self, weights: "torch.Tensor") -> Iterator["torch.Tensor"]:
-        """Rows of ``weights`` (R, N) in blocks whose means fit in memory."""
-        size = max(1, _BLOCK_ELEMENTS // max(1, len(self.features)))
-        for start in range(0, len(weights), size):
-            yield weights[start : start + size]
+    rows: Integers
+    """(n,) which documents."""
+    is_target: Flags
+    """(n,)"""
+    shuffles: "torch.Tensor"
+    """(P, n) from :func:`shuffled_weights`."""
+    resamples: "torch.Tensor"
+    """(R, n) from :func:`resampled_weights`."""
 
 
-def document_matrices(usage: LayerUsage, documents: Documents, needs: tuple[str, ...]) -> DocumentMatrices:
-    """Lay one layer's sparse usage out as the matrices a score needs.
+def whole_sample(documents: Documents, control: int, settings: "ScoringSettings") -> Sample:
+    """The target and one control with their draws.
 
-    Features that never fired add nothing to any score and are left out.
+    Args:
+        documents: Of all sides.
+        control: Number of the control.
+        settings: Numbers of draws, and the seed.
     """
-    import torch
-
-    features, column = np.unique(usage.indices, return_inverse=True)
-    rows = usage.rows()
-    shape = (len(documents.tokens), len(features))
-    dense = np.zeros(shape)
-    dense[rows, column] = usage.means()
-    columns = {"usage": torch.from_numpy(dense)}
-    if "square" in needs:
-        columns["square"] = columns["usage"].square()
-    if "rate" in needs:
-        rate = np.zeros(shape)
-        rate[rows, column] = usage.counts / documents.tokens[rows]
-        columns["rate"] = torch.from_numpy(rate)
-    if "rank" in needs:
-        from scipy.stats import rankdata
-
-        columns["rank"] = torch.from_numpy(rankdata(dense, axis=0) / shape[0])
-    return DocumentMatrices(features.astype(np.int64), columns)
+    return _sample(documents, np.flatnonzero(np.isin(documents.side, (0, control))), control, settings, 0)
 
 
-def for_resampling(matrices: DocumentMatrices, is_target: npt.NDArray[np.bool_]) -> DocumentMatrices:
-    """The same matrices, with ranks replaced so that resampled documents need not be ranked again.
+def half_samples(documents: Documents, control: int, settings: "ScoringSettings") -> tuple[Sample, Sample]:
+    """The same in two halves, each with half of the sources of either side and with draws of its own.
 
-    An area under the ROC curve is a mean over pairs of documents; under resampling it moves, to
-    first order, with the weighted means of the documents' placements: the share of the *other*
-    side that a document stands above (DeLong et al. 1988). Shifted so that
-    ``1/2 + mean over target - mean over control`` gives that value, and the exact one for equal
-    weights.
+    Raises:
+        CorpusError: A side has a single source.
     """
-    import torch
-
-    if "rank" not in matrices.columns:
-        return matrices
-    from scipy.stats import rankdata
-
-    usage = matrices.columns["usage"].numpy()
-    ranks = matrices.columns["rank"].numpy() * len(usage)
-    placement = np.empty_like(ranks)
-    for side in (is_target, ~is_target):
-        placement[side] = (ranks[side] - rankdata(usage[side], axis=0)) / (~side).sum()
-    area = placement[is_target].mean(axis=0)
-    placement[~is_target] += area - 0.5
-    return matrices._replace(columns={**matrices.columns, "rank": torch.from_numpy(placement)})
-
-
-Draws = npt.NDArray[np.float64]
-_NO_DRAWS: Draws = np.zeros(0)
-
-
-def shuffled_weights(is_target: npt.NDArray[np.bool_], count: int, seed: int) -> "torch.Tensor":
-    """(count, N) weights of the documents that a shuffle calls target: 1/n_target each, else 0."""
-    import torch
-
-    n, n_target = len(is_target), int(is_target.sum())
-    order = np.random.default_rng([seed, 0]).random((count, n)).argsort(axis=1)
-    weights = np.zeros((count, n))
-    np.put_along_axis(weights, order[:, :n_target], 1 / n_target, axis=1)
-    return torch.from_numpy(weights)
-
-
-def resampled_weights(is_target: npt.NDArray[np.bool_], count: int, seed: int) -> "torch.Tensor":
-    """(count, N) weights of documents drawn with replacement, each side within itself and summing to 1."""
-    import torch
-
-    random = np.random.default_rng([seed, 1])
-    weights = np.zeros((count, len(is_target)))
-    for side in (is_target, ~is_target):
-        n = int(side.sum())
-        weights[:, side] = random.multinomial(n, np.full(n, 1 / n), size=count) / n
-    return torch.from_numpy(weights)
-
-
-def null_draws(score: Score, matrices: DocumentMatrices, weights: "torch.Tensor", n_target: int) -> Draws:
-    """(R,) the layer's score under each shuffle of :func:`shuffled_weights`."""
-    n = weights.shape[1]
-    share = n_target / n
-    total = matrices.means(weights.new_full((n,), 1 / n))
-    draws = [_NO_DRAWS]
-    for block in matrices.blocks(weights):
-        target = matrices.means(block)
-        # What is not target is control: its mean follows from the mean of all. None of the means
-        # can be negative, but the rounding of a difference can.
-        control = {
-            name: ((total[name] - share * part) / (1 - share)).clamp_min(0) for name, part in target.items()
-        }
-        draws.append(score.layer(target, control).numpy())
-    return np.concatenate(draws)
-
-
-def bootstrap_draws(
-    score: Score, matrices: DocumentMatrices, weights: "torch.Tensor", is_target: npt.NDArray[np.bool_]
-) -> Draws:
-    """(R,) the layer's score under each resample of :func:`resampled_weights`."""
-    import torch
-
-    side = torch.from_numpy(is_target).to(weights.dtype)
-    resampling = for_resampling(matrices, is_target)
-    draws = (
-        score.layer(resampling.means(block * side), resampling.means(block * (1 - side))).numpy()
-        for block in matrices.blocks(weights)
+    in_first = np.zeros(len(documents.side), dtype=np.bool_)
+    for side in (0, control):
+        sources = np.unique(documents.source[documents.side == side])
+        if len(sources) < 2:
+            raise CorpusError(
+                "a score of the top k needs two sources a side, to choose on one and measure on another"
+            )
+        # The target is halved alike for every control.
+        mixed = np.random.default_rng([settings.seed, 2, side]).permutation(sources)
+        in_first |= np.isin(documents.source, mixed[::2])
+    wanted = np.isin(documents.side, (0, control))
+    first, second = (
+        _sample(documents, np.flatnonzero(wanted & (in_first == half)), control, settings, number)
+        for number, half in ((1, True), (2, False))
     )
-    return np.concatenate([_NO_DRAWS, *draws])
+    return first, second
+
+
+def _sample(
+    documents: Documents, rows: Integers, control: int, settings: "ScoringSettings", half: int
+) -> Sample:
+    is_target, sources = documents.is_target[rows], documents.source[rows]
+    seeds = [settings.seed, 1, half]
+    return Sample(
+        rows,
+        is_target,
+        shuffled_weights(is_target, sources, settings.permutations, [settings.seed, 0, half, control]),
+        resampled_weights(is_target, sources, settings.bootstrap, [*seeds, 0], [*seeds, control]),
+    )
+
+
+def shuffled_weights(is_target: Flags, sources: Integers, count: int, seed: list[int]) -> "torch.Tensor":
+    """(count, n) weights of the documents that a shuffle calls target: all alike, else 0.
+
+    Labels of whole sources are shuffled: as many sources are called target as are.
+    """
+    import torch
+
+    _, first, source = np.unique(sources, return_index=True, return_inverse=True)
+    n_target = int(is_target[first].sum())
+    order = np.random.default_rng(seed).random((count, len(first))).argsort(axis=1)
+    chosen = np.zeros((count, len(first)))
+    np.put_along_axis(chosen, order[:, :n_target], 1, axis=1)
+    weights = chosen[:, source]
+    return torch.from_numpy(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1))
+
+
+def resampled_weights(
+    is_target: Flags, sources: Integers, count: int, target_seed: list[int], control_seed: list[int]
+) -> "torch.Tensor":
+    """(count, n) weights of documents whose sources are drawn with replacement, each side within itself.
+
+    The weights of a side sum to 1. Sides have seeds of their own, so that several controls can be compared
+    with one resample of the target.
+    """
+    import torch
+
+    weights = np.zeros((count, len(is_target)))
+    for side, seed in ((is_target, target_seed), (~is_target, control_seed)):
+        _, source = np.unique(sources[side], return_inverse=True)
+        n = int(source.max()) + 1
+        drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=count)[:, source]
+        weights[:, side] = drawn / drawn.sum(axis=1, keepdims=True)
+    return torch.from_numpy(weights)
+
+
+_BLOCK_ELEMENTS = 1 << 24
+"""Draws are taken in blocks so that one (draws x features) matrix stays within 128 MB."""
+
+
+def blocks(weights: "torch.Tensor", n_features: int) -> Iterator["torch.Tensor"]:
+    """Rows of ``weights`` (R, n) in blocks whose means over documents fit in memory."""
+    size = max(1, _BLOCK_ELEMENTS // max(1, n_features))
+    for start in range(0, len(weights), size):
+        yield weights[start : start + size]

@@ -55,7 +55,9 @@ def _score(folder: Path, settings: ScoringSettings, new: Path | None) -> Diagnos
             f"{folder} holds files of two diagnoses: layers {list(diagnosed)} in one, "
             f"{list(usage.layers)} in the other"
         )
-    scoring = score_layers(diagnosed, usage.layer, usage.documents, settings)
+    scoring = score_layers(
+        diagnosed, usage.layer, usage.documents, settings, [control.name for control in standing.controls]
+    )
     rescored = _with_scoring(standing, scoring, settings)
     rule = parse_rule(settings.select) if settings.select else None
     selected = choose_layers(rule, rescored.scores(), rescored.q_values()) if rule else ()

@@ -6,21 +6,20 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from sae_merge_method import __version__
 from sae_merge_method.artifacts import diagnosis as records
 from sae_merge_method.artifacts.diagnosis import Diagnosis, ModelSource
 from sae_merge_method.artifacts.draws import write_draws
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
-from sae_merge_method.artifacts.usage import Documents, write_usage
-from sae_merge_method.corpora.documents import Corpus, check_different, read_corpus
-from sae_merge_method.corpora.tokens import Document, check_tokens_differ, special_token_ids, tokenize
+from sae_merge_method.artifacts.usage import write_usage
+from sae_merge_method.corpora.documents import Corpus, check_disjoint, read_corpus
+from sae_merge_method.corpora.tokens import check_tokens_differ, special_token_ids, tokenize
 from sae_merge_method.diagnose.chunk_store import ChunkStore
 from sae_merge_method.diagnose.model import TextModel, load_text_model
 from sae_merge_method.diagnose.page import draw_diagnosis
 from sae_merge_method.diagnose.scoring import ScoredLayer, Scoring, score_layers
 from sae_merge_method.diagnose.settings import DiagnoseSettings
+from sae_merge_method.diagnose.sides import Sides, prepare_sides
 from sae_merge_method.diagnose.snippets import add_snippets
 from sae_merge_method.diagnose.sweep import EncodedLayer, Report, encode_layers, load_beside
 from sae_merge_method.diagnose.workers import Workers, join_workers
@@ -41,12 +40,10 @@ class Subject(NamedTuple):
     model: TextModel
     saes: dict[int, SaeAddress]
     """By layer, ascending."""
-    target: Corpus
-    control: Corpus
-    documents: tuple[Document, ...]
-    """Of both corpora, tokenized, the target's first; those without a token that counts are left out."""
-    sides: Documents
-    """Which corpus each of them is from, and its length."""
+    corpora: tuple[Corpus, ...]
+    """The target, then the controls."""
+    sides: Sides
+    """Their documents as they are listened to."""
 
 
 def diagnose(
@@ -81,15 +78,17 @@ def diagnose(
             subject = open_subject(settings, workers)
             store = ChunkStore(out, _inputs(settings, subject))
             encoded = encode_layers(
-                settings, subject.model, subject.saes, subject.documents, store, workers, report
+                settings, subject.model, subject.saes, subject.sides.documents, store, workers, report
             )
             if folder is not None:
                 usage = {layer: entry.usage for layer, entry in encoded.items()}
-                scoring = score_layers(sorted(usage), usage.__getitem__, subject.sides, settings)
+                labels = subject.sides.labels
+                controls = [corpus.name for corpus in subject.corpora[1:]]
+                scoring = score_layers(sorted(usage), usage.__getitem__, labels, settings, controls)
                 diagnosis = _diagnosis(settings, subject, encoded, scoring)
                 rule = parse_rule(settings.select) if settings.select else None
                 selected = choose_layers(rule, diagnosis.scores(), diagnosis.q_values()) if rule else ()
-                write_usage(folder, subject.sides, usage)
+                write_usage(folder, labels, usage)
                 write_draws(folder, scoring.draws)
                 draw_diagnosis(folder, diagnosis, rule, selected)
                 records.write_diagnosis(folder, diagnosis)
@@ -108,16 +107,16 @@ def open_subject(settings: DiagnoseSettings, workers: Workers) -> Subject:
     Raises:
         SaeMergeError: One of them cannot be had, or they do not belong together.
     """
-    target, control = (
-        read_corpus(source, settings.text_field, settings.max_documents)
-        for source in (settings.target, settings.control)
+    corpora = tuple(
+        read_corpus(source, settings.text_field, settings.max_documents, settings.group_field)
+        for source in (settings.target, *settings.control)
     )
-    check_different(target, control)
+    check_disjoint(corpora)
     device = workers.device(settings.device, settings.device_map)
     model = load_text_model(settings.model, settings.dtype, device)
     layers = parse_layers(settings.layers, len(model.blocks))
     addresses = find_saes(settings.sae, settings.sae_id, layers)
-    of_target, of_control = (
+    taken = [
         tokenize(
             model.tokenizer,
             corpus.documents,
@@ -127,16 +126,12 @@ def open_subject(settings: DiagnoseSettings, workers: Workers) -> Subject:
             settings.max_tokens,
             in_chat=settings.apply_chat_template,
         )
-        for corpus in (target, control)
-    )
-    check_tokens_differ(of_target, of_control)
-    documents = (*of_target, *of_control)
-    sides = Documents(
-        is_target=np.arange(len(documents)) < len(of_target),
-        tokens=np.array([document.counted.sum() for document in documents], dtype=np.int64),
-    )
+        for corpus in corpora
+    ]
+    for of_control in taken[1:]:
+        check_tokens_differ(taken[0], of_control)
     saes = {address.layer: address for address in addresses}
-    return Subject(model, saes, target, control, documents, sides)
+    return Subject(model, saes, corpora, prepare_sides(corpora, taken, match=settings.match))
 
 
 def _inputs(settings: DiagnoseSettings, subject: Subject) -> dict[str, str | int | None]:
@@ -147,8 +142,8 @@ def _inputs(settings: DiagnoseSettings, subject: Subject) -> dict[str, str | int
         "model's config.json": subject.model.config_sha256,
         "model's weights": subject.model.fingerprint.numbers["float32"],
         "model's commit": subject.model.revision,
-        "target's sha256": subject.target.sha256,
-        "control's sha256": subject.control.sha256,
+        "target's sha256": subject.corpora[0].sha256,
+        "controls' sha256": ", ".join(corpus.sha256 for corpus in subject.corpora[1:]),
     }
 
 
@@ -169,8 +164,8 @@ def _diagnosis(
         layers=tuple(
             _layer(scored, encoded[scored.layer], subject, settings.snippets) for scored in scoring.layers
         ),
-        target=_corpus(subject.target, subject.sides, is_target=True),
-        control=_corpus(subject.control, subject.sides, is_target=False),
+        target=subject.sides.corpora[0],
+        controls=subject.sides.corpora[1:],
         settings=settings.recorded(str(model.dtype).removeprefix("torch.")),
     )
 
@@ -180,25 +175,14 @@ def _layer(scored: ScoredLayer, encoded: EncodedLayer, subject: Subject, snippet
     if snippets and features:
         # Loaded once more: no more encoders are kept in memory than the plan allows.
         sae = load_beside(subject.saes[scored.layer], subject.model)
-        features = add_snippets(
-            subject.model, sae, features, encoded.usage, subject.documents, subject.sides, snippets
-        )
-    fired = encoded.usage.counts.sum(dtype=np.int64)
+        documents, labels, _ = subject.sides
+        features = add_snippets(subject.model, sae, features, encoded.usage, documents, labels, snippets)
+    fired = int(encoded.usage.counts.sum(dtype="int64"))
     return LayerDiagnosis(
         **scored._replace(top_features=features)._asdict(),
         explained_variance=encoded.explained_variance,
-        l0=float(fired / subject.sides.tokens.sum()),
+        l0=float(fired / subject.sides.labels.tokens.sum()),
         sae=encoded.source,
-    )
-
-
-def _corpus(corpus: Corpus, documents: Documents, *, is_target: bool) -> records.Corpus:
-    side = documents.is_target == is_target
-    return records.Corpus(
-        name=corpus.name,
-        sha256=corpus.sha256,
-        documents=int(side.sum()),
-        tokens=int(documents.tokens[side].sum()),
     )
 
 

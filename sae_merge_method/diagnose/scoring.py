@@ -1,28 +1,24 @@
 """From stored usage to scored layers: score, null, interval, top features. Needs no model."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from sae_merge_method.artifacts.draws import ScoreDraws
-from sae_merge_method.artifacts.layer_diagnosis import Interval, Null, TopFeature
+from sae_merge_method.artifacts.layer_diagnosis import AgainstControl, Interval, Null, TopFeature
 from sae_merge_method.artifacts.usage import Documents, LayerUsage
-from sae_merge_method.diagnose.resampling import (
-    DocumentMatrices,
-    Draws,
-    bootstrap_draws,
-    document_matrices,
-    null_draws,
-    resampled_weights,
-    shuffled_weights,
-)
+from sae_merge_method.diagnose.document_matrices import DocumentMatrices, document_matrices
+from sae_merge_method.diagnose.estimation import Draws, Estimate, contributions, estimate, samples_for
 from sae_merge_method.diagnose.settings import ScoringSettings
-from sae_merge_method.diagnose.specificity import SCORES, Means, Score
+from sae_merge_method.diagnose.specificity import SCORES, Score
 from sae_merge_method.statistics.intervals import basic_bootstrap
 from sae_merge_method.statistics.multiplicity import benjamini_hochberg
 from sae_merge_method.statistics.permutation import upper_tail
+
+if TYPE_CHECKING:
+    import torch
 
 TOP_FEATURES = 10
 
@@ -37,6 +33,7 @@ class ScoredLayer(NamedTuple):
     score: float
     null: Null | None
     interval: Interval | None
+    against: tuple[AgainstControl, ...]
     top_features: tuple[TopFeature, ...]
 
 
@@ -48,10 +45,19 @@ class Scoring(NamedTuple):
 
 
 class _Measured(NamedTuple):
-    score: float
-    null: Draws
-    bootstrap: Draws
+    against: tuple[Estimate, ...]
+    """By control."""
     top_features: tuple[TopFeature, ...]
+
+    @property
+    def least(self) -> int:
+        """The control that scores least."""
+        return int(np.argmin([estimate.score for estimate in self.against]))
+
+    @property
+    def p(self) -> float:
+        """That the target differs from no control is refuted as far as the hardest one goes (Berger 1982)."""
+        return max(upper_tail(estimate.score, estimate.null).p for estimate in self.against)
 
 
 def score_layers(
@@ -59,67 +65,83 @@ def score_layers(
     read_layer: Callable[[int], LayerUsage],
     documents: Documents,
     settings: ScoringSettings,
+    controls: Sequence[str],
 ) -> Scoring:
     """Score every layer on the same shuffles and resamples; one layer is in memory at a time.
 
     Args:
         layers: Which layers, ascending.
         read_layer: Gives a layer's stored usage.
-        documents: The documents behind it; both sides must be there.
+        documents: The documents behind it; all sides must be there.
         settings: The score, numbers of draws (0 for none) and seed.
+        controls: Names of the controls, in their order.
+
+    Raises:
+        CorpusError: The score needs two sources a side, and a side has one.
     """
     score = SCORES[settings.score]
-    shuffles = shuffled_weights(documents.is_target, settings.permutations, settings.seed)
-    resamples = resampled_weights(documents.is_target, settings.bootstrap, settings.seed)
-    n_target = int(documents.is_target.sum())
+    samples = [samples_for(score, documents, control, settings) for control in documents.controls]
     measured = []
     for layer in tqdm(layers, desc="scoring layers", unit="layer", disable=None):
         usage = read_layer(layer)
-        matrices = document_matrices(usage, documents, score.needs)
-        target, control = _sides(matrices, documents)
-        contributions = score.contributions(target, control)
-        value = float(score.reduce(contributions))
-        measured.append(
-            _Measured(
-                score=value,
-                null=null_draws(score, matrices, shuffles, n_target),
-                bootstrap=bootstrap_draws(score, matrices, resamples, documents.is_target),
-                top_features=_top_features(score, value, contributions.numpy(), usage, documents),
-            )
-        )
-    q_values = benjamini_hochberg([upper_tail(entry.score, entry.null).p for entry in measured])
+        matrices = document_matrices(usage, documents, (*score.needs, "rate"))
+        against = tuple(estimate(score, matrices, of_control) for of_control in samples)
+        least = int(np.argmin([entry.score for entry in against]))
+        measured.append(_Measured(against, _top_features(score, matrices, documents, least + 1)))
+    q_values = benjamini_hochberg([entry.p for entry in measured])
     return Scoring(
         layers=tuple(
-            ScoredLayer(
-                layer=layer,
-                score=entry.score,
-                null=_null(entry.score, entry.null, q) if len(entry.null) else None,
-                interval=_interval(entry.score, entry.bootstrap)
-                if len(entry.bootstrap) and score.has_interval
-                else None,
-                top_features=entry.top_features,
-            )
+            _scored(layer, entry, q, controls)
             for layer, entry, q in zip(layers, measured, q_values, strict=True)
         ),
         draws=ScoreDraws(
             layers=np.array(layers, dtype=np.int64),
-            null=np.stack([entry.null for entry in measured], axis=1),
-            bootstrap=np.stack([entry.bootstrap for entry in measured], axis=1),
+            null=_stacked([[one.null for one in entry.against] for entry in measured]),
+            bootstrap=_stacked([[one.bootstrap for one in entry.against] for entry in measured]),
         ),
     )
 
 
-def _null(score: float, draws: Draws, q_value: float) -> Null:
+def _stacked(draws: list[list[Draws]]) -> Draws:
+    """(C, R, L) of L layers with C arrays (R,) each."""
+    return np.ascontiguousarray(np.moveaxis(np.array(draws), 0, 2))
+
+
+def _scored(layer: int, measured: _Measured, q_value: float, controls: Sequence[str]) -> ScoredLayer:
+    each = tuple(
+        AgainstControl(
+            control=name,
+            score=one.score,
+            null=_null(one, upper_tail(one.score, one.null).p, q_value) if len(one.null) else None,
+            interval=_interval(one.score, one.bootstrap) if len(one.bootstrap) else None,
+        )
+        for name, one in zip(controls, measured.against, strict=True)
+    )
+    decides = each[measured.least]
+    null = decides.null
+    if null is not None:
+        corrected = min(one.null.corrected for one in each if one.null)
+        null = null.model_copy(update={"p": measured.p, "corrected": corrected})
+    interval = decides.interval
+    if interval is not None:
+        # The least score has an interval of its own: which control scores least may change from draw to draw.
+        interval = _interval(decides.score, np.min([one.bootstrap for one in measured.against], axis=0))
+    several = each if len(each) > 1 else ()
+    return ScoredLayer(layer, decides.score, null, interval, several, measured.top_features)
+
+
+def _null(estimate: Estimate, p: float, q_value: float) -> Null:
     """What is stored of one layer's shuffles."""
+    draws = estimate.null
     mean = float(draws.mean())
     return Null(
         permutations=len(draws),
         mean=mean,
         sd=float(draws.std()),
         high=float(np.quantile(draws, LEVEL)),
-        p=upper_tail(score, draws).p,
+        p=p,
         q=q_value,
-        corrected=score - mean,
+        corrected=estimate.score - mean,
     )
 
 
@@ -128,38 +150,29 @@ def _interval(score: float, draws: Draws) -> Interval:
     return Interval(level=LEVEL, **basic_bootstrap(score, draws, LEVEL)._asdict(), resamples=len(draws))
 
 
-def _sides(matrices: DocumentMatrices, documents: Documents) -> tuple[Means, Means]:
-    """Means over the target's and over the control's documents."""
-    import torch
-
-    target = torch.from_numpy(documents.is_target).double()
-    control = 1 - target
-    return matrices.means(target / target.sum()), matrices.means(control / control.sum())
-
-
 def _top_features(
-    score: Score,
-    value: float,
-    contributions: np.ndarray[tuple[int], np.dtype[np.float64]],
-    usage: LayerUsage,
-    documents: Documents,
+    score: Score, matrices: DocumentMatrices, documents: Documents, control: int
 ) -> tuple[TopFeature, ...]:
-    """The features with the largest contributions, ties to the lower index."""
-    means = document_matrices(usage, documents, ("usage", "rate"))
-    target, control = _sides(means, documents)
-    whole = value * (score.top_k or 1)
+    """The features with the largest contributions over all documents, ties to the lower index."""
+    rows = np.flatnonzero(np.isin(documents.side, (0, control)))
+    is_target = documents.is_target[rows]
+    needs = tuple(dict.fromkeys((*score.needs, "rate")))
+    part = matrices.of(rows, needs)
+    target, control_means = part.sides(is_target)
+    values: torch.Tensor = contributions(score, part, is_target)
+    whole = float(score.reduce(values)) * (score.top_k or 1)
     top = []
-    for column in np.argsort(-contributions, kind="stable")[:TOP_FEATURES]:
-        if contributions[column] <= 0:
+    for column in np.argsort(-values.numpy(), kind="stable")[:TOP_FEATURES]:
+        if values[column] <= 0:
             break
         top.append(
             TopFeature(
-                feature=int(means.features[column]),
-                share=float(contributions[column] / whole) if whole else 0.0,
+                feature=int(part.features[column]),
+                share=float(values[column]) / whole if whole else 0.0,
                 target=float(target["usage"][column]),
-                control=float(control["usage"][column]),
+                control=float(control_means["usage"][column]),
                 target_rate=min(1.0, float(target["rate"][column])),
-                control_rate=min(1.0, float(control["rate"][column])),
+                control_rate=min(1.0, float(control_means["rate"][column])),
             )
         )
     return tuple(top)

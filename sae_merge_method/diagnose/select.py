@@ -120,26 +120,32 @@ def with_resamples(
     if order != tuple(scores):
         raise ArtifactError(f"the draws are of layers {order}, the diagnosis has {tuple(scores)}")
     layers = choose_layers(rule, scores, diagnosis.q_values())
-    if not rule.needs("scores") or len(draws.bootstrap) == 0:
+    if not rule.needs("scores") or draws.bootstrap.shape[1] == 0:
         return Selection(rule=str(rule), layers=layers, frequency={}, agreement=None)
-    raw = np.array(list(diagnosis.scores().values()))
-    shift = np.array(list(scores.values())) - raw
+    raw = np.array([[one.score for one in entry.against] or [entry.score] for entry in diagnosis.layers]).T
+    nulls = draws.null.mean(axis=1) if units == "corrected" else np.zeros_like(raw)
+    surrounding = draws.bootstrap - draws.bootstrap.mean(axis=1, keepdims=True) + raw[:, None]
     counts = dict.fromkeys(order, 0)
     overlaps = []
-    for draw in draws.bootstrap - draws.bootstrap.mean(axis=0) + raw:
-        resampled = dict(zip(order, (draw + shift).tolist(), strict=True))
+    for draw in np.moveaxis(surrounding, 1, 0):
+        resampled = dict(zip(order, (draw - nulls).min(axis=0).tolist(), strict=True))
         chosen = choose_layers(rule, resampled, _q_values(draw, draws) if rule.needs("q_values") else None)
         for layer in chosen:
             counts[layer] += 1
         overlaps.append(_overlap(set(chosen), set(layers)))
-    n = len(draws.bootstrap)
+    n = draws.bootstrap.shape[1]
     frequency = {layer: count / n for layer, count in counts.items() if count}
     agreement = float(np.mean(overlaps))
     return Selection(rule=str(rule), layers=layers, frequency=frequency, agreement=agreement)
 
 
 def _q_values(scores: npt.NDArray[np.float64], draws: ScoreDraws) -> Mapping[int, float]:
-    p_values = [upper_tail(float(score), null).p for score, null in zip(scores, draws.null.T, strict=True)]
+    """q of one resample, whose scores (C, L) are compared with the nulls of the controls; the largest p
+    counts."""
+    p_values = [
+        max(upper_tail(float(score), null).p for score, null in zip(of_layer, nulls, strict=True))
+        for of_layer, nulls in zip(scores.T, np.moveaxis(draws.null, 2, 0), strict=True)
+    ]
     return dict(zip(draws.layers.tolist(), benjamini_hochberg(p_values), strict=True))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from sae_merge_method.artifacts.schema import Location, OneOf, Record
+from sae_merge_method.artifacts.schema import Location, Locations, OneOf, Record
 from sae_merge_method.diagnose.memory_plan import AUTO, parse_memory
 from sae_merge_method.diagnose.specificity import EPSILON, SCORES
 from sae_merge_method.errors import UsageError
@@ -26,13 +26,19 @@ class EncodingSettings(Record):
     target: Location
     """Text of the ability to edit: JSON lines, parquet or a document a line, gzip too; or a Hub data set,
     name[:config[:split]]."""
-    control: Location
-    """General text to compare with: JSON lines, parquet or a document a line, gzip too; or a Hub data set,
-    name[:config[:split]]."""
+    control: Locations = Field(min_length=1)
+    """Text to compare with, as for the target; may be given more than once, such as general prose, code,
+    tables of numbers: a layer's score is the least over them."""
     layers: str = "all"
     """Layers to diagnose, such as "9, 11-13"."""
     text_field: str = "text"
     """Field or column that holds the text."""
+    group_field: str | None = None
+    """Field or column that says which source a document is a part of, such as url: shuffles and resamples
+    then take a source's documents together. Each document is its own source unless given."""
+    match: bool = True
+    """Crop all sides to as many sources, documents and tokens a document as the smallest has at each
+    quantile; what differs in length or number scores as if it differed in content."""
     apply_chat_template: bool = False
     """Put every document into a user's turn; only its own text counts."""
     max_documents: int | None = Field(default=None, ge=1)
@@ -71,10 +77,9 @@ class ScoringSettings(Record):
     score: Annotated[str, OneOf(SCORES)] = "kl_bits"
     """Specificity score of a layer."""
     permutations: int = Field(default=1000, ge=0)
-    """Shuffles of document labels for the null; 0 for none."""
+    """Shuffles of the labels of sources for the null; 0 for none."""
     bootstrap: int = Field(default=1000, ge=0)
-    """Resamples of documents for intervals and stability; 0 for none. Scores of the top k get no interval:
-    it would not cover the truth."""
+    """Resamples of sources for intervals and stability; 0 for none."""
     seed: int = Field(default=0, ge=0)
     """Seed of shuffles and resamples."""
     select: Annotated[str | None, ANY_RULE] = None
@@ -101,4 +106,5 @@ class DiagnoseSettings(ScoringSettings, EncodingSettings):
     def of_encoding(self) -> dict[str, str | int | None]:
         """What must be the same for an interrupted run to be resumed."""
         # More layers, or more memory, encode the others no differently.
-        return self.model_dump(include=set(EncodingSettings.model_fields) - {"layers", "memory"})
+        kept = self.model_dump(include=set(EncodingSettings.model_fields) - {"layers", "memory"})
+        return {name: ", ".join(value) if isinstance(value, tuple) else value for name, value in kept.items()}

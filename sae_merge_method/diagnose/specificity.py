@@ -59,7 +59,8 @@ class Score:
     contributions: Callable[[Means, Means], "torch.Tensor"]
     """Target and control means (..., F) to contributions (..., F)."""
     top_k: int | None = None
-    """Mean of so many largest contributions; None for the sum of all."""
+    """Mean of so many largest contributions, chosen on one half of the documents and measured on the other;
+    None for the sum of all."""
 
     @property
     def summary(self) -> str:
@@ -67,17 +68,8 @@ class Score:
         low, high = self.bounds
         return f"{self.description}, {low:.3g} to {high:.3g} ({self.source})"
 
-    @property
-    def has_interval(self) -> bool:
-        """Whether a bootstrap interval covers what unlimited documents would give.
-
-        A mean of the top k chooses its features on the same noise that it then averages: in trials
-        the 95 % interval of such scores covered the truth in at most one sample of ten. None is given.
-        """
-        return self.top_k is None
-
     def layer(self, target: Means, control: Means) -> "torch.Tensor":
-        """The layer's score (...) from means (..., F)."""
+        """The layer's score (...) from means (..., F); features are chosen on what they are measured on."""
         return self.reduce(self.contributions(target, control))
 
     def reduce(self, contributions: "torch.Tensor") -> "torch.Tensor":

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from urllib.parse import quote
 
-from sae_merge_method.artifacts.diagnosis import Diagnosis
+from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, TopFeature
 from sae_merge_method.diagnose.specificity import SCORES
 from sae_merge_method.reports import numbers
@@ -16,7 +16,9 @@ _NEURONPEDIA = "https://www.neuronpedia.org"
 
 def layers_grid(diagnosis: Diagnosis, selected: Collection[int] = ()) -> Grid:
     """One row a layer; selected layers are marked."""
-    header = ("layer", "score", "corrected", "p", "q", "interval", "explained", "L0")
+    several = diagnosis.controls if len(diagnosis.controls) > 1 else ()
+    against = tuple(f"against {control.name}" for control in several)
+    header = ("layer", "score", "corrected", "p", "q", "interval", *against, "explained", "L0")
     marked = (row for row, entry in enumerate(diagnosis.layers) if entry.layer in selected)
     return Grid(header, tuple(map(_layer_row, diagnosis.layers)), marked=frozenset(marked))
 
@@ -32,6 +34,7 @@ def _layer_row(entry: LayerDiagnosis) -> tuple[Cell, ...]:
         Cell(f"{numbers.decimal(interval.low)} to {numbers.decimal(interval.high)}", interval.low)
         if interval
         else _NONE,
+        *(Cell(numbers.decimal(one.score), one.score) for one in entry.against),
         Cell(numbers.decimal(entry.explained_variance, 3), entry.explained_variance),
         Cell(numbers.decimal(entry.l0, 1), entry.l0),
     )
@@ -76,12 +79,43 @@ def diagnosis_view(diagnosis: Diagnosis) -> View:
     score = SCORES.get(diagnosis.score)
     unit = f" ({score.unit})" if score else ""
     return View(
-        (layers_grid(diagnosis),),
+        (layers_grid(diagnosis), corpora_grid(diagnosis)),
         head=(
             f"{diagnosis.model.id}: {diagnosis.score}{unit} of {diagnosis.target.name} "
-            f"against {diagnosis.control.name}, {layers_diagnosed(diagnosis)}",
+            f"against {named_controls(diagnosis)}, {layers_diagnosed(diagnosis)}",
         ),
     )
+
+
+def corpora_grid(diagnosis: Diagnosis) -> Grid:
+    """One row a corpus: what was listened to of it, what there was, and how much of it repeats."""
+    words = ("side", "corpus")
+    header = (
+        *(*words, "documents", "sources", "tokens", "tokens a document", "documents read", "tokens read"),
+        *("repeated", "nearly"),
+    )
+    sides = [("target", diagnosis.target), *(("control", control) for control in diagnosis.controls)]
+    return Grid(header, tuple(_corpus_row(side, corpus) for side, corpus in sides), words=frozenset(words))
+
+
+def _corpus_row(side: str, corpus: Corpus) -> tuple[Cell, ...]:
+    return (
+        Cell(side),
+        Cell(corpus.name),
+        Cell(f"{corpus.documents:,}", corpus.documents),
+        Cell(f"{corpus.sources:,}", corpus.sources) if corpus.sources is not None else _NONE,
+        Cell(f"{corpus.tokens:,}", corpus.tokens),
+        Cell(numbers.decimal(corpus.tokens_a_document, 1), corpus.tokens_a_document),
+        Cell(f"{corpus.documents_read:,}", corpus.documents_read),
+        Cell(f"{corpus.tokens_read:,}", corpus.tokens_read),
+        Cell(f"{corpus.exact_duplicates:,}", corpus.exact_duplicates),
+        Cell(f"{corpus.near_duplicates:,}", corpus.near_duplicates),
+    )
+
+
+def named_controls(diagnosis: Diagnosis) -> str:
+    """The controls' names, for a sentence."""
+    return ", ".join(control.name for control in diagnosis.controls)
 
 
 def layers_diagnosed(diagnosis: Diagnosis) -> str:

@@ -114,7 +114,7 @@ def _diagnosis(settings: ExperimentSettings, folder: Path, overwrite: bool) -> P
     from sae_merge_method.diagnose.run import diagnose
 
     asked = settings.to_diagnose()
-    files = [Path(corpus) for corpus in (asked.target, asked.control)]
+    files = [Path(corpus) for corpus in (asked.target, *asked.control)]
     texts = [file_sha256(file) if file.is_file() else None for file in files]
     stamp = value_stamp([asked.model_dump(mode="json"), model_stamp(settings.base), texts])
     at, made_from = folder / DIAGNOSIS_FOLDER, folder / _DIAGNOSED

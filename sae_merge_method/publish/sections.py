@@ -67,7 +67,7 @@ def layers_section(diagnosis: Diagnosis, selected: Sequence[int], rule: str | No
     """
     corpora = " and ".join(
         f"{plain(side.name)} ({side.documents} documents, sha256 {code(side.sha256[:12])})"
-        for side in (diagnosis.target, diagnosis.control)
+        for side in (diagnosis.target, *diagnosis.controls)
     )
     by = f" by {code(rule)}" if rule else ""
     grid = Grid(

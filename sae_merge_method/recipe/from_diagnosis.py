@@ -148,6 +148,6 @@ def _record(diagnosis: OpenedDiagnosis, rule: SelectionRule) -> dict[str, Any]:
         "scores": content.scores(),
         "saes": {layer: f"{sae.release}:{sae.id}" if sae.id else sae.release for layer, sae in saes.items()},
         "target": {"name": content.target.name, "sha256": content.target.sha256},
-        "control": {"name": content.control.name, "sha256": content.control.sha256},
+        "controls": [{"name": control.name, "sha256": control.sha256} for control in content.controls],
     }
     return {DIAGNOSIS_KEY: kept}

@@ -26,7 +26,7 @@ def rank_features(usage: LayerUsage, documents: Documents) -> Ranking:
 
     Args:
         usage: The layer's stored usage, N documents x F features.
-        documents: Which side each document is on.
+        documents: Which side each document is on; all controls count as one.
     """
     target = _side_means(usage, documents.is_target)
     control = _side_means(usage, ~documents.is_target)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sae_merge_method.corpora.documents import check_different, is_dataset_name, read_corpus
+from sae_merge_method.corpora.documents import check_disjoint, read_corpus
+from sae_merge_method.corpora.reading import is_dataset_name
 from sae_merge_method.errors import CorpusError, UsageError
 
 
@@ -73,11 +74,59 @@ def test_a_missing_corpus_is_refused(tmp_path: Path) -> None:
         read_corpus(str(tmp_path / "none.jsonl"))
 
 
-def test_the_same_documents_in_another_order_and_format_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("one\ntwo\n")
-    (tmp_path / "b.jsonl").write_text('{"text": "two"}\n{"text": "one"}\n')
-    with pytest.raises(CorpusError, match="hold the same documents"):
-        check_different(read_corpus(str(tmp_path / "a.txt")), read_corpus(str(tmp_path / "b.jsonl")))
+def test_corpora_that_share_a_document_are_refused_whatever_order_format_and_white_space(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.txt").write_text("one\ntwo  words\nthree\n")
+    (tmp_path / "b.jsonl").write_text('{"text": "four"}\n{"text": " two\\nwords "}\n')
+    (tmp_path / "c.txt").write_text("five\n")
+    a, b, c = (read_corpus(str(tmp_path / name)) for name in ("a.txt", "b.jsonl", "c.txt"))
+    with pytest.raises(CorpusError, match=r"a.txt and .*b.jsonl share 1 of their 3 and 2 .*'two words'"):
+        check_disjoint([c, a, b])
+    check_disjoint([a, c])
+
+
+def test_sources_are_read_beside_the_text_and_a_document_without_one_is_its_own(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    rows = [("one", "u"), (" ", "u"), ("two", None), ("three", "v"), ("four", "u")]
+    lines, columns = tmp_path / "a.jsonl", tmp_path / "a.parquet"
+    lines.write_text("".join(json.dumps({"text": text, "url": url}) + "\n" for text, url in rows))
+    texts, urls = zip(*rows, strict=True)
+    parquet.write_table(pyarrow.table({"url": list(urls), "text": list(texts)}), columns)
+    for path in (lines, columns):
+        corpus = read_corpus(str(path), group_field="url")
+        assert corpus.documents == ("one", "two", "three", "four")
+        assert corpus.sources == ("u", None, "v", "u")
+        assert read_corpus(str(path)).sources is None
+    assert "1 documents have no url; each counts as a source of its own" in caplog.text
+    lines.write_text('{"text": "one", "id": 7}\n')
+    assert read_corpus(str(lines), group_field="id").sources == ("7",)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "error", "complaint"),
+    [
+        ("a.jsonl", '{"text": "one"}', CorpusError, "expected a field 'url' at .*a.jsonl:1, found fields"),
+        (
+            "a.jsonl",
+            '{"text": "one", "url": [1]}',
+            CorpusError,
+            "expected text or a whole number .* got list",
+        ),
+        ("a.jsonl", '{"text": "one", "url": true}', CorpusError, "got bool"),
+        ("a.txt", "one", UsageError, "--group-field url: .*a.txt is plain text"),
+    ],
+)
+def test_a_source_that_is_not_there_or_none_is_an_error(
+    tmp_path: Path, name: str, line: str, error: type[Exception], complaint: str
+) -> None:
+    (tmp_path / name).write_text(line + "\n")
+    with pytest.raises(error, match=complaint):
+        read_corpus(str(tmp_path / name), group_field="url")
 
 
 def test_parquet_is_read_by_its_column(tmp_path: Path) -> None:

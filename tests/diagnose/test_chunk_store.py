@@ -155,5 +155,5 @@ def test_two_processes_write_what_one_writes(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 5
+    assert len(done.stdout.splitlines()) == 5 + 1 + 3
     assert_same(out, whole)

@@ -38,7 +38,7 @@ def test_layers_with_target_only_features_come_out_on_top_in_order(planted: Path
 def test_every_score_finds_the_planted_order_from_the_stored_usage(planted: Path, name: str) -> None:
     reader = UsageReader(planted)
     settings = ScoringSettings(score=name, permutations=99, bootstrap=0)
-    scoring = score_layers(reader.layers, reader.layer, reader.documents, settings)
+    scoring = score_layers(reader.layers, reader.layer, reader.documents, settings, ["prose"])
     found = {entry.layer: entry.score for entry in scoring.layers}
     assert order(found) == order(dict(enumerate(PLANTED)))
 
@@ -61,7 +61,9 @@ def test_the_diagnosis_says_what_was_diagnosed(planted: Path, maths: Path, legib
     assert (diagnosis.model.n_layers, diagnosis.model.d_model) == (4, 32)
     assert diagnosis.target.documents == 40
     words = sum(len(json.loads(line)["text"].split()) for line in maths.read_text().splitlines())
-    assert diagnosis.target.tokens == words
+    assert diagnosis.target.tokens_read == words
+    (control,) = diagnosis.controls
+    assert (control.documents, control.tokens) == (diagnosis.target.documents, diagnosis.target.tokens)
     # Every SAE's "any word" features fire on each token, the others on maths words.
     assert diagnosis.layers[2].l0 == 64
     assert diagnosis.layers[1].sae.hook_point == "model.layers.1.output"
@@ -70,10 +72,10 @@ def test_the_diagnosis_says_what_was_diagnosed(planted: Path, maths: Path, legib
 
 def test_draws_hold_every_layers_score_under_the_same_shuffles(planted: Path) -> None:
     draws = read_draws(planted)
-    assert draws.null.shape == draws.bootstrap.shape == (200, 4)
+    assert draws.null.shape == draws.bootstrap.shape == (1, 200, 4)
     null = read_diagnosis(planted).layers[0].null
     assert null is not None
-    assert null.mean == pytest.approx(draws.null[:, 0].mean())
+    assert null.mean == pytest.approx(draws.null[0, :, 0].mean())
 
 
 def test_the_same_inputs_write_the_same_bytes(
@@ -100,7 +102,9 @@ def test_corpora_of_one_source_give_no_discovery(
     q_values = read_diagnosis(tmp_path / "out").q_values()
     assert q_values is not None
     assert min(q_values.values()) > 0.05
-    assert len(result.stdout.splitlines()) == 5
+    layers, corpora = result.stdout.split("\n\n")
+    assert len(layers.splitlines()) == 5
+    assert [line.split()[0] for line in corpora.splitlines()] == ["side", "target", "control"]
 
 
 def test_an_sae_that_explains_little_is_warned_about(

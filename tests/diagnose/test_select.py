@@ -51,7 +51,7 @@ def test_corrected_units_take_the_null_off_before_a_threshold(planted: Path) -> 
 
 def test_an_unsteady_choice_is_said_to_be_unsteady(planted: Path) -> None:
     diagnosis, draws = read_diagnosis(planted), read_draws(planted)
-    noisy = draws._replace(bootstrap=np.random.default_rng(0).normal(scale=100, size=(400, 4)))
+    noisy = draws._replace(bootstrap=np.random.default_rng(0).normal(scale=100, size=(1, 400, 4)))
     selection = with_resamples(parse_rule("top_k=1"), diagnosis, noisy)
     assert selection.layers == (1,)
     assert selection.frequency == pytest.approx(dict.fromkeys(range(4), 0.25), abs=0.08)

@@ -105,14 +105,6 @@ def test_a_score_of_the_top_k_is_the_mean_of_the_32_largest_or_of_all_there_are(
     assert SCORES["js_bits"].reduce(contributions[:4]).item() == pytest.approx(10)
 
 
-def test_a_mean_of_the_top_k_has_no_interval_and_a_sum_has() -> None:
-    assert {name for name, score in SCORES.items() if score.has_interval} == {
-        "kl_bits",
-        "js_bits",
-        "selectivity",
-    }
-
-
 @pytest.mark.parametrize(
     ("name", "bounds"),
     [

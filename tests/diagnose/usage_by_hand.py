@@ -16,9 +16,10 @@ def usage_of(dense: npt.NDArray[np.floating]) -> LayerUsage:
     return pack_layer(dense.shape[1], lengths, columns, dense[rows, columns], counts)
 
 
-def documents(n_target: int, n_control: int) -> Documents:
-    n = n_target + n_control
-    return Documents(np.arange(n) < n_target, np.full(n, TOKENS, dtype=np.int64))
+def documents(*sizes: int, a_source: int = 1) -> Documents:
+    """So many documents of the target and of each control, ``a_source`` neighbours of one source."""
+    side = np.repeat(np.arange(len(sizes)), sizes)
+    return Documents(side, np.arange(len(side)) // a_source, np.full(len(side), TOKENS, dtype=np.int64))
 
 
 def random_usage(seed: int, n: int, n_features: int, rate: float = 0.3) -> npt.NDArray[np.float64]:

@@ -57,7 +57,9 @@ def build(
 
 
 def documents() -> Documents:
-    return Documents(np.arange(N_DOCUMENTS) < N_DOCUMENTS // 2, np.full(N_DOCUMENTS, 10))
+    return Documents(
+        np.arange(N_DOCUMENTS) * 2 // N_DOCUMENTS, np.arange(N_DOCUMENTS), np.full(N_DOCUMENTS, 10)
+    )
 
 
 def usage(layer: int) -> LayerUsage:
