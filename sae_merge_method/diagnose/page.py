@@ -32,8 +32,22 @@ def draw_diagnosis(
     """
     picture = plot_specificity(diagnosis, find_score(diagnosis.score).unit, selected)
     write_bytes(folder / PLOT_FILE, picture)
+    write_text(folder / REPORT_FILE, diagnosis_page(diagnosis, picture, rule, selected))
+
+
+def diagnosis_page(
+    diagnosis: Diagnosis, picture: bytes, rule: SelectionRule | None, selected: tuple[int, ...]
+) -> str:
+    """The whole page: same diagnosis and picture, same text.
+
+    Args:
+        diagnosis: What to show.
+        picture: The plot, a PNG.
+        rule: The rule whose layers are marked.
+        selected: Its layers.
+    """
     title = f"Layers of {diagnosis.model.id}: {diagnosis.score}"
-    write_text(folder / REPORT_FILE, html_page(title, _body(diagnosis, picture, rule, selected)))
+    return html_page(title, _body(diagnosis, picture, rule, selected))
 
 
 def _body(diagnosis: Diagnosis, picture: bytes, rule: SelectionRule | None, selected: tuple[int, ...]) -> str:

@@ -56,7 +56,7 @@ def features_grid(entry: LayerDiagnosis) -> Grid:
 
 def _feature_row(feature: TopFeature, neuronpedia: str | None) -> tuple[Cell, ...]:
     name = str(feature.feature)
-    link = "" if neuronpedia is None else f"{_NEURONPEDIA}/{quote(neuronpedia)}/{name}"
+    link = "" if neuronpedia is None else f"{_NEURONPEDIA}/{quote(neuronpedia, errors='replace')}/{name}"
     return (
         Cell(name, feature.feature, html=f'<a href="{link}">{name}</a>' if link else ""),
         Cell(numbers.score(feature.share, share=True), feature.share),

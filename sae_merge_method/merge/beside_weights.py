@@ -131,7 +131,8 @@ def _on_the_hub(path: str) -> bool:
 
 
 def _linked(model: str) -> str:
-    return " + ".join(
-        f"[{markdown(path)}](https://huggingface.co/{quote(path)})" if _on_the_hub(path) else markdown(path)
-        for path in _parts(model)
-    )
+    linked = []
+    for path in _parts(model):
+        address = f"(https://huggingface.co/{quote(path, errors='replace')})"
+        linked.append(f"[{markdown(path)}]{address}" if _on_the_hub(path) else markdown(path))
+    return " + ".join(linked)

@@ -15,7 +15,7 @@ from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.mergekit_layout import module_names
 from sae_merge_method.recipe.plan import TEXT_MODULE, Donation, EditPlan
-from sae_merge_method.reports.escape import terminal_line
+from sae_merge_method.reports.escape import terminal, terminal_line
 
 
 def guarded_form(plan: EditPlan, base: Checkpoint) -> dict[str, Any]:
@@ -136,8 +136,17 @@ _Dumper.add_representer(
 )
 
 
+def _as_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """What is not seen stands in double quotes, where its code means it: PyYAML would write it as it is."""
+    style = None if terminal_line(text) == text else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _as_text)
+
+
 def _yaml(value: dict[str, Any]) -> str:
-    return yaml.dump(
+    text = yaml.dump(
         _with_flow(value),
         Dumper=_Dumper,
         sort_keys=False,
@@ -145,6 +154,7 @@ def _yaml(value: dict[str, Any]) -> str:
         default_flow_style=False,
         allow_unicode=True,
     )
+    return terminal(text)
 
 
 def _with_flow(value: Any) -> Any:

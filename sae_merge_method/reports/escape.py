@@ -17,7 +17,7 @@ _SPACES = frozenset(
     "\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 )
 """They take their room, and are harmless."""
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_BEYOND_JSON = re.compile(r"[^\x00-\x7e]")
 _NOT_PLAIN = re.compile(r"[^ -~]")
 _NOT_PLAIN_IN_LINES = re.compile(r"[^ -~\n]")
 
@@ -77,7 +77,7 @@ def figure(text: str) -> str:
 
 def json_text(text: str) -> str:
     """The same JSON value, what is not seen written as ``\\u`` escapes: it can be printed to a terminal."""
-    return _NOT_ASCII.sub(lambda char: char[0] if _is_seen(char[0]) else _utf16(char[0]), text)
+    return _BEYOND_JSON.sub(lambda char: char[0] if _is_seen(char[0]) else _utf16(char[0]), text)
 
 
 def _seen(char: re.Match[str]) -> str:
@@ -97,7 +97,7 @@ def _utf16(char: str) -> str:
 _MARKUP = re.compile(
     r"[\\|<>`*\[\]~$]"
     # Inside a word an underscore is one; an ampersand or an address is markup only as a whole.
-    r"|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)|:(?=//)|(?<=\bwww)\.",
+    r"|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)|:(?=//)|(?<=www)\.",
     re.IGNORECASE,
 )
 # A heading, a list, a rule or an underline of the line above.

@@ -113,9 +113,10 @@ def as_html(
         ascending: Heading of the column that the rows are already sorted by.
     """
     left = _left(grid)
+    sorted_by = [bool(ascending) and name == ascending for name in grid.header]
     heads = "".join(
-        f"<th{_TEXT if is_left else ''}{_ASCENDING if name == ascending else ''}>{html(name)}</th>"
-        for name, is_left in zip(grid.header, left, strict=True)
+        f"<th{_TEXT if is_left else ''}{_ASCENDING if is_sorted else ''}>{html(name)}</th>"
+        for name, is_left, is_sorted in zip(grid.header, left, sorted_by, strict=True)
     )
     rows = []
     for number, cells in enumerate(grid.rows):

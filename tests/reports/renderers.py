@@ -1,0 +1,445 @@
+"""Every function of ours that shows something, and how to have it show one name wherever a name can stand.
+
+A new renderer is a row here: ``test_sinks`` finds the functions that draw through ``reports`` and are in no
+table.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_origin
+
+import yaml
+from pydantic import BaseModel
+
+import sae_merge_method as sm
+from sae_merge_method.artifacts.comparison import Comparison, ComparisonSet, PairedResult
+from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis, ModelSource
+from sae_merge_method.artifacts.difference import Difference, TensorDifference
+from sae_merge_method.artifacts.edit_preview import EditPreview, LayerPreview
+from sae_merge_method.artifacts.edit_report import EditReport
+from sae_merge_method.artifacts.energy_report import (
+    Energy,
+    EnergyReport,
+    KindEnergy,
+    LayerEnergy,
+    Principal,
+    RandomSubspace,
+)
+from sae_merge_method.artifacts.experiment import Experiment
+from sae_merge_method.artifacts.experiment_plan import read_plan
+from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, SaeSource, TopFeature
+from sae_merge_method.artifacts.lm_eval_results import DataSet
+from sae_merge_method.artifacts.schema import OneOf
+from sae_merge_method.compare import forest, render, table
+from sae_merge_method.compare.evaluation import Evaluation, open_evaluations
+from sae_merge_method.compare.flips import render_flips
+from sae_merge_method.diagnose import page, plot, select, tables
+from sae_merge_method.diff import show as diff
+from sae_merge_method.energy import show as energy
+from sae_merge_method.experiment.report import html, markdown, scatter
+from sae_merge_method.experiment.report import tables as experiment_tables
+from sae_merge_method.files.writing import canonical_json
+from sae_merge_method.merge import show as merge
+from sae_merge_method.merge.beside_weights import card_text
+from sae_merge_method.publish import sections
+from sae_merge_method.publish.licence import Licence
+from sae_merge_method.publish.rebuild import Rebuilt, rebuilt_view
+from sae_merge_method.recipe.check import CheckedRecipe, Finding, check_view
+from sae_merge_method.recipe.located import Located
+from sae_merge_method.recipe.merged_folder import MergedFolder, open_merged
+from sae_merge_method.recipe.mergekit_form import recipe_text
+from sae_merge_method.recipe.plan import EditPlan
+from sae_merge_method.reports.grid import (
+    Cell,
+    Grid,
+    as_csv,
+    as_html,
+    as_latex,
+    as_markdown,
+    as_text,
+    plain_grid,
+)
+from sae_merge_method.reports.html import html_page
+from sae_merge_method.reports.markdown import bullets, code, fence, plain, section
+from sae_merge_method.reports.notebook import View, view_html, view_text
+from sae_merge_method.selection import parse_rule
+from sae_merge_method.verify.report import AuditReport, Violation, audit_view
+from tests.comparisons import comparison, subject
+from tests.experiment.report.folders import BASE, NATS, PICK, Laid, collected, harmed
+
+_KEYS_STAY = frozenset({"counts"})
+"""Fields whose keys are names of ours."""
+
+
+def renamed(value: Any, name: str) -> Any:
+    """The same with ``name`` in the place of every text that is no member of a registry of ours."""
+    if isinstance(value, BaseModel):
+        fields = {
+            key: field
+            for key, field in type(value).model_fields.items()
+            if get_origin(field.annotation) is not Literal
+            and not any(isinstance(mark, OneOf) for mark in field.metadata)
+        }
+        changed = {
+            key: {inside: renamed(one, name) for inside, one in getattr(value, key).items()}
+            if key in _KEYS_STAY
+            else renamed(getattr(value, key), name)
+            for key in fields
+        }
+        return value.model_copy(update=changed)
+    if isinstance(value, str):
+        return name
+    if isinstance(value, Path):
+        return Path(name)
+    if isinstance(value, dict):
+        return {renamed(key, name): renamed(one, name) for key, one in value.items()}
+    return tuple(renamed(one, name) for one in value) if type(value) is tuple else value
+
+
+class Scene:
+    """What the renderers show, each made once."""
+
+    def __init__(self, folder: Path, merged: Path) -> None:
+        self.folder = folder
+        self.merged_at = merged
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        paired = PairedResult(
+            n=540, newly_right=60, newly_wrong=7, mcnemar_p=0.001, z=3.4, p=0.001, low=0.04, high=0.15
+        )
+        tested = subject("maths", 0.3, 0.4, "improved", 0.0007, True, paired=paired, dataset=_DATASET)
+        untested = subject("other", 0.5, 0.5, "untested", 0.9, False, reason="one problem")
+        return comparison(
+            tested, untested, groups=(tested,), mismatches=("a dtype",), marks=("a seed",), notes=("A note.",)
+        )
+
+    @cached_property
+    def comparisons(self) -> ComparisonSet:
+        return ComparisonSet(comparisons=(self.comparison, self.comparison))
+
+    @cached_property
+    def diagnosis(self) -> Diagnosis:
+        sae = SaeSource(
+            release="saes", id="layer_0", sha256="0" * 64, architecture="jumprelu", hook_point="blocks.0",
+            d_sae=32, neuronpedia="gemma/0",
+        )  # fmt: skip
+        feature = TopFeature(
+            feature=3, share=0.5, target=1.0, control=0.1, target_rate=0.5, control_rate=0.1,
+            snippets=("one «two» three", "four"),
+        )  # fmt: skip
+        layer = LayerDiagnosis(
+            layer=0, score=1.0, explained_variance=0.9, l0=8.0, sae=sae, top_features=(feature,)
+        )
+        corpus = Corpus(name="maths.jsonl", sha256="1" * 64, documents=2, tokens=10)
+        model = ModelSource(id="base", config_sha256="2" * 64, n_layers=2, d_model=8)
+        return Diagnosis(
+            model=model, score="kl_bits", layers=(layer,), target=corpus, control=corpus,
+            settings={"text": "maths.jsonl", "seed": 0},
+        )  # fmt: skip
+
+    @cached_property
+    def energy(self) -> EnergyReport:
+        drawn = RandomSubspace(seeds=2, mean=0.1, low=0.05, high=0.2, level=0.95)
+        kept = Energy(energy=1.0, relative_norm=0.1, kept=0.1, chance=0.1, ratio=1.0, random=drawn)
+        layer = LayerEnergy(
+            **dict(kept), layer=0, features=2, rank=2, effective_rank=2.0, best=0.5,
+            principal=Principal(count=2, share=0.5, covered=0.1, angles=(1.0, 1.0)),
+        )  # fmt: skip
+        kind = KindEnergy(**dict(kept), kind="self_attn.q_proj", side="read", tensors=2)
+        return EnergyReport(
+            base="base", donor="donor", d_model=8, read_from="own", seed=0, total=kept, layers=(layer,),
+            kinds=(kind,), left_out=("self_attn.q_norm",),
+        )  # fmt: skip
+
+    @cached_property
+    def difference(self) -> Difference:
+        tensor = TensorDifference(
+            name="layers.0.up", layer=0, part="up.weight", same_bytes=False, values=4, changed=2, relative=0.1,
+            largest=0.2,
+        )  # fmt: skip
+        return Difference(
+            tensors=(tensor,), only_in_first=("a",), only_in_second=("b",), not_comparable=("c",)
+        )
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        arms = [replace(BASE, nats=NATS), harmed(PICK, 1.0), harmed(Laid("layer-2", (30, 12), (2,)), 0.5)]
+        return collected(self.folder / "experiment", [*arms, Laid("scalpel", (1, 1), done=False)])
+
+    @cached_property
+    def merged(self) -> MergedFolder:
+        return open_merged(self.merged_at)
+
+    @cached_property
+    def evaluations(self) -> tuple[Evaluation, Evaluation]:
+        import json
+
+        from tests.evaluations import DATE, answers, results
+
+        for side, scores in (("base", (0, 1)), ("edited", (1, 0))):
+            place = self.folder / side
+            place.mkdir()
+            (place / f"results_{DATE}.json").write_text(json.dumps(results({"maths": (1, 2)})))
+            rows = "".join(json.dumps(row) + "\n" for row in answers(scores))
+            (place / f"samples_maths_{DATE}.jsonl").write_text(rows)
+        base, edited = open_evaluations([self.folder / "base", self.folder / "edited"])
+        return base, edited
+
+    def flips(self, name: str) -> str:
+        """Of samples whose every text is ``name``."""
+        from sae_merge_method.artifacts.lm_eval_samples import Samples
+
+        sides = []
+        for side in self.evaluations:
+            read = side.samples("maths", "exact_match,none")
+            listed = tuple(
+                {"doc": {"problem": name}, "doc_id": name, "target": name, "resps": [[name]]}
+                for _ in read.rows
+            )
+            rows = tuple(row._replace(offset=nth) for nth, row in enumerate(read.rows))
+            samples = Samples(read.path, rows, listed=listed)
+            sides.append(Evaluation(side.run, name, {(name, "exact_match,none"): samples}))
+        subjects = (renamed(self.comparison.subjects[0], name),)
+        compared = self.comparison.model_copy(update={"subjects": subjects})
+        return render_flips(compared, sides[0], sides[1], 2, 80)
+
+
+_DATASET = DataSet(path="someone/maths", name="main", split="test", arguments={})
+
+
+class Renderer(NamedTuple):
+    """One way to show something."""
+
+    sink: str
+    """Oracle that judges it: text for each of a grid's or a view's own, or the name of a function of ``oracles``."""
+    draw: Callable[[Scene, str], Any]
+    """What it gives where ``name`` stands for every name."""
+
+
+def _of(attribute: str, function: Callable[[Any], Any], sink: str) -> Renderer:
+    return Renderer(sink, lambda scene, name: function(renamed(getattr(scene, attribute), name)))
+
+
+def _written(function: Callable[[Path], None], name: str) -> Callable[[Scene, str], bytes]:
+    def draw(scene: Scene, text: str) -> bytes:
+        function(scene.folder / name)
+        return (scene.folder / name).read_bytes()
+
+    return draw
+
+
+def _forest(scene: Scene, name: str) -> bytes:
+    path = scene.folder / "forest.svg"
+    forest.write_forest(path, renamed(scene.comparisons, name))
+    return path.read_bytes()
+
+
+def _draw_diagnosis(scene: Scene, name: str) -> bytes:
+    page.draw_diagnosis(scene.folder / "drawn", renamed_diagnosis(scene, name), parse_rule("top_k=1"), (0,))
+    return (scene.folder / "drawn" / "specificity.png").read_bytes()
+
+
+def renamed_diagnosis(scene: Scene, name: str) -> Diagnosis:
+    """Its score stays one that there is."""
+    changed: Diagnosis = renamed(scene.diagnosis, name).model_copy(update={"score": scene.diagnosis.score})
+    return changed
+
+
+def _checked(scene: Scene, name: str) -> View:
+    finding = Finding(subject=name, verdict="fault", text=name)
+    located = Located(name=name, commit=name, size=1, missing=1)
+    return check_view(
+        CheckedRecipe(recipe=scene.merged.recipe, models={name: (located,)}, findings=(finding,), pinned=name)
+    )
+
+
+def _audit(name: str) -> View:
+    return audit_view(
+        AuditReport(
+            checkpoint=Path(name), merge_method=name, layers=(0,), n_layers=2, proved=(name,), unproved=(name,),
+            violated=(Violation(where=name, what=name),),
+        )
+    )  # fmt: skip
+
+
+def _rebuilt(name: str) -> View:
+    return rebuilt_view(
+        Rebuilt(
+            model=name, out=Path(name), changes=(name,), same=1, different=(name,) * 12, result_sha256=name,
+            base_changed=True,
+        )
+    )  # fmt: skip
+
+
+def _report(scene: Scene, name: str) -> EditReport:
+    """Its tensors keep their names: their hash is that of the merge."""
+    assert scene.merged.report
+    changed: EditReport = renamed(scene.merged.report, name)
+    return changed.model_copy(update={"tensors": scene.merged.report.tensors})
+
+
+def _merged(scene: Scene, name: str) -> MergedFolder:
+    resolved = replace(scene.merged.resolved, text=f"# {name}\n{name}")
+    return replace(scene.merged, report=_report(scene, name), resolved=resolved)
+
+
+def _recipe(scene: Scene, name: str) -> str:
+    form = {"merge_method": name, "base_model": name, "slices": [{"sources": [{"model": name}]}]}
+    text = recipe_text([name, f"  {name}"], form, {"sae_diagnosis": {"path": name, "model": name}})
+    value = yaml.safe_load(text)
+    assert value == {**form, "sae_diagnosis": {"path": name, "model": name}}
+    return text
+
+
+def _card_of_mergekit(scene: Scene, name: str) -> str:
+    plan: EditPlan = scene.merged.resolved.plan
+    model = f"owner/{name.translate(dict.fromkeys(map(ord, '/+@'), '-'))}"
+    donations = {
+        layer: tuple(replace(donation, model=model) for donation in donations)
+        for layer, donations in plan.donations.items()
+    }
+    text = card_text(name, replace(plan, base=model, donations=donations), name)
+    return text.partition("\n---\n")[2]
+
+
+def _experiment_plan(scene: Scene, name: str) -> str:
+    assert scene.experiment
+    plan = renamed(read_plan(scene.folder / "experiment"), name)
+    return experiment_tables.plan_table(plan, [])
+
+
+def _grid(name: str) -> Grid:
+    cells = (Cell(name, name), Cell(name, 1.0, strong=True), Cell(name))
+    return Grid(
+        (name, "score", f"{name} "), (cells, cells), frozenset({name}), frozenset({1}), frozenset({0}), name
+    )
+
+
+def _view(name: str) -> View:
+    return View((_grid(name),), head=(name, name), tail=(name,))
+
+
+_LICENCE = Licence("other", inherited=False)
+
+RENDERERS: Mapping[str, Renderer] = {
+    "compare.flips:render_flips": Renderer("wrapped", lambda scene, name: scene.flips(name)),
+    "compare.forest:write_forest": Renderer("picture", _forest),
+    "compare.render:render_table": _of("comparison", render.render_table, "terminal"),
+    "compare.render:render_json": _of("comparison", render.render_json, "json_file"),
+    "compare.render:render_markdown": _of("comparisons", render.render_markdown, "markdown"),
+    "compare.render:render_csv": _of("comparisons", render.render_csv, "csv_file"),
+    "compare.render:render_latex": _of("comparisons", render.render_latex, "latex"),
+    "compare.table:tables": _of("comparisons", table.tables, "grids"),
+    "compare.table:unrounded": _of("comparisons", table.unrounded, "grids"),
+    "compare.table:verdict_table": _of("comparison", table.verdict_table, "grids"),
+    "compare.table:view": _of("comparisons", table.view, "view"),
+    "diagnose.page:diagnosis_page": Renderer(
+        "html",
+        lambda scene, name: page.diagnosis_page(
+            renamed_diagnosis(scene, name), b"", parse_rule("top_k=1"), (0,)
+        ),
+    ),
+    "diagnose.page:draw_diagnosis": Renderer("picture", _draw_diagnosis),
+    "diagnose.plot:plot_specificity": Renderer(
+        "picture", lambda scene, name: plot.plot_specificity(renamed(scene.diagnosis, name), name)
+    ),
+    "diagnose.select:selections_grid": Renderer(
+        "grids", lambda scene, name: select.selections_grid([_selection(name)])
+    ),
+    "diagnose.select:selection_view": Renderer(
+        "view", lambda scene, name: select.selection_view(_selection(name))
+    ),
+    "diagnose.tables:diagnosis_view": _of("diagnosis", tables.diagnosis_view, "view"),
+    "diagnose.tables:features_grid": Renderer(
+        "grids", lambda scene, name: tables.features_grid(renamed(scene.diagnosis.layers[0], name))
+    ),
+    "diagnose.tables:layers_grid": _of("diagnosis", tables.layers_grid, "grids"),
+    "diff.show:difference_text": _of("difference", diff.difference_text, "terminal"),
+    "diff.show:difference_view": _of("difference", diff.difference_view, "view"),
+    "diff.show:heat_map": Renderer(
+        "picture", lambda scene, name: diff.heat_map(renamed(scene.difference, name), name)
+    ),
+    "energy.show:draw_plot": _of("energy", energy.draw_plot, "picture"),
+    "energy.show:energy_grid": _of("energy", energy.energy_grid, "grids"),
+    "energy.show:energy_view": _of("energy", energy.energy_view, "view"),
+    "experiment.report.html:as_page": _of("experiment", lambda one: html.as_page(one, b""), "html"),
+    "experiment.report.markdown:as_markdown": _of("experiment", markdown.as_markdown, "markdown"),
+    "experiment.report.scatter:draw_scatter": _of("experiment", scatter.draw_scatter, "picture"),
+    "experiment.report.tables:arm_grid": _of("experiment", experiment_tables.arm_grid, "grids"),
+    "experiment.report.tables:as_table": _of("experiment", experiment_tables.as_table, "wrapped"),
+    "experiment.report.tables:experiment_view": _of("experiment", experiment_tables.experiment_view, "view"),
+    "experiment.report.tables:layer_grid": _of("experiment", experiment_tables.layer_grid, "grids"),
+    "experiment.report.tables:plan_table": Renderer("wrapped", _experiment_plan),
+    "experiment.report.tables:projection_grid": Renderer(
+        "grids", lambda scene, name: experiment_tables.projection_grid(renamed(scene.energy.total, name))
+    ),
+    "experiment.report.tables:subject_grid": _of("experiment", experiment_tables.subject_grid, "grids"),
+    "files.writing:canonical_json": Renderer(
+        "json_file", lambda scene, name: canonical_json({"name": name, "names": [name]})
+    ),
+    "merge.beside_weights:card_text": Renderer("markdown", _card_of_mergekit),
+    "merge.show:preview_view": Renderer(
+        "view",
+        lambda scene, name: merge.preview_view(
+            EditPreview(
+                layers=(LayerPreview(layer=0, tensors=1, nbytes=2, energy=None),), kept=1, only_mergekit=name
+            )
+        ),
+    ),
+    "merge.show:report_view": Renderer("view", lambda scene, name: merge.report_view(_report(scene, name))),
+    "publish.rebuild:rebuilt_view": Renderer("view", lambda scene, name: _rebuilt(name)),
+    "publish.sections:edit_section": Renderer(
+        "markdown", lambda scene, name: sections.edit_section(_merged(scene, name))
+    ),
+    "publish.sections:layers_section": Renderer(
+        "markdown",
+        lambda scene, name: sections.layers_section(
+            renamed(scene.diagnosis, name), (0,), name, with_plot=True
+        ),
+    ),
+    "publish.sections:limits_section": Renderer(
+        "markdown",
+        lambda scene, name: sections.limits_section(
+            renamed(scene.comparison, name),
+            _LICENCE._replace(name=name),
+            name,
+            has_layers=True,
+            has_controls=False,
+            folders=(name,),
+            unpinned=(name,),
+        ),
+    ),
+    "publish.sections:rebuild_section": Renderer(
+        "markdown", lambda scene, name: sections.rebuild_section(_merged(scene, name), name, name, (name,))
+    ),
+    "publish.sections:recipe_section": Renderer(
+        "markdown", lambda scene, name: sections.recipe_section(_merged(scene, name))
+    ),
+    "publish.sections:verdict_section": _of("comparison", sections.verdict_section, "markdown"),
+    "recipe.check:check_view": Renderer("view", _checked),
+    "recipe.mergekit_form:recipe_text": Renderer("yaml_file", _recipe),
+    "reports.grid:as_csv": Renderer("csv_file", lambda scene, name: as_csv(_grid(name))),
+    "reports.grid:as_html": Renderer("html", lambda scene, name: as_html(_grid(name))),
+    "reports.grid:as_latex": Renderer("latex", lambda scene, name: as_latex(_grid(name))),
+    "reports.grid:as_markdown": Renderer("markdown", lambda scene, name: as_markdown(_grid(name))),
+    "reports.grid:as_text": Renderer("terminal", lambda scene, name: as_text(_grid(name))),
+    "reports.grid:plain_grid": Renderer("grids", lambda scene, name: plain_grid((name,), [(name,)])),
+    "reports.html:html_page": Renderer("html", lambda scene, name: html_page(name, "")),
+    "reports.markdown:bullets": Renderer("markdown", lambda scene, name: bullets([plain(name)])),
+    "reports.markdown:code": Renderer("markdown", lambda scene, name: code(name)),
+    "reports.markdown:fence": Renderer("markdown", lambda scene, name: fence(name, "yaml")),
+    "reports.markdown:plain": Renderer("markdown", lambda scene, name: plain(name)),
+    "reports.markdown:section": Renderer("markdown", lambda scene, name: section("A title", plain(name))),
+    "reports.notebook:view_html": Renderer("html", lambda scene, name: view_html(_view(name))),
+    "reports.notebook:view_text": Renderer("terminal", lambda scene, name: view_text(_view(name))),
+    "verify.report:audit_view": Renderer("view", lambda scene, name: _audit(name)),
+}
+"""By module and function."""
+
+
+def _selection(name: str) -> sm.Selection:
+    made = sm.Selection(rule="top_k=1", layers=(0,), frequency={0: 1.0}, agreement=1.0)
+    return made.model_copy(update={"rule": name})
