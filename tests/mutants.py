@@ -2,15 +2,20 @@
 
 ``make mutants`` has cosmic-ray change one operator, number, keyword or decorator of a module at a time and run
 the module's own tests. The mutants that no test notices are printed, and the share that some test does.
-cosmic-ray changes files where they lie, so it works on copies of the tree, one a process.
+cosmic-ray changes files where they lie, so it works on copies of the tree, one a process. The libraries are
+most of what a test run costs: a server beside each copy loads them once, and every run is a fork of it.
 """
 
 import filecmp
+import importlib
 import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,8 +50,13 @@ EXCLUDED = (
     "core/ReplaceBinaryOperator_BitOr_.*",
     "core/ReplaceBinaryOperator_.*_(FloorDiv|Mod|Pow|RShift|LShift|BitOr|BitAnd|BitXor)",
 )
-SECONDS = 300
+SECONDS = 120
 """After which a mutant that hangs counts as noticed."""
+LIBRARIES = (
+    "torch", "transformers.models.auto.modeling_auto", "safetensors.torch", "pydantic", "yaml", "click.testing",
+    "hypothesis.extra.numpy", "scipy.stats", "statsmodels.stats.proportion", "statsmodels.stats.power",
+)  # fmt: skip
+DOOR, VIEW = "mutants.socket", ".view"
 
 
 def tests_of(module: str) -> str:
@@ -55,14 +65,43 @@ def tests_of(module: str) -> str:
     return (Path("tests") / path.parent / f"test_{path.name}").as_posix()
 
 
-def tests_of_changed(copy: Path) -> int:
-    """Run, in a copy, the tests of the module that differs from the original; of all where none does."""
+def tests_of_changed(copy: Path) -> list[str]:
+    """The tests, in a copy, of the module that differs from the original; those of all where none does."""
     package = Path("sae_merge_method")
     changed = [
         one for one in PURE if not filecmp.cmp(ROOT / package / one, copy / package / one, shallow=False)
     ]
-    words = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-    return subprocess.run([*words, *map(tests_of, changed or PURE)], cwd=copy).returncode
+    return [tests_of(one) for one in changed or PURE]
+
+
+def serve() -> None:
+    """Answer each connection with the exit code of this copy's tests, run in a fork with the libraries loaded."""
+    copy = Path.cwd()
+    sys.path[:1] = [str(copy / VIEW), str(copy)]  # in place of this file's folder
+    import pytest
+
+    sys.dont_write_bytecode = True  # two mutants of one second and one length would share a file
+    for name in ("sae_merge_method", *LIBRARIES):  # ours, by itself, so that it is that of the view
+        importlib.import_module(name)
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(DOOR)
+        door.listen()
+        while True:
+            caller, _ = door.accept()
+            with caller:
+                words = ["-x", "-q", "-p", "no:cacheprovider", *tests_of_changed(copy)]
+                child = os.fork()
+                if not child:
+                    signal.alarm(SECONDS)
+                    os._exit(pytest.main(words))
+                caller.sendall(bytes([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) % 256]))
+
+
+def ask() -> int:
+    """Have the server of the copy in which we are run the tests; their exit code."""
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.connect(DOOR)
+        return caller.recv(1)[0]
 
 
 def prepare(copy: Path, modules: Sequence[str]) -> None:
@@ -74,15 +113,15 @@ def prepare(copy: Path, modules: Sequence[str]) -> None:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copyfile(source, target)
-    view = copy / ".view" / "sae_merge_method"
+    view = copy / VIEW / "sae_merge_method"
     view.mkdir(parents=True)
     for path in [*(copy / "sae_merge_method").iterdir(), *(copy / name for name in COPIED[1:4])]:
         (view / path.name).symlink_to(path)
     settings = {
         "module-path": [f"sae_merge_method/{module}" for module in modules],
-        "timeout": float(SECONDS),
+        "timeout": 2.0 * SECONDS,
         "excluded-modules": [],
-        "test-command": f"{sys.executable} {Path(__file__)} test {copy}",
+        "test-command": f"{sys.executable} -S {Path(__file__)} ask",
     }
     # JSON's strings, numbers and lists are TOML's.
     lines = ["[cosmic-ray]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]
@@ -104,7 +143,7 @@ def commands() -> list[list[str]]:
 
 def environment(copy: Path) -> dict[str, str]:
     """That of a copy: its own package first, one thread a process."""
-    return {**os.environ, "PYTHONPATH": str(copy / ".view"), "OMP_NUM_THREADS": "1"}
+    return {**os.environ, "PYTHONPATH": str(copy / VIEW), "OMP_NUM_THREADS": "1"}
 
 
 def results(copy: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
@@ -117,15 +156,28 @@ def results(copy: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
             yield item, result
 
 
-def run(processes: int) -> int:
+def run(processes: int, modules: Sequence[str]) -> int:
     """The whole run; 0 where nine mutants of ten are noticed."""
     shutil.rmtree(COPIES, ignore_errors=True)
     copies = [COPIES / str(number) for number in range(processes)]
     for number, copy in enumerate(copies):
-        prepare(copy, PURE[number::processes])
-    script = " && ".join(" ".join(words) for words in commands())
-    running = [subprocess.Popen(script, shell=True, cwd=copy, env=environment(copy)) for copy in copies]
-    failed = [one.args for one in running if one.wait()]
+        prepare(copy, modules[number::processes])
+    servers = [
+        subprocess.Popen(
+            [sys.executable, __file__, "serve"], cwd=copy, env=environment(copy), stdout=subprocess.DEVNULL
+        )
+        for copy in copies
+    ]
+    try:
+        for copy, server in zip(copies, servers, strict=True):
+            while not (copy / DOOR).exists() and server.poll() is None:
+                time.sleep(0.1)
+        script = " && ".join(" ".join(words) for words in commands())
+        running = [subprocess.Popen(script, shell=True, cwd=copy, env=environment(copy)) for copy in copies]
+        failed = [one.args for one in running if one.wait()]
+    finally:
+        for server in servers:
+            server.kill()
     if failed:
         print("cosmic-ray failed: see above")
         return 1
@@ -139,5 +191,10 @@ def run(processes: int) -> int:
 
 
 if __name__ == "__main__":
-    what, argument = sys.argv[1:3]
-    sys.exit(tests_of_changed(Path(argument)) if what == "test" else run(int(argument)))
+    match sys.argv[1:]:
+        case ["serve"]:
+            serve()
+        case ["ask"]:
+            sys.exit(ask())
+        case ["run", processes, *modules]:
+            sys.exit(run(int(processes), modules or PURE))

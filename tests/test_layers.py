@@ -21,12 +21,19 @@ def test_written_layers_read_back(layers):
     assert parse_layers(format_layers(layers)) == tuple(sorted(layers))
 
 
-@pytest.mark.parametrize("text", ["", "a", "3-", "-3", "5-3", "1;2", "1,,2", "1.5", "all", "٣x"])
+@pytest.mark.parametrize("text", ["", "a", "3-", "-3", "5-3", "1;2", "1,,2", "1.5", "every", "٣x"])
 def test_malformed_layers_are_refused(text):
-    with pytest.raises(UsageError):
-        parse_layers(text)
+    for n_layers in (None, 4):
+        with pytest.raises(UsageError, match=r'expected layers like "9, 11-13, 22"|runs backwards'):
+            parse_layers(text, n_layers)
 
 
-def test_a_layer_the_model_lacks_is_refused():
-    with pytest.raises(UsageError, match="layer 34 is out of range .* 34 layers, 0 to 33"):
-        parse_layers("2, 30-34", 34)
+def test_all_layers_of_a_model_of_unknown_depth_are_refused():
+    with pytest.raises(UsageError, match='"all" needs the number of layers'):
+        parse_layers("all")
+
+
+@pytest.mark.parametrize("last", [34, 35, 99999])
+def test_a_layer_the_model_lacks_is_refused(last):
+    with pytest.raises(UsageError, match=f"layer {last} is out of range .* 34 layers, 0 to 33"):
+        parse_layers(f"2, 30-{last}", 34)

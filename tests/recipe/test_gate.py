@@ -28,8 +28,9 @@ def test_a_diagnosis_without_a_rule_does_not_touch_decided_layers():
 def test_layers_and_a_diagnosis_that_disagree_are_an_error(diagnosis):
     both = Gate(layers="1, 3", diagnosis=diagnosis, select="top_k=2")
     assert selected_layers(both, 4) == (1, 3)
-    with pytest.raises(RecipeError, match=r'"1-3" and top_k=2 .* \("1, 3"\) disagree'):
-        selected_layers(both.model_copy(update={"layers": "1-3"}), 4)
+    for layers in ("0, 3", "1-3", "2"):
+        with pytest.raises(RecipeError, match=rf'"{layers}" and top_k=2 .* \("1, 3"\) disagree'):
+            selected_layers(both.model_copy(update={"layers": layers}), 4)
 
 
 @pytest.mark.parametrize(
@@ -49,8 +50,9 @@ def test_half_a_gate_and_an_empty_one_are_errors(diagnosis, keys, error, message
 
 
 def test_the_number_of_layers_is_held_against_the_diagnosis(diagnosis):
-    with pytest.raises(RecipeError, match="is of a model with 4 layers .*, the base has 6"):
-        selected_layers(Gate(diagnosis=diagnosis, select="top_k=2"), 6)
+    for n_layers in (3, 6):
+        with pytest.raises(RecipeError, match=f"is of a model with 4 layers .*, the base has {n_layers}"):
+            selected_layers(Gate(diagnosis=diagnosis, select="top_k=2"), n_layers)
 
 
 @pytest.mark.parametrize("key", Gate.model_fields)
