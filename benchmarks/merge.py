@@ -3,9 +3,11 @@
     python benchmarks/merge.py                 warm cache, about 774M parameters, needs 8 GB of disk
     python benchmarks/merge.py --cold          cold cache (root: it drops the system's caches)
     python benchmarks/merge.py --scalpel       a scalpel recipe instead, by both engines
+    python benchmarks/merge.py --in-place      an edit in place against writing its bytes twice, synced;
+                                               about 290M parameters (--layers 26 for 774M)
 
 Every figure is a whole process, start included, median of --rounds rounds in which all take
-turns. Ratios are what to look at: the machine's speed cancels out.
+turns; with --in-place, the work alone. Ratios are what to look at: the machine's speed cancels out.
 """
 
 from __future__ import annotations
@@ -23,9 +25,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import in_place
 from random_models import RANK, shapes, write_saes
 
-LAYERS = 26
+LAYERS, FEW_LAYERS = 26, 8
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 BIN = Path(sys.executable).parent
 
@@ -181,11 +184,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--layers", type=int, default=LAYERS, help="decoder layers of the pair, 3 or more")
+    usual = f"{LAYERS}, with --in-place {FEW_LAYERS}"
+    parser.add_argument("--layers", type=int, help=f"decoder layers of the pair, 3 or more: {usual}")
     parser.add_argument("--cold", action="store_true", help="measure with cold caches instead")
     parser.add_argument("--scalpel", action="store_true", help="a scalpel recipe, by both engines")
+    parser.add_argument("--in-place", action="store_true", help="an edit in place of every eighth layer")
     parser.add_argument("--work", type=Path, help="folder to work in; removed at the end")
     given = parser.parse_args()
+    given.layers = given.layers or (FEW_LAYERS if given.in_place else LAYERS)
     work = Path(tempfile.mkdtemp(dir=given.work, prefix="sae-merge-benchmark."))
     try:
         parameters = sum(map(math.prod, shapes(given.layers).values()))
@@ -203,6 +209,10 @@ def main() -> None:
         (work / "stock.yml").write_text(recipe((), "task_arithmetic"))
         (work / "guarded.yml").write_text(guarded(some[3], given.layers))
         print(f"{parameters / 1e6:.0f}M parameters, bfloat16, {given.layers} layers, {os.cpu_count()} cores")
+        if given.in_place:
+            (work / "in_place.yml").write_text(recipe(range(given.layers // 2, given.layers, 8)))
+            in_place.show(work, in_place.measure(work, given.rounds))
+            return
         before = drop if given.cold else lambda: warm(work)
         cache = "cold cache" if given.cold else "warm cache"
         if given.scalpel:

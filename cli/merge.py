@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 )
 @click.option("--link", is_flag=True, help="Hard-link weight files that stay as they are (direct engine).")
 @click.option(
-    "--hash-all", is_flag=True, help="sha256 of every tensor in the report, not of the edited alone."
+    "--hash-all",
+    is_flag=True,
+    help="sha256 of every tensor in the report, not of the edited alone; --in-place reads the others for it.",
 )
 @click.option("--sync/--no-sync", default=True, help="Wait until all is on the disk  [default: sync]")
 @click.option(
@@ -77,7 +79,7 @@ def command(
     if in_place:
         from sae_merge_method.merge.in_place import edit_in_place
 
-        report = edit_in_place(recipe, out, options=chosen, allow_mismatch=allow_mismatch)
+        report = edit_in_place(recipe, out, hash_all=hash_all, options=chosen, allow_mismatch=allow_mismatch)
     elif out is None:
         raise click.UsageError("Missing argument 'OUT'.")
     else:

@@ -34,10 +34,10 @@ class Overwritten(Record):
     """First byte of the tensor in that file."""
     nbytes: int = Field(ge=0)
     """Length of the tensor's bytes."""
-    sha256: str
-    """Hex sha256 of the original bytes."""
-    edited_sha256: str | None = None
-    """Hex sha256 of the bytes that the edit wrote; null until the edit is complete."""
+    xxh3: str
+    """XXH3-128 of the original bytes, in hex."""
+    edited_xxh3: str | None = None
+    """XXH3-128 of the bytes that the edit wrote, in hex; null until the edit is complete."""
 
 
 class Original(NamedTuple):
@@ -69,7 +69,7 @@ class Replaced(Record):
 class JournalRecord(Record):
     """``journal.json``: how far an edit in place came, and how to take it back."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     """Version of this file's format."""
     state: State
     """What is under way or done: "editing" and "undoing" leave the folder without its config.json,

@@ -89,8 +89,10 @@ class TensorReport(Record):
     """safetensors' name of the stored dtype, for example BF16."""
     shape: tuple[int, ...]
     """The tensor's shape, as the file's header states it."""
-    xxh3: str
-    """XXH3-128 of the tensor's bytes as stored, in hex: finds damage, at the speed of memory."""
+    xxh3: str | None
+    """XXH3-128 of the tensor's bytes as stored, in hex: finds damage, at the speed of memory. An edit in
+    place reads no tensor that it leaves: of those it is what the base's own report says, and null without
+    one, unless the edit was asked for all."""
     sha256: str | None
     """sha256 of the tensor's bytes as stored, in hex, which nobody can forge; null for a tensor of the
     base's, unless the merge was asked for all."""
@@ -100,16 +102,16 @@ class TensorReport(Record):
     """Squared Frobenius norm of (written - base), rounding to the stored dtype included."""
 
     @classmethod
-    def of(cls, entry: TensorEntry, hashes: Hashes, status: Status, energy: float) -> "TensorReport":
-        """The report of a tensor that lies where ``entry`` says."""
+    def of(cls, entry: TensorEntry, hashes: Hashes | None, status: Status, energy: float) -> "TensorReport":
+        """The report of a tensor that lies where ``entry`` says; ``hashes`` is None where it was not read."""
         return cls(
             name=entry.name,
             layer=decoder_layer(entry.name),
             status=status,
             dtype=entry.dtype,
             shape=entry.shape,
-            xxh3=hashes.xxh3,
-            sha256=hashes.sha256,
+            xxh3=hashes.xxh3 if hashes is not None else None,
+            sha256=hashes.sha256 if hashes is not None else None,
             nbytes=entry.nbytes,
             energy=energy,
         )
@@ -150,9 +152,10 @@ class EditReport(Record):
     """What the recipe asked for."""
 
     @property
-    def result_sha256(self) -> str:
-        """One hash for the whole result: :func:`tensors_sha256` of its tensors."""
-        return tensors_sha256((t.name, t.dtype, t.shape, t.xxh3) for t in self.tensors)
+    def result_sha256(self) -> str | None:
+        """One hash for the whole result, :func:`tensors_sha256`; None where a tensor was not read."""
+        hashed = [(t.name, t.dtype, t.shape, t.xxh3) for t in self.tensors if t.xxh3 is not None]
+        return tensors_sha256(hashed) if len(hashed) == len(self.tensors) else None
 
     @property
     def edited_bytes(self) -> int:

@@ -74,6 +74,15 @@ def hash_span(
     return hasher.hashes()
 
 
+def span_xxh3(handle: int, start: int, nbytes: int) -> str:
+    """XXH3-128 of a span of an open file, in hex.
+
+    Raises:
+        EOFError: The file ends inside the span.
+    """
+    return hash_span(handle, start, nbytes, with_sha256=False).xxh3
+
+
 def span_sha256(handle: int, start: int, nbytes: int) -> str:
     """Hex sha256 of a span of an open file.
 

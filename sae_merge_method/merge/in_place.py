@@ -11,9 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, report_text
+from sae_merge_method.artifacts.edit_report import (
+    REPORT_FILE,
+    EditReport,
+    TensorReport,
+    read_edit_report,
+    report_text,
+)
 from sae_merge_method.artifacts.recipe import AnyRecipe
-from sae_merge_method.errors import MergeError, UsageError
+from sae_merge_method.errors import ArtifactError, MergeError, UsageError
+from sae_merge_method.files.hashing import Hashes
 from sae_merge_method.files.inside import Inside
 from sae_merge_method.files.lock import locked
 from sae_merge_method.files.parallel import bytes_bar
@@ -40,14 +47,18 @@ def edit_in_place(
     recipe: AnyRecipe,
     folder: str | Path | None = None,
     *,
+    hash_all: bool = False,
     options: Mapping[str, Any] | None = None,
     allow_mismatch: Collection[str] = (),
 ) -> EditReport:
     """Edit the recipe's base itself. Whatever goes wrong, it becomes what it was.
 
+    Of the base only what changes is read, and written twice: into the journal, and edited.
+
     Args:
         recipe: A file, or what it holds.
         folder: The base's folder, where the user wrote it out to be sure.
+        hash_all: Read and hash every tensor for the report, not the edited ones alone.
         options: Fields of ``mergekit.options.MergeOptions``.
         allow_mismatch: Keys of config.json in which donors may differ from the base.
 
@@ -73,11 +84,11 @@ def edit_in_place(
             locked(target),
             _still_as_read(job),
             Inside.hold(target) as checkpoint,
-            begin_journal(checkpoint, [task.base for task in tasks]) as journal,
+            begin_journal(checkpoint, [task.base for task in tasks], job.threads) as journal,
         ):
             try:
                 journal.hide_config()
-                report = _edit(job, tasks)
+                report = _edit(job, tasks, hash_all)
                 texts = card_texts(job, target.resolve().name) | {REPORT_FILE: report_text(report)}
                 journal.announce(texts)
                 for name, text in texts.items():
@@ -106,18 +117,43 @@ def _take_back(checkpoint: Inside) -> None:
     LOG.warning("%s is as it was", checkpoint.path)
 
 
-def _edit(job: Job, tasks: tuple[TensorTask, ...]) -> EditReport:
-    total = sum(entry.nbytes for entry in job.base.tensors.values())
+def _edit(job: Job, tasks: tuple[TensorTask, ...], hash_all: bool) -> EditReport:
+    read = job.base.tensors.values() if hash_all else [task.base for task in tasks]
     with (
-        bytes_bar(total, "editing", quiet=job.quiet) as advance,
+        bytes_bar(sum(entry.nbytes for entry in read), "editing", quiet=job.quiet) as advance,
         WeightFiles(job.checkpoints) as files,
         TensorWriters(job.base.folder) as writers,
     ):
         edited = edit_tensors(job, tasks, files, advance, writers.into)
         files.require_unchanged(job.donors.values())
-        kept = kept_reports(job, tasks, job.base, files, advance)
+        if hash_all:
+            kept = kept_reports(job, tasks, job.base, files, advance, with_sha256=True)
+        else:
+            kept = _left_unread(job, tasks)
         writers.sync()
     return report_of(job, job.base.folder, [*edited_reports(edited), *kept])
+
+
+def _left_unread(job: Job, tasks: tuple[TensorTask, ...]) -> list[TensorReport]:
+    """The tensors that stay, with the hashes that the base's own report has of them."""
+    known: dict[tuple[str, str, tuple[int, ...]], Hashes] = {}
+    if (job.base.folder / REPORT_FILE).exists():
+        try:
+            before = read_edit_report(job.base.folder)
+        except ArtifactError as error:
+            LOG.warning("the hashes of the base's own report are not taken over: %s", error)
+        else:
+            known = {
+                (one.name, one.dtype, one.shape): Hashes(one.xxh3, one.sha256)
+                for one in before.tensors
+                if one.xxh3 is not None
+            }
+    edited = {task.base.name for task in tasks}
+    return [
+        TensorReport.of(entry, known.get((name, entry.dtype, entry.shape)), "base", 0.0)
+        for name, entry in job.base.tensors.items()
+        if name not in edited
+    ]
 
 
 def _require_own_files(job: Job) -> None:

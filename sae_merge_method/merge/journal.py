@@ -8,7 +8,9 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
+from itertools import accumulate
 
 from sae_merge_method.artifacts.edit_journal import (
     JOURNAL_FILE,
@@ -23,8 +25,9 @@ from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.artifacts.schema import read_record
 from sae_merge_method.errors import ArtifactError, MergeError
 from sae_merge_method.files.copying import copy_span
-from sae_merge_method.files.hashing import span_sha256
+from sae_merge_method.files.hashing import span_xxh3
 from sae_merge_method.files.inside import Inside
+from sae_merge_method.files.parallel import run_all
 from sae_merge_method.files.writing import canonical_json
 from sae_merge_method.models.checkpoint import CONFIG_FILE, JOURNAL_FOLDER
 from sae_merge_method.models.headers import TensorEntry
@@ -65,10 +68,10 @@ class Journal:
 
     def finish(self, report: EditReport) -> None:
         """Record that the edit is complete, and let the checkpoint be loaded again."""
-        hashes = {tensor.name: tensor.sha256 for tensor in report.edited()}
+        hashes = {tensor.name: tensor.xxh3 for tensor in report.edited()}
         record = self.read()
         tensors = tuple(
-            tensor.model_copy(update={"edited_sha256": hashes[tensor.name]}) for tensor in record.tensors
+            tensor.model_copy(update={"edited_xxh3": hashes[tensor.name]}) for tensor in record.tensors
         )
         self.write(record.model_copy(update={"state": "edited", "tensors": tensors}))
         self.show_config()
@@ -114,12 +117,15 @@ def open_journal(checkpoint: Inside) -> Iterator[Journal]:
 
 
 @contextmanager
-def begin_journal(checkpoint: Inside, entries: Sequence[TensorEntry]) -> Iterator[Journal]:
-    """Put away all that an edit will overwrite, then take config.json away until it is finished.
+def begin_journal(
+    checkpoint: Inside, entries: Sequence[TensorEntry], threads: int | None = None
+) -> Iterator[Journal]:
+    """Put away all that an edit will overwrite.
 
     Args:
         checkpoint: The folder.
         entries: Tensors that will be overwritten.
+        threads: How many are copied at a time; None for one a core.
 
     Raises:
         MergeError: There is a journal already, or a small file is no regular file.
@@ -129,7 +135,7 @@ def begin_journal(checkpoint: Inside, entries: Sequence[TensorEntry]) -> Iterato
     with checkpoint.folder(JOURNAL_FOLDER) as folder, folder.folder(KEPT) as kept:
         journal = Journal(checkpoint, folder, kept)
         try:
-            tensors = _put_away(folder, entries)
+            tensors = _put_away(folder, entries, threads)
             replaced = tuple(_keep(checkpoint, kept, folder, name) for name in SMALL_FILES)
             checkpoint.sync()
             journal.write(JournalRecord(state="editing", tensors=tensors, replaced=replaced))
@@ -155,21 +161,27 @@ def _make_room(checkpoint: Inside) -> None:
         journal.remove()
 
 
-def _put_away(folder: Inside, entries: Sequence[TensorEntry]) -> tuple[Overwritten, ...]:
+def _put_away(folder: Inside, entries: Sequence[TensorEntry], threads: int | None) -> tuple[Overwritten, ...]:
     folder.write(ORIGINALS, b"")
-    tensors, at = [], 0
+    begins = [0, *accumulate(entry.nbytes for entry in entries)]
     with folder.open(ORIGINALS, writing=True) as into:
-        for entry in entries:
-            with entry.file.open("rb") as stream:
-                copy_exactly(stream.fileno(), entry.start, into, at, entry.nbytes)
-            digest = span_sha256(into, at, entry.nbytes)
-            span = Overwritten(
-                name=entry.name, file=entry.file.name, start=entry.start, nbytes=entry.nbytes, sha256=digest
-            )
-            tensors.append(span)
-            at += entry.nbytes
+        calls = [partial(_copy, entry, into, at) for entry, at in zip(entries, begins, strict=False)]
+        tensors = run_all(calls, threads)
         os.fsync(into)
     return tuple(tensors)
+
+
+def _copy(entry: TensorEntry, into: int, at: int) -> Overwritten:
+    """Copy one tensor, and hash what has come of it: XXH3, for against a forger no journal is proof."""
+    with entry.file.open("rb") as stream:
+        copy_exactly(stream.fileno(), entry.start, into, at, entry.nbytes)
+    return Overwritten(
+        name=entry.name,
+        file=entry.file.name,
+        start=entry.start,
+        nbytes=entry.nbytes,
+        xxh3=span_xxh3(into, at, entry.nbytes),
+    )
 
 
 def _keep(checkpoint: Inside, kept: Inside, via: Inside, name: str) -> Replaced:

@@ -37,11 +37,16 @@ def report_view(report: EditReport) -> View:
 
 def summary(report: EditReport, seconds: float | None = None) -> str:
     """One line: what was edited, by how much, how long it took, and the hash of the result."""
+    rest = "all others are the base's, byte for byte"
+    if report.result_sha256 is not None:
+        rest += f"; result {report.result_sha256[:16]}"
+    else:
+        rest += ", and were not read: --hash-all hashes them too"
     time = "" if seconds is None else f", {seconds:.1f} s"
     return (
         f"layers {format_layers(report.layers)}: {len(report.edited())} of {len(report.tensors)} tensors "
         f"edited, {numbers.count(report.edited_bytes)} bytes, energy {numbers.energy(report.energy)}{time}; "
-        f"all others are the base's, byte for byte; result {report.result_sha256[:16]}"
+        f"{rest}"
     )
 
 

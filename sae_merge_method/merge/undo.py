@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sae_merge_method.artifacts.edit_journal import ORIGINALS, JournalRecord, Overwritten, Replaced
 from sae_merge_method.errors import ArtifactError, MergeError
-from sae_merge_method.files.hashing import span_sha256
+from sae_merge_method.files.hashing import span_xxh3
 from sae_merge_method.files.inside import Inside
 from sae_merge_method.files.lock import locked
 from sae_merge_method.merge.journal import Journal, copy_exactly, open_journal
@@ -79,7 +79,7 @@ def _require_restorable(journal: Journal, record: JournalRecord) -> None:
             with journal.checkpoint.open(file) as shard:
                 _require_spans(journal.checkpoint.path / file, shard, (tensor for _, tensor in tensors))
                 for at, tensor in tensors:
-                    if _sha256(originals, at, tensor.nbytes) != tensor.sha256:
+                    if _xxh3(originals, at, tensor.nbytes) != tensor.xxh3:
                         raise MergeError(
                             f"{journal.folder.path / ORIGINALS} is damaged: {tensor.name} cannot be "
                             "restored; nothing was changed"
@@ -110,7 +110,7 @@ def _require_spans(file: Path, shard: int, tensors: Iterable[Overwritten]) -> No
 
 
 def _require_untouched(journal: Journal, shard: int, tensor: Overwritten) -> None:
-    if _sha256(shard, tensor.start, tensor.nbytes) not in (tensor.edited_sha256, tensor.sha256):
+    if _xxh3(shard, tensor.start, tensor.nbytes) not in (tensor.edited_xxh3, tensor.xxh3):
         raise MergeError(
             f"{journal.checkpoint.path / tensor.file}: {tensor.name} was changed after the edit; "
             f"nothing was undone (the base's bytes lie in {journal.folder.path / ORIGINALS})"
@@ -153,9 +153,9 @@ def _restore_file(journal: Journal, file: Replaced) -> None:
         journal.checkpoint.remove(file.name)
 
 
-def _sha256(handle: int, first: int, nbytes: int) -> str | None:
+def _xxh3(handle: int, first: int, nbytes: int) -> str | None:
     """Of a span; None where the file ends in it."""
     try:
-        return span_sha256(handle, first, nbytes)
+        return span_xxh3(handle, first, nbytes)
     except EOFError:
         return None

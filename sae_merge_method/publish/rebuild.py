@@ -54,7 +54,8 @@ def rebuild(
 ) -> Rebuilt:
     """Merge again by a model's own recipe, and compare every tensor's hash with the model's.
 
-    Of a model on the Hub only recipe and edit report are fetched; without a report, the weights too.
+    Of a model on the Hub only recipe and edit report are fetched; where no report says every tensor's hash,
+    the weights too.
 
     Args:
         model: Merged folder or Hub id[@revision].
@@ -70,10 +71,10 @@ def rebuild(
     original = find_original(str(model), None if base is None else str(base), list(map(str, donors)))
     recipe = RecipeText(original.recipe_text, original.where)
     report = merge(recipe, out, overwrite=overwrite, options={"quiet": quiet})
-    if original.report is not None:
+    if original.weights is None:
+        assert original.report is not None
         first, second = _reported(original.report), _reported(report)
     else:
-        assert original.weights is not None
         first, second = _hashed(original.weights), _hashed(open_checkpoint(Path(out)))
     names = first.keys() | second.keys()
     different = sorted(name for name in names if first.get(name) != second.get(name))
@@ -84,7 +85,7 @@ def rebuild(
         changes=original.changes,
         same=len(names) - len(different),
         different=tuple(different),
-        result_sha256=report.result_sha256,
+        result_sha256=str(report.result_sha256),  # a merge reads all
         base_changed=before not in (None, report.base_config_sha256),
     )
 
@@ -116,7 +117,7 @@ class Original:
     report: EditReport | None
     """The model's edit report; None for plain mergekit-yaml output."""
     weights: Checkpoint | None
-    """The model itself; None where its report says its hashes."""
+    """The model itself; None where its report says every tensor's hash."""
     changes: tuple[str, ...] = ()
     """In what the recipe to run differs from the one that stands there, and why."""
 
@@ -142,7 +143,8 @@ def find_original(source: str, base: str | None = None, donors: Sequence[str] = 
     text, where = read_recipe_text(recipe_path), f"{source}: {RECIPE_FILE}"
     recipe = parse_recipe(text, where)
     report = read_edit_report(report_path.parent) if report_path.exists() else None
-    weights = None if report else open_checkpoint(local_folder(model))
+    says_all = report is not None and report.result_sha256 is not None
+    weights = None if says_all else open_checkpoint(local_folder(model))
     names = _new_names(recipe, base, donors)
     text = rename(text, names)
     changes = [f"{new} in place of {old}" for old, new in names.items()]
@@ -193,7 +195,7 @@ class _Tensor(NamedTuple):
 
     dtype: str
     shape: tuple[int, ...]
-    xxh3: str
+    xxh3: str | None
 
 
 def _reported(report: EditReport) -> dict[str, _Tensor]:

@@ -52,7 +52,9 @@ def edit_section(merged: MergedFolder) -> str:
         f"{len(report.edited())} of {len(report.tensors)} tensors, those of {layers}, became {formula}. "
         "All others are the base's, byte for byte. There is no extra cost at inference.",
         f"{code(REPORT_FILE)} lists every tensor with its hash; together they give "
-        f"{code(report.result_sha256)}.",
+        f"{code(report.result_sha256)}."
+        if report.result_sha256 is not None
+        else f"{code(REPORT_FILE)} lists every tensor, the edited ones with their hash.",
     )
 
 

@@ -14,8 +14,8 @@ def state(folder: Path) -> State:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def edit(recipe: str, folder: Path | None = None) -> EditReport:
-    return edit_in_place(RecipeText(recipe, "recipe.yml"), folder, options={"quiet": True})
+def edit(recipe: str, folder: Path | None = None, **given: bool) -> EditReport:
+    return edit_in_place(RecipeText(recipe, "recipe.yml"), folder, options={"quiet": True}, **given)
 
 
 def sharded_base(tmp_path: Path) -> Path:

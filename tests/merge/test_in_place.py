@@ -1,6 +1,7 @@
 """Edits in place: the same bytes as a merge, and a way back to the base's, whatever happens between."""
 
 import math
+import os
 import signal
 from pathlib import Path
 
@@ -28,8 +29,8 @@ def recipe(base: Path, donor: Path) -> str:
 
 def test_an_edit_in_place_gives_a_merges_bytes_and_undo_the_bases(tmp_path, base, recipe):
     before = state(base)
-    merged = run_recipe(recipe, tmp_path / "out")
-    edited = edit(recipe, base)
+    merged = run_recipe(recipe, tmp_path / "out", hash_all=True)
+    edited = edit(recipe, base, hash_all=True)
     assert edited == merged
     for file in (tmp_path / "out").glob("*.safetensors"):
         assert (base / file.name).read_bytes() == file.read_bytes()
@@ -39,6 +40,55 @@ def test_an_edit_in_place_gives_a_merges_bytes_and_undo_the_bases(tmp_path, base
     assert state(base) == before
     with pytest.raises(ArtifactError, match="nothing to undo"):
         undo(base)
+
+
+def test_an_edit_in_place_reads_and_hashes_what_it_changes_alone(base, recipe, monkeypatch):
+    before = open_checkpoint(base)
+    read: list[tuple[str, int, int]] = []
+    preadv, copy_file_range = os.preadv, os.copy_file_range
+
+    def seen_preadv(handle: int, buffers: list[memoryview], first: int) -> int:
+        read.append((str(Path(f"/proc/self/fd/{handle}").readlink()), first, first + sum(map(len, buffers))))
+        return preadv(handle, buffers, first)
+
+    def seen_copy(source: int, target: int, count: int, first: int, at: int) -> int:
+        read.append((str(Path(f"/proc/self/fd/{source}").readlink()), first, first + count))
+        return copy_file_range(source, target, count, first, at)
+
+    monkeypatch.setattr(os, "preadv", seen_preadv)
+    monkeypatch.setattr(os, "copy_file_range", seen_copy)
+    report = edit(recipe)
+    changed = {str(before.tensors[one.name].file.resolve()) for one in report.edited()}
+    spans = {str(entry.file.resolve()): [] for entry in before.tensors.values()}
+    for one in report.edited():
+        spans[str(before.tensors[one.name].file.resolve())].append(before.tensors[one.name])
+    of_base = [(file, first, last) for file, first, last in read if file in spans]
+    assert {file for file, _, _ in of_base} == changed
+    for file, first, last in of_base:
+        assert any(entry.start <= first and last <= entry.end for entry in spans[file]), (file, first, last)
+    assert all((one.xxh3 is None) == (one.status == "base") for one in report.tensors)
+    assert report.result_sha256 is None
+
+
+@pytest.mark.parametrize("its_report", ["whole", "damaged"])
+def test_what_the_bases_own_report_knows_of_the_tensors_that_stay_is_taken_over(
+    tmp_path, base, donor, recipe, its_report, caplog
+):
+    run_recipe(recipe, tmp_path / "first")
+    again = recipe_text(tmp_path / "first", donor, 'layers: "0"')
+    expected = run_recipe(again, tmp_path / "second")
+    if its_report == "damaged":
+        (tmp_path / "first" / "edit_report.json").write_text("{}")
+    edited = edit(again)
+    if its_report == "damaged":
+        assert edited.result_sha256 is None
+        assert "hashes of the base's own report are not taken over" in caplog.text
+    else:
+        assert edited.result_sha256 == expected.result_sha256
+        assert edited.tensors == tuple(
+            one if one.status == "edited" else one.model_copy(update={"sha256": other.sha256})
+            for one, other in zip(expected.tensors, edited.tensors, strict=True)
+        )
 
 
 @pytest.mark.parametrize("after", ["the kill alone", "an undo killed as well"])

@@ -83,6 +83,15 @@ def test_a_report_is_summed_up_by_layer_and_in_one_line(report):
     assert ", 2.0 s" not in summary(report)
 
 
+def test_of_a_report_that_lacks_a_hash_no_result_is_named(report):
+    unread = report.tensors[-1].model_copy(update={"xxh3": None})
+    report = report.model_copy(update={"tensors": (*report.tensors[:-1], unread)})
+    assert report.result_sha256 is None
+    assert summary(report).endswith(
+        "the base's, byte for byte, and were not read: --hash-all hashes them too"
+    )
+
+
 def test_a_notebook_shows_the_same_table(report):
     assert report._repr_html_() == view_html(report_view(report))
     assert preview(0.125)._repr_html_() == view_html(preview_view(preview(0.125)))

@@ -9,6 +9,7 @@ from sae_merge_method.publish.rebuild import find_original
 from tests import tiny
 from tests.merged import rename_models
 from tests.recipes import recipe_text
+from tests.verify.test_against_report import forget_hashes
 
 
 def rebuild(*words):
@@ -22,6 +23,14 @@ def test_the_same_recipe_gives_the_same_bytes(tmp_path, merged):
     assert (tmp_path / "again" / "edit_report.json").read_bytes() == (
         merged.out / "edit_report.json"
     ).read_bytes()
+
+
+def test_weights_are_read_where_the_report_does_not_say_every_hash(tmp_path, merged):
+    out = merged.copy(tmp_path / "out")
+    forget_hashes(out)
+    result = rebuild(out, tmp_path / "again")
+    assert result.exit_code == 0, result.output
+    assert f"54 of 54 tensors have the bytes of {out}" in result.output
 
 
 def test_a_donor_that_changed_meanwhile_is_seen_tensor_by_tensor(tmp_path, merged):

@@ -43,6 +43,27 @@ def test_a_forged_report_is_caught_by_its_sha256(tmp_path, merged):
     assert "do not have the sha256" in violations(out)[Q_PROJ]
 
 
+def forget_hashes(out: Path) -> None:
+    """A report as an edit in place writes it, which read no tensor that it left."""
+    report = json.loads((out / "edit_report.json").read_text())
+    for tensor in report["tensors"]:
+        if tensor["status"] == "base":
+            tensor["xxh3"] = None
+    (out / "edit_report.json").write_text(json.dumps(report))
+
+
+def test_what_a_report_has_no_hash_of_is_not_proved_by_it_and_that_is_said(tmp_path, merged):
+    out = merged.copy(tmp_path / "out")
+    forget_hashes(out)
+    report = verify(out)
+    assert report.sound
+    assert "26 tensors have the hashes of edit_report.json" in report.proved
+    assert [line.partition(":")[0] for line in report.unproved] == [
+        "the bytes of 28 tensors that were not edited"
+    ]
+    assert any("28 tensors outside the selected layers: the base's bytes" in line for line in report.proved)
+
+
 def test_without_its_models_a_checkpoint_is_held_against_its_hashes_and_that_is_said(tmp_path, merged):
     out = merged.copy(tmp_path / "out")
     config = out / "mergekit_config.yml"
