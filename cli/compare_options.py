@@ -53,12 +53,14 @@ _OPTIONS = (
     click.option(
         "--fail-on-regression",
         is_flag=True,
-        help=f"Exit with {REGRESSION} if a subject is significantly worse after correction.",
+        help=f"Exit with {REGRESSION} if a subject, a group or all together is significantly worse after "
+        "correction, or could not be tested, and say which.",
     ),
     click.option(
         "--require-improvement",
         is_flag=True,
-        help=f"Exit with {NO_IMPROVEMENT} if no subject is significantly better after correction.",
+        help=f"Exit with {NO_IMPROVEMENT} if no subject and no group is significantly better after "
+        "correction, and say what comes nearest.",
     ),
 )
 

@@ -39,6 +39,7 @@ PURE = (
     "statistics/intervals.py",
     "statistics/losses.py",
     "statistics/multiplicity.py",
+    "statistics/pairs.py",
     "statistics/permutation.py",
     "statistics/tests.py",
     "statistics/verdicts.py",

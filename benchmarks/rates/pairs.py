@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 
 from rates.rate import Hits, Rate, at_most
-from sae_merge_method.statistics.tests import TESTS, Evidence, Mean
+from sae_merge_method.statistics.evidence import Evidence, Mean
+from sae_merge_method.statistics.tests import TESTS
 
 
 def answers(

@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from sae_merge_method.artifacts.frames import as_frame
-from sae_merge_method.artifacts.lm_eval_results import DataSet
 from sae_merge_method.artifacts.schema import OneOf, Record, read_record
+from sae_merge_method.artifacts.subject import Subject, Test, Verdict
 from sae_merge_method.statistics.multiplicity import CORRECTIONS
-from sae_merge_method.statistics.tests import TESTS
-from sae_merge_method.statistics.verdicts import VERDICTS
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 COMPARISON_FILE = "comparison.json"
 TABLE_FILE = "comparison.md"
 
-Verdict = Annotated[str, OneOf(VERDICTS)]
-Test = Annotated[str, OneOf(TESTS)]
 Correction = Annotated[str, OneOf(CORRECTIONS)]
 
 
@@ -41,105 +37,26 @@ class Side(Record):
     """Version of lm-eval that scored the model; null where the results file does not say."""
 
 
-class Measures(Record):
-    """What is known of one model's answers to a subject, beside their score."""
+class Gate(Record):
+    """Whether the edit did damage: all problems together, and each subject."""
 
-    math_verify: float | None
-    """Share of answers that math_verify, which reads them in any form, takes for right; null where the task
-    was not scored by it."""
-    no_answer: float | None
-    """Share of problems where no final answer could be extracted; null where the task extracts none."""
-    cut_off: float | None
-    """Share of generations as long as the token limit; null without a tokenizer to count with."""
-    mean_characters: float | None
-    """Mean length of a generation in characters; null where samples were not logged."""
-    mean_tokens: float | None
-    """Mean length of a generation in tokens; null without samples or without a tokenizer to count with."""
-
-
-class PairedResult(Record):
-    """The same problems answered before and after the edit; only where both sides logged samples."""
-
-    n: int = Field(ge=1)
-    """Problems that both models answered."""
-    newly_right: int | None
-    """Problems right only after the edit; null where problems are not scored 0 or 1."""
-    newly_wrong: int | None
-    """Problems right only before the edit; null where problems are not scored 0 or 1."""
-    mcnemar_p: float | None
-    """Exact two-sided p of McNemar's test on the problems that flipped; null where problems are not scored 0
-    or 1."""
-    z: float | None
-    """Mean difference of the paired problems over its standard error; null where every problem changed
-    alike."""
-    p: float | None
-    """Two-sided p of the paired z; null where there is no paired z."""
-    low: float | None
-    """Lower end of the bootstrap interval of the mean difference, at 1 - alpha; null where none was asked
-    for."""
-    high: float | None
-    """Upper end of the bootstrap interval of the mean difference, at 1 - alpha; null where none was asked
-    for."""
-
-
-class Subject(Record):
-    """One task, or one group of tasks, before and after the edit."""
-
-    task: str
-    """Name of the task or group, as lm-eval has it."""
-    n: int | None
-    """Problems the base model was given; null where the results file does not say."""
-    n_edited: int | None
-    """Problems the edited model was given, another number only with --allow-mismatch; null where the results
-    file does not say."""
-    base: float
-    """Score of the base model."""
-    edited: float
-    """Score of the edited model."""
-    delta: float
-    """Score of the edited model minus that of the base model."""
-    higher_is_better: bool
-    """Whether a higher score is a better one."""
-    z: float | None
-    """Statistic of ``Comparison.test``; null where there is no test, and for tests that have only a p."""
-    p: float | None
-    """Two-sided p of ``Comparison.test``, uncorrected; null where there is no test."""
-    p_adjusted: float | None
-    """Two-sided p corrected for the number of subjects; null where there is no p, and for groups, which
-    repeat their subjects."""
-    verdict: Verdict
-    """What ``p`` says at level alpha; "untested" where there is no p, for the reason given."""
-    holds: bool
-    """Whether an improved or degraded verdict stands after correction."""
-    reason: str | None
-    """Why there is no p; null where there is one."""
-    base_stderr: float | None
-    """Standard error of the base model's score, as lm-eval wrote it; null where lm-eval wrote none."""
-    edited_stderr: float | None
-    """Standard error of the edited model's score, as lm-eval wrote it; null where lm-eval wrote none."""
-    base_interval: tuple[float, float] | None
-    """Wilson interval of the base model's score, at 1 - alpha; null where problems are not scored 0 or 1."""
-    edited_interval: tuple[float, float] | None
-    """Wilson interval of the edited model's score, at 1 - alpha; null where problems are not scored 0 or
-    1."""
-    detectable: float | None
-    """Smallest true difference that the unpaired z-test finds with probability ``Comparison.power``; null
-    where there is no standard error."""
-    paired: PairedResult | None
-    """What the same problems, paired, say; null where they could not be paired."""
-    base_measures: Measures
-    """What else is known of the base model's answers."""
-    edited_measures: Measures
-    """What else is known of the edited model's answers."""
-    dataset: DataSet | None = None
-    """Where the edited model's problems come from; null for groups, and where the results file does not
-    say."""
+    whole: str | None
+    """Name of the subject or group that stands for all problems together; null where lm-eval does not say how
+    many problems there were."""
+    max_loss: float | None
+    """Loss over all problems that is allowed, in the score's own unit; null where nobody said."""
+    regressions: tuple[str, ...]
+    """Losses that are shown after correction, and whatever could not be tested, a sentence each; empty where
+    there are none."""
+    excesses: tuple[str, ...]
+    """Why the loss is not shown to be smaller than ``max_loss``, a sentence each; empty where it is, and
+    where nobody said what is allowed."""
 
 
 class Comparison(Record):
     """One edited model against its base."""
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     """Version of this file's format."""
     base: Side
     """Evaluation of the base model, before the edit."""
@@ -148,9 +65,9 @@ class Comparison(Record):
     metric: str
     """Score that is compared, by lm-eval's key: metric, comma, filter."""
     test: Test
-    """Statistical test that ``z``, ``p`` and so the verdicts come from."""
+    """Statistical test that was asked for; "auto" takes for each subject the one that fits."""
     correction: Correction
-    """Correction over subjects that ``p_adjusted`` comes from."""
+    """Correction that ``p_adjusted`` comes from, over subjects and over groups."""
     alpha: float = Field(gt=0, lt=1)
     """Level of the tests; intervals are at 1 - alpha."""
     power: float = Field(gt=0, lt=1)
@@ -162,7 +79,13 @@ class Comparison(Record):
     subjects: tuple[Subject, ...] = Field(min_length=1)
     """Every task that is compared, in lm-eval's order."""
     groups: tuple[Subject, ...]
-    """lm-eval's groups whose members are all among the subjects; not in the counts."""
+    """lm-eval's groups whose members are all among the subjects, and "all tasks" where none of them has all;
+    not in the counts."""
+    margin: float | None
+    """Change that does not matter, in the score's own unit: what is shown to be smaller is "equivalent"; null
+    where nobody said."""
+    gate: Gate
+    """Whether the edit did damage."""
     counts: dict[Verdict, int]
     """How many subjects got each verdict, before correction."""
     mismatches: tuple[str, ...]
@@ -187,6 +110,12 @@ class Comparison(Record):
         """
         return _frame(self.comparisons)
 
+    @property
+    def whole(self) -> Subject | None:
+        """All problems together; None where their number is not known."""
+        named = (*self.groups, *self.subjects)
+        return next((one for one in named if one.task == self.gate.whole), None)
+
     def standing(self, verdict: str) -> tuple[Subject, ...]:
         """Subjects whose verdict is this one, and stands after correction."""
         return tuple(subject for subject in self.subjects if subject.holds and subject.verdict == verdict)
@@ -195,7 +124,7 @@ class Comparison(Record):
 class ComparisonSet(Record):
     """Several edited models against one base, by the same settings."""
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     """Version of this file's format."""
     comparisons: tuple[Comparison, ...] = Field(min_length=2)
     """One comparison an edited model, in the order they were named."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from sae_merge_method.artifacts.arm import ArmIdentity
-from sae_merge_method.artifacts.comparison import Verdict
 from sae_merge_method.artifacts.conclusions import Conclusion, LayerCurve, MatchedSets, Rank
 from sae_merge_method.artifacts.energy_report import Energy
 from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
+from sae_merge_method.artifacts.subject import Verdict
 
 if TYPE_CHECKING:
     from pandas import DataFrame

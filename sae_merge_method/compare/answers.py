@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sae_merge_method.artifacts.comparison import Measures
 from sae_merge_method.artifacts.lm_eval_results import TaskRun
 from sae_merge_method.artifacts.lm_eval_samples import Sample, Samples
+from sae_merge_method.artifacts.subject import Measures
 from sae_merge_method.errors import ArtifactError
 
 

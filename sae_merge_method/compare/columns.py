@@ -7,10 +7,12 @@ around the tables is ``table``'s affair.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from sae_merge_method.artifacts.comparison import Comparison, Subject
+from sae_merge_method.artifacts.comparison import Comparison
+from sae_merge_method.artifacts.subject import Subject
 from sae_merge_method.reports.grid import Cell
 from sae_merge_method.reports.numbers import change, interval, p_value, score, score_interval, signed
 from sae_merge_method.statistics.multiplicity import CORRECTIONS
+from sae_merge_method.statistics.tests import PAPER
 from sae_merge_method.statistics.verdicts import VERDICTS
 
 
@@ -25,8 +27,8 @@ class Row(NamedTuple):
 
     @property
     def stands(self) -> bool:
-        """Whether the score changed, after correction; groups are not corrected, and stand by their own p."""
-        return self.subject.holds or (self.is_group and VERDICTS[self.subject.verdict].is_change)
+        """Whether the score changed, after correction."""
+        return self.subject.holds
 
     @property
     def correction(self) -> str:
@@ -140,6 +142,21 @@ def _verdict(row: Row) -> str:
     return subject.verdict
 
 
+def _p(row: Row) -> str:
+    """The p of the verdict; empty where all verdicts are by the paper's, which stands beside it."""
+    rows = (*row.comparison.subjects, *row.comparison.groups)
+    return "" if all(one.test == PAPER for one in rows) else p_value(row.subject.p)
+
+
+def _difference(row: Row) -> str:
+    ends = row.subject.interval
+    return "" if ends is None else interval(ends[0], ends[1], row.is_share)
+
+
+def _end(nth: int) -> Callable[[Row], Value]:
+    return lambda row: None if row.subject.interval is None else row.subject.interval[nth]
+
+
 def _paired_interval(row: Row) -> str:
     paired = row.subject.paired
     if paired is None or paired.low is None or paired.high is None:
@@ -170,8 +187,9 @@ COLUMNS: dict[str, Column] = {
         _scored("base", "base", "verdict", score),
         _scored("edited", "edited", "verdict", score),
         _scored("delta", "diff", "verdict", change),
-        _number("z", "z", "verdict", signed),
-        _number("p", "p", "verdict", p_value),
+        _number("paper_z", "paper's z", "verdict", signed),
+        _number("paper_p", "paper's p", "verdict", p_value),
+        Column("p", "p", "verdict", _p, {"p": _of_subject("p")}),
         Column(
             "p_adjusted",
             "p {correction}",
@@ -188,6 +206,15 @@ COLUMNS: dict[str, Column] = {
             is_words=True,
             is_strong=lambda row: row.stands,
         ),
+        Column(
+            "test",
+            "test",
+            "detail",
+            lambda row: "" if row.subject.p is None else row.subject.test,
+            {"test": _of_subject("test")},
+            is_words=True,
+        ),
+        _csv_alone("z"),
         _csv_alone("holds"),
         _csv_alone("reason"),
         _csv_alone("base_stderr"),
@@ -200,8 +227,15 @@ COLUMNS: dict[str, Column] = {
         _paired("mcnemar_p", "McNemar p", "mcnemar_p", p_value),
         _paired("paired_z", "paired z", "z", signed),
         Column(
-            "paired_interval",
+            "interval",
             "diff {level}",
+            "detail",
+            _difference,
+            {"interval_low": _end(0), "interval_high": _end(1)},
+        ),
+        Column(
+            "paired_interval",
+            "bootstrap {level}",
             "detail",
             _paired_interval,
             {"low": _of_pairs("low"), "high": _of_pairs("high")},

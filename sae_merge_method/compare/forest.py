@@ -1,23 +1,21 @@
 """The forest plot: each subject's difference with its interval, around the line of no change."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from sae_merge_method.artifacts.comparison import Subject
 from sae_merge_method.compare.columns import Row
 from sae_merge_method.compare.table import Comparisons, rows_by_subject
 from sae_merge_method.errors import UsageError
 from sae_merge_method.files.writing import write_bytes
 from sae_merge_method.reports import escape
-from sae_merge_method.reports.figure import new_figure, picture
-from sae_merge_method.statistics.intervals import Interval, normal_interval
-from sae_merge_method.statistics.verdicts import DEGRADED, IMPROVED, UNCHANGED, UNTESTED
+from sae_merge_method.reports.figure import INK, new_figure, picture
+from sae_merge_method.statistics.verdicts import NOT_TESTED, VERDICTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLOURS = {IMPROVED: "#1b7837", DEGRADED: "#b2182b", UNCHANGED: "#737373", UNTESTED: "#bdbdbd"}
 # One marker a model, so that several are told apart without colour, which says the verdict.
 _MARKERS = "osD^vPX*"
 _FORMS: dict[str, Literal["png", "svg"]] = {".png": "png", ".svg": "svg"}
@@ -44,7 +42,7 @@ def write_forest(path: Path, comparisons: Comparisons) -> None:
     axes.set_yticks(range(len(subjects)), [escape.figure(rows[0].subject.task) for rows in subjects])
     axes.set_ylim(len(subjects) - 0.4, -0.6)
     # Under the whole figure: the axes alone are too narrow beside long names.
-    figure.supxlabel(escape.figure(_caption(subjects[0][0])), fontsize="medium")
+    figure.supxlabel(escape.figure(_caption([row for rows in subjects for row in rows])), fontsize="medium")
     axes.spines[["top", "right"]].set_visible(False)
     if len(models) > 1:
         handles = [axes.plot([], [], markers[id(one)], color="black", fillstyle="none")[0] for one in models]
@@ -56,28 +54,32 @@ def write_forest(path: Path, comparisons: Comparisons) -> None:
 
 def _draw_row(axes: "Axes", row: Row, height: float, marker: str) -> None:
     subject, scale = row.subject, 100 if row.is_share else 1
-    colour = _COLOURS[subject.verdict]
-    interval = difference_interval(subject, row.comparison.alpha)
-    if interval is not None:
-        ends = [end * scale for end in interval]
+    colour = VERDICTS[subject.verdict].colour
+    if subject.verdict == NOT_TESTED:
+        # A point would be read as a difference with no interval, at 0 as no difference.
+        axes.text(
+            0.99, height, NOT_TESTED, transform=axes.get_yaxis_transform(), ha="right", va="center",
+            fontsize="small", fontstyle="italic", color=INK,
+        )  # fmt: skip
+        return
+    if subject.interval is not None:
+        ends = [end * scale for end in subject.interval]
         axes.plot(ends, (height, height), color=colour, linewidth=1.8, solid_capstyle="butt")
     face = colour if row.stands else "white"
     axes.plot(subject.delta * scale, height, marker, color=colour, markerfacecolor=face)
 
 
-def _caption(row: Row) -> str:
-    one = row.comparison
-    unit = ", in points" if row.is_share else ""
-    stands = " (filled: stands after correction)" if row.correction else ""
+def _caption(rows: Sequence[Row]) -> str:
+    one = rows[0].comparison
+    unit = ", in points" if rows[0].is_share else ""
+    stands = " (filled: stands after correction)" if rows[0].correction else ""
+    there = {row.subject.verdict for row in rows}
+    named = [
+        f"{verdict.colour_name} {name}"
+        for name, verdict in VERDICTS.items()
+        if name != NOT_TESTED and (verdict.is_common or name in there)
+    ]
     return (
-        f"{one.metric}: edited minus base{unit}, with {100 * (1 - one.alpha):g}% intervals\n"
-        f"green improved, red degraded{stands}, grey unchanged"
+        f"{one.metric}: edited minus base{unit}, with {100 * (1 - one.alpha):g}% intervals of the test\n"
+        f"{', '.join(named)}{stands}"
     )
-
-
-def difference_interval(subject: Subject, alpha: float) -> Interval | None:
-    """Normal interval of the difference, from lm-eval's standard errors: what the default test sees."""
-    if subject.base_stderr is None or subject.edited_stderr is None:
-        return None
-    stderr = (subject.base_stderr**2 + subject.edited_stderr**2) ** 0.5
-    return normal_interval(subject.delta, stderr, 1 - alpha)

@@ -1,79 +1,132 @@
 """What a reader of a comparison has to know beside its numbers, in plain sentences."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from sae_merge_method.artifacts.comparison import Subject
 from sae_merge_method.artifacts.lm_eval_results import EvalRun, TaskRun
-from sae_merge_method.compare.answers import Pairing
+from sae_merge_method.artifacts.subject import Subject
+from sae_merge_method.compare.answers import Pairing, pair
 from sae_merge_method.compare.evaluation import Evaluation
-from sae_merge_method.reports.numbers import amount, change
-from sae_merge_method.statistics.differences import z_unpooled
+from sae_merge_method.compare.settings import CompareSettings
+from sae_merge_method.reports.numbers import amount, change, p_value
+from sae_merge_method.statistics.evidence import Evidence, Mean
+from sae_merge_method.statistics.tests import PAPER, TESTS
 from sae_merge_method.statistics.verdicts import IMPROVED
 
 
-def notes(
-    base: Evaluation,
-    edited: Evaluation,
-    metric: str,
-    alpha: float,
-    subjects: Sequence[Subject],
-    pairings: Mapping[str, Pairing],
-) -> Iterator[str]:
-    """All there is to know, what concerns the verdicts first.
+class Compared(NamedTuple):
+    """What notes are made from."""
 
-    Args:
-        base: Before the edit.
-        edited: After it.
-        metric: lm-eval's key of the score that is compared.
-        alpha: Level of the tests.
-        subjects: Their verdicts.
-        pairings: The answers of both to every subject.
-    """
-    yield from _format_learned(base.run, edited.run, metric, alpha, subjects)
-    yield from _tests_disagree(subjects, alpha)
-    yield from _unpaired(base, edited, metric, pairings)
-    yield from _unchecked(base.run, edited.run, pairings)
+    base: Evaluation
+    """Before the edit."""
+    edited: Evaluation
+    """After it."""
+    metric: str
+    """lm-eval's key of the score that is compared."""
+    rows: Sequence[Subject]
+    """Subjects and groups, with their verdicts."""
+    evidence: Mapping[str, Evidence]
+    """What each of them was tested on."""
+    pairings: Mapping[str, Pairing]
+    """The answers of both to every subject."""
+
+
+def notes(compared: Compared, settings: CompareSettings) -> Iterator[str]:
+    """All there is to know, what concerns the verdicts first."""
+    base, edited = compared.base, compared.edited
+    yield from _same_model(base, edited, compared.pairings)
+    yield from _format_learned(compared, settings)
+    yield from _tests_disagree(compared, settings.alpha)
+    yield from _unpaired(base, edited, compared.metric, compared.pairings)
+    yield from _unchecked(base.run, edited.run, compared.pairings)
+
+
+def _same_model(base: Evaluation, edited: Evaluation, pairings: Mapping[str, Pairing]) -> Iterator[str]:
+    """Where nothing seems to have been edited."""
+    one, other = base.run, edited.run
+    if one.path.resolve() == other.path.resolve():
+        yield f"Both sides are the same evaluation, {one.path.name}: nothing can differ."
+        return
+    if one.model == other.model and _arguments(one) == _arguments(other):
+        yield f"Both sides evaluated a model of the same name, {one.model}: is one of them the edited one?"
+    texts = [(both.base.text, both.edited.text) for pairing in pairings.values() for both in pairing.pairs]
+    if texts and all(before == after is not None for before, after in texts):
+        yield "Every answer is the same on both sides, word for word: the edit may not be there."
+
+
+def _arguments(run: EvalRun) -> object:
+    config = run.raw.get("config")
+    return config.get("model_args") if isinstance(config, Mapping) else None
 
 
 _VERIFIER = "math_verify"
 
 
-def _format_learned(
-    base: EvalRun, edited: EvalRun, metric: str, alpha: float, subjects: Sequence[Subject]
-) -> Iterator[str]:
+def _format_learned(compared: Compared, settings: CompareSettings) -> Iterator[str]:
     """Where ``exact_match`` improves and ``math_verify`` does not: format, not maths.
 
     ``exact_match`` wants the answer in one wording, ``math_verify`` takes it in any, so what only the first
-    one sees is that the wording was learned.
+    one sees is that the wording was learned. Both are put to the same test. That one movement is significant
+    and the other is not does not tell them apart: where samples pair them, their difference is tested too.
     """
-    name, _, filter_name = metric.partition(",")
+    name, _, filter_name = compared.metric.partition(",")
     key = f"{_VERIFIER},{filter_name}"
     if name != "exact_match":
         return
-    for subject in subjects:
-        one, other = (run.tasks[subject.task] for run in (base, edited))
-        if subject.verdict != IMPROVED or key not in one.scores or key not in other.scores:
+    for subject in compared.rows:
+        evidence = compared.evidence[subject.task]
+        verified = _evidence(compared.base, compared.edited, subject.task, key)
+        if subject.verdict != IMPROVED or verified is None:
             continue
-        before, after = one.scores[key], other.scores[key]
-        test = z_unpooled(before.value, before.stderr, after.value, after.stderr, subject.n)
-        if test.p is None or test.p >= alpha or after.value <= before.value:
-            p = "untested" if test.p is None else f"p {test.p:.2g}"
-            yield (
-                f"{subject.task}: format, not maths? {name} moves by {amount(subject.delta, share=True)}, "
-                f"{_VERIFIER} by {change(after.value - before.value, share=True)} ({p})."
-            )
+        moved = verified.edited.value - verified.base.value
+        p = TESTS[settings.test].of(verified).p
+        is_shown = p is not None and p < settings.alpha and moved > 0
+        if is_shown or moved >= subject.delta or not _apart(evidence, verified, settings.alpha):
+            continue
+        yield (
+            f"{subject.task}: format, not maths? {name} moves by {amount(subject.delta, share=True)}, "
+            f"{_VERIFIER} by {change(moved, share=True)} "
+            f"({'not tested' if p is None else f'p {p_value(p)}'})."
+        )
 
 
-def _tests_disagree(subjects: Sequence[Subject], alpha: float) -> Iterator[str]:
-    """Where the paired tests and the chosen one do not agree."""
-    for subject in subjects:
-        if subject.paired is None or subject.p is None or subject.paired.mcnemar_p is None:
+def _evidence(base: Evaluation, edited: Evaluation, task: str, key: str) -> Evidence | None:
+    """Of another metric of a task; None where a side has no such score."""
+    runs = [side.run.tasks.get(task) for side in (base, edited)]
+    scores = [run.scores[key] for run in runs if run is not None and key in run.scores]
+    if len(scores) < 2:
+        return None
+    sides = [side.samples(task, key) for side in (base, edited)]
+    before, after = (
+        Mean(score.value, score.stderr, run.n if run is not None else None)
+        for score, run in zip(scores, runs, strict=True)
+    )
+    pairs = pair(*sides).pairs
+    return Evidence(before, after, [one.scores for one in pairs], [one.base.doc_hash for one in pairs])
+
+
+def _apart(exact: Evidence, verified: Evidence, alpha: float) -> bool:
+    """Whether two metrics moved differently; taken to be so where no samples pair them."""
+    if not exact.pairs or list(exact.problems) != list(verified.problems):
+        return True
+    both = list(zip(verified.differences, exact.differences, strict=True))
+    test = TESTS["permutation"].of(exact._replace(pairs=both))
+    return test.p is not None and test.p < alpha
+
+
+def _tests_disagree(compared: Compared, alpha: float) -> Iterator[str]:
+    """Where a verdict's test and the paper's are on two sides of alpha; or the paper's and what fits."""
+    for row in compared.rows:
+        evidence = compared.evidence[row.task]
+        other = TESTS["auto"].for_this(evidence) if row.test == PAPER else TESTS[PAPER]
+        p = other.of(evidence).p
+        if row.p is None or p is None or (row.p < alpha) == (p < alpha):
             continue
-        if (subject.p < alpha) != (subject.paired.mcnemar_p < alpha):
-            yield (
-                f"{subject.task}: the tests disagree, p {subject.p:.2g} but paired by problem (McNemar) "
-                f"p {subject.paired.mcnemar_p:.2g}."
-            )
+        whose = ", the paper's" if other.name == PAPER else ""
+        yield (
+            f"{row.task}: the tests disagree, p {p_value(row.p)} by the {TESTS[row.test].title}, but "
+            f"{p_value(p)} by the {other.title}{whose}."
+        )
 
 
 def _unpaired(base: Evaluation, edited: Evaluation, metric: str, tasks: Iterable[str]) -> Iterator[str]:

@@ -1,20 +1,24 @@
-"""From evaluations to a comparison: choose the tasks, check them, test them, correct, count."""
+"""From evaluations to a comparison: choose the tasks, check them, test them, correct, count, judge damage."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import overload
 
-from sae_merge_method.artifacts.comparison import Comparison, ComparisonSet, Subject
+from sae_merge_method.artifacts.comparison import Comparison, ComparisonSet
 from sae_merge_method.artifacts.lm_eval_results import TaskRun
-from sae_merge_method.artifacts.lm_eval_samples import Samples
-from sae_merge_method.compare.answers import Pair, Pairing, TokenCounter, measure, pair
+from sae_merge_method.artifacts.subject import Subject
+from sae_merge_method.compare.answers import TokenCounter, measure, pair
 from sae_merge_method.compare.comparable import differences
 from sae_merge_method.compare.evaluation import Evaluation, Source, open_evaluations
-from sae_merge_method.compare.notes import notes
+from sae_merge_method.compare.gate import gate
+from sae_merge_method.compare.groups import ALL_TASKS, Together, compare_groups
+from sae_merge_method.compare.notes import Compared, notes
 from sae_merge_method.compare.settings import POWER, CompareSettings
-from sae_merge_method.compare.subject import ScoredSide, compare_subject, corrected
-from sae_merge_method.compare.tasks import common_groups, common_tasks, group_size, resolve_metric
+from sae_merge_method.compare.subject import ScoredSide, compare_subject, corrected, evidence_of
+from sae_merge_method.compare.tasks import common_tasks, resolve_metric
 from sae_merge_method.errors import ComparisonError, UsageError
+from sae_merge_method.reports.numbers import are_shares
+from sae_merge_method.statistics.evidence import Evidence
 from sae_merge_method.statistics.verdicts import VERDICTS
 
 
@@ -68,17 +72,19 @@ def compare_evaluations(base: Evaluation, edited: Evaluation, settings: CompareS
         )
 
     counter = TokenCounter(settings.tokenizer) if settings.tokenizer else None
-    tested = [
-        compare_subject(
-            task,
+    sides = {
+        task: (
             _side(base, base.run.tasks[task], metric, counter),
             _side(edited, edited.run.tasks[task], metric, counter),
-            pairing.pairs,
-            settings,
         )
-        for task, pairing in pairings.items()
-    ]
+        for task in tasks.common
+    }
+    unit = _point(sides.values())
+    evidence = {task: evidence_of(*sides[task], pairing.pairs) for task, pairing in pairings.items()}
+    tested = [compare_subject(task, *sides[task], evidence[task], settings, unit) for task in tasks.common]
     subjects = corrected(tested, settings)
+    together = compare_groups(base, edited, metric, pairings, sides, settings, unit)
+    groups = corrected([one.subject for one in together], settings)
     verdicts = Counter(subject.verdict for subject in subjects)
     return Comparison(
         base=base.side(),
@@ -91,11 +97,25 @@ def compare_evaluations(base: Evaluation, edited: Evaluation, settings: CompareS
         draws=settings.draws,
         seed=settings.seed,
         subjects=subjects,
-        groups=_groups(base, edited, metric, pairings, settings),
+        groups=groups,
+        margin=None if settings.margin is None else settings.margin * unit,
+        gate=gate(subjects, groups, _whole(base, subjects, together, evidence), evidence, settings, unit),
         counts={verdict: verdicts[verdict] for verdict in VERDICTS},
         mismatches=tuple(differing),
         marks=beside_model.marked,
-        notes=tuple(notes(base, edited, metric, settings.alpha, subjects, pairings)),
+        notes=tuple(
+            notes(
+                Compared(
+                    base,
+                    edited,
+                    metric,
+                    (*subjects, *groups),
+                    {**evidence, **{one.subject.task: one.evidence for one in together}},
+                    pairings,
+                ),
+                settings,
+            )
+        ),
     )
 
 
@@ -106,32 +126,23 @@ def _side(side: Evaluation, task: TaskRun, metric: str, counter: TokenCounter | 
     return ScoredSide(task.scores[metric], n, measure(task, metric, samples, counter), task.dataset)
 
 
-def _groups(
+def _point(sides: Iterable[tuple[ScoredSide, ScoredSide]]) -> float:
+    """What a point is: a hundredth of a share; of any other score, one."""
+    scores = [side.score for both in sides for side in both]
+    shares = are_shares(score.value for score in scores)
+    return 0.01 if shares and all(score.higher_is_better for score in scores) else 1.0
+
+
+def _whole(
     base: Evaluation,
-    edited: Evaluation,
-    metric: str,
-    pairings: Mapping[str, Pairing],
-    settings: CompareSettings,
-) -> tuple[Subject, ...]:
-    """lm-eval's own aggregates, and the pairs of all their tasks together."""
-    groups = []
-    for name in common_groups(base.run, edited.run, metric, pairings):
-        before, after = _group_side(base, name, metric), _group_side(edited, name, metric)
-        pairs = [both for task in base.run.leaves(name) for both in pairings[task].pairs]
-        # Only where the group's score is the mean over all its problems, every one of them paired.
-        together = len(pairs) == before.n and _is_mean_difference(
-            pairs, after.score.value - before.score.value
-        )
-        groups.append(compare_subject(name, before, after, pairs if together else [], settings))
-    return tuple(groups)
-
-
-def _group_side(side: Evaluation, name: str, metric: str) -> ScoredSide:
-    group = side.run.groups[name]
-    measures = measure(group, metric, Samples(side.run.path, ()), None)
-    return ScoredSide(group.scores[metric], group_size(side.run, group), measures)
-
-
-def _is_mean_difference(pairs: Sequence[Pair], delta: float) -> bool:
-    total = sum(edited.score - base.score for base, edited in pairs)
-    return bool(pairs) and abs(total / len(pairs) - delta) < 1e-9
+    subjects: Sequence[Subject],
+    groups: Sequence[Together],
+    evidence: Mapping[str, Evidence],
+) -> Together | None:
+    """All problems together: the only subject, or the group that has all."""
+    if len(subjects) == 1:
+        return Together(subjects[0], evidence[subjects[0].task])
+    for one in groups:
+        if one.subject.task == ALL_TASKS or set(base.run.leaves(one.subject.task)) == set(evidence):
+            return one
+    return None

@@ -1,21 +1,20 @@
 """One subject of a comparison: two scores, their test, and everything beside it."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sae_merge_method.artifacts.comparison import Measures, PairedResult, Subject
 from sae_merge_method.artifacts.lm_eval_results import DataSet, Score
+from sae_merge_method.artifacts.subject import Measures, PairedResult, Subject
 from sae_merge_method.compare.answers import Pair
 from sae_merge_method.compare.settings import POWER, CompareSettings
-from sae_merge_method.statistics.differences import mcnemar_p, paired_z
-from sae_merge_method.statistics.intervals import (
-    Interval,
-    bootstrap_interval,
-    detectable_difference,
-    wilson_interval,
-)
+from sae_merge_method.reports.numbers import are_shares
+from sae_merge_method.statistics.differences import mcnemar
+from sae_merge_method.statistics.evidence import Evidence, Mean
+from sae_merge_method.statistics.intervals import Interval, bootstrap_interval, wilson_interval
 from sae_merge_method.statistics.multiplicity import CORRECTIONS
-from sae_merge_method.statistics.tests import TESTS, Evidence, Mean
+from sae_merge_method.statistics.pairs import paired_z, problem_sums
+from sae_merge_method.statistics.tests import PAPER, TESTS
 from sae_merge_method.statistics.verdicts import VERDICTS, judge
 
 
@@ -34,8 +33,28 @@ class ScoredSide(NamedTuple):
         return Mean(self.score.value, self.score.stderr, self.n)
 
 
+def evidence_of(base: ScoredSide, edited: ScoredSide, pairs: Sequence[Pair]) -> Evidence:
+    """What a test may look at."""
+    return Evidence(
+        base.mean, edited.mean, [pair.scores for pair in pairs], [pair.base.doc_hash for pair in pairs]
+    )
+
+
+def are_points(subjects: Iterable[Subject]) -> bool:
+    """Whether scores are shares, shown in percent and points: what should fall is a loss, even below 1."""
+    rows = list(subjects)
+    return all(row.higher_is_better for row in rows) and are_shares(
+        score for row in rows for score in (row.base, row.edited)
+    )
+
+
 def compare_subject(
-    task: str, base: ScoredSide, edited: ScoredSide, pairs: Sequence[Pair], settings: CompareSettings
+    task: str,
+    base: ScoredSide,
+    edited: ScoredSide,
+    evidence: Evidence,
+    settings: CompareSettings,
+    unit: float,
 ) -> Subject:
     """Test one subject. What depends on all subjects is filled in by :func:`corrected`.
 
@@ -43,11 +62,13 @@ def compare_subject(
         task: Name of the task or group.
         base: Before the edit.
         edited: After it.
-        pairs: The same problems on both sides; empty where samples were not logged.
+        evidence: Of both, with the same problems on both sides where samples were logged.
         settings: What was asked for.
+        unit: What a point is, of the score.
     """
-    evidence = Evidence(base.mean, edited.mean, [pair.scores for pair in pairs])
-    test = TESTS[settings.test].of(evidence)
+    alpha, margin = settings.alpha, settings.margin
+    test = TESTS[settings.test].for_this(evidence)
+    outcome, paper = test.of(evidence), TESTS[PAPER].of(evidence)
     delta = edited.score.value - base.score.value
     higher_is_better = base.score.higher_is_better and edited.score.higher_is_better
     return Subject(
@@ -58,18 +79,29 @@ def compare_subject(
         edited=edited.score.value,
         delta=delta,
         higher_is_better=higher_is_better,
-        z=test.z,
-        p=test.p,
+        test=test.name,
+        z=outcome.z,
+        p=outcome.p,
         p_adjusted=None,
-        verdict=judge(test.p, delta, settings.alpha, higher_is_better=higher_is_better),
+        paper_z=paper.z,
+        paper_p=paper.p,
+        interval=test.interval(evidence, 1 - alpha),
+        verdict=judge(
+            outcome.p,
+            delta,
+            alpha,
+            higher_is_better=higher_is_better,
+            likely=None if margin is None else test.interval(evidence, 1 - 2 * alpha),
+            margin=None if margin is None else margin * unit,
+        ),
         holds=False,
-        reason=test.reason,
+        reason=outcome.reason,
         base_stderr=base.score.stderr,
         edited_stderr=edited.score.stderr,
-        base_interval=_wilson(base.mean, settings.alpha),
-        edited_interval=_wilson(edited.mean, settings.alpha),
-        detectable=_detectable(base.score.stderr, edited.score.stderr, settings.alpha),
-        paired=_paired(evidence, settings) if pairs else None,
+        base_interval=_wilson(base.mean, alpha),
+        edited_interval=_wilson(edited.mean, alpha),
+        detectable=test.detectable(evidence, alpha, POWER),
+        paired=_paired(evidence, settings) if evidence.pairs else None,
         base_measures=base.measures,
         edited_measures=edited.measures,
         dataset=edited.dataset,
@@ -77,7 +109,7 @@ def compare_subject(
 
 
 def corrected(subjects: Sequence[Subject], settings: CompareSettings) -> tuple[Subject, ...]:
-    """The same subjects with their corrected p; those without a p take no part."""
+    """The same subjects, or groups, with their corrected p; those without a p take no part."""
     p_values = [subject.p for subject in subjects if subject.p is not None]
     adjusted = iter(CORRECTIONS[settings.correction].adjust(p_values))
     made = []
@@ -90,15 +122,17 @@ def corrected(subjects: Sequence[Subject], settings: CompareSettings) -> tuple[S
 
 def _paired(evidence: Evidence, settings: CompareSettings) -> PairedResult:
     differences, flips = evidence.differences, evidence.flips
-    test = paired_z(differences)
+    test = paired_z(differences, evidence.problems)
     interval = None
     if settings.draws:
-        interval = bootstrap_interval(differences, 1 - settings.alpha, settings.draws, settings.seed)
+        sums, sizes = problem_sums(differences, evidence.problems), [*Counter(evidence.problems).values()]
+        interval = bootstrap_interval(sums, 1 - settings.alpha, settings.draws, settings.seed, sizes)
     return PairedResult(
         n=len(differences),
+        problems=len(set(evidence.problems)),
         newly_right=flips.newly_right if flips else None,
         newly_wrong=flips.newly_wrong if flips else None,
-        mcnemar_p=mcnemar_p(*flips) if flips else None,
+        mcnemar_p=mcnemar(*flips).p if flips else None,
         z=test.z,
         p=test.p,
         low=interval.low if interval else None,
@@ -110,9 +144,3 @@ def _wilson(mean: Mean, alpha: float) -> Interval | None:
     if mean.right is None or mean.n is None:
         return None
     return wilson_interval(mean.right, mean.n, 1 - alpha)
-
-
-def _detectable(base_stderr: float | None, edited_stderr: float | None, alpha: float) -> float | None:
-    if base_stderr is None or edited_stderr is None or base_stderr == edited_stderr == 0:
-        return None
-    return detectable_difference((base_stderr**2 + edited_stderr**2) ** 0.5, alpha, POWER)

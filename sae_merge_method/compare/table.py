@@ -4,15 +4,17 @@ One unit a column: whether scores are shown as shares is decided once, for all s
 together. The model card shows the same verdict table.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from sae_merge_method.artifacts.comparison import Comparison, ComparisonSet, Subject
+from sae_merge_method.artifacts.comparison import Comparison, ComparisonSet
+from sae_merge_method.artifacts.subject import Subject
 from sae_merge_method.compare.columns import COLUMNS, EDITED_BY, SUBJECT, TABLES, Column, Row
+from sae_merge_method.compare.subject import are_points
 from sae_merge_method.reports.grid import Cell, Grid, with_content
 from sae_merge_method.reports.notebook import View
-from sae_merge_method.reports.numbers import are_shares
 from sae_merge_method.statistics.tests import TESTS
-from sae_merge_method.statistics.verdicts import UNTESTED, VERDICTS
+from sae_merge_method.statistics.verdicts import NOT_TESTED, VERDICTS
 
 Comparisons = Comparison | ComparisonSet
 
@@ -71,23 +73,26 @@ def view(comparisons: Comparisons) -> View:
 
 
 def how_tested(comparison: Comparison) -> str:
-    """The test, in words."""
-    return f"{TESTS[comparison.test].title}, two-sided"
+    """The tests that verdicts are by, in words, and of how many rows, where there are several."""
+    rows = (*comparison.subjects, *comparison.groups)
+    counts = Counter(row.test for row in rows if row.p is not None)
+    if not counts:
+        return f"{TESTS[comparison.test].title}, two-sided"
+    of = {
+        name: f" ({count} of {len(rows)} rows)" if len(counts) > 1 else "" for name, count in counts.items()
+    }
+    return f"{' and '.join(TESTS[name].title + of[name] for name in counts)}, two-sided"
 
 
 def counted(comparison: Comparison) -> str:
-    """How many subjects got each verdict, in words; "untested" only where there are any."""
+    """How many subjects got each verdict, in words; the rare ones only where there are any."""
     counts = {verdict: comparison.counts.get(verdict, 0) for verdict in VERDICTS}
-    shown = (verdict for verdict in VERDICTS if counts[verdict] or verdict != UNTESTED)
-    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in shown)
+    shown = (name for name, verdict in VERDICTS.items() if counts[name] or verdict.is_common)
+    return ", ".join(f"{counts[name]} {name}" for name in shown)
 
 
 def _are_shares(comparisons: Comparisons) -> bool:
-    """A share is a score of things that went well: what should fall is a loss, even where it is below 1."""
-    subjects = [row for one in comparisons.comparisons for row in (*one.subjects, *one.groups)]
-    return all(row.higher_is_better for row in subjects) and are_shares(
-        score for row in subjects for score in (row.base, row.edited)
-    )
+    return are_points(row for one in comparisons.comparisons for row in (*one.subjects, *one.groups))
 
 
 def _grid(columns: Sequence[Column], rows: Sequence[Row], title: str) -> Grid:
@@ -122,5 +127,5 @@ def _tail_lines(comparisons: Comparisons) -> Iterator[str]:
         name = f"{one.edited.label}: " if len(comparisons.comparisons) > 1 else ""
         yield name + counted(one)
         subjects: tuple[Subject, ...] = (*one.subjects, *one.groups)
-        yield from (f"{name}{row.task}: untested, {row.reason}" for row in subjects if row.reason)
+        yield from (f"{name}{row.task}: {NOT_TESTED}, {row.reason}" for row in subjects if row.reason)
         yield from (f"Note: {name}{note}" for note in one.notes)

@@ -1,11 +1,11 @@
-"""Tests of a difference: two scores or losses, unpaired and paired, as pure functions of numbers.
+"""Tests of a difference: two scores, problems that flipped, as pure functions of numbers.
 
-Which of them a comparison offers is in ``tests``, corrections for several are in ``multiplicity``, the
-word that a p becomes is in ``verdicts``, and what a loss of documents takes is in ``losses``.
+Graded answers to the same problems are in ``pairs``, losses of documents in ``losses``. Which tests a
+comparison offers is in ``tests``, corrections for several are in ``multiplicity``, and the word that a p
+becomes is in ``verdicts``.
 """
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -76,8 +76,8 @@ def z_pooled(right_base: int, right_edited: int, n_base: int, n_edited: int) -> 
     return Outcome(z, two_sided_p(z))
 
 
-def mcnemar_p(newly_right: int, newly_wrong: int) -> float:
-    """Exact two-sided McNemar test (McNemar 1947): are flips as likely one way as the other?
+def mcnemar(newly_right: int, newly_wrong: int) -> Outcome:
+    """Exact McNemar test (McNemar 1947): are flips as likely one way as the other?
 
     The flips in one direction are binomial(flips, 1/2); the tail of the rarer one, doubled, and at most 1. In
     whole numbers until the one division, so without rounding, where ``scipy.stats.binomtest`` goes through
@@ -88,23 +88,17 @@ def mcnemar_p(newly_right: int, newly_wrong: int) -> float:
     for k in range(min(newly_right, newly_wrong)):
         term = term * (flips - k) // (k + 1)
         tail += term
-    return min(1.0, 2 * tail / (1 << flips))
+    return Outcome(None, min(1.0, 2 * tail / (1 << flips)))
 
 
-def paired_z(differences: Sequence[float]) -> Outcome:
-    """``z = mean / (sd / sqrt n)`` of edited minus base, sd with n - 1 (Miller 2024, arXiv 2411.00640).
+def fisher(right_base: int, right_edited: int, n_base: int, n_edited: int) -> Outcome:
+    """Fisher's exact test of two proportions (Fisher 1935), as ``scipy.stats.fisher_exact`` has it.
 
-    Args:
-        differences: One a problem.
+    Given how many are right in all, those of the edited side are hypergeometric. Two-sided: all numbers that
+    are no likelier than the one at hand. In whole numbers until the division.
     """
-    n = len(differences)
-    if n < 2:
-        # A sample standard deviation divides by n - 1.
-        return Outcome(None, None, f"n = {n}: no standard error from fewer than two problems")
-    mean = math.fsum(differences) / n
-    variance = math.fsum((difference - mean) ** 2 for difference in differences) / (n - 1)
-    if variance == 0:
-        # Every problem moved by as much: nothing to measure the difference against.
-        return Outcome(None, None, "zero variance: every problem changed alike")
-    z = mean / math.sqrt(variance / n)
-    return Outcome(z, two_sided_p(z))
+    right, n = right_base + right_edited, n_base + n_edited
+    first, last = max(0, right - n_base), min(right, n_edited)
+    weights = [math.comb(n_edited, k) * math.comb(n_base, right - k) for k in range(first, last + 1)]
+    here = weights[right_edited - first]
+    return Outcome(None, sum(weight for weight in weights if weight <= here) / math.comb(n, right))

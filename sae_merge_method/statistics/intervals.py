@@ -55,6 +55,25 @@ def wilson_interval(right: int, n: int, level: float) -> Interval:
     return Interval(0.0 if right == 0 else centre - half, 1.0 if right == n else centre + half)
 
 
+def newcombe_interval(base: tuple[int, int], edited: tuple[int, int], level: float) -> Interval:
+    """Interval of the difference of two shares, from Wilson's of each (Newcombe 1998, method 10).
+
+    Sound near 0 and 1, where a standard error is too small or none; ``statsmodels`` has the same as
+    ``confint_proportions_2indep(method="newcomb")``.
+
+    Args:
+        base: Problems right, and problems, of the base model.
+        edited: The same of the edited model.
+        level: For example 0.95.
+    """
+    before, after = (wilson_interval(*side, level) for side in (base, edited))
+    shares = [right / n for right, n in (base, edited)]
+    difference = shares[1] - shares[0]
+    low = math.hypot(shares[1] - after.low, before.high - shares[0])
+    high = math.hypot(after.high - shares[1], shares[0] - before.low)
+    return Interval(difference - low, difference + high)
+
+
 def count_right(share: float, stderr: float | None, n: int | None) -> int | None:
     """How many problems were right, if each was scored 0 or 1; None where they were not.
 
@@ -72,25 +91,29 @@ def count_right(share: float, stderr: float | None, n: int | None) -> int | None
     return right if whole and math.isclose(stderr**2 * (n - 1), share * (1 - share), abs_tol=1e-9) else None
 
 
-def bootstrap_interval(differences: Sequence[float], level: float, draws: int, seed: int) -> Interval:
+def bootstrap_interval(
+    differences: Sequence[float], level: float, draws: int, seed: int, sizes: Sequence[int] = ()
+) -> Interval:
     """Percentile bootstrap interval of the mean difference (Efron & Tibshirani 1993, chapter 13).
 
-    Problems are resampled whole, so pairs stay pairs. Resampling n problems is a multinomial draw over the
-    distinct differences, which for answers that are right or wrong are three: ``scipy.stats.bootstrap``
-    would draw every problem every time, and other numbers.
+    Problems are resampled whole, so pairs stay pairs, and answers to one problem together. Resampling n
+    problems is a multinomial draw over the distinct differences, which for answers that are right or wrong
+    are three: ``scipy.stats.bootstrap`` would draw every problem every time, and other numbers.
 
     Args:
-        differences: One a problem, edited minus base; at least one.
+        differences: One a problem, edited minus base, added up over its answers; at least one.
         level: For example 0.95.
         draws: Resamples, at least one.
         seed: The same seed, the same interval.
+        sizes: How many answers each problem has; empty for one each.
     """
     import numpy as np
 
-    values, counts = np.unique(np.asarray(differences, dtype=np.float64), return_counts=True)
-    n = len(differences)
-    means = np.random.default_rng(seed).multinomial(n, counts / n, size=draws) @ values / n
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    rows = np.column_stack([np.asarray(differences, np.float64), np.asarray(sizes or [1] * len(differences))])
+    values, counts = np.unique(rows, axis=0, return_counts=True)
+    n = len(rows)
+    drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=draws) @ values
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
 
 

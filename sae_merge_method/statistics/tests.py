@@ -1,58 +1,29 @@
-"""The table of statistical tests that a comparison offers, and what each of them may look at.
+"""The table of statistical tests that a comparison offers: its p, its interval, what it can detect.
 
-To offer another: a function of :class:`Evidence`, and a row in :data:`TESTS`. The tests themselves are in
-``differences``.
+To offer another: a function of :class:`~sae_merge_method.statistics.evidence.Evidence`, and a row in
+:data:`TESTS`. The tests themselves are in ``differences`` and ``pairs``.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
-from sae_merge_method.statistics.differences import Outcome, mcnemar_p, paired_z, z_pooled, z_unpooled
-from sae_merge_method.statistics.intervals import count_right
-
-
-class Mean(NamedTuple):
-    """One side's score, as lm-eval sums it up."""
-
-    value: float
-    stderr: float | None
-    """Standard error of the mean; None where there is none."""
-    n: int | None
-    """Problems; None where their number is not known."""
-
-    @property
-    def right(self) -> int | None:
-        """Problems that were right; None where they were not scored 0 or 1."""
-        return count_right(self.value, self.stderr, self.n)
-
-
-class Evidence(NamedTuple):
-    """All that a test of one subject may look at."""
-
-    base: Mean
-    edited: Mean
-    pairs: Sequence[tuple[float, float]] = ()
-    """Scores of base and edited model on the same problem, one a problem; empty where they are not known."""
-
-    @property
-    def differences(self) -> list[float]:
-        """Edited minus base, one a problem."""
-        return [edited - base for base, edited in self.pairs]
-
-    @property
-    def flips(self) -> "Flips | None":
-        """Problems that flipped; None where not all are scored 0 or 1."""
-        if any(score not in (0.0, 1.0) for pair in self.pairs for score in pair):
-            return None
-        differences = self.differences
-        return Flips(differences.count(1.0), differences.count(-1.0))
-
-
-class Flips(NamedTuple):
-    """Problems that changed sides."""
-
-    newly_right: int
-    newly_wrong: int
+from sae_merge_method.statistics.differences import Outcome, fisher, mcnemar, z_pooled, z_unpooled
+from sae_merge_method.statistics.evidence import Evidence
+from sae_merge_method.statistics.intervals import (
+    Interval,
+    detectable_difference,
+    newcombe_interval,
+    normal_interval,
+)
+from sae_merge_method.statistics.pairs import (
+    paired_interval,
+    paired_stderr,
+    paired_z,
+    problem_sums,
+    sign_flips,
+    tango_interval,
+)
 
 
 class StatisticalTest(NamedTuple):
@@ -66,6 +37,12 @@ class StatisticalTest(NamedTuple):
     needs_pairs: bool
     """Whether it takes both models' answers to the same problems, which lm_eval logs with --log_samples."""
     outcome: Callable[[Evidence], Outcome]
+    interval: Callable[[Evidence, float], Interval | None] = lambda evidence, level: None
+    """Of the difference, edited minus base, at a level; None where it has none."""
+    detectable: Callable[[Evidence, float, float], float | None] = lambda evidence, alpha, power: None
+    """Smallest true difference that it finds at alpha with such power; None where it cannot be told."""
+    choose: Callable[[Evidence], str] | None = None
+    """For a row that stands for others: which of them fits."""
 
     @property
     def description(self) -> str:
@@ -73,11 +50,40 @@ class StatisticalTest(NamedTuple):
         needs = ", needs lm_eval --log_samples on both sides" if self.needs_pairs else ""
         return f"{self.title} ({self.source}){needs}"
 
+    def for_this(self, evidence: Evidence) -> "StatisticalTest":
+        """The row itself, or the one that it stands for here."""
+        return self if self.choose is None else TESTS[self.choose(evidence)]
+
     def of(self, evidence: Evidence) -> Outcome:
         """The outcome, or the reason why there is none."""
         if self.needs_pairs and not evidence.pairs:
             return Outcome(None, None, "a paired test needs samples of both sides (lm_eval --log_samples)")
         return self.outcome(evidence)
+
+
+PAPER = "lm_eval"
+"""The paper's test, shown beside whichever a verdict is by."""
+
+_EDGE = 5
+"""With fewer right or wrong on a side a standard error tells too little of how sure a share is: the custom
+for counts in a table of two by two."""
+
+
+def _fitting(evidence: Evidence) -> str:
+    """Paired where pairs are all there is to both scores; exact near the edges; else the paper's."""
+    if evidence.covers_both:
+        return "permutation" if evidence.flips is None or evidence.is_clustered else "mcnemar"
+    counts = _counts(evidence)
+    if counts and min(min(right, n - right) for right, n in counts) < _EDGE:
+        return "fisher"
+    return PAPER
+
+
+def _counts(evidence: Evidence) -> list[tuple[int, int]]:
+    """Problems right, and problems, of both sides; empty where they are not both known."""
+    sides = [(side.right, side.n) for side in (evidence.base, evidence.edited)]
+    known = [(right, n) for right, n in sides if right is not None and n is not None]
+    return known if len(known) == 2 else []
 
 
 def _unpooled(evidence: Evidence) -> Outcome:
@@ -87,32 +93,106 @@ def _unpooled(evidence: Evidence) -> Outcome:
 
 
 def _pooled(evidence: Evidence) -> Outcome:
-    base, edited = evidence.base, evidence.edited
-    if base.right is None or edited.right is None or base.n is None or edited.n is None:
+    counts = _counts(evidence)
+    if not counts:
         return Outcome(None, None, "the pooled test needs two or more problems, each scored 0 or 1")
-    return z_pooled(base.right, edited.right, base.n, edited.n)
+    (right_base, n_base), (right_edited, n_edited) = counts
+    return z_pooled(right_base, right_edited, n_base, n_edited)
+
+
+def _fisher(evidence: Evidence) -> Outcome:
+    counts = _counts(evidence)
+    if not counts:
+        return Outcome(None, None, "Fisher's test needs two or more problems, each scored 0 or 1")
+    (right_base, n_base), (right_edited, n_edited) = counts
+    return fisher(right_base, right_edited, n_base, n_edited)
 
 
 def _mcnemar(evidence: Evidence) -> Outcome:
     flips = evidence.flips
     if flips is None:
         return Outcome(None, None, "McNemar's test needs problems scored 0 or 1")
-    return Outcome(None, mcnemar_p(*flips))
+    return mcnemar(*flips)
 
 
 def _paired(evidence: Evidence) -> Outcome:
-    return paired_z(evidence.differences)
+    return paired_z(evidence.differences, evidence.problems)
+
+
+def _permuted(evidence: Evidence) -> Outcome:
+    return sign_flips(problem_sums(evidence.differences, evidence.problems))
+
+
+def _stderr_of_two(evidence: Evidence) -> float | None:
+    errors = (evidence.base.stderr, evidence.edited.stderr)
+    return None if None in errors else math.hypot(*(error for error in errors if error is not None)) or None
+
+
+def _interval_of_two(evidence: Evidence, level: float) -> Interval | None:
+    stderr = _stderr_of_two(evidence)
+    if stderr is None:
+        return None
+    return normal_interval(evidence.edited.value - evidence.base.value, stderr, level)
+
+
+def _interval_of_counts(evidence: Evidence, level: float) -> Interval | None:
+    counts = _counts(evidence)
+    return newcombe_interval(counts[0], counts[1], level) if counts else None
+
+
+def _interval_of_flips(evidence: Evidence, level: float) -> Interval | None:
+    flips = evidence.flips
+    if flips is None or evidence.is_clustered or not evidence.pairs:
+        return paired_interval(evidence.differences, evidence.problems, level)
+    return tango_interval(*flips, len(evidence.pairs), level)
+
+
+def _normal_of_pairs(evidence: Evidence, level: float) -> Interval | None:
+    stderr = paired_stderr(evidence.differences, evidence.problems)
+    if not stderr:
+        return None
+    return normal_interval(sum(evidence.differences) / len(evidence.pairs), stderr, level)
+
+
+def _by_two(evidence: Evidence, alpha: float, power: float) -> float | None:
+    stderr = _stderr_of_two(evidence)
+    return None if stderr is None else detectable_difference(stderr, alpha, power)
+
+
+def _by_pairs(evidence: Evidence, alpha: float, power: float) -> float | None:
+    stderr = paired_stderr(evidence.differences, evidence.problems)
+    return detectable_difference(stderr, alpha, power) if stderr else None
+
+
+def _by_flips(evidence: Evidence, alpha: float, power: float) -> float | None:
+    """From how many problems flip (Miettinen 1968), but no fewer than the test needs to find anything."""
+    flips = evidence.flips
+    if flips is None or not evidence.pairs:
+        return None
+    least = next(m for m in range(1, 1100) if 0.5 ** (m - 1) < alpha)
+    size = detectable_difference(math.sqrt(max(sum(flips), least)) / len(evidence.pairs), alpha, power)
+    return size if size < 1 else None  # problems are too few for any difference
 
 
 TESTS: dict[str, StatisticalTest] = {
     test.name: test
     for test in (
         StatisticalTest(
-            "lm_eval",
+            "auto",
+            "paired by problem where both sides logged samples, exact near the edges, else the paper's",
+            "each as its own row says",
+            needs_pairs=False,
+            outcome=lambda evidence: TESTS[_fitting(evidence)].of(evidence),
+            choose=_fitting,
+        ),
+        StatisticalTest(
+            PAPER,
             "z-test with lm-eval's standard errors, unpooled",
             "the paper, arXiv 2605.28649",
             needs_pairs=False,
             outcome=_unpooled,
+            interval=_interval_of_two,
+            detectable=_by_two,
         ),
         StatisticalTest(
             "pooled",
@@ -120,6 +200,17 @@ TESTS: dict[str, StatisticalTest] = {
             "Fleiss, Levin & Paik 2003",
             needs_pairs=False,
             outcome=_pooled,
+            interval=_interval_of_counts,
+            detectable=_by_two,
+        ),
+        StatisticalTest(
+            "fisher",
+            "Fisher's exact test of two proportions",
+            "Fisher 1935",
+            needs_pairs=False,
+            outcome=_fisher,
+            interval=_interval_of_counts,
+            detectable=_by_two,
         ),
         StatisticalTest(
             "mcnemar",
@@ -127,6 +218,8 @@ TESTS: dict[str, StatisticalTest] = {
             "McNemar 1947",
             needs_pairs=True,
             outcome=_mcnemar,
+            interval=_interval_of_flips,
+            detectable=_by_flips,
         ),
         StatisticalTest(
             "paired_z",
@@ -134,6 +227,17 @@ TESTS: dict[str, StatisticalTest] = {
             "Miller 2024, arXiv 2411.00640",
             needs_pairs=True,
             outcome=_paired,
+            interval=_normal_of_pairs,
+            detectable=_by_pairs,
+        ),
+        StatisticalTest(
+            "permutation",
+            "permutation test of differences paired by problem",
+            "Fisher 1935",
+            needs_pairs=True,
+            outcome=_permuted,
+            interval=_interval_of_flips,
+            detectable=_by_pairs,
         ),
     )
 }

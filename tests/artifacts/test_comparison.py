@@ -31,7 +31,7 @@ def test_a_name_that_no_table_has_is_refused(field: str, value: object) -> None:
 
 def test_a_version_before_is_refused_with_its_name(tmp_path) -> None:
     path = save_comparison(tmp_path / "c.json")
-    path.write_text(path.read_text().replace('"schema_version": 3', '"schema_version": 1'))
+    path.write_text(path.read_text().replace('"schema_version": 4', '"schema_version": 1'))
     with pytest.raises(ArtifactError, match="schema_version"):
         read_comparison(path)
 

@@ -4,10 +4,11 @@ import sys
 
 import pytest
 
-from sae_merge_method.artifacts.comparison import ComparisonSet, PairedResult, Side
+from sae_merge_method.artifacts.comparison import ComparisonSet, Side
 from sae_merge_method.artifacts.diagnosis import read_diagnosis
 from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.schema import Record
+from sae_merge_method.artifacts.subject import PairedResult
 from sae_merge_method.errors import UsageError
 from tests import tiny
 from tests.comparisons import NOTHING, comparison, subject
@@ -65,7 +66,15 @@ def test_a_diagnosis_has_a_row_a_layer(tmp_path):
 
 def test_a_comparison_has_a_row_a_subject_and_names_the_model():
     paired = PairedResult(
-        n=540, newly_right=60, newly_wrong=7, mcnemar_p=0.001, z=3.5, p=0.0005, low=0.01, high=0.2
+        n=540,
+        problems=540,
+        newly_right=60,
+        newly_wrong=7,
+        mcnemar_p=0.001,
+        z=3.5,
+        p=0.0005,
+        low=0.01,
+        high=0.2,
     )
     measures = NOTHING.model_copy(update={"no_answer": 0.5})
     one, two, both = (

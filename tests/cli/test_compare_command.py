@@ -13,7 +13,7 @@ from sae_merge_method.cli.main import road
 from sae_merge_method.errors import UsageError
 from tests.evaluations import ALGEBRA, BARELY, BASE, BETTER, NUM_THEORY, WORSE, Counts, Write, results
 
-GOLDEN = "  540  29.6%   39.4%  +9.8  +3.41  0.0007"
+GOLDEN = "  540  29.6%   39.4%  +9.8      +3.41     0.0007"
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def compare(*arguments: str) -> Result:
 def test_the_papers_example_prints_as_in_the_paper(runs: tuple[str, str]) -> None:
     printed = compare(*runs).output
     assert GOLDEN in printed
-    assert "1 improved, 1 degraded, 0 unchanged" in printed
+    assert "1 improved, 1 degraded, 0 not shown" in printed
 
 
 def test_json_holds_the_unrounded_numbers_and_is_what_out_writes(
@@ -44,7 +44,13 @@ def test_json_holds_the_unrounded_numbers_and_is_what_out_writes(
     assert (row["n"], row["base"], row["edited"]) == (540, 160 / 540, 213 / 540)
     assert (row["delta"], row["verdict"]) == (213 / 540 - 160 / 540, "improved")
     assert (row["z"], row["p"]) == pytest.approx((3.4067992728796743, 0.0006572944687306435))
-    assert compared["counts"] == {"improved": 1, "degraded": 1, "unchanged": 0, "untested": 0}
+    assert compared["counts"] == {
+        "improved": 1,
+        "degraded": 1,
+        "equivalent": 0,
+        "not shown": 0,
+        "not tested": 0,
+    }
     assert (tmp_path / "verdict" / "comparison.json").read_text() == printed
     assert read_comparison(tmp_path / "verdict").model_dump(mode="json") == compared
     assert f"| {NUM_THEORY} | 540 |" in (tmp_path / "verdict" / "comparison.md").read_text()
@@ -87,7 +93,7 @@ def test_settings_come_from_the_options(runs: tuple[str, str]) -> None:
     compared = json.loads(compare(*runs, "--format", "json", *options).output)
     assert (compared["alpha"], compared["correction"], compared["seed"]) == (0.0001, "bh", 3)
     assert [row["task"] for row in compared["subjects"]] == [NUM_THEORY]
-    assert compared["counts"]["unchanged"] == 1
+    assert compared["counts"]["not shown"] == 1
 
 
 @pytest.mark.parametrize(
@@ -106,6 +112,8 @@ def test_the_exit_code_is_a_release_gate(write: Write, edited: Counts, flag: str
     done = compare(*paths, flag)
     assert done.return_value == code or (code == 0 and done.return_value is None)
     assert "improved" in done.output
+    # Beside output made for programs, the reason goes to stderr.
+    assert (f"Stopped (exit {code}):" in done.stderr) == (code != 0)
 
 
 def test_a_regression_outweighs_a_missing_improvement(write: Write) -> None:
@@ -134,7 +142,7 @@ def test_a_plot_of_another_kind_is_refused_before_anything_is_written(write: Wri
 
 def test_help_says_what_each_test_and_correction_is() -> None:
     words = " ".join(compare("--help").output.split())
-    assert "--test takes: lm_eval z-test with lm-eval's standard errors, unpooled (the paper" in words
+    assert "lm_eval z-test with lm-eval's standard errors, unpooled (the paper" in words
     assert (
         "mcnemar exact McNemar test, paired by problem (McNemar 1947), needs lm_eval --log_samples" in words
     )

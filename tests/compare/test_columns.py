@@ -48,6 +48,20 @@ def test_every_column_is_in_a_table_or_in_csv_alone_and_its_names_are_its_own() 
 
 def test_a_cell_holds_the_number_that_it_shows() -> None:
     cells = dict(zip(verdict_table(comparison()).header, verdict_table(comparison()).rows[0], strict=True))
-    assert (cells["p"].text, cells["p"].value) == ("0.0007", 0.00066)
+    assert (cells["paper's p"].text, cells["paper's p"].value) == ("0.0007", 0.00066)
     assert (cells["base"].text, cells["base"].value) == ("29.6%", 160 / 540)
     assert cells["verdict"].strong
+
+
+def test_the_papers_z_keeps_its_column_whatever_the_verdict_is_by() -> None:
+    one, other = comparison().subjects
+    paired = one.model_copy(update={"test": "mcnemar", "z": None, "p": 0.0001})
+    grid = verdict_table(comparison(paired, other))
+    header = grid.header[grid.header.index("diff") + 1 :]
+    assert header == ("paper's z", "paper's p", "p", "p Holm", "verdict")
+    assert [[cell.text for cell in row[5:8]] for row in grid.rows] == [
+        ["+3.41", "0.0007", "0.0001"],
+        ["+0.20", "0.9000", "0.9000"],
+    ]
+    # Where the paper's is the test there is one p.
+    assert "p" not in verdict_table(comparison()).header

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sae_merge_method.compare.forest import difference_interval, write_forest
+from sae_merge_method.compare.forest import write_forest
 from sae_merge_method.compare.run import compare
 from sae_merge_method.errors import UsageError
 from tests.comparisons import comparison, subject
@@ -29,7 +29,14 @@ def test_a_plot_of_another_kind_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_interval_is_the_default_tests(tmp_path: Path) -> None:
-    row = subject("one", 0.2, 0.5, "improved", 0.01, True, base_stderr=0.03, edited_stderr=0.04)
-    assert difference_interval(row, 0.05) == pytest.approx((0.3 - 1.959964 * 0.05, 0.3 + 1.959964 * 0.05))
-    assert difference_interval(row.model_copy(update={"base_stderr": None}), 0.05) is None
+def test_what_was_not_tested_is_drawn_as_words_and_never_as_a_point(tmp_path: Path) -> None:
+    tested = subject("one", 0.2, 0.5, "improved", 0.01, True, interval=(0.1, 0.5))
+    untested = subject("two", 0.2, 0.5, "not tested", 1.0, False)
+    write_forest(tmp_path / "plot.svg", comparison(tested, untested))
+    words = (tmp_path / "plot.svg").read_text()
+    assert words.count("<!-- not tested -->") == 1
+    assert "green improved, red degraded, grey not shown" in words
+    write_forest(
+        tmp_path / "all.svg", comparison(tested, tested.model_copy(update={"verdict": "equivalent"}))
+    )
+    assert "blue equivalent" in (tmp_path / "all.svg").read_text()

@@ -26,7 +26,7 @@ def test_format_learned_is_not_called_maths_learned(write: Write) -> None:
     comparison = compared(base, drilled)
     (note,) = (note for note in comparison.notes if "format" in note)
     assert note == (
-        f"{NUM_THEORY}: format, not maths? exact_match moves by +9.8 points, math_verify by +0.4 (p 0.9)."
+        f"{NUM_THEORY}: format, not maths? exact_match moves by +9.8 points, math_verify by +0.4 (p 0.9030)."
     )
     assert "46.3% > 46.7%" in str(comparison)
     assert "50.0% > 0.0%" in str(comparison)
@@ -35,8 +35,13 @@ def test_format_learned_is_not_called_maths_learned(write: Write) -> None:
 
 
 def test_where_pairs_see_what_the_chosen_test_does_not_that_is_said(logged: tuple[Path, Path]) -> None:
-    assert any("the tests disagree" in note for note in compared(*logged).notes)
-    assert not any("the tests disagree" in note for note in compared(*logged, test="mcnemar").notes)
+    told = (
+        f"{NUM_THEORY}: the tests disagree, p 0.0129 by the exact McNemar test, paired by problem, but 0.0625"
+    )
+    assert any(note.startswith(told) and "the paper's" in note for note in compared(*logged).notes)
+    chosen = [note for note in compared(*logged, test="lm_eval").notes if "disagree" in note]
+    assert chosen and chosen[0].endswith("but 0.0129 by the exact McNemar test, paired by problem.")
+    assert not any("disagree" in note for note in compared(logged[0], logged[0]).notes)
 
 
 @pytest.mark.parametrize(
@@ -85,5 +90,8 @@ def test_unlogged_prompts_limits_and_other_versions_of_lm_eval_are_told(write: W
 def test_prompts_of_paired_problems_were_compared_one_by_one(
     write_scores: Callable[..., Path],
 ) -> None:
-    paths = [write_scores(name, [1, 0, 0], task_hashes={}) for name in ("base", "edited")]
+    paths = [
+        write_scores(name, scores, task_hashes={}, model_name=name)
+        for name, scores in (("base", [1, 0, 0]), ("edited", [1, 0, 1]))
+    ]
     assert compared(*paths).notes == ()

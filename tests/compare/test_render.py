@@ -25,8 +25,11 @@ def test_the_table_has_head_rows_and_counts() -> None:
         "edited: base",
         "metric: exact_match,none; z-test with lm-eval's standard errors, unpooled, two-sided, alpha 0.05",
     ]
-    assert "minerva_math_sae_num_theory  540  29.6%   39.4%  +9.8  +3.41  0.0007  0.0013  improved" in lines
-    assert lines[-2:] == ["1 improved, 0 degraded, 1 unchanged", "Note: Look here."]
+    assert (
+        "minerva_math_sae_num_theory  540  29.6%   39.4%  +9.8      +3.41     0.0007  0.0013  improved"
+        in lines
+    )
+    assert lines[-2:] == ["1 improved, 0 degraded, 1 not shown", "Note: Look here."]
 
 
 def test_csv_has_a_line_a_subject_and_model_unrounded(write: Write) -> None:
@@ -90,7 +93,7 @@ def test_a_new_form_is_in_help_and_is_printed_and_written(
     assert "csv|latex|brief]" in words
     assert "brief the counts alone" in words
     write_comparison(tmp_path / "one.brief", comparison())
-    assert (tmp_path / "one.brief").read_text() == "1 improved, 0 degraded, 1 unchanged"
+    assert (tmp_path / "one.brief").read_text() == "1 improved, 0 degraded, 1 not shown"
 
 
 def test_a_folder_that_ends_like_a_file_is_still_a_folder(tmp_path: Path) -> None:

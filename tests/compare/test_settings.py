@@ -17,10 +17,12 @@ def test_a_command_without_options_has_the_settings_of_a_call_without_arguments(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"test": "t_test"}, "expected one of lm_eval, pooled"),
+        ({"test": "t_test"}, "expected one of auto, lm_eval, pooled"),
         ({"correction": "bonferroni"}, "expected one of holm, bh, none"),
         ({"alpha": 0}, "greater than 0"),
         ({"alpha": 1}, "less than 1"),
+        ({"margin": 0}, "greater than 0"),
+        ({"max_loss": 0}, "greater than 0"),
         ({"draws": -1}, "greater than or equal to 0"),
         ({"metrics": "acc"}, "Extra inputs"),
     ],

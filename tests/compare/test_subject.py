@@ -13,7 +13,7 @@ def test_the_chosen_test_gives_z_p_and_verdict(logged: tuple[Path, Path]) -> Non
     paired = by_test["lm_eval"].paired
     assert paired is not None
     # Two accuracies alone do not show what the same problems, paired, do.
-    assert by_test["lm_eval"].verdict == "unchanged"
+    assert by_test["lm_eval"].verdict == "not shown"
     assert by_test["mcnemar"].verdict == by_test["paired_z"].verdict == "improved"
     assert (by_test["mcnemar"].z, by_test["mcnemar"].p) == (None, paired.mcnemar_p)
     assert (by_test["paired_z"].z, by_test["paired_z"].p) == (paired.z, paired.p)
@@ -51,8 +51,14 @@ def test_the_pooled_test_is_there_for_problems_right_or_wrong(write: Write) -> N
 
 def test_alpha_decides_what_counts(write: Write) -> None:
     paths = write("base", results(BASE)), write("edited", results(BETTER))
-    assert compared(*paths, alpha=0.0001).counts["unchanged"] == 2
-    assert compared(*paths).counts == {"improved": 1, "degraded": 0, "unchanged": 1, "untested": 0}
+    assert compared(*paths, alpha=0.0001).counts["not shown"] == 2
+    assert compared(*paths).counts == {
+        "improved": 1,
+        "degraded": 0,
+        "equivalent": 0,
+        "not shown": 1,
+        "not tested": 0,
+    }
 
 
 def test_correction_stands_beside_the_raw_p_and_marks_what_it_takes_away(write: Write) -> None:
@@ -74,7 +80,7 @@ def test_subjects_without_a_p_take_no_part_in_the_correction(write: Write) -> No
     paths = [write(name, results({**counts, "one": (1, 1)})) for name, counts in (("a", BASE), ("b", BARELY))]
     subjects = {subject.task: subject for subject in compared(paths[0], paths[1]).subjects}
     assert (subjects["one"].verdict, subjects["one"].p_adjusted, subjects["one"].holds) == (
-        "untested",
+        "not tested",
         None,
         False,
     )

@@ -23,8 +23,8 @@ def test_two_tasks_of_bits_per_byte_are_shown_in_one_unit_by_compare_and_by_the_
     base = write("base", scored("bits_per_byte", {"prose": 0.85, "code": 1.2}, higher_is_better=False))
     edited = write("edited", scored("bits_per_byte", {"prose": 0.8, "code": 1.3}, higher_is_better=False))
     compared = compare(base, edited, settings=CompareSettings(metric="bits_per_byte"))
-    assert shown(verdict_table(compared), "base") == ["0.85", "1.2"]
-    assert shown(verdict_table(compared), "diff") == ["-0.05", "+0.1"]
+    assert shown(verdict_table(compared), "base") == ["0.85", "1.2", "1.025"]
+    assert shown(verdict_table(compared), "diff") == ["-0.05", "+0.1", "+0.025"]
     card = verdict_section(compared)
     assert "| prose | 100 | 0.85 | 0.8 | -0.05 |" in card
     assert "| code | 100 | 1.2 | 1.3 | +0.1 |" in card
@@ -37,8 +37,8 @@ def test_what_should_fall_is_no_share_even_where_it_is_below_one(write: Write) -
 
 
 def test_several_models_are_shown_in_one_unit(write: Write) -> None:
-    good = comparison(subject("prose", 0.85, 0.8, "unchanged", 0.5, False))
-    bad = comparison(subject("prose", 0.85, 1.2, "unchanged", 0.5, False))
+    good = comparison(subject("prose", 0.85, 0.8, "not shown", 0.5, False))
+    bad = comparison(subject("prose", 0.85, 1.2, "not shown", 0.5, False))
     assert shown(verdict_table(ComparisonSet(comparisons=(good, bad))), "base") == ["0.85", "0.85"]
     assert shown(verdict_table(ComparisonSet(comparisons=(good, good))), "base") == ["85.0%", "85.0%"]
 
@@ -58,16 +58,18 @@ def test_several_models_share_one_table(write: Write) -> None:
     assert [(row[0].text, row[1].text) for row in grid.rows][2:] == [
         (NUM_THEORY, "better"),
         (NUM_THEORY, "worse"),
+        ("all tasks", "better"),
+        ("all tasks", "worse"),
     ]
     words = str(compared)
-    assert "better: 1 improved, 0 degraded, 1 unchanged" in words
-    assert "worse: 0 improved, 1 degraded, 1 unchanged" in words
+    assert "better: 1 improved, 0 degraded, 1 not shown" in words
+    assert "worse: 0 improved, 1 degraded, 1 not shown" in words
     assert "edited: org/better (better)" in words
 
 
 def test_a_subject_that_only_some_models_have_stands_with_those() -> None:
     sides = [Side(label=name, model=name, results="r.json", lm_eval_version=None) for name in "ab"]
-    both = [subject(task, 0.2, 0.3, "unchanged", 0.5, False) for task in ("one", "two")]
+    both = [subject(task, 0.2, 0.3, "not shown", 0.5, False) for task in ("one", "two")]
     compared = ComparisonSet(
         comparisons=(comparison(*both, edited=sides[0]), comparison(both[1], edited=sides[1]))
     )
@@ -75,13 +77,13 @@ def test_a_subject_that_only_some_models_have_stands_with_those() -> None:
     assert [(row[0].text, row[1].text) for row in grid.rows] == [("one", "a"), ("two", "a"), ("two", "b")]
 
 
-def test_groups_come_last_uncorrected_and_their_own_p_makes_them_stand_out() -> None:
-    group = subject("all", 0.2, 0.5, "improved", 0.001, False, p_adjusted=None)
+def test_groups_come_last_corrected_among_themselves() -> None:
+    group = subject("all", 0.2, 0.5, "improved", 0.001, True, p_adjusted=0.001)
     grid = verdict_table(
         comparison(subject("one", 0.2, 0.5, "improved", 0.04, False, p_adjusted=0.08), groups=(group,))
     )
     assert shown(grid, "subject") == ["one", "all"]
-    assert shown(grid, "p Holm") == ["0.0800", ""]
+    assert shown(grid, "p Holm") == ["0.0800", "0.0010"]
     assert shown(grid, "verdict") == ["improved, not by Holm", "improved"]
     assert [row[-1].strong for row in grid.rows] == [False, True]
 
@@ -97,14 +99,14 @@ def test_tables_without_content_are_left_out() -> None:
     assert verdict.title == ""
     assert (detail.title, detail.header) == (
         "Intervals, and the same problems paired",
-        ("subject", "detectable"),
+        ("subject", "test", "detectable"),
     )
 
 
 def test_where_nothing_can_be_tested_the_reason_is_printed(write: Write) -> None:
     base = write("base", results({"one": (0, 1), NUM_THEORY: (0, 9)}))
     edited = write("edited", results({"one": (1, 1), NUM_THEORY: (9, 9)}))
-    words = str(compare(base, edited))
-    assert "0 improved, 0 degraded, 0 unchanged, 2 untested" in words
-    assert "one: untested, n = 1" in words
-    assert f"{NUM_THEORY}: untested, zero variance on both sides" in words
+    words = str(compare(base, edited, settings=CompareSettings(test="lm_eval")))
+    assert "0 improved, 0 degraded, 0 not shown, 2 not tested" in words
+    assert "one: not tested, n = 1" in words
+    assert f"{NUM_THEORY}: not tested, zero variance on both sides" in words

@@ -95,7 +95,7 @@ def test_the_command_evaluates_the_group_offline_from_a_local_folder(bench: Benc
     assert found["groups"]["minerva_math_sae"]["answer_found,none"] == 1.0
     assert len(list(path.parent.glob("samples_minerva_math_sae_*.jsonl"))) == len(SUBJECTS)
     verdict = _run(warm, bench, ["-m", "sae_merge_method.cli.main", "compare", "out", "out"])
-    assert "0 improved, 0 degraded, 6 unchanged, 1 untested" in verdict
+    assert "0 improved, 0 degraded, 6 not shown, 1 not tested" in verdict
     assert "McNemar p" in verdict
     assert "Note:" not in verdict
 

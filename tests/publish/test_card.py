@@ -101,7 +101,7 @@ def test_the_verdict_table_shows_raw_and_corrected_p_and_cannot_be_broken_by_a_n
     assert row in body(out)
     assert "| other\\|task | 540 |" in body(out)
     assert "- It is \\<b\\>format\\</b\\>, not maths." in body(out)
-    assert "1 improved, 0 degraded, 1 unchanged (before correction)" in body(out)
+    assert "1 improved, 0 degraded, 1 not shown (before correction)" in body(out)
 
 
 def test_an_experiments_report_is_taken_in_one_level_down(tmp_path, out):

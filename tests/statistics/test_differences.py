@@ -1,17 +1,16 @@
 """Tests of a difference, against worked numbers and independent implementations."""
 
 import math
-import random
 
 import pytest
 from scipy import stats
-from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.proportion import proportions_ztest
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from sae_merge_method.statistics.differences import (
-    mcnemar_p,
-    paired_z,
+    fisher,
+    mcnemar,
     two_sided_p,
     z_pooled,
     z_unpooled,
@@ -86,31 +85,24 @@ def test_the_pooled_test_has_the_same_guards() -> None:
 
 @pytest.mark.parametrize(("right", "wrong"), [(0, 0), (1, 0), (0, 5), (7, 7), (103, 50), (1386, 1025)])
 def test_mcnemar_agrees_with_scipy_and_statsmodels(right: int, wrong: int) -> None:
-    p = mcnemar_p(right, wrong)
-    assert p == mcnemar_p(wrong, right)
-    assert p == pytest.approx(mcnemar([[9, right], [wrong, 9]], exact=True).pvalue, rel=1e-9)
+    test = mcnemar(right, wrong)
+    assert test.p == mcnemar(wrong, right).p
+    assert test.p == pytest.approx(statsmodels_mcnemar([[9, right], [wrong, 9]], exact=True).pvalue, rel=1e-9)
     if right + wrong:
-        assert p == pytest.approx(stats.binomtest(right, right + wrong).pvalue, rel=1e-9)
+        assert test.p == pytest.approx(stats.binomtest(right, right + wrong).pvalue, rel=1e-9)
 
 
 def test_mcnemar_by_hand() -> None:
-    assert mcnemar_p(5, 0) == 2 / 32
-    assert mcnemar_p(1, 3) == 2 * (1 + 4) / 16
-    assert mcnemar_p(2, 2) == 1.0
-
-
-def test_the_paired_z_is_that_of_the_differences() -> None:
-    draw = random.Random(0)
-    differences = [draw.choice((-1.0, 0.0, 0.0, 1.0, 1.0)) for _ in range(200)]
-    assert paired_z(differences)[:2] == pytest.approx(DescrStatsW(differences).ztest_mean(0))
-    # Two problems: mean 1/2, sd sqrt(1/2), so z = 1/2 / (sqrt(1/2) / sqrt 2) = 1.
-    assert paired_z([0.0, 1.0]).z == pytest.approx(1)
+    assert mcnemar(5, 0) == (None, 2 / 32, None)
+    assert mcnemar(1, 3) == (None, 2 * (1 + 4) / 16, None)
+    assert mcnemar(2, 2).p == 1.0
 
 
 @pytest.mark.parametrize(
-    ("differences", "reason"), [([], "n = 0"), ([1.0], "n = 1"), ([0.0, 0.0], "zero variance")]
+    ("right", "n"),
+    [((0, 4), (50, 50)), ((50, 0), (50, 50)), ((3, 9), (10, 40)), ((0, 0), (5, 9)), ((9, 2), (9, 7))],
 )
-def test_without_variance_or_problems_there_is_no_paired_z(differences: list[float], reason: str) -> None:
-    test = paired_z(differences)
-    assert test.z is test.p is None
-    assert reason in str(test.reason)
+def test_fishers_test_is_scipys(right: tuple[int, int], n: tuple[int, int]) -> None:
+    test = fisher(*right, *n)
+    table = [[right[1], n[1] - right[1]], [right[0], n[0] - right[0]]]
+    assert test.p == pytest.approx(stats.fisher_exact(table).pvalue, rel=1e-9)

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.power import NormalIndPower
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from sae_merge_method.statistics.intervals import (
     basic_bootstrap,
     bootstrap_interval,
     count_right,
     detectable_difference,
+    newcombe_interval,
     normal_interval,
     prediction_interval,
     two_sided_z,
@@ -77,6 +78,22 @@ def test_the_bootstrap_interval_agrees_with_scipys_and_repeats_itself() -> None:
     assert interval == bootstrap_interval(sorted(differences), 0.95, 20_000, seed=0)
     halves = bootstrap_interval([d / 2 for d in differences], 0.95, 20_000, seed=0)
     assert halves == pytest.approx([end / 2 for end in interval])
+
+
+def test_answers_to_one_problem_are_resampled_together() -> None:
+    sums, sizes = [5.0, -3.0, 0.0, 2.0] * 10, [5, 5, 5, 5] * 10
+    together = bootstrap_interval(sums, 0.95, 5_000, seed=0, sizes=sizes)
+    assert together == pytest.approx([end / 5 for end in bootstrap_interval(sums, 0.95, 5_000, seed=0)])
+    uneven = bootstrap_interval([4.0, 0.0], 0.95, 1_000, seed=0, sizes=[4, 1])
+    assert uneven == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("base", "edited"), [((0, 50), (4, 50)), ((50, 50), (0, 50)), ((160, 540), (213, 530))]
+)
+def test_newcombes_interval_is_that_of_statsmodels(base: tuple[int, int], edited: tuple[int, int]) -> None:
+    expected = confint_proportions_2indep(*edited, *base, method="newcomb", compare="diff", alpha=0.1)
+    assert newcombe_interval(base, edited, 0.9) == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_bootstrap_of_one_value_knows_no_other() -> None:

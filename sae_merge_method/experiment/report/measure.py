@@ -1,15 +1,12 @@
 """Numbers of one arm: scores per task, loss on general text, gain over the base."""
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from sae_merge_method.artifacts.comparison import Subject
 from sae_merge_method.artifacts.experiment import Experiment, GeneralLoss, MeasuredArm, Score
 from sae_merge_method.artifacts.experiment_plan import GeneralText
-from sae_merge_method.artifacts.lm_eval_results import EvalRun
-from sae_merge_method.compare.tasks import choose_tasks, group_size
-from sae_merge_method.errors import ArtifactError
+from sae_merge_method.artifacts.subject import Subject
+from sae_merge_method.compare.groups import Whole
 from sae_merge_method.reports.numbers import are_shares
 from sae_merge_method.statistics.differences import two_sided_p, z_unpooled
 from sae_merge_method.statistics.intervals import normal_interval
@@ -30,53 +27,6 @@ def general_loss(base: GeneralText, edited: GeneralText | None = None) -> Genera
         t=change.t,
         p=change.p,
     )
-
-
-class Whole(NamedTuple):
-    """All tasks together, of one model."""
-
-    task: str
-    """Name of the group, or what stands for it."""
-    n: int | None
-    score: float
-    stderr: float | None
-
-
-def whole(run: EvalRun, metric: str) -> Whole:
-    """The score over all tasks with ``metric``: lm-eval's own where one group covers them all.
-
-    Else the mean over all their problems, ``sum(n_i s_i) / sum(n_i)``, with the standard error that
-    lm-eval gives to a group of ``k`` tasks (its ``pooled_sample_stderr``), the square root of
-    ``sum(n_i (n_i - 1) se_i^2) / (sum(n_i) - k) / sum(n_i)``.
-
-    Raises:
-        ArtifactError: No group, and the number of a task's problems is not known.
-    """
-    names = choose_tasks(run, metric, ())
-    for name, group in run.groups.items():
-        if metric in group.scores and set(run.leaves(name)) == set(names):
-            score = group.scores[metric]
-            return Whole(name, group_size(run, group), score.value, score.stderr)
-    tasks = [run.tasks[name] for name in names]
-    counts = [task.n for task in tasks if task.n]
-    if len(counts) < len(tasks):
-        unknown = ", ".join(task.name for task in tasks if not task.n)
-        raise ArtifactError(f"expected the number of problems of {unknown} in {run.path}")
-    scores = [task.scores[metric] for task in tasks]
-    total = sum(counts)
-    mean = math.fsum(n * score.value for n, score in zip(counts, scores, strict=True)) / total
-    stderrs = [score.stderr for score in scores if score.stderr is not None]
-    return Whole(
-        task=names[0] if len(names) == 1 else "all tasks",
-        n=total,
-        score=mean,
-        stderr=_pooled(stderrs, counts) if len(stderrs) == len(scores) and total > len(scores) else None,
-    )
-
-
-def _pooled(stderrs: Sequence[float], counts: Sequence[int]) -> float:
-    squares = math.fsum(n * (n - 1) * stderr**2 for stderr, n in zip(stderrs, counts, strict=True))
-    return math.sqrt(squares / (sum(counts) - len(counts)) / sum(counts))
 
 
 def alone(task: str, n: int | None, score: float, stderr: float | None) -> Score:

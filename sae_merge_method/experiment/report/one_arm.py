@@ -16,11 +16,12 @@ from sae_merge_method.artifacts.experiment_plan import (
 )
 from sae_merge_method.artifacts.lm_eval_results import read_results
 from sae_merge_method.compare.evaluation import Evaluation
+from sae_merge_method.compare.groups import whole
 from sae_merge_method.compare.run import compare_evaluations
 from sae_merge_method.compare.settings import CompareSettings
 from sae_merge_method.compare.tasks import choose_tasks
 from sae_merge_method.errors import ArtifactError, ComparisonError
-from sae_merge_method.experiment.report.measure import alone, beside_base, general_loss, overall, whole
+from sae_merge_method.experiment.report.measure import alone, beside_base, general_loss, overall
 
 LOG = logging.getLogger(__name__)
 
@@ -86,7 +87,9 @@ def measured_arm(base: Base, plan: ExperimentPlan, record: ArmRecord, folder: Pa
         ComparisonError: It was evaluated on nothing that the base was.
     """
     run, name = read_results(folder / RESULTS_FOLDER), record.name
-    settings = CompareSettings(metric=base.metric, alpha=plan.alpha, draws=0, allow_mismatch=True)
+    settings = CompareSettings(
+        metric=base.metric, test="lm_eval", alpha=plan.alpha, draws=0, allow_mismatch=True
+    )
     try:
         comparison = compare_evaluations(base.evaluation, Evaluation(run, name), settings)
     except ComparisonError as error:

@@ -1,0 +1,171 @@
+"""Whether an edit did damage: all problems together and each subject, seen from the side of losses.
+
+A loss that is shown stops, and so does what could not be tested: that a test is missing is no sign of health.
+Two families are tested, the groups and the subjects, each two-sided at alpha after correction. Only losses
+count here, so each stops an edit that changes nothing in at most alpha / 2 of cases, both together in at most
+alpha, whatever hangs together (Bonferroni). The tables show the same tests, so that nothing is stopped that
+they do not call degraded. All problems together find a small loss that is everywhere, which no subject has
+problems enough to show; a subject by itself finds what hits it alone. ``benchmarks/calibration.py`` holds
+both to their rates.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from sae_merge_method.artifacts.comparison import Comparison, Gate
+from sae_merge_method.artifacts.subject import Subject
+from sae_merge_method.compare.groups import Together
+from sae_merge_method.compare.settings import CompareSettings
+from sae_merge_method.compare.subject import are_points
+from sae_merge_method.reports.numbers import amount, p_value
+from sae_merge_method.statistics.evidence import Evidence
+from sae_merge_method.statistics.tests import TESTS
+from sae_merge_method.statistics.verdicts import DEGRADED, IMPROVED, NOT_TESTED
+
+
+class _Losses(NamedTuple):
+    """How large a loss may be, at a one-sided level; below 0 it is a gain."""
+
+    least: float
+    most: float
+
+
+def gate(
+    subjects: Sequence[Subject],
+    groups: Sequence[Subject],
+    whole: Together | None,
+    evidence: Mapping[str, Evidence],
+    settings: CompareSettings,
+    unit: float,
+) -> Gate:
+    """What stands against the edit.
+
+    Args:
+        subjects: After correction.
+        groups: After correction.
+        whole: All problems together; None where their number is not known.
+        evidence: What each subject was tested on.
+        settings: What was asked for.
+        unit: What a point is, of the score.
+    """
+    tested = [one for one in groups if one.task not in evidence]
+    regressions = [*_untested_whole(whole), *_regressions((*tested, *subjects), settings, unit)]
+    max_loss = None if settings.max_loss is None else settings.max_loss * unit
+    excesses: list[str] = []
+    if max_loss is not None:
+        excesses = [
+            *_untested_whole(whole),
+            *_whole_excess(whole, max_loss, settings, unit),
+            *_subject_excesses(subjects, evidence, max_loss, settings, unit),
+        ]
+    return Gate(
+        whole=None if whole is None else whole.subject.task,
+        max_loss=max_loss,
+        regressions=tuple(regressions),
+        excesses=tuple(excesses),
+    )
+
+
+def why_stopped(comparisons: Iterable[Comparison], *, on_regression: bool) -> list[str]:
+    """What stands against the edited models, a line each; empty where nothing does.
+
+    Args:
+        comparisons: One an edited model.
+        on_regression: Whether losses that are shown count, and what could not be tested; a loss that is
+            allowed at most counts wherever one was asked for.
+    """
+    lines = {
+        f"{one.edited.label}: {line}": None
+        for one in comparisons
+        for line in (*(one.gate.regressions if on_regression else ()), *one.gate.excesses)
+    }
+    return list(lines)
+
+
+def why_not_improved(comparisons: Iterable[Comparison]) -> list[str]:
+    """A line for each edited model of which neither a subject nor a group is shown to be better."""
+    lines = []
+    for one in comparisons:
+        rows = [row for row in (*one.subjects, *one.groups) if row.p is not None]
+        if any(row.verdict == IMPROVED and row.holds for row in rows):
+            continue
+        risen = [row for row in rows if row.delta and (row.delta > 0) == row.higher_is_better]
+        nearest = min(risen, key=lambda row: row.p_adjusted or 0.0, default=None)
+        closest = "" if nearest is None else f"; the nearest is {_change(nearest, are_points(one.subjects))}"
+        lines.append(f"{one.edited.label}: nothing is shown to be better after correction{closest}")
+    return lines
+
+
+def _untested_whole(whole: Together | None) -> list[str]:
+    if whole is not None:
+        return []
+    return ["all problems together: not tested, lm_eval does not say how many problems each subject has"]
+
+
+def _regressions(rows: Sequence[Subject], settings: CompareSettings, unit: float) -> Iterator[str]:
+    for row in rows:
+        if row.verdict == NOT_TESTED:
+            yield f"{row.task}: not tested, {row.reason}"
+        elif row.verdict == DEGRADED and row.holds:
+            yield _change(row, _is_share(unit))
+
+
+def _whole_excess(
+    whole: Together | None, max_loss: float, settings: CompareSettings, unit: float
+) -> Iterator[str]:
+    """Non-inferiority of the whole, one-sided at alpha."""
+    if whole is None:
+        return
+    task, share = whole.subject.task, _is_share(unit)
+    losses = _losses(whole.subject, whole.evidence, settings.alpha)
+    if losses is None:
+        yield f"{task}: no interval of the difference, {whole.subject.reason or 'every problem moved alike'}"
+    elif losses.most >= max_loss:
+        yield (
+            f"{task}: a loss of {_size(losses.most, share)} is not ruled out, {_size(max_loss, share)} is "
+            f"allowed (one-sided at {settings.alpha:g}; {TESTS[whole.subject.test].title})"
+        )
+
+
+def _subject_excesses(
+    subjects: Sequence[Subject],
+    evidence: Mapping[str, Evidence],
+    max_loss: float,
+    settings: CompareSettings,
+    unit: float,
+) -> Iterator[str]:
+    """Subjects that are shown to have lost more, corrected by Bonferroni, and those that were not tested."""
+    for subject in subjects:
+        if subject.verdict == NOT_TESTED:
+            yield f"{subject.task}: not tested, {subject.reason}"
+            continue
+        losses = _losses(subject, evidence[subject.task], settings.alpha / len(subjects))
+        if losses is not None and losses.least > max_loss:
+            share = _is_share(unit)
+            yield (
+                f"{subject.task}: a loss of at least {_size(losses.least, share)} is shown, "
+                f"{_size(max_loss, share)} is allowed"
+            )
+
+
+def _change(row: Subject, share: bool) -> str:
+    corrected = "" if row.p == row.p_adjusted else f", {p_value(row.p_adjusted)} after correction"
+    return f"{row.task}: {amount(row.delta, share)}, p {p_value(row.p)}{corrected} ({TESTS[row.test].title})"
+
+
+def _losses(subject: Subject, evidence: Evidence, alpha: float) -> _Losses | None:
+    """The interval of the loss whose ends are each one-sided at alpha."""
+    interval = TESTS[subject.test].interval(evidence, 1 - 2 * alpha)
+    if interval is None:
+        return None
+    if subject.higher_is_better:
+        return _Losses(-interval.high, -interval.low)
+    return _Losses(interval.low, interval.high)
+
+
+def _is_share(unit: float) -> bool:
+    return unit != 1
+
+
+def _size(loss: float, share: bool) -> str:
+    return amount(loss, share).lstrip("+")

@@ -1,0 +1,150 @@
+"""Several subjects as one: lm-eval's own groups, and all subjects together where none of them has all."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from sae_merge_method.artifacts.lm_eval_results import EvalRun, Score, TaskRun
+from sae_merge_method.artifacts.lm_eval_samples import Samples
+from sae_merge_method.artifacts.subject import Measures, Subject
+from sae_merge_method.compare.answers import Pairing, measure
+from sae_merge_method.compare.evaluation import Evaluation
+from sae_merge_method.compare.settings import CompareSettings
+from sae_merge_method.compare.subject import ScoredSide, compare_subject, evidence_of
+from sae_merge_method.compare.tasks import choose_tasks, common_groups, group_size
+from sae_merge_method.errors import ArtifactError
+from sae_merge_method.statistics.evidence import Evidence
+
+ALL_TASKS = "all tasks"
+"""What stands for all subjects together where no group of lm-eval's has them all."""
+
+
+class Whole(NamedTuple):
+    """All tasks together, of one model."""
+
+    task: str
+    """Name of the group, or what stands for it."""
+    n: int | None
+    score: float
+    stderr: float | None
+
+
+def whole(run: EvalRun, metric: str) -> Whole:
+    """The score over all tasks with ``metric``: lm-eval's own where one group covers them all.
+
+    Raises:
+        ArtifactError: No group, and the number of a task's problems is not known.
+    """
+    names = choose_tasks(run, metric, ())
+    for name, group in run.groups.items():
+        if metric in group.scores and set(run.leaves(name)) == set(names):
+            score = group.scores[metric]
+            return Whole(name, group_size(run, group), score.value, score.stderr)
+    tasks = [run.tasks[name] for name in names]
+    together = pooled([task.scores[metric] for task in tasks], [task.n for task in tasks])
+    if together is None:
+        unknown = ", ".join(task.name for task in tasks if not task.n)
+        raise ArtifactError(f"expected the number of problems of {unknown} in {run.path}")
+    n = sum(task.n or 0 for task in tasks)
+    return Whole(names[0] if len(names) == 1 else ALL_TASKS, n, together.value, together.stderr)
+
+
+def pooled(scores: Sequence[Score], counts: Sequence[int | None]) -> Score | None:
+    """The mean over the problems of all tasks, ``sum(n_i s_i) / sum(n_i)``; None where a count is unknown.
+
+    Its standard error is what lm-eval gives to a group of ``k`` tasks (``pooled_sample_stderr``), the square
+    root of ``sum(n_i (n_i - 1) se_i^2) / (sum(n_i) - k) / sum(n_i)``.
+    """
+    known = [n for n in counts if n]
+    if len(known) < len(scores):
+        return None
+    total = sum(known)
+    mean = math.fsum(n * score.value for n, score in zip(known, scores, strict=True)) / total
+    errors = [score.stderr for score in scores if score.stderr is not None]
+    stderr = None
+    if len(errors) == len(scores) and total > len(scores):
+        squares = math.fsum(n * (n - 1) * error**2 for error, n in zip(errors, known, strict=True))
+        stderr = math.sqrt(squares / (total - len(scores)) / total)
+    return Score(mean, stderr, all(score.higher_is_better for score in scores))
+
+
+class Together(NamedTuple):
+    """A group that was tested, and what it was tested on."""
+
+    subject: Subject
+    evidence: Evidence
+
+
+def compare_groups(
+    base: Evaluation,
+    edited: Evaluation,
+    metric: str,
+    pairings: Mapping[str, Pairing],
+    sides: Mapping[str, tuple[ScoredSide, ScoredSide]],
+    settings: CompareSettings,
+    unit: float,
+) -> list[Together]:
+    """lm-eval's own aggregates, and all subjects together where none of them is that.
+
+    Args:
+        base: Before the edit.
+        edited: After it.
+        metric: lm-eval's key of the score that is compared.
+        pairings: The answers of both to every subject.
+        sides: Both models' parts in every subject.
+        settings: What was asked for.
+        unit: What a point is, of the score.
+    """
+    made = []
+    for name in common_groups(base.run, edited.run, metric, pairings):
+        both = _group_side(base, name, metric), _group_side(edited, name, metric)
+        leaves = [pairings[task] for task in base.run.leaves(name)]
+        evidence = _evidence(*both, leaves)
+        made.append(Together(compare_subject(name, *both, evidence, settings, unit), evidence))
+    covered = any(set(base.run.leaves(one.subject.task)) == set(pairings) for one in made)
+    if len(sides) > 1 and not covered:
+        before, after = (_all_tasks([side[nth] for side in sides.values()]) for nth in (0, 1))
+        if before is not None and after is not None:
+            evidence = _evidence(before, after, list(pairings.values()))
+            together = compare_subject(ALL_TASKS, before, after, evidence, settings, unit)
+            made.append(Together(together, evidence))
+    return made
+
+
+def _evidence(base: ScoredSide, edited: ScoredSide, leaves: Sequence[Pairing]) -> Evidence:
+    """The pairs of all tasks, where the group's score is their mean, or the mean of the tasks' means."""
+    pairs = [pair for leaf in leaves for pair in leaf.pairs]
+    every = evidence_of(base, edited, pairs)
+    if every.covers_both or not all(leaf.pairs for leaf in leaves):
+        return every if every.covers_both else every._replace(pairs=(), problems=())
+    # A mean of means weighs a problem by how few its task has.
+    weights = [len(pairs) / len(leaves) / len(leaf.pairs) for leaf in leaves for _ in leaf.pairs]
+    weighted = [
+        (weight * before, weight * after)
+        for weight, (before, after) in zip(weights, every.pairs, strict=True)
+    ]
+    even = every._replace(pairs=weighted)
+    return even if even.covers_both else every._replace(pairs=(), problems=())
+
+
+def _group_side(side: Evaluation, name: str, metric: str) -> ScoredSide:
+    group: TaskRun = side.run.groups[name]
+    measures = measure(group, metric, Samples(side.run.path, ()), None)
+    return ScoredSide(group.scores[metric], group_size(side.run, group), measures)
+
+
+def _all_tasks(sides: Sequence[ScoredSide]) -> ScoredSide | None:
+    """One model's part in all subjects; None where the number of problems is not known."""
+    score = pooled([side.score for side in sides], [side.n for side in sides])
+    if score is None:
+        return None
+    counts = [side.n or 0 for side in sides]
+    measures = {name: _mean_measure(name, sides, counts) for name in Measures.model_fields}
+    return ScoredSide(score, sum(counts), Measures.model_validate(measures))
+
+
+def _mean_measure(name: str, sides: Sequence[ScoredSide], counts: Sequence[int]) -> float | None:
+    values = [getattr(side.measures, name) for side in sides]
+    if any(value is None for value in values):
+        return None
+    return math.fsum(n * value for n, value in zip(counts, values, strict=True)) / sum(counts)
