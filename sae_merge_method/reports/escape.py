@@ -64,10 +64,9 @@ def csv_field(text: str) -> str:
     A number written as text stays that number, a negative one too.
     """
     line = comment(text)
-    if line[:1] in _FORMULA and not _NUMBER.fullmatch(line):
-        line = f"'{line}"
-    # A spreadsheet may take a semicolon for the separator: unquoted, what follows it would be a field.
-    return f'"{line.replace(chr(34), chr(34) * 2)}"' if re.search(r'[",;]', line) else line
+    if not _NUMBER.fullmatch(line):
+        line = _FORMULA.sub(r"\g<0>'", line)
+    return f'"{line.replace(chr(34), chr(34) * 2)}"' if re.search('[",;]', line) else line
 
 
 def figure(text: str) -> str:
@@ -102,7 +101,8 @@ _MARKUP = re.compile(
 )
 # A heading, a list, a rule or an underline of the line above.
 _AT_LINE_START = re.compile(r"^(\d{0,9})((?<!\d)[-+#=](?=\s|$|[-#=])|(?<=\d)[.)](?=\s|$))")
-_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+# Where a field begins that a spreadsheet calculates; of another language it takes semicolons for separators.
+_FORMULA = re.compile("(?:^|;)(?=[\"' ]*[-=+@\uff1d\uff0b\uff0d\uff20])")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?(inf|nan)", re.IGNORECASE)
 _LATEX = str.maketrans(
     {char: f"\\{char}" for char in "&%$#_{}"}

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 import sae_merge_method as sm
 from sae_merge_method.artifacts.comparison import Comparison, ComparisonSet, PairedResult
-from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis, ModelSource
+from sae_merge_method.artifacts.diagnosis import Diagnosis, read_diagnosis
 from sae_merge_method.artifacts.difference import Difference, TensorDifference
 from sae_merge_method.artifacts.edit_preview import EditPreview, LayerPreview
 from sae_merge_method.artifacts.edit_report import EditReport
@@ -29,7 +29,7 @@ from sae_merge_method.artifacts.energy_report import (
 )
 from sae_merge_method.artifacts.experiment import Experiment
 from sae_merge_method.artifacts.experiment_plan import read_plan
-from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, SaeSource, TopFeature
+from sae_merge_method.artifacts.layer_diagnosis import TopFeature
 from sae_merge_method.artifacts.lm_eval_results import DataSet
 from sae_merge_method.artifacts.schema import OneOf
 from sae_merge_method.compare import forest, render, table
@@ -46,7 +46,7 @@ from sae_merge_method.merge.beside_weights import card_text
 from sae_merge_method.publish import sections
 from sae_merge_method.publish.licence import Licence
 from sae_merge_method.publish.rebuild import Rebuilt, rebuilt_view
-from sae_merge_method.recipe.check import CheckedRecipe, Finding, check_view
+from sae_merge_method.recipe.findings import CheckedRecipe, Finding, check_view
 from sae_merge_method.recipe.located import Located
 from sae_merge_method.recipe.merged_folder import MergedFolder, open_merged
 from sae_merge_method.recipe.mergekit_form import recipe_text
@@ -67,6 +67,7 @@ from sae_merge_method.reports.notebook import View, view_html, view_text
 from sae_merge_method.selection import parse_rule
 from sae_merge_method.verify.report import AuditReport, Violation, audit_view
 from tests.comparisons import comparison, subject
+from tests.diagnoses import save_diagnosis
 from tests.experiment.report.folders import BASE, NATS, PICK, Laid, collected, harmed
 
 _KEYS_STAY = frozenset({"counts"})
@@ -122,23 +123,21 @@ class Scene:
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
-        sae = SaeSource(
-            release="saes", id="layer_0", sha256="0" * 64, architecture="jumprelu", hook_point="blocks.0",
-            d_sae=32, neuronpedia="gemma/0",
-        )  # fmt: skip
+        made = read_diagnosis(save_diagnosis(self.folder / "diagnosis", self.merged_at, {0: 1.0, 1: 0.5}))
         feature = TopFeature(
             feature=3, share=0.5, target=1.0, control=0.1, target_rate=0.5, control_rate=0.1,
             snippets=("one «two» three", "four"),
         )  # fmt: skip
-        layer = LayerDiagnosis(
-            layer=0, score=1.0, explained_variance=0.9, l0=8.0, sae=sae, top_features=(feature,)
+        layers = tuple(
+            layer.model_copy(
+                update={
+                    "top_features": (feature,),
+                    "sae": layer.sae.model_copy(update={"neuronpedia": "gemma/0"}),
+                }
+            )
+            for layer in made.layers
         )
-        corpus = Corpus(name="maths.jsonl", sha256="1" * 64, documents=2, tokens=10)
-        model = ModelSource(id="base", config_sha256="2" * 64, n_layers=2, d_model=8)
-        return Diagnosis(
-            model=model, score="kl_bits", layers=(layer,), target=corpus, control=corpus,
-            settings={"text": "maths.jsonl", "seed": 0},
-        )  # fmt: skip
+        return made.model_copy(update={"layers": layers, "settings": {"text": "maths.jsonl", "seed": 0}})
 
     @cached_property
     def energy(self) -> EnergyReport:
@@ -419,7 +418,7 @@ RENDERERS: Mapping[str, Renderer] = {
         "markdown", lambda scene, name: sections.recipe_section(_merged(scene, name))
     ),
     "publish.sections:verdict_section": _of("comparison", sections.verdict_section, "markdown"),
-    "recipe.check:check_view": Renderer("view", _checked),
+    "recipe.findings:check_view": Renderer("view", _checked),
     "recipe.mergekit_form:recipe_text": Renderer("yaml_file", _recipe),
     "reports.grid:as_csv": Renderer("csv_file", lambda scene, name: as_csv(_grid(name))),
     "reports.grid:as_html": Renderer("html", lambda scene, name: as_html(_grid(name))),

@@ -1,9 +1,22 @@
 """Text that came from elsewhere, made safe for each place it is shown in."""
 
+import json
+
 import pytest
 
 from sae_merge_method.reports import html, markdown
-from sae_merge_method.reports.escape import latex, one_line, terminal
+from sae_merge_method.reports.escape import (
+    comment,
+    csv_field,
+    figure,
+    json_text,
+    latex,
+    one_line,
+    terminal,
+    terminal_line,
+)
+from sae_merge_method.reports.escape import html as html_text
+from sae_merge_method.reports.escape import markdown as markdown_text
 
 
 def test_text_on_one_line_has_single_spaces():
@@ -31,6 +44,58 @@ def test_a_backslash_is_typeset_once():
 
 def test_a_control_character_is_shown_and_not_sent_to_the_terminal():
     assert terminal("a\x1b[2Jb\nc\u009bd\x07é") == "a\\x1b[2Jb\nc\\x9bd\\x07é"
+
+
+@pytest.mark.parametrize(
+    "plain",
+    ["google/gemma-3-4b-it", "minerva_math_sae", "layers 9, 11-13", "0.25", "x (y)", "naïve 漢字", "a & b"],
+)
+@pytest.mark.parametrize("door", [terminal, terminal_line, comment, figure, markdown_text])
+def test_plain_text_passes_unchanged(door, plain):
+    assert door(plain) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("=1+1", "'=1+1"), ("@SUM(A1)", "'@SUM(A1)"), ("+x", "'+x"), ("-x", "'-x"), ("\t=1", "'=1"), ("\r=1", "'=1"),
+        ("-1.5", "-1.5"), ("+3.41", "+3.41"), ("-2e-05", "-2e-05"), ("-inf", "-inf"),
+        ("a,b", '"a,b"'), ('say "x"', '"say ""x"""'), ("a;=1", '"a;\'=1"'), ("a\nb", "a b"), ("plain", "plain"),
+    ],
+)  # fmt: skip
+def test_a_spreadsheet_calculates_nothing_and_numbers_stay_numbers(text, written):
+    assert csv_field(text) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("_a_", r"\_a\_"), ("# a", r"\# a"), ("- a", r"\- a"), ("1. a", r"1\. a"), ("---", r"\---"),
+        ("-1.5", "-1.5"), ("[a](b)", r"\[a\](b)"), ("http://a.b", r"http\://a.b"), ("www.a.b", r"www\.a.b"),
+        ("$x$", r"\$x\$"), ("&lt;", r"\&lt;"), ("<b>", r"\<b\>"), ("a\n# b", "a # b"),
+    ],
+)  # fmt: skip
+def test_markdown_has_no_markup_of_the_text(text, written):
+    assert markdown_text(text) == written
+
+
+def test_what_is_not_seen_is_shown_as_its_code_in_every_door():
+    text = "a\x1b\u202e\u200b\U000e0041\ud800b"
+    code = r"a\x1b\u202e\u200b\U000e0041\ud800b"
+    assert terminal(text) == terminal_line(text) == comment(text) == figure(text) == html_text(text) == code
+    assert terminal("a\nb") == "a\nb" and terminal_line("a\nb") == r"a\nb"
+    assert terminal("a\xa0b\u3000c") == "a\xa0b\u3000c"
+
+
+def test_json_keeps_its_value_and_prints_safely():
+    value = ["\x7f\x9b\u202e\U000e0041\ud800", "é漢"]
+    text = json_text(json.dumps(value, ensure_ascii=False))
+    assert json.loads(text) == value
+    assert text == r'["\u007f\u009b\u202e\udb40\udc41\ud800", "é漢"]'
+
+
+def test_a_dollar_in_a_picture_is_a_dollar():
+    assert figure("$x$") == r"\$x\$"
 
 
 @pytest.mark.parametrize(
