@@ -17,15 +17,21 @@ from sae_merge_method.selection import ANY_RULE
     "rules",
     type=Member(ANY_RULE),
     multiple=True,
-    default=("top_k=3", "fdr=0.05", "elbow"),
+    default=("top_k=3", "elbow"),
     help="Rule to apply; may be repeated.",
 )
 @click.option(
     "--units",
-    type=click.Choice(("raw", "corrected")),
-    default="raw",
-    help="Apply rules to scores as they are, or less the mean of shuffled labels: thresholds that "
-    "are to carry across models want corrected ones.",
+    type=click.Choice(("corrected", "raw")),
+    default="corrected",
+    help="Apply rules to scores less the mean of shuffled labels, or as they are. Raw scores depend on "
+    "the number of documents and on the SAE's width and L0.",
+)
+@click.option(
+    "--beside",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A diagnosis of the same model and texts by other SAEs, of another seed or width; may be repeated.",
 )
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the first rule's choice as a PNG."
@@ -36,16 +42,22 @@ from sae_merge_method.selection import ANY_RULE
     help="Mark the first rule's choice in DIAGNOSIS itself: specificity.png and diagnosis.html are redrawn.",
 )
 def command(
-    diagnosis: Path, rules: tuple[str, ...], units: Literal["raw", "corrected"], plot: Path | None, mark: bool
+    diagnosis: Path,
+    rules: tuple[str, ...],
+    units: Literal["corrected", "raw"],
+    beside: tuple[Path, ...],
+    plot: Path | None,
+    mark: bool,
 ) -> None:
     """Show which layers each rule would take of the folder DIAGNOSIS, and how stably.
 
-    Agreement is the mean overlap of the choice with those that resampled documents lead to.
+    Beside the layers stands the mean overlap of the choice with those that resampled documents, halves of the
+    documents, every other score and other SAEs lead to: 1 for the same layers, 0 for none in common.
     """
     from sae_merge_method.diagnose.select import draw_selection, select_layers, selections_grid
     from sae_merge_method.reports.grid import as_text
 
-    selections = [select_layers(diagnosis, rule, units=units) for rule in rules]
+    selections = [select_layers(diagnosis, rule, units=units, beside=beside) for rule in rules]
     if plot is not None or mark:
         draw_selection(diagnosis, selections[0], plot=plot, mark=mark)
     show(as_text(selections_grid(selections)))

@@ -1,4 +1,4 @@
-"""Rules that choose layers from their scores: ``top_k=6``, ``threshold=0.8``, ``fdr=0.05``, ...
+"""Rules that choose layers from their scores: ``top_k=6``, ``threshold=0.8``, ``elbow``, ...
 
 Pure functions from scores to layers; the same rule read from a command line, from a recipe
 or from a diagnosis chooses the same layers. :data:`RULES` is the one list of them.
@@ -116,14 +116,6 @@ RULES: dict[str, Rule] = {
             "threshold", "threshold=0.8", "layers that score 0.8 or more", _above, _number("a finite number")
         ),
         Rule(
-            "fdr",
-            "fdr=0.05",
-            "layers told from shuffled labels, at most 5 % of them by chance",
-            _discoveries,
-            _number("a number between 0 and 1", 0, 1),
-            needs=("scores", "q_values"),
-        ),
-        Rule(
             "elbow", "elbow", "layers above the largest gap between neighbouring scores", _above_largest_gap
         ),
         Rule(
@@ -134,6 +126,15 @@ RULES: dict[str, Rule] = {
             parse_layers,
             lambda layers: format_layers(layers).replace(" ", ""),
             needs=(),
+        ),
+        Rule(
+            "differs",
+            "differs=0.05",
+            "layers whose features are used differently at all, at most 5 % of them by chance: between "
+            "any two kinds of text mostly all of them",
+            _discoveries,
+            _number("a number between 0 and 1", 0, 1),
+            needs=("scores", "q_values"),
         ),
     )
 }
@@ -206,3 +207,30 @@ def choose_layers(
     if rule.needs("q_values") and q_values is None:
         raise UsageError(f"the rule {rule.name} needs q-values, and this diagnosis has none")
     return tuple(sorted(RULES[rule.name].choose(rule.value, LayerScores(scores, q_values))))
+
+
+def agreement(
+    rule: SelectionRule, chosen: Iterable[int], others: Iterable[Mapping[int, float]]
+) -> float | None:
+    """How much a choice owes to the scores it was made from: its mean overlap with what others lead to.
+
+    Overlap is intersection over union (Jaccard 1912): 1 for the same layers, 0 for none in common.
+
+    Args:
+        rule: The rule.
+        chosen: What it takes of the scores at hand.
+        others: Scores by layer that were come by in other ways.
+
+    Returns:
+        None for a rule that depends on more than scores, or not on them, and where there are no others.
+    """
+    if RULES[rule.name].needs != ("scores",):
+        return None
+    overlaps = [overlap(choose_layers(rule, scores), chosen) for scores in others]
+    return sum(overlaps) / len(overlaps) if overlaps else None
+
+
+def overlap(one: Iterable[int], other: Iterable[int]) -> float:
+    """Intersection over union; two empty choices agree."""
+    first, second = set(one), set(other)
+    return len(first & second) / len(first | second) if first | second else 1.0

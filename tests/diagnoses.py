@@ -3,8 +3,8 @@
 from hashlib import sha256
 from pathlib import Path
 
-from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis, ModelSource, write_diagnosis
-from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, SaeSource
+from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis, ModelSource, OtherScores, write_diagnosis
+from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, Null, SaeSource
 from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.fingerprint import fingerprint
 from tests import tiny
@@ -22,12 +22,28 @@ def corpus(name: str) -> Corpus:
     )
 
 
-def save_diagnosis(folder: Path, model: Path, scores: dict[int, float]) -> Path:
-    """A diagnosis of ``model`` with these scores, in ``folder``."""
+def save_diagnosis(
+    folder: Path,
+    model: Path,
+    scores: dict[int, float],
+    *,
+    corrected: dict[int, float] | None = None,
+    others: tuple[OtherScores, ...] = (),
+) -> Path:
+    """A diagnosis of ``model`` with these scores, in ``folder``; without shuffles unless ``corrected`` is
+    given."""
+
+    def null(layer: int) -> Null | None:
+        if corrected is None:
+            return None
+        mean = scores[layer] - corrected[layer]
+        return Null(permutations=99, mean=mean, sd=0.1, high=mean, p=0.01, q=0.01, corrected=corrected[layer])
+
     layers = tuple(
         LayerDiagnosis(
             layer=layer,
             score=score,
+            null=null(layer),
             explained_variance=0.9,
             l0=8.0,
             sae=SaeSource(
@@ -54,6 +70,7 @@ def save_diagnosis(folder: Path, model: Path, scores: dict[int, float]) -> Path:
         layers=layers,
         target=corpus("maths.jsonl"),
         controls=(corpus("prose.jsonl"),),
+        others=others,
         settings={},
     )
     folder.mkdir(parents=True)

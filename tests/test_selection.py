@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from sae_merge_method.artifacts.draws import ScoreDraws, write_draws
 from sae_merge_method.cli import diagnose, recipe, score, select
 from sae_merge_method.errors import UsageError
-from sae_merge_method.selection import RULES, Rule, choose_layers, parse_rule
+from sae_merge_method.selection import RULES, Rule, agreement, choose_layers, overlap, parse_rule
 from tests import tiny
 from tests.diagnoses import save_diagnosis
 
@@ -24,7 +24,7 @@ SCORES = {0: 0.1, 1: 0.9, 2: 0.85, 3: 0.2, 4: 0.9}
         ("top_k=5", (0, 1, 2, 3, 4)),
         ("threshold=0.85", (1, 2, 4)),
         ("threshold=2", ()),
-        ("fdr=0.05", (1, 4)),
+        ("differs=0.05", (1, 4)),
         ("elbow", (1, 2, 4)),
         ("layers=0,2-4", (0, 2, 3, 4)),
     ],
@@ -36,7 +36,8 @@ def test_each_rule_chooses_what_it_says(rule, chosen):
 
 
 @pytest.mark.parametrize(
-    "rule", ["top_k=1000000", "threshold=0.123456789", "threshold=1e-07", "threshold=-2", "fdr=0.3", "elbow"]
+    "rule",
+    ["top_k=1000000", "threshold=0.123456789", "threshold=1e-07", "threshold=-2", "differs=0.3", "elbow"],
 )
 def test_a_rule_is_written_as_it_is_read_to_the_last_digit(rule):
     assert parse_rule(str(parse_rule(rule))) == parse_rule(rule)
@@ -60,9 +61,9 @@ def test_one_layer_alone_is_above_the_gap():
         "top_k=0",
         "top_k=x",
         "threshold=nan",
-        "fdr=1.5",
+        "differs=1.5",
         "threshold=inf",
-        "fdr=0",
+        "differs=0",
         "elbow=3",
         "elbow=",
         "best=4",
@@ -78,9 +79,9 @@ def test_a_malformed_rule_is_refused(rule):
 @pytest.mark.parametrize(
     ("rule", "complaint"),
     [
-        ("best=4", "expected top_k=6, threshold=0.8, fdr=0.05, elbow or layers=9,11-13"),
+        ("best=4", "expected top_k=6, threshold=0.8, elbow, layers=9,11-13 or differs=0.05"),
         ("top_k=0", "expected a whole number of at least 1 behind top_k=, such as top_k=6"),
-        ("fdr=1", "expected a number between 0 and 1 behind fdr=, such as fdr=0.05"),
+        ("differs=1", "expected a number between 0 and 1 behind differs=, such as differs=0.05"),
         ("threshold=x", "expected a finite number behind threshold="),
         ("elbow=3", "the rule elbow takes no value, got 'elbow=3'"),
     ],
@@ -97,7 +98,7 @@ def test_a_rule_cannot_ask_for_what_was_not_scored():
     with pytest.raises(UsageError, match="no score for layers 7"):
         choose_layers(parse_rule("layers=1,7"), SCORES)
     with pytest.raises(UsageError, match="needs q-values"):
-        choose_layers(parse_rule("fdr=0.05"), SCORES)
+        choose_layers(parse_rule("differs=0.05"), SCORES)
 
 
 def test_a_new_rule_is_one_row_of_the_table(tmp_path, monkeypatch):
@@ -113,13 +114,15 @@ def test_a_new_rule_is_one_row_of_the_table(tmp_path, monkeypatch):
     monkeypatch.setitem(RULES, row.name, row)
     base, donor = tiny.gemma3_text(tmp_path / "base", 0), tiny.gemma3_text(tmp_path / "donor", 1)
     folder = save_diagnosis(tmp_path / "diagnosis", base, {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8})
-    write_draws(folder, ScoreDraws(np.arange(4), np.zeros((0, 4)), np.array([[0.1, 0.9, 0.2, 0.8]] * 3)))
+    write_draws(folder, ScoreDraws(np.arange(4), np.zeros((1, 0, 4)), np.array([[[0.1, 0.9, 0.2, 0.8]] * 3])))
     for command in (select.command, recipe.command, score.command, diagnose.command):
         listed = " ".join(run(command, "--help").split())
         assert "|above_median]" in listed
         assert "above_median layers that score above the median" in listed
     printed = run(select.command, folder, "--rule", "above_median", "--mark")
-    assert printed.splitlines()[1].split() == ["above_median", "1,", "3", "1.00", "1:", "1.00", "3:", "1.00"]
+    assert printed.splitlines()[1].split() == (
+        ["above_median", "raw", "1,", "3", "1.00", "-", "-", "-", "1:", "1.00", "3:", "1.00"]
+    )
     page = (folder / "diagnosis.html").read_text()
     assert "<dt>selected by above_median</dt><dd>1, 3 (shaded)</dd>" in page
     written = tmp_path / "recipe.yml"
@@ -135,3 +138,14 @@ def run(command, *arguments):
         command, [str(argument) for argument in arguments], catch_exceptions=False, terminal_width=200
     )
     return result.output
+
+
+def test_a_choice_owes_to_its_scores_what_others_would_not_take() -> None:
+    rule = parse_rule("top_k=2")
+    alike, half, none = {0: 3.0, 1: 2.0, 2: 1.0}, {0: 3.0, 1: 0.0, 2: 1.0}, {0: 0.0, 1: 1.0, 2: 2.0}
+    assert agreement(rule, (0, 1), [alike, half]) == pytest.approx((1 + 1 / 3) / 2)
+    assert agreement(parse_rule("top_k=1"), (0,), [none]) == 0
+    assert agreement(rule, (0, 1), []) is None
+    assert agreement(parse_rule("layers=1"), (1,), [alike]) is None
+    assert agreement(parse_rule("differs=0.1"), (1,), [alike]) is None
+    assert overlap((), ()) == 1

@@ -40,6 +40,21 @@ class ModelSource(Record):
     """Width of the residual stream."""
 
 
+Units = Literal["corrected", "raw"]
+"""Scores less what shuffled labels give, or as they are."""
+
+
+class OtherScores(Record):
+    """Every layer's score as it would be if it were come by in another way."""
+
+    kind: Literal["score", "half"]
+    """What is other: the formula, or the documents, of which it is one half."""
+    name: str
+    """Name of the other score, or of the half."""
+    scores: dict[int, float]
+    """Score by layer index, less the mean under shuffled labels where labels were shuffled."""
+
+
 class Corpus(Record):
     """One side of the comparison."""
 
@@ -83,12 +98,27 @@ class Diagnosis(Record):
     """Text of the ability to edit."""
     controls: tuple[Corpus, ...] = Field(min_length=1)
     """Texts that the target is compared with; a layer's score is the least over them."""
+    others: tuple[OtherScores, ...] = ()
+    """The layers' scores by every other formula, and by this one on either half of the sources."""
     settings: dict[str, str | int | float | bool | None]
     """Everything else that can change a number: dtype, device, lengths, seeds, epsilon."""
 
-    def scores(self) -> dict[int, float]:
-        """Score by layer index."""
-        return {entry.layer: entry.score for entry in self.layers}
+    def scores(self, units: Units = "corrected") -> dict[int, float]:
+        """Score by layer index.
+
+        Args:
+            units: Corrected scores, less the mean under shuffled labels, mean the same whatever the number of
+                documents, the width of the SAE and its L0: 0 is what one kind of text on both sides gives.
+                Raw scores are given where no labels were shuffled, too.
+        """
+        if units == "raw" or not self.has_null:
+            return {entry.layer: entry.score for entry in self.layers}
+        return {entry.layer: entry.null.corrected for entry in self.layers if entry.null}
+
+    @property
+    def has_null(self) -> bool:
+        """Whether labels were shuffled."""
+        return all(entry.null for entry in self.layers)
 
     def q_values(self) -> dict[int, float] | None:
         """Benjamini-Hochberg q by layer index, or None where no null was computed."""

@@ -55,16 +55,31 @@ def estimate(score: Score, matrices: DocumentMatrices, samples: Sequence[Sample]
         matrices: The layer, of all documents.
         samples: From :func:`samples_for`.
     """
-    parts = [(matrices.of(sample.rows, score.needs), sample) for sample in samples]
     if score.top_k is None:
-        ((part, sample),) = parts
-        return Estimate(
-            float(contributions(score, part, sample.is_target).sum()),
-            _joined(block.sum(-1) for block in null_contributions(score, part, sample)),
-            _joined(block.sum(-1) for block in resampled_contributions(score, part, sample)),
-        )
-    both = [_chosen_and_scored(score, *parts[nth], *parts[1 - nth]) for nth in (0, 1)]
+        (sample,) = samples
+        return _of_sum(score, matrices.of(sample.rows, score.needs), sample)
+    first, second = samples
+    both = estimate_of_halves(score, matrices, (first, second))
     return Estimate(*(np.mean([getattr(one, field) for one in both], axis=0) for field in Estimate._fields))
+
+
+def estimate_of_halves(
+    score: Score, matrices: DocumentMatrices, halves: tuple[Sample, Sample]
+) -> tuple[Estimate, Estimate]:
+    """Score a layer on either half of the sources; a score of the top k chooses its features on the other."""
+    if score.top_k is None:
+        first, second = (_of_sum(score, matrices.of(half.rows, score.needs), half) for half in halves)
+        return first, second
+    parts = [(matrices.of(half.rows, score.needs), half) for half in halves]
+    return _chosen_and_scored(score, *parts[1], *parts[0]), _chosen_and_scored(score, *parts[0], *parts[1])
+
+
+def _of_sum(score: Score, matrices: DocumentMatrices, sample: Sample) -> Estimate:
+    return Estimate(
+        float(contributions(score, matrices, sample.is_target).sum()),
+        _joined(block.sum(-1) for block in null_contributions(score, matrices, sample)),
+        _joined(block.sum(-1) for block in resampled_contributions(score, matrices, sample)),
+    )
 
 
 def _chosen_and_scored(

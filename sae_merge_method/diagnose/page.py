@@ -67,10 +67,10 @@ def _body(diagnosis: Diagnosis, picture: bytes, rule: SelectionRule | None, sele
 <p><img alt="Score of every layer, with its interval and the scores of shuffled labels"
 src="data:image/png;base64,{base64.b64encode(picture).decode("ascii")}"></p>
 <h2>Layers</h2>
-<p class="note">Score in {html(score.unit)}. Corrected: less the mean under shuffled document labels.
-p and q: from the same shuffles, q with false discoveries over layers controlled. Interval: where unlimited
-documents would put the score. Explained: share of the activations' variance that the SAE reconstructs.
-L0: active features a token. A column's head sorts by it.</p>
+<p class="note">Score in {html(score.unit)}. Corrected: less the mean under shuffled labels, which layers are
+chosen by. p and q: from the same shuffles, q with false discoveries over layers controlled: whether usage
+differs at all. Estimate and interval: where unlimited documents would put the score. Explained: share of the
+activations' variance that the SAE reconstructs. L0: active features a token. A column's head sorts by it.</p>
 {as_html(layers_grid(diagnosis, selected), "sortable", ascending="layer")}
 <h2>Texts</h2>
 <p class="note">What was listened to. All sides are cropped to one number and length of documents unless

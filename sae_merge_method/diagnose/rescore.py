@@ -82,7 +82,12 @@ def _with_scoring(diagnosis: Diagnosis, scoring: Scoring, settings: ScoringSetti
     )
     drawn = settings.model_dump(include={"permutations", "bootstrap", "seed"})
     return diagnosis.model_copy(
-        update={"score": settings.score, "layers": layers, "settings": {**diagnosis.settings, **drawn}}
+        update={
+            "score": settings.score,
+            "layers": layers,
+            "others": scoring.others,
+            "settings": {**diagnosis.settings, **drawn},
+        }
     )
 
 

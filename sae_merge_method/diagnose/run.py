@@ -166,6 +166,7 @@ def _diagnosis(
         ),
         target=subject.sides.corpora[0],
         controls=subject.sides.corpora[1:],
+        others=scoring.others,
         settings=settings.recorded(str(model.dtype).removeprefix("torch.")),
     )
 

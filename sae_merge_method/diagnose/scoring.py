@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
+from sae_merge_method.artifacts.diagnosis import OtherScores
 from sae_merge_method.artifacts.draws import ScoreDraws
 from sae_merge_method.artifacts.layer_diagnosis import AgainstControl, Interval, Null, TopFeature
 from sae_merge_method.artifacts.usage import Documents, LayerUsage
 from sae_merge_method.diagnose.document_matrices import DocumentMatrices, document_matrices
 from sae_merge_method.diagnose.estimation import Draws, Estimate, contributions, estimate, samples_for
+from sae_merge_method.diagnose.other_scores import OtherWays
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES, Score
 from sae_merge_method.statistics.intervals import basic_bootstrap
@@ -42,6 +44,8 @@ class Scoring(NamedTuple):
 
     layers: tuple[ScoredLayer, ...]
     draws: ScoreDraws
+    others: tuple[OtherScores, ...]
+    """What the layers score in other ways."""
 
 
 class _Measured(NamedTuple):
@@ -80,13 +84,15 @@ def score_layers(
         CorpusError: The score needs two sources a side, and a side has one.
     """
     score = SCORES[settings.score]
+    others = OtherWays(documents, settings)
     samples = [samples_for(score, documents, control, settings) for control in documents.controls]
     measured = []
     for layer in tqdm(layers, desc="scoring layers", unit="layer", disable=None):
         usage = read_layer(layer)
-        matrices = document_matrices(usage, documents, (*score.needs, "rate"))
+        matrices = document_matrices(usage, documents, others.needs)
         against = tuple(estimate(score, matrices, of_control) for of_control in samples)
         least = int(np.argmin([entry.score for entry in against]))
+        others.take(layer, matrices)
         measured.append(_Measured(against, _top_features(score, matrices, documents, least + 1)))
     q_values = benjamini_hochberg([entry.p for entry in measured])
     return Scoring(
@@ -99,6 +105,7 @@ def score_layers(
             null=_stacked([[one.null for one in entry.against] for entry in measured]),
             bootstrap=_stacked([[one.bootstrap for one in entry.against] for entry in measured]),
         ),
+        others=others.taken(),
     )
 
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.artifacts.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
+from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis, Units, diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.draws import ScoreDraws, read_draws
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.diagnose.page import draw_diagnosis
@@ -19,12 +18,16 @@ from sae_merge_method.files.writing import write_bytes
 from sae_merge_method.layers import format_layers
 from sae_merge_method.reports.grid import NOTHING, Grid, plain_grid
 from sae_merge_method.reports.notebook import View
-from sae_merge_method.selection import RuleText, SelectionRule, choose_layers, parse_rule
+from sae_merge_method.selection import (
+    RuleText,
+    SelectionRule,
+    agreement,
+    choose_layers,
+    overlap,
+    parse_rule,
+)
 from sae_merge_method.statistics.multiplicity import benjamini_hochberg
 from sae_merge_method.statistics.permutation import upper_tail
-
-Units = Literal["raw", "corrected"]
-"""Scores as they are, or less the mean of shuffled labels."""
 
 
 class Selection(Record):
@@ -32,32 +35,29 @@ class Selection(Record):
 
     rule: RuleText
     """The rule, as a user writes it."""
+    units: Units
+    """Scores it was applied to: raw ones where no labels were shuffled."""
     layers: tuple[int, ...]
-    """What it takes of the scores as they are."""
+    """What it takes."""
     frequency: dict[int, float]
     """How often each layer is chosen over resamples of the documents; only layers ever chosen."""
     agreement: float | None
     """Mean overlap of a resample's choice with this one, intersection over union; null without draws."""
-
-
-def scores_in(units: Units, diagnosis: Diagnosis) -> dict[int, float]:
-    """Scores by layer, raw or with the null's mean taken off.
-
-    Corrected scores mean the same across models and widths: 0 is what shuffled labels give.
-
-    Raises:
-        UsageError: Corrected scores of a diagnosis without a null.
-    """
-    if units == "raw":
-        return diagnosis.scores()
-    corrected = {entry.layer: entry.null.corrected for entry in diagnosis.layers if entry.null}
-    if len(corrected) < len(diagnosis.layers):
-        raise UsageError("null-corrected scores need a null: this diagnosis was made with --permutations 0")
-    return corrected
+    over_halves: float | None
+    """Mean overlap with what the rule takes of either half of the sources; null where it needs more than
+    scores."""
+    over_scores: float | None
+    """Mean overlap with what the rule takes by every other score; null where it needs more than scores."""
+    over_saes: float | None = None
+    """Mean overlap with what the rule takes of diagnoses by other SAEs; null where there are none."""
 
 
 def select_layers(
-    diagnosis: str | Path | Diagnosis, rule: str = "top_k=3", *, units: Units = "raw"
+    diagnosis: str | Path | Diagnosis,
+    rule: str = "top_k=3",
+    *,
+    units: Units = "corrected",
+    beside: Sequence[str | Path] = (),
 ) -> Selection:
     """Apply a rule to a diagnosis, then to the scores of every resample of its documents.
 
@@ -65,17 +65,43 @@ def select_layers(
         diagnosis: Its folder, or its diagnosis.json; of a diagnosis in memory, whose draws are on the disk,
             the choice alone is told.
         rule: Such as top_k=6; see :data:`~sae_merge_method.selection.RULES`.
-        units: Thresholds that are to carry across models want corrected scores.
+        units: Scores less what shuffled labels give, or raw.
+        beside: Diagnoses of the same model on the same texts by other SAEs: another seed or width.
 
     Raises:
         ArtifactError: No diagnosis, or files of two diagnoses.
-        UsageError: The rule cannot be read or applied.
+        UsageError: The rule cannot be read or applied, or a diagnosis beside is of other models or texts.
     """
     if isinstance(diagnosis, Diagnosis):
-        layers = choose_layers(parse_rule(rule), scores_in(units, diagnosis), diagnosis.q_values())
-        return Selection(rule=rule, layers=layers, frequency={}, agreement=None)
-    path = diagnosis_path(diagnosis)
-    return with_resamples(parse_rule(rule), read_diagnosis(path), read_draws(path.parent), units)
+        record, draws = diagnosis, None
+    else:
+        path = diagnosis_path(diagnosis)
+        record, draws = read_diagnosis(path), read_draws(path.parent)
+    selection = with_resamples(parse_rule(rule), record, draws, units)
+    others = [_of_other_saes(record, read_diagnosis(other), str(other)).scores(units) for other in beside]
+    over_saes = agreement(parse_rule(rule), selection.layers, others)
+    return selection.model_copy(update={"over_saes": over_saes})
+
+
+def _of_other_saes(diagnosis: Diagnosis, other: Diagnosis, name: str) -> Diagnosis:
+    """The other diagnosis, if only its SAEs differ."""
+    for what, one, two in (
+        ("model", diagnosis.model.config_sha256, other.model.config_sha256),
+        ("score", diagnosis.score, other.score),
+        ("layers", [entry.layer for entry in diagnosis.layers], [entry.layer for entry in other.layers]),
+        *(
+            ("text", of_one.sha256, of_other.sha256)
+            for of_one, of_other in zip(_texts(diagnosis), _texts(other), strict=False)
+        ),
+        ("number of controls", len(diagnosis.controls), len(other.controls)),
+    ):
+        if one != two:
+            raise UsageError(f"{name} is of another {what} ({two}, not {one}): expected only other SAEs")
+    return other
+
+
+def _texts(diagnosis: Diagnosis) -> tuple[Corpus, ...]:
+    return diagnosis.target, *diagnosis.controls
 
 
 def draw_selection(
@@ -104,9 +130,9 @@ def draw_selection(
 
 
 def with_resamples(
-    rule: SelectionRule, diagnosis: Diagnosis, draws: ScoreDraws, units: Units = "raw"
+    rule: SelectionRule, diagnosis: Diagnosis, draws: ScoreDraws | None, units: Units = "corrected"
 ) -> Selection:
-    """A rule's choice, and how often it would be the same.
+    """A rule's choice, how often it would be the same, and what other scores and half the documents say.
 
     A resample's own bias is taken out first, so that its scores surround the true ones; its
     q-values come from comparing them with the same null.
@@ -115,13 +141,23 @@ def with_resamples(
         ArtifactError: The draws are of another diagnosis.
         UsageError: The rule cannot be applied, see :func:`~sae_merge_method.selection.choose_layers`.
     """
-    scores = scores_in(units, diagnosis)
-    order = tuple(int(layer) for layer in draws.layers)
+    units = units if diagnosis.has_null else "raw"
+    scores = diagnosis.scores(units)
+    order = tuple(scores) if draws is None else tuple(int(layer) for layer in draws.layers)
     if order != tuple(scores):
         raise ArtifactError(f"the draws are of layers {order}, the diagnosis has {tuple(scores)}")
     layers = choose_layers(rule, scores, diagnosis.q_values())
-    if not rule.needs("scores") or draws.bootstrap.shape[1] == 0:
-        return Selection(rule=str(rule), layers=layers, frequency={}, agreement=None)
+    selection = Selection(
+        rule=str(rule),
+        units=units,
+        layers=layers,
+        frequency={},
+        agreement=None,
+        over_halves=agreement(rule, layers, _others(diagnosis, "half")),
+        over_scores=agreement(rule, layers, _others(diagnosis, "score")),
+    )
+    if not rule.needs("scores") or draws is None or draws.bootstrap.shape[1] == 0:
+        return selection
     raw = np.array([[one.score for one in entry.against] or [entry.score] for entry in diagnosis.layers]).T
     nulls = draws.null.mean(axis=1) if units == "corrected" else np.zeros_like(raw)
     surrounding = draws.bootstrap - draws.bootstrap.mean(axis=1, keepdims=True) + raw[:, None]
@@ -132,11 +168,14 @@ def with_resamples(
         chosen = choose_layers(rule, resampled, _q_values(draw, draws) if rule.needs("q_values") else None)
         for layer in chosen:
             counts[layer] += 1
-        overlaps.append(_overlap(set(chosen), set(layers)))
+        overlaps.append(overlap(chosen, layers))
     n = draws.bootstrap.shape[1]
     frequency = {layer: count / n for layer, count in counts.items() if count}
-    agreement = float(np.mean(overlaps))
-    return Selection(rule=str(rule), layers=layers, frequency=frequency, agreement=agreement)
+    return selection.model_copy(update={"frequency": frequency, "agreement": float(np.mean(overlaps))})
+
+
+def _others(diagnosis: Diagnosis, kind: str) -> list[dict[int, float]]:
+    return [other.scores for other in diagnosis.others if other.kind == kind]
 
 
 def _q_values(scores: npt.NDArray[np.float64], draws: ScoreDraws) -> Mapping[int, float]:
@@ -149,14 +188,18 @@ def _q_values(scores: npt.NDArray[np.float64], draws: ScoreDraws) -> Mapping[int
     return dict(zip(draws.layers.tolist(), benjamini_hochberg(p_values), strict=True))
 
 
-def _overlap(one: set[int], other: set[int]) -> float:
-    """Jaccard's index; two empty choices agree."""
-    return len(one & other) / len(one | other) if one | other else 1.0
-
-
 def selections_grid(selections: Sequence[Selection]) -> Grid:
-    """One row a rule: what it takes, how alike resamples are, and how often each layer is taken."""
-    header = ("rule", "layers", "agreement", "how often over resampled documents")
+    """One row a rule: what it takes, and how much of that other documents, scores and SAEs would take."""
+    header = (
+        "rule",
+        "of scores",
+        "layers",
+        "resamples",
+        "halves",
+        "scores",
+        "SAEs",
+        "how often over resamples",
+    )
     return plain_grid(header, [_selection_row(selection) for selection in selections], words=header)
 
 
@@ -169,7 +212,16 @@ def _selection_row(selection: Selection) -> tuple[str, ...]:
     frequent = sorted(selection.frequency.items(), key=lambda item: (-item[1], item[0]))
     return (
         selection.rule,
+        selection.units,
         format_layers(selection.layers) or "none",
-        NOTHING if selection.agreement is None else f"{selection.agreement:.2f}",
+        *(
+            NOTHING if share is None else f"{share:.2f}"
+            for share in (
+                selection.agreement,
+                selection.over_halves,
+                selection.over_scores,
+                selection.over_saes,
+            )
+        ),
         "  ".join(f"{layer}: {share:.2f}" for layer, share in frequent) or NOTHING,
     )

@@ -18,7 +18,7 @@ def layers_grid(diagnosis: Diagnosis, selected: Collection[int] = ()) -> Grid:
     """One row a layer; selected layers are marked."""
     several = diagnosis.controls if len(diagnosis.controls) > 1 else ()
     against = tuple(f"against {control.name}" for control in several)
-    header = ("layer", "score", "corrected", "p", "q", "interval", *against, "explained", "L0")
+    header = ("layer", "score", "corrected", "p", "q", "estimate", "interval", *against, "explained", "L0")
     marked = (row for row, entry in enumerate(diagnosis.layers) if entry.layer in selected)
     return Grid(header, tuple(map(_layer_row, diagnosis.layers)), marked=frozenset(marked))
 
@@ -31,6 +31,7 @@ def _layer_row(entry: LayerDiagnosis) -> tuple[Cell, ...]:
         Cell(numbers.signed_decimal(null.corrected), null.corrected) if null else _NONE,
         Cell(numbers.p_value(null.p), null.p) if null else _NONE,
         Cell(numbers.p_value(null.q), null.q) if null else _NONE,
+        Cell(numbers.decimal(interval.estimate), interval.estimate) if interval else _NONE,
         Cell(f"{numbers.decimal(interval.low)} to {numbers.decimal(interval.high)}", interval.low)
         if interval
         else _NONE,

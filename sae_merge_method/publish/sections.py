@@ -72,10 +72,11 @@ def layers_section(diagnosis: Diagnosis, selected: Sequence[int], rule: str | No
         for side in (diagnosis.target, *diagnosis.controls)
     )
     by = f" by {code(rule)}" if rule else ""
+    words = ("layer", "edited")
     grid = Grid(
-        ("layer", "edited", diagnosis.score, "interval", "q", "explained variance", "L0"),
+        (*words, diagnosis.score, "corrected", "estimate", "interval", "q", "explained variance", "L0"),
         tuple(_layer_row(layer, layer.layer in selected) for layer in diagnosis.layers),
-        words=frozenset({"layer", "edited"}),
+        words=frozenset(words),
     )
     releases = dict.fromkeys(layer.sae.release for layer in diagnosis.layers)
     return section(
@@ -86,20 +87,23 @@ def layers_section(diagnosis: Diagnosis, selected: Sequence[int], rule: str | No
         "(arXiv 2605.28649) does not give its own.",
         f"![Specificity of each layer]({PLOT_FILE})" if with_plot else "",
         as_markdown(grid),
-        f"SAEs: {', '.join(map(code, releases))}. q: Benjamini-Hochberg over layers, from shuffled document "
-        "labels.",
+        f"SAEs: {', '.join(map(code, releases))}. Corrected: less the mean under shuffled labels, which "
+        "layers are chosen by. Estimate and interval: for unlimited documents. q: Benjamini-Hochberg over "
+        "layers, whether usage differs at all.",
     )
 
 
 def _layer_row(layer: LayerDiagnosis, edited: bool) -> tuple[Cell, ...]:
-    interval, q = layer.interval, layer.null.q if layer.null else None
+    interval, null = layer.interval, layer.null
     between = f"{numbers.magnitude(interval.low)} to {numbers.magnitude(interval.high)}" if interval else ""
     return (
         Cell(str(layer.layer), layer.layer),
         Cell("yes", strong=True) if edited else Cell(""),
         Cell(numbers.score(layer.score, share=False), layer.score),
+        Cell(numbers.magnitude(null.corrected), null.corrected) if null else Cell(""),
+        Cell(numbers.magnitude(interval.estimate), interval.estimate) if interval else Cell(""),
         Cell(between, interval.low if interval else None),
-        Cell("" if q is None else numbers.magnitude(q), q),
+        Cell(numbers.magnitude(null.q), null.q) if null else Cell(""),
         Cell(numbers.decimal(layer.explained_variance, 2), layer.explained_variance),
         Cell(numbers.decimal(layer.l0, 0), layer.l0),
     )

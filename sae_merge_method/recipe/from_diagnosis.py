@@ -1,5 +1,6 @@
 """Write a recipe from a diagnosis: the layers decided, the donor named only where it is read."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from sae_merge_method.artifacts.diagnosis import Diagnosis, Units
 from sae_merge_method.artifacts.method_parameters import Scalar
 from sae_merge_method.artifacts.recipe import DIAGNOSIS_KEY
 from sae_merge_method.artifacts.schema import Location, OneOf, Record
@@ -22,7 +24,9 @@ from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
 from sae_merge_method.recipe.methods import METHODS, validated_parameters
 from sae_merge_method.recipe.plan import Donation, EditPlan
 from sae_merge_method.recipe.preflight import check_donors, output_dtype
-from sae_merge_method.selection import RuleText, SelectionRule, choose_layers, parse_rule
+from sae_merge_method.selection import RuleText, SelectionRule, agreement, choose_layers, parse_rule
+
+logger = logging.getLogger(__name__)
 
 
 class RecipeSettings(Record):
@@ -36,6 +40,9 @@ class RecipeSettings(Record):
     """Donor model: folder, Hub id[@revision], or model+adapter."""
     select: RuleText = "top_k=3"
     """Rule that chooses the layers."""
+    units: Units = "corrected"
+    """Scores that the rule is applied to: corrected, less the mean of shuffled labels, or raw, which depend
+    on the number of documents and on the SAE's width and L0."""
     method: Annotated[str, OneOf(METHODS)] = "sae_stethoscope"
     """What is added in the layers chosen."""
     weight: float = 1.0
@@ -87,7 +94,9 @@ def make_recipe(settings: RecipeSettings) -> WrittenRecipe:
     base = open_model(settings.base)
     diagnosis = open_diagnosis(Path(settings.diagnosis), base, settings.base, [settings.donor])
     content, rule, method = diagnosis.content, parse_rule(settings.select), METHODS[settings.method]
-    layers = choose_layers(rule, content.scores(), content.q_values())
+    layers = choose_layers(rule, content.scores(settings.units), content.q_values())
+    if settings.units == "corrected" and not content.has_null and rule.needs("scores"):
+        logger.warning("%s: no labels were shuffled, so layers are chosen by raw scores", diagnosis.path)
     if not layers:
         raise RecipeError(f"{rule} selects no layer of {diagnosis.path}: nothing would be edited")
     parameters = method.completed(settings.parameters, diagnosis.path, content.model.d_model)
@@ -101,10 +110,24 @@ def make_recipe(settings: RecipeSettings) -> WrittenRecipe:
     note = (
         f"{rule} of {content.score} chose layers {format_layers(layers)} of {base.n_layers} "
         f"(diagnosis: {diagnosis.path}).",
+        *_what_others_take(content, rule, layers),
         f"{method.effect}; everything else stays the base's.",
         *_how_to_run(base, settings.donor, layers),
     )
-    return WrittenRecipe(recipe_text(note, form, _record(diagnosis, rule)), layers, base.n_layers)
+    return WrittenRecipe(
+        recipe_text(note, form, _record(diagnosis, rule, settings.units)), layers, base.n_layers
+    )
+
+
+def _what_others_take(diagnosis: Diagnosis, rule: SelectionRule, layers: Sequence[int]) -> tuple[str, ...]:
+    """How much of the choice is owed to this score and these documents; nothing where nobody knows."""
+    told = [
+        f"{share:.2f} by {ways}"
+        for kind, ways in (("score", "other scores"), ("half", "either half of the documents"))
+        if (share := agreement(rule, layers, [one.scores for one in diagnosis.others if one.kind == kind]))
+        is not None
+    ]
+    return (f"Overlap with what the rule takes: {', '.join(told)}.",) if told else ()
 
 
 def _how_to_run(base: Checkpoint, donor_name: str, layers: Sequence[int]) -> tuple[str, ...]:
@@ -133,7 +156,7 @@ def _dtypes(plan: EditPlan, base: Checkpoint, donor_name: str) -> dict[str, str]
     return {"dtype": "float32", "out_dtype": target}
 
 
-def _record(diagnosis: OpenedDiagnosis, rule: SelectionRule) -> dict[str, Any]:
+def _record(diagnosis: OpenedDiagnosis, rule: SelectionRule, units: Units) -> dict[str, Any]:
     """What the recipe keeps of the diagnosis, for when it stays at home."""
     path, content = diagnosis
     saes = {entry.layer: entry.sae for entry in content.layers}
@@ -145,7 +168,8 @@ def _record(diagnosis: OpenedDiagnosis, rule: SelectionRule) -> dict[str, Any]:
         "fingerprint": content.model.fingerprint.model_dump(mode="json"),
         "score": content.score,
         "select": str(rule),
-        "scores": content.scores(),
+        "units": units if content.has_null else "raw",
+        "scores": content.scores(units),
         "saes": {layer: f"{sae.release}:{sae.id}" if sae.id else sae.release for layer, sae in saes.items()},
         "target": {"name": content.target.name, "sha256": content.target.sha256},
         "controls": [{"name": control.name, "sha256": control.sha256} for control in content.controls],

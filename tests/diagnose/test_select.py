@@ -9,9 +9,9 @@ import pytest
 from sae_merge_method.artifacts.diagnosis import read_diagnosis
 from sae_merge_method.artifacts.draws import read_draws
 from sae_merge_method.cli import score, select
-from sae_merge_method.diagnose.select import with_resamples
+from sae_merge_method.diagnose.select import select_layers, with_resamples
 from sae_merge_method.errors import UsageError
-from sae_merge_method.selection import parse_rule
+from sae_merge_method.selection import overlap, parse_rule
 from tests.diagnose.command import ARTIFACTS, diagnose, run
 
 DRAWS = ("--permutations", 200, "--bootstrap", 200)
@@ -19,12 +19,13 @@ DRAWS = ("--permutations", 200, "--bootstrap", 200)
 
 def test_select_shows_each_rules_layers_and_their_stability(planted: Path, tmp_path: Path) -> None:
     printed = run(
-        select.command, planted, "--rule", "top_k=2", "--rule", "fdr=0.05", "--plot", tmp_path / "a.png"
+        select.command, planted, "--rule", "top_k=2", "--rule", "differs=0.05", "--plot", tmp_path / "a.png"
     ).output
-    header, top, fdr = printed.splitlines()
-    assert header.split()[:3] == ["rule", "layers", "agreement"]
-    assert top.split() == ["top_k=2", "1,", "3", "1.00", "1:", "1.00", "3:", "1.00"]
-    assert fdr.startswith("fdr=0.05  0, 1, 3")
+    header, top, differs = printed.splitlines()
+    assert header.split()[:4] == ["rule", "of", "scores", "layers"]
+    shares = ["1.00", "1.00", "1.00", "-"]  # over resamples, halves, scores, and no other SAEs
+    assert top.split() == ["top_k=2", "corrected", "1,", "3", *shares, "1:", "1.00", "3:", "1.00"]
+    assert differs.split()[:8] == ["differs=0.05", "corrected", "0,", "1,", "3", "1.00", "-", "-"]
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -38,6 +39,20 @@ def test_a_choice_is_marked_in_the_folder_and_no_number_changes(planted: Path, t
     run(score.command, planted, "--select", "top_k=2", "--out", tmp_path / "again", *DRAWS)
     for name in ARTIFACTS:
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def test_a_choice_by_other_saes_stands_beside_it_and_only_saes_may_differ(
+    planted: Path, tmp_path: Path, legible: Path, random_saes: str, maths: Path, prose: Path, more_maths: Path
+) -> None:
+    other, wrong = tmp_path / "other", tmp_path / "wrong"
+    diagnose(other, legible, random_saes, maths, prose)
+    diagnose(wrong, legible, random_saes, maths, more_maths)
+    selection = select_layers(planted, "top_k=2", beside=[other, planted])
+    of_other = set(select_layers(other, "top_k=2").layers)
+    assert selection.over_saes == pytest.approx((overlap(of_other, {1, 3}) + 1) / 2)
+    assert run(select.command, planted, "--rule", "top_k=2", "--beside", other).exit_code == 0
+    with pytest.raises(UsageError, match="wrong is of another text"):
+        select_layers(planted, "top_k=2", beside=[wrong])
 
 
 def test_corrected_units_take_the_null_off_before_a_threshold(planted: Path) -> None:
@@ -64,12 +79,7 @@ def test_without_draws_there_is_a_choice_and_no_stability(
     out = tmp_path / "out"
     diagnose(out, legible, planted_saes, maths, prose, "--bootstrap", "0", "--permutations", "0")
     assert run(select.command, out, "--rule", "top_k=1").output.splitlines()[1].split() == [
-        "top_k=1",
-        "1",
-        "-",
-        "-",
+        *("top_k=1", "raw", "1", "-", "1.00", "1.00", "-", "-")
     ]
     with pytest.raises(UsageError, match="needs q-values"):
-        run(select.command, out, "--rule", "fdr=0.1")
-    with pytest.raises(UsageError, match="null-corrected scores need a null"):
-        run(select.command, out, "--units", "corrected")
+        run(select.command, out, "--rule", "differs=0.1")

@@ -12,7 +12,17 @@ from tests.diagnoses import save_diagnosis
 def test_a_row_is_a_layer_with_the_numbers_of_the_artifact_rounded_for_reading(planted: Path) -> None:
     diagnosis = read_diagnosis(planted)
     header, *rows = as_text(layers_grid(diagnosis, selected=(1, 3))).splitlines()
-    assert header.split() == ["layer", "score", "corrected", "p", "q", "interval", "explained", "L0"]
+    assert header.split() == [
+        "layer",
+        "score",
+        "corrected",
+        "p",
+        "q",
+        "estimate",
+        "interval",
+        "explained",
+        "L0",
+    ]
     assert [row.split()[0] for row in rows] == ["0", "*1", "2", "*3"]
     entry = diagnosis.layers[0]
     assert entry.null is not None
@@ -20,13 +30,26 @@ def test_a_row_is_a_layer_with_the_numbers_of_the_artifact_rounded_for_reading(p
     low, high = f"{entry.interval.low:.4f}", f"{entry.interval.high:.4f}"
     numbers = [f"{entry.score:.4f}", f"{entry.null.corrected:+.4f}", f"{entry.null.p:.4f}"]
     assert rows[0].split()[1:4] == numbers
-    assert rows[0].split()[5:] == [low, "to", high, f"{entry.explained_variance:.3f}", f"{entry.l0:.1f}"]
+    assert rows[0].split()[5:] == [
+        f"{entry.interval.estimate:.4f}",
+        low,
+        "to",
+        high,
+        f"{entry.explained_variance:.3f}",
+        f"{entry.l0:.1f}",
+    ]
 
 
 def test_without_draws_nothing_stands_where_p_and_interval_would(tmp_path: Path) -> None:
     model = tiny.gemma3_text(tmp_path / "model", 0)
     diagnosis = read_diagnosis(save_diagnosis(tmp_path / "diagnosis", model, {2: 0.5}))
-    assert as_text(layers_grid(diagnosis)).splitlines()[1].split() == ["2", "0.5000", *"----", "0.900", "8.0"]
+    assert as_text(layers_grid(diagnosis)).splitlines()[1].split() == [
+        "2",
+        "0.5000",
+        *"-----",
+        "0.900",
+        "8.0",
+    ]
 
 
 def test_snippets_stand_in_a_features_row_with_nothing_unescaped(planted: Path) -> None:

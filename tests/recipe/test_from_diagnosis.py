@@ -8,10 +8,13 @@ import torch
 import yaml
 from click.testing import CliRunner
 
+from sae_merge_method.artifacts.diagnosis import OtherScores
+from sae_merge_method.artifacts.recipe import Gate
 from sae_merge_method.cli.recipe import command
 from sae_merge_method.errors import MergeError, RecipeError, UsageError
 from sae_merge_method.models.tensor_names import decoder_layer
 from sae_merge_method.recipe.from_diagnosis import RecipeSettings, WrittenRecipe, make_recipe
+from sae_merge_method.recipe.gate import selected_layers
 from sae_merge_method.recipe.methods import parse_recipe
 from tests import tiny
 from tests.diagnoses import save_diagnosis
@@ -189,3 +192,32 @@ def test_a_recipe_that_only_sae_merge_can_run_says_so(tmp_path, base, diagnosis)
     assert "# mergekit-yaml cannot run it: the donor's layout" in text
     plain = written(diagnosis, base, base, "top_k=1").text
     assert "#   mergekit-yaml THIS_FILE out/\n" in plain
+
+
+def test_layers_are_chosen_by_corrected_scores_unless_raw_ones_are_asked_for(tmp_path, base, caplog):
+    donor = tiny.gemma3_text(tmp_path / "donor", seed=1)
+    corrected = {0: 0.05, 1: 0.1, 2: 0.15, 3: 0.7}
+    halves = tuple(
+        OtherScores(kind="half", name=f"half {nth}", scores=scores)
+        for nth, scores in enumerate((corrected, {**corrected, 2: 0.0}), start=1)
+    )
+    diagnosis = save_diagnosis(tmp_path / "d", base, SCORES, corrected=corrected, others=halves)
+    settings = {"diagnosis": diagnosis, "base": base, "donor": donor, "select": "top_k=2"}
+    recipe = make_recipe(RecipeSettings.model_validate(settings))
+    assert recipe.layers == (2, 3)
+    assert "# Overlap with what the rule takes: 0.67 by either half of the documents." in recipe.text
+    record = yaml.safe_load(recipe.text)["sae_diagnosis"]
+    assert (record["units"], record["scores"]) == ("corrected", corrected)
+    raw = make_recipe(RecipeSettings.model_validate({**settings, "units": "raw"}))
+    assert raw.layers == (1, 3)
+    assert yaml.safe_load(raw.text)["sae_diagnosis"]["scores"] == SCORES
+    gate = Gate(diagnosis=str(diagnosis), select="top_k=2")
+    assert selected_layers(gate) == (2, 3)
+    assert not caplog.text
+
+
+def test_without_shuffles_layers_are_chosen_by_raw_scores_and_it_is_said(tmp_path, base, diagnosis, caplog):
+    recipe = written(diagnosis, base, tiny.gemma3_text(tmp_path / "donor", seed=1), "top_k=2")
+    assert recipe.layers == (1, 3)
+    assert yaml.safe_load(recipe.text)["sae_diagnosis"]["units"] == "raw"
+    assert "no labels were shuffled, so layers are chosen by raw scores" in caplog.text
