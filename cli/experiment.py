@@ -80,14 +80,16 @@ def run(ctx: click.Context, /, experiment: Path, out: Path, **options: Any) -> N
 @_overrides
 @click.pass_context
 def plan(ctx: click.Context, /, experiment: Path, out: Path, **options: Any) -> None:
-    """Write the recipes of all arms into --out and list them, without running any.
+    """Write the recipes of all arms into --out and say what they can show, without running any.
 
-    Diagnoses first where EXPERIMENT says how; run goes on from there.
+    For each claim the smallest p that these arms can give, by itself and corrected; for each task the
+    difference that would be found with a chance of 80 % and the problems that one of 2 or 5 points takes;
+    arms and minutes. Diagnoses first where EXPERIMENT says how; run goes on from there.
     """
-    from sae_merge_method.experiment.report.tables import plan_table
+    from sae_merge_method.experiment.report.planned import plan_table
     from sae_merge_method.experiment.run import plan_experiment
 
-    show(plan_table(*plan_experiment(_settings(ctx, experiment, options), out)), nl=False)
+    show(plan_table(plan_experiment(_settings(ctx, experiment, options), out)), nl=False)
 
 
 @command.command("report")

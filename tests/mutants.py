@@ -41,6 +41,7 @@ PURE = (
     "statistics/multiplicity.py",
     "statistics/pairs.py",
     "statistics/permutation.py",
+    "statistics/power.py",
     "statistics/tests.py",
     "statistics/verdicts.py",
 )

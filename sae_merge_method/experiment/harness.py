@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sae_merge_method.errors import UsageError
 from sae_merge_method.experiment.settings import BACKENDS, EvaluationSettings
@@ -26,6 +26,19 @@ if TYPE_CHECKING:
 
 
 LOG = logging.getLogger(__name__)
+
+
+_MAX_GEN_TOKS = 256
+"""lm-eval's own, where a task sets no other."""
+
+
+class TaskSize(NamedTuple):
+    """How large a task is."""
+
+    problems: int
+    """Those that are asked, a limit included."""
+    tokens: int
+    """The longest that an answer may be; 0 where none is generated."""
 
 
 class Harness:
@@ -51,6 +64,23 @@ class Harness:
         self._settings = settings
         self._tasks, self._task_manager = _find_tasks(settings, self._model_args(base))
         LOG.info("lm-eval %s is loaded: tasks %s", version("lm_eval"), ", ".join(self._tasks))
+
+    def sizes(self) -> dict[str, "TaskSize"]:
+        """How large every task is, by name; its problems are loaded, no model is.
+
+        Raises:
+            Exception: A data set cannot be had: whatever its library raises.
+        """
+        from lm_eval.evaluator_utils import get_sample_size
+
+        sizes = {}
+        for name, task in self._task_manager.load(list(self._tasks))["tasks"].items():
+            problems, limit = len(task.eval_docs), get_sample_size(task, self._settings.limit)
+            generation = {**(task.config.generation_kwargs or {}), **self._settings.gen_kwargs}
+            generates = task.get_config("output_type") == "generate_until"
+            tokens = int(generation.get("max_gen_toks", _MAX_GEN_TOKS)) if generates else 0
+            sizes[name] = TaskSize(problems if limit is None else min(problems, limit), tokens)
+        return sizes
 
     def load(self, model: str) -> "TemplateLM":
         """A model as lm-eval holds it; the memory of the one before, if nobody holds it, is free first."""

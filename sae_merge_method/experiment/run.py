@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
 
 from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -27,6 +26,7 @@ from sae_merge_method.errors import SaeMergeError, UsageError
 from sae_merge_method.experiment.places import Runner, choose_runner
 from sae_merge_method.experiment.plan import write_planned
 from sae_merge_method.experiment.processes import LOGS_FOLDER
+from sae_merge_method.experiment.prospect import Prospect, look_ahead
 from sae_merge_method.experiment.report.write import write_report
 from sae_merge_method.experiment.resume import DIAGNOSIS_FOLDER, is_done, jobs_of, not_done, standing_plan
 from sae_merge_method.experiment.settings import (
@@ -51,14 +51,6 @@ _OURS = frozenset(
 
 class ExperimentError(SaeMergeError):
     """Some arms could not be run; the report has the others."""
-
-
-class StandingPlan(NamedTuple):
-    """A plan, and how far it is carried out."""
-
-    plan: ExperimentPlan
-    done: frozenset[str]
-    """Names of the arms that are done."""
 
 
 FileName = str | PathLike[str]
@@ -94,8 +86,8 @@ def run_experiment(
     return report
 
 
-def plan_experiment(settings: ExperimentSettings | FileName, out: FileName) -> StandingPlan:
-    """Decide on all arms and write their recipes; none is run.
+def plan_experiment(settings: ExperimentSettings | FileName, out: FileName) -> Prospect:
+    """Decide on all arms, write their recipes, and say what they can show; none is run.
 
     Args:
         settings: What the experiment is, or its YAML file.
@@ -106,8 +98,10 @@ def plan_experiment(settings: ExperimentSettings | FileName, out: FileName) -> S
     """
     asked, folder = _asked(settings), Path(out)
     with _folder_held(folder):
-        plan, _ = _prepare(asked, _general_corpus(asked), folder, overwrite=False)
-        return StandingPlan(plan, frozenset(arm.name for arm in plan.arms if is_done(folder, arm.name)))
+        general = _general_corpus(asked)
+        plan, _ = _prepare(asked, general, folder, overwrite=False)
+        done = frozenset(arm.name for arm in plan.arms if is_done(folder, arm.name))
+        return look_ahead(folder, plan, done, asked.evaluation, general)
 
 
 def _asked(settings: ExperimentSettings | FileName) -> ExperimentSettings:

@@ -63,7 +63,7 @@ def test_a_plan_lists_all_arms_and_runs_none(fresh, sae_merge_experiment, monkey
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["arm", "state", "energy", "layers"]
-    listed = [line.split() for line in lines[2:]]
+    listed = [line.split() for line in lines[2 : lines.index("")]]
     names = [words[0] for words in listed]
     assert names[:2] == ["base", "stethoscope"]
     assert names[-5:] == [f"layer-{layer}" for layer in range(4)] + ["bottom"]
@@ -76,8 +76,29 @@ def test_a_plan_says_which_claims_its_arms_cannot_tell(fresh, sae_merge_experime
     write_settings(fresh, arms=["scalpel"])
     result = sae_merge_experiment("plan")
     _, untold = result.stdout.split("Claims that these arms cannot tell:\n")
-    assert "- the selected layers beat random layers: takes random-layers\n" in untold
+    assert "- the selected layers beat random layers matched with them: takes random-layers\n" in untold
     assert "beats its projection" not in untold
+
+
+def test_a_plan_counts_the_problems_through_lm_eval_and_says_what_they_can_show(fresh, sae_merge_experiment):
+    write_settings(fresh, arms=["scalpel"], diagnosis=QUICK)
+    printed = sae_merge_experiment("plan").stdout
+    rows = {line.split()[0]: line.split()[1] for line in printed.splitlines() if line.startswith("minerva")}
+    assert len(rows) == 7 and set(rows.values()) == {"2"}  # the limit
+    assert "all tasks" in printed and "tokens to generate an arm" in printed
+
+
+def test_a_plan_without_its_problems_at_hand_says_so_and_stands(fresh, sae_merge_experiment):
+    (fresh / "tasks" / "which_gpu.yaml").write_text(
+        "task: which_gpu\ndataset_path: ./nowhere\ntest_split: test\noutput_type: generate_until\n"
+        'doc_to_text: ""\ndoc_to_target: ""\n'
+    )
+    evaluation = SETTINGS["evaluation"] | {"tasks": "which_gpu"}
+    write_settings(fresh, arms=[], diagnosis=QUICK, evaluation=evaluation)
+    result = sae_merge_experiment("plan")
+    assert result.exit_code == 0, result.output
+    assert "How many problems there are is not known:" in result.stdout
+    assert (fresh / "exp" / "plan.json").exists()
 
 
 @pytest.mark.parametrize("other", ["settings", "text"])

@@ -131,9 +131,11 @@ def test_the_report_can_be_written_anew_from_the_folder_alone(copied, finished):
 
 
 def test_the_settings_kept_in_the_folder_are_those_it_was_run_with(copied):
-    plan, done = plan_experiment("exp/experiment.yml", "exp")
-    assert tuple(arm.name for arm in plan.arms) == ARMS
-    assert done == set(ARMS)
+    ahead = plan_experiment("exp/experiment.yml", "exp")
+    assert ahead.arms == ARMS
+    assert ahead.done == set(ARMS)
+    assert ahead.minutes is not None and 0 < ahead.minutes < 60
+    assert {task.problems for task in ahead.tasks} == {2}
 
 
 def test_more_arms_can_be_asked_for_later_and_only_they_are_run(copied, sae_merge_experiment):

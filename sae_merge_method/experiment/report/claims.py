@@ -14,6 +14,16 @@ from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.experiment.report.contrasts import beats, improves, span_keeps, unharmed
 from sae_merge_method.experiment.report.curves import score_predicts
 from sae_merge_method.experiment.report.judged import Judge, answer, untested
+from sae_merge_method.experiment.report.reach import (
+    Reaches,
+    documents,
+    matched_sets,
+    matched_sets_and_documents,
+    nothing,
+    random_subspaces,
+    single_layers,
+    two_scores,
+)
 from sae_merge_method.experiment.report.standing import beats_random_layers, gains_more_per_damage
 from sae_merge_method.reports.numbers import p_value
 from sae_merge_method.statistics.multiplicity import holm
@@ -28,6 +38,8 @@ class Claim(NamedTuple):
     """Rows of the table of arms that it takes to tell."""
     judge: Judge
     """Puts the claim to its test."""
+    reach: Reaches = two_scores
+    """How small a p its test can give, known before any arm is run."""
 
     def lacks(self, arms: Iterable[str]) -> tuple[str, ...]:
         """Those of its rows that none of these arms is of."""
@@ -45,7 +57,10 @@ CLAIMS: dict[str, Claim] = {
     ),
     "beats projection": _contrast("the raw task vector beats its projection", "stethoscope", "scalpel"),
     "span keeps": Claim(
-        "the features' span keeps more of the task vector than chance", ("scalpel",), span_keeps
+        "the features' span keeps more of the task vector than chance",
+        ("scalpel",),
+        span_keeps,
+        random_subspaces,
     ),
     "span matters": _contrast(
         "the features' span beats a random subspace of its rank", "scalpel", "scalpel-random"
@@ -63,6 +78,7 @@ CLAIMS: dict[str, Claim] = {
         "the selected layers beat random layers matched with them",
         ("stethoscope", "random-layers"),
         beats_random_layers,
+        matched_sets,
     ),
     "beats same depth": _contrast(
         "the selected layers beat others at the same depth", "stethoscope", "depth-matched"
@@ -80,23 +96,29 @@ CLAIMS: dict[str, Claim] = {
         "the selected layers beat all layers at the same weight", "stethoscope", "all-layers"
     ),
     "score predicts": Claim(
-        "the score predicts what a layer gains alone", ("layer",), score_predicts(beyond_depth=False)
+        "the score predicts what a layer gains alone",
+        ("layer",),
+        score_predicts(beyond_depth=False),
+        single_layers,
     ),
     "score predicts beyond depth": Claim(
         "it does so beyond what depth and injected energy predict",
         ("layer",),
         score_predicts(beyond_depth=True),
+        single_layers,
     ),
-    "unharmed": Claim("general text is unharmed", ("stethoscope",), unharmed("stethoscope")),
+    "unharmed": Claim("general text is unharmed", ("stethoscope",), unharmed("stethoscope"), documents),
     "gains per damage": Claim(
         "the selected layers gain more per damage to general text than matched random layers",
         ("stethoscope", "random-layers"),
         gains_more_per_damage(beside="all-layers"),
+        matched_sets_and_documents,
     ),
     "holds elsewhere": Claim(
         "this holds for other models, donors, tasks and seeds",
         (),
         lambda experiment: untested("one base, one donor, one diagnosis, one run of each arm"),
+        nothing,
     ),
 }
 """All claims by a short name, in the order of a reader's questions."""

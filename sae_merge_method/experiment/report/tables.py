@@ -1,16 +1,15 @@
 """The report's tables, cell by cell: terminal, Markdown and page show the same."""
 
 import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from sae_merge_method.artifacts.energy_report import Energy
 from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm, Score
-from sae_merge_method.artifacts.experiment_plan import ExperimentPlan
-from sae_merge_method.experiment.report.claims import CLAIMS, conclusion_lines
+from sae_merge_method.experiment.report.claims import conclusion_lines
 from sae_merge_method.experiment.report.measure import is_share
 from sae_merge_method.layers import format_layers
 from sae_merge_method.reports.escape import terminal
-from sae_merge_method.reports.grid import NOTHING, Cell, Grid, as_text, plain_grid
+from sae_merge_method.reports.grid import NOTHING, Cell, Grid, as_text
 from sae_merge_method.reports.notebook import View
 from sae_merge_method.reports.numbers import (
     change,
@@ -114,8 +113,8 @@ def as_table(experiment: Experiment) -> str:
     if layers is not None:
         blocks.append(as_text(layers))
     if experiment.missing:
-        blocks.append(_wrapped(f"Not done: {', '.join(experiment.missing)}", indent=""))
-    blocks.append("\n".join(_wrapped(f"- {line}", indent="  ") for line in conclusion_lines(experiment)))
+        blocks.append(wrapped(f"Not done: {', '.join(experiment.missing)}", indent=""))
+    blocks.append("\n".join(wrapped(f"- {line}", indent="  ") for line in conclusion_lines(experiment)))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -129,33 +128,8 @@ def experiment_view(experiment: Experiment) -> View:
     )
 
 
-def plan_table(plan: ExperimentPlan, done: Collection[str]) -> str:
-    """The arms of a plan, and the claims that they cannot tell; a final newline.
-
-    Args:
-        plan: What is going to be run.
-        done: Names of the arms that are done.
-    """
-    rows = [
-        (
-            arm.name,
-            "done" if arm.name in done else "to do",
-            "?" if arm.planned_energy is None else f"{arm.planned_energy:.6g}",
-            format_layers(arm.layers),
-        )
-        for arm in plan.arms
-    ]
-    grid = plain_grid(("arm", "state", "energy", "layers"), rows, words=("arm", "state", "layers"))
-    lacking = {claim.text: claim.lacks(arm.name for arm in plan.arms) for claim in CLAIMS.values()}
-    untold = [
-        _wrapped(f"- {text}: takes {', '.join(rows)}", indent="  ") for text, rows in lacking.items() if rows
-    ]
-    blocks = [as_text(grid._replace(ruled=_UNDER_HEADER))]
-    blocks += ["\n".join(["Claims that these arms cannot tell:", *untold])] if untold else []
-    return "\n\n".join(blocks) + "\n"
-
-
-def _wrapped(line: str, indent: str) -> str:
+def wrapped(line: str, indent: str) -> str:
+    """A line of text as a terminal shows it, with further lines indented."""
     return textwrap.fill(
         terminal(line), _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )

@@ -19,6 +19,7 @@ from sae_merge_method.artifacts.experiment_plan import (
 )
 from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.controls.layer_sets import random_sets
+from sae_merge_method.experiment.prospect import Prospect, TaskAhead
 from sae_merge_method.experiment.report.collect import collect
 from tests.evaluations import DATE, results
 
@@ -153,3 +154,10 @@ EVERY_KIND = [
     harmed(Laid("donor", (75, 45), tuple(range(8))), 95.0),
 ]
 """Arms of nearly all kinds, as an experiment may have them."""
+
+
+def ahead(plan: ExperimentPlan, **known: Any) -> Prospect:
+    """What is ahead of a plan of which nothing is run: two tasks of 540 and 60 problems."""
+    tasks = (TaskAhead(ALGEBRA, 540, 0.5, 256), TaskAhead(GEOMETRY, 60, 0.5, 256))
+    nothing = Prospect(plan, frozenset(), tasks, None, documents=300, minutes=None)
+    return nothing._replace(**known)

@@ -14,10 +14,11 @@ from sae_merge_method.controls.kinds import ArmKind
 from sae_merge_method.experiment.report.claims import CLAIMS, Claim, conclusion_lines, how_to_read
 from sae_merge_method.experiment.report.contrasts import beats
 from sae_merge_method.experiment.report.judged import Judged
-from sae_merge_method.experiment.report.tables import as_table, plan_table
+from sae_merge_method.experiment.report.planned import plan_table
+from sae_merge_method.experiment.report.tables import as_table
 from sae_merge_method.experiment.report.write import report_experiment
 from sae_merge_method.reports.numbers import p_value
-from tests.experiment.report.folders import BASE, PICK, Laid, collected, concluded, lay_out
+from tests.experiment.report.folders import BASE, PICK, Laid, ahead, collected, concluded, lay_out
 
 RAW = "raw task vector beats its projection"
 
@@ -67,9 +68,11 @@ def test_an_arm_and_a_claim_of_one_s_own_are_in_help_plan_and_report(
     assert f'<span class="answer yes">yes</span><div><p>{text}</p>' in page
 
     plan = read_plan(tmp_path)
-    assert ["top-layers", "to", "do"] in [line.split()[:3] for line in plan_table(plan, ()).splitlines()]
+    printed = plan_table(ahead(plan))
+    assert ["top-layers", "to", "do"] in [line.split()[:3] for line in printed.splitlines()]
+    assert f"- {text}: p down to" in printed
     without = plan.model_copy(update={"arms": plan.arms[:2]})
-    assert f"- {text}: takes top-layers" in plan_table(without, ())
+    assert f"- {text}: takes top-layers" in plan_table(ahead(without))
 
 
 def test_a_claim_of_one_s_own_may_look_at_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

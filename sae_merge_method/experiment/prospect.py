@@ -1,0 +1,130 @@
+"""What an experiment's arms can show and will take, known before any is run.
+
+The problems are lm-eval's, counted through its own tasks, or those of the base where it is done. What each
+claim can reach with them is in the table of claims; how it is printed in :mod:`.report.planned`.
+"""
+
+import logging
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+from sae_merge_method.artifacts.experiment_plan import ARMS_FOLDER, RESULTS_FOLDER, ExperimentPlan
+from sae_merge_method.artifacts.lm_eval_results import EvalRun, read_results
+from sae_merge_method.compare.tasks import choose_tasks, resolve_metric
+from sae_merge_method.errors import SaeMergeError
+from sae_merge_method.experiment.harness import Harness
+from sae_merge_method.experiment.settings import EvaluationSettings
+from sae_merge_method.experiment.worker import GeneralCorpus
+
+LOG = logging.getLogger(__name__)
+
+WORST_SD = 0.5
+"""Of right and wrong answers, half of them right: no other share takes as many problems."""
+
+
+class TaskAhead(NamedTuple):
+    """One task, as far as it is known."""
+
+    name: str
+    problems: int
+    sd: float
+    """Of a problem's score: the base's own, or the worst there is."""
+    tokens: int
+    """The longest that an answer may be; 0 where none is generated."""
+
+
+class Prospect(NamedTuple):
+    """A plan, how far it is carried out, and what is ahead."""
+
+    plan: ExperimentPlan
+    done: frozenset[str]
+    """Names of the arms that are done."""
+    tasks: tuple[TaskAhead, ...]
+    """Empty where lm-eval could not tell them, for the reason."""
+    reason: str | None
+    documents: int
+    """Of general text; 0 without one."""
+    minutes: float | None
+    """Of lm-eval for one arm, the mean over those that are done; None where none is."""
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Names of all arms."""
+        return tuple(arm.name for arm in self.plan.arms)
+
+    @property
+    def problems(self) -> int:
+        """Over all tasks; 0 where they are not known."""
+        return sum(task.problems for task in self.tasks)
+
+
+def look_ahead(
+    folder: Path,
+    plan: ExperimentPlan,
+    done: frozenset[str],
+    evaluation: EvaluationSettings,
+    general: GeneralCorpus | None,
+) -> Prospect:
+    """Gather what is known of the arms to come.
+
+    Args:
+        folder: The experiment's.
+        plan: All its arms.
+        done: Names of the arms that are done.
+        evaluation: How lm-eval is called.
+        general: The text that damage is measured on.
+
+    Raises:
+        UsageError: lm-eval knows no such task.
+    """
+    runs = {name: read_results(folder / ARMS_FOLDER / name / RESULTS_FOLDER) for name in sorted(done)}
+    taken = [seconds for run in runs.values() if (seconds := _seconds(run)) is not None]
+    base, reason = runs.get(plan.arms[0].name), None
+    tasks: tuple[TaskAhead, ...] = ()
+    if base is not None:
+        tasks = _of_base(base, plan.metric)
+    else:
+        try:
+            sizes = Harness(evaluation, plan.base).sizes()
+        except SaeMergeError:
+            raise
+        except Exception as error:
+            # A host's: data sets that are not at hand raise whatever their library likes.
+            LOG.warning("lm-eval could not load its problems to count them: %s", error)
+            reason = f"{type(error).__name__}: {error}"
+        else:
+            tasks = tuple(
+                TaskAhead(name, size.problems, WORST_SD, size.tokens) for name, size in sizes.items()
+            )
+    return Prospect(
+        plan,
+        done,
+        tasks,
+        reason,
+        len(general.documents) if general is not None else 0,
+        sum(taken) / len(taken) / 60 if taken else None,
+    )
+
+
+def _seconds(run: EvalRun) -> float | None:
+    """lm-eval's own clock for a run; None where its file has none."""
+    try:
+        seconds = float(run.raw.get("total_evaluation_time_seconds"))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return seconds if math.isfinite(seconds) else None
+
+
+def _of_base(base: EvalRun, asked: str) -> tuple[TaskAhead, ...]:
+    metric = resolve_metric(base, asked)
+    tasks = []
+    for name in choose_tasks(base, metric, ()):
+        task, score = base.tasks[name], base.tasks[name].scores[metric]
+        if task.n is None:
+            continue
+        sd = WORST_SD if score.stderr is None else score.stderr * math.sqrt(task.n)
+        generation = task.generation or {}
+        tokens = generation.get("max_gen_toks", 0)
+        tasks.append(TaskAhead(name, task.n, sd or WORST_SD, tokens if isinstance(tokens, int) else 0))
+    return tuple(tasks)
