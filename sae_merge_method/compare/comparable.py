@@ -10,13 +10,8 @@ from typing import Any, NamedTuple
 
 from sae_merge_method.artifacts.lm_eval_results import EvalRun
 from sae_merge_method.compare.answers import Pairing
-from sae_merge_method.compare.conditions import (
-    CONDITIONS,
-    UNRECORDED,
-    Condition,
-    Effect,
-    condition_of_argument,
-)
+from sae_merge_method.compare.condition import UNRECORDED, Condition, Effect
+from sae_merge_method.compare.conditions import conditions_of
 
 
 class Differences(NamedTuple):
@@ -39,7 +34,7 @@ def differences(base: EvalRun, edited: EvalRun, pairings: Mapping[str, Pairing])
         pairings: The answers of both to every task that both have.
     """
     lines: dict[Effect, list[str]] = {effect: [] for effect in Effect}
-    for row in (*CONDITIONS.values(), *_unknown_arguments(base, edited)):
+    for row in conditions_of((base, edited)):
         if row.effect is not Effect.IGNORE:
             lines[row.effect] += _lines(row, base, edited, pairings)
     for task, pairing in pairings.items():
@@ -63,17 +58,6 @@ def _lines(row: Condition, base: EvalRun, edited: EvalRun, pairings: Mapping[str
             + f"{row.title}: {_show(one)} and {_show(other)}"
             + (f" ({row.why})" if row.why else "")
         )
-
-
-def _unknown_arguments(base: EvalRun, edited: EvalRun) -> list[Condition]:
-    """Rows for arguments of the backends that the table does not have."""
-    names: dict[str, None] = {}
-    for run in (base, edited):
-        config = run.raw.get("config")
-        arguments = config.get("model_args") if isinstance(config, Mapping) else None
-        names |= dict.fromkeys(arguments if isinstance(arguments, Mapping) else ())
-    rows = [condition_of_argument(name) for name in names]
-    return [row for row in rows if row.field not in CONDITIONS]
 
 
 def _show(value: Any) -> str:

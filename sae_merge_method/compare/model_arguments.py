@@ -26,6 +26,9 @@ _DEFAULTS: dict[str, Any] = {
     "backend": "default",
     "truncation_side": "left",
     "tokenizer_mode": "auto",
+    "tokenizer_backend": "huggingface",
+    "kv_cache_dtype": "auto",
+    "load_format": "auto",
     "tokenized_requests": True,
     "use_fast_tokenizer": True,
     "batch_size": 1,
@@ -60,7 +63,8 @@ _EFFECTS = {
     "mark": (
         "batch_size max_batch_size attn_implementation use_flash_attention_2 enforce_eager max_num_seqs "
         "max_num_batched_tokens enable_prefix_caching enable_chunked_prefill attention_backend seed "
-        "tokenizer tokenizer_backend tokenizer_mode tokenizer_revision use_fast_tokenizer base_url gguf_file "
+        "tokenizer tokenizer_path chunked_prefill_size "
+        "tokenizer_backend tokenizer_mode tokenizer_revision use_fast_tokenizer base_url gguf_file "
         "load_format torch_compile"
     ),
     # The model itself; where it runs and how it is spread; credentials and patience.

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from sae_merge_method.artifacts.comparison import ComparisonSet
-from sae_merge_method.compare.conditions import CONDITIONS, Condition, Effect
+from sae_merge_method.compare.condition import Condition, Effect
+from sae_merge_method.compare.conditions import CONDITIONS
 from sae_merge_method.compare.render import FORMATS
 from sae_merge_method.compare.run import compare
 from sae_merge_method.compare.settings import CompareSettings
@@ -96,6 +97,24 @@ def test_what_may_move_a_score_is_compared_and_marked(
 def test_what_cannot_change_a_score_is_no_difference(write: Write, edited: dict[str, Any]) -> None:
     comparison = compared(write("base", run()), write("edited", edited))
     assert (comparison.mismatches, comparison.marks) == ((), ())
+
+
+def test_a_setting_that_a_later_lm_eval_adds_is_marked_by_name(write: Write) -> None:
+    base, edited = run(sampling_mode="greedy"), run(sampling_mode="beam")
+    base["configs"][NUM_THEORY]["doc_filter"] = "short"
+    edited["configs"][NUM_THEORY]["doc_filter"] = "long"
+    marks = compared(write("base", base), write("edited", edited)).marks
+    assert marks == (
+        "sampling_mode: greedy and beam (not known to sae-merge)",
+        f"{NUM_THEORY}: doc_filter: short and long (not known to sae-merge)",
+    )
+
+
+def test_another_pytorch_is_marked_and_another_driver_is_not(write: Write) -> None:
+    told = "PyTorch version: {}\nIs debug build: False\nNvidia driver version: {}"
+    base, edited = (run() | {"pretty_env_info": told.format(*one)} for one in (("2.9.0", 1), ("2.10.0", 2)))
+    (mark,) = compared(write("base", base), write("edited", edited)).marks
+    assert mark == "version of PyTorch: 2.9.0 and 2.10.0 (rounding differs)"
 
 
 def test_types_are_one_however_they_were_asked_for(write: Write) -> None:
