@@ -1,12 +1,14 @@
 """Whether an edit did damage: all problems together and each subject, seen from the side of losses.
 
-A loss that is shown stops, and so does what could not be tested: that a test is missing is no sign of health.
-Two families are tested, the groups and the subjects, each two-sided at alpha after correction. Only losses
-count here, so each stops an edit that changes nothing in at most alpha / 2 of cases, both together in at most
-alpha, whatever hangs together (Bonferroni). The tables show the same tests, so that nothing is stopped that
-they do not call degraded. All problems together find a small loss that is everywhere, which no subject has
-problems enough to show; a subject by itself finds what hits it alone. ``benchmarks/calibration.py`` holds
-both to their rates.
+A loss that is shown stops, and so does what could not be tested: that a test is missing is no sign of
+health. All problems together find a small loss that is everywhere, which no subject has problems enough to
+show; a subject by itself finds what hits it alone. A subject stops where the tables call it degraded after
+correction, which takes half of alpha, since only losses count. All problems together are tested one-sided at
+two thirds of alpha. For both, an edit that changes nothing would be stopped in at most 7/6 of alpha
+(Bonferroni); they hang together, and counts are whole, so that with the subjects of MATH it is less than
+alpha, and a loss of two points in every subject is stopped in nine of ten cases or more
+(``benchmarks/calibration.py --only gate``). With half of alpha for all problems together the bound would be
+alpha, and one such loss in nine would pass.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,8 +50,13 @@ def gate(
         settings: What was asked for.
         unit: What a point is, of the score.
     """
-    tested = [one for one in groups if one.task not in evidence]
-    regressions = [*_untested_whole(whole), *_regressions((*tested, *subjects), settings, unit)]
+    share = _is_share(unit)
+    together = groups or (subjects if len(subjects) == 1 else ())
+    regressions = [
+        *_untested_whole(whole),
+        *(line for row in together if (line := _loss_together(row, settings.alpha, share))),
+        *(line for row in subjects if row not in together and (line := _loss(row, share))),
+    ]
     max_loss = None if settings.max_loss is None else settings.max_loss * unit
     excesses: list[str] = []
     if max_loss is not None:
@@ -102,12 +109,30 @@ def _untested_whole(whole: Together | None) -> list[str]:
     return ["all problems together: not tested, lm_eval does not say how many problems each subject has"]
 
 
-def _regressions(rows: Sequence[Subject], settings: CompareSettings, unit: float) -> Iterator[str]:
-    for row in rows:
-        if row.verdict == NOT_TESTED:
-            yield f"{row.task}: not tested, {row.reason}"
-        elif row.verdict == DEGRADED and row.holds:
-            yield _change(row, _is_share(unit))
+_SHARE_OF_ALPHA = 2 / 3
+"""What all problems together take of alpha, one-sided."""
+
+
+def _loss_together(row: Subject, alpha: float, share: bool) -> str | None:
+    """Why a group stops, or a subject that is alone."""
+    if row.p_adjusted is None:
+        return _untested(row)
+    one_sided, level = row.p_adjusted / 2, _SHARE_OF_ALPHA * alpha
+    is_loss = row.delta != 0 and (row.delta < 0) == row.higher_is_better
+    if not is_loss or one_sided >= level:
+        return None
+    return f"{_change(row, share)}: one-sided {p_value(one_sided)}, below {p_value(level)}"
+
+
+def _loss(row: Subject, share: bool) -> str | None:
+    """Why a subject stops, beside others."""
+    if row.verdict == NOT_TESTED:
+        return _untested(row)
+    return _change(row, share) if row.verdict == DEGRADED and row.holds else None
+
+
+def _untested(row: Subject) -> str:
+    return f"{row.task}: {NOT_TESTED}, {row.reason}"
 
 
 def _whole_excess(
@@ -137,7 +162,7 @@ def _subject_excesses(
     """Subjects that are shown to have lost more, corrected by Bonferroni, and those that were not tested."""
     for subject in subjects:
         if subject.verdict == NOT_TESTED:
-            yield f"{subject.task}: not tested, {subject.reason}"
+            yield _untested(subject)
             continue
         losses = _losses(subject, evidence[subject.task], settings.alpha / len(subjects))
         if losses is not None and losses.least > max_loss:

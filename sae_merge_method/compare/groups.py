@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.lm_eval_results import EvalRun, Score, TaskRun
@@ -60,11 +61,12 @@ def pooled(scores: Sequence[Score], counts: Sequence[int | None]) -> Score | Non
         return None
     total = sum(known)
     mean = math.fsum(n * score.value for n, score in zip(known, scores, strict=True)) / total
-    errors = [score.stderr for score in scores if score.stderr is not None]
+    # A task of one problem has no standard error, and takes no part in the sum.
+    errors = [0.0 if n == 1 else score.stderr for n, score in zip(known, scores, strict=True)]
+    squares = [n * (n - 1) * error**2 for n, error in zip(known, errors, strict=True) if error is not None]
     stderr = None
-    if len(errors) == len(scores) and total > len(scores):
-        squares = math.fsum(n * (n - 1) * error**2 for error, n in zip(errors, known, strict=True))
-        stderr = math.sqrt(squares / (total - len(scores)) / total)
+    if len(squares) == len(scores) and total > len(scores):
+        stderr = math.sqrt(math.fsum(squares) / (total - len(scores)) / total)
     return Score(mean, stderr, all(score.higher_is_better for score in scores))
 
 
@@ -116,15 +118,15 @@ def _evidence(base: ScoredSide, edited: ScoredSide, leaves: Sequence[Pairing]) -
     pairs = [pair for leaf in leaves for pair in leaf.pairs]
     every = evidence_of(base, edited, pairs)
     if every.covers_both or not all(leaf.pairs for leaf in leaves):
-        return every if every.covers_both else every._replace(pairs=(), problems=())
+        return every if every.covers_both else replace(every, pairs=(), problems=())
     # A mean of means weighs a problem by how few its task has.
     weights = [len(pairs) / len(leaves) / len(leaf.pairs) for leaf in leaves for _ in leaf.pairs]
     weighted = [
         (weight * before, weight * after)
         for weight, (before, after) in zip(weights, every.pairs, strict=True)
     ]
-    even = every._replace(pairs=weighted)
-    return even if even.covers_both else every._replace(pairs=(), problems=())
+    even = replace(every, pairs=weighted)
+    return even if even.covers_both else replace(every, pairs=(), problems=())
 
 
 def _group_side(side: Evaluation, name: str, metric: str) -> ScoredSide:

@@ -1,6 +1,7 @@
 """What a reader of a comparison has to know beside its numbers, in plain sentences."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.lm_eval_results import EvalRun, TaskRun
@@ -110,7 +111,7 @@ def _apart(exact: Evidence, verified: Evidence, alpha: float) -> bool:
     if not exact.pairs or list(exact.problems) != list(verified.problems):
         return True
     both = list(zip(verified.differences, exact.differences, strict=True))
-    test = TESTS["permutation"].of(exact._replace(pairs=both))
+    test = TESTS["permutation"].of(replace(exact, pairs=both))
     return test.p is not None and test.p < alpha
 
 

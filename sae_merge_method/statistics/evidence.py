@@ -1,6 +1,8 @@
 """What a test of one subject may look at: two mean scores, and the same problems answered by both sides."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from sae_merge_method.statistics.intervals import count_right
@@ -28,7 +30,8 @@ class Flips(NamedTuple):
     newly_wrong: int
 
 
-class Evidence(NamedTuple):
+@dataclass(frozen=True)
+class Evidence:
     """All that a test of one subject may look at."""
 
     base: Mean
@@ -38,25 +41,25 @@ class Evidence(NamedTuple):
     problems: Sequence[str] = ()
     """Which problem each pair answers, where one may have several answers; empty where each is its own."""
 
-    @property
+    @cached_property
     def differences(self) -> list[float]:
         """Edited minus base, one a pair."""
         return [edited - base for base, edited in self.pairs]
 
-    @property
+    @cached_property
     def is_clustered(self) -> bool:
         """Whether a problem has several answers."""
         return len(set(self.problems)) < len(self.problems)
 
-    @property
+    @cached_property
     def flips(self) -> Flips | None:
         """Problems that flipped; None where not all are scored 0 or 1."""
-        if any(score not in (0.0, 1.0) for pair in self.pairs for score in pair):
+        if not {score for pair in self.pairs for score in pair} <= {0.0, 1.0}:
             return None
         differences = self.differences
         return Flips(differences.count(1.0), differences.count(-1.0))
 
-    @property
+    @cached_property
     def covers_both(self) -> bool:
         """Whether the pairs are all that both scores are means of."""
         if not self.pairs or any(side.n not in (None, len(self.pairs)) for side in (self.base, self.edited)):

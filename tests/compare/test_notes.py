@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.compare.conftest import AFTER, BEFORE, compared
-from tests.evaluations import NUM_THEORY, Write, answers, results, standard_error
+from tests.evaluations import ALGEBRA, NUM_THEORY, Write, answers, results, standard_error
 
 
 def with_verifier(exact: tuple[int, int], verified: tuple[int, int], answered: int) -> dict[str, Any]:
@@ -42,6 +42,71 @@ def test_where_pairs_see_what_the_chosen_test_does_not_that_is_said(logged: tupl
     chosen = [note for note in compared(*logged, test="lm_eval").notes if "disagree" in note]
     assert chosen and chosen[0].endswith("but 0.0129 by the exact McNemar test, paired by problem.")
     assert not any("disagree" in note for note in compared(logged[0], logged[0]).notes)
+
+
+def both_metrics(write: Write, name: str, exact: list[int], verified: list[int], **changes: Any) -> Path:
+    """A run whose answers are scored by both metrics, samples and all."""
+    file = with_verifier((sum(exact), len(exact)), (sum(verified), len(verified)), len(exact))
+    file |= {"model_name": name, **changes}
+    rows = [{**row, "math_verify": score} for row, score in zip(answers(exact), verified, strict=True)]
+    return write(name, file, samples={NUM_THEORY: rows})
+
+
+@pytest.mark.parametrize("test", ["auto", "mcnemar", "lm_eval"])
+def test_two_metrics_that_moved_alike_are_accused_of_nothing(write: Write, test: str) -> None:
+    before, after = [1] * 100 + [0] * 440, [1] * 150 + [0] * 390
+    base = both_metrics(write, "base", before, before)
+    edited = both_metrics(write, "edited", after, after)
+    comparison = compared(base, edited, test=test)
+    assert comparison.subjects[0].verdict == "improved"
+    assert not any("format" in note for note in comparison.notes)
+
+
+def test_that_one_movement_is_significant_and_the_other_just_not_does_not_tell_them_apart(
+    write: Write,
+) -> None:
+    base = both_metrics(write, "base", [0] * 54, [0] * 54)
+    nearly = both_metrics(write, "nearly", [1] * 6 + [0] * 48, [1] * 5 + [0] * 49)
+    comparison = compared(base, nearly)
+    assert comparison.subjects[0].verdict == "improved"
+    assert not any("format" in note for note in comparison.notes)
+    drilled = both_metrics(write, "drilled", [1] * 20 + [0] * 34, [1] * 2 + [0] * 52)
+    assert any("format, not maths?" in note for note in compared(base, drilled).notes)
+
+
+def test_groups_and_graded_scores_are_among_those_whose_tests_may_disagree(write: Write) -> None:
+    def graded(name: str, scores: list[float]) -> Path:
+        mean = sum(scores) / len(scores)
+        spread = (sum((score - mean) ** 2 for score in scores) / (len(scores) - 1) / len(scores)) ** 0.5
+        file = results({NUM_THEORY: (1, 2), ALGEBRA: (1, 2)}, model_name=name)
+        for task in (NUM_THEORY, ALGEBRA):
+            file["results"][task] |= {
+                "sample_len": len(scores), "exact_match,none": mean, "exact_match_stderr,none": spread,
+            }  # fmt: skip
+            file["n-samples"][task] = {"original": len(scores), "effective": len(scores)}
+        rows = {
+            task: [{**row, "doc_hash": f"{task} {row['doc_hash']}"} for row in answers(scores)]
+            for task in (NUM_THEORY, ALGEBRA)
+        }
+        return write(name, file, samples=rows)
+
+    hard = [nth % 11 / 10 for nth in range(60)]
+    base = graded("base", [0.9 * score for score in hard])
+    edited = graded("edited", [0.9 * score + 0.02 + 0.01 * (nth % 3) for nth, score in enumerate(hard)])
+    told = [note.partition(":")[0] for note in compared(base, edited).notes if "tests disagree" in note]
+    assert told == [NUM_THEORY, ALGEBRA, "all tasks"]
+
+
+def test_the_same_model_on_both_sides_is_said(write: Write, logged: tuple[Path, Path]) -> None:
+    assert any("the same evaluation" in note for note in compared(logged[0], logged[0]).notes)
+    settings = {"model_args": "pretrained=m,dtype=float32"}
+    base = both_metrics(write, "base", [1, 0], [1, 0], model_name="m", config=settings)
+    again = both_metrics(write, "again", [1, 0], [1, 0], model_name="m", config=settings)
+    notes = " ".join(compared(base, again).notes)
+    assert "a model of the same name, m" in notes
+    assert "Every answer is the same on both sides, word for word" in notes
+    other = both_metrics(write, "other", [1, 1], [1, 1])
+    assert not any("same" in note for note in compared(base, other).notes)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The table of tests: what each looks at, and what it says where it cannot look."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -54,8 +55,8 @@ def test_each_test_is_its_function_of_what_is_known() -> None:
 def test_auto_pairs_where_pairs_are_all_there_is_to_both_scores() -> None:
     known = evidence(SCORES)
     graded = evidence([(0.25, 0.5), (0.5, 0.75), (1.0, 0.0)])
-    sampled = known._replace(problems=[f"problem {nth // 4}" for nth in range(60)])
-    some = known._replace(pairs=SCORES[:40])
+    sampled = replace(known, problems=[f"problem {nth // 4}" for nth in range(60)])
+    some = replace(known, pairs=SCORES[:40])
     chosen = [TESTS["auto"].for_this(one).name for one in (known, graded, sampled, some)]
     assert chosen == ["mcnemar", "permutation", "permutation", "lm_eval"]
     assert TESTS["auto"].of(graded) == sign_flips(graded.differences)
@@ -115,7 +116,7 @@ def test_what_flips_nothing_or_moves_alike_still_has_bounds_or_says_that_it_has_
 
 
 def test_paired_tests_need_pairs_and_say_where_they_come_from() -> None:
-    unpaired = evidence(SCORES)._replace(pairs=())
+    unpaired = replace(evidence(SCORES), pairs=())
     for test in TESTS.values():
         outcome = test.of(unpaired)
         assert (outcome.p is None) == test.needs_pairs
@@ -133,8 +134,8 @@ def test_graded_scores_cannot_flip_and_cannot_be_pooled() -> None:
 def test_the_pooled_test_needs_the_number_of_problems_on_both_sides() -> None:
     known = evidence(SCORES)
     for unknown in (
-        known._replace(base=known.base._replace(n=None)),
-        known._replace(edited=Mean(0.5, 0.1, None)),
+        replace(known, base=known.base._replace(n=None)),
+        replace(known, edited=Mean(0.5, 0.1, None)),
     ):
         assert "two or more problems" in str(TESTS["pooled"].of(unknown).reason)
 
