@@ -64,7 +64,7 @@ class GeneralLoss(Record):
     t: float | None
     """delta / stderr, Student's t; null where there is no stderr."""
     p: float | None
-    """Two-sided p of t; null where there is no t, and for fewer than ten documents."""
+    """Two-sided p of t; null where there is no t, and for fewer than twenty documents."""
 
 
 class MeasuredArm(ArmIdentity):

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from sae_merge_method.statistics.intervals import Interval
 
-FEWEST_ITEMS = 10
-"""Documents below which nothing is tested: the error of a ratio is itself too uncertain, and one document
-that stands out decides."""
+FEWEST_ITEMS = 20
+"""Documents below which nothing is tested: changes of a loss are skewed, and with fewer the error of their
+ratio is too small for it (``benchmarks/calibration.py --only harm``)."""
 
 
 class RatioChange(NamedTuple):

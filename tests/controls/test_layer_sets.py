@@ -3,6 +3,7 @@
 from itertools import combinations, islice
 from math import comb
 
+import numpy as np
 import pytest
 
 from sae_merge_method.controls import layer_sets
@@ -15,6 +16,7 @@ from sae_merge_method.controls.layer_sets import (
     random_sets,
     runs,
 )
+from sae_merge_method.statistics.curves import excess
 
 
 def test_random_sets_are_others_each_once_and_do_not_depend_on_how_many_are_asked_for():
@@ -104,3 +106,23 @@ def test_ranked_sets_break_ties_towards_lower_layers():
     values = {0: 1.0, 1: 3.0, 2: 3.0, 3: 0.0, 4: 1.0}
     assert highest(values, 3) == (0, 1, 2)
     assert lowest(values, 2) == (0, 3)
+
+
+def test_a_pick_by_an_unrelated_smooth_score_rarely_stands_out_of_its_sets_and_one_by_the_gain_often(
+    monkeypatch,
+):
+    monkeypatch.setattr(layer_sets, "_POOL", 100)
+    generator = np.random.default_rng(3)
+    hits = {"unrelated": 0, "the gain itself": 0}
+    for _ in range(60):
+        profiles = generator.standard_normal((2, 30))
+        for layer in range(1, 30):  # neighbours correlate at .9
+            profiles[:, layer] = 0.9 * profiles[:, layer - 1] + (1 - 0.81) ** 0.5 * profiles[:, layer]
+        gain = profiles[0]
+        for name, score in zip(hits, profiles[::-1], strict=True):
+            pick = highest(dict(enumerate(score.tolist())), 6)
+            sets = [one for one in islice(random_sets(30, pick), 20) if is_matched(30, pick, one)]
+            value, *others = (float(gain[list(layers)].sum()) for layers in (pick, *sets))
+            found = excess(value, others, 0.95)
+            hits[name] += found.p is not None and found.p < 0.05
+    assert hits["unrelated"] <= 0.12 * 60 and hits["the gain itself"] >= 0.4 * 60

@@ -26,7 +26,7 @@ def test_of_items_of_one_size_the_change_of_ratios_is_the_paired_t(n: int) -> No
     assert (change.t, change.p) == pytest.approx(stats.ttest_rel(edited, base)[:2])
 
 
-def test_with_fewer_than_ten_items_there_is_an_error_and_no_p() -> None:
+def test_with_fewer_than_twenty_items_there_is_an_error_and_no_p() -> None:
     draw = np.random.default_rng(3)
     base, edited = draw.normal(20, 3, (2, FEWEST_ITEMS - 1))
     change = paired_ratio(list(base), list(edited), [7] * (FEWEST_ITEMS - 1))

@@ -80,7 +80,7 @@ def test_without_a_projection_nothing_is_said_of_the_span(tmp_path: Path) -> Non
 def test_general_text_is_unharmed_where_the_change_is_shown_to_be_within_the_margin(
     tmp_path: Path, moved: tuple[float, ...], answer: str, words: str
 ) -> None:
-    nats = [before + change for before, change in zip(NATS, moved * 3, strict=True)]
+    nats = [before + change for before, change in zip(NATS, moved * 5, strict=True)]
     found = concluded(tmp_path, [replace(BASE, nats=NATS), replace(PICK, nats=nats)], UNHARMED)
     assert found.answer == answer
     assert words in found.evidence
@@ -95,11 +95,11 @@ def test_the_margin_is_the_experiments_own(tmp_path: Path) -> None:
     assert answers == {0.001: "no", 0.033: "not shown", 0.1: "yes"}
 
 
-def test_with_fewer_than_ten_documents_harm_is_not_tested(tmp_path: Path) -> None:
-    arms = [replace(BASE, nats=NATS[:9]), replace(PICK, nats=[nats + 1 for nats in NATS[:8]] + [NATS[8]])]
+def test_with_fewer_than_twenty_documents_harm_is_not_tested(tmp_path: Path) -> None:
+    arms = [replace(BASE, nats=NATS[:19]), replace(PICK, nats=[nats + 1 for nats in NATS[:18]] + [NATS[18]])]
     found = concluded(tmp_path, arms, UNHARMED)
     assert (found.answer, found.p) == ("not tested", None)
-    assert found.evidence.endswith("over 9 documents: nothing is tested with fewer than 10")
+    assert found.evidence.endswith("over 19 documents: nothing is tested with fewer than 20")
 
 
 def test_without_a_corpus_nothing_is_said_of_harm(tmp_path: Path) -> None:
