@@ -5,9 +5,11 @@
     python benchmarks/merge.py --scalpel       a scalpel recipe instead, by both engines
     python benchmarks/merge.py --in-place      an edit in place against writing its bytes twice, synced;
                                                about 290M parameters (--layers 26 for 774M)
+    python benchmarks/merge.py --verify        sae-merge verify against cmp of as many bytes; as small
 
 Every figure is a whole process, start included, median of --rounds rounds in which all take
-turns; with --in-place, the work alone. Ratios are what to look at: the machine's speed cancels out.
+turns; with --in-place and --verify, the work alone. Ratios are what to look at: the machine's speed
+cancels out.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import in_place
+import verifying
 from random_models import RANK, shapes, write_saes
 
 LAYERS, FEW_LAYERS = 26, 8
@@ -184,14 +187,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
-    usual = f"{LAYERS}, with --in-place {FEW_LAYERS}"
+    usual = f"{LAYERS}, with --in-place or --verify {FEW_LAYERS}"
     parser.add_argument("--layers", type=int, help=f"decoder layers of the pair, 3 or more: {usual}")
     parser.add_argument("--cold", action="store_true", help="measure with cold caches instead")
     parser.add_argument("--scalpel", action="store_true", help="a scalpel recipe, by both engines")
     parser.add_argument("--in-place", action="store_true", help="an edit in place of every eighth layer")
+    parser.add_argument("--verify", action="store_true", help="an audit of a merge of one layer, against cmp")
     parser.add_argument("--work", type=Path, help="folder to work in; removed at the end")
     given = parser.parse_args()
-    given.layers = given.layers or (FEW_LAYERS if given.in_place else LAYERS)
+    given.layers = given.layers or (FEW_LAYERS if given.in_place or given.verify else LAYERS)
     work = Path(tempfile.mkdtemp(dir=given.work, prefix="sae-merge-benchmark."))
     try:
         parameters = sum(map(math.prod, shapes(given.layers).values()))
@@ -212,6 +216,9 @@ def main() -> None:
         if given.in_place:
             (work / "in_place.yml").write_text(recipe(range(given.layers // 2, given.layers, 8)))
             in_place.show(work, in_place.measure(work, given.rounds))
+            return
+        if given.verify:
+            verifying.show(work, given.layers, verifying.measure(work, given.rounds))
             return
         before = drop if given.cold else lambda: warm(work)
         cache = "cold cache" if given.cold else "warm cache"

@@ -75,11 +75,11 @@ class WeightFiles:
         """
         if one.nbytes != other.nbytes:
             return False
-        left, right = (memoryview(bytearray(min(_AT_ONCE, one.nbytes))) for _ in range(2))
+        left, right = (np.empty(min(_AT_ONCE, one.nbytes), np.uint8) for _ in range(2))
         for first, size in pieces(one.nbytes, _AT_ONCE):
-            self.read(one, first, left[:size])
-            self.read(other, first, right[:size])
-            if left[:size] != right[:size]:
+            self.read(one, first, left[:size].data)
+            self.read(other, first, right[:size].data)
+            if not equal_bytes(left[:size], right[:size]):
                 return False
         return True
 
@@ -107,6 +107,13 @@ class WeightFiles:
 
 def _cut_short(entry: TensorEntry) -> MergeError:
     return MergeError(f"{entry.file} was cut short while it was being read: it ends inside {entry.name}")
+
+
+def equal_bytes(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> bool:
+    """Whether two runs of bytes are equal: compared word by word, while other threads go on."""
+    if one.nbytes % 8 == 0 and other.nbytes == one.nbytes:
+        return np.array_equal(one.view(np.uint64), other.view(np.uint64))
+    return np.array_equal(one, other)
 
 
 PIECE = 1 << 17

@@ -1,51 +1,69 @@
 """The tensors against the models: the base's bytes outside the gate, ``base + alpha * tau`` inside."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sae_merge_method.files.parallel import Advance
-from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.artifacts.recipe import Recipe
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.tensor_names import decoder_layer, layer_part
-from sae_merge_method.verify.expected import Expected, difference, matches
+from sae_merge_method.verify.expected import Expected, difference
 from sae_merge_method.verify.hints import common_weight, find_swapped, nearest_weight
+from sae_merge_method.verify.itself import is_journaled
 from sae_merge_method.verify.report import Evidence
 from sae_merge_method.verify.rounding import Rounding, change_of, roundings
 from sae_merge_method.verify.sources import Sources
 from sae_merge_method.verify.streams import Streams, is_float
+from sae_merge_method.verify.sweep import Seen
 
 _WEIGHTS_TRIED = 4
 """Violating tensors that are searched for another weight."""
 
 
-def check_against_base(sources: Sources, streams: Streams, advance: Advance, evidence: Evidence) -> None:
-    """Every tensor that stands in both, as far as base and donors allow to say what it must be."""
-    assert sources.base is not None
-    expected = _expectations(sources, sources.base)
-    alive = _distinct(roundings(sources.recipe), expected)
+def check_against_base(
+    sources: Sources,
+    expected: Mapping[str, Expected],
+    readings: Sequence[Rounding],
+    seen: Mapping[str, Seen],
+    streams: Streams,
+    evidence: Evidence,
+) -> None:
+    """Every tensor that stands in both, as far as base and donors allow to say what it must be.
+
+    Args:
+        sources: What the checkpoint is held against.
+        expected: What its tensors must be, of :func:`expectations`.
+        readings: Of the recipe's dtypes, of :func:`readings_of`: one must fit all tensors.
+        seen: What a sweep found by these.
+        streams: Open files, to say how a wrong tensor differs.
+        evidence: Takes what is proved and what is violated.
+    """
+    alive = tuple(readings)
     wrong: dict[str, Expected] = {}
     for name, must_be in expected.items():
-        entry = sources.merged.tensors[name]
-        fitting = [rounding for rounding in alive if matches(entry, must_be, rounding, streams)]
+        fitting = tuple(reading for reading in alive if reading in seen[name].fitting)
         alive = fitting or alive
         if not fitting:
             wrong[name] = must_be
-        advance(entry.nbytes)
     rounding = alive[0]
-    _violate(sources, wrong, rounding, streams, evidence)
+    _violate(sources, wrong, rounding, seen, streams, evidence)
     edited = [name for name, must_be in expected.items() if must_be.donors]
     outside = [name for name in expected if name not in edited]
-    if not wrong.keys() & set(outside):
+    if outside and not wrong.keys() & set(outside):
         kept = _kept([expected[name] for name in outside], rounding)
         evidence.prove(f"{len(outside)} tensors outside the selected layers: {kept}")
     if edited and not wrong.keys() & set(edited):
         evidence.prove(f"{len(edited)} edited tensors: {_formula(sources)}, {rounding.description}")
 
 
-def _expectations(sources: Sources, base: Checkpoint) -> dict[str, Expected]:
+def expectations(sources: Sources) -> dict[str, Expected]:
     """What is known of the tensors, by name: nothing of edited ones whose donors are not at hand."""
     known: dict[str, Expected] = {}
+    base = sources.base
+    if base is None:
+        return known
     for name in sorted(set(sources.merged.tensors) & set(base.tensors)):
         entry, part = base.tensors[name], layer_part(name)
+        if sources.in_place and not is_journaled(base, name):
+            continue  # an edit in place keeps no copy of what it leaves alone
         if part is None or part.layer not in sources.layers:
             known[name] = Expected(entry)
         elif sources.plan is not None and sources.donors:
@@ -56,23 +74,29 @@ def _expectations(sources: Sources, base: Checkpoint) -> dict[str, Expected]:
     return known
 
 
-def _distinct(readings: Sequence[Rounding], expected: dict[str, Expected]) -> list[Rounding]:
-    """Only the first reading where all would give the same: everything is in one dtype already."""
+def readings_of(recipe: Recipe, expected: Mapping[str, Expected]) -> Sequence[Rounding]:
+    """The readings of a recipe; only the first where all would give the same: one dtype throughout."""
+    readings = roundings(recipe)
     entries = [entry for must_be in expected.values() for entry in (must_be.base, *must_be.donors)]
     dtypes = {entry.dtype for entry in entries if is_float(entry)}
     targets = {Expected(entry).dtype(reading) for entry in entries[:1] for reading in readings}
-    return list(readings[:1] if len(dtypes | targets) <= 1 else readings)
+    return readings[:1] if len(dtypes | targets) <= 1 else readings
 
 
 def _violate(
-    sources: Sources, wrong: dict[str, Expected], rounding: Rounding, streams: Streams, evidence: Evidence
+    sources: Sources,
+    wrong: Mapping[str, Expected],
+    rounding: Rounding,
+    seen: Mapping[str, Seen],
+    streams: Streams,
+    evidence: Evidence,
 ) -> None:
     """Say of every wrong tensor what is wrong, and what may have happened to it."""
     tensors = sources.merged.tensors
     misstored = {name: _misstored(tensors[name], must_be, rounding) for name, must_be in wrong.items()}
     comparable = {name: must_be for name, must_be in wrong.items() if misstored[name] is None}
     swapped = find_swapped(
-        {name: streams.hashes(tensors[name], with_sha256=False).xxh3 for name in comparable},
+        {name: seen[name].hashes.xxh3 for name in comparable},
         {name: must_be.xxh3(rounding, streams) for name, must_be in comparable.items()},
     )
     edits = [name for name, must_be in comparable.items() if must_be.donors and name not in swapped]

@@ -1,11 +1,10 @@
 """A checkpoint against its own edit report, and the report against what the recipe asks for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, EditRequest, TensorReport
 from sae_merge_method.artifacts.recipe import RECIPE_FILE
 from sae_merge_method.files.hashing import Hashes
-from sae_merge_method.files.parallel import Advance
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import CONFIG_FILE
 from sae_merge_method.models.headers import TensorEntry
@@ -13,32 +12,32 @@ from sae_merge_method.recipe.request import request_of
 from sae_merge_method.verify.hints import find_swapped
 from sae_merge_method.verify.report import Evidence
 from sae_merge_method.verify.sources import Sources
-from sae_merge_method.verify.streams import Streams
+from sae_merge_method.verify.sweep import Seen
 
 _WHERE_IT_LIES = frozenset({"diagnosis", "sae"})
 """Parameters that say where something lies, which another machine may say otherwise."""
 
 
 def check_against_report(
-    sources: Sources, report: EditReport, streams: Streams, advance: Advance, evidence: Evidence
+    sources: Sources, report: EditReport, seen: Mapping[str, Seen], evidence: Evidence
 ) -> None:
     """Every tensor that the report lists, and that it lists every tensor."""
     with evidence.proving(f"{REPORT_FILE} is of this recipe"):
         _check_head(sources, report, evidence)
     tensors, listed = sources.merged.tensors, {tensor.name: tensor for tensor in report.tensors}
     in_both = sorted(set(tensors) & set(listed))
-    unread = [name for name in in_both if listed[name].xxh3 is None]
-    if unread:
+    recorded = [name for name in in_both if listed[name].xxh3 is not None]
+    if unread := [name for name in in_both if name not in recorded and seen[name].base_xxh3 is None]:
         evidence.leave_open(
             f"the bytes of {len(unread)} tensors that were not edited: {REPORT_FILE} has no hash of them: "
             "an edit in place reads only what it changes, unless it is told --hash-all"
         )
-    with evidence.proving(f"{len(in_both) - len(unread)} tensors have the hashes of {REPORT_FILE}"):
+    with evidence.proving(f"{len(recorded)} tensors have the hashes of {REPORT_FILE}"):
         for name in sorted(set(listed) - set(tensors)):
             evidence.violate(name, f"{REPORT_FILE} lists this tensor, the checkpoint lacks it")
         for name in sorted(set(tensors) - set(listed)):
             evidence.violate(name, f"the checkpoint has this tensor, {REPORT_FILE} does not list it")
-        hashes = {name: streams.hashes(tensors[name], advance=advance) for name in in_both}
+        hashes = {name: seen[name].hashes for name in in_both}
         faults = {name: _fault(tensors[name], listed[name], hashes[name]) for name in in_both}
         wrong = {name: fault for name, fault in faults.items() if fault}
         swapped = find_swapped(

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sae_merge_method.files.parallel import bytes_bar
-from sae_merge_method.verify.against_base import check_against_base
+from sae_merge_method.verify.against_base import check_against_base, expectations, readings_of
 from sae_merge_method.verify.against_report import check_against_report, check_against_request
 from sae_merge_method.verify.beside_weights import check_beside_weights, check_recorded
+from sae_merge_method.verify.origins import held_against, nothing_moves
 from sae_merge_method.verify.report import AuditReport, Evidence
 from sae_merge_method.verify.sources import gather
 from sae_merge_method.verify.streams import Streams
 from sae_merge_method.verify.structure import check_config, check_names
+from sae_merge_method.verify.sweep import sweep
 from sae_merge_method.verify.taken_instead import check_taken_instead
 
 
@@ -23,8 +25,8 @@ def verify(
 ) -> AuditReport:
     """Hold a merged checkpoint against its own recipe.
 
-    Memory stays at a few megabytes, however large the model: everything is compared in pieces (for
-    the scalpel, tensor by tensor).
+    Every file is read once, on one thread a core. Memory stays at a few megabytes a thread, however large
+    the model: everything is compared in pieces (for the scalpel, tensor by tensor).
 
     Args:
         checkpoint: The merged folder, by ``sae-merge merge`` or plain ``mergekit-yaml``.
@@ -39,22 +41,35 @@ def verify(
     """
     evidence = Evidence()
     sources = gather(Path(checkpoint), None if base is None else str(base), list(map(str, donors)), evidence)
-    merged = sources.merged
+    merged, report = sources.merged, sources.report
+    expected = expectations(sources)
+    readings = readings_of(sources.recipe, expected)
+    forgeable = {tensor.name for tensor in report.tensors if tensor.sha256} if report else set()
     size = sum(entry.nbytes for entry in merged.tensors.values())
-    passes = (sources.base is not None) + (sources.report is not None)
     read = [merged, *([sources.base] if sources.base else []), *sources.donors.values()]
-    with Streams(read) as streams, bytes_bar(size * passes, "verify", quiet=quiet) as advance:
+    with Streams(read) as streams, bytes_bar(size, "verify", quiet=quiet) as advance:
         check_taken_instead(merged, evidence)
         check_config(merged, evidence)
-        if sources.base is not None:
+        seen = sweep(merged, expected, readings, streams, advance, with_sha256=forgeable)
+        if sources.base is not None and not sources.in_place:
             check_names(merged, sources.base, streams, evidence)
             check_beside_weights(merged, sources.base, sources.recipe, evidence)
-            check_against_base(sources, streams, advance, evidence)
-        if sources.report is not None:
-            check_against_request(sources, sources.report.request, evidence)
-            check_against_report(sources, sources.report, streams, advance, evidence)
-            if sources.base is None:
-                check_recorded(merged, sources.report, evidence)
+        if sources.base is not None:
+            check_against_base(sources, expected, readings, seen, streams, evidence)
+        if report is not None:
+            check_against_request(sources, report.request, evidence)
+            check_against_report(sources, report, seen, evidence)
+            if sources.base is None or sources.in_place:
+                check_recorded(merged, report, evidence)
         streams.require_unchanged()
     merged.require_unchanged()
-    return evidence.report(Path(checkpoint), sources.recipe.merge_method, sources.layers, merged.n_layers)
+    why = sources.itself or nothing_moves(sources, expected, seen)
+    if why is not None:
+        evidence.prove_nothing(why)
+    return evidence.report(
+        Path(checkpoint),
+        sources.recipe.merge_method,
+        sources.layers,
+        merged.n_layers,
+        held_against(sources, expected, seen),
+    )

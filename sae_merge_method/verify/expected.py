@@ -35,7 +35,7 @@ class Expected:
         name = rounding.written or rounding.loaded
         return by_name[name] if name else self.base.dtype
 
-    def stream(self, rounding: Rounding, streams: Streams) -> Iterator[bytes]:
+    def stream(self, rounding: Rounding, streams: Streams) -> Iterator[bytearray]:
         """The bytes it must hold, a piece at a time."""
         if self.donors and self.change is not None:
             donors = [_read(donor, streams) for donor in self.donors]
@@ -43,7 +43,7 @@ class Expected:
                 rounding.edited(_read(self.base, streams), donors, self.alphas, self.change).flatten()
             )
             return
-        values, kept = n_values(self.base), not self.donors and self.is_kept(rounding)
+        values, kept = n_values(self.base), self.is_kept(rounding)
         for first, count in pieces(values, VALUES_AT_ONCE):
             raw = streams.values(self.base, first, count)
             if kept:
@@ -63,10 +63,10 @@ class Expected:
         """Hash of the bytes it must hold."""
         hasher = Hasher(with_sha256=False)
         for piece in self.stream(rounding, streams):
-            hasher.update(piece)
+            hasher.update(memoryview(piece))
         return hasher.hashes().xxh3
 
-    def allows(self, stored: bytes, computed: bytes, rounding: Rounding, streams: Streams) -> bool:
+    def allows(self, stored: bytearray, computed: bytearray, rounding: Rounding, streams: Streams) -> bool:
         """Whether a tensor computed anew differs from the stored one by its rounding alone."""
         if not self.donors or self.change is None:
             return False
@@ -74,7 +74,9 @@ class Expected:
         return nearly(as_tensor(stored, name), as_tensor(computed, name), _read(self.base, streams).flatten())
 
     def is_kept(self, rounding: Rounding) -> bool:
-        """Whether an unedited tensor keeps the base's very bytes."""
+        """Whether the tensor is not edited, and keeps the base's very bytes."""
+        if self.donors:
+            return False
         own = DTYPE_NAMES.get(self.base.dtype)
         return own is None or {rounding.loaded or own, rounding.written or own} == {own}
 

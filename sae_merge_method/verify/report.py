@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from typing_extensions import override
 
@@ -25,6 +26,36 @@ class Violation(Record):
         return f"{self.where}: {self.what}"
 
 
+Role = Literal["base", "donor"]
+
+
+class HeldAgainst(Record):
+    """One model that a checkpoint was held against."""
+
+    role: Role
+    """What the model is to the recipe."""
+    model: str
+    """The model, as the recipe names it."""
+    folder: Path
+    """Where it was read: its folder, or the journal of the edit in place that keeps the base's bytes."""
+    revision: str | None
+    """Commit of the Hub's snapshot that was read; null where the folder is none."""
+    config_sha256: str
+    """Hex sha256 of the model's config.json."""
+    tensors: int
+    """How many of the model's tensors were read."""
+    tensors_sha256: str
+    """One hash over the tensors that were read, in hex, taken as an edit report takes that of its result."""
+
+    @override
+    def __str__(self) -> str:
+        revision = f"revision {self.revision}" if self.revision else "no revision, a folder"
+        return (
+            f"the {self.role} {self.model} at {self.folder} ({revision}; config {self.config_sha256[:16]}, "
+            f"{self.tensors} tensors {self.tensors_sha256[:16]})"
+        )
+
+
 class AuditReport(Record):
     """One merged checkpoint held against its own recipe."""
 
@@ -36,6 +67,9 @@ class AuditReport(Record):
     """Selected decoder layers, by the recipe in the folder."""
     n_layers: int
     """Decoder layers of the checkpoint."""
+    against: tuple[HeldAgainst, ...]
+    """The models that the checkpoint was held against: the base, then the donors, each as far as it was at
+    hand."""
     proved: tuple[str, ...]
     """Sentences that hold of every tensor or file they speak of."""
     unproved: tuple[str, ...]
@@ -45,8 +79,8 @@ class AuditReport(Record):
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is violated."""
-        return not self.violated
+        """Whether something is proved, and nothing is violated."""
+        return bool(self.proved) and not self.violated
 
 
 def audit_view(report: AuditReport) -> View:
@@ -54,12 +88,15 @@ def audit_view(report: AuditReport) -> View:
     layers = f"layers {format_layers(report.layers)} of {report.n_layers}"
     lines = [
         f"{report.checkpoint}: {report.merge_method}, {layers}",
+        *(f"  against     {model}" for model in report.against),
         *(f"  proved      {sentence}" for sentence in report.proved),
         *(f"  not proved  {sentence}" for sentence in report.unproved),
         *(f"  VIOLATED    {violation}" for violation in report.violated),
     ]
     if report.violated:
         lines.append(f"{len(report.violated)} violations")
+    elif not report.proved:
+        lines.append("nothing is proved")
     return View((), head=tuple(lines))
 
 
@@ -93,6 +130,11 @@ class Evidence:
         """Record what cannot be proved here, and why."""
         self.unproved.append(sentence)
 
+    def prove_nothing(self, why: str) -> None:
+        """Take back all that seemed to be proved: it would hold of any checkpoint."""
+        self.proved.clear()
+        self.unproved.insert(0, f"anything: {why}")
+
     def violate(self, where: str, what: str) -> None:
         """Record that a tensor or file is not as it must be."""
         self._faults.setdefault(where, []).append(what)
@@ -101,7 +143,12 @@ class Evidence:
         return sum(map(len, self._faults.values()))
 
     def report(
-        self, checkpoint: Path, merge_method: str, layers: Sequence[int], n_layers: int
+        self,
+        checkpoint: Path,
+        merge_method: str,
+        layers: Sequence[int],
+        n_layers: int,
+        against: Sequence[HeldAgainst],
     ) -> AuditReport:
         """All of it, of one checkpoint."""
         return AuditReport(
@@ -109,6 +156,7 @@ class Evidence:
             merge_method=merge_method,
             layers=tuple(layers),
             n_layers=n_layers,
+            against=tuple(against),
             proved=tuple(self.proved),
             unproved=tuple(self.unproved),
             violated=self.violated,

@@ -10,7 +10,8 @@ rounds a donor that is stored wider. Both are what the recipe implies, so both a
 checkpoint must follow one of them throughout.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -94,8 +95,8 @@ def change_of(method: Filter, name: str) -> Change:
     return change
 
 
-def as_tensor(raw: bytes, dtype: str) -> "torch.Tensor":
-    """The values behind stored bytes, flat.
+def as_tensor(raw: bytearray, dtype: str) -> "torch.Tensor":
+    """The values behind stored bytes, flat, in the same memory.
 
     Args:
         raw: Whole values.
@@ -103,15 +104,27 @@ def as_tensor(raw: bytes, dtype: str) -> "torch.Tensor":
     """
     import torch
 
-    # A bytearray, because torch warns of memory that it might write to.
-    return torch.frombuffer(bytearray(raw), dtype=_torch_dtype(dtype))
+    return torch.frombuffer(raw, dtype=_torch_dtype(dtype))
 
 
-def as_bytes(tensor: "torch.Tensor") -> bytes:
+def as_bytes(tensor: "torch.Tensor") -> bytearray:
     """The bytes of a flat tensor as they are stored."""
     import torch
 
-    return tensor.contiguous().view(torch.uint8).numpy().tobytes()
+    return bytearray(tensor.contiguous().view(torch.uint8).numpy())
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Within the block, threads that begin in it each compute on one core: there is one for every core."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def nearly(stored: "torch.Tensor", computed: "torch.Tensor", base: "torch.Tensor") -> bool:

@@ -19,6 +19,7 @@ from sae_merge_method.recipe.methods import Filter
 from sae_merge_method.recipe.plan import EditPlan
 from sae_merge_method.recipe.preflight import check_donors
 from sae_merge_method.recipe.resolved import ResolvedRecipe
+from sae_merge_method.verify.itself import is_itself, journaled_base
 from sae_merge_method.verify.report import Evidence
 
 
@@ -40,6 +41,10 @@ class Sources:
     """By the recipe's names; empty when one of them is missing."""
     filter: Filter | None = None
     """What filters the task vectors; None where the recipe's method does not."""
+    in_place: bool = False
+    """Whether the checkpoint was edited in its own files: the base is what its journal keeps."""
+    itself: str | None = None
+    """Why the base is no other model than the checkpoint, in words; ``base`` is None then."""
 
     @property
     def recipe(self) -> Recipe:
@@ -66,14 +71,17 @@ def gather(folder: Path, base: str | None, donors: Sequence[str], evidence: Evid
             a model that the user named cannot be had.
     """
     merged = open_merged(folder)
-    base_model = _open(merged.recipe.base_model, base, "the base", evidence)
+    resolved = _with_layers(merged, evidence)
+    sources = Sources(merged.checkpoint, resolved, merged.report, None)
+    sources = _with_base(sources, base, evidence)
+    base_model = sources.base
+    if sources.itself is not None:
+        return sources
     if base_model is None and merged.report is None:
         raise ArtifactError(
             f"{folder} has no {REPORT_FILE}, and its base {merged.recipe.base_model} is not at hand: "
             "name it with --base"
         )
-    resolved = _with_layers(merged, evidence)
-    sources = Sources(merged.checkpoint, resolved, merged.report, base_model)
     try:
         plan, method = resolved.plan, resolved.filter
     except RefusedSaeError as error:  # whatever it was merged with, it is not what the recipe means
@@ -82,7 +90,33 @@ def gather(folder: Path, base: str | None, donors: Sequence[str], evidence: Evid
     except (SaeError, ArtifactError) as error:
         evidence.leave_open(f"the edits of {resolved.recipe.merge_method}: {error}")
         return sources
-    return replace(sources, plan=plan, donors=_donors(plan, base_model, donors, evidence), filter=method)
+    opened = _donors(plan, base_model, donors, evidence)
+    for name, donor in opened.items():
+        if is_itself(sources.merged, donor, resolved.layers):
+            evidence.violate(
+                RECIPE_FILE,
+                f"the donor {name} at {donor.folder} is the checkpoint itself, which agrees with any change",
+            )
+    return replace(sources, plan=plan, donors=opened, filter=method)
+
+
+def _with_base(sources: Sources, by_user: str | None, evidence: Evidence) -> Sources:
+    """The base as named, or as the journal of an edit in place keeps it; never the checkpoint itself."""
+    merged, in_recipe = sources.merged, sources.recipe.base_model
+    journaled = journaled_base(merged) if by_user is None else None
+    if journaled is not None:
+        return replace(sources, base=journaled, in_place=True)
+    base = _open(in_recipe, by_user, "the base", evidence)
+    if base is None or not is_itself(merged, base, sources.layers):
+        return replace(sources, base=base)
+    journaled = journaled_base(merged)
+    if journaled is not None:
+        return replace(sources, base=journaled, in_place=True)
+    return replace(
+        sources,
+        itself=f"the base {by_user or in_recipe} at {base.folder} is the checkpoint itself, which agrees "
+        "with any change; --base names the model that it was made from",
+    )
 
 
 def _with_layers(merged: MergedFolder, evidence: Evidence) -> ResolvedRecipe:

@@ -1,19 +1,54 @@
-"""Tensors as streams of pieces: no more than a few megabytes of any file are in memory at once."""
+"""Tensors as streams of pieces: no more than a megabyte of any file is in memory at once."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
+import numpy as np
+
+from sae_merge_method.files.hashing import Hasher, Hashes
+from sae_merge_method.files.parallel import Advance
 from sae_merge_method.models.dtypes import DTYPE_NAMES, DTYPES
 from sae_merge_method.models.headers import TensorEntry
-from sae_merge_method.models.reading import WeightFiles
+from sae_merge_method.models.reading import WeightFiles, equal_bytes
 
-VALUES_AT_ONCE = 1 << 20
-"""Length of a piece, in values."""
+VALUES_AT_ONCE = 1 << 17
+"""Length of a piece, in values: what is worked on stays in a core's own cache."""
+_BYTES_AT_ONCE = 1 << 19
+"""The same in bytes, where none is computed with."""
+
+
+class Compared(NamedTuple):
+    """A tensor that was read beside another."""
+
+    hashes: Hashes
+    """Its own."""
+    same: bool
+    """Whether the other holds the same bytes."""
 
 
 class Streams(WeightFiles):
     """Open weight files that give their tensors piece by piece."""
 
-    def piece(self, entry: TensorEntry, first: int, size: int) -> bytes:
+    def compared(
+        self, entry: TensorEntry, other: TensorEntry, *, with_sha256: bool, advance: Advance
+    ) -> Compared:
+        """Hash a tensor and hold it, byte for byte, against another: each is read once.
+
+        Raises:
+            MergeError: A file is not the one whose header was checked any more.
+        """
+        hasher, same = Hasher(with_sha256=with_sha256), entry.nbytes == other.nbytes
+        own, others = (np.empty(min(entry.nbytes, _BYTES_AT_ONCE), np.uint8) for _ in range(2))
+        for first, size in pieces(entry.nbytes, _BYTES_AT_ONCE):
+            self.read(entry, first, own[:size].data)
+            hasher.update(own[:size].data)
+            if same:
+                self.read(other, first, others[:size].data)
+                same = equal_bytes(own[:size], others[:size])
+            advance(size)
+        return Compared(hasher.hashes(), same)
+
+    def piece(self, entry: TensorEntry, first: int, size: int) -> bytearray:
         """``size`` bytes of a tensor from its byte ``first`` on.
 
         Raises:
@@ -21,9 +56,9 @@ class Streams(WeightFiles):
         """
         data = bytearray(size)
         self.read(entry, first, memoryview(data))
-        return bytes(data)
+        return data
 
-    def values(self, entry: TensorEntry, first: int, count: int) -> bytes:
+    def values(self, entry: TensorEntry, first: int, count: int) -> bytearray:
         """The bytes of ``count`` values from number ``first`` on.
 
         Raises:

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from sae_merge_method.errors import ArtifactError, MergeError, RecipeError, UsageError
-from sae_merge_method.verify import expected
+from sae_merge_method.verify import expected, streams
 from sae_merge_method.verify.audit import verify
 from tests import tiny
 from tests.verify.conftest import Q_PROJ, flip_one_bit, rewrite, violations
@@ -32,6 +32,7 @@ def test_everything_is_read_in_small_pieces(tmp_path, merged, monkeypatch):
 
     monkeypatch.setattr(os, "preadv", watched)
     monkeypatch.setattr(expected, "VALUES_AT_ONCE", 7)
+    monkeypatch.setattr(streams, "_BYTES_AT_ONCE", 24)
     monkeypatch.setattr("sae_merge_method.files.hashing._AT_ONCE", 30)
     assert verify(merged.out).sound
     assert max(sizes) == 30

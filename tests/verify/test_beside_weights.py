@@ -12,7 +12,7 @@ from tests import tiny
 from tests.lm_eval_tasks.conftest import write_model
 from tests.merged import BESIDE_IMAGES, BESIDE_TEXT
 from tests.recipes import recipe_text
-from tests.verify.conftest import violations
+from tests.verify.conftest import flip_one_bit, rewrite, violations
 
 
 def change(folder, name, **keys):
@@ -133,6 +133,7 @@ def test_a_tokenizer_that_mergekit_made_up_can_be_held_against_nothing(tmp_path,
 def test_the_template_that_a_recipe_asks_for_is_no_violation(tmp_path, by_mergekit):
     for name in ("base", "donor"):
         write_model(tmp_path / name)
+    rewrite(tmp_path / "donor", flip_one_bit("model.layers.0.mlp.up_proj.weight"))
     tail = "dtype: float32\nchat_template: chatml"
     report = verify(by_mergekit(recipe_text(tmp_path / "base", tmp_path / "donor", 'layers: "0"', tail=tail)))
     assert report.sound
