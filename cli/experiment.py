@@ -13,7 +13,7 @@ from sae_merge_method.experiment.settings import ExperimentSettings, RunSettings
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
-_IN_PLACE_OF_THE_FILES = ("random_layers", "single_layers")
+_IN_PLACE_OF_THE_FILES = ("random_layers", "single_layers", "allow_mismatch")
 """Settings of the file that the command line can override."""
 
 

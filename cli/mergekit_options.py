@@ -2,7 +2,7 @@
 
 The names and meanings are ``mergekit.options.MergeOptions``'; a test holds the two together.
 Left out are those that would break a promise of this command (pickled weights, remote code),
-and the one with nothing to do here: embeddings are always the base's.
+and those with nothing to do here: embeddings are always the base's, and merged adapters are not kept.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,13 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-LEFT_OUT = ("trust_remote_code", "safe_serialization", "lazy_unpickle", "unsafe_truncate_embeddings")
+LEFT_OUT = (
+    "trust_remote_code",
+    "safe_serialization",
+    "lazy_unpickle",
+    "unsafe_truncate_embeddings",
+    "lora_merge_cache",
+)
 
 _FLAGS = {
     "allow_crimes": "Allow mixing architectures.",
@@ -28,8 +34,7 @@ _FLAGS = {
 }
 _VALUES: dict[str, tuple[Any, str]] = {
     "device": (str, "Device for the tensor arithmetic."),
-    "lora_merge_cache": (click.Path(file_okay=False), "Where to keep merged adapters  [default: nowhere]"),
-    "lora_merge_dtype": (str, "dtype in which adapters are merged."),
+    "lora_merge_dtype": (str, "dtype that merged adapters are rounded to  [default: float32]"),
     "num_threads": (click.IntRange(min=1), "Threads for CPU arithmetic."),
     "out_shard_size": (str, "Parameters per output shard, such as 500M or 5B."),
     "random_seed": (int, "Seed, for methods that draw random numbers."),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from sae_merge_method.cli.allow_mismatch import allow_mismatch_option
 from sae_merge_method.cli.output import show
 
 DIFFERENT = 1
@@ -17,9 +18,16 @@ DIFFERENT = 1
     "--donor", "donors", multiple=True, help="Donor model, likewise; once for each, in the recipe's order."
 )
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists, once the new merge is complete.")
+@allow_mismatch_option
 @click.pass_context
 def command(
-    ctx: click.Context, model: str, out: Path, base: str | None, donors: tuple[str, ...], overwrite: bool
+    ctx: click.Context,
+    model: str,
+    out: Path,
+    base: str | None,
+    donors: tuple[str, ...],
+    overwrite: bool,
+    allow_mismatch: tuple[str, ...],
 ) -> None:
     """Make a merged model again from its own recipe, and compare the bytes.
 
@@ -29,7 +37,7 @@ def command(
     """
     from sae_merge_method.publish.rebuild import rebuild
 
-    rebuilt = rebuild(model, out, base, donors, overwrite=overwrite)
+    rebuilt = rebuild(model, out, base, donors, overwrite=overwrite, allow_mismatch=allow_mismatch)
     show(rebuilt)
     if rebuilt.different:
         ctx.exit(DIFFERENT)

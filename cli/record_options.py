@@ -64,7 +64,7 @@ def _option(name: str, field: FieldInfo, *, required: bool) -> Callable[[AnyFunc
         return click.option(both_ways, name, is_flag=True, default=default, **settings)
     if get_origin(kind) is tuple:
         # Names are listed with commas; a file's name may hold one.
-        split = None if get_args(kind)[0] == Location else _listed
+        split = None if get_args(kind)[0] == Location else listed
         return click.option(flag, name, multiple=True, callback=split, **settings)
     shown = default is not None and default != ""
     return click.option(flag, name, type=_type(kind, field), default=default, show_default=shown, **settings)
@@ -105,6 +105,6 @@ def _type(kind: Any, field: FieldInfo) -> Any:
     )
 
 
-def _listed(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+def listed(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     """Names with commas, or the option repeated."""
     return tuple(name for part in given for name in part.split(",") if name)

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from sae_merge_method.artifacts.schema import Location, OneOf, Record
 from sae_merge_method.controls.arms import ARMS
+from sae_merge_method.models.constants import AllowedMismatch
 
 RANDOM_LAYERS = 20
 """Random sets of layers that an experiment has unless told: the fewest among which the best of all, the pick
@@ -25,3 +26,4 @@ class ControlSettings(Record):
     """Features a layer of the scalpel arms; without it, d_model/40: 64 at 2560."""
     single_layers: bool = False
     """Also an arm for each layer alone."""
+    allow_mismatch: AllowedMismatch = ()

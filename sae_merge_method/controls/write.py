@@ -87,12 +87,13 @@ def make_controls(recipe: ResolvedRecipe, settings: ControlSettings) -> Controls
     kinds = [ARMS[name] for name in asked_for(settings.arms or None, settings)]
     base, layers, donation = recipe.base, recipe.layers, _the_donation(recipe)
     path, diagnosis = recipe.any_diagnosis(Path(settings.diagnosis) if settings.diagnosis else None)
-    donor = open_donor(donation.model, range(base.n_layers), base, recipe.recipe.base_model)
+    every = range(base.n_layers)
+    donor = open_donor(donation.model, every, base, recipe.recipe.base_model, settings.allow_mismatch)
     scalpel = {"diagnosis": str(path), "rank": settings.rank or default_rank(diagnosis.model.d_model)}
     modes = dict.fromkeys(mode for kind in kinds for mode in kind.measures)
     with one_blas_thread():
         energies = measure_energies(
-            task_vector(base, donor, range(base.n_layers)),
+            task_vector(base, donor, every),
             donation,
             {mode: _subspaces({**scalpel, "mode": mode}, layers) for mode in modes},
             layers,

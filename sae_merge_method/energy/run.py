@@ -31,7 +31,7 @@ def energy(settings: EnergySettings) -> EnergyReport:
     base = open_model(settings.base)
     diagnosis = open_diagnosis(Path(settings.diagnosis), base, settings.base, [settings.donor]).content
     layers = _layers(settings, tuple(diagnosis.scores()), base.n_layers)
-    donor = open_donor(settings.donor, layers, base, settings.base)
+    donor = open_donor(settings.donor, layers, base, settings.base, settings.allow_mismatch)
     subspaces = Subspaces(_scalpel(settings, diagnosis), layers)
     subspaces.check()
     with one_blas_thread():

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from sae_merge_method.artifacts.schema import Location, Record
+from sae_merge_method.models.constants import AllowedMismatch
 
 
 class EnergySettings(Record):
@@ -14,6 +15,7 @@ class EnergySettings(Record):
     """Base model, the diagnosed one: folder or Hub id[@revision]."""
     donor: Location
     """Donor model: folder or Hub id[@revision]."""
+    allow_mismatch: AllowedMismatch = ()
     diagnosis: Location
     """Folder that sae-merge diagnose wrote: it ranks the features and names the SAEs."""
     rank: int | None = Field(default=None, ge=1)

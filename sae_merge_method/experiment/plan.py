@@ -55,6 +55,7 @@ def make_plan(settings: ExperimentSettings, diagnosis_at: Path, depends_on: Mapp
             donor=settings.donor,
             select=settings.select,
             weight=settings.weight,
+            allow_mismatch=settings.allow_mismatch,
         )
     )
     controls = make_controls(
@@ -64,6 +65,7 @@ def make_plan(settings: ExperimentSettings, diagnosis_at: Path, depends_on: Mapp
             arms=settings.controls(),
             random_layers=settings.random_layers,
             rank=settings.rank,
+            allow_mismatch=settings.allow_mismatch,
         ),
     )
     recipes = {one.arm.name: one.text for one in controls.recipes if one.kind.as_it_is is None}
@@ -132,6 +134,7 @@ def _projection(settings: ExperimentSettings, diagnosis_at: Path, layers: tuple[
             diagnosis=str(diagnosis_at),
             rank=settings.rank,
             layers=format_layers(layers),
+            allow_mismatch=settings.allow_mismatch,
         )
     ).total
 

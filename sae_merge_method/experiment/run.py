@@ -76,7 +76,9 @@ def run_experiment(
     with _folder_held(folder):
         general = _general_corpus(asked)
         plan, waiting = _prepare(asked, general, folder, how.overwrite)
-        setup = Setup(folder, Path.cwd(), plan.base, asked.evaluation, general, how.keep)
+        setup = Setup(
+            folder, Path.cwd(), plan.base, asked.evaluation, general, how.keep, asked.allow_mismatch
+        )
         failed = _run(setup, len(plan.arms), waiting, choose_runner(how))
         if not is_done(folder, "base"):
             raise ExperimentError(_failures(failed, folder))

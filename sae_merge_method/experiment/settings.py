@@ -11,6 +11,7 @@ from sae_merge_method.artifacts.schema import Location, OneOf, Record, describe
 from sae_merge_method.controls.arms import ARMS, asked_for
 from sae_merge_method.controls.settings import RANDOM_LAYERS
 from sae_merge_method.diagnose.settings import DiagnoseSettings
+from sae_merge_method.models.constants import AllowedMismatch
 from sae_merge_method.selection import RuleText
 
 SETTINGS_FILE = "experiment.yml"
@@ -114,6 +115,7 @@ class ExperimentSettings(Record):
     """Base model: folder, or Hub id with an optional @revision."""
     donor: Location
     """Donor model, a whole checkpoint: folder, or Hub id with an optional @revision."""
+    allow_mismatch: AllowedMismatch = ()
     diagnosis: Location | dict[str, Any]
     """A diagnosis folder, or the settings to make one with, as diagnose --config takes them."""
     select: RuleText = "top_k=3"

@@ -57,6 +57,8 @@ class Setup:
     general: GeneralCorpus | None
     keep: bool
     """Whether merged checkpoints stay after their evaluation."""
+    allow_mismatch: tuple[str, ...] = ()
+    """Keys of config.json in which base and donor may differ."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,14 @@ class ArmRunner:
         recipe = folder / RECIPE_FILE
         merged = self.setup.folder / MERGED_FOLDER / job.arm.name
         # Not synced: after a crash of the machine the merge is done again.
-        report = merge(recipe, merged, overwrite=True, sync=False, options={"quiet": True})
+        report = merge(
+            recipe,
+            merged,
+            overwrite=True,
+            sync=False,
+            options={"quiet": True},
+            allow_mismatch=self.setup.allow_mismatch,
+        )
         shutil.copyfile(merged / REPORT_FILE, folder / REPORT_FILE)
         try:
             yield str(merged), report

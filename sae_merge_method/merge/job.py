@@ -81,7 +81,7 @@ def open_job(
 
     Args:
         recipe: A file, or what it holds.
-        adapters_at: Merged adapters are model-sized: they go to a hidden sibling of this path.
+        adapters_at: What adapters become in the selected layers goes to a hidden sibling of this path.
         options: Fields of ``mergekit.options.MergeOptions``.
         allow_mismatch: Keys of config.json in which donors may differ from the base.
 
@@ -91,7 +91,7 @@ def open_job(
     given = dict(options or {})
     resolved = resolve_recipe(recipe, given.get("transformers_cache"))
     plan, base = resolved.plan, resolved.base
-    with open_donors(plan, base, adapters_at, given) as donors:
+    with open_donors(plan, adapters_at, given) as donors:
         if not given.get("allow_crimes"):
             check_family(base, donors, allow_mismatch)
         check_donors(plan, base, donors)

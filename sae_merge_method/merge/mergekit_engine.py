@@ -4,9 +4,7 @@ mergekit knows a layout by its names, so a donor of another layout is shown to i
 whose names it does not know cannot be shown to it, and is refused.
 """
 
-import json
 import shutil
-import struct
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +15,7 @@ from typing import Any
 from sae_merge_method.hosts.calls import guarded_call
 from sae_merge_method.merge.job import Job
 from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint
+from sae_merge_method.models.headers import make_header
 from sae_merge_method.models.mergekit_layout import require_known_to_mergekit, same_names
 from sae_merge_method.models.reading import WeightFiles
 from sae_merge_method.models.shards import INDEX_FILE, SINGLE_FILE
@@ -42,19 +41,9 @@ def renamed_view(donor: Checkpoint, base: Checkpoint, layers: Sequence[int], fol
         for key, entry in base.layer_tensors.items()
         if key.layer in layers
     }
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    reached = 0
-    for name, entry in chosen.items():
-        header[name] = {
-            "dtype": entry.dtype,
-            "shape": list(entry.shape),
-            "data_offsets": [reached, reached + entry.nbytes],
-        }
-        reached += entry.nbytes
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # safetensors begins its data at a multiple of eight
+    header = make_header({name: (entry.dtype, entry.shape) for name, entry in chosen.items()})
     with (folder / SINGLE_FILE).open("wb") as stream, WeightFiles([donor]) as files:
-        stream.write(struct.pack("<Q", len(text)) + text)
+        stream.write(header)
         for entry in chosen.values():
             for first in range(0, entry.nbytes, _AT_ONCE):
                 piece = memoryview(bytearray(min(_AT_ONCE, entry.nbytes - first)))

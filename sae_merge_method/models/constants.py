@@ -6,7 +6,9 @@ constant that one side does not state is not compared, since only its model's co
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field
 
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.families import vocabulary
@@ -16,6 +18,16 @@ Config = Mapping[str, Any]
 
 UNSTATED = object()
 """What a row reads where a config does not speak of its constant."""
+
+
+AllowedMismatch = Annotated[
+    tuple[str, ...],
+    Field(
+        description="Keys of config.json (rope_theta, rms_norm_eps, ...) in which base and donor may differ; "
+        "without it whatever changes the meaning of a layer's weights is refused."
+    ),
+]
+"""A setting of every command that holds donors against their base."""
 
 
 class Constant(NamedTuple):

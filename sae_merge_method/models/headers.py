@@ -8,6 +8,7 @@ tensor's range cannot touch another's.
 import json
 import os
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -106,6 +107,23 @@ def read_stamped_header(file: Path) -> Header:
     entries = {name: _entry(file, name, header[name], 8 + length, stamp.size) for name in sorted(header)}
     _require_seamless(file, list(entries.values()), 8 + length, stamp.size)
     return Header(entries, stamp)
+
+
+def make_header(tensors: Mapping[str, tuple[str, Sequence[int]]]) -> bytes:
+    """The beginning of a safetensors file, up to the first tensor's bytes; the tensors follow in this order.
+
+    Args:
+        tensors: By name, dtype and shape.
+    """
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    reached = 0
+    for name, (dtype, shape) in tensors.items():
+        end = reached + prod(shape) * DTYPES[dtype].nbytes
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [reached, end]}
+        reached = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # safetensors begins its data at a multiple of eight
+    return struct.pack("<Q", len(text)) + text
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

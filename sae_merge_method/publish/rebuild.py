@@ -1,6 +1,6 @@
 """Make a merged model again from its own recipe, and say whether the second making gave the same bytes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -51,6 +51,7 @@ def rebuild(
     *,
     overwrite: bool = False,
     quiet: bool = False,
+    allow_mismatch: Collection[str] = (),
 ) -> Rebuilt:
     """Merge again by a model's own recipe, and compare every tensor's hash with the model's.
 
@@ -64,13 +65,14 @@ def rebuild(
         donors: Models to take in place of the recipe's donors, in its order, or nothing.
         overwrite: Replace ``out`` if it exists, once the new merge is complete.
         quiet: Show no progress, even on a terminal.
+        allow_mismatch: Keys of config.json in which donors may differ from the base.
 
     Raises:
         SaeMergeError: The model has no recipe of ours, or cannot be had; or the merge fails.
     """
     original = find_original(str(model), None if base is None else str(base), list(map(str, donors)))
     recipe = RecipeText(original.recipe_text, original.where)
-    report = merge(recipe, out, overwrite=overwrite, options={"quiet": quiet})
+    report = merge(recipe, out, overwrite=overwrite, options={"quiet": quiet}, allow_mismatch=allow_mismatch)
     if original.weights is None:
         assert original.report is not None
         first, second = _reported(original.report), _reported(report)

@@ -12,11 +12,12 @@ from sae_merge_method.artifacts.recipe import AnyRecipe
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.writing import require_no_file, write_text
 from sae_merge_method.layers import format_layers
+from sae_merge_method.models.adapter import Adapter
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.hub import parse_model_id
 from sae_merge_method.recipe.findings import CheckedRecipe, Notes
 from sae_merge_method.recipe.lineage import oddities
-from sae_merge_method.recipe.located import Located, locate, open_located
+from sae_merge_method.recipe.located import Located, locate, open_located, open_located_adapter
 from sae_merge_method.recipe.methods import method_named, parse_recipe
 from sae_merge_method.recipe.pin import models_of, pin
 from sae_merge_method.recipe.preflight import check_donors, check_family, require_plain
@@ -90,7 +91,7 @@ def _check_on_base(
             notes.add("donors", "every donor has the base's kind, depth, widths and constants")
     if layers:
         with notes.of("edit"):
-            _check_edit(resolved, donors, notes)
+            _check_edit(resolved, models, donors, notes)
 
 
 def _check_gate(resolved: ResolvedRecipe, notes: Notes) -> tuple[int, ...]:
@@ -139,20 +140,29 @@ def _recorded_scores(record: Mapping[str, Any]) -> dict[int, float]:
         raise RecipeError(f"expected a score by layer in scores, and {error}") from error
 
 
-def _check_edit(resolved: ResolvedRecipe, donors: Mapping[str, Checkpoint], notes: Notes) -> None:
+def _check_edit(
+    resolved: ResolvedRecipe,
+    models: Mapping[str, tuple[Located, ...]],
+    donors: Mapping[str, Checkpoint],
+    notes: Notes,
+) -> None:
     plan, base = resolved.plan, resolved.base
     if resolved.filter is not None:
         notes.add("edit", f"{method_named(plan.merge_method).needs} is there")
-    adapters = [name for name in plan.donors if parse_model_id(name).adapter]
     headers = {name: donors[name] for name in plan.donors if name in donors and donors[name].tensors}
-    if not base.tensors or len(headers) < len(plan.donors) or adapters:
-        notes.add(
-            "edit",
-            "tensor by tensor: weights are not all at hand, or an adapter is not merged",
-            "not checked",
-        )
+    adapters: dict[str, Adapter] = {}
+    for name in headers:
+        if parse_model_id(name).adapter is not None:
+            adapter = open_located_adapter(models[name][1])
+            if adapter is None:
+                headers = {}
+                break
+            adapters[name] = adapter
+            adapter.require_fits(headers[name], plan.layers_of(name), name)
+    if not base.tensors or len(headers) < len(plan.donors):
+        notes.add("edit", "tensor by tensor: weights are not all at hand", "not checked")
         return
     check_donors(plan, base, headers)
     notes.add("edit", "every tensor of the selected layers stands in every donor, in the base's shape")
-    for oddity in oddities(plan, base, headers):
+    for oddity in oddities(plan, base, headers, adapters):
         notes.add("donors", oddity, "odd")

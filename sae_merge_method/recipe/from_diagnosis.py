@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
@@ -16,14 +16,17 @@ from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.hashing import file_sha256
 from sae_merge_method.files.writing import require_no_file, write_text
 from sae_merge_method.layers import format_layers
-from sae_merge_method.models.checkpoint import Checkpoint
-from sae_merge_method.models.hub import as_path, open_model, parse_model_id
+from sae_merge_method.models.adapter import Adapter, open_adapter
+from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
+from sae_merge_method.models.constants import AllowedMismatch
+from sae_merge_method.models.hub import as_path, local_folder, open_model, parse_model_id
 from sae_merge_method.models.mergekit_layout import why_not_plain
 from sae_merge_method.recipe.diagnosed import OpenedDiagnosis, open_diagnosis
+from sae_merge_method.recipe.lineage import oddities
 from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
 from sae_merge_method.recipe.methods import METHODS, validated_parameters
 from sae_merge_method.recipe.plan import Donation, EditPlan
-from sae_merge_method.recipe.preflight import check_donors, output_dtype
+from sae_merge_method.recipe.preflight import check_donors, check_family, output_dtype
 from sae_merge_method.selection import RuleText, SelectionRule, agreement, choose_layers, parse_rule
 
 logger = logging.getLogger(__name__)
@@ -47,6 +50,7 @@ class RecipeSettings(Record):
     """What is added in the layers chosen."""
     weight: float = 1.0
     """Alpha, the factor of the task vector."""
+    allow_mismatch: AllowedMismatch = ()
     parameters: dict[str, Scalar] = Field(default_factory=dict)
     """The method's own parameters, by name; what it cannot do without is filled in."""
 
@@ -89,7 +93,8 @@ def make_recipe(settings: RecipeSettings) -> WrittenRecipe:
         RecipeError: The diagnosis is of another model, the rule selects nothing, or the method does
             not know a parameter.
         SaeError: An SAE that the method needs cannot be read.
-        MergeError: The donor lacks a tensor of a selected layer, or has it in another shape.
+        MergeError: The donor is no fine-tune of the base, lacks a tensor of a selected layer, or has it in
+            another shape; or its adapter does not fit it.
     """
     base = open_model(settings.base)
     diagnosis = open_diagnosis(Path(settings.diagnosis), base, settings.base, [settings.donor])
@@ -106,13 +111,14 @@ def make_recipe(settings: RecipeSettings) -> WrittenRecipe:
     donation = Donation(as_path(settings.donor), ((None, settings.weight),))
     donations = dict.fromkeys(layers, (donation,))
     plan = EditPlan(settings.method, as_path(settings.base), donations, None, parameters)
-    form = guarded_form(plan, base) | _dtypes(plan, base, settings.donor)
+    donor = _open_donor(settings, plan, base)
+    form = guarded_form(plan, base) | _dtypes(plan, base, donor)
     note = (
         f"{rule} of {content.score} chose layers {format_layers(layers)} of {base.n_layers} "
         f"(diagnosis: {diagnosis.path}).",
         *_what_others_take(content, rule, layers),
         f"{method.effect}; everything else stays the base's.",
-        *_how_to_run(base, settings.donor, layers),
+        *_how_to_run(base, donor, layers),
     )
     return WrittenRecipe(
         recipe_text(note, form, _record(diagnosis, rule, settings.units)), layers, base.n_layers
@@ -130,28 +136,48 @@ def _what_others_take(diagnosis: Diagnosis, rule: SelectionRule, layers: Sequenc
     return (f"Overlap with what the rule takes: {', '.join(told)}.",) if told else ()
 
 
-def _how_to_run(base: Checkpoint, donor_name: str, layers: Sequence[int]) -> tuple[str, ...]:
+class _Donor(NamedTuple):
+    model: Checkpoint
+    adapter: Adapter | None
+
+
+def _open_donor(settings: RecipeSettings, plan: EditPlan, base: Checkpoint) -> _Donor:
+    """The donor, held against the base; what is odd about it is logged."""
+    named, name = parse_model_id(settings.donor), plan.donors[0]
+    model = open_checkpoint(local_folder(named))
+    model.require_agreement()
+    check_family(base, {name: model}, settings.allow_mismatch)
+    check_donors(plan, base, {name: model})
+    adapters = {}
+    if named.adapter is not None:
+        adapters[name] = open_adapter(local_folder(named.adapter))
+        adapters[name].require_fits(model, plan.layers, name)
+    for oddity in oddities(plan, base, {name: model}, adapters):
+        logger.warning("%s", oddity)
+    return _Donor(model, adapters.get(name))
+
+
+def _how_to_run(base: Checkpoint, donor: _Donor, layers: Sequence[int]) -> tuple[str, ...]:
     by_us = "  sae-merge merge THIS_FILE out/"
-    if parse_model_id(donor_name).adapter:
+    if donor.adapter is None:
+        reason = why_not_plain(base, donor.model, layers)
+    elif donor.adapter.notes:
+        reason = f"of its adapter, {donor.adapter.notes[0]}"
+    else:
         return "  mergekit-yaml THIS_FILE out/ --lora-merge-cache FOLDER", by_us
-    reason = why_not_plain(base, open_model(donor_name), layers)
     if reason:
         return by_us, f"mergekit-yaml cannot run it: {reason}"
     return "  mergekit-yaml THIS_FILE out/", f"{by_us}     the same, checked before and after"
 
 
-def _dtypes(plan: EditPlan, base: Checkpoint, donor_name: str) -> dict[str, str]:
+def _dtypes(plan: EditPlan, base: Checkpoint, donor: _Donor) -> dict[str, str]:
     """dtype lines under which the arithmetic is rounded once and other layers keep their bytes."""
-    if parse_model_id(donor_name).adapter:
-        # The adapter is merged only at merge time, in the dtype its own base has.
+    if donor.adapter is not None:  # merged only at merge time
         return {"dtype": "float32", "out_dtype": next(iter(base.dtypes()))} if len(base.dtypes()) == 1 else {}
-    donor = open_model(donor_name)
-    donors = {plan.donors[0]: donor}
-    check_donors(plan, base, donors)
-    target = output_dtype(plan, base, donors)
+    target = output_dtype(plan, base, {plan.donors[0]: donor.model})
     if target is None:
         return {}
-    if donor.dtypes() == {target}:
+    if donor.model.dtypes() == {target}:
         return {"dtype": target}
     return {"dtype": "float32", "out_dtype": target}
 

@@ -1,17 +1,20 @@
 """How far a donor's weights lie from the base's: of one lineage, of another, or the same ones.
 
 Sizes are told from samples of the selected layers' matrices, so that it costs next to nothing; that
-two models are the same is told from every byte.
+two models are the same is told from every number.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
 from sae_merge_method.layers import format_layers
+from sae_merge_method.models.adapter import Adapter
+from sae_merge_method.models.adapter_merge import change_norm
 from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.dtypes import DTYPES, narrow, precise_for, widen
 from sae_merge_method.models.headers import TensorEntry
-from sae_merge_method.models.reading import SAMPLE, WeightFiles, read_values, samples
+from sae_merge_method.models.reading import PIECE, SAMPLE, Values, WeightFiles, pieces, read_values, samples
 from sae_merge_method.recipe.plan import EditPlan
 
 FAR = 0.5
@@ -20,19 +23,30 @@ two unrelated models of one size the square root of two."""
 _Pair = tuple[TensorEntry, TensorEntry]
 
 
-def oddities(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoint]) -> Iterator[str]:
+def oddities(
+    plan: EditPlan,
+    base: Checkpoint,
+    donors: Mapping[str, Checkpoint],
+    adapters: Mapping[str, Adapter] | None = None,
+) -> Iterator[str]:
     """What is odd about a plan's donors, in words, though nothing about it is wrong.
 
     Args:
         plan: The edit.
         base: The base.
         donors: By the plan's names for them, each checked against the base.
+        adapters: By the same names, those that are still to be merged into their donors, known to fit.
 
     Raises:
         ModelError: A file is damaged.
     """
     for name, donor in donors.items():
-        layers = [at for at, givers in plan.donations.items() if any(one.model == name for one in givers)]
+        layers = plan.layers_of(name)
+        adapter = (adapters or {}).get(name)
+        if adapter is not None:
+            yield from (f"the adapter of {name}: {note}" for note in adapter.notes)
+            if not _is_dead(adapter, donor, layers):
+                continue
         pairs = [
             (entry, donor.layer_tensors[key])
             for key, entry in base.layer_tensors.items()
@@ -41,7 +55,7 @@ def oddities(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoint])
         where = f"in layers {format_layers(layers)}"
         if is_same(base, donor, pairs):
             yield f"the task vector of {name} is zero {where}: it adds nothing to {plan.base}" + (
-                ", the result is the base" if len(donors) == 1 else ""
+                ", the result is the base" if len(plan.donors) == 1 else ""
             )
             continue
         size = relative_norm(pairs)
@@ -52,12 +66,35 @@ def oddities(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoint])
             )
 
 
+def _is_dead(adapter: Adapter, model: Checkpoint, layers: Collection[int]) -> bool:
+    """Whether an adapter changes nothing in some of its model's layers."""
+    parts = [part for part in {*adapter.factors, *adapter.saved} if part.layer in layers]
+    return all(change_norm(adapter, part, model) == 0 for part in parts)
+
+
 def is_same(base: Checkpoint, donor: Checkpoint, pairs: list[_Pair]) -> bool:
-    """Whether each pair of tensors has the same bytes; ends at the first that does not."""
-    if any(one.dtype != other.dtype for one, other in pairs):
-        return False
+    """Whether each pair holds the same numbers, as far as the narrower dtype of the two tells them apart.
+
+    Ends at the first pair that does not.
+    """
     with WeightFiles([base, donor]) as files:
-        return all(files.same_bytes(one, other) for one, other in pairs)
+        return all(_same_numbers(files, one, other) for one, other in pairs)
+
+
+def _same_numbers(files: WeightFiles, one: TensorEntry, other: TensorEntry) -> bool:
+    narrower, wider = sorted((one, other), key=lambda entry: DTYPES[entry.dtype].nbytes)
+    kind, precise = narrower.dtype, precise_for(narrower.dtype)
+    few, many = Values(files, narrower, precise), Values(files, wider, precise)
+    rounded = np.empty(PIECE, DTYPES[kind].numpy)
+    again, spare = np.empty(PIECE, precise), np.empty(PIECE, precise)
+    for first, size in pieces(one.n_values):
+        expected, numbers = few.read(first, size).numbers, many.read(first, size).numbers
+        if not narrow(numbers, kind, rounded[:size], spare[:size]):
+            return False
+        widen(rounded[:size], kind, again[:size])
+        if not np.array_equal(again[:size], expected):
+            return False
+    return True
 
 
 def relative_norm(pairs: list[_Pair]) -> float:

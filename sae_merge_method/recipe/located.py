@@ -12,9 +12,11 @@ from pathlib import Path
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import ModelError, first_line
 from sae_merge_method.files.regular import read_regular
+from sae_merge_method.models.adapter import Adapter, open_adapter
 from sae_merge_method.models.beside_weights import WANTED_FILES
 from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint, no_folder, open_checkpoint
 from sae_merge_method.models.hub import ModelId, fetch_file, folder_at_hand, is_hub_id
+from sae_merge_method.models.lora_config import ADAPTER_CONFIG
 from sae_merge_method.models.unreadable import explain, held_in_files
 
 
@@ -84,6 +86,19 @@ def open_located(model: Located) -> Checkpoint:
     except ValueError as error:
         raise ModelError(f"the config.json of {model.name} is damaged: {error}") from error
     return Checkpoint(config.parent, value, sha256(raw).hexdigest(), tensors={})
+
+
+def open_located_adapter(adapter: Located) -> Adapter | None:
+    """An adapter's config and header; None where they are not on this machine.
+
+    Raises:
+        ModelError: They cannot be read, or it is of a kind that cannot be merged.
+    """
+    if adapter.commit is None:
+        return open_adapter(Path(adapter.name).expanduser())
+    if adapter.missing:
+        return None
+    return open_adapter(fetch_file(adapter.name, ADAPTER_CONFIG, adapter.commit).parent)
 
 
 def _open_whole(folder: Path) -> Checkpoint:

@@ -65,6 +65,12 @@ class EditPlan:
         """The donors as the recipe names them, in the order of their first layer."""
         return tuple(dict.fromkeys(each.model for layer in self.layers for each in self.donations[layer]))
 
+    def layers_of(self, donor: str) -> tuple[int, ...]:
+        """The selected layers that a donor gives to, ascending."""
+        return tuple(
+            layer for layer in self.layers if any(one.model == donor for one in self.donations[layer])
+        )
+
 
 def plan_edit(recipe: Recipe, layers: Sequence[int], n_layers: int) -> EditPlan:
     """Resolve a recipe.

@@ -102,7 +102,13 @@ def check_donors(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoi
             _check_layer(layer, base, plan.base, donors[donation.model], donation.model)
 
 
-def open_donor(name: str, layers: Sequence[int], base: Checkpoint, base_name: str) -> Checkpoint:
+def open_donor(
+    name: str,
+    layers: Sequence[int],
+    base: Checkpoint,
+    base_name: str,
+    allow_mismatch: Collection[str] = (),
+) -> Checkpoint:
     """Open a whole donor whose task vector can be taken in these layers.
 
     Args:
@@ -110,14 +116,15 @@ def open_donor(name: str, layers: Sequence[int], base: Checkpoint, base_name: st
         layers: Decoder layers.
         base: The base.
         base_name: The base as the user names it, for messages.
+        allow_mismatch: Keys of config.json in which they may differ.
 
     Raises:
-        UsageError: The name asks for an adapter.
+        UsageError: The name asks for an adapter, or no constant has such a key.
         ModelError: There is no such model, or it cannot be read.
         MergeError: It is of another family than the base, or lacks a tensor.
     """
     donor = open_model(name)
-    check_family(base, {name: donor})
+    check_family(base, {name: donor}, allow_mismatch)
     for layer in layers:
         _check_layer(layer, base, base_name, donor, name)
     return donor

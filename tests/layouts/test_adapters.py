@@ -73,19 +73,24 @@ def test_an_adapter_edits_the_selected_layers_of_any_layout(tmp_path, base_layou
             assert moved.abs().max() > 1e-3
 
 
-def test_an_adapter_with_names_the_model_lacks_is_refused_before_anything_is_written(tmp_path):
+def test_an_adapter_of_the_text_model_edits_the_multimodal_one(tmp_path):
     base = gemma3(tmp_path / "base", "HUB", 0, dtype=torch.float32)
     text = gemma3(tmp_path / "text", "TXT", 0, dtype=torch.float32)
     lora = adapter(tmp_path / "lora", text, "TXT")
-    with pytest.raises(
-        MergeError, match=r"its names do not fit the model's \(language_model\.model\.layers\.N"
-    ):
-        run(tmp_path, base, f"{base}+{lora}")
+    before, after = tiny.load_tensors(base), run(tmp_path, base, f"{base}+{lora}")
+    name = "language_model.model.layers.3.mlp.down_proj.weight"
+    expected = 0.5 * SCALE * products(lora)[(3, "mlp.down_proj")]
+    assert torch.allclose(after[name] - before[name], expected, atol=1e-6)
+
+
+def test_an_adapter_of_a_deeper_model_is_refused_before_anything_is_written(tmp_path):
+    text = gemma3(tmp_path / "text", "TXT", 0, dtype=torch.float32)
+    lora = adapter(tmp_path / "lora", text, "TXT")
     tensors = load_file(lora / "adapter_model.safetensors")
     tensors = {name.replace("layers.3.", "layers.9."): tensor for name, tensor in tensors.items()}
     save_file(tensors, lora / "adapter_model.safetensors")
-    with pytest.raises(MergeError, match=r"edits layer 9's .*, which .* does not have"):
-        run(tmp_path, base, f"{text}+{lora}")
+    with pytest.raises(MergeError, match="a deeper model: it changes layer 9, its model has 4 layers"):
+        run(tmp_path, text, f"{text}+{lora}")
     assert not (tmp_path / "out").exists()
 
 

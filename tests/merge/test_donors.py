@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
-from tests.recipes import recipe_text
+from tests.recipes import recipe_text, run_recipe
 
 
 @pytest.fixture
@@ -33,6 +34,36 @@ def test_an_adapter_is_a_donor_without_any_cache_option(tmp_path, base, adapter,
         name for name in before if decoder_layer(name) in (1, 3) and ("q_proj" in name or "down_proj" in name)
     }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "base", "out"]
+
+
+def test_an_adapter_gives_the_same_bytes_by_both_engines_and_is_rounded_once(tmp_path, adapter):
+    narrow = tiny.gemma3_text(tmp_path / "narrow", 0, dtype=torch.bfloat16)
+    text = recipe_text(narrow, Path(f"{narrow}+{adapter}"), tail="dtype: bfloat16")
+    results = [
+        run_recipe(text, tmp_path / engine, engine=engine).result_sha256 for engine in ("direct", "mergekit")
+    ]
+    assert results[0] == results[1]
+    factors = load_file(adapter / "adapter_model.safetensors")
+    module = "model.layers.3.mlp.down_proj"
+    product = (
+        factors[f"base_model.model.{module}.lora_B.weight"]
+        @ factors[f"base_model.model.{module}.lora_A.weight"]
+    )
+    before, after = (
+        tiny.load_tensors(folder)[f"{module}.weight"] for folder in (narrow, tmp_path / "direct")
+    )
+    assert torch.equal(after, (before.float() + 8 / 2 * product).to(torch.bfloat16))
+
+
+def test_an_adapter_over_a_base_of_several_dtypes_keeps_each_tensors_own(tmp_path, adapter):
+    tensors = tiny.text_tensors(0, dtype=torch.bfloat16)
+    mixed = {name: value.float() if "norm" in name else value for name, value in tensors.items()}
+    base = tiny.save_checkpoint(tmp_path / "mixed", tiny.text_config(), mixed)
+    run_recipe(recipe_text(base, Path(f"{base}+{adapter}")), tmp_path / "out")
+    after = tiny.load_tensors(tmp_path / "out")
+    assert {name: value.dtype for name, value in after.items()} == {
+        name: value.dtype for name, value in mixed.items()
+    }
 
 
 def hub_cache(root: Path, model: Path, repo: str) -> None:

@@ -1,0 +1,197 @@
+"""A LoRA adapter as peft saves it: which tensors of a model it changes, and by what.
+
+Names are read past what wrappers leave in them (torch.compile, DDP, FSDP, checkpointing), and an adapter is
+held against a model in the layers that are asked for alone: what it does to embeddings, head or other
+layers does not matter there. The arithmetic is left to :mod:`sae_merge_method.models.adapter_merge`.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sae_merge_method.errors import MergeError, ModelError
+from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.headers import TensorEntry, read_header
+from sae_merge_method.models.lora_config import ADAPTER_CONFIG, WITH_PEFT, lora_scale, why_not_two_factors
+from sae_merge_method.models.shards import file_inside, read_json
+from sae_merge_method.models.tensor_names import LayerPart, describe_layout, layer_part
+from sae_merge_method.models.unreadable import explain, held_in_files
+
+ADAPTER_FILE = "adapter_model.safetensors"
+
+_PEFT = "base_model.model."
+_LEFT_BY = {
+    "_orig_mod": "torch.compile",
+    "_fsdp_wrapped_module": "FSDP",
+    "_checkpoint_wrapped_module": "activation checkpointing",
+    "module": "DistributedDataParallel or DataParallel",
+}
+_IN_FRONT = ("module",)  # inside a layer a model's own part may be called so
+_FACTOR = re.compile(
+    r"(?P<module>.+)\.lora_(?P<kind>A|B|magnitude_vector)(?:\.(?!weight$|bias$)\w+)?(?:\.(?P<end>weight|bias))?",
+    re.ASCII,
+)
+_SAVED = re.compile(r"\.modules_to_save(?:\.\w+(?=\.(?:weight|bias)$))?|\.base_layer(?=\.)", re.ASCII)
+
+
+class Factors(NamedTuple):
+    """What an adapter does to one tensor: adds ``scale`` B A, and with a magnitude, DoRA's, sets norms."""
+
+    a: TensorEntry
+    """(rank, in)"""
+    b: TensorEntry
+    """(out, rank)"""
+    scale: float
+    magnitude: TensorEntry | None = None
+    """(out,) norms of the rows of the merged matrix; None for a plain LoRA."""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One adapter, its config and header read."""
+
+    folder: Path
+    config: Mapping[str, Any]
+    factors: Mapping[LayerPart, Factors]
+    """By the part of a model that they change."""
+    saved: Mapping[LayerPart, TensorEntry]
+    """Tensors that it holds whole, in place of its model's."""
+    faults: Mapping[int, str]
+    """By layer, what stands there that cannot be read, in words."""
+    wrappers: tuple[str, ...]
+    """What wrappers left in its names, for example ``_orig_mod.``; they were read without it."""
+    layout: str
+    """How its tensors are named, in words."""
+
+    @property
+    def is_transposed(self) -> bool:
+        """Whether its model stores matrices as (in, out)."""
+        return bool(self.config.get("fan_in_fan_out"))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is odd about it though it can be read, in words."""
+        return tuple(
+            f"its names hold {one}, which {_LEFT_BY[one.rstrip('.')]} leaves in them: read without it"
+            for one in self.wrappers
+        )
+
+    def require_fits(self, model: Checkpoint, layers: Collection[int], name: str) -> None:
+        """Make sure that the adapter can be merged into a model's layers.
+
+        Args:
+            model: The model.
+            layers: The layers that are read.
+            name: How messages name model and adapter.
+
+        Raises:
+            MergeError: It cannot; the message says why.
+        """
+        for layer in layers:
+            if layer in self.faults:
+                raise MergeError(f"the adapter of {name}: {self.faults[layer]}")
+        if not self.factors and not self.saved:
+            raise MergeError(f"the adapter of {name} changes no decoder layer ({self.layout})")
+        deepest = max(part.layer for part in (*self.factors, *self.saved))
+        if deepest >= model.n_layers:
+            raise MergeError(
+                f"the adapter of {name} was made for a deeper model: it changes layer {deepest}, its model "
+                f"has {model.n_layers} layers"
+            )
+        for part in sorted(part for part in (*self.factors, *self.saved) if part.layer in layers):
+            own = model.layer_tensors.get(part)
+            if own is None:
+                raise MergeError(
+                    f"the adapter of {name} ({self.layout}) changes layer {part.layer}'s {part.part}, which "
+                    f"its model ({model.layout}) does not have{self._hint()}"
+                )
+            shape = self._shape(part)
+            if own.shape not in (shape, shape[::-1] if self.is_transposed else shape):
+                raise MergeError(
+                    f"the adapter of {name} changes a tensor of shape {list(shape)} in layer {part.layer}'s "
+                    f"{part.part}, its model has one of {list(own.shape)} there"
+                )
+
+    def _shape(self, part: LayerPart) -> tuple[int, ...]:
+        if part in self.saved:
+            return self.saved[part].shape
+        factors = self.factors[part]
+        return factors.b.shape[0], factors.a.shape[1]
+
+    def _hint(self) -> str:
+        return f": {WITH_PEFT}" if self.config.get("target_parameters") else ""
+
+
+def open_adapter(folder: Path) -> Adapter:
+    """Read an adapter's config and header.
+
+    Raises:
+        ModelError: No safetensors adapter there, a damaged one, or one whose change of the weights is not
+            that of two factors.
+    """
+    file = file_inside(folder, ADAPTER_FILE)
+    if not file.exists():
+        kind = held_in_files(path.name for path in folder.iterdir())
+        missing = f"expected {ADAPTER_FILE} in {folder}"
+        raise ModelError(missing if kind is None else explain(f"the adapter in {folder}", kind))
+    config = read_json(file_inside(folder, ADAPTER_CONFIG), "an adapter's config")
+    reason = why_not_two_factors(config)
+    if reason is not None:
+        raise ModelError(f"the adapter in {folder} {reason}")
+    header = read_header(file)
+    sides: dict[str, dict[LayerPart, TensorEntry]] = {"A": {}, "B": {}, "magnitude_vector": {}}
+    saved: dict[LayerPart, TensorEntry] = {}
+    modules: dict[LayerPart, str] = {}
+    faults: dict[int, str] = {}
+    plain = {name: plain_name(name) for name in header}
+    for name, entry in header.items():
+        match = _FACTOR.fullmatch(plain[name])
+        if match is None:
+            part = layer_part(_SAVED.sub("", plain[name]))
+            if part is not None and ".original_module." not in name:
+                saved[part] = entry
+            continue
+        part = layer_part(f"{match['module']}.weight")
+        if part is None:
+            continue  # an embedding, the head, a vision tower
+        side = sides[match["kind"]]
+        if match["end"] == "bias":
+            faults[part.layer] = f"{name} is a bias of its own (lora_bias): {WITH_PEFT}"
+            continue
+        if part in side:
+            faults[part.layer] = f"{name} and {side[part].name} are two adapters in one file: keep one"
+        elif not entry.is_float or (match["kind"] != "magnitude_vector" and len(entry.shape) != 2):
+            faults[part.layer] = f"{name} is {entry.dtype} {list(entry.shape)}: expected a matrix of numbers"
+        side[part], modules[part] = entry, match["module"]
+    factors: dict[LayerPart, Factors] = {}
+    for part in sorted({*sides["A"], *sides["B"], *sides["magnitude_vector"]}):
+        a, b = sides["A"].get(part), sides["B"].get(part)
+        if a is None or b is None:
+            faults.setdefault(part.layer, f"of {modules[part]} it holds only one of lora_A and lora_B")
+        elif part.layer not in faults:
+            scale = lora_scale(config, modules[part], a.shape, b.shape)
+            if isinstance(scale, str):
+                faults[part.layer] = scale
+            else:
+                factors[part] = Factors(a, b, scale, sides["magnitude_vector"].get(part))
+    wrappers = tuple(f"{one}." for one in _LEFT_BY if _is_left(one, plain))
+    return Adapter(folder, config, factors, saved, faults, wrappers, describe_layout(plain.values()))
+
+
+def plain_name(name: str) -> str:
+    """A tensor's name without what peft, torch.compile and other wrappers put around the model's own."""
+    words = name.split(".")
+    front = next((at for at, word in enumerate(words) if word.isdecimal()), len(words))
+    kept = [
+        word for at, word in enumerate(words) if word not in _LEFT_BY or (word in _IN_FRONT and at > front)
+    ]
+    plain = ".".join(kept)
+    while plain.startswith(_PEFT):
+        plain = plain.removeprefix(_PEFT)
+    return plain
+
+
+def _is_left(wrapper: str, plain: Mapping[str, str]) -> bool:
+    return any(wrapper in name.split(".") and wrapper not in own.split(".") for name, own in plain.items())
