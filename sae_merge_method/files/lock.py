@@ -11,49 +11,17 @@ import fcntl
 import json
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from sae_merge_method.errors import InUseError
+from sae_merge_method.errors import InUseError, UsageError
+from sae_merge_method.files.holder import read_holder, this_process
 
 LOCK_FILE = ".sae-merge-lock"
 """The lock's name inside a folder that stands, and the end of its name beside one that will."""
-_MOST_BYTES, _MOST_CHARACTERS = 4096, 100
 _TRIES, _PAUSE = 100, 0.01
-
-
-class Holder(NamedTuple):
-    """Who holds a lock, as it says."""
-
-    host: str
-    pid: int
-    since: str
-    command: str
-
-    def __str__(self) -> str:
-        machine = "" if self.is_here else f" on {self.host}"
-        return f"process {self.pid}{machine} ({self.command}, since {self.since})"
-
-    @property
-    def is_here(self) -> bool:
-        """Whether it is, or was, a process of this machine."""
-        return self.host == socket.gethostname()
-
-    @property
-    def lives(self) -> bool:
-        """Whether there is a process of that number here."""
-        try:
-            os.kill(self.pid, 0)
-        except (ProcessLookupError, OverflowError):
-            return False
-        except PermissionError:
-            pass
-        return True
 
 
 @contextmanager
@@ -62,7 +30,10 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises:
         InUseError: Another process holds it, or may hold it.
+        UsageError: There is no folder.
     """
+    if not folder.is_dir():
+        raise UsageError(f"expected a folder at {folder}, found {'a file' if folder.exists() else 'nothing'}")
     with _held(folder / LOCK_FILE, f"{folder} is being edited by"):
         yield
 
@@ -91,8 +62,8 @@ def who_holds(lock: Path, busy: str) -> str | None:
     with suppress(OSError):
         handle = _open(lock)
         try:
-            holder = _read(handle)
-            return None if holder.is_here and flock(handle) else f"{busy} {_advice(lock, holder)}"
+            holder = read_holder(handle)
+            return None if holder.is_here and flock(handle) else f"{busy} {holder.advice(lock)}"
         finally:
             os.close(handle)
     return None
@@ -107,7 +78,7 @@ def forget_other_machines(folder: Path) -> None:
         with suppress(OSError):
             handle = _open(lock)
             try:
-                if not _read(handle).is_here:
+                if not read_holder(handle).is_here:
                     lock.unlink()
             finally:
                 os.close(handle)
@@ -130,38 +101,76 @@ def flock(handle: int) -> bool:
 
 @contextmanager
 def _held(lock: Path, busy: str) -> Iterator[None]:
+    handle = None
+    while handle is None:
+        handle = _taken(lock, busy)
+    try:
+        yield
+    finally:
+        _give_back(lock, handle)
+
+
+def _taken(lock: Path, busy: str) -> int | None:
+    """The descriptor of the lock, ours now; None where our file was swept away before it was locked."""
     mine = f"{lock.name}.{socket.gethostname()}."
     ours = lock.with_name(f"{mine}{os.getpid()}.{os.urandom(4).hex()}")
     handle = os.open(ours, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    taken = False
     try:
         try:
-            os.write(handle, json.dumps(_self()._asdict()).encode())
-            os.fsync(handle)
             flock(handle)
-            _take(ours, handle, lock, busy)
+            os.write(handle, json.dumps(this_process()._asdict()).encode())
+            os.fsync(handle)
+            taken = _take(ours, handle, lock, busy)
         finally:
             with suppress(FileNotFoundError):
                 ours.unlink()
-        for sibling in lock.parent.iterdir():
+        for sibling in lock.parent.iterdir() if taken else ():
             if sibling.name.startswith(mine):
-                sibling.unlink(missing_ok=True)  # of one that was killed, or is about to be refused
-        try:
-            yield
-        finally:
-            if _is(lock, handle):
-                lock.unlink()
+                _sweep(sibling)
+    except BaseException:
+        _give_back(lock, handle)
+        raise
+    if not taken:
+        os.close(handle)
+    return handle if taken else None
+
+
+def _give_back(lock: Path, handle: int) -> None:
+    try:
+        if _is(lock, handle):
+            lock.unlink()
     finally:
         os.close(handle)
 
 
-def _take(ours: Path, own: int, lock: Path, busy: str) -> None:
-    """Give our file, whose flock we hold, the lock's name."""
+def _sweep(file: Path) -> None:
+    """Remove what a process that was killed while it took a lock left behind."""
+    with suppress(OSError):
+        handle = _open(file)
+        try:
+            if flock(handle):
+                file.unlink()
+        finally:
+            os.close(handle)
+
+
+def _take(ours: Path, own: int, lock: Path, busy: str) -> bool:
+    """Give our file, whose flock we hold, the lock's name; False where it is gone.
+
+    Raises:
+        InUseError: Another process holds the lock, or may hold it.
+    """
     refusal = f"{busy} one process after the other: try again"
     for _ in range(_TRIES):
-        with suppress(FileExistsError, FileNotFoundError):  # the latter: swept away by who holds the lock
+        try:
             os.link(ours, lock)
-        if _is(lock, own):
-            return
+        except FileNotFoundError:
+            return False
+        except FileExistsError:
+            pass
+        if _is(lock, own):  # also where a network file system had done it, and said that it could not
+            return True
         try:
             handle = _open(lock)
         except FileNotFoundError:  # just given back
@@ -169,28 +178,19 @@ def _take(ours: Path, own: int, lock: Path, busy: str) -> None:
         except OSError as error:
             raise InUseError(f"expected a lock of sae-merge at {lock}: {error.strerror}") from None
         try:
-            holder = _read(handle)
+            holder = read_holder(handle)
             if holder.is_here and flock(handle):
                 if _is(lock, handle):  # and we hold its flock: nobody else takes it over
                     ours.rename(lock)
-                    return
+                    return True
                 continue
         finally:
             os.close(handle)
-        refusal = f"{busy} {_advice(lock, holder)}"
+        refusal = f"{busy} {holder.advice(lock)}"
         if not holder.is_here or holder.lives:
             raise InUseError(refusal)
         time.sleep(_PAUSE)  # of a dead process: another one looks at it, or takes it over, this moment
     raise InUseError(refusal)
-
-
-def _advice(lock: Path, holder: Holder) -> str:
-    if holder.is_here and holder.lives:
-        return f"{holder}: wait for it, or end it"
-    return (
-        f"{holder}: wait for it; if that process is known to be gone, remove {lock} "
-        "and nothing else, then try again"
-    )
 
 
 def _open(lock: Path) -> int:
@@ -198,31 +198,8 @@ def _open(lock: Path) -> int:
     return os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def _read(handle: int) -> Holder:
-    """What the lock says; it may come from elsewhere, and is shown on terminals."""
-    try:
-        fields: Any = json.loads(os.pread(handle, _MOST_BYTES, 0))
-        host, since, command = (
-            "".join(filter(str.isprintable, str(fields[name])))[:_MOST_CHARACTERS]
-            for name in ("host", "since", "command")
-        )
-        return Holder(host, max(int(fields["pid"]), 0), since, command)
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return Holder("an unknown machine", 0, "an unknown time", "of an unknown version")
-
-
 def _is(lock: Path, handle: int) -> bool:
     try:
         return os.path.samestat(os.lstat(lock), os.fstat(handle))
     except FileNotFoundError:
         return False
-
-
-def _self() -> Holder:
-    program, *words = sys.argv or [""]
-    # Run as the command, or as python -m sae_merge_method.cli.main.
-    is_command = Path(program).stem == "sae-merge" or Path(program).parts[-2:] == ("cli", "main.py")
-    words = [word for word in words[:1] if not word.startswith("-")]
-    command = " ".join(["sae-merge", *words]) if is_command else "called from Python"
-    since = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return Holder(socket.gethostname(), os.getpid(), since, command)

@@ -6,8 +6,7 @@ half-way leaves a folder that nothing can load, and that ``sae-merge undo`` make
 """
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from sae_merge_method.artifacts.edit_report import (
     read_edit_report,
     report_text,
 )
-from sae_merge_method.artifacts.recipe import AnyRecipe
+from sae_merge_method.artifacts.recipe import AnyRecipe, RecipeText
 from sae_merge_method.errors import ArtifactError, MergeError, UsageError
 from sae_merge_method.files.hashing import Hashes
 from sae_merge_method.files.inside import Inside
@@ -33,12 +32,14 @@ from sae_merge_method.merge.direct import (
     why_not_direct,
 )
 from sae_merge_method.merge.job import Job, open_job
-from sae_merge_method.merge.journal import begin_journal
+from sae_merge_method.merge.journal import begin_journal, make_room
 from sae_merge_method.merge.report import report_of
 from sae_merge_method.merge.tensor_edit import TensorTask, tensor_tasks
 from sae_merge_method.merge.undo import roll_back
-from sae_merge_method.models.checkpoint import JOURNAL_FOLDER
+from sae_merge_method.models.hub import local_folder, parse_model_id
 from sae_merge_method.models.reading import WeightFiles
+from sae_merge_method.recipe.methods import parse_recipe
+from sae_merge_method.recipe.resolved import read_recipe
 
 LOG = logging.getLogger(__name__)
 
@@ -68,44 +69,44 @@ def edit_in_place(
         MergeError: The base's files are shared with other folders, it was edited in place
             before, or the edit itself cannot be done.
     """
-    named = None if folder is None else Path(folder)
-    with open_job(recipe, (named or Path("in-place")).absolute(), options, allow_mismatch) as job:
-        target = job.base.folder
-        if named is not None and named.resolve() != target.resolve():
-            raise UsageError(
-                f"--in-place edits the base, {target}: expected that folder or none, got {named}"
-            )
-        reason = why_not_direct(job)
-        if reason is not None:
-            raise MergeError(f"--in-place needs the direct engine, but {reason}")
-        _require_own_files(job)
-        tasks = tensor_tasks(job.plan, job.base, job.donors)
-        with (
-            locked(target),
-            _still_as_read(job),
-            Inside.hold(target) as checkpoint,
-            begin_journal(checkpoint, [task.base for task in tasks], job.threads) as journal,
-        ):
-            try:
-                journal.hide_config()
-                report = _edit(job, tasks, hash_all)
-                texts = card_texts(job, target.resolve().name) | {REPORT_FILE: report_text(report)}
-                journal.announce(texts)
-                for name, text in texts.items():
-                    checkpoint.write(name, text.encode(), via=journal.folder)
-                journal.finish(report)
-            except BaseException:
-                _take_back(checkpoint)
-                raise
-        return report
+    given = dict(options or {})
+    text = read_recipe(recipe)
+    target = _base_folder(text, None if folder is None else Path(folder), given)
+    # Held before it is read: no other edit comes between what is read and what is written.
+    with locked(target), Inside.hold(target) as checkpoint:
+        make_room(checkpoint)
+        with open_job(text, target.absolute(), given, allow_mismatch) as job:
+            reason = why_not_direct(job)
+            if reason is not None:
+                raise MergeError(f"--in-place needs the direct engine, but {reason}")
+            _require_own_files(job)
+            return _edit_held(job, checkpoint, hash_all)
 
 
-@contextmanager
-def _still_as_read(job: Job) -> Iterator[None]:
-    """Another edit may have come between our reading of the headers and our lock."""
-    if not (job.base.folder / JOURNAL_FOLDER).exists():  # where there is one, the journal says more
-        job.base.require_unchanged()
-    yield
+def _base_folder(recipe: RecipeText, named: Path | None, options: Mapping[str, Any]) -> Path:
+    model = parse_model_id(parse_recipe(*recipe).base_model)
+    target = local_folder(model, options.get("transformers_cache"))
+    if named is not None and named.resolve() != target.resolve():
+        raise UsageError(f"--in-place edits the base, {target}: expected that folder or none, got {named}")
+    return target
+
+
+def _edit_held(job: Job, checkpoint: Inside, hash_all: bool) -> EditReport:
+    tasks = tensor_tasks(job.plan, job.base, job.donors)
+    job.base.require_unchanged()
+    with begin_journal(checkpoint, [task.base for task in tasks], job.threads) as journal:
+        try:
+            journal.hide_config()
+            report = _edit(job, tasks, hash_all)
+            texts = card_texts(job, checkpoint.path.resolve().name) | {REPORT_FILE: report_text(report)}
+            journal.announce(texts)
+            for name, text in texts.items():
+                checkpoint.write(name, text.encode(), via=journal.folder)
+            journal.finish(report)
+        except BaseException:
+            _take_back(checkpoint)
+            raise
+    return report
 
 
 def _take_back(checkpoint: Inside) -> None:

@@ -128,9 +128,8 @@ def begin_journal(
         threads: How many are copied at a time; None for one a core.
 
     Raises:
-        MergeError: There is a journal already, or a small file is no regular file.
+        MergeError: A small file is no regular file.
     """
-    _make_room(checkpoint)
     (checkpoint.path / JOURNAL_FOLDER / KEPT).mkdir(parents=True)
     with checkpoint.folder(JOURNAL_FOLDER) as folder, folder.folder(KEPT) as kept:
         journal = Journal(checkpoint, folder, kept)
@@ -145,8 +144,12 @@ def begin_journal(
         yield journal
 
 
-def _make_room(checkpoint: Inside) -> None:
-    """Remove a journal that holds nothing any more: never complete, or undone."""
+def make_room(checkpoint: Inside) -> None:
+    """Remove a journal that holds nothing any more: never complete, or undone.
+
+    Raises:
+        MergeError: It is needed to take an edit back.
+    """
     if not checkpoint.holds(JOURNAL_FOLDER):
         return
     with checkpoint.folder(JOURNAL_FOLDER) as folder:

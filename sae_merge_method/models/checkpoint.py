@@ -22,7 +22,7 @@ from sae_merge_method.models.shards import (
     disagreements,
     file_inside,
     index_text,
-    read_json,
+    parse_json,
     shards_of,
     twice,
 )
@@ -191,15 +191,11 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     if not folder.is_dir():
         raise ModelError(no_folder(folder))
     config_file = file_inside(folder, CONFIG_FILE)
-    if not config_file.exists() and (folder / JOURNAL_FOLDER).is_dir():
-        at_work = who_edits(folder)
-        if at_work is not None:
-            raise ModelError(at_work)
-        raise ModelError(f"{folder} was left half-edited: run 'sae-merge undo {folder}' first")
-    kind = None if config_file.exists() else held_at(folder)
-    if kind is not None:
-        raise ModelError(explain(f"the model in {folder}", kind))
-    config = read_json(config_file, "a model's config")
+    try:
+        stated = read_regular(config_file)
+    except OSError as error:
+        raise _without_config(folder, config_file, error) from error
+    config = parse_json(stated, config_file, "a model's config")
     tensors: dict[str, TensorEntry] = {}
     stamps: dict[Path, FileStamp] = {}
     faults: list[str] = []
@@ -211,5 +207,19 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         if not placed:
             faults += [twice(folder, name, tensors[name].file, file) for name in header if name in tensors]
         tensors.update({name: entry for name, entry in header.items() if placed.get(name, file) == file})
-    digest = sha256(read_regular(config_file)).hexdigest()
-    return Checkpoint(folder, config, digest, tensors, stamps, tuple(faults))
+    return Checkpoint(folder, config, sha256(stated).hexdigest(), tensors, stamps, tuple(faults))
+
+
+def _without_config(folder: Path, config_file: Path, error: OSError) -> ModelError:
+    """Why a folder's config cannot be read."""
+    if (folder / JOURNAL_FOLDER).is_dir():
+        at_work = who_edits(folder)
+        if at_work is not None:
+            return ModelError(at_work)
+        if not config_file.exists():  # still, with nobody at work: an edit that has just ended brings it back
+            return ModelError(f"{folder} was left half-edited: run 'sae-merge undo {folder}' first")
+        return ModelError(f"{folder} was being edited this moment: try again")
+    kind = None if config_file.exists() else held_at(folder)
+    if kind is not None:
+        return ModelError(explain(f"the model in {folder}", kind))
+    return ModelError(f"cannot read {config_file}: {error.strerror}")

@@ -169,9 +169,19 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         ModelError: Missing, no regular file, or not a JSON object.
     """
     try:
-        value = json.loads(read_regular(path).decode("utf-8-sig"))
+        return parse_json(read_regular(path), path, what)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
+
+
+def parse_json(data: bytes, path: Path, what: str) -> dict[str, Any]:
+    """As :func:`read_json`, of bytes that were read already.
+
+    Raises:
+        ModelError: Not a JSON object.
+    """
+    try:
+        value = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ModelError(f"expected {what} (JSON) at {path}: {error}") from error
     if not isinstance(value, dict):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sae_merge_method.errors import ArtifactError, InUseError, MergeError, ModelError, UsageError
-from sae_merge_method.files.lock import locked
+from sae_merge_method.files.lock import LOCK_FILE, locked
 from sae_merge_method.merge.undo import undo
 from sae_merge_method.models.checkpoint import JOURNAL_FOLDER, open_checkpoint
 from tests import tiny
@@ -98,6 +98,7 @@ def test_a_killed_edit_cannot_be_loaded_and_can_be_undone(tmp_path, base, recipe
     kill = "os.kill(os.getpid(), signal.SIGKILL)"
     killed = sae_merge("merge", "r.yml", "--in-place", cwd=tmp_path, trouble=kill)
     assert killed.returncode == -signal.SIGKILL
+    assert (base / LOCK_FILE).exists()  # and is taken over: its process is gone
     assert state(base)["model-00001-of-00002.safetensors"] != before["model-00001-of-00002.safetensors"]
     with pytest.raises(ModelError, match="left half-edited: run 'sae-merge undo"):
         open_checkpoint(base)

@@ -1,9 +1,10 @@
-"""Edit and undo as one machine: killed at any write, rename or sync, it ends in base bytes or edited bytes."""
+"""Edit and undo as one machine: killed or joined at any write, rename or sync, it ends in base or edited bytes."""
 
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from sae_merge_method.errors import ArtifactError, MergeError, ModelError
+from sae_merge_method.errors import ArtifactError, InUseError, MergeError, ModelError
+from sae_merge_method.files.lock import locked, who_edits
 from sae_merge_method.merge.undo import undo
 from sae_merge_method.models.checkpoint import JOURNAL_FOLDER, open_checkpoint
 from tests.merge.edited_in_place import edit, sharded_base, state
@@ -36,16 +38,13 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed_at(step: int) -> Iterator[None]:
-    """End the block at its ``step``-th change of the disk, and let nothing after that reach it."""
-    taken, real = 0, {name: getattr(os, name) for name in _STEPS}
+def before_steps(come: Callable[[int], None]) -> Iterator[None]:
+    """Have ``come`` called with its number before each change of the disk in the block."""
+    numbers, real = count(1), {name: getattr(os, name) for name in _STEPS}
 
     def counted(name: str) -> Callable[..., Any]:
         def call(*args: Any, **named: Any) -> Any:
-            nonlocal taken
-            taken += 1
-            if taken >= step:
-                raise Killed
+            come(next(numbers))
             return real[name](*args, **named)
 
         return call
@@ -53,8 +52,37 @@ def killed_at(step: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in _STEPS:
             patch.setattr(os, name, counted(name))
-        with suppress(Killed):
-            yield
+        yield
+
+
+@contextmanager
+def killed_at(step: int) -> Iterator[None]:
+    """End the block at its ``step``-th change of the disk, and let nothing after that reach it."""
+
+    def come(number: int) -> None:
+        if number >= step:
+            raise Killed
+
+    with suppress(Killed), before_steps(come):
+        yield
+
+
+@contextmanager
+def joined_at(step: int, second: Callable[[], None]) -> Iterator[None]:
+    """Have a second process do all it does at the ``step``-th change of the disk in the block.
+
+    Locks are held by open files, not by processes: to them a call from inside is another process.
+    """
+    joined = False
+
+    def come(number: int) -> None:
+        nonlocal joined
+        if number >= step and not joined:
+            joined = True
+            second()
+
+    with before_steps(come):
+        yield
 
 
 def weights(folder: Path) -> dict[str, bytes]:
@@ -132,6 +160,38 @@ class InPlace(RuleBasedStateMachine):
             assert "nothing to undo" in str(error)
         assert weights(self.base) == self.unedited
 
+    @rule(
+        step=st.integers(1, 140),
+        first=st.sampled_from(["edit", "undo"]),
+        second=st.sampled_from(["edit", "undo", "card"]),
+    )
+    def with_a_second_process(self, step: int, first: str, second: str) -> None:
+        with joined_at(step, lambda: self.come_second(second)):
+            try:
+                edit(self.recipe) if first == "edit" else undo(self.base)
+            except (MergeError, ModelError, ArtifactError) as error:
+                assert any(
+                    words in str(error)
+                    for words in ("edited in place before", "half-edited", "hard links", "nothing to undo")
+                ), error
+
+    def come_second(self, what: str) -> None:
+        """Do what is asked, or be told who is at work; advice to undo is for who is alone with the folder."""
+        is_held = who_edits(self.base) is not None
+        try:
+            if what == "card":
+                with locked(self.base):
+                    self.write_a_card()
+            else:
+                edit(self.recipe) if what == "edit" else undo(self.base)
+        except InUseError as error:
+            assert f"is being edited by process {os.getpid()} " in str(error)
+            assert is_held
+        except (MergeError, ModelError, ArtifactError) as error:
+            assert not is_held, error
+        else:
+            assert not is_held
+
     @rule()
     def write_a_card(self) -> None:
         """As ``sae-merge card`` does: a new file in the place of the old one."""
@@ -183,7 +243,7 @@ def test_edit_and_undo_killed_anywhere_end_in_the_base_or_the_edit_with_the_user
     run_state_machine_as_test(
         Here,
         settings=settings(
-            max_examples=10,
+            max_examples=12,
             stateful_step_count=8,
             phases=[Phase.generate],  # to shrink what fails, add Phase.shrink
             deadline=None,
@@ -207,3 +267,29 @@ def test_undo_killed_at_every_step_one_after_the_other_still_gives_the_base(mode
         pytest.fail("undo never came to its end")
     assert step > 30
     assert state(base) == before
+
+
+@pytest.mark.parametrize("second", ["edit", "undo"])
+def test_a_second_process_at_any_step_of_an_edit_is_refused_or_comes_before_it(models, tmp_path, second):
+    base = tmp_path / "base"
+    shutil.copytree(models / "base", base)
+    before, edited = state(base), weights(models / "edited")
+    recipe = recipe_text(base, models / "donor", weight="0.5")
+    refused = 0
+
+    def come() -> None:
+        nonlocal refused
+        try:
+            edit(recipe) if second == "edit" else undo(base)
+        except InUseError:
+            refused += 1
+        except ArtifactError as error:
+            assert "nothing to undo" in str(error)
+
+    for step in (1, 2, 4, 6, 8, 10, *range(20, 110, 15)):
+        with joined_at(step, come), suppress(MergeError):  # edited before: by the second
+            edit(recipe)
+        assert weights(base) == edited
+        undo(base)
+        assert state(base) == before
+    assert refused > 5
