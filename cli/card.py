@@ -18,7 +18,9 @@ def command(checkpoint: Path, **options: Any) -> None:
     """Write the model card of a merged folder, ready for the Hub.
 
     It is CHECKPOINT's README.md. mergekit's own section, and whatever else stands there, is kept; a
-    second run renews what the first one wrote. The licence is the base's or yours, never a guess. Then:
+    second run renews what the first one wrote, and keeps what was measured on the same checkpoint. Only
+    what was measured on this very checkpoint is taken. The licence is the base's or yours, never a
+    guess. Then:
 
     \b
         hf upload OWNER/NAME CHECKPOINT

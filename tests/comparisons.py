@@ -25,13 +25,13 @@ def subject(
     return Subject(**fields)
 
 
-def comparison(*subjects: Subject, **changes: Any) -> Comparison:
+def comparison(*subjects: Subject, result: str | None = None, **changes: Any) -> Comparison:
     """Of these subjects; by default number theory as the paper prints it, and a subject that is lm-eval's alone."""
     subjects = subjects or (
         subject("minerva_math_sae_num_theory", 160 / 540, 213 / 540, "improved", 0.00066, True),
         subject("other|task", 0.5, 0.5, "not shown", 0.9, False),
     )
-    side = Side(label="base", model="base", results="r.json", lm_eval_version="0.4.13")
+    side = Side(label="base", model="base", results="r.json", lm_eval_version="0.4.13", result_sha256=result)
     fields: dict[str, Any] = {
         "base": side, "edited": side, "metric": "exact_match,none", "test": "auto", "correction": "holm",
         "alpha": 0.05, "power": 0.8, "draws": 0, "seed": 0, "subjects": subjects, "groups": (),
@@ -41,6 +41,7 @@ def comparison(*subjects: Subject, **changes: Any) -> Comparison:
     return Comparison(**fields)
 
 
-def save_comparison(path: Path, made: Comparison | None = None) -> Path:
-    write_record(path, made or comparison(notes=("It is <b>format</b>, not maths.",)))
+def save_comparison(path: Path, made: Comparison | None = None, *, result: str | None = None) -> Path:
+    """Write one; ``result`` is the hash of the checkpoint that was evaluated."""
+    write_record(path, made or comparison(notes=("It is <b>format</b>, not maths.",), result=result))
     return path

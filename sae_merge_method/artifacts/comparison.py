@@ -35,6 +35,9 @@ class Side(Record):
     """Name of lm-eval's results file."""
     lm_eval_version: str | None
     """Version of lm-eval that scored the model; null where the results file does not say."""
+    result_sha256: str | None
+    """Hash of the checkpoint that was evaluated, as its edit report has it; null where the results name no
+    folder with such a report, or one that was written after the evaluation."""
 
 
 class Gate(Record):

@@ -7,6 +7,7 @@ from pathlib import Path
 from sae_merge_method.artifacts.comparison import Side
 from sae_merge_method.artifacts.lm_eval_results import EvalRun, read_results
 from sae_merge_method.artifacts.lm_eval_samples import Samples, read_samples
+from sae_merge_method.artifacts.measured_on import measured_on
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,11 @@ class Evaluation:
         """The evaluation, as a comparison records it."""
         run = self.run
         return Side(
-            label=self.label, model=run.model, results=run.path.name, lm_eval_version=run.lm_eval_version
+            label=self.label,
+            model=run.model,
+            results=run.path.name,
+            lm_eval_version=run.lm_eval_version,
+            result_sha256=measured_on(run),
         )
 
 

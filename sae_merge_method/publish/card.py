@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import NamedTuple
 
-from sae_merge_method.artifacts.comparison import read_comparison
+from sae_merge_method.artifacts.comparison import Comparison, read_comparison
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis, diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.schema import Location, Record
 from sae_merge_method.errors import ArtifactError
@@ -16,9 +16,15 @@ from sae_merge_method.files.lock import locked
 from sae_merge_method.files.writing import write_bytes, write_text
 from sae_merge_method.models.hub import CARD_FILE, is_hub_id, parse_model_id
 from sae_merge_method.publish import sections
-from sae_merge_method.publish.card_file import our_part, read_card
+from sae_merge_method.publish.card_file import CardFile, OurSection, our_part, read_card
 from sae_merge_method.publish.front_matter import front_matter
 from sae_merge_method.publish.licence import find_licence
+from sae_merge_method.publish.measured import (
+    experiment_section,
+    unmatched_comparison,
+    unmatched_experiment,
+    verdict_section,
+)
 from sae_merge_method.recipe.merged_folder import MergedFolder, open_merged
 
 LOG = logging.getLogger(__name__)
@@ -44,12 +50,22 @@ class CardSettings(Record):
     """Hub id of the base, where the recipe names a folder."""
     donor: tuple[str, ...] = ()
     """Hub id of a donor, where the recipe names a folder; one for each donor, in the recipe's order."""
+    allow_unmatched: bool = False
+    """Take a comparison or an experiment that does not say which checkpoint it was measured on; the card
+    says so. One that says that it was another is refused all the same."""
+
+
+_ORDER = ("recipe", "edit", "layers", "verdict", "experiment", "rebuild", "limits")
+"""The sections of a card."""
+_MEASURED = ("layers", "verdict", "experiment")
+"""Those that a later run keeps where it is told of nothing newer."""
 
 
 def write_card(folder: Path | str, settings: CardSettings | None = None) -> Path:
     """Write ``README.md`` (and copy the diagnosis' plot) into a merged folder.
 
-    A model that others cannot find, because the recipe names a folder, is warned of in the log.
+    What an earlier run showed of this very checkpoint stays, unless ``settings`` name something newer. A
+    model that others cannot find, because the recipe names a folder, is warned of in the log.
 
     Args:
         folder: The checkpoint.
@@ -59,42 +75,49 @@ def write_card(folder: Path | str, settings: CardSettings | None = None) -> Path
         The card's path.
 
     Raises:
-        SaeMergeError: An artifact cannot be read or is of another model, or no licence is known.
+        SaeMergeError: An artifact cannot be read or is of another checkpoint, or no licence is known.
     """
     folder, settings = Path(folder), settings or CardSettings()
     merged = open_merged(folder)
-    diagnosis = read_diagnosis(Path(settings.diagnosis)) if settings.diagnosis else None
-    if diagnosis is not None:
-        _require_same_base(merged, diagnosis)
-    comparison = read_comparison(Path(settings.comparison)) if settings.comparison else None
-    base = parse_model_id(merged.recipe.base_model)
-    licence = find_licence(settings.license, base)
-    models = _hub_names(merged, settings)
+    result = merged.report.result_sha256 if merged.report is not None else None
     title = settings.name or folder.resolve().name
     standing = read_card(folder, title)
     if settings.name is not None:
         standing = standing.with_title(title)
-    data = front_matter(standing.metadata, title, models.ids, licence, comparison)
+    comparison = read_comparison(Path(settings.comparison)) if settings.comparison else None
+    base = parse_model_id(merged.recipe.base_model)
+    was_stated = "limits" in standing.ours and sections.STATED in standing.ours["limits"].text
+    licence = find_licence(settings.license, base, standing.metadata if was_stated else None)
+    models = _hub_names(merged, settings)
     plot = _plot(settings)
-    ours = [
-        "" if merged.recipe_text in standing.body else sections.recipe_section(merged),
-        sections.edit_section(merged),
-        sections.layers_section(diagnosis, merged.layers, _rule(merged), plot is not None)
-        if diagnosis
-        else "",
-        sections.verdict_section(comparison) if comparison else "",
-        sections.experiment_section(Path(settings.experiment)) if settings.experiment else "",
-        sections.rebuild_section(merged, settings.repo_id, settings.base, settings.donor),
-        sections.limits_section(
-            comparison,
+    shown = {
+        section.name: section
+        for section in (
+            _layers(merged, settings, with_plot=plot is not None),
+            _verdict(comparison, settings, result),
+            _experiment(settings, result),
+        )
+        if section is not None
+    }
+    if not (settings.repo_id or settings.base or settings.donor):
+        shown |= {"rebuild": standing.ours["rebuild"]} if "rebuild" in standing.ours else {}
+    shown = _still_of(standing, result) | shown
+    data = front_matter(standing.metadata, title, models.ids, licence, comparison, result)
+    written = {
+        "recipe": "" if merged.recipe_text in standing.body else sections.recipe_section(merged),
+        "edit": sections.edit_section(merged),
+        "rebuild": sections.rebuild_section(merged, settings.repo_id, settings.base, settings.donor),
+        "limits": sections.limits_section(
             licence,
             settings.base or base.path,
-            has_layers=diagnosis is not None,
-            has_controls=settings.experiment is not None,
+            has_verdict="verdict" in shown,
+            has_layers="layers" in shown,
+            has_controls="experiment" in shown,
             folders=models.folders,
             unpinned=_unpinned(merged, models.folders),
         ),
-    ]
+    }
+    ours = [shown.get(name) or OurSection(name, written.get(name, ""), result) for name in _ORDER]
     text = f"---\n{data.to_yaml()}\n---\n\n{standing.body.strip()}\n\n{our_part(ours)}\n"
     with locked(folder):
         if plot is not None and plot.resolve() != (folder / PLOT_FILE).resolve():
@@ -103,6 +126,56 @@ def write_card(folder: Path | str, settings: CardSettings | None = None) -> Path
     for name in models.folders:
         LOG.warning("%s is a folder: --base and --donor can say its Hub id", name)
     return folder / CARD_FILE
+
+
+def _layers(merged: MergedFolder, settings: CardSettings, *, with_plot: bool) -> OurSection | None:
+    """Why these layers, by the diagnosis that the user names."""
+    if settings.diagnosis is None:
+        return None
+    diagnosis = read_diagnosis(Path(settings.diagnosis))
+    _require_same_base(merged, diagnosis)
+    text = sections.layers_section(diagnosis, merged.layers, _rule(merged), with_plot)
+    return OurSection("layers", text, merged.report.result_sha256 if merged.report is not None else None)
+
+
+def _verdict(comparison: Comparison | None, settings: CardSettings, result: str | None) -> OurSection | None:
+    """What changed, by the comparison that the user names, once it is known to be of this checkpoint."""
+    if comparison is None:
+        return None
+    unmatched = unmatched_comparison(comparison, str(settings.comparison), result)
+    _require_allowed(unmatched, settings)
+    return OurSection("verdict", verdict_section(comparison, unmatched), result)
+
+
+def _experiment(settings: CardSettings, result: str | None) -> OurSection | None:
+    """What else was tried, by the experiment that the user names, once this checkpoint is one of its arms."""
+    if settings.experiment is None:
+        return None
+    path = Path(settings.experiment)
+    section = experiment_section(path)  # that there is one at all comes first
+    unmatched = unmatched_experiment(path, result)
+    _require_allowed(unmatched, settings)
+    if unmatched is not None:
+        section = experiment_section(path, unmatched)
+    return OurSection("experiment", section, result)
+
+
+def _require_allowed(unmatched: str | None, settings: CardSettings) -> None:
+    if unmatched is not None and not settings.allow_unmatched:
+        raise ArtifactError(f"{unmatched}; --allow-unmatched takes it, and the card says so")
+
+
+def _still_of(standing: CardFile, result: str | None) -> dict[str, OurSection]:
+    """What an earlier run measured and showed of this very checkpoint."""
+    measured = {name: standing.ours[name] for name in _MEASURED if name in standing.ours}
+    for section in measured.values():
+        if section.result != result:
+            LOG.warning(
+                "the card's section on the %s is of result %s: it is left out",
+                section.name,
+                (section.result or "unknown")[:16],
+            )
+    return {name: section for name, section in measured.items() if section.result == result}
 
 
 def _require_same_base(merged: MergedFolder, diagnosis: Diagnosis) -> None:

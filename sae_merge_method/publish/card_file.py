@@ -1,6 +1,7 @@
 """README.md as it stands in a folder: its front matter, and the words beside those that we write."""
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,16 +12,34 @@ from sae_merge_method.reports.escape import markdown
 _BEGIN, _END = "<!-- sae-merge card -->", "<!-- end of sae-merge card -->"
 # Whole lines, to the last such: nothing that is shown between them stands alone on one.
 _OUR_PART = re.compile(rf"^{re.escape(_BEGIN)}$.*^{re.escape(_END)}$\n*", re.DOTALL | re.MULTILINE)
+_MARK = re.compile(r"^<!-- sae-merge card: ([a-z]+), result ([0-9a-f]+|unknown) -->$", re.MULTILINE)
 _TITLE = re.compile(r"\A# .*")
 
 
+class OurSection(NamedTuple):
+    """A section that we wrote, by a name that its mark bears."""
+
+    name: str
+    """What it is, for a second run."""
+    text: str
+    """Markdown; empty where there is nothing to show."""
+    result: str | None = None
+    """Hash of the checkpoint it speaks of; None where it has none."""
+
+    def marked(self) -> str:
+        """As it stands in a card."""
+        return f"<!-- sae-merge card: {self.name}, result {self.result or 'unknown'} -->\n\n{self.text}"
+
+
 class CardFile(NamedTuple):
-    """A model card's two parts."""
+    """A model card's parts."""
 
     metadata: dict[str, Any]
     """The front matter."""
     body: str
-    """All that follows it."""
+    """All that follows it but our sections."""
+    ours: Mapping[str, OurSection] = {}
+    """Our sections as an earlier run wrote them, by name."""
 
     def with_title(self, title: str) -> "CardFile":
         """The same card under another title."""
@@ -63,13 +82,25 @@ def read_card(folder: Path, title: str) -> CardFile:
         card = parse_card(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{path} cannot be read as a model card: {error}") from error
-    return card._replace(body=_OUR_PART.sub("", card.body).strip() or _heading(title))
+    body = _OUR_PART.sub("", card.body).strip() or _heading(title)
+    ours = _OUR_PART.search(card.body)
+    return card._replace(body=body, ours=_sections(ours[0]) if ours is not None else {})
+
+
+def _sections(part: str) -> dict[str, OurSection]:
+    inside = part.strip().removeprefix(_BEGIN).removesuffix(_END)
+    # Before each mark, then its name, its result, and what follows it.
+    _, *pieces = _MARK.split(inside)
+    return {
+        name: OurSection(name, text.strip(), None if result == "unknown" else result)
+        for name, result, text in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=True)
+    }
 
 
 def _heading(title: str) -> str:
     return f"# {markdown(title)}"
 
 
-def our_part(sections: list[str]) -> str:
+def our_part(sections: Sequence[OurSection]) -> str:
     """The sections between marks, by which a second run finds what the first one wrote."""
-    return "\n\n".join([_BEGIN, *(section for section in sections if section), _END])
+    return "\n\n".join([_BEGIN, *(section.marked() for section in sections if section.text), _END])

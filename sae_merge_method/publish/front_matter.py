@@ -11,10 +11,13 @@ from sae_merge_method.artifacts.lm_eval_results import DataSet, dataset_of
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.lm_eval_tasks import tasks_path
 from sae_merge_method.publish.licence import Licence
+from sae_merge_method.publish.measured import FEW_PROBLEMS
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
 
+_MEASURED_ON = "result_sha256"
+"""Argument of a metric that says which checkpoint was measured."""
 TAGS = ("mergekit", "merge", "sae-merge")
 
 
@@ -24,6 +27,7 @@ def front_matter(
     models: Sequence[str],
     licence: Licence,
     comparison: Comparison | None,
+    result: str | None = None,
 ) -> "ModelCardData":
     """Metadata of the card; what the user had written stays, beside what only we can know.
 
@@ -33,6 +37,7 @@ def front_matter(
         models: Hub ids of base and donors.
         licence: To state.
         comparison: Results to report, or None.
+        result: Hash of the checkpoint; results in ``existing`` that are of another one are left out.
 
     Raises:
         ArtifactError: ``existing`` holds what the Hub's classes refuse.
@@ -43,35 +48,62 @@ def front_matter(
     tags = [tag for tag in kept.pop("tags", None) or () if isinstance(tag, str)]
     fields: dict[str, Any] = {
         **kept,
-        "base_model": list(models) or None,
-        "base_model_relation": "merge" if models else None,
+        "base_model": list(models) or kept.get("base_model") or None,
+        "base_model_relation": "merge" if models else kept.get("base_model_relation"),
         "library_name": kept.get("library_name") or "transformers",
         "license": licence.id,
         "license_name": licence.name,
         "license_link": licence.link,
         "tags": list(dict.fromkeys((*tags, *TAGS))),
     }
-    if comparison is not None:
-        fields |= {"model_name": name, "eval_results": list(eval_results(comparison))}
+    new = [] if comparison is None else list(eval_results(comparison, result))
+    named = {(one.task_name, one.metric_name) for one in new}
+    old = [one for one in _results_in(existing, result) if (one.task_name, one.metric_name) not in named]
+    if old or new:
+        fields |= {"model_name": name, "eval_results": [*old, *new]}
     try:
         return ModelCardData(**fields)
     except (TypeError, ValueError) as error:
         raise ArtifactError(f"README.md has a front matter that the Hub would refuse: {error}") from error
 
 
-def eval_results(comparison: Comparison) -> "Iterable[EvalResult]":
-    """The edited model's scores, one a subject, in the Hub's schema."""
+def _results_in(existing: dict[str, Any], result: str | None) -> "list[EvalResult]":
+    """The results of a front matter: the author's own, and ours where they are of this checkpoint."""
+    from huggingface_hub.repocard_data import model_index_to_eval_results
+
+    if not existing.get("model-index"):
+        return []
+    try:
+        _, results = model_index_to_eval_results(existing["model-index"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"README.md has a model-index that the Hub would refuse: {error}") from error
+    return [
+        one
+        for one in results
+        if not isinstance(one.metric_args, dict) or one.metric_args.get(_MEASURED_ON, result) == result
+    ]
+
+
+def eval_results(comparison: Comparison, result: str | None = None) -> "Iterable[EvalResult]":
+    """The edited model's scores, one a subject, in the Hub's schema.
+
+    Args:
+        comparison: Of the base and the edited model.
+        result: Hash of the checkpoint that was measured; None where it has none.
+    """
     from huggingface_hub import EvalResult
 
     metric = comparison.metric.partition(",")[0]
     for subject in comparison.subjects:
         data = subject.dataset or _dataset(subject.task)
+        few = subject.n is not None and subject.n < FEW_PROBLEMS
         yield EvalResult(
             task_type="text-generation",
             task_name=subject.task,
             # A folder of this machine means nothing to others.
             dataset_type=data.path if data and not _is_folder(data.path) else subject.task,
-            dataset_name=subject.task,
+            # So that a score of few problems is not shown on the Hub without their number.
+            dataset_name=f"{subject.task}, {subject.n} problems" if few else subject.task,
             dataset_config=data.name if data else None,
             dataset_split=data.split if data else None,
             dataset_revision=data.arguments.get("revision") if data else None,
@@ -79,6 +111,7 @@ def eval_results(comparison: Comparison) -> "Iterable[EvalResult]":
             dataset_args={"problems": subject.n} if subject.n else None,
             metric_type=metric,
             metric_name=comparison.metric,
+            metric_args={_MEASURED_ON: result} if result is not None else None,
             metric_value=round(subject.edited, 4),
         )
 

@@ -4,19 +4,13 @@ How the model was made, what changed, how to make it again, and what the card do
 card has is for ``card``.
 """
 
-import re
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
-from sae_merge_method.artifacts.comparison import Comparison
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis
 from sae_merge_method.artifacts.edit_report import REPORT_FILE
-from sae_merge_method.artifacts.experiment import BY_HAND, TABLE_FILE
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
 from sae_merge_method.artifacts.recipe import RECIPE_FILE
-from sae_merge_method.compare.table import counted, how_tested, verdict_table
-from sae_merge_method.errors import ArtifactError
 from sae_merge_method.layers import format_layers
 from sae_merge_method.publish.licence import Licence
 from sae_merge_method.recipe.merged_folder import MergedFolder
@@ -25,10 +19,8 @@ from sae_merge_method.reports import numbers
 from sae_merge_method.reports.grid import Cell, Grid, as_markdown
 from sae_merge_method.reports.markdown import bullets, code, fence, plain, section
 
-_HEADING = re.compile(r"^(#{1,5}) ", re.MULTILINE)
-_BY_HAND = re.compile(rf"^## {BY_HAND}$.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-_SUBJECTS_NAMED = 2
-"""More of them are only counted: the table names them."""
+STATED = "stated by the author"
+"""How a card says that its licence was not the base's."""
 
 
 def recipe_section(merged: MergedFolder) -> str:
@@ -109,39 +101,6 @@ def _layer_row(layer: LayerDiagnosis, edited: bool) -> tuple[Cell, ...]:
     )
 
 
-def verdict_section(comparison: Comparison) -> str:
-    """What the edit did to the scores: the table that ``sae-merge compare`` shows."""
-    reservations = [
-        f"**Runs differ beside the model** (allowed): {plain(line)}" for line in comparison.mismatches
-    ]
-    reservations += [f"**May move a score**: {plain(line)}" for line in comparison.marks]
-    reservations += [plain(note) for note in comparison.notes]
-    return section(
-        "What changed",
-        f"Metric {code(comparison.metric)}, {how_tested(comparison)} at {comparison.alpha:g}: "
-        f"{counted(comparison)} (before correction).",
-        as_markdown(verdict_table(comparison)),
-        bullets(reservations),
-    )
-
-
-def experiment_section(path: Path) -> str:
-    """The report of an experiment's folder, or of the Markdown file itself.
-
-    Raises:
-        ArtifactError: There is none.
-    """
-    report = path / TABLE_FILE if path.is_dir() else path
-    if not report.is_file():
-        raise ArtifactError(f"expected an experiment's folder with {TABLE_FILE}, or such a file, at {path}")
-    try:
-        text = report.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"cannot read the experiment's report {report}: {error}") from error
-    body = _BY_HAND.sub("", re.sub(r"\A\s*# .*\n", "", text))  # without its title: the section has one
-    return section("What else was tried", _HEADING.sub(r"#\1 ", body).strip())
-
-
 def rebuild_section(
     merged: MergedFolder, repository: str | None, base: str | None, donors: Sequence[str]
 ) -> str:
@@ -179,10 +138,10 @@ def rebuild_section(
 
 
 def limits_section(
-    comparison: Comparison | None,
     licence: Licence,
     base: str,
     *,
+    has_verdict: bool,
     has_layers: bool,
     has_controls: bool,
     folders: Sequence[str],
@@ -191,15 +150,17 @@ def limits_section(
     """What a reader must not take this card for.
 
     Args:
-        comparison: The verdict shown above, or None.
         licence: The one stated.
         base: Name of the base, whose licence it may be.
+        has_verdict: Whether the card says what changed.
         has_layers: Whether the card says why these layers.
         has_controls: Whether it says what else was tried.
         folders: Models that the recipe names by folder.
         unpinned: Models on the Hub that it names without a revision.
     """
-    lines = [_evaluated(comparison)]
+    lines = []
+    if not has_verdict:
+        lines.append("Nothing about its quality is shown here: no evaluation came with this card.")
     if has_layers and not has_controls:
         lines.append(
             "That these layers are better than others of the same number is not shown here: it takes "
@@ -214,17 +175,9 @@ def limits_section(
             f"The recipe does not pin {names} to a commit: should one change on the Hub, "
             "a rebuild will say that its bytes differ."
         )
-    origin = f"taken over from the card of {plain(base)}" if licence.inherited else "stated by the author"
+    origin = f"taken over from the card of {plain(base)}" if licence.inherited else STATED
     lines.append(
         f"Licence: {plain(licence.name or licence.id)}, {origin}. Donors, SAEs and data sets have "
         "licences of their own."
     )
     return section("Limits", bullets(lines))
-
-
-def _evaluated(comparison: Comparison | None) -> str:
-    if comparison is None:
-        return "Nothing about its quality is shown here: no evaluation came with this card."
-    tasks = [plain(subject.task) for subject in comparison.subjects]
-    named = " and ".join(tasks) if len(tasks) <= _SUBJECTS_NAMED else f"the {len(tasks)} subjects above"
-    return f"Evaluated on {named} and nothing else: what the edit did to other abilities is not known."

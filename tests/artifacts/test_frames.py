@@ -81,7 +81,7 @@ def test_a_comparison_has_a_row_a_subject_and_names_the_model():
         subject(name, 160 / 540, 213 / 540, "improved", 0.0007, True, paired=paired, base_measures=measures)
         for name in ("one", "two", "both")
     )
-    edited = Side(label="b", model="b", results="r.json", lm_eval_version=None)
+    edited = Side(label="b", model="b", results="r.json", lm_eval_version=None, result_sha256=None)
     compared = comparison(one, two, groups=(both,), edited=edited)
     frame = compared.to_frame()
     assert frame.task.tolist() == ["one", "two"]

@@ -8,7 +8,7 @@ import pytest
 from sae_merge_method.compare.columns import COLUMNS, TABLES, Column
 from sae_merge_method.compare.render import FORMATS
 from sae_merge_method.compare.table import verdict_table
-from sae_merge_method.publish.sections import verdict_section
+from sae_merge_method.publish.measured import verdict_section
 from tests.comparisons import comparison
 
 

@@ -13,7 +13,7 @@ from sae_merge_method.compare.render import FORMATS
 from sae_merge_method.compare.run import compare
 from sae_merge_method.compare.settings import CompareSettings
 from sae_merge_method.errors import ComparisonError
-from sae_merge_method.publish.sections import verdict_section
+from sae_merge_method.publish.measured import verdict_section
 from tests.compare.conftest import compared
 from tests.evaluations import NUM_THEORY, Write, results
 

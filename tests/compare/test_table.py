@@ -6,7 +6,7 @@ from sae_merge_method.artifacts.comparison import ComparisonSet, Side
 from sae_merge_method.compare.run import compare
 from sae_merge_method.compare.settings import CompareSettings
 from sae_merge_method.compare.table import tables, verdict_table
-from sae_merge_method.publish.sections import verdict_section
+from sae_merge_method.publish.measured import verdict_section
 from sae_merge_method.reports.grid import as_markdown
 from tests.comparisons import comparison, subject
 from tests.evaluations import BASE, BETTER, NUM_THEORY, WORSE, Write, results, scored
@@ -68,7 +68,10 @@ def test_several_models_share_one_table(write: Write) -> None:
 
 
 def test_a_subject_that_only_some_models_have_stands_with_those() -> None:
-    sides = [Side(label=name, model=name, results="r.json", lm_eval_version=None) for name in "ab"]
+    sides = [
+        Side(label=name, model=name, results="r.json", lm_eval_version=None, result_sha256=None)
+        for name in "ab"
+    ]
     both = [subject(task, 0.2, 0.3, "not shown", 0.5, False) for task in ("one", "two")]
     compared = ComparisonSet(
         comparisons=(comparison(*both, edited=sides[0]), comparison(both[1], edited=sides[1]))

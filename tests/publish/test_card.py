@@ -5,6 +5,7 @@ from click.testing import CliRunner
 from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
+from sae_merge_method.artifacts.edit_report import read_edit_report
 from sae_merge_method.cli.card import command
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.publish.card import CardSettings, write_card
@@ -25,9 +26,14 @@ def body(folder):
     return (folder / "README.md").read_text()
 
 
+def result_of(folder):
+    return read_edit_report(folder).result_sha256
+
+
 def test_the_front_matter_is_read_by_the_hubs_own_classes(tmp_path, out):
     rename_models(out, "google/gemma-3-4b-it", "someone/maths")
-    comparison = save_comparison(tmp_path / "comparison.json")
+    result = result_of(out)
+    comparison = save_comparison(tmp_path / "comparison.json", result=result)
     write_card(out, CardSettings(license="gemma", repo_id="me/maths-model", comparison=comparison))
     card = ModelCard.load(out / "README.md")
     data = card.data.to_dict()
@@ -47,6 +53,7 @@ def test_the_front_matter_is_read_by_the_hubs_own_classes(tmp_path, out):
         dataset_args={"problems": 540},
         metric_type="exact_match",
         metric_name="exact_match,none",
+        metric_args={"result_sha256": result},
         metric_value=0.3944,
     )
     assert results[1].dataset_type == "other|task"
@@ -96,7 +103,8 @@ def test_the_layers_stand_in_a_table_and_a_plot(tmp_path, out, merged):
 
 
 def test_the_verdict_table_shows_raw_and_corrected_p_and_cannot_be_broken_by_a_name(tmp_path, out):
-    write_card(out, CardSettings(license="mit", comparison=save_comparison(tmp_path / "c.json")))
+    comparison = save_comparison(tmp_path / "c.json", result=result_of(out))
+    write_card(out, CardSettings(license="mit", comparison=comparison))
     row = "| minerva_math_sae_num_theory | 540 | 29.6% | 39.4% | +9.8 | +3.41 | 0.0007 | 0.0013 | **improved** |"
     assert row in body(out)
     assert "| other\\|task | 540 |" in body(out)
@@ -110,12 +118,14 @@ def test_an_experiments_report_is_taken_in_one_level_down(tmp_path, out):
     (folder / "experiment.md").write_text(
         "# The experiment\n\n## Arms\n\nrandom layers: z 0.3\n\n## By hand\n\nsae-merge merge arms/scalpel/recipe.yml\n"
     )
-    write_card(out, CardSettings(license="mit", experiment=folder))
-    assert "## What else was tried\n\n### Arms\n\nrandom layers: z 0.3" in body(out)
+    settings = CardSettings(license="mit", experiment=folder, allow_unmatched=True)
+    write_card(out, settings)
+    assert "## What else was tried\n\n**Not known to be of this checkpoint** (allowed): " in body(out)
+    assert "\n\n### Arms\n\nrandom layers: z 0.3" in body(out)
     assert "arms/scalpel" not in body(out)
     (folder / "experiment.md").unlink()
     with pytest.raises(ArtifactError, match=r"expected an experiment's folder with experiment\.md"):
-        write_card(out, CardSettings(license="mit", experiment=folder))
+        write_card(out, settings)
 
 
 def test_the_diagnosis_of_another_model_is_refused(tmp_path, out, merged):

@@ -43,7 +43,7 @@ from sae_merge_method.experiment.report import tables as experiment_tables
 from sae_merge_method.files.writing import canonical_json
 from sae_merge_method.merge import show as merge
 from sae_merge_method.merge.beside_weights import card_text
-from sae_merge_method.publish import sections
+from sae_merge_method.publish import measured, sections
 from sae_merge_method.publish.licence import Licence
 from sae_merge_method.publish.rebuild import Rebuilt, rebuilt_view
 from sae_merge_method.recipe.findings import CheckedRecipe, Finding, check_view
@@ -389,6 +389,9 @@ RENDERERS: Mapping[str, Renderer] = {
         ),
     ),
     "merge.show:report_view": Renderer("view", lambda scene, name: merge.report_view(_report(scene, name))),
+    "publish.measured:verdict_section": Renderer(
+        "markdown", lambda scene, name: measured.verdict_section(renamed(scene.comparison, name), name)
+    ),
     "publish.rebuild:rebuilt_view": Renderer("view", lambda scene, name: _rebuilt(name)),
     "publish.sections:edit_section": Renderer(
         "markdown", lambda scene, name: sections.edit_section(_merged(scene, name))
@@ -402,9 +405,9 @@ RENDERERS: Mapping[str, Renderer] = {
     "publish.sections:limits_section": Renderer(
         "markdown",
         lambda scene, name: sections.limits_section(
-            renamed(scene.comparison, name),
             _LICENCE._replace(name=name),
             name,
+            has_verdict=False,
             has_layers=True,
             has_controls=False,
             folders=(name,),
@@ -417,7 +420,6 @@ RENDERERS: Mapping[str, Renderer] = {
     "publish.sections:recipe_section": Renderer(
         "markdown", lambda scene, name: sections.recipe_section(_merged(scene, name))
     ),
-    "publish.sections:verdict_section": _of("comparison", sections.verdict_section, "markdown"),
     "recipe.findings:check_view": Renderer("view", _checked),
     "recipe.mergekit_form:recipe_text": Renderer("yaml_file", _recipe),
     "reports.grid:as_csv": Renderer("csv_file", lambda scene, name: as_csv(_grid(name))),

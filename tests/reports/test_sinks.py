@@ -106,7 +106,7 @@ DRAWN = {"View", "Grid", "Grid | None", "tuple[Grid, ...]"}
 NO_NAMES = {
     "reports.grid:with_content": "takes columns out of a grid",
     "reports.figure:picture": "writes a figure that others drew",
-    "publish.sections:experiment_section": "takes over the report's own Markdown",
+    "publish.measured:experiment_section": "takes over the report's own Markdown",
     "reports.notebook:view_of": "asks another renderer",
     "publish.card_file:read_card": "reads what stands there",
     "energy.show:column_notes": "sentences of ours, shown by energy_view",

@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 from sae_merge_method.cli.main import road
 from sae_merge_method.compare.run import compare
 from sae_merge_method.compare.settings import CompareSettings
-from sae_merge_method.publish.sections import verdict_section
+from sae_merge_method.publish.measured import verdict_section
 from sae_merge_method.statistics.multiplicity import CORRECTIONS, Correction, benjamini_hochberg, holm
 from tests.evaluations import BASE, BETTER, Write, results
 

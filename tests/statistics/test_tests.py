@@ -10,7 +10,7 @@ from sae_merge_method.cli.main import road
 from sae_merge_method.compare.render import FORMATS
 from sae_merge_method.compare.run import compare
 from sae_merge_method.compare.settings import CompareSettings
-from sae_merge_method.publish.sections import verdict_section
+from sae_merge_method.publish.measured import verdict_section
 from sae_merge_method.statistics.differences import Outcome, fisher, mcnemar, z_pooled, z_unpooled
 from sae_merge_method.statistics.evidence import Evidence, Mean
 from sae_merge_method.statistics.intervals import newcombe_interval, normal_interval

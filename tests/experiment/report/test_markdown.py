@@ -7,7 +7,7 @@ from lm_eval._cli.harness import HarnessCLI
 
 from sae_merge_method.artifacts.experiment import Experiment
 from sae_merge_method.experiment.report.markdown import evaluate
-from sae_merge_method.publish.sections import experiment_section
+from sae_merge_method.publish.measured import experiment_section
 
 
 def test_the_arm_by_hand_is_evaluated_as_the_experiment_did(folder: Path, experiment: Experiment) -> None:

@@ -1,0 +1,133 @@
+"""What was measured, as a card shows it, and whether it was measured on this very checkpoint.
+
+A comparison and an arm of an experiment carry the hash of the result they were measured on. A card takes
+what carries its folder's own hash; what carries none is taken only where its author answers for it.
+"""
+
+import re
+from pathlib import Path
+
+from sae_merge_method.artifacts.comparison import Comparison
+from sae_merge_method.artifacts.experiment import BY_HAND, EXPERIMENT_FILE, TABLE_FILE, read_experiment
+from sae_merge_method.compare.table import counted, how_tested, verdict_table
+from sae_merge_method.errors import ArtifactError
+from sae_merge_method.reports.grid import as_markdown
+from sae_merge_method.reports.markdown import bullets, code, plain, section
+
+FEW_PROBLEMS = 100
+"""Below this a card names the number beside each score: a share of so few is uncertain by ten points."""
+
+_HEADING = re.compile(r"^(#{1,5}) ", re.MULTILINE)
+_BY_HAND = re.compile(rf"^## {BY_HAND}$.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_SUBJECTS_NAMED = 2
+"""More of them are only counted: the table names them."""
+_UNMATCHED = "**Not known to be of this checkpoint** (allowed)"
+
+
+def verdict_section(comparison: Comparison, unmatched: str | None = None) -> str:
+    """What the edit did to the scores: the table that ``sae-merge compare`` shows.
+
+    Args:
+        comparison: Of the base and this model.
+        unmatched: Why nobody can tell that it is of this model, or None where it is.
+    """
+    reservations = [f"{_UNMATCHED}: {plain(unmatched)}"] if unmatched is not None else []
+    reservations += [
+        f"**Runs differ beside the model** (allowed): {plain(line)}" for line in comparison.mismatches
+    ]
+    reservations += [f"**May move a score**: {plain(line)}" for line in comparison.marks]
+    reservations += [plain(note) for note in comparison.notes]
+    few = [one for one in comparison.subjects if one.n is not None and one.n < FEW_PROBLEMS]
+    if few:
+        counts = ", ".join(f"{plain(one.task)} on {one.n}" for one in few)
+        reservations.append(f"**Few problems**: {counts}. Scores of so few move by chance.")
+    tasks = [plain(subject.task) for subject in comparison.subjects]
+    named = " and ".join(tasks) if len(tasks) <= _SUBJECTS_NAMED else f"the {len(tasks)} subjects above"
+    reservations.append(
+        f"Evaluated on {named} and nothing else: what the edit did to other abilities is not known."
+    )
+    return section(
+        "What changed",
+        f"Metric {code(comparison.metric)}, {how_tested(comparison)} at {comparison.alpha:g}: "
+        f"{counted(comparison)} (before correction).",
+        as_markdown(verdict_table(comparison)),
+        bullets(reservations),
+    )
+
+
+def experiment_section(path: Path, unmatched: str | None = None) -> str:
+    """The report of an experiment's folder, or of the Markdown file itself.
+
+    Args:
+        path: The folder, or the report.
+        unmatched: Why nobody can tell that this model is one of its arms, or None where it is.
+
+    Raises:
+        ArtifactError: There is none.
+    """
+    report = path / TABLE_FILE if path.is_dir() else path
+    if not report.is_file():
+        raise ArtifactError(f"expected an experiment's folder with {TABLE_FILE}, or such a file, at {path}")
+    try:
+        text = report.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"cannot read the experiment's report {report}: {error}") from error
+    body = _BY_HAND.sub("", re.sub(r"\A\s*# .*\n", "", text))  # without its title: the section has one
+    note = f"{_UNMATCHED}: {plain(unmatched)}" if unmatched is not None else ""
+    return section("What else was tried", note, _HEADING.sub(r"#\1 ", body).strip())
+
+
+def unmatched_comparison(comparison: Comparison, where: str, result: str | None) -> str | None:
+    """Why it cannot be told that a comparison is of a checkpoint; None where it is.
+
+    Args:
+        comparison: Its edited model's side is looked at.
+        where: How messages name it.
+        result: Hash of the checkpoint, as its edit report has it; None without one.
+
+    Raises:
+        ArtifactError: It is of another checkpoint.
+    """
+    measured = comparison.edited.result_sha256
+    if measured is not None and result is not None and measured != result:
+        raise ArtifactError(
+            f"the comparison {where} is of another checkpoint: {comparison.edited.label} was evaluated as "
+            f"result {measured[:16]}, this folder is result {result[:16]}"
+        )
+    if measured is None:
+        return (
+            f"{where} does not say which checkpoint was evaluated as {comparison.edited.model}: lm-eval's "
+            "results name no folder whose edit report was there before them"
+        )
+    return None if result is not None else _no_hash()
+
+
+def unmatched_experiment(path: Path, result: str | None) -> str | None:
+    """Why it cannot be told that a checkpoint is an arm of an experiment; None where it is one.
+
+    Args:
+        path: The experiment's folder, or its Markdown report, beside which its numbers lie.
+        result: Hash of the checkpoint, as its edit report has it; None without one.
+
+    Raises:
+        ArtifactError: No arm is this checkpoint, though all say which one they are.
+    """
+    file = (path if path.is_dir() else path.parent) / EXPERIMENT_FILE
+    if not file.is_file():
+        return f"there is no {EXPERIMENT_FILE} beside {path}, which says what its arms were measured on"
+    arms = {arm.name: arm.result_sha256 for arm in read_experiment(file).arms}
+    hashes = {digest for digest in arms.values() if digest is not None}
+    if result is None:
+        return _no_hash()
+    if result in hashes:
+        return None
+    if not hashes:
+        return f"the arms of {path} carry no hash of what was measured"
+    raise ArtifactError(
+        f"the experiment {path} is of other checkpoints: none of its arms ({', '.join(arms)}) is result "
+        f"{result[:16]}, which this folder is"
+    )
+
+
+def _no_hash() -> str:
+    return "this folder has no hash of the whole result: no edit report, or one of an edit in place"

@@ -1,0 +1,163 @@
+"""A card takes only what was measured on its own checkpoint, and a later run keeps what an earlier one showed."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from huggingface_hub import EvalResult, ModelCard
+from huggingface_hub.repocard_data import model_index_to_eval_results
+
+from sae_merge_method.artifacts.edit_report import read_edit_report
+from sae_merge_method.artifacts.schema import write_record
+from sae_merge_method.cli.card import command
+from sae_merge_method.errors import ArtifactError
+from sae_merge_method.publish.card import CardSettings, write_card
+from tests.comparisons import comparison, save_comparison, subject
+from tests.diagnoses import save_diagnosis
+from tests.experiment.report.folders import BASE, PICK, Laid, collected
+from tests.recipes import recipe_text, run_recipe
+
+OTHER = "0" * 64
+
+
+@pytest.fixture
+def out(tmp_path, merged) -> Path:
+    return merged.copy(tmp_path / "maths-model")
+
+
+@pytest.fixture
+def result(out) -> str:
+    digest = read_edit_report(out).result_sha256
+    assert digest is not None
+    return digest
+
+
+def body(out: Path) -> str:
+    return (out / "README.md").read_text()
+
+
+def scores(out: Path) -> list[EvalResult]:
+    index = ModelCard.load(out / "README.md").data.to_dict().get("model-index")
+    return model_index_to_eval_results(index)[1] if index else []
+
+
+def save_experiment(folder: Path, *results: str | None) -> Path:
+    """An experiment of which one arm after the other is of these checkpoints; the last repeats."""
+    arms = [BASE, PICK, Laid("all-layers", (70, 40), tuple(range(8)))]
+    made = collected(folder / "laid", arms)
+    of = [None, *results, *(results[-1:] * len(made.arms))]
+    measured = tuple(
+        arm.model_copy(update={"result_sha256": digest}) for arm, digest in zip(made.arms, of, strict=False)
+    )
+    write_record(folder / "experiment.json", made.model_copy(update={"arms": measured}))
+    (folder / "experiment.md").write_text("# The experiment\n\n## Arms\n\nrandom layers: z 0.3\n")
+    return folder
+
+
+def test_the_results_of_another_checkpoint_are_refused_by_name_and_the_card_stays_as_it_was(tmp_path, out):
+    before = body(out)
+    path = save_comparison(tmp_path / "comparison.json", result=OTHER)
+    for allow in (False, True):
+        settings = CardSettings(license="mit", comparison=path, allow_unmatched=allow)
+        with pytest.raises(
+            ArtifactError, match="is of another checkpoint: base was evaluated as result 0000"
+        ):
+            write_card(out, settings)
+    assert body(out) == before
+
+
+def test_an_experiment_of_other_checkpoints_is_refused_by_name(tmp_path, out):
+    folder = save_experiment(tmp_path / "exp", OTHER)
+    with pytest.raises(ArtifactError, match=r"none of its arms \(base, stethoscope, all-layers\) is result"):
+        write_card(out, CardSettings(license="mit", experiment=folder, allow_unmatched=True))
+
+
+def test_what_one_of_an_experiments_arms_is_it_is_shown_with(tmp_path, out, result):
+    folder = save_experiment(tmp_path / "exp", result, OTHER)
+    for path in (folder, folder / "experiment.md"):
+        write_card(out, CardSettings(license="mit", experiment=path))
+        assert "random layers: z 0.3" in body(out)
+        assert "Not known to be of this checkpoint" not in body(out)
+
+
+def test_results_that_do_not_say_what_was_measured_are_taken_only_where_the_author_answers_for_them(
+    tmp_path, out
+):
+    words = [str(out), "--license", "mit", "--comparison", str(save_comparison(tmp_path / "c.json"))]
+    refused = CliRunner().invoke(command, words)
+    assert refused.exit_code == 1
+    assert "does not say which checkpoint was evaluated" in str(refused.exception)
+    assert CliRunner().invoke(command, [*words, "--allow-unmatched"]).exit_code == 0
+    assert "**Not known to be of this checkpoint** (allowed)" in body(out)
+    write_card(
+        out,
+        CardSettings(license="mit", experiment=save_experiment(tmp_path / "e", None), allow_unmatched=True),
+    )
+    assert body(out).count("**Not known to be of this checkpoint** (allowed)") == 2
+
+
+def test_a_second_card_keeps_the_first_ones_sections_and_results(tmp_path, out, result, merged):
+    made = save_comparison(tmp_path / "comparison.json", result=result)
+    diagnosis = save_diagnosis(tmp_path / "diagnosis", merged.base, {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8})
+    first = CardSettings(license="mit", comparison=made, diagnosis=diagnosis, repo_id="me/maths")
+    write_card(out, first)
+    shown, results = body(out), scores(out)
+    assert results and "## What changed" in shown and "## Why these layers" in shown
+    write_card(out, CardSettings())
+    assert body(out) == shown
+    write_card(out, CardSettings(experiment=save_experiment(tmp_path / "exp", result)))
+    assert scores(out) == results
+    for heading in (
+        "What changed",
+        "Why these layers",
+        "What else was tried",
+        "Rebuild and verify",
+        "Limits",
+    ):
+        assert body(out).count(f"## {heading}") == 1
+    assert "sae-merge rebuild me/maths" in body(out)
+    assert "is not shown here" not in body(out)
+
+
+def test_newer_results_take_the_place_of_the_same_tasks_and_leave_the_authors_own(tmp_path, out, result):
+    write_card(
+        out, CardSettings(license="mit", comparison=save_comparison(tmp_path / "a.json", result=result))
+    )
+    card = ModelCard.load(out / "README.md")
+    own = EvalResult("text-generation", "my/data", "mine", "accuracy", 0.5, task_name="mine")
+    card.data.eval_results = [*card.data.eval_results, own]
+    card.save(out / "README.md")
+    task = subject("minerva_math_sae_num_theory", 0.1, 0.2, "not shown", 0.5, False)
+    newer = save_comparison(tmp_path / "b.json", comparison(task, result=result))
+    write_card(out, CardSettings(comparison=newer))
+    by_task = {one.task_name: one.metric_value for one in scores(out)}
+    assert by_task == {"minerva_math_sae_num_theory": 0.2, "other|task": 0.5, "mine": 0.5}
+
+
+def test_what_was_measured_on_an_earlier_result_in_the_folder_is_left_out_and_said(
+    tmp_path, out, result, merged, caplog
+):
+    write_card(
+        out, CardSettings(license="mit", comparison=save_comparison(tmp_path / "c.json", result=result))
+    )
+    card = body(out)
+    run_recipe(recipe_text(merged.base, merged.donor, weight="0.25"), tmp_path / "again")
+    shutil.copytree(tmp_path / "again", out, dirs_exist_ok=True)
+    (out / "README.md").write_text(card)
+    write_card(out, CardSettings(license="mit"))
+    assert "## What changed" not in body(out) and not scores(out)
+    assert f"the verdict is of result {result[:16]}: it is left out" in caplog.text
+    assert "no evaluation came with this card" in body(out)
+
+
+def test_results_on_few_problems_say_how_few(tmp_path, out, result):
+    tasks = (
+        subject("algebra", 0.5, 0.6, "not shown", 0.5, False, n=12, n_edited=12),
+        subject("number_theory", 0.5, 0.6, "not shown", 0.5, False),
+    )
+    path = save_comparison(tmp_path / "c.json", comparison(*tasks, result=result))
+    write_card(out, CardSettings(license="mit", comparison=path))
+    assert "**Few problems**: algebra on 12. Scores of so few move by chance." in body(out)
+    names = {one.task_name: one.dataset_name for one in scores(out)}
+    assert names == {"algebra": "algebra, 12 problems", "number_theory": "number_theory"}
