@@ -10,7 +10,7 @@ from sae_merge_method.miniature.build import Miniature, build
 from sae_merge_method.miniature.settings import MiniatureSettings
 
 TINY = MiniatureSettings(
-    problems_per_subject=3,
+    problems_per_subject=2,
     vocabulary=400,
     tokenizer_documents=400,
     diagnosis_documents=20,

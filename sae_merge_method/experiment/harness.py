@@ -8,8 +8,9 @@ rarely, an answer: hold them equal over the arms, as one run does.
 import gc
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache, partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -113,21 +114,22 @@ class Harness:
             chat_template=lm.chat_template(asked.apply_chat_template) if asked.apply_chat_template else None,
             fewshot_as_multiturn=asked.fewshot_as_multiturn,
         )
-        results = simple_evaluate(
-            model=lm,
-            model_args=self._model_args(model),
-            tasks=list(self._tasks),
-            num_fewshot=asked.num_fewshot,
-            batch_size=asked.batch_size,
-            device=asked.device,
-            limit=asked.limit,
-            log_samples=True,
-            system_instruction=asked.system_instruction,
-            apply_chat_template=asked.apply_chat_template,
-            fewshot_as_multiturn=asked.fewshot_as_multiturn,
-            gen_kwargs=dict(asked.gen_kwargs) or None,
-            task_manager=self._task_manager,
-        )
+        with _machine_described_once():
+            results = simple_evaluate(
+                model=lm,
+                model_args=self._model_args(model),
+                tasks=list(self._tasks),
+                num_fewshot=asked.num_fewshot,
+                batch_size=asked.batch_size,
+                device=asked.device,
+                limit=asked.limit,
+                log_samples=True,
+                system_instruction=asked.system_instruction,
+                apply_chat_template=asked.apply_chat_template,
+                fewshot_as_multiturn=asked.fewshot_as_multiturn,
+                gen_kwargs=dict(asked.gen_kwargs) or None,
+                task_manager=self._task_manager,
+            )
         results["config"]["model"] = asked.model
         samples = results.pop("samples")
         tracker.save_results_aggregated(results=results, samples=samples)
@@ -138,6 +140,24 @@ class Harness:
         at = parse_model_id(model)
         revision = {"revision": at.revision} if at.revision else {}
         return {"pretrained": as_path(at.path), **revision, **self._settings.model_args}
+
+
+@cache
+def _asked_once(question: Callable[[], str]) -> str:
+    return question()
+
+
+@contextmanager
+def _machine_described_once() -> Iterator[None]:
+    """lm-eval asks pip and the system about this machine for every model: seconds, for the same answer."""
+    from torch.utils import collect_env
+
+    described = collect_env.get_pretty_env_info
+    collect_env.get_pretty_env_info = partial(_asked_once, described)
+    try:
+        yield
+    finally:
+        collect_env.get_pretty_env_info = described
 
 
 def log_likelihoods(lm: "TemplateLM", documents: Sequence[str]) -> tuple[tuple[float, ...], tuple[int, ...]]:

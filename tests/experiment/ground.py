@@ -40,6 +40,15 @@ def process_results(doc, results):
 """
 """A task of the user's, in tasks/: its score says which GPUs the process was given."""
 
+GROUP = """\
+group: two_subjects
+task: [minerva_math_sae_algebra, minerva_math_sae_num_theory]
+aggregate_metric_list: [{metric: exact_match, aggregation: mean, weight_by_size: true}]
+metadata: {version: 1.0}
+"""
+"""A group of the user's, in tasks/: two subjects of the benchmark, for seven show nothing more and take longer."""
+SUBJECTS = 2
+
 SETTINGS: dict[str, Any] = {
     "base": "./base",
     "donor": "./donor",
@@ -54,7 +63,7 @@ SETTINGS: dict[str, Any] = {
     "rank": 2,
     "arms": ["all-layers", "donor", "scalpel", {"mine": "own.yml"}],
     "evaluation": {
-        "tasks": ["minerva_math_sae", "which_gpu"],
+        "tasks": ["two_subjects", "which_gpu"],
         "include_path": "tasks",
         "num_fewshot": 0,
         "batch_size": 32,
@@ -90,6 +99,7 @@ def lay_out(folder: Path, miniature: Miniature) -> Path:
     (folder / "tasks").mkdir()
     (folder / "tasks" / "which_gpu.py").write_text(CODE)
     (folder / "tasks" / "which_gpu.yaml").write_text(TASK)
+    (folder / "tasks" / "two_subjects.yaml").write_text(GROUP)
     write_settings(folder)
     return folder
 
@@ -123,6 +133,16 @@ def environment(folder: Path) -> dict[str, str]:
 def command(*words: object) -> list[str]:
     """sae-merge as a process is started."""
     return [sys.executable, "-m", "sae_merge_method.cli.main", *map(str, words)]
+
+
+def undo_arms(folder: Path, *arms: str) -> None:
+    """Take back what a finished experiment has of some arms: they are to be run again, the diagnosis is not."""
+    for arm in arms:
+        (folder / "exp" / "arms" / arm / "arm.json").unlink()
+        shutil.rmtree(folder / "exp" / "arms" / arm / "results")
+    for name in (*REPORTS, "logs"):
+        at = folder / "exp" / name
+        shutil.rmtree(at) if at.is_dir() else at.unlink()
 
 
 def stamps(folder: Path) -> dict[str, int]:

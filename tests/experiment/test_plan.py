@@ -8,7 +8,7 @@ from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.controls.kinds import ArmKind
 from sae_merge_method.errors import InUseError, SaeMergeError, UsageError
 from sae_merge_method.files.lock import locked
-from tests.experiment.ground import SETTINGS, stamps, write_settings
+from tests.experiment.ground import SETTINGS, SUBJECTS, stamps, write_settings
 
 CANNOT_BE_RUN = {
     "no such recipe": ([{"mine": "nowhere.yml"}], r"nowhere\.yml"),
@@ -84,7 +84,7 @@ def test_a_plan_counts_the_problems_through_lm_eval_and_says_what_they_can_show(
     write_settings(fresh, arms=["scalpel"], diagnosis=QUICK)
     printed = sae_merge_experiment("plan").stdout
     rows = {line.split()[0]: line.split()[1] for line in printed.splitlines() if line.startswith("minerva")}
-    assert len(rows) == 7 and set(rows.values()) == {"2"}  # the limit
+    assert len(rows) == SUBJECTS and set(rows.values()) == {"2"}  # the limit
     assert "all tasks" in printed and "tokens to generate an arm" in printed
 
 

@@ -14,7 +14,7 @@ from sae_merge_method.artifacts.experiment import read_experiment
 from sae_merge_method.experiment.processes import interrupts_wait
 from sae_merge_method.experiment.run import run_experiment
 from sae_merge_method.experiment.settings import RunSettings
-from tests.experiment.ground import RUN, command, environment, outcome, stamps, write_settings
+from tests.experiment.ground import RUN, command, environment, outcome, stamps, undo_arms
 
 HERE = RunSettings(workers=0)
 
@@ -75,9 +75,10 @@ def test_a_signal_waits_for_a_start_even_where_another_thread_is_told_of_it(numb
     assert signal.signal(number, before) is tell
 
 
-def test_killed_between_arms_it_goes_on_to_the_same_bytes(fresh, finished):
-    running = start(fresh)
-    first = fresh / "exp" / "arms" / "base" / "arm.json"
+def test_killed_between_arms_it_goes_on_to_the_same_bytes(copied, finished):
+    undo_arms(copied, "base", "scalpel")
+    running = start(copied)
+    first = copied / "exp" / "arms" / "base" / "arm.json"
     wait_for(first.exists, running)
     left = workers(running.pid)
     running.kill()
@@ -85,17 +86,18 @@ def test_killed_between_arms_it_goes_on_to_the_same_bytes(fresh, finished):
     assert left
     while any(map(alive, left)):  # without end, if a worker outlived the run it worked for
         time.sleep(0.05)
-    assert not (fresh / "exp" / "experiment.json").exists()
-    when = stamps(fresh / "exp" / "arms" / "base")
+    assert not (copied / "exp" / "experiment.json").exists()
+    when = stamps(copied / "exp" / "arms" / "base")
     run_experiment("experiment.yml", "exp", HERE)
-    assert stamps(fresh / "exp" / "arms" / "base") == when
-    assert outcome(fresh / "exp") == outcome(finished.out)
-    assert not (fresh / "exp" / "merged").exists()
+    assert stamps(copied / "exp" / "arms" / "base") == when
+    assert outcome(copied / "exp") == outcome(finished.out)
+    assert not (copied / "exp" / "merged").exists()
 
 
-def test_interrupted_at_the_terminal_it_ends_and_says_so(fresh):
-    running = start(fresh)
-    wait_for(lambda: (fresh / "exp" / "logs").exists() and bool(workers(running.pid)), running)
+def test_interrupted_at_the_terminal_it_ends_and_says_so(copied):
+    undo_arms(copied, "base")
+    running = start(copied)
+    wait_for(lambda: (copied / "exp" / "logs").exists() and bool(workers(running.pid)), running)
     left = workers(running.pid)
     os.killpg(running.pid, signal.SIGINT)
     _, said = running.communicate()
@@ -104,15 +106,15 @@ def test_interrupted_at_the_terminal_it_ends_and_says_so(fresh):
     assert not any(map(alive, left))
 
 
-def test_a_killed_worker_costs_its_own_arm_alone(fresh):
-    write_settings(fresh, arms=["donor"])
-    running = start(fresh)
-    wait_for((fresh / "exp" / "arms" / "base" / "arm.json").exists, running)
+def test_a_killed_worker_costs_its_own_arm_alone(copied):
+    undo_arms(copied, "base", "scalpel", "mine")
+    running = start(copied)
+    wait_for((copied / "exp" / "arms" / "base" / "arm.json").exists, running)
     (worker,) = workers(running.pid)
     os.kill(worker, signal.SIGKILL)
     _, said = running.communicate()
     assert running.returncode == 1
     assert "its worker ended with SIGKILL" in said and "Traceback" not in said
-    report = read_experiment(fresh / "exp")
-    assert len(report.arms) == 2 and report.missing in (("stethoscope",), ("donor",))
+    report = read_experiment(copied / "exp")
+    assert len(report.arms) == 5 and report.missing in (("scalpel",), ("mine",))
     assert not run_experiment("experiment.yml", "exp", HERE).missing

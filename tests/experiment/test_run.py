@@ -19,7 +19,7 @@ from sae_merge_method.experiment.report.write import report_experiment
 from sae_merge_method.experiment.run import plan_experiment, run_experiment
 from sae_merge_method.experiment.settings import RunSettings
 from sae_merge_method.merge.run import merge
-from tests.experiment.ground import ARMS, SETTINGS, environment, outcome, stamps, write_settings
+from tests.experiment.ground import ARMS, SETTINGS, SUBJECTS, environment, outcome, stamps, write_settings
 
 HERE = RunSettings(workers=0)
 """In this process, where lm-eval is loaded anyway."""
@@ -28,7 +28,7 @@ HERE = RunSettings(workers=0)
 def test_every_arm_is_done_and_the_report_written(finished):
     experiment = read_experiment(finished.out)
     assert tuple(arm.name for arm in experiment.arms) == ARMS and not experiment.missing
-    assert all(arm.overall.n == 14 and arm.general is not None for arm in experiment.arms)
+    assert all(arm.overall.n == 2 * SUBJECTS and arm.general is not None for arm in experiment.arms)
     for name in ARMS:
         assert f"\n{name} " in f"\n{finished.stdout}".replace("*", ""), name
         assert f"{name}: done" in finished.stderr
@@ -88,8 +88,9 @@ def test_an_arm_is_what_its_recipe_merges_to_by_hand(finished, tmp_path, monkeyp
 
 
 def test_an_evaluation_is_what_lm_eval_s_own_command_makes_of_the_same_model(finished, tmp_path):
-    words = ["run", "--model", "hf", "--model_args", "pretrained=./donor", "--tasks", "minerva_math_sae"]
+    words = ["run", "--model", "hf", "--model_args", "pretrained=./donor", "--tasks", "two_subjects"]
     words += ["--device", "cpu", "--batch_size", "32", "--limit", "2", "--num_fewshot", "0", "--log_samples"]
+    words += ["--include_path", "tasks"]
     words += ["--gen_kwargs", "max_gen_toks=16", "--output_path", str(tmp_path / "stock")]
     result = subprocess.run(
         [str(Path(sys.executable).with_name("lm_eval")), *words],
@@ -101,7 +102,7 @@ def test_an_evaluation_is_what_lm_eval_s_own_command_makes_of_the_same_model(fin
     compared = CliRunner().invoke(compare, asked, catch_exceptions=False)
     comparison = json.loads(compared.stdout)
     assert comparison["mismatches"] == []
-    assert [subject["delta"] for subject in comparison["subjects"]] == [0.0] * 7
+    assert [subject["delta"] for subject in comparison["subjects"]] == [0.0] * SUBJECTS
     assert all(subject["paired"]["n"] == 2 for subject in comparison["subjects"])
     files = [next(folder.glob("**/results_*.json")) for folder in (tmp_path / "stock", donor)]
     stock, ours = (json.loads(file.read_text()) for file in files)
@@ -176,7 +177,7 @@ def test_an_arm_made_from_other_things_is_refused_and_run_again_only_where_told(
         run_experiment(fewer, "exp", nowhere)
     assert not list((fresh / "exp").glob("arms/*/arm.json"))
     report = run_experiment(fewer, "exp", RunSettings(overwrite=True, workers=0))
-    assert {arm.overall.n for arm in report.arms} == {7}
+    assert {arm.overall.n for arm in report.arms} == {SUBJECTS}
 
 
 def test_a_task_that_lm_eval_does_not_know_ends_the_run_before_the_first_arm(fresh):

@@ -8,7 +8,7 @@ from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.controls.kinds import ArmKind
 from sae_merge_method.errors import UsageError
 from sae_merge_method.experiment.settings import ExperimentSettings, RunSettings, settings_text
-from tests.experiment.ground import write_settings
+from tests.experiment.ground import SETTINGS, write_settings
 
 WRONG = {
     "unknown key": ({"bases": "x"}, r"bases: unknown key"),
@@ -56,7 +56,7 @@ def test_what_is_given_on_the_command_line_wins(tmp_path):
 
 def test_the_file_as_shared_holds_only_plain_yaml(tmp_path):
     text = settings_text(read_settings(ExperimentSettings, {}, write_settings(tmp_path)))
-    assert yaml.safe_load(text)["evaluation"]["tasks"] == ["minerva_math_sae", "which_gpu"]
+    assert yaml.safe_load(text)["evaluation"]["tasks"] == SETTINGS["evaluation"]["tasks"]
 
 
 @pytest.mark.parametrize(

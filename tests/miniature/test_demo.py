@@ -8,7 +8,7 @@ from sae_merge_method.cli.demo import command
 from sae_merge_method.errors import UsageError
 from sae_merge_method.miniature.demo import CommandError, run_command, run_demo
 
-OPTIONS = ("--random-layers", "1")
+OPTIONS = ("--random-layers", "1", "--workers", "0")
 
 
 @pytest.fixture(scope="module")
