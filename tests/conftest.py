@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 # Before any host is imported: they read these at import time.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -17,6 +18,28 @@ from sae_merge_method.miniature.settings import MiniatureSettings
 from tests import tiny
 from tests.merged import Merged, make_merged
 from tests.miniatures import TINY, make_tiny, shared_folder
+from tests.warm import copy_lm_eval
+
+LONGEST_FIRST = (
+    "tests/miniature/test_demo.py",
+    "tests/packaging/",
+    "tests/experiment/test_run.py",
+    "tests/notebooks/",
+    "tests/experiment/",
+    "tests/lm_eval_tasks/",
+    "tests/publish/",
+    "tests/diagnose/test_chunk_store.py",
+    "tests/test_door.py",
+)
+"""Where the longest tests are: begun first, they leave no process of a test run alone with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def rank(item: pytest.Item) -> int:
+        ranks = [nth for nth, start in enumerate(LONGEST_FIRST) if item.nodeid.startswith(start)]
+        return min(ranks, default=len(LONGEST_FIRST))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture
@@ -60,6 +83,16 @@ def by_mergekit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
         return out
 
     return run
+
+
+@pytest.fixture(scope="session")
+def lm_eval_of_few_tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of packages with lm-eval in it and only minerva_math among its tasks; all processes share it."""
+    folder = shared_folder(tmp_path_factory) / "lm_eval_of_few_tasks"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            copy_lm_eval(folder, "minerva_math")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ shared; the host itself, the start-up hook and all of ours are met by each fork 
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sysconfig
@@ -22,7 +23,8 @@ import importlib, json, os, runpy, sys, traceback
 for name in json.loads(sys.argv[1]):
     importlib.import_module(name)
 met = [name for name in sys.modules if name.partition(".")[0] in ("mergekit", "lm_eval")]
-ours = [name for name in sys.modules if name.partition(".")[0] == "sae_merge_method"]
+is_ours = lambda name: name.partition(".")[0] == "sae_merge_method"
+ours = [name for name in sys.modules if is_ours(name)]
 assert not met and set(ours) <= {"sae_merge_method", "sae_merge_method._startup"}, (met, ours)
 print("ready", flush=True)
 
@@ -31,6 +33,10 @@ def run(job):
     os.chdir(job["cwd"])
     for stream, file in ((0, os.devnull), (1, job["stdout"]), (2, job["stderr"])):
         os.dup2(os.open(file, os.O_RDONLY if stream == 0 else os.O_WRONLY | os.O_CREAT, 0o600), stream)
+    if not job["hook"]:
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not is_ours(type(finder).__module__)]
+        for name in list(filter(is_ours, sys.modules)):
+            del sys.modules[name]
     kind, *sys.argv = job["arguments"]
     try:
         if kind == "-c":
@@ -70,12 +76,17 @@ def copy_lm_eval(into: Path, *kept: str) -> None:
         kept: Names of the task folders to keep.
     """
     original, copy = Path(sysconfig.get_path("purelib")) / "lm_eval", into / "lm_eval"
-    shutil.copytree(original, copy, ignore=shutil.ignore_patterns("tasks", "__pycache__"))
+    shutil.copytree(original, copy, ignore=shutil.ignore_patterns("tasks"))
     (copy / "tasks").mkdir()
     for file in (original / "tasks").glob("*.py"):
         shutil.copy(file, copy / "tasks")
     for name in kept:
         shutil.copytree(original / "tasks" / name, copy / "tasks" / name)
+
+
+def python_path(*packages: Path) -> str:
+    """PYTHONPATH of a process that finds folders of packages before what this one finds."""
+    return os.pathsep.join([*map(str, packages), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 class Warm:
@@ -99,13 +110,22 @@ class Warm:
         self._server.stdin.close()  # the loop ends with its input
         self._server.wait(timeout=30)
 
-    def run(self, arguments: Sequence[str], cwd: Path) -> "subprocess.CompletedProcess[str]":
-        """Run ``arguments`` (a script's path, ``-m`` and a module, ``-c`` and a program) in the folder ``cwd``."""
+    def run(
+        self, arguments: Sequence[str], cwd: Path, *, hook: bool = True
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run what an interpreter would run.
+
+        Args:
+            arguments: A script's path, ``-m`` and a module, or ``-c`` and a program; then its own.
+            cwd: Its working folder.
+            hook: Whether our start-up hook stays; without it this is an interpreter that knows nothing of us.
+        """
         self._runs += 1
         out, err = (self._scratch / f"{self._runs}.{stream}" for stream in ("out", "err"))
         job = {
             "arguments": list(arguments),
             "cwd": str(cwd),
+            "hook": hook,
             "stdout": str(out),
             "stderr": str(err),
         }

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from sae_merge_method.miniature.build import Miniature
+from tests.warm import python_path
 
 OWN = """\
 merge_method: sae_stethoscope
@@ -125,9 +126,10 @@ def finish(folder: Path) -> Finished:
     return Finished(folder, *(file.read_text() for file in said))
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """Of a process that works in ``folder``."""
-    return {**os.environ, "HF_DATASETS_CACHE": str(folder / ".datasets")}
+def environment(folder: Path, *packages: Path) -> dict[str, str]:
+    """Of a process that works in ``folder``, and finds folders of packages before all others."""
+    places = {"HF_DATASETS_CACHE": str(folder / ".datasets"), "PYTHONPATH": python_path(*packages)}
+    return {**os.environ, **places}
 
 
 def command(*words: object) -> list[str]:

@@ -1,22 +1,10 @@
-"""Through lm-eval itself: same prompts and scores as its own tasks, and the whole command."""
+"""Through lm-eval itself: same prompts and scores as its own tasks."""
 
-import json
-import os
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sae_merge_method.lm_eval_tasks import tasks_path
-from tests.warm import Warm, copy_lm_eval
-
-from .conftest import SAID_IN_TURN, SUBJECTS, Bench, problems
-
-# Subject number ``index`` has ``index + 2`` problems, and the model gets ``index`` of them right.
-TOTAL = sum(index + 2 for index in range(len(SUBJECTS)))
-RIGHT = sum(range(len(SUBJECTS)))
+from .conftest import SAID_IN_TURN, Bench, problems
 
 
 @pytest.fixture(scope="module")
@@ -63,51 +51,3 @@ def test_a_chat_answer_is_asked_for_in_a_turn_and_ends_with_it(evaluate: Any) ->
     assert scores["answer_found,none"] == 1.0
     metrics = [key for key in scores if key.endswith(",none") and "stderr" not in key]
     assert metrics[0] == "math_verify,none"
-
-
-@pytest.fixture(scope="module")
-def warm(bench: Bench) -> Iterator[Warm]:
-    """An interpreter with nothing but ``--include_path`` to find us by."""
-    copy_lm_eval(bench.folder / "packages", "minerva_math")
-    environ = {
-        **os.environ,
-        "HF_HUB_OFFLINE": "1",
-        "HF_DATASETS_CACHE": str(bench.folder / "cache"),
-        "SAE_MERGE_NO_HOOK": "1",
-        "PYTHONPATH": os.pathsep.join([str(bench.folder / "packages"), os.environ.get("PYTHONPATH", "")]),
-    }
-    with Warm(Path(sys.executable), environ, bench.folder / "runs") as interpreter:
-        yield interpreter
-
-
-def test_the_command_evaluates_the_group_offline_from_a_local_folder(bench: Bench, warm: Warm) -> None:
-    command = ["-m", "lm_eval", "run", "--model", "hf", "--model_args", f"pretrained={bench.model}"]
-    options = ["--device", "cpu", "--batch_size", "8", "--log_samples", "--output_path", "out"]
-    tasks = ["--tasks", "minerva_math_sae", "--include_path", str(tasks_path())]
-    _run(warm, bench, command + options + tasks)
-    (path,) = (bench.folder / "out").glob("*/results_*.json")
-    found = json.loads(path.read_text())
-    assert list(found["group_subtasks"]["minerva_math_sae"]) == [
-        f"minerva_math_sae_{subject}" for subject in SUBJECTS
-    ]
-    # By size, not by subject: the plain mean over subjects is another number.
-    assert found["groups"]["minerva_math_sae"]["exact_match,none"] == pytest.approx(RIGHT / TOTAL)
-    assert found["groups"]["minerva_math_sae"]["answer_found,none"] == 1.0
-    assert len(list(path.parent.glob("samples_minerva_math_sae_*.jsonl"))) == len(SUBJECTS)
-    verdict = _run(warm, bench, ["-m", "sae_merge_method.cli.main", "compare", "out", "out"])
-    assert "0 improved, 0 degraded, 6 not shown, 1 not tested" in verdict
-    assert "McNemar p" in verdict
-    assert "Note:" not in verdict
-
-
-def test_the_validate_command_knows_both_groups_and_every_subject(bench: Bench, warm: Warm) -> None:
-    groups = ("minerva_math_sae", "minerva_math_sae_chat")
-    names = [*groups, *(f"{group}_{subject}" for group in groups for subject in SUBJECTS)]
-    command = ["-m", "lm_eval", "validate", "--tasks", ",".join(names), "--include_path", str(tasks_path())]
-    assert "All tasks found and valid" in _run(warm, bench, command)
-
-
-def _run(warm: Warm, bench: Bench, command: list[str]) -> str:
-    done = warm.run(command, bench.folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.notebooks import execute
+from tests.warm import python_path
 
 ROOT = Path(__file__).parents[2]
 TOUR = ROOT / "notebooks" / "tour.ipynb"
 
 
 @pytest.fixture(scope="session")
-def tour(tmp_path_factory, tiny_settings, tiny_cache, tiny_miniature):
+def tour(tmp_path_factory, tiny_settings, tiny_cache, tiny_miniature, lm_eval_of_few_tasks):
     """What each code cell displays, and the folder it was all made in."""
     folder = tmp_path_factory.mktemp("tour")
     words = [
@@ -26,7 +27,7 @@ def tour(tmp_path_factory, tiny_settings, tiny_cache, tiny_miniature):
         f"miniature = sm.MiniatureSettings(**{tiny_settings.model_dump()})",
     ]
     # A process of its own: the notebook sets environment and working folder, as its reader's would.
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tiny_cache)}
-    done = subprocess.run(words, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+    places = {"XDG_CACHE_HOME": str(tiny_cache), "PYTHONPATH": python_path(lm_eval_of_few_tasks)}
+    done = subprocess.run(words, cwd=folder, env={**os.environ, **places}, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads((folder / "displays.json").read_text()), folder / "tour"

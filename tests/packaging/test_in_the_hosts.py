@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests import tiny
-from tests.lm_eval_tasks.conftest import write_benchmark, write_model
+from tests.lm_eval_tasks.conftest import SUBJECTS, write_benchmark, write_model
 from tests.packaging.environment import Environment
 from tests.warm import Warm
 
@@ -137,6 +137,16 @@ assert [method for method in registered_methods() if method in ours] == ours
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_host_keeps_its_own_loader(warm: Warm, tmp_path: Path) -> None:
+    look = """
+import importlib.resources, inspect, mergekit.merge_methods as host
+print(type(host.__loader__).__name__, type(host.__spec__.loader).__name__)
+print(bool(inspect.getsource(host)), importlib.resources.files(host).is_dir())
+"""
+    lines = warm.run(["-c", look], tmp_path).stdout.splitlines()
+    assert lines == ["SourceFileLoader SourceFileLoader", "True True"]
+
+
 def test_lm_eval_lists_our_tasks_beside_its_own(host: Host, tmp_path: Path) -> None:
     listed = host("lm_eval", "ls", "tasks", cwd=tmp_path)
     assert "minerva_math_sae_algebra" in listed
@@ -156,3 +166,46 @@ def test_lm_eval_evaluates_our_group(host: Host, tmp_path: Path) -> None:
     host("lm_eval", *model, "--tasks", "minerva_math_sae", *options, cwd=tmp_path)
     (results,) = (tmp_path / "out").glob("*/results_*.json")
     assert json.loads(results.read_text())["groups"]["minerva_math_sae"]["answer_found,none"] == 1.0
+
+
+def test_lm_eval_knows_every_group_and_subject_by_the_path_alone(
+    installed: Environment, warm: Warm, tmp_path: Path
+) -> None:
+    groups = ("minerva_math_sae", "minerva_math_sae_chat")
+    names = [*groups, *(f"{group}_{subject}" for group in groups for subject in SUBJECTS)]
+    command = ["-m", "lm_eval", "validate", "--tasks", ",".join(names)]
+    unhooked = warm.run(command, tmp_path, hook=False)
+    assert "All tasks found and valid" not in unhooked.stdout
+    done = warm.run([*command, "--include_path", str(_tasks(installed))], tmp_path, hook=False)
+    assert done.returncode == 0, done.stderr
+    assert "All tasks found and valid" in done.stdout
+
+
+def test_lm_eval_evaluates_the_group_by_the_path_alone_and_weights_subjects_by_size(
+    installed: Environment, warm: Warm, tmp_path: Path
+) -> None:
+    write_benchmark(tmp_path / "EleutherAI" / "hendrycks_math")
+    write_model(tmp_path / "model")
+    command = ["-m", "lm_eval", "run", "--model", "hf", "--model_args", "pretrained=./model"]
+    command += ["--device", "cpu", "--batch_size", "8", "--log_samples", "--output_path", "out"]
+    command += ["--tasks", "minerva_math_sae", "--include_path", str(_tasks(installed))]
+    done = warm.run(command, tmp_path, hook=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = (tmp_path / "out").glob("*/results_*.json")
+    written = json.loads(path.read_text())
+    assert list(written["group_subtasks"]["minerva_math_sae"]) == [
+        f"minerva_math_sae_{subject}" for subject in SUBJECTS
+    ]
+    # Subject number ``index`` has ``index + 2`` problems, and the model gets ``index`` of them right: by size
+    # this is another number than the plain mean over subjects.
+    right, problems = sum(range(len(SUBJECTS))), sum(index + 2 for index in range(len(SUBJECTS)))
+    assert written["groups"]["minerva_math_sae"]["exact_match,none"] == pytest.approx(right / problems)
+    assert written["groups"]["minerva_math_sae"]["answer_found,none"] == 1.0
+    assert len(list(path.parent.glob("samples_minerva_math_sae_*.jsonl"))) == len(SUBJECTS)
+    verdict = warm.run([str(installed.script("sae-merge")), "compare", "out", "out"], tmp_path).stdout
+    assert "McNemar" in verdict and "0 improved, 0 degraded, 7 not shown" in verdict
+    assert "Note: Both sides are the same evaluation" in verdict
+
+
+def _tasks(installed: Environment) -> Path:
+    return installed.site_packages / "sae_merge_method" / "lm_eval_tasks"

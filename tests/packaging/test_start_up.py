@@ -12,7 +12,6 @@ import pytest
 from sae_merge_method import _startup
 from tests.packaging.conftest import Built
 from tests.packaging.environment import Environment
-from tests.warm import Warm
 
 MODULES = "import sys, json; print(json.dumps(sorted(sys.modules)))"
 HOOKED = "import sys; print(any('sae_merge_method' in type(f).__module__ for f in sys.meta_path))"
@@ -63,16 +62,6 @@ def test_the_start_file_names_what_the_pth_file_calls(installed: Environment) ->
     lines = (installed.site_packages / "sae_merge_method.start").read_text().splitlines()
     (entry,) = [line for line in lines if not line.startswith("#")]  # PEP 829: one "module:callable" a line
     assert pkgutil.resolve_name(entry) is _startup.install
-
-
-def test_a_host_keeps_its_own_loader(warm: Warm, tmp_path: Path) -> None:
-    look = """
-import importlib.resources, inspect, mergekit.merge_methods as host
-print(type(host.__loader__).__name__, type(host.__spec__.loader).__name__)
-print(bool(inspect.getsource(host)), importlib.resources.files(host).is_dir())
-"""
-    lines = warm.run(["-c", look], tmp_path).stdout.splitlines()
-    assert lines == ["SourceFileLoader SourceFileLoader", "True True"]
 
 
 def _without_package(site_packages: Path) -> None:
