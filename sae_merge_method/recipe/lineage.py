@@ -41,24 +41,23 @@ def oddities(
         ModelError: A file is damaged.
     """
     for name, donor in donors.items():
-        layers = plan.layers_of(name)
-        adapter = (adapters or {}).get(name)
-        if adapter is not None:
-            yield from (f"the adapter of {name}: {note}" for note in adapter.notes)
-            if not _is_dead(adapter, donor, layers):
-                continue
+        layers, adapter = plan.layers_of(name), (adapters or {}).get(name)
+        where = f"in layers {format_layers(layers)}"
         pairs = [
             (entry, donor.layer_tensors[key])
             for key, entry in base.layer_tensors.items()
             if key.layer in layers
         ]
-        where = f"in layers {format_layers(layers)}"
-        if is_same(base, donor, pairs):
+        added = 0.0
+        if adapter is not None:
+            yield from (f"the adapter of {name}: {note}" for note in adapter.notes)
+            added = _added(adapter, donor, layers)
+        if not added and is_same(base, donor, pairs):
             yield f"the task vector of {name} is zero {where}: it adds nothing to {plan.base}" + (
                 ", the result is the base" if len(plan.donors) == 1 else ""
             )
             continue
-        size = relative_norm(pairs)
+        size = relative_norm(pairs, added)
         if size > FAR:
             yield (
                 f"the task vector of {name} {where} has {size:.2f} times the norm of {plan.base} itself: "
@@ -66,10 +65,10 @@ def oddities(
             )
 
 
-def _is_dead(adapter: Adapter, model: Checkpoint, layers: Collection[int]) -> bool:
-    """Whether an adapter changes nothing in some of its model's layers."""
+def _added(adapter: Adapter, model: Checkpoint, layers: Collection[int]) -> float:
+    """Norm of what an adapter adds to some of its model's layers."""
     parts = [part for part in {*adapter.factors, *adapter.saved} if part.layer in layers]
-    return all(change_norm(adapter, part, model) == 0 for part in parts)
+    return float(np.linalg.norm([change_norm(adapter, part, model) for part in sorted(parts)]))
 
 
 def is_same(base: Checkpoint, donor: Checkpoint, pairs: list[_Pair]) -> bool:
@@ -97,9 +96,14 @@ def _same_numbers(files: WeightFiles, one: TensorEntry, other: TensorEntry) -> b
     return True
 
 
-def relative_norm(pairs: list[_Pair]) -> float:
-    """Norm of donor minus base over the base's, from samples of the matrices; 0 where there are none."""
-    moved = own = 0.0
+def relative_norm(pairs: list[_Pair], added: float = 0.0) -> float:
+    """Norm of donor minus base over the base's, from samples of the matrices; 0 where there are none.
+
+    Args:
+        pairs: Tensors of base and donor.
+        added: Norm of what an adapter adds to the donor; taken to be at right angles to the rest.
+    """
+    moved, own = added**2, 0.0
     for of_base, of_donor in pairs:
         if len(of_base.shape) < 2:
             continue  # norms' gains lie near each other in any two models

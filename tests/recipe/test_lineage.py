@@ -94,6 +94,12 @@ def test_an_adapter_that_changes_something_is_nothing_odd(models, tmp_path, oddi
     assert oddities(recipe_text(models.base, Path(f"{models.base}+{small}"))) == ""
 
 
+def test_an_adapter_larger_than_the_base_is_told_by_its_relative_norm(models, tmp_path, oddities):
+    large = adapter(tmp_path / "large", size=0.5)
+    said = oddities(recipe_text(models.base, Path(f"{models.base}+{large}")))
+    assert f"{large} in layers 1, 3 has 4.7" in said
+
+
 def test_what_a_wrapper_left_in_an_adapters_names_is_named(models, tmp_path, oddities):
     compiled = adapter(tmp_path / "compiled", size=0.01, prefix="_orig_mod.")
     said = oddities(recipe_text(models.base, Path(f"{models.base}+{compiled}")))
