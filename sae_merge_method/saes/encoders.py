@@ -11,7 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from sae_merge_method.errors import SaeError
+import numpy as np
+
+from sae_merge_method.errors import ModelError, SaeError
+from sae_merge_method.models.dtypes import DTYPES
+from sae_merge_method.models.headers import TensorEntry, read_header
 
 if TYPE_CHECKING:
     import torch
@@ -109,20 +113,26 @@ class JumpReluEncoder:
 
 
 def load_jumprelu(
-    file: Path, names: Mapping[str, str], dtype: "torch.dtype", device: "torch.device"
+    file: Path,
+    names: Mapping[str, str],
+    dtype: "torch.dtype",
+    device: "torch.device",
+    header: Callable[[Path], Mapping[str, TensorEntry]] = read_header,
 ) -> LoadedEncoder:
-    """Load a JumpReLU SAE's encoder from a safetensors file.
+    """Load a JumpReLU SAE's encoder.
 
     Args:
         file: The weights.
         names: What the file calls W_enc (d, F), W_dec (F, d), b_enc, threshold (F) and b_dec (d).
         dtype: Precision to use it in.
         device: Where.
+        header: Reads where in the file each array lies.
 
     Raises:
         SaeError: A tensor is missing or misshapen, or the file is damaged.
     """
-    tensors = _read_tensors(file, names)
+    entries = _entries(file, names, header)
+    tensors = {name: _mapped(entry) for name, entry in entries.items()}
     d_in, d_sae = tensors["W_enc"].shape
     expected = {"W_dec": (d_sae, d_in), "b_enc": (d_sae,), "b_dec": (d_in,), "threshold": (d_sae,)}
     for name, shape in expected.items():
@@ -141,29 +151,35 @@ def load_jumprelu(
         used["b_enc"],
         used["b_dec"],
         used["threshold"],
-        read_w_dec=partial(_read_tensor, file, names["W_dec"]),
+        read_w_dec=partial(_mapped, entries["W_dec"]),
     )
     return LoadedEncoder(encoder, {names[name]: tensor for name, tensor in used.items()})
 
 
-def _read_tensors(file: Path, names: Mapping[str, str]) -> "dict[str, torch.Tensor]":
-    from safetensors import SafetensorError
-
+def _entries(
+    file: Path, names: Mapping[str, str], header: Callable[[Path], Mapping[str, TensorEntry]]
+) -> dict[str, TensorEntry]:
+    wanted = ", ".join(names[name] for name in _DIMENSIONS)
     try:
-        tensors = {name: _read_tensor(file, names[name]) for name in _DIMENSIONS}
-    except (OSError, SafetensorError) as error:
-        wanted = ", ".join(names[name] for name in _DIMENSIONS)
+        held = header(file)
+    except ModelError as error:
         raise SaeError(f"expected {wanted} of a JumpReLU SAE in {file}: {error}") from error
     for name, dimensions in _DIMENSIONS.items():
-        if tensors[name].dim() != dimensions:
-            raise SaeError(f"expected {names[name]} with {dimensions} dimensions in {file}")
-    return tensors
+        entry = held.get(names[name])
+        if entry is None:
+            raise SaeError(f"expected {wanted} of a JumpReLU SAE in {file}, {names[name]} is missing")
+        if len(entry.shape) != dimensions or not entry.is_float or not entry.n_values:
+            held_there = f"{entry.dtype} {list(entry.shape)}"
+            raise SaeError(f"expected {names[name]} with {dimensions} dimensions in {file}, got {held_there}")
+    return {name: held[names[name]] for name in _DIMENSIONS}
 
 
-def _read_tensor(file: Path, name: str) -> "torch.Tensor":
+def _mapped(entry: TensorEntry) -> "torch.Tensor":
     """A view of the file, mapped for it alone: once it is dropped, no page of the file is held."""
-    from safetensors import safe_open
+    import torch
 
-    with safe_open(file, framework="pt", device="cpu") as opened:
-        tensor: torch.Tensor = opened.get_tensor(name)
-    return tensor
+    kind = np.dtype(DTYPES[entry.dtype].numpy)
+    stored = np.memmap(entry.file, kind, "c", entry.start, entry.shape)
+    # An archive may put numbers where the processor does not like to read them: those are copied.
+    tensor = torch.from_numpy(stored if entry.start % kind.itemsize == 0 else np.array(stored))
+    return tensor.view(torch.bfloat16) if entry.dtype == "BF16" else tensor

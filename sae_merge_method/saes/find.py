@@ -3,6 +3,7 @@
 Whether an SAE fits, and reading it, are left to :mod:`sae_merge_method.saes.sae`.
 """
 
+import glob
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from sae_merge_method.saes.formats import files_of_formats, format_of_folder
 from sae_merge_method.saes.releases import release_ids
 
 _LAYER = "{layer}"
+_WIDEST = 4
+"""Digits of the longest layer number with zeros in front that is looked for."""
 
 
 class SaeAddress(NamedTuple):
@@ -33,13 +36,14 @@ def find_saes(source: str, id_template: str | None, layers: Sequence[int]) -> tu
     """Find the layers that have an SAE; fewer than the model has is fine.
 
     Args:
-        source: Folder template such as ``saes/layer_{layer}``, a folder, or a SAELens release.
+        source: Folder template such as ``saes/layer_{layer}``, a folder, or a SAELens release. A ``*`` in a
+            folder's name stands for whatever differs from layer to layer, such as ``average_l0_*``.
         id_template: Id of a layer's SAE within ``source``, such as ``layer_{layer}_width_16k_l0_small``.
         layers: Layers to look for.
 
     Raises:
         UsageError: No ``{layer}`` in the template.
-        SaeError: No layer has an SAE there, or the release is unknown.
+        SaeError: No layer has an SAE there, a layer has several, or the release is unknown.
     """
     template = _template(source, id_template)
     if _LAYER not in template:
@@ -57,8 +61,12 @@ def find_saes(source: str, id_template: str | None, layers: Sequence[int]) -> tu
             )
         return present
     known = release_ids(source)
-    listed = [SaeAddress(layer, source, _of_layer(id_template, layer), None) for layer in layers]
-    present = tuple(address for address in listed if address.id in known)
+    present = tuple(
+        SaeAddress(layer, source, id, None)
+        for layer in layers
+        for id in _of_layer(id_template, layer)
+        if id in known
+    )
     if not present:
         raise SaeError(
             f"the release {source} has no SAE named like {id_template!r}; "
@@ -82,7 +90,7 @@ def find_sae(source: str, id: str | None, layer: int) -> SaeAddress:
     address = _folder_address(template, layer)
     if address is not None:
         return address
-    folder = Path(_of_layer(template, layer)).expanduser()
+    folder = Path(_of_layer(template, layer)[0]).expanduser()
     if folder.is_dir():
         raise SaeError(f"no SAE in {folder}: expected {files_of_formats()}")
     if id is None or _means_folders(source):
@@ -90,18 +98,21 @@ def find_sae(source: str, id: str | None, layer: int) -> SaeAddress:
             f"no SAE of layer {layer}: there is no folder {folder}; relative folders are sought from the "
             "working folder, and sae: in the recipe (--sae) names another place"
         )
-    in_release = SaeAddress(layer, source, _of_layer(id, layer), None)
-    if in_release.id not in release_ids(source):
-        raise SaeError(f"the release {source} has no SAE {in_release.id!r} for layer {layer}")
-    return in_release
+    known, ids = release_ids(source), _of_layer(id, layer)
+    for one in ids:
+        if one in known:
+            return SaeAddress(layer, source, one, None)
+    raise SaeError(f"the release {source} has no SAE {ids[0]!r} for layer {layer}")
 
 
 def _template(source: str, id: str | None) -> str:
     return f"{source}/{id}" if id else source
 
 
-def _of_layer(template: str, layer: int) -> str:
-    return template.replace(_LAYER, str(layer))
+def _of_layer(template: str, layer: int) -> tuple[str, ...]:
+    """A template for one layer: with its plain number, then with zeros in front (``layer_02``)."""
+    numbers = dict.fromkeys(str(layer).zfill(width) for width in range(1, _WIDEST + 1))
+    return tuple(dict.fromkeys(template.replace(_LAYER, number) for number in numbers))
 
 
 def _means_folders(source: str) -> bool:
@@ -110,6 +121,24 @@ def _means_folders(source: str) -> bool:
 
 
 def _folder_address(template: str, layer: int) -> SaeAddress | None:
-    folder = Path(_of_layer(template, layer)).expanduser()
+    folders = [
+        folder
+        for path in _of_layer(template, layer)
+        for folder in _folders(Path(path).expanduser())
+        if format_of_folder(folder) is not None
+    ]
+    if len(folders) > 1:
+        raise SaeError(
+            f"expected one SAE of layer {layer} at {template}, found {folders[0]} and {folders[1]}: name one "
+            "of them in full"
+        )
     # The template is kept as the user wrote it: it says where every layer's SAE lies.
-    return SaeAddress(layer, template, "", folder) if format_of_folder(folder) else None
+    return SaeAddress(layer, template, "", folders[0]) if folders else None
+
+
+def _folders(path: Path) -> list[Path]:
+    """The folder of that name; all that fit it where it holds a ``*``."""
+    if "*" not in str(path):
+        return [path]
+    pattern = "*".join(map(glob.escape, str(path.relative_to(path.anchor)).split("*")))
+    return sorted(Path(path.anchor or ".").glob(pattern))

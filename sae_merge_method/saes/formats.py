@@ -1,17 +1,21 @@
 """Formats of SAEs on disk and on the Hub: one row a format, and nothing else lists them.
 
-A row says which files hold an SAE, how its config is read as one description that all checks
-share, and how its encoder is loaded; its decoder is one matrix in the weights file, features x
-d_model. A new format is a row here, with whatever function its config or its encoder needs.
+A row says which files hold an SAE, how its config, or where there is none its place, is read as one
+description that all checks share, and how its encoder is loaded; its decoder is one matrix in the
+weights file, features x d_model. A new format is a row here, with whatever function its config or
+its encoder needs.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sae_merge_method.models.headers import TensorEntry, read_header
 from sae_merge_method.saes import encoders, saelens
 from sae_merge_method.saes.checks import RESCALED, SaeDescription
 from sae_merge_method.saes.encoders import LoadedEncoder
+from sae_merge_method.saes.npz import read_npz_header
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +28,8 @@ Describe = Callable[[Config], SaeDescription]
 class SaeFiles(NamedTuple):
     """The files of one SAE, on this machine."""
 
-    config: Path
+    config: Path | None
+    """None for a format without one."""
     weights: Path
     release: tuple[str, str] | None = None
     """Release and id, where the files are a release's in the Hub's cache."""
@@ -34,20 +39,23 @@ class Format(NamedTuple):
     """How SAEs of one kind are stored."""
 
     name: str
-    config: str
-    """Name of the config file, JSON."""
+    config: str | None
+    """Name of the config file, JSON; None where there is none, and the folder's name says what it is."""
     weights: str
-    """Name of the safetensors file beside it."""
+    """Name of the file with its arrays."""
     tensors: Mapping[str, str]
     """What the weights file calls the tensors that are read from it, by SAELens' names; W_dec, the
     decoder (F, d), must be among them."""
     architectures: tuple[str, ...]
     """Kinds of encoder that can be read, by SAELens' names."""
     describe: Describe
-    """From the config to the description; widths are told by the decoder's shape."""
+    """From the config, or where there is none from :func:`told_by_place`, to the description; widths are told
+    by the decoder's shape."""
     load_encoder: "Callable[[SaeFiles, torch.dtype, torch.device], LoadedEncoder]"
     conversions: tuple[str | None, ...] = ()
     """SAELens' names of the conversions whose releases are stored so; None stands for no conversion."""
+    header: Callable[[Path], Mapping[str, TensorEntry]] = read_header
+    """Where in the weights file each array lies."""
 
     @property
     def decoder(self) -> str:
@@ -60,7 +68,7 @@ def format_of_folder(folder: Path) -> Format | None:
     for kind in FORMATS.values():
         if (folder / kind.weights).is_file():
             return kind
-    return next((kind for kind in FORMATS.values() if (folder / kind.config).is_file()), None)
+    return next((kind for kind in FORMATS.values() if kind.config and (folder / kind.config).is_file()), None)
 
 
 def format_of_release(conversion: str | None) -> Format | None:
@@ -70,7 +78,20 @@ def format_of_release(conversion: str | None) -> Format | None:
 
 def files_of_formats() -> str:
     """What a folder with an SAE holds, for messages."""
-    return " or ".join(f"{kind.config} and {kind.weights} ({kind.name})" for kind in FORMATS.values())
+    return " or ".join(
+        " and ".join(filter(None, (kind.config, kind.weights))) + f" ({kind.name})"
+        for kind in FORMATS.values()
+    )
+
+
+def told_by_place(place: str, layer: int) -> Config:
+    """What stands in the place of a config where there is none.
+
+    Args:
+        place: Folder, or repository and path, in which the SAE lies.
+        layer: The layer that its user takes it for.
+    """
+    return {"place": place, "layer": layer}
 
 
 def describe_saelens(config: Config) -> SaeDescription:
@@ -105,6 +126,32 @@ def describe_gemma_scope_2(config: Config) -> SaeDescription:
     )
 
 
+def describe_gemma_scope(config: Config) -> SaeDescription:
+    """Gemma Scope's folders, such as ``gemma-scope-2b-pt-res/layer_20/width_16k/average_l0_71``: by name.
+
+    Where no part of the name tells the layer or the place, the user's word is taken for it.
+    """
+    parts = re.split(r"[/\\]", str(config["place"]).lower())
+    named = [match for match in map(_GEMMA_SCOPE_LAYER.match, parts) if match]
+    layer = int(named[-1][1]) if named else int(config["layer"])
+    kinds = [match[1] for match in map(_GEMMA_SCOPE_KIND.search, parts) if match]
+    hook = _GEMMA_SCOPE_HOOKS[kinds[-1] if kinds else "res"].format(layer=layer)
+    return SaeDescription(
+        architecture="jumprelu",
+        hook_point="hook_embed" if "embedding" in parts else hook,
+        is_transcoder=kinds[-1:] == ["transcoders"],
+    )
+
+
+_GEMMA_SCOPE_LAYER = re.compile(r"layer_(\d{1,6})(?:$|[^\d])", re.ASCII)
+_GEMMA_SCOPE_KIND = re.compile(r"gemma-scope-.*-(res|att|mlp|transcoders)\b", re.ASCII)
+_GEMMA_SCOPE_HOOKS = {
+    "res": "blocks.{layer}.hook_resid_post",
+    "att": "blocks.{layer}.attn.hook_z",
+    "mlp": "blocks.{layer}.hook_mlp_out",
+    "transcoders": "blocks.{layer}.ln2.hook_normalized",
+}
+_GEMMA_SCOPE = {name: name for name in ("W_enc", "W_dec", "b_enc", "b_dec", "threshold")}
 _GEMMA_SCOPE_2 = {name: name.lower() for name in ("W_enc", "W_dec", "b_enc", "b_dec", "threshold")}
 
 
@@ -116,6 +163,10 @@ def _load_saelens(files: SaeFiles, dtype: "torch.dtype", device: "torch.device")
 
 def _load_gemma_scope_2(files: SaeFiles, dtype: "torch.dtype", device: "torch.device") -> LoadedEncoder:
     return encoders.load_jumprelu(files.weights, _GEMMA_SCOPE_2, dtype, device)
+
+
+def _load_gemma_scope(files: SaeFiles, dtype: "torch.dtype", device: "torch.device") -> LoadedEncoder:
+    return encoders.load_jumprelu(files.weights, _GEMMA_SCOPE, dtype, device, read_npz_header)
 
 
 FORMATS: dict[str, Format] = {
@@ -140,6 +191,17 @@ FORMATS: dict[str, Format] = {
             describe=describe_gemma_scope_2,
             load_encoder=_load_gemma_scope_2,
             conversions=("gemma_3",),
+        ),
+        Format(
+            name="Gemma Scope",
+            config=None,
+            weights="params.npz",
+            tensors=_GEMMA_SCOPE,
+            architectures=("jumprelu",),
+            describe=describe_gemma_scope,
+            load_encoder=_load_gemma_scope,
+            conversions=("gemma_2",),
+            header=read_npz_header,
         ),
     )
 }

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from sae_merge_method.artifacts.layer_diagnosis import SaeSource
 from sae_merge_method.errors import ModelError, SaeError
 from sae_merge_method.files.regular import read_regular
-from sae_merge_method.models.headers import TensorEntry, read_header
+from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.reading import read_rows
 from sae_merge_method.saes import saelens
 from sae_merge_method.saes.checks import RESCALED, SaeDescription, Wanted, check_sae
@@ -33,6 +33,7 @@ from sae_merge_method.saes.formats import (
     files_of_formats,
     format_of_folder,
     format_of_release,
+    told_by_place,
 )
 from sae_merge_method.saes.releases import ReleaseEntry, fetch, find_entry
 
@@ -149,8 +150,15 @@ def _open_files(
     entry: ReleaseEntry | None = None,
 ) -> Sae:
     wanted = Wanted(address.layer, kind.architectures, d_model)
-    config_file = file(kind.config)
-    description = _describe(kind.describe, _read_config(config_file, kind), entry)
+    config_file = None if kind.config is None else file(kind.config)
+    if config_file is not None:
+        config: Config = _read_config(config_file, kind)
+    else:
+        place = (
+            address.folder.resolve() if address.folder else f"{entry.repo_id}/{entry.path}" if entry else ""
+        )
+        config = told_by_place(str(place), address.layer)
+    description = _describe(kind.describe, config, entry)
     # Once before the weights are fetched, which may be large, and once with what they tell.
     check_sae(str(address), description, wanted)
     files = SaeFiles(config_file, file(kind.weights), (address.release, address.id) if entry else None)
@@ -206,7 +214,7 @@ def _read_config(file: Path, kind: Format) -> dict[str, Any]:
 
 def _decoder(file: Path, kind: Format, address: SaeAddress) -> TensorEntry:
     try:
-        entry = read_header(file).get(kind.decoder)
+        entry = kind.header(file).get(kind.decoder)
     except ModelError as error:
         raise SaeError(f"cannot read the SAE {address}: {error}") from error
     if entry is None or len(entry.shape) != 2:

@@ -33,6 +33,17 @@ def test_a_folder_template_finds_layers_of_every_format(tmp_path: Path) -> None:
     assert [sae.source.hook_point for sae in saes] == ["model.layers.0.output", "blocks.3.hook_resid_post"]
 
 
+def test_layers_with_zeros_in_front_are_found(tmp_path: Path) -> None:
+    hosts.save_raw(tmp_path / "saes/layer_02", 2)
+    hosts.save_raw(tmp_path / "saes/layer_11", 11)
+    template = str(tmp_path / "saes/layer_{layer}")
+    assert [address.layer for address in find_saes(template, None, range(12))] == [2, 11]
+    assert find_sae(template, None, 2).folder == tmp_path / "saes/layer_02"
+    hosts.save_raw(tmp_path / "saes/layer_2", 2)
+    with pytest.raises(SaeError, match="expected one SAE of layer 2"):
+        find_sae(template, None, 2)
+
+
 def test_the_users_own_folder_may_be_written_with_a_tilde(tmp_path: Path, monkeypatch) -> None:
     hosts.save_raw(tmp_path / "layer_1", 1)
     monkeypatch.setenv("HOME", str(tmp_path))
