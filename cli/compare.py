@@ -40,11 +40,11 @@ def command(
 ) -> None:
     """Say what significantly changed from BASE to each EDITED, task by task.
 
-    BASE and EDITED are output folders of lm_eval (--output_path), or results files. Where both
-    logged samples (--log_samples) the same problems are compared pairwise. Beside it stands the
-    paper's z = (edited - base) / sqrt(se_base^2 + se_edited^2), with lm-eval's own standard
-    errors, which takes both sides for unrelated problems. Runs that differ in more than the model
-    are refused.
+    BASE and EDITED are output folders of lm_eval (--output_path), or results files; or logs of
+    inspect_ai (.eval or JSON), or folders of them. Where both logged samples (--log_samples) the same
+    problems are compared pairwise. Beside it stands the paper's
+    z = (edited - base) / sqrt(se_base^2 + se_edited^2), with lm-eval's own standard errors, which
+    takes both sides for unrelated problems. Runs that differ in more than the model are refused.
 
     \b
     improved, degraded  the change is shown, at --alpha; "not by Holm" where it is not after correction

@@ -76,6 +76,8 @@ class TaskRun:
     """Names of the tasks in a group; empty for a task."""
     unusable: Mapping[str, str] = field(default_factory=dict)
     """Scores that are no finite number, as the file writes them, by lm-eval's key."""
+    token_limit: int | None = 256
+    """Tokens an answer may have where ``generation`` does not say, lm-eval's own; None where unknown."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ class EvalRun:
     """Every group of tasks by its name."""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The whole file, model_args and gen_kwargs as mappings in every version."""
+    usual_metric: str = "exact_match,none"
+    """Score that is compared where none is named."""
 
     @property
     def short_name(self) -> str:

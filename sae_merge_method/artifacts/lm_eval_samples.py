@@ -32,8 +32,8 @@ class Sample(NamedTuple):
     """By the metric that was asked for."""
     text: str | None
     """The generation; None for tasks that generate nothing."""
-    extracted: bool
-    """Whether the task's filter found an answer in it."""
+    extracted: bool | None
+    """Whether the task's filter found an answer in it; None where nothing was looked for."""
     offset: int
     """Where in the file its line begins, in bytes; its number in a list."""
 
@@ -170,7 +170,7 @@ def _sample(raw: dict[str, Any], metric: str, offset: int) -> Sample | None:
         target_hash=raw.get("target_hash"),
         score=float(score),
         text=text if isinstance(text, str) else None,
-        extracted=extracted != _NOTHING_EXTRACTED,
+        extracted=extracted != _NOTHING_EXTRACTED if "filtered_resps" in raw else None,
         offset=offset,
     )
 

@@ -5,9 +5,9 @@ counted.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sae_merge_method.artifacts.lm_eval_results import TaskRun
 from sae_merge_method.artifacts.lm_eval_samples import Sample, Samples
@@ -89,10 +89,8 @@ class TokenCounter:
         return [len(encoding.ids) for encoding in encoded]
 
 
-# Under these names a task can set its limit; first come, first served. Without any, 256 tokens
-# is what lm-eval's backends take.
+# Under these names a task can set its limit; first come, first served.
 _LIMIT_KEYS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
-_DEFAULT_LIMIT = 256
 
 
 def measure(task: TaskRun, metric: str, samples: Samples, counter: TokenCounter | None) -> Measures:
@@ -109,9 +107,9 @@ def measure(task: TaskRun, metric: str, samples: Samples, counter: TokenCounter 
     tokens = counter.counts(texts) if counter and texts else []
     cut_off = None
     if tokens:
-        limit = _token_limit(task.generation or {})
+        limit = _token_limit(task)
         # A generation that ran into the limit has as many tokens as that, or reads back as more.
-        cut_off = sum(count >= limit for count in tokens) / len(tokens)
+        cut_off = None if limit is None else sum(count >= limit for count in tokens) / len(tokens)
     return Measures(
         math_verify=_score(task, f"math_verify,{filter_name}"),
         no_answer=_no_answer(task, filter_name, samples),
@@ -126,7 +124,7 @@ def _no_answer(task: TaskRun, filter_name: str, samples: Samples) -> float | Non
     answered = _score(task, f"answer_found,{filter_name}")
     if answered is not None:
         return 1 - answered
-    if filter_name == "none" or not samples.rows:
+    if filter_name == "none" or not samples.rows or any(row.extracted is None for row in samples.rows):
         return None
     return sum(not row.extracted for row in samples.rows) / len(samples.rows)
 
@@ -135,5 +133,6 @@ def _score(task: TaskRun, key: str) -> float | None:
     return task.scores[key].value if key in task.scores else None
 
 
-def _token_limit(generation: Mapping[str, Any]) -> int:
-    return int(next((generation[key] for key in _LIMIT_KEYS if generation.get(key)), _DEFAULT_LIMIT))
+def _token_limit(task: TaskRun) -> int | None:
+    generation = task.generation or {}
+    return next((int(generation[key]) for key in _LIMIT_KEYS if generation.get(key)), task.token_limit)

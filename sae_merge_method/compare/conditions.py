@@ -11,7 +11,7 @@ from typing import Any
 from sae_merge_method.artifacts.lm_eval_results import EvalRun
 from sae_merge_method.compare.answers import Pairing
 from sae_merge_method.compare.condition import UNRECORDED, Condition, Effect
-from sae_merge_method.compare.model_arguments import ARGUMENTS
+from sae_merge_method.compare.model_arguments import ARGUMENTS, GENERATION
 from sae_merge_method.compare.recorded import (
     backend,
     counted,
@@ -81,6 +81,8 @@ _IGNORED = [
 CONDITIONS: dict[str, Condition] = {
     row.field: row
     for row in (
+        Condition("harness", "evaluated by", REFUSE, "another harness", default="lm-eval"),
+        Condition("inspect_version", "version of inspect_ai", MARK, "scoring may differ"),
         Condition("config.model", "backend", REFUSE, "another engine", read=backend),
         Condition("chat_template_sha", "chat template", REFUSE, default=None),
         Condition("system_instruction_sha", "system instruction", REFUSE, default=None),
@@ -133,6 +135,19 @@ CONDITIONS: dict[str, Condition] = {
         ),
         *(Condition(f"configs.*.{name}", name, MARK, read=source(name)) for name in _SCORING),
         *(Condition(name, name, IGNORE) for name in _IGNORED),
+        # inspect_ai's
+        Condition("configs.*.solver", "solver", REFUSE, "other prompts"),
+        Condition("configs.*.task_args", "task_args", REFUSE, "another task"),
+        Condition("configs.*.scorers", "scorers", REFUSE, "another scoring"),
+        Condition("configs.*.model_roles", "model_roles", REFUSE, "another grader"),
+        Condition("configs.*.epochs", "epochs", MARK, "answers are sampled more often"),
+        Condition("configs.*.epochs_reducer", "epochs_reducer", REFUSE, "another scoring"),
+        Condition("configs.*.limits", "limits", REFUSE, "samples are ended"),
+        Condition("configs.*.sandbox", "sandbox", MARK, "tools may behave otherwise"),
+        *(
+            Condition(f"configs.*.generate.{name}", f"generate {name}", Effect(one.effect), default=None)
+            for name, one in GENERATION.items()
+        ),
         *(
             Condition(
                 f"config.model_args.{argument.name}",
@@ -150,6 +165,7 @@ CONDITIONS: dict[str, Condition] = {
 _SECTIONS: Mapping[str, tuple[str, Effect]] = {
     "config.model_args": ("model_args ", REFUSE),
     "config": ("", MARK),
+    "configs.*.generate": ("generate ", REFUSE),
     "configs.*": ("", MARK),
 }
 """Where fields stand that a later lm-eval may add: how they are called, and what another value does."""
@@ -164,7 +180,8 @@ def conditions_of(runs: Sequence[EvalRun]) -> tuple[Condition, ...]:
                 field = f"{section}.{name}"
                 if field in CONDITIONS or field in _SECTIONS:
                     continue
-                default = None if section == "config.model_args" else UNRECORDED
+                # A backend's argument that was not given has its default, whatever that is.
+                default = None if effect is REFUSE else UNRECORDED
                 read = source(name) if section == "configs.*" else None
                 unknown[field] = Condition(
                     field, f"{called}{name}", effect, "not known to sae-merge", default, read

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sae_merge_method.artifacts.comparison import Side
+from sae_merge_method.artifacts.inspect_results import find_logs, read_logs
 from sae_merge_method.artifacts.lm_eval_results import EvalRun, read_results
 from sae_merge_method.artifacts.lm_eval_samples import Samples, read_samples
 from sae_merge_method.artifacts.measured_on import measured_on
@@ -65,5 +66,6 @@ def open_evaluations(sources: Sequence[Source]) -> list[Evaluation]:
 def _opened(source: Source) -> Evaluation:
     if isinstance(source, Evaluation):
         return source
-    run = read_results(Path(source))
+    logs = find_logs(Path(source))
+    run = read_logs(logs) if logs else read_results(Path(source))
     return Evaluation(run, run.short_name)

@@ -1,8 +1,8 @@
-"""Arguments of lm-eval's backends (model_args): what another value does to a score, and their defaults.
+"""Arguments of backends (model_args) and of generation: what another value does to a score; defaults.
 
 A row an argument; ``conditions`` takes them into its table. Names and defaults are those of ``hf``, ``vllm``,
 ``sglang`` and the API models of lm-eval 0.4.2 to 0.4.13; what the backends pass on to transformers and vLLM
-is listed where it is common.
+is listed where it is common, and so are those of inspect_ai.
 """
 
 import re
@@ -51,7 +51,8 @@ _DEFAULTS: dict[str, Any] = {
 _EFFECTS = {
     # Precision and quantisation; what the model is asked and how long it may answer; how tokens are chosen.
     "refuse": (
-        "dtype softmax_dtype mixed_precision_dtype load_in_4bit load_in_8bit bnb_4bit_compute_dtype "
+        "dtype torch_dtype tokenizer_call_args softmax_dtype mixed_precision_dtype load_in_4bit "
+        "load_in_8bit bnb_4bit_compute_dtype "
         "bnb_4bit_quant_type bnb_4bit_use_double_quant llm_int8_threshold quantization quantization_config "
         "autogptq gptqmodel kv_cache_dtype max_gen_toks max_length max_model_len context_length truncation "
         "truncate truncation_side add_bos_token prefix_token_id custom_prefix_token_id eos_string "
@@ -69,13 +70,14 @@ _EFFECTS = {
     ),
     # The model itself; where it runs and how it is spread; credentials and patience.
     "ignore": (
-        "pretrained model peft lora_local_path delta engine path revision subfolder code_revision "
+        "pretrained model model_path peft lora_local_path delta engine path revision subfolder code_revision "
         "parallelize device device_map device_map_option max_memory_per_gpu max_cpu_memory "
         "offload_folder tp_plan gpus "
         "tensor_parallel_size data_parallel_size pipeline_parallel_size tp_size dp_size pp_size "
         "distributed_executor_backend worker_use_ray gpu_memory_utilization mem_fraction_static swap_space "
         "cpu_offload_gb enable_lora max_lora_rank trust_remote_code low_cpu_mem_usage "
-        "use_safetensors local_files_only cache_dir download_dir token auth_token header verify_certificate "
+        "use_safetensors hidden_states api_key "
+        "local_files_only cache_dir download_dir token auth_token header verify_certificate "
         "ca_cert_path num_concurrent max_retries timeout logits_cache disable_log_stats max_images"
     ),
 }
@@ -84,6 +86,25 @@ ARGUMENTS: dict[str, Argument] = {
     name: Argument(name, effect, _DEFAULTS.get(name))
     for effect, names in _EFFECTS.items()
     for name in names.split()
+}
+
+_GENERATION = {
+    "refuse": (
+        "max_tokens system_message temperature top_p top_k best_of frequency_penalty presence_penalty "
+        "logit_bias stop_seqs num_choices reasoning_effort reasoning_tokens reasoning_history "
+        "response_schema extra_body effort verbosity modalities max_tool_output internal_tools "
+        "parallel_tool_calls"
+    ),
+    "mark": "seed cache_prompt logprobs top_logprobs prompt_logprobs batch",
+    "ignore": (
+        "max_retries timeout attempt_timeout max_connections adaptive_connections reasoning_summary cache "
+        "extra_headers"
+    ),
+}
+"""Settings of inspect_ai's generation (its ``GenerateConfig``)."""
+
+GENERATION: dict[str, Argument] = {
+    name: Argument(name, effect) for effect, names in _GENERATION.items() for name in names.split()
 }
 
 _TYPES = {"half": "float16", "fp16": "float16", "bf16": "bfloat16", "float": "float32", "fp32": "float32"}

@@ -60,7 +60,7 @@ def compare_evaluations(base: Evaluation, edited: Evaluation, settings: CompareS
         ComparisonError: The runs differ in more than the model, and in what.
         ArtifactError: A samples file or the tokenizer is damaged.
     """
-    metric = resolve_metric(base.run, settings.metric)
+    metric = resolve_metric(base.run, settings.metric or base.run.usual_metric)
     tasks = common_tasks(base.run, edited.run, metric, settings.tasks)
     pairings = {task: pair(base.samples(task, metric), edited.samples(task, metric)) for task in tasks.common}
     beside_model = differences(base.run, edited.run, pairings)

@@ -12,8 +12,9 @@ from sae_merge_method.artifacts.subject import Test
 class CompareSettings(Record):
     """Settings of one comparison; a string under a field is its option's help."""
 
-    metric: str = "exact_match,none"
-    """Score to compare, as lm_eval writes it: metric, comma, filter. The filter may be left out."""
+    metric: str | None = None
+    """Score to compare, as lm_eval writes it: metric, comma, filter (of inspect_ai's logs: metric, comma,
+    scorer). The filter may be left out. Default: exact_match,none; of inspect_ai's logs their accuracy."""
     tasks: tuple[str, ...] = ()
     """Only these tasks, or the tasks of these groups: names or patterns like 'mmlu_*', with commas or
     repeated. Default: every task with the metric."""
