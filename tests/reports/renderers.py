@@ -4,42 +4,38 @@ A new renderer is a row here: ``test_sinks`` finds the functions that draw throu
 table.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_origin
+from typing import Any, NamedTuple
 
 import yaml
-from pydantic import BaseModel
 
 import sae_merge_method as sm
-from sae_merge_method.artifacts.comparison import Comparison, ComparisonSet, PairedResult
+from sae_merge_method.artifacts.comparison import Comparison, ComparisonSet
 from sae_merge_method.artifacts.diagnosis import Diagnosis, read_diagnosis
-from sae_merge_method.artifacts.difference import Difference, TensorDifference
-from sae_merge_method.artifacts.edit_preview import EditPreview, LayerPreview
+from sae_merge_method.artifacts.difference import Difference
+from sae_merge_method.artifacts.edit_preview import EditPreview
 from sae_merge_method.artifacts.edit_report import EditReport
-from sae_merge_method.artifacts.energy_report import (
-    Energy,
-    EnergyReport,
-    KindEnergy,
-    LayerEnergy,
-    Principal,
-    RandomSubspace,
-)
+from sae_merge_method.artifacts.energy_report import Energy, EnergyReport
 from sae_merge_method.artifacts.experiment import Experiment
 from sae_merge_method.artifacts.experiment_plan import read_plan
 from sae_merge_method.artifacts.layer_diagnosis import TopFeature
-from sae_merge_method.artifacts.lm_eval_results import DataSet
-from sae_merge_method.artifacts.schema import OneOf
+from sae_merge_method.artifacts.lm_eval_samples import Samples
 from sae_merge_method.compare import forest, render, table
 from sae_merge_method.compare.evaluation import Evaluation, open_evaluations
 from sae_merge_method.compare.flips import render_flips
+from sae_merge_method.compare.run import compare
+from sae_merge_method.compare.settings import CompareSettings
 from sae_merge_method.diagnose import page, plot, select, tables
 from sae_merge_method.diff import show as diff
 from sae_merge_method.energy import show as energy
+from sae_merge_method.experiment.prospect import Prospect
 from sae_merge_method.experiment.report import html, markdown, scatter
 from sae_merge_method.experiment.report import tables as experiment_tables
+from sae_merge_method.experiment.report.planned import plan_table
 from sae_merge_method.files.writing import canonical_json
 from sae_merge_method.merge import show as merge
 from sae_merge_method.merge.beside_weights import card_text
@@ -65,38 +61,11 @@ from sae_merge_method.reports.html import html_page
 from sae_merge_method.reports.markdown import bullets, code, fence, plain, section
 from sae_merge_method.reports.notebook import View, view_html, view_text
 from sae_merge_method.selection import parse_rule
-from sae_merge_method.verify.report import AuditReport, Violation, audit_view
-from tests.comparisons import comparison, subject
+from sae_merge_method.verify.report import AuditReport, audit_view
 from tests.diagnoses import save_diagnosis
+from tests.evaluations import DATE, answers, grouped
 from tests.experiment.report.folders import BASE, NATS, PICK, Laid, collected, harmed
-
-_KEYS_STAY = frozenset({"counts"})
-"""Fields whose keys are names of ours."""
-
-
-def renamed(value: Any, name: str) -> Any:
-    """The same with ``name`` in the place of every text that is no member of a registry of ours."""
-    if isinstance(value, BaseModel):
-        fields = {
-            key: field
-            for key, field in type(value).model_fields.items()
-            if get_origin(field.annotation) is not Literal
-            and not any(isinstance(mark, OneOf) for mark in field.metadata)
-        }
-        changed = {
-            key: {inside: renamed(one, name) for inside, one in getattr(value, key).items()}
-            if key in _KEYS_STAY
-            else renamed(getattr(value, key), name)
-            for key in fields
-        }
-        return value.model_copy(update=changed)
-    if isinstance(value, str):
-        return name
-    if isinstance(value, Path):
-        return Path(name)
-    if isinstance(value, dict):
-        return {renamed(key, name): renamed(one, name) for key, one in value.items()}
-    return tuple(renamed(one, name) for one in value) if type(value) is tuple else value
+from tests.reports.records import filled, renamed
 
 
 class Scene:
@@ -108,14 +77,11 @@ class Scene:
 
     @cached_property
     def comparison(self) -> Comparison:
-        paired = PairedResult(
-            n=540, newly_right=60, newly_wrong=7, mcnemar_p=0.001, z=3.4, p=0.001, low=0.04, high=0.15
-        )
-        tested = subject("maths", 0.3, 0.4, "improved", 0.0007, True, paired=paired, dataset=_DATASET)
-        untested = subject("other", 0.5, 0.5, "untested", 0.9, False, reason="one problem")
-        return comparison(
-            tested, untested, groups=(tested,), mismatches=("a dtype",), marks=("a seed",), notes=("A note.",)
-        )
+        """Of two runs that differ, with a group, with pairs, and with a task of one problem."""
+        made = compare(*self.evaluations, settings=CompareSettings(allow_mismatch=True, draws=10, margin=1))
+        assert isinstance(made, Comparison)
+        assert made.groups and made.mismatches and made.marks and any(row.reason for row in made.subjects)
+        return made.model_copy(update={"notes": ("A note.",)})
 
     @cached_property
     def comparisons(self) -> ComparisonSet:
@@ -140,30 +106,6 @@ class Scene:
         return made.model_copy(update={"layers": layers, "settings": {"text": "maths.jsonl", "seed": 0}})
 
     @cached_property
-    def energy(self) -> EnergyReport:
-        drawn = RandomSubspace(seeds=2, mean=0.1, low=0.05, high=0.2, level=0.95)
-        kept = Energy(energy=1.0, relative_norm=0.1, kept=0.1, chance=0.1, ratio=1.0, random=drawn)
-        layer = LayerEnergy(
-            **dict(kept), layer=0, features=2, rank=2, effective_rank=2.0, best=0.5,
-            principal=Principal(count=2, share=0.5, covered=0.1, angles=(1.0, 1.0)),
-        )  # fmt: skip
-        kind = KindEnergy(**dict(kept), kind="self_attn.q_proj", side="read", tensors=2)
-        return EnergyReport(
-            base="base", donor="donor", d_model=8, read_from="own", seed=0, total=kept, layers=(layer,),
-            kinds=(kind,), left_out=("self_attn.q_norm",),
-        )  # fmt: skip
-
-    @cached_property
-    def difference(self) -> Difference:
-        tensor = TensorDifference(
-            name="layers.0.up", layer=0, part="up.weight", same_bytes=False, values=4, changed=2, relative=0.1,
-            largest=0.2,
-        )  # fmt: skip
-        return Difference(
-            tensors=(tensor,), only_in_first=("a",), only_in_second=("b",), not_comparable=("c",)
-        )
-
-    @cached_property
     def experiment(self) -> Experiment:
         arms = [replace(BASE, nats=NATS), harmed(PICK, 1.0), harmed(Laid("layer-2", (30, 12), (2,)), 0.5)]
         return collected(self.folder / "experiment", [*arms, Laid("scalpel", (1, 1), done=False)])
@@ -174,14 +116,15 @@ class Scene:
 
     @cached_property
     def evaluations(self) -> tuple[Evaluation, Evaluation]:
-        import json
-
-        from tests.evaluations import DATE, answers, results
-
-        for side, scores in (("base", (0, 1)), ("edited", (1, 0))):
+        for side, scores, batch_size in (("base", (0, 1, 0, 0), 1), ("edited", (1, 1, 1, 0), 2)):
             place = self.folder / side
             place.mkdir()
-            (place / f"results_{DATE}.json").write_text(json.dumps(results({"maths": (1, 2)})))
+            arguments = {"load_in_4bit": side == "base"}
+            config = {"model": "hf", "model_args": arguments, "batch_size": batch_size}
+            counts = {"maths": (sum(scores), len(scores)), "alone": (1, 1)}
+            (place / f"results_{DATE}.json").write_text(
+                json.dumps(grouped(counts, config=config, model_name=side))
+            )
             rows = "".join(json.dumps(row) + "\n" for row in answers(scores))
             (place / f"samples_maths_{DATE}.jsonl").write_text(rows)
         base, edited = open_evaluations([self.folder / "base", self.folder / "edited"])
@@ -189,8 +132,6 @@ class Scene:
 
     def flips(self, name: str) -> str:
         """Of samples whose every text is ``name``."""
-        from sae_merge_method.artifacts.lm_eval_samples import Samples
-
         sides = []
         for side in self.evaluations:
             read = side.samples("maths", "exact_match,none")
@@ -206,9 +147,6 @@ class Scene:
         return render_flips(compared, sides[0], sides[1], 2, 80)
 
 
-_DATASET = DataSet(path="someone/maths", name="main", split="test", arguments={})
-
-
 class Renderer(NamedTuple):
     """One way to show something."""
 
@@ -222,12 +160,8 @@ def _of(attribute: str, function: Callable[[Any], Any], sink: str) -> Renderer:
     return Renderer(sink, lambda scene, name: function(renamed(getattr(scene, attribute), name)))
 
 
-def _written(function: Callable[[Path], None], name: str) -> Callable[[Scene, str], bytes]:
-    def draw(scene: Scene, text: str) -> bytes:
-        function(scene.folder / name)
-        return (scene.folder / name).read_bytes()
-
-    return draw
+def _filled(kind: type[Any], function: Callable[[Any], Any], sink: str) -> Renderer:
+    return Renderer(sink, lambda scene, name: function(filled(kind, name)))
 
 
 def _forest(scene: Scene, name: str) -> bytes:
@@ -248,29 +182,9 @@ def renamed_diagnosis(scene: Scene, name: str) -> Diagnosis:
 
 
 def _checked(scene: Scene, name: str) -> View:
-    finding = Finding(subject=name, verdict="fault", text=name)
-    located = Located(name=name, commit=name, size=1, missing=1)
-    return check_view(
-        CheckedRecipe(recipe=scene.merged.recipe, models={name: (located,)}, findings=(finding,), pinned=name)
-    )
-
-
-def _audit(name: str) -> View:
-    return audit_view(
-        AuditReport(
-            checkpoint=Path(name), merge_method=name, layers=(0,), n_layers=2, proved=(name,), unproved=(name,),
-            violated=(Violation(where=name, what=name),),
-        )
-    )  # fmt: skip
-
-
-def _rebuilt(name: str) -> View:
-    return rebuilt_view(
-        Rebuilt(
-            model=name, out=Path(name), changes=(name,), same=1, different=(name,) * 12, result_sha256=name,
-            base_changed=True,
-        )
-    )  # fmt: skip
+    recipe, models = scene.merged.recipe, {name: (filled(Located, name),)}
+    findings = tuple(filled(Finding, name).model_copy(update={"verdict": one}) for one in ("fits", "fault"))
+    return check_view(CheckedRecipe(recipe=recipe, models=models, findings=findings, pinned=name))
 
 
 def _report(scene: Scene, name: str) -> EditReport:
@@ -307,7 +221,7 @@ def _card_of_mergekit(scene: Scene, name: str) -> str:
 def _experiment_plan(scene: Scene, name: str) -> str:
     assert scene.experiment
     plan = renamed(read_plan(scene.folder / "experiment"), name)
-    return experiment_tables.plan_table(plan, [])
+    return plan_table(Prospect(plan, frozenset(), (), name, documents=4, minutes=None))
 
 
 def _grid(name: str) -> Grid:
@@ -345,25 +259,23 @@ RENDERERS: Mapping[str, Renderer] = {
     "diagnose.plot:plot_specificity": Renderer(
         "picture", lambda scene, name: plot.plot_specificity(renamed(scene.diagnosis, name), name)
     ),
-    "diagnose.select:selections_grid": Renderer(
-        "grids", lambda scene, name: select.selections_grid([_selection(name)])
+    "diagnose.select:selections_grid": _filled(
+        sm.Selection, lambda one: select.selections_grid([one]), "grids"
     ),
-    "diagnose.select:selection_view": Renderer(
-        "view", lambda scene, name: select.selection_view(_selection(name))
-    ),
+    "diagnose.select:selection_view": _filled(sm.Selection, select.selection_view, "view"),
     "diagnose.tables:diagnosis_view": _of("diagnosis", tables.diagnosis_view, "view"),
     "diagnose.tables:features_grid": Renderer(
         "grids", lambda scene, name: tables.features_grid(renamed(scene.diagnosis.layers[0], name))
     ),
     "diagnose.tables:layers_grid": _of("diagnosis", tables.layers_grid, "grids"),
-    "diff.show:difference_text": _of("difference", diff.difference_text, "terminal"),
-    "diff.show:difference_view": _of("difference", diff.difference_view, "view"),
+    "diff.show:difference_text": _filled(Difference, diff.difference_text, "terminal"),
+    "diff.show:difference_view": _filled(Difference, diff.difference_view, "view"),
     "diff.show:heat_map": Renderer(
-        "picture", lambda scene, name: diff.heat_map(renamed(scene.difference, name), name)
+        "picture", lambda scene, name: diff.heat_map(filled(Difference, name), name)
     ),
-    "energy.show:draw_plot": _of("energy", energy.draw_plot, "picture"),
-    "energy.show:energy_grid": _of("energy", energy.energy_grid, "grids"),
-    "energy.show:energy_view": _of("energy", energy.energy_view, "view"),
+    "energy.show:draw_plot": _filled(EnergyReport, energy.draw_plot, "picture"),
+    "energy.show:energy_grid": _filled(EnergyReport, energy.energy_grid, "grids"),
+    "energy.show:energy_view": _filled(EnergyReport, energy.energy_view, "view"),
     "experiment.report.html:as_page": _of("experiment", lambda one: html.as_page(one, b""), "html"),
     "experiment.report.markdown:as_markdown": _of("experiment", markdown.as_markdown, "markdown"),
     "experiment.report.scatter:draw_scatter": _of("experiment", scatter.draw_scatter, "picture"),
@@ -371,28 +283,21 @@ RENDERERS: Mapping[str, Renderer] = {
     "experiment.report.tables:as_table": _of("experiment", experiment_tables.as_table, "wrapped"),
     "experiment.report.tables:experiment_view": _of("experiment", experiment_tables.experiment_view, "view"),
     "experiment.report.tables:layer_grid": _of("experiment", experiment_tables.layer_grid, "grids"),
-    "experiment.report.tables:plan_table": Renderer("wrapped", _experiment_plan),
+    "experiment.report.planned:plan_table": Renderer("wrapped", _experiment_plan),
     "experiment.report.tables:projection_grid": Renderer(
-        "grids", lambda scene, name: experiment_tables.projection_grid(renamed(scene.energy.total, name))
+        "grids", lambda scene, name: experiment_tables.projection_grid(filled(Energy, name))
     ),
     "experiment.report.tables:subject_grid": _of("experiment", experiment_tables.subject_grid, "grids"),
     "files.writing:canonical_json": Renderer(
         "json_file", lambda scene, name: canonical_json({"name": name, "names": [name]})
     ),
     "merge.beside_weights:card_text": Renderer("markdown", _card_of_mergekit),
-    "merge.show:preview_view": Renderer(
-        "view",
-        lambda scene, name: merge.preview_view(
-            EditPreview(
-                layers=(LayerPreview(layer=0, tensors=1, nbytes=2, energy=None),), kept=1, only_mergekit=name
-            )
-        ),
-    ),
+    "merge.show:preview_view": _filled(EditPreview, merge.preview_view, "view"),
     "merge.show:report_view": Renderer("view", lambda scene, name: merge.report_view(_report(scene, name))),
     "publish.measured:verdict_section": Renderer(
         "markdown", lambda scene, name: measured.verdict_section(renamed(scene.comparison, name), name)
     ),
-    "publish.rebuild:rebuilt_view": Renderer("view", lambda scene, name: _rebuilt(name)),
+    "publish.rebuild:rebuilt_view": _filled(Rebuilt, rebuilt_view, "view"),
     "publish.sections:edit_section": Renderer(
         "markdown", lambda scene, name: sections.edit_section(_merged(scene, name))
     ),
@@ -436,11 +341,6 @@ RENDERERS: Mapping[str, Renderer] = {
     "reports.markdown:section": Renderer("markdown", lambda scene, name: section("A title", plain(name))),
     "reports.notebook:view_html": Renderer("html", lambda scene, name: view_html(_view(name))),
     "reports.notebook:view_text": Renderer("terminal", lambda scene, name: view_text(_view(name))),
-    "verify.report:audit_view": Renderer("view", lambda scene, name: _audit(name)),
+    "verify.report:audit_view": _filled(AuditReport, audit_view, "view"),
 }
 """By module and function."""
-
-
-def _selection(name: str) -> sm.Selection:
-    made = sm.Selection(rule="top_k=1", layers=(0,), frequency={0: 1.0}, agreement=1.0)
-    return made.model_copy(update={"rule": name})
