@@ -129,7 +129,7 @@ def test_a_new_rule_is_one_row_of_the_table(tmp_path, monkeypatch):
     names = ("--diagnosis", folder, "--base", base, "--donor", donor, "--out", written)
     assert "layers 1, 3 of 4" in run(recipe.command, *names, "--select", "above_median")
     assert "select: above_median" in written.read_text()
-    with pytest.raises(UsageError, match="elbow, layers=9,11-13 or above_median"):
+    with pytest.raises(UsageError, match="layers=9,11-13, differs=0.05 or above_median"):
         parse_rule("best")
 
 

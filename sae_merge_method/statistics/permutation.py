@@ -20,15 +20,17 @@ def upper_tail(value: float, draws: ArrayLike) -> Tail:
     """``p = (1 + draws as large) / (1 + draws)`` (Phipson & Smyth 2010).
 
     Counting the value as one of the draws makes p exact where the draws are all as likely as the value, and
-    never 0. What differs from the value by rounding alone, one part in 1e9, is as large.
+    never 0. What differs from the value by rounding alone, one part in 1e9 or 1e-12 about zero, is as large.
 
     Args:
         value: The statistic as it was measured.
         draws: (R,) the statistic under the null; R may be 0, then p is 1.
     """
     drawn = np.asarray(draws, dtype=np.float64)
-    at_least = int((drawn >= value - _ROUNDING * abs(value)).sum())
+    at_least = int((drawn >= value - _ROUNDING * abs(value) - _ZERO).sum())
     return Tail(at_least, len(drawn), (1 + at_least) / (1 + len(drawn)))
 
 
 _ROUNDING = 1e-9
+_ZERO = 1e-12
+"""A statistic that is exactly 0 under every label comes out as some 1e-18 either side of it."""

@@ -16,3 +16,8 @@ def test_a_draw_that_differs_by_rounding_alone_is_as_large() -> None:
     assert upper_tail(value, [0.3]).at_least == 1
     assert upper_tail(-0.3, [-value]).at_least == 1
     assert upper_tail(value, [0.299]).at_least == 0
+
+
+def test_draws_that_differ_from_zero_by_rounding_alone_are_as_large() -> None:
+    assert upper_tail(0.0, [-1e-18, 0.0, 1e-18]).p == 1
+    assert upper_tail(0.0, [-1e-6] * 3).p == 0.25
