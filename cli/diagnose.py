@@ -48,7 +48,7 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     """
     from sae_merge_method.artifacts.schema import read_settings
     from sae_merge_method.diagnose.run import diagnose
-    from sae_merge_method.diagnose.tables import corpora_grid, layers_grid
+    from sae_merge_method.diagnose.tables import corpora_grid, layers_grid, surface_grid
     from sae_merge_method.diagnose.workers import is_first_process
     from sae_merge_method.reports.grid import as_text
 
@@ -56,4 +56,6 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     diagnosis = diagnose(settings, out, overwrite=overwrite, report=lambda line: show(line, err=True))
     if is_first_process():
         show(as_text(layers_grid(diagnosis)))
-        show(f"\n{as_text(corpora_grid(diagnosis))}")
+        for grid in (surface_grid(diagnosis), corpora_grid(diagnosis)):
+            if len(grid.header) > 1:
+                show(f"\n{as_text(grid)}")

@@ -31,6 +31,21 @@ class Member(click.ParamType):  # type: ignore[type-arg]  # older clicks are no 
             self.fail(f"{error}, got {value!r}" if self.registry.read is None else str(error), param, ctx)
 
 
+class Members(Member):
+    """Names of a registry's members, with commas; empty for none."""
+
+    name = "names"
+
+    @override
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"{super().get_metavar(param, ctx)},..."
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        names = value.split(",") if isinstance(value, str) else value
+        return tuple(super(Members, self).convert(name.strip(), param, ctx) for name in names if name.strip())
+
+
 class WithMembers(click.Command):
     """A command whose help ends with what each member is that its options can name."""
 

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from sae_merge_method.artifacts.schema import Location, OneOf, Record
-from sae_merge_method.cli.members import Member
+from sae_merge_method.cli.members import Member, Members
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
@@ -63,8 +63,15 @@ def _option(name: str, field: FieldInfo, *, required: bool) -> Callable[[AnyFunc
         both_ways = f"{flag}/--no-{name.replace('_', '-')}" if default else flag
         return click.option(both_ways, name, is_flag=True, default=default, **settings)
     if get_origin(kind) is tuple:
+        entry = get_args(kind)[0]
+        registry = next((one for one in get_args(entry)[1:] if isinstance(one, OneOf)), None)
+        if registry is not None:
+            written = ",".join(default) if default else None
+            return click.option(
+                flag, name, type=Members(registry), default=written, show_default=bool(written), **settings
+            )
         # Names are listed with commas; a file's name may hold one.
-        split = None if get_args(kind)[0] == Location else listed
+        split = None if entry == Location else listed
         return click.option(flag, name, multiple=True, callback=split, **settings)
     shown = default is not None and default != ""
     return click.option(flag, name, type=_type(kind, field), default=default, show_default=shown, **settings)

@@ -77,6 +77,9 @@ class Corpus(Record):
     near_duplicates: int = Field(default=0, ge=0)
     """Documents listened to that say nearly the same as one of another source: word for word not counted."""
 
+    class_shares: dict[str, float] = Field(default_factory=dict)
+    """Share of the counted tokens that is of each class."""
+
     @property
     def tokens_a_document(self) -> float:
         """Mean length of a document that was listened to."""

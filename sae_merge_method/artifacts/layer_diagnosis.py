@@ -109,6 +109,10 @@ class LayerDiagnosis(Record):
     """Where unlimited documents would put the score; null without resamples."""
     against: tuple[AgainstControl, ...] = ()
     """The score against each control, in their order; empty where there is only one."""
+    without: dict[str, float] = Field(default_factory=dict)
+    """The score with the tokens of a class left out, by class; empty for scores of the top k."""
+    twins: dict[str, float] = Field(default_factory=dict)
+    """The score of each surface twin of the target against the controls; empty for scores of the top k."""
     explained_variance: float
     """Share of the residual stream's variance that the SAE reconstructs, over a sample of counted tokens."""
     l0: float = Field(ge=0)
@@ -117,3 +121,11 @@ class LayerDiagnosis(Record):
     """The sparse autoencoder of the layer."""
     top_features: tuple[TopFeature, ...] = ()
     """The features that contribute most to the score, largest first."""
+
+    def share_of_score(self, other: float) -> float | None:
+        """What share of this layer's score another score is, both less the mean under shuffled labels.
+
+        None where nothing is left of the layer's score.
+        """
+        chance = self.null.mean if self.null else 0.0
+        return (other - chance) / (self.score - chance) if self.score > chance else None

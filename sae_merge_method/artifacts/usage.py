@@ -6,7 +6,7 @@ document's counted tokens and the number of tokens it fired on.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,6 +47,23 @@ class LayerUsage(NamedTuple):
     counts: Integers
     """(nnz,) counted tokens of the document on which the feature fired."""
 
+    def first(self, count: int) -> "LayerUsage":
+        """The first documents alone."""
+        stop = self.indptr[count]
+        return self._replace(
+            indptr=self.indptr[: count + 1],
+            indices=self.indices[:stop],
+            values=self.values[:stop],
+            counts=self.counts[:stop],
+        )
+
+    def mean_over(self, documents: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """(F,) mean activation, mean over some of the documents."""
+        entries = documents[self.rows()]
+        features = self.indices[entries].astype(np.int64)
+        sums = np.bincount(features, weights=self.means()[entries], minlength=self.d_sae)
+        return np.asarray(sums / max(1, int(documents.sum())))
+
     def rows(self) -> npt.NDArray[np.int64]:
         """(nnz,) document of each entry."""
         return np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
@@ -75,6 +92,27 @@ class Documents(NamedTuple):
     def controls(self) -> range:
         """Numbers of the controls."""
         return range(1, int(self.side.max()) + 1)
+
+
+class Surface(NamedTuple):
+    """What one layer uses of texts with something taken away, as means over the documents of a side."""
+
+    without: npt.NDArray[np.float32]
+    """(S, K, F) by side and class of tokens left out."""
+    twins: npt.NDArray[np.float32]
+    """(W, F) by twin of the target."""
+
+
+class SurfaceNames(NamedTuple):
+    """What the axes of :class:`Surface` are."""
+
+    classes: tuple[str, ...]
+    """Names of the K classes."""
+    twins: tuple[str, ...]
+    """Names of the W twins."""
+
+
+NOTHING_TAKEN = SurfaceNames((), ())
 
 
 def pack_layer(
@@ -106,8 +144,22 @@ def pack_layer(
     )
 
 
-def write_usage(folder: Path, documents: Documents, layers: Mapping[int, LayerUsage]) -> None:
-    """Write the usage of all layers into ``folder``: same usage, same bytes."""
+def write_usage(
+    folder: Path,
+    documents: Documents,
+    layers: Mapping[int, LayerUsage],
+    surfaces: Mapping[int, Surface] | None = None,
+    names: SurfaceNames = NOTHING_TAKEN,
+) -> None:
+    """Write the usage of all layers into ``folder``: same usage, same bytes.
+
+    Args:
+        folder: Where it goes.
+        documents: The documents behind every layer.
+        layers: Usage by layer.
+        surfaces: What the layers use of texts with something taken away; None where nothing was.
+        names: What was taken away.
+    """
     from safetensors.numpy import save
 
     tensors: dict[str, npt.NDArray[np.generic]] = {
@@ -118,7 +170,11 @@ def write_usage(folder: Path, documents: Documents, layers: Mapping[int, LayerUs
         shapes[str(layer)] = {"d_sae": usage.d_sae, "exponent": usage.exponent}
         for part in ("indptr", "indices", "values", "counts"):
             tensors[f"layers.{layer}.{part}"] = getattr(usage, part)
-    header = json.dumps({"version": _VERSION, "layers": shapes})
+        nothing = np.zeros((0, usage.d_sae), dtype=np.float32)
+        surface = surfaces[layer] if surfaces else Surface(nothing[None], nothing)
+        for part, means in surface._asdict().items():
+            tensors[f"layers.{layer}.{part}"] = means
+    header = json.dumps({"version": _VERSION, "layers": shapes, **names._asdict()})
     write_bytes(folder / USAGE_FILE, save(tensors, metadata={_HEADER: header}))
 
 
@@ -139,6 +195,7 @@ class UsageReader:
             if header["version"] != _VERSION:
                 raise ArtifactError(f"expected version {_VERSION} in {self.path}, got {header['version']}")
             self._shapes = {int(layer): shape for layer, shape in header["layers"].items()}
+            self.names = SurfaceNames(*(tuple(header[field]) for field in SurfaceNames._fields))
             self.documents = Documents(
                 **{name: self._file.get_tensor(f"documents.{name}") for name in Documents._fields}
             )
@@ -156,13 +213,23 @@ class UsageReader:
 
     def layer(self, layer: int) -> LayerUsage:
         """One layer's usage."""
+        return LayerUsage(
+            **self._shape(layer), **self._parts(layer, ("indptr", "indices", "values", "counts"))
+        )
+
+    def surface(self, layer: int) -> Surface:
+        """What one layer uses of texts with something taken away."""
+        self._shape(layer)
+        return Surface(**self._parts(layer, Surface._fields))
+
+    def _shape(self, layer: int) -> dict[str, Any]:
         if layer not in self._shapes:
             raise ArtifactError(f"{self.path} holds no layer {layer}: it has {list(self.layers)}")
-        parts = {
-            part: self._file.get_tensor(f"layers.{layer}.{part}")
-            for part in ("indptr", "indices", "values", "counts")
-        }
-        return LayerUsage(**self._shapes[layer], **parts)
+        shape: dict[str, Any] = self._shapes[layer]
+        return shape
+
+    def _parts(self, layer: int, names: Sequence[str]) -> dict[str, Any]:
+        return {name: self._file.get_tensor(f"layers.{layer}.{name}") for name in names}
 
 
 def _open(path: Path) -> Any:

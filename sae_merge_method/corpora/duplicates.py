@@ -78,11 +78,16 @@ def find_repeats(documents: Sequence[Document]) -> Repeats:
 
 def shingle_hashes(ids: Ids) -> Hashes:
     """The different shingles of a text as 64-bit numbers, ascending; at least one."""
-    width = min(SHINGLE, len(ids))
+    return np.unique(run_hashes(ids, SHINGLE))
+
+
+def run_hashes(ids: Ids, width: int) -> Hashes:
+    """Each run of ``width`` neighbours as a 64-bit number, in their order; a shorter text is one run."""
+    width = min(width, len(ids))
     hashes = np.zeros(len(ids) - width + 1, dtype=np.uint64)
     for offset in range(width):
         hashes = _mixed(hashes + ids[offset : offset + len(hashes)].astype(np.uint64) + _ODD)
-    return np.unique(hashes)
+    return hashes
 
 
 def alike(one: Hashes, other: Hashes) -> float:

@@ -111,13 +111,5 @@ def _crop(side: Side, common: Integers) -> Side:
     """The n-th shortest document cut to the n-th common length."""
     lengths = np.empty_like(common)
     lengths[np.argsort(side.lengths, kind="stable")] = common
-    return side._replace(documents=tuple(map(_cut, side.documents, lengths)))
-
-
-def _cut(document: Document, length: int) -> Document:
-    """A document up to its ``length``-th counted token."""
-    counted = np.flatnonzero(document.counted)
-    if length == len(counted):
-        return document
-    stop = int(counted[length - 1]) + 1
-    return document._replace(ids=document.ids[:stop], counted=document.counted[:stop])
+    cut = (document.cut(int(length)) for document, length in zip(side.documents, lengths, strict=True))
+    return side._replace(documents=tuple(cut))

@@ -21,6 +21,8 @@ _BLOCK = 256
 
 Ids = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Bits = npt.NDArray[np.uint8]
+_UNCLASSIFIED: Bits = np.zeros(0, dtype=np.uint8)
 
 
 class Document(NamedTuple):
@@ -32,6 +34,21 @@ class Document(NamedTuple):
     """(T,) which of them enter the statistics."""
     position: int = 0
     """Which document of its corpus it is."""
+    classes: Bits = _UNCLASSIFIED
+    """(T,) of which classes each token is, a bit each; empty where nobody has asked."""
+
+    @property
+    def counted_classes(self) -> Bits:
+        """(n,) the classes of the counted tokens."""
+        return self.classes[self.counted] if len(self.classes) else np.zeros(self.counted.sum(), np.uint8)
+
+    def cut(self, length: int) -> "Document":
+        """The document up to its ``length``-th counted token; itself where it has no more."""
+        counted = np.flatnonzero(self.counted)
+        if length >= len(counted):
+            return self
+        stop = int(counted[length - 1]) + 1
+        return self._replace(ids=self.ids[:stop], counted=self.counted[:stop], classes=self.classes[:stop])
 
 
 def special_token_ids(tokenizer: Any, *configs: Any) -> frozenset[int]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.artifacts.usage import LayerUsage, pack_layer
-from sae_merge_method.diagnose.usage import ROWS, Moments, PartialUsage
+from sae_merge_method.diagnose.usage import ROWS, Moments, PartialUsage, Without
 from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.files.writing import canonical_json, write_bytes, write_text
 
@@ -30,6 +30,8 @@ class WholeUsage(NamedTuple):
     """By document, as it is stored."""
     explained_variance: float
     """Share of the sampled tokens' variance that the SAE reconstructs."""
+    without: npt.NDArray[np.float64]
+    """(S, K, F) mean over each side's documents with the tokens of each class left out."""
 
 
 class ChunkStore:
@@ -72,6 +74,11 @@ class ChunkStore:
         moments = reduce(Moments.plus, [part.moments for part in parts])
         tensors = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ROWS}
         tensors["sums"] = moments.sums
+        without = reduce(Without.plus, [part.without for part in parts])
+        used = np.flatnonzero(without.sums.any(axis=(0, 1)))
+        # safetensors writes memory as it lies: a selection of columns may lie the other way round.
+        tensors["outside"] = np.ascontiguousarray(without.sums[..., used])
+        tensors["outside_of"], tensors["outside_documents"] = used, without.documents
         tensors["totals"] = np.array([moments.tokens, moments.squares, moments.residuals])
         write_bytes(self._file(layer, chunk), save(tensors))
 
@@ -88,9 +95,9 @@ class ChunkStore:
             ArtifactError: A file is damaged.
         """
         rows: list[tuple[npt.NDArray[np.generic], ...]] = [()] * sum(map(len, chunks))
-        moments = []
+        moments, without = [], []
         for number, documents in enumerate(chunks):
-            part = self.load(layer, number)
+            part = self.load(layer, number, d_sae)
             for document, end, length in zip(documents, np.cumsum(part.lengths), part.lengths, strict=True):
                 entries = slice(end - length, end)
                 rows[document] = (
@@ -99,15 +106,22 @@ class ChunkStore:
                     part.counts[entries].astype(np.uint32),
                 )
             moments.append(part.moments)
+            without.append(part.without)
         indices, means, counts = (np.concatenate(column) for column in zip(*rows, strict=True))
         lengths = np.array([len(row[0]) for row in rows])
         return WholeUsage(
             pack_layer(d_sae, lengths, indices, means, counts),
             reduce(Moments.plus, moments).explained_variance(),
+            reduce(Without.plus, without).means(),
         )
 
-    def load(self, layer: str, chunk: int) -> PartialUsage:
+    def load(self, layer: str, chunk: int, d_sae: int) -> PartialUsage:
         """Read one layer's usage of one chunk.
+
+        Args:
+            layer: The layer's key.
+            chunk: Which chunk.
+            d_sae: Number of its features.
 
         Raises:
             ArtifactError: The file is damaged.
@@ -120,7 +134,10 @@ class ChunkStore:
             tensors = load_file(path)
             tokens, squares, residuals = tensors.pop("totals").tolist()
             moments = Moments(tokens, squares, tensors.pop("sums"), residuals)
-            return PartialUsage(**tensors, moments=moments)
+            outside, documents = tensors.pop("outside"), tensors.pop("outside_documents")
+            sums = np.zeros((*outside.shape[:2], d_sae))
+            sums[..., tensors.pop("outside_of")] = outside
+            return PartialUsage(**tensors, moments=moments, without=Without(sums, documents))
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"{path} is damaged ({error}): delete it and run again") from error
 

@@ -5,9 +5,16 @@ from pathlib import Path
 
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, REPORT_FILE, Corpus, Diagnosis
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
+from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.diagnose.plot import plot_specificity
 from sae_merge_method.diagnose.specificity import find_score
-from sae_merge_method.diagnose.tables import corpora_grid, features_grid, layers_diagnosed, layers_grid
+from sae_merge_method.diagnose.tables import (
+    corpora_grid,
+    features_grid,
+    layers_diagnosed,
+    layers_grid,
+    surface_grid,
+)
 from sae_merge_method.files.writing import write_bytes, write_text
 from sae_merge_method.layers import format_layers
 from sae_merge_method.reports.escape import html
@@ -72,7 +79,7 @@ chosen by. p and q: from the same shuffles, q with false discoveries over layers
 differs at all. Estimate and interval: where unlimited documents would put the score. Explained: share of the
 activations' variance that the SAE reconstructs. L0: active features a token. A column's head sorts by it.</p>
 {as_html(layers_grid(diagnosis, selected), "sortable", ascending="layer")}
-<h2>Texts</h2>
+{_surface(diagnosis)}<h2>Texts</h2>
 <p class="note">What was listened to. All sides are cropped to one number and length of documents unless
 matching was switched off; read: what there was. Repeated: documents that say the same as one of another
 source.</p> {as_html(corpora_grid(diagnosis))}
@@ -98,6 +105,19 @@ def _diagnosed(diagnosis: Diagnosis) -> str:
     layers = [entry.layer for entry in diagnosis.layers]
     which = "" if len(layers) == diagnosis.model.n_layers else f": {format_layers(layers)}"
     return f"{layers_diagnosed(diagnosis)}{which}"
+
+
+def _surface(diagnosis: Diagnosis) -> str:
+    if not diagnosis.layers[0].without and not diagnosis.layers[0].twins:
+        return ""
+    classes = "; ".join(f"{row.name}: {row.description}" for row in TOKEN_CLASSES.values())
+    return f"""<h2>How much of the score is surface</h2>
+<p class="note">Shares of the corrected score. Carried by a class of tokens: what is gone when they are not
+counted; classes overlap, and without a class a score may be higher. Kept by a surface twin, the target's own
+documents with words shuffled within sentences, or with digits and operators permuted: vocabulary rather than
+ability. Classes: {html(classes)}.</p>
+{as_html(surface_grid(diagnosis), "sortable", ascending="layer")}
+"""
 
 
 def _plainly(value: str | int | float | bool | None) -> str:

@@ -56,7 +56,13 @@ def _score(folder: Path, settings: ScoringSettings, new: Path | None) -> Diagnos
             f"{list(usage.layers)} in the other"
         )
     scoring = score_layers(
-        diagnosed, usage.layer, usage.documents, settings, [control.name for control in standing.controls]
+        diagnosed,
+        usage.layer,
+        usage.documents,
+        settings,
+        [control.name for control in standing.controls],
+        usage.surface,
+        usage.names,
     )
     rescored = _with_scoring(standing, scoring, settings)
     rule = parse_rule(settings.select) if settings.select else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
-from sae_merge_method.corpora.tokens import Document, Ids, Mask
+from sae_merge_method.corpora.tokens import Bits, Document, Ids, Mask
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,8 @@ class Batch(NamedTuple):
     """(B, T) False on padding."""
     counted: Mask
     """(B, T) False on padding and special tokens."""
+    classes: Bits
+    """(n,) classes of the counted tokens, document by document."""
 
 
 def make_batches(documents: Sequence[Document], tokens_per_batch: int) -> Iterator[Batch]:
@@ -57,7 +59,8 @@ def _pad(documents: Sequence[Document], chosen: tuple[int, ...], width: int) -> 
         ids[row, :length] = document.ids
         attention[row, :length] = True
         counted[row, :length] = document.counted
-    return Batch(chosen, ids, attention, counted)
+    classes = np.concatenate([documents[nth].counted_classes for nth in chosen])
+    return Batch(chosen, ids, attention, counted, classes)
 
 
 class _LastBlockDone(Exception):  # noqa: N818  no error: it ends a pass when nothing more is wanted

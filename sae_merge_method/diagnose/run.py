@@ -4,46 +4,29 @@ import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple
 
 from sae_merge_method import __version__
 from sae_merge_method.artifacts import diagnosis as records
 from sae_merge_method.artifacts.diagnosis import Diagnosis, ModelSource
 from sae_merge_method.artifacts.draws import write_draws
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
-from sae_merge_method.artifacts.usage import write_usage
-from sae_merge_method.corpora.documents import Corpus, check_disjoint, read_corpus
-from sae_merge_method.corpora.tokens import check_tokens_differ, special_token_ids, tokenize
+from sae_merge_method.artifacts.usage import SurfaceNames, write_usage
+from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.diagnose.chunk_store import ChunkStore
-from sae_merge_method.diagnose.model import TextModel, load_text_model
 from sae_merge_method.diagnose.page import draw_diagnosis
 from sae_merge_method.diagnose.scoring import ScoredLayer, Scoring, score_layers
 from sae_merge_method.diagnose.settings import DiagnoseSettings
-from sae_merge_method.diagnose.sides import Sides, prepare_sides
 from sae_merge_method.diagnose.snippets import add_snippets
+from sae_merge_method.diagnose.subject import Subject, open_subject
 from sae_merge_method.diagnose.sweep import EncodedLayer, Report, encode_layers, load_beside
-from sae_merge_method.diagnose.workers import Workers, join_workers
+from sae_merge_method.diagnose.workers import join_workers
 from sae_merge_method.files.folders import new_folder
-from sae_merge_method.layers import parse_layers
-from sae_merge_method.saes.find import SaeAddress, find_saes
 from sae_merge_method.selection import choose_layers, parse_rule
 
 logger = logging.getLogger(__name__)
 
 LITTLE_EXPLAINED = 0.5
 """Below this share of explained variance an SAE was hardly made for this model's activations."""
-
-
-class Subject(NamedTuple):
-    """What is diagnosed: a model, the SAEs of its layers, the texts of both sides."""
-
-    model: TextModel
-    saes: dict[int, SaeAddress]
-    """By layer, ascending."""
-    corpora: tuple[Corpus, ...]
-    """The target, then the controls."""
-    sides: Sides
-    """Their documents as they are listened to."""
 
 
 def diagnose(
@@ -78,17 +61,21 @@ def diagnose(
             subject = open_subject(settings, workers)
             store = ChunkStore(out, _inputs(settings, subject))
             encoded = encode_layers(
-                settings, subject.model, subject.saes, subject.sides.documents, store, workers, report
+                settings, subject.model, subject.saes, subject.sides, store, workers, report
             )
             if folder is not None:
                 usage = {layer: entry.usage for layer, entry in encoded.items()}
                 labels = subject.sides.labels
                 controls = [corpus.name for corpus in subject.corpora[1:]]
-                scoring = score_layers(sorted(usage), usage.__getitem__, labels, settings, controls)
+                surfaces = {layer: entry.surface for layer, entry in encoded.items()}
+                names = SurfaceNames(tuple(TOKEN_CLASSES), settings.twins)
+                scoring = score_layers(
+                    sorted(usage), usage.__getitem__, labels, settings, controls, surfaces.__getitem__, names
+                )
                 diagnosis = _diagnosis(settings, subject, encoded, scoring)
                 rule = parse_rule(settings.select) if settings.select else None
                 selected = choose_layers(rule, diagnosis.scores(), diagnosis.q_values()) if rule else ()
-                write_usage(folder, labels, usage)
+                write_usage(folder, labels, usage, surfaces, names)
                 write_draws(folder, scoring.draws)
                 draw_diagnosis(folder, diagnosis, rule, selected)
                 records.write_diagnosis(folder, diagnosis)
@@ -99,39 +86,6 @@ def diagnose(
     if workers.is_first:
         _warn_where_little_is_explained(diagnosis)
     return diagnosis
-
-
-def open_subject(settings: DiagnoseSettings, workers: Workers) -> Subject:
-    """Read the corpora, load the model, find the SAEs, tokenize.
-
-    Raises:
-        SaeMergeError: One of them cannot be had, or they do not belong together.
-    """
-    corpora = tuple(
-        read_corpus(source, settings.text_field, settings.max_documents, settings.group_field)
-        for source in (settings.target, *settings.control)
-    )
-    check_disjoint(corpora)
-    device = workers.device(settings.device, settings.device_map)
-    model = load_text_model(settings.model, settings.dtype, device)
-    layers = parse_layers(settings.layers, len(model.blocks))
-    addresses = find_saes(settings.sae, settings.sae_id, layers)
-    taken = [
-        tokenize(
-            model.tokenizer,
-            corpus.documents,
-            corpus.name,
-            special_token_ids(model.tokenizer, *model.configs),
-            min(settings.max_length, model.context),
-            settings.max_tokens,
-            in_chat=settings.apply_chat_template,
-        )
-        for corpus in corpora
-    ]
-    for of_control in taken[1:]:
-        check_tokens_differ(taken[0], of_control)
-    saes = {address.layer: address for address in addresses}
-    return Subject(model, saes, corpora, prepare_sides(corpora, taken, match=settings.match))
 
 
 def _inputs(settings: DiagnoseSettings, subject: Subject) -> dict[str, str | int | None]:
@@ -176,7 +130,7 @@ def _layer(scored: ScoredLayer, encoded: EncodedLayer, subject: Subject, snippet
     if snippets and features:
         # Loaded once more: no more encoders are kept in memory than the plan allows.
         sae = load_beside(subject.saes[scored.layer], subject.model)
-        documents, labels, _ = subject.sides
+        documents, labels = subject.sides.documents, subject.sides.labels
         features = add_snippets(subject.model, sae, features, encoded.usage, documents, labels, snippets)
     fired = int(encoded.usage.counts.sum(dtype="int64"))
     return LayerDiagnosis(

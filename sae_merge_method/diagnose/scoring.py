@@ -9,12 +9,13 @@ from tqdm.auto import tqdm
 from sae_merge_method.artifacts.diagnosis import OtherScores
 from sae_merge_method.artifacts.draws import ScoreDraws
 from sae_merge_method.artifacts.layer_diagnosis import AgainstControl, Interval, Null, TopFeature
-from sae_merge_method.artifacts.usage import Documents, LayerUsage
+from sae_merge_method.artifacts.usage import NOTHING_TAKEN, Documents, LayerUsage, Surface, SurfaceNames
 from sae_merge_method.diagnose.document_matrices import DocumentMatrices, document_matrices
 from sae_merge_method.diagnose.estimation import Draws, Estimate, contributions, estimate, samples_for
 from sae_merge_method.diagnose.other_scores import OtherWays
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES, Score
+from sae_merge_method.diagnose.surface import SurfaceScores, score_surface
 from sae_merge_method.statistics.intervals import basic_bootstrap
 from sae_merge_method.statistics.multiplicity import benjamini_hochberg
 from sae_merge_method.statistics.permutation import upper_tail
@@ -37,6 +38,8 @@ class ScoredLayer(NamedTuple):
     interval: Interval | None
     against: tuple[AgainstControl, ...]
     top_features: tuple[TopFeature, ...]
+    without: dict[str, float]
+    twins: dict[str, float]
 
 
 class Scoring(NamedTuple):
@@ -52,6 +55,7 @@ class _Measured(NamedTuple):
     against: tuple[Estimate, ...]
     """By control."""
     top_features: tuple[TopFeature, ...]
+    surface: SurfaceScores
 
     @property
     def least(self) -> int:
@@ -70,6 +74,8 @@ def score_layers(
     documents: Documents,
     settings: ScoringSettings,
     controls: Sequence[str],
+    read_surface: Callable[[int], Surface] | None = None,
+    names: SurfaceNames = NOTHING_TAKEN,
 ) -> Scoring:
     """Score every layer on the same shuffles and resamples; one layer is in memory at a time.
 
@@ -79,6 +85,8 @@ def score_layers(
         documents: The documents behind it; all sides must be there.
         settings: The score, numbers of draws (0 for none) and seed.
         controls: Names of the controls, in their order.
+        read_surface: Gives what a layer uses of texts with something taken away.
+        names: What is taken away there.
 
     Raises:
         CorpusError: The score needs two sources a side, and a side has one.
@@ -93,7 +101,12 @@ def score_layers(
         against = tuple(estimate(score, matrices, of_control) for of_control in samples)
         least = int(np.argmin([entry.score for entry in against]))
         others.take(layer, matrices)
-        measured.append(_Measured(against, _top_features(score, matrices, documents, least + 1)))
+        taken = (
+            score_surface(score, usage, read_surface(layer), documents, names)
+            if read_surface
+            else SurfaceScores({}, {})
+        )
+        measured.append(_Measured(against, _top_features(score, matrices, documents, least + 1), taken))
     q_values = benjamini_hochberg([entry.p for entry in measured])
     return Scoring(
         layers=tuple(
@@ -134,7 +147,9 @@ def _scored(layer: int, measured: _Measured, q_value: float, controls: Sequence[
         # The least score has an interval of its own: which control scores least may change from draw to draw.
         interval = _interval(decides.score, np.min([one.bootstrap for one in measured.against], axis=0))
     several = each if len(each) > 1 else ()
-    return ScoredLayer(layer, decides.score, null, interval, several, measured.top_features)
+    return ScoredLayer(
+        layer, decides.score, null, interval, several, measured.top_features, *measured.surface
+    )
 
 
 def _null(estimate: Estimate, p: float, q_value: float) -> Null:

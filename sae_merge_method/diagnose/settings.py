@@ -3,11 +3,13 @@
 Each field is declared here and nowhere else; what of it a diagnosis records is decided here, too.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from sae_merge_method.artifacts.schema import Location, Locations, OneOf, Record
+from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
+from sae_merge_method.corpora.twins import TWINS
 from sae_merge_method.diagnose.memory_plan import AUTO, parse_memory
 from sae_merge_method.diagnose.specificity import EPSILON, SCORES
 from sae_merge_method.errors import UsageError
@@ -39,6 +41,11 @@ class EncodingSettings(Record):
     match: bool = True
     """Crop all sides to as many sources, documents and tokens a document as the smallest has at each
     quantile; what differs in length or number scores as if it differed in content."""
+    mask: tuple[Annotated[str, OneOf(TOKEN_CLASSES)], ...] = ()
+    """Classes of tokens to leave out of the counting, such as digits,newlines."""
+    twins: tuple[Annotated[str, OneOf(TWINS)], ...] = tuple(TWINS)
+    """Surface twins of the target to listen to as well: what scores there too is vocabulary, not ability.
+    Empty for none."""
     apply_chat_template: bool = False
     """Put every document into a user's turn; only its own text counts."""
     max_documents: int | None = Field(default=None, ge=1)
@@ -101,10 +108,15 @@ class DiagnoseSettings(ScoringSettings, EncodingSettings):
         elsewhere = {"model", "sae", "sae_id", "target", "control", "score"}
         change_no_number = {"memory", "select"}
         kept = self.model_dump(exclude=elsewhere | change_no_number)
-        return {**kept, "dtype": dtype, "epsilon": EPSILON}
+        return {**_flat(kept), "dtype": dtype, "epsilon": EPSILON}
 
     def of_encoding(self) -> dict[str, str | int | None]:
         """What must be the same for an interrupted run to be resumed."""
         # More layers, or more memory, encode the others no differently.
         kept = self.model_dump(include=set(EncodingSettings.model_fields) - {"layers", "memory"})
-        return {name: ", ".join(value) if isinstance(value, tuple) else value for name, value in kept.items()}
+        return _flat(kept)
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """Lists as text, names with commas."""
+    return {name: ", ".join(value) if isinstance(value, tuple) else value for name, value in settings.items()}

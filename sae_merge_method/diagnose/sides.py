@@ -14,6 +14,7 @@ from sae_merge_method.artifacts.usage import Documents
 from sae_merge_method.corpora.documents import Corpus
 from sae_merge_method.corpora.duplicates import Repeats, count_repeated, find_repeats
 from sae_merge_method.corpora.matching import Side, length_gap, match_sides, number_sources
+from sae_merge_method.corpora.token_classes import shares_of_tokens
 from sae_merge_method.corpora.tokens import Document
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,12 @@ class Sides(NamedTuple):
     """Which corpus and source each of them is from, and its length."""
     corpora: tuple[records.Corpus, ...]
     """Target and controls."""
+    twins: tuple[tuple[Document, ...], ...] = ()
+    """Of the target's documents, by twin."""
+
+    def of(self, side: int) -> tuple[Document, ...]:
+        """The documents of one side."""
+        return tuple(self.documents[nth] for nth in np.flatnonzero(self.labels.side == side))
 
 
 def prepare_sides(corpora: Sequence[Corpus], taken: Sequence[Sequence[Document]], *, match: bool) -> Sides:
@@ -84,6 +91,7 @@ def _describe(
                 tokens_read=int(before.lengths.sum()),
                 exact_duplicates=exact,
                 near_duplicates=count_repeated(repeats.near[side], labels.source[side]) - exact,
+                class_shares=shares_of_tokens(after.documents),
             )
         )
     return tuple(described)

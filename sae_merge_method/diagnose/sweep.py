@@ -12,19 +12,21 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from sae_merge_method.artifacts.layer_diagnosis import SaeSource
-from sae_merge_method.artifacts.usage import LayerUsage
+from sae_merge_method.artifacts.usage import LayerUsage, Surface
+from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan, matmul_speed, memory_budget
 from sae_merge_method.diagnose.residual_stream import Batch, forward, make_batches
 from sae_merge_method.diagnose.settings import EncodingSettings
-from sae_merge_method.diagnose.usage import PartialUsage, encode_documents
+from sae_merge_method.diagnose.usage import Listening, PartialUsage, encode_documents
 from sae_merge_method.saes.encoders import product_dtype
 from sae_merge_method.saes.find import SaeAddress
 from sae_merge_method.saes.sae import LayerSae, load_sae
 
 if TYPE_CHECKING:
-    from sae_merge_method.diagnose.chunk_store import ChunkStore
+    from sae_merge_method.diagnose.chunk_store import ChunkStore, WholeUsage
     from sae_merge_method.diagnose.model import TextModel
+    from sae_merge_method.diagnose.sides import Sides
     from sae_merge_method.diagnose.workers import Workers
 
 BATCHES_PER_CHUNK = 4
@@ -55,15 +57,18 @@ class EncodedLayer(NamedTuple):
 
     source: SaeSource
     usage: LayerUsage
+    """Of the documents of all sides."""
     explained_variance: float
     """Share of the sampled tokens' variance that the SAE reconstructs."""
+    surface: Surface
+    """What is used of texts with something taken away."""
 
 
 def encode_layers(
     settings: EncodingSettings,
     model: "TextModel",
     addresses: Mapping[int, SaeAddress],
-    documents: Sequence[Document],
+    sides: "Sides",
     store: "ChunkStore",
     workers: "Workers",
     report: Report,
@@ -74,12 +79,15 @@ def encode_layers(
         settings: Batches, memory and the like.
         model: The text model.
         addresses: The layers' SAEs, by layer.
-        documents: All documents.
+        sides: All documents, and the twins of the target's.
         store: What an earlier, interrupted run has left, and where this one leaves its own.
         workers: This process among all.
         report: Told of the plan before work starts.
     """
+    labels, twins = sides.labels, sides.twins
+    documents = (*sides.documents, *(document for twin in twins for document in twin))
     chunks = make_chunks(documents, settings.batch_tokens)
+    side_of = np.concatenate([labels.side, np.full(len(documents) - len(labels.side), -1)])
     plan = _plan(settings, model, addresses, chunks)
     if workers.is_first:
         report(str(plan))
@@ -93,16 +101,30 @@ def encode_layers(
         for group in plan.groups:
             saes = [load_beside(addresses[layer], model) for layer in group]
             kept.update({sae.layer: (sae.key, sae.source) for sae in saes})
-            sweep(model, saes, share, stride, store, bar)
+            sweep(model, saes, share, side_of, stride, store, bar)
             del saes  # before the next group's encoders come
     workers.wait()
     if not workers.is_first:
         return {}
     by_chunk = [chunk.documents for chunk in chunks]
     return {
-        layer: EncodedLayer(source, *store.gather(key, source.d_sae, by_chunk))
+        layer: _encoded(source, store.gather(key, source.d_sae, by_chunk), len(labels.side), twins)
         for layer, (key, source) in kept.items()
     }
+
+
+def _encoded(
+    source: SaeSource, whole: "WholeUsage", n_documents: int, twins: Sequence[Sequence[Document]]
+) -> EncodedLayer:
+    """The documents of all sides apart from the twins, of which the means are kept."""
+    of_twin = np.repeat(np.arange(len(twins)), [len(twin) for twin in twins])
+    place = np.concatenate([np.full(n_documents, -1), of_twin])
+    means = [whole.usage.mean_over(place == nth) for nth in range(len(twins))]
+    surface = Surface(
+        without=whole.without.astype(np.float32),
+        twins=np.array(means, dtype=np.float32).reshape(len(twins), source.d_sae),
+    )
+    return EncodedLayer(source, whole.usage.first(n_documents), whole.explained_variance, surface)
 
 
 def make_chunks(documents: Sequence[Document], batch_tokens: int) -> tuple[Chunk, ...]:
@@ -119,6 +141,7 @@ def sweep(
     model: "TextModel",
     saes: "Sequence[LayerSae]",
     chunks: Sequence[Chunk],
+    side_of: npt.NDArray[np.int64],
     variance_stride: int,
     store: "ChunkStore",
     bar: "tqdm[NoReturn]",
@@ -129,6 +152,7 @@ def sweep(
         model: The text model.
         saes: The group.
         chunks: The work, or this process' share of it.
+        side_of: (N,) the side of each document, -1 for a twin.
         variance_stride: Reconstruct every so many-th token for the explained variance.
         store: Where finished chunks are kept; what is there is not encoded again.
         bar: Told of tokens done.
@@ -136,23 +160,31 @@ def sweep(
     for chunk in chunks:
         missing = {sae.layer: sae for sae in saes if not store.has(sae.key, chunk.number)}
         if missing:
-            for layer, parts in _encode(model, missing, chunk, variance_stride).items():
+            for layer, parts in _encode(model, missing, chunk, side_of, variance_stride).items():
                 store.save(missing[layer].key, chunk.number, parts)
         bar.update(chunk.tokens)
 
 
 def _encode(
-    model: "TextModel", saes: "Mapping[int, LayerSae]", chunk: Chunk, stride: int
+    model: "TextModel",
+    saes: "Mapping[int, LayerSae]",
+    chunk: Chunk,
+    side_of: npt.NDArray[np.int64],
+    stride: int,
 ) -> dict[int, list[PartialUsage]]:
     """By layer, its usage of each batch of a chunk."""
     parts: dict[int, list[PartialUsage]] = {layer: [] for layer in sorted(saes)}
     for batch in chunk.batches:
-        tokens = batch.counted.sum(axis=1)
-        sampled = _every(stride, batch.documents, tokens)
-        use = {
-            layer: partial(encode_documents, saes[layer].encoder, tokens=tokens, sampled=sampled)
-            for layer in parts
-        }
+        tokens, sides = batch.counted.sum(axis=1), side_of[list(batch.documents)]
+        listening = Listening(
+            tokens=tokens,
+            sampled=_every(stride, batch.documents, tokens) & np.repeat(sides >= 0, tokens),
+            classes=batch.classes,
+            n_classes=len(TOKEN_CLASSES),
+            sides=sides,
+            n_sides=int(side_of.max()) + 1,
+        )
+        use = {layer: partial(encode_documents, saes[layer].encoder, listening=listening) for layer in parts}
         for layer, part in forward(model, batch, use).items():
             parts[layer].append(part)
     return parts

@@ -88,6 +88,33 @@ def diagnosis_view(diagnosis: Diagnosis) -> View:
     )
 
 
+def surface_grid(diagnosis: Diagnosis) -> Grid:
+    """One row a layer: the share of its score that each class of tokens carries, and each twin keeps."""
+    first = diagnosis.layers[0]
+    header = (
+        "layer",
+        *(f"carried by {name}" for name in first.without),
+        *(f"kept with {name} shuffled" for name in first.twins),
+    )
+    rows = (
+        (
+            Cell(str(entry.layer), entry.layer),
+            *(_share(entry, value, carried=True) for value in entry.without.values()),
+            *(_share(entry, value, carried=False) for value in entry.twins.values()),
+        )
+        for entry in diagnosis.layers
+    )
+    return Grid(header, tuple(rows))
+
+
+def _share(entry: LayerDiagnosis, score: float, *, carried: bool) -> Cell:
+    share = entry.share_of_score(score)
+    if share is None:
+        return _NONE
+    shown = 1 - share if carried else share
+    return Cell(numbers.percent(shown), shown)
+
+
 def corpora_grid(diagnosis: Diagnosis) -> Grid:
     """One row a corpus: what was listened to of it, what there was, and how much of it repeats."""
     words = ("side", "corpus")

@@ -1,5 +1,6 @@
 """How the documents of a batch use one layer's features: encoded, summed over tokens, by document."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -40,6 +41,42 @@ class Moments(NamedTuple):
         return 1 - self.residuals / variance if variance > 0 else 0.0
 
 
+class Without(NamedTuple):
+    """What documents use when the tokens of a class are left out, summed over the documents of a side.
+    float64."""
+
+    sums: npt.NDArray[np.float64]
+    """(S, K, F) sum over side s's documents of the mean activation over counted tokens outside class k."""
+    documents: npt.NDArray[np.int64]
+    """(S, K) documents that have a counted token outside the class."""
+
+    def plus(self, other: "Without") -> "Without":
+        """The sums over both sets of documents."""
+        return Without(self.sums + other.sums, self.documents + other.documents)
+
+    def means(self) -> npt.NDArray[np.float64]:
+        """(S, K, F) means over documents; 0 where every token of a side is of the class."""
+        means: npt.NDArray[np.float64] = self.sums / np.maximum(self.documents, 1)[..., None]
+        return means
+
+
+class Listening(NamedTuple):
+    """Which tokens of a batch are whose."""
+
+    tokens: npt.NDArray[np.int64]
+    """(B,) counted tokens of each document, summing to T."""
+    sampled: npt.NDArray[np.bool_]
+    """(T,) tokens whose reconstruction enters the explained variance."""
+    classes: npt.NDArray[np.uint8]
+    """(T,) classes of each token, a bit each."""
+    n_classes: int
+    """K."""
+    sides: npt.NDArray[np.int64]
+    """(B,) the side of each document; -1 for a twin, of which nothing is left out."""
+    n_sides: int
+    """S."""
+
+
 class PartialUsage(NamedTuple):
     """What some documents use of one layer's features, in sparse form."""
 
@@ -53,6 +90,8 @@ class PartialUsage(NamedTuple):
     """(nnz,) counted tokens on which the feature fired."""
     moments: Moments
     """Of the tokens sampled among these documents."""
+    without: Without
+    """Of these documents, by side and class left out."""
 
 
 ROWS = ("lengths", "indices", "means", "counts")
@@ -65,25 +104,21 @@ def encode(encoder: "Encoder", residual: "torch.Tensor") -> "torch.Tensor":
     return features.to_dense() if features.is_sparse else features
 
 
-def encode_documents(
-    encoder: "Encoder",
-    residual: "torch.Tensor",
-    tokens: npt.NDArray[np.int64],
-    sampled: npt.NDArray[np.bool_],
-) -> PartialUsage:
+def encode_documents(encoder: "Encoder", residual: "torch.Tensor", listening: Listening) -> PartialUsage:
     """Encode the counted tokens of some documents and sum them up by document.
 
     Args:
         encoder: The layer's SAE.
         residual: (T, d_model) residual stream, document by document.
-        tokens: (B,) counted tokens of each document, summing to T.
-        sampled: (T,) tokens whose reconstruction enters the explained variance.
+        listening: Which tokens are whose.
     """
     import torch
 
+    tokens = listening.tokens
     with torch.inference_mode():
         features = encode(encoder, residual)
-        moments = _moments(encoder, residual, features, torch.from_numpy(sampled).to(residual.device))
+        sampled = torch.from_numpy(listening.sampled).to(residual.device)
+        moments = _moments(encoder, residual, features, sampled)
         # Slices are summed one by one: same order whatever the device, no copy of the features.
         ends = np.cumsum(tokens)
         slices = [features[end - count : end] for end, count in zip(ends, tokens, strict=True)]
@@ -97,7 +132,30 @@ def encode_documents(
             means=means.cpu().numpy(),
             counts=fired[rows, indices].cpu().numpy(),
             moments=moments,
+            without=_without(slices, sums, listening),
         )
+
+
+def _without(slices: "Sequence[torch.Tensor]", sums: "torch.Tensor", listening: Listening) -> Without:
+    """Means of each document outside each class, summed over the documents of a side.
+
+    Only tokens of a class are read again: what is outside is the document's sum less theirs.
+    """
+    import torch
+
+    shape = (listening.n_sides, listening.n_classes)
+    totals = torch.zeros(*shape, sums.shape[1], dtype=torch.float64, device=sums.device)
+    documents = np.zeros(shape, dtype=np.int64)
+    classes = np.split(listening.classes, np.cumsum(listening.tokens)[:-1])
+    for features, whole, bits, side in zip(slices, sums, classes, listening.sides, strict=True):
+        for nth in range(listening.n_classes if side >= 0 else 0):
+            inside = np.flatnonzero((bits >> nth) & 1)
+            outside = len(bits) - len(inside)
+            if outside:
+                of_class = features[torch.from_numpy(inside).to(features.device)].sum(0, dtype=torch.float32)
+                totals[side, nth] += (whole - of_class).clamp_min(0) / outside
+                documents[side, nth] += 1
+    return Without(totals.cpu().numpy(), documents)
 
 
 def _moments(
@@ -108,6 +166,8 @@ def _moments(
 ) -> Moments:
     import torch
 
+    if not bool(sampled.any()):
+        return Moments(0.0, 0.0, np.zeros(residual.shape[1]), 0.0)
     activations = residual[sampled]
     error = activations.double() - encoder.decode(features[sampled]).double()
     activations = activations.double()

@@ -28,8 +28,8 @@ def rank_features(usage: LayerUsage, documents: Documents) -> Ranking:
         usage: The layer's stored usage, N documents x F features.
         documents: Which side each document is on; all controls count as one.
     """
-    target = _side_means(usage, documents.is_target)
-    control = _side_means(usage, ~documents.is_target)
+    target = usage.mean_over(documents.is_target)
+    control = usage.mean_over(~documents.is_target)
     both = target + control
     used = both > 0
     contribution = np.zeros(usage.d_sae)
@@ -47,12 +47,3 @@ def default_rank(d: int) -> int:
     Ours: with it a subspace keeps by chance about as little as the paper's projection kept.
     """
     return max(1, round(d / 40))
-
-
-def _side_means(usage: LayerUsage, side: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """(F,) mean over one side's documents of the mean activation."""
-    entries = side[usage.rows()]
-    sums = np.bincount(
-        usage.indices[entries].astype(np.int64), weights=usage.means()[entries], minlength=usage.d_sae
-    )
-    return sums / max(1, int(side.sum()))

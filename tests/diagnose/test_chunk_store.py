@@ -12,7 +12,7 @@ import pytest
 from sae_merge_method.errors import ArtifactError, UsageError
 from tests.diagnose.command import ARTIFACTS, diagnose
 
-SMALL = ("--batch-tokens", "40")
+SMALL = ("--batch-tokens", "40", "--mask", "punctuation,template")
 
 
 @pytest.fixture(scope="module")

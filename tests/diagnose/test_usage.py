@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sae_merge_method.diagnose.chunk_store import ChunkStore, WholeUsage
-from sae_merge_method.diagnose.usage import Moments, PartialUsage, encode_documents
+from sae_merge_method.diagnose.usage import Listening, Moments, PartialUsage, encode_documents
 from sae_merge_method.saes.find import SaeAddress
 from sae_merge_method.saes.sae import LayerSae, load_sae
 from tests.diagnose import hosts
@@ -26,8 +26,21 @@ def load(folder: Path, layer: int = 2, d_model: int = hosts.D_MODEL) -> LayerSae
 
 def encoded(sae: LayerSae, residual: torch.Tensor, tokens: list[int]) -> PartialUsage:
     """Documents of so many tokens as one batch."""
-    everything = np.ones(len(residual), dtype=bool)
-    return encode_documents(sae.encoder, residual, np.array(tokens), everything)
+    return encode_documents(sae.encoder, residual, listening(tokens))
+
+
+def listening(
+    tokens: list[int], classes: list[int] | None = None, sides: list[int] | None = None
+) -> Listening:
+    """All tokens are sampled; of two classes and two sides, unless told nothing is of a class or a second side."""
+    return Listening(
+        tokens=np.array(tokens),
+        sampled=np.ones(sum(tokens), dtype=bool),
+        classes=np.array(classes or [0] * sum(tokens), dtype=np.uint8),
+        n_classes=2,
+        sides=np.array(sides or [0] * len(tokens)),
+        n_sides=2,
+    )
 
 
 def whole(folder: Path, chunks: dict[tuple[int, ...], list[PartialUsage]]) -> WholeUsage:
@@ -48,7 +61,7 @@ def test_usage_is_the_mean_of_saelens_own_encode_over_each_document(tmp_path: Pa
     with torch.no_grad():
         features = reference.encode(residual)
         restored = reference.decode(features)
-    usage, explained_variance = whole(tmp_path, {(0, 1): [encoded(load(folder), residual, [5, 7])]})
+    usage, explained_variance, _ = whole(tmp_path, {(0, 1): [encoded(load(folder), residual, [5, 7])]})
     dense = np.zeros((2, hosts.D_SAE))
     counts = np.zeros_like(dense)
     dense[usage.rows(), usage.indices] = usage.means()
@@ -81,3 +94,27 @@ def test_a_perfect_sae_explains_everything_and_documents_may_come_in_any_order(t
 def test_a_stream_that_does_not_vary_leaves_nothing_to_explain() -> None:
     assert Moments(0, 0, np.zeros(3), 0).explained_variance() == 0
     assert Moments(2, 6, np.full(3, 2.0), 1).explained_variance() == 0
+
+
+def test_a_class_of_tokens_is_left_out_of_a_documents_mean_and_documents_of_a_side_are_averaged(
+    tmp_path: Path,
+) -> None:
+    sae = load(hosts.save_raw(tmp_path / "sae", 2))
+    residual = torch.randn(12, hosts.D_MODEL, generator=torch.Generator().manual_seed(0))
+    # Two target documents, one control's all of class 1, and a twin.
+    classes = [0, 1, 0, 3, *(0, 0, 2), *(2, 2, 3), *(1, 1)]
+    part = encode_documents(sae.encoder, residual, listening([4, 3, 3, 2], classes, [0, 0, 1, -1]))
+    features = sae.encoder.encode(residual).double()
+    without = part.without.means()
+    expected = (features[[0, 2]].mean(0) + features[4:7].mean(0)) / 2
+    np.testing.assert_allclose(without[0, 0], expected.numpy(), rtol=1e-5, atol=1e-6)
+    expected = (features[:3].mean(0) + features[4:6].mean(0)) / 2
+    np.testing.assert_allclose(without[0, 1], expected.numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(without[1, 0], features[7:9].mean(0).numpy(), rtol=1e-5, atol=1e-6)
+    assert part.without.documents.tolist() == [[2, 2], [1, 0]]
+    assert not without[1, 1].any()
+    store = ChunkStore(tmp_path / "out", {})
+    store.save("layer", 0, [part, part])
+    kept = store.load("layer", 0, sae.source.d_sae).without
+    np.testing.assert_array_equal(kept.sums, 2 * part.without.sums)
+    np.testing.assert_array_equal(kept.documents, 2 * part.without.documents)

@@ -1,0 +1,76 @@
+"""What is diagnosed: a model, the SAEs of its layers, and the texts as they are listened to."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sae_merge_method.corpora.documents import Corpus, check_disjoint, read_corpus
+from sae_merge_method.corpora.token_classes import classify, leave_out
+from sae_merge_method.corpora.tokens import Document, check_tokens_differ, special_token_ids, tokenize
+from sae_merge_method.corpora.twins import twins_of
+from sae_merge_method.diagnose.model import TextModel, load_text_model
+from sae_merge_method.diagnose.settings import DiagnoseSettings
+from sae_merge_method.diagnose.sides import Sides, prepare_sides
+from sae_merge_method.diagnose.workers import Workers
+from sae_merge_method.layers import parse_layers
+from sae_merge_method.saes.find import SaeAddress, find_saes
+
+
+class Subject(NamedTuple):
+    """What is diagnosed: a model, the SAEs of its layers, the texts of both sides."""
+
+    model: TextModel
+    saes: dict[int, SaeAddress]
+    """By layer, ascending."""
+    corpora: tuple[Corpus, ...]
+    """The target, then the controls."""
+    sides: Sides
+    """Their documents as they are listened to."""
+
+
+def open_subject(settings: DiagnoseSettings, workers: Workers) -> Subject:
+    """Read the corpora, load the model, find the SAEs, tokenize.
+
+    Raises:
+        SaeMergeError: One of them cannot be had, or they do not belong together.
+    """
+    corpora = tuple(
+        read_corpus(source, settings.text_field, settings.max_documents, settings.group_field)
+        for source in (settings.target, *settings.control)
+    )
+    check_disjoint(corpora)
+    device = workers.device(settings.device, settings.device_map)
+    model = load_text_model(settings.model, settings.dtype, device)
+    layers = parse_layers(settings.layers, len(model.blocks))
+    addresses = find_saes(settings.sae, settings.sae_id, layers)
+    taken = [_taken(settings, model, corpus.documents, corpus.name) for corpus in corpora]
+    for of_control in taken[1:]:
+        check_tokens_differ(taken[0], of_control)
+    saes = {address.layer: address for address in addresses}
+    sides = prepare_sides(corpora, taken, match=settings.match)
+    twins = tuple(_twin(settings, model, corpora[0], sides.of(0), name) for name in settings.twins)
+    return Subject(model, saes, corpora, sides._replace(twins=twins))
+
+
+def _taken(
+    settings: DiagnoseSettings, model: TextModel, texts: Sequence[str], name: str
+) -> tuple[Document, ...]:
+    """The tokens of one corpus with their classes; those of masked classes do not count."""
+    documents = tokenize(
+        model.tokenizer,
+        texts,
+        name,
+        special_token_ids(model.tokenizer, *model.configs),
+        min(settings.max_length, model.context),
+        settings.max_tokens,
+        in_chat=settings.apply_chat_template,
+    )
+    return leave_out(classify(documents, lambda token: model.tokenizer.decode([token])), settings.mask, name)
+
+
+def _twin(
+    settings: DiagnoseSettings, model: TextModel, target: Corpus, kept: Sequence[Document], name: str
+) -> tuple[Document, ...]:
+    """A twin of every document that is listened to, no longer than it."""
+    texts = twins_of([target.documents[document.position] for document in kept], name)
+    documents = _taken(settings, model, texts, f"the twin {name} of {target.name}")
+    return tuple(document.cut(int(kept[document.position].counted.sum())) for document in documents)
