@@ -56,6 +56,8 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     diagnosis = diagnose(settings, out, overwrite=overwrite, report=lambda line: show(line, err=True))
     if is_first_process():
         show(as_text(layers_grid(diagnosis)))
+        if sentence := diagnosis.without_saes():
+            show(f"\n{sentence}")
         for grid in (surface_grid(diagnosis), corpora_grid(diagnosis)):
             if len(grid.header) > 1:
                 show(f"\n{as_text(grid)}")

@@ -29,4 +29,7 @@ def command(diagnosis: Path, out: Path | None, overwrite: bool, **options: Any) 
     from sae_merge_method.reports.grid import as_text
 
     settings = read_settings(ScoringSettings, options)
-    show(as_text(layers_grid(score(diagnosis, settings, out=out, overwrite=overwrite))))
+    scored = score(diagnosis, settings, out=out, overwrite=overwrite)
+    show(as_text(layers_grid(scored)))
+    if sentence := scored.without_saes():
+        show(f"\n{sentence}")

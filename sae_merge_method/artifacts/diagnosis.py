@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from sae_merge_method.artifacts.dictionary_scores import DictionaryScores, dictionary_sentence
 from sae_merge_method.artifacts.fingerprint import Fingerprint
 from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
@@ -103,6 +104,8 @@ class Diagnosis(Record):
     """Texts that the target is compared with; a layer's score is the least over them."""
     others: tuple[OtherScores, ...] = ()
     """The layers' scores by every other formula, and by this one on either half of the sources."""
+    dictionaries: tuple[DictionaryScores, ...] = ()
+    """The layers' scores by dictionaries that nobody trained, on the same texts."""
     settings: dict[str, str | int | float | bool | None]
     """Everything else that can change a number: dtype, device, lengths, seeds, epsilon."""
 
@@ -117,6 +120,10 @@ class Diagnosis(Record):
         if units == "raw" or not self.has_null:
             return {entry.layer: entry.score for entry in self.layers}
         return {entry.layer: entry.null.corrected for entry in self.layers if entry.null}
+
+    def without_saes(self) -> str | None:
+        """How much of the scores is there without the SAEs, in a sentence; None where nobody has listened."""
+        return dictionary_sentence(self.score, self.scores(), self.dictionaries)
 
     @property
     def has_null(self) -> bool:

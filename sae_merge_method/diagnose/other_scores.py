@@ -3,17 +3,20 @@
 A rule that takes other layers by them owes its choice to the score or to the documents, not to the model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from sae_merge_method.artifacts.diagnosis import OtherScores
-from sae_merge_method.artifacts.usage import Documents
-from sae_merge_method.diagnose.document_matrices import DocumentMatrices
+from sae_merge_method.artifacts.dictionary_scores import DictionaryScores
+from sae_merge_method.artifacts.usage import Documents, LayerUsage
+from sae_merge_method.diagnose.document_matrices import DocumentMatrices, document_matrices
 from sae_merge_method.diagnose.estimation import Estimate, estimate, estimate_of_halves, samples_for
 from sae_merge_method.diagnose.resampling import half_samples
 from sae_merge_method.diagnose.settings import ScoringSettings
-from sae_merge_method.diagnose.specificity import SCORES
+from sae_merge_method.diagnose.specificity import SCORES, Score
+from sae_merge_method.saes.dictionaries import DICTIONARIES
 
 SHUFFLES = 100
 """Enough for the mean under shuffled labels, which is all that is asked of them here."""
@@ -36,10 +39,10 @@ class OtherWays:
         self._halvable = all(
             len(np.unique(documents.source[documents.side == side])) > 1 for side in (0, *documents.controls)
         )
-        scores = [row for row in SCORES.values() if row.name != settings.score]
-        self._others = {
+        self._documents = documents
+        self._samples = {
             row: [samples_for(row, documents, control, few) for control in documents.controls]
-            for row in scores
+            for row in SCORES.values()
             if self._halvable or row.top_k is None
         }
         self._halves = [
@@ -54,12 +57,20 @@ class OtherWays:
             layer: Which.
             matrices: Of all documents, with what every score needs.
         """
-        for row, samples in self._others.items():
-            by_control = [estimate(row, matrices, of_control) for of_control in samples]
-            self._taken.setdefault(("score", row.name), {})[layer] = _least_corrected(by_control)
+        for row in self._samples:
+            if row != self._score:
+                self._taken.setdefault(("score", row.name), {})[layer] = self._scored(row, matrices)
         halves = [estimate_of_halves(self._score, matrices, of_control) for of_control in self._halves]
         for number, against in enumerate(zip(*halves, strict=True), start=1):
             self._taken.setdefault(("half", f"half {number}"), {})[layer] = _least_corrected(against)
+
+    def by_every_score(self, usage: LayerUsage) -> dict[str, float]:
+        """What a layer scores by every formula, this one too, where another dictionary is used."""
+        matrices = document_matrices(usage, self._documents, self.needs)
+        return {row.name: self._scored(row, matrices) for row in self._samples}
+
+    def _scored(self, row: Score, matrices: DocumentMatrices) -> float:
+        return _least_corrected([estimate(row, matrices, of_control) for of_control in self._samples[row]])
 
     def taken(self) -> tuple[OtherScores, ...]:
         """All that was scored."""
@@ -67,6 +78,33 @@ class OtherWays:
             OtherScores.model_validate({"kind": kind, "name": name, "scores": scores})
             for (kind, name), scores in self._taken.items()
         )
+
+
+def score_dictionaries(
+    names: Sequence[str],
+    layers: Sequence[int],
+    read: Callable[[int, str], LayerUsage],
+    documents: Documents,
+    settings: ScoringSettings,
+) -> tuple[DictionaryScores, ...]:
+    """Score every layer as other dictionaries hear it; one layer and dictionary is in memory at a time.
+
+    Args:
+        names: The dictionaries.
+        layers: Which layers.
+        read: Gives what is used of a layer by a dictionary's name.
+        documents: Of all sides.
+        settings: The number of shuffles, and the seed.
+    """
+    ways = OtherWays(documents, settings)
+    scored: list[DictionaryScores] = []
+    for name in names:
+        scores: dict[str, dict[int, float]] = {}
+        for layer in tqdm(layers, desc=f"scoring {DICTIONARIES[name].words}", unit="layer", disable=None):
+            for score, value in ways.by_every_score(read(layer, name)).items():
+                scores.setdefault(score, {})[layer] = value
+        scored.append(DictionaryScores(name=name, words=DICTIONARIES[name].words, scores=scores))
+    return tuple(scored)
 
 
 def _least_corrected(against: Sequence[Estimate]) -> float:

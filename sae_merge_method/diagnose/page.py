@@ -79,6 +79,7 @@ chosen by. p and q: from the same shuffles, q with false discoveries over layers
 differs at all. Estimate and interval: where unlimited documents would put the score. Explained: share of the
 activations' variance that the SAE reconstructs. L0: active features a token. A column's head sorts by it.</p>
 {as_html(layers_grid(diagnosis, selected), "sortable", ascending="layer")}
+<p>{html(diagnosis.without_saes() or "")}</p>
 {_surface(diagnosis)}<h2>Texts</h2>
 <p class="note">What was listened to. All sides are cropped to one number and length of documents unless
 matching was switched off; read: what there was. Repeated: documents that say the same as one of another

@@ -8,19 +8,23 @@ from pathlib import Path
 from sae_merge_method import __version__
 from sae_merge_method.artifacts import diagnosis as records
 from sae_merge_method.artifacts.diagnosis import Diagnosis, ModelSource
+from sae_merge_method.artifacts.dictionary_scores import DictionaryScores
 from sae_merge_method.artifacts.draws import write_draws
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
 from sae_merge_method.artifacts.usage import SurfaceNames, write_usage
 from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.diagnose.chunk_store import ChunkStore
+from sae_merge_method.diagnose.listeners import load_beside
+from sae_merge_method.diagnose.other_scores import score_dictionaries
 from sae_merge_method.diagnose.page import draw_diagnosis
 from sae_merge_method.diagnose.scoring import ScoredLayer, Scoring, score_layers
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.snippets import add_snippets
 from sae_merge_method.diagnose.subject import Subject, open_subject
-from sae_merge_method.diagnose.sweep import EncodedLayer, Report, encode_layers, load_beside
+from sae_merge_method.diagnose.sweep import EncodedLayer, Report, encode_layers
 from sae_merge_method.diagnose.workers import join_workers
 from sae_merge_method.files.folders import new_folder
+from sae_merge_method.saes.dictionaries import DICTIONARIES
 from sae_merge_method.selection import choose_layers, parse_rule
 
 logger = logging.getLogger(__name__)
@@ -72,7 +76,14 @@ def diagnose(
                 scoring = score_layers(
                     sorted(usage), usage.__getitem__, labels, settings, controls, surfaces.__getitem__, names
                 )
-                diagnosis = _diagnosis(settings, subject, encoded, scoring)
+                beside = score_dictionaries(
+                    list(next(iter(encoded.values())).beside),
+                    sorted(usage),
+                    lambda layer, name: encoded[layer].beside[name](),
+                    labels,
+                    settings,
+                )
+                diagnosis = _diagnosis(settings, subject, encoded, scoring, beside)
                 rule = parse_rule(settings.select) if settings.select else None
                 selected = choose_layers(rule, diagnosis.scores(), diagnosis.q_values()) if rule else ()
                 write_usage(folder, labels, usage, surfaces, names)
@@ -102,7 +113,11 @@ def _inputs(settings: DiagnoseSettings, subject: Subject) -> dict[str, str | int
 
 
 def _diagnosis(
-    settings: DiagnoseSettings, subject: Subject, encoded: Mapping[int, EncodedLayer], scoring: Scoring
+    settings: DiagnoseSettings,
+    subject: Subject,
+    encoded: Mapping[int, EncodedLayer],
+    scoring: Scoring,
+    beside: tuple[DictionaryScores, ...],
 ) -> Diagnosis:
     model = subject.model
     return Diagnosis(
@@ -121,6 +136,7 @@ def _diagnosis(
         target=subject.sides.corpora[0],
         controls=subject.sides.corpora[1:],
         others=scoring.others,
+        dictionaries=beside,
         settings=settings.recorded(str(model.dtype).removeprefix("torch.")),
     )
 
@@ -143,7 +159,11 @@ def _layer(scored: ScoredLayer, encoded: EncodedLayer, subject: Subject, snippet
 
 def _warn_where_little_is_explained(diagnosis: Diagnosis) -> None:
     """Say which SAEs do not fit the activations: their scores mean little."""
-    poor = [entry for entry in diagnosis.layers if entry.explained_variance < LITTLE_EXPLAINED]
+    poor = [
+        entry
+        for entry in diagnosis.layers
+        if entry.explained_variance < LITTLE_EXPLAINED and entry.sae.release not in DICTIONARIES
+    ]
     if poor:
         logger.warning(
             "SAEs explain less than %.0f %% of this model's activations in %d of %d layers (%s): "

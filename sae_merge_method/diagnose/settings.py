@@ -13,6 +13,7 @@ from sae_merge_method.corpora.twins import TWINS
 from sae_merge_method.diagnose.memory_plan import AUTO, parse_memory
 from sae_merge_method.diagnose.specificity import EPSILON, SCORES
 from sae_merge_method.errors import UsageError
+from sae_merge_method.saes.dictionaries import DICTIONARIES
 from sae_merge_method.selection import ANY_RULE
 
 
@@ -22,9 +23,14 @@ class EncodingSettings(Record):
     model: Location
     """Base model: a folder, or a Hub id with an optional @revision."""
     sae: Location
-    """SAEs: a folder template such as saes/layer_{layer}, or a SAELens release."""
+    """SAEs: a folder template such as saes/layer_{layer}, or a SAELens release. Or random, for random unit
+    directions of the size that --sae-id says (width_16k_l0_50); or none, for the residual stream's own
+    coordinates."""
     sae_id: str | None = None
     """Id of a layer's SAE within ``sae``, such as layer_{layer}_width_16k_l0_small."""
+    dictionaries: tuple[Annotated[str, OneOf(DICTIONARIES)], ...] = tuple(DICTIONARIES)
+    """Dictionaries that nobody trained, to listen with beside each SAE: what they tell too is not owed to the
+    SAE. Empty for none, in about half the time."""
     target: Location
     """Text of the ability to edit: JSON lines, parquet or a document a line, gzip too; or a Hub data set,
     name[:config[:split]]."""

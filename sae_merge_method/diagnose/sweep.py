@@ -15,13 +15,13 @@ from sae_merge_method.artifacts.layer_diagnosis import SaeSource
 from sae_merge_method.artifacts.usage import LayerUsage, Surface
 from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.corpora.tokens import Document
+from sae_merge_method.diagnose.listeners import Listener, load_listener
 from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan, matmul_speed, memory_budget
 from sae_merge_method.diagnose.residual_stream import Batch, forward, make_batches
 from sae_merge_method.diagnose.settings import EncodingSettings
 from sae_merge_method.diagnose.usage import Listening, PartialUsage, encode_documents
 from sae_merge_method.saes.encoders import product_dtype
 from sae_merge_method.saes.find import SaeAddress
-from sae_merge_method.saes.sae import LayerSae, load_sae
 
 if TYPE_CHECKING:
     from sae_merge_method.diagnose.chunk_store import ChunkStore, WholeUsage
@@ -62,6 +62,8 @@ class EncodedLayer(NamedTuple):
     """Share of the sampled tokens' variance that the SAE reconstructs."""
     surface: Surface
     """What is used of texts with something taken away."""
+    beside: Mapping[str, Callable[[], LayerUsage]]
+    """Reads what is used of other dictionaries' features, by their names."""
 
 
 def encode_layers(
@@ -93,30 +95,43 @@ def encode_layers(
         report(str(plan))
     share = chunks[workers.rank :: workers.size]
     stride = max(1, plan.tokens // settings.variance_tokens)
-    kept: dict[int, tuple[str, SaeSource]] = {}
+    kept: dict[int, tuple[SaeSource, dict[str, tuple[str, int]]]] = {}
     total = sum(chunk.tokens for chunk in share) * len(plan.groups)
     # No bar for other processes, or where there is no terminal.
     quiet = None if workers.is_first else True
     with tqdm(total=total, desc="encoding", unit="tok", unit_scale=True, disable=quiet) as bar:
         for group in plan.groups:
-            saes = [load_beside(addresses[layer], model) for layer in group]
-            kept.update({sae.layer: (sae.key, sae.source) for sae in saes})
-            sweep(model, saes, share, side_of, stride, store, bar)
-            del saes  # before the next group's encoders come
+            listeners = [load_listener(settings, addresses[layer], model) for layer in group]
+            kept.update({one.sae.layer: (one.sae.source, one.stored()) for one in listeners})
+            sweep(model, listeners, share, side_of, stride, store, bar)
+            del listeners  # before the next group's encoders come
     workers.wait()
     if not workers.is_first:
         return {}
     by_chunk = [chunk.documents for chunk in chunks]
+
+    def gather(key: str, d_sae: int) -> "WholeUsage":
+        return store.gather(key, d_sae, by_chunk)
+
     return {
-        layer: _encoded(source, store.gather(key, source.d_sae, by_chunk), len(labels.side), twins)
-        for layer, (key, source) in kept.items()
+        layer: _encoded(source, stored, gather, len(labels.side), twins)
+        for layer, (source, stored) in kept.items()
     }
 
 
 def _encoded(
-    source: SaeSource, whole: "WholeUsage", n_documents: int, twins: Sequence[Sequence[Document]]
+    source: SaeSource,
+    stored: Mapping[str, tuple[str, int]],
+    gather: "Callable[[str, int], WholeUsage]",
+    n_documents: int,
+    twins: Sequence[Sequence[Document]],
 ) -> EncodedLayer:
     """The documents of all sides apart from the twins, of which the means are kept."""
+    whole = gather(*stored[""])
+
+    def read(key: str, d_sae: int) -> LayerUsage:
+        return gather(key, d_sae).usage.first(n_documents)
+
     of_twin = np.repeat(np.arange(len(twins)), [len(twin) for twin in twins])
     place = np.concatenate([np.full(n_documents, -1), of_twin])
     means = [whole.usage.mean_over(place == nth) for nth in range(len(twins))]
@@ -124,7 +139,8 @@ def _encoded(
         without=whole.without.astype(np.float32),
         twins=np.array(means, dtype=np.float32).reshape(len(twins), source.d_sae),
     )
-    return EncodedLayer(source, whole.usage.first(n_documents), whole.explained_variance, surface)
+    beside = {name: partial(read, *where) for name, where in stored.items() if name}
+    return EncodedLayer(source, whole.usage.first(n_documents), whole.explained_variance, surface, beside)
 
 
 def make_chunks(documents: Sequence[Document], batch_tokens: int) -> tuple[Chunk, ...]:
@@ -139,7 +155,7 @@ def make_chunks(documents: Sequence[Document], batch_tokens: int) -> tuple[Chunk
 
 def sweep(
     model: "TextModel",
-    saes: "Sequence[LayerSae]",
+    listeners: Sequence[Listener],
     chunks: Sequence[Chunk],
     side_of: npt.NDArray[np.int64],
     variance_stride: int,
@@ -150,7 +166,7 @@ def sweep(
 
     Args:
         model: The text model.
-        saes: The group.
+        listeners: The group.
         chunks: The work, or this process' share of it.
         side_of: (N,) the side of each document, -1 for a twin.
         variance_stride: Reconstruct every so many-th token for the explained variance.
@@ -158,22 +174,27 @@ def sweep(
         bar: Told of tokens done.
     """
     for chunk in chunks:
-        missing = {sae.layer: sae for sae in saes if not store.has(sae.key, chunk.number)}
+        # The SAE's usage is kept last: where it is, the others' are.
+        missing = {one.sae.layer: one for one in listeners if not store.has(one.sae.key, chunk.number)}
         if missing:
             for layer, parts in _encode(model, missing, chunk, side_of, variance_stride).items():
-                store.save(missing[layer].key, chunk.number, parts)
+                of_sae, *of_others = zip(*parts, strict=True)
+                for name, part in zip(missing[layer].beside, of_others, strict=True):
+                    if not store.has(missing[layer].key(name), chunk.number):
+                        store.save(missing[layer].key(name), chunk.number, part)
+                store.save(missing[layer].sae.key, chunk.number, of_sae)
         bar.update(chunk.tokens)
 
 
 def _encode(
     model: "TextModel",
-    saes: "Mapping[int, LayerSae]",
+    listeners: Mapping[int, Listener],
     chunk: Chunk,
     side_of: npt.NDArray[np.int64],
     stride: int,
-) -> dict[int, list[PartialUsage]]:
-    """By layer, its usage of each batch of a chunk."""
-    parts: dict[int, list[PartialUsage]] = {layer: [] for layer in sorted(saes)}
+) -> dict[int, list[tuple[PartialUsage, ...]]]:
+    """By layer, its usage of each batch of a chunk: by the SAE, then by the dictionaries beside it."""
+    parts: dict[int, list[tuple[PartialUsage, ...]]] = {layer: [] for layer in sorted(listeners)}
     for batch in chunk.batches:
         tokens, sides = batch.counted.sum(axis=1), side_of[list(batch.documents)]
         listening = Listening(
@@ -184,16 +205,18 @@ def _encode(
             sides=sides,
             n_sides=int(side_of.max()) + 1,
         )
-        use = {layer: partial(encode_documents, saes[layer].encoder, listening=listening) for layer in parts}
+        use = {
+            layer: partial(
+                encode_documents,
+                listeners[layer].sae.encoder,
+                listening=listening,
+                beside=tuple(listeners[layer].beside.values()),
+            )
+            for layer in parts
+        }
         for layer, part in forward(model, batch, use).items():
             parts[layer].append(part)
     return parts
-
-
-def load_beside(address: SaeAddress, model: "TextModel") -> LayerSae:
-    """Load an SAE onto the device of its layer: a model may be spread over several."""
-    device = next(model.blocks[address.layer].parameters()).device
-    return load_sae(address, model.d_model, model.dtype, device)
 
 
 def _every(stride: int, documents: Sequence[int], tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -208,12 +231,12 @@ def _plan(
     addresses: Mapping[int, SaeAddress],
     chunks: Sequence[Chunk],
 ) -> Plan:
-    one = load_beside(next(iter(addresses.values())), model)
+    one = load_listener(settings, next(iter(addresses.values())), model)
     work = Work(
         layers=tuple(addresses),
-        encoder_bytes=one.encoder_bytes,
+        encoder_bytes=one.nbytes,
         d_model=model.d_model,
-        d_sae=one.source.d_sae,
+        d_sae=one.sae.source.d_sae,
         batch_tokens=settings.batch_tokens,
         tokens=sum(chunk.tokens for chunk in chunks),
         model_parameters=sum(weight.numel() for weight in model.blocks.parameters()),

@@ -84,6 +84,7 @@ def diagnosis_view(diagnosis: Diagnosis) -> View:
         head=(
             f"{diagnosis.model.id}: {diagnosis.score}{unit} of {diagnosis.target.name} "
             f"against {named_controls(diagnosis)}, {layers_diagnosed(diagnosis)}",
+            *([sentence] if (sentence := diagnosis.without_saes()) else []),
         ),
     )
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import torch
 
+    from sae_merge_method.saes.dictionaries import DirectionsEncoder
     from sae_merge_method.saes.encoders import Encoder
 
 
@@ -104,36 +105,61 @@ def encode(encoder: "Encoder", residual: "torch.Tensor") -> "torch.Tensor":
     return features.to_dense() if features.is_sparse else features
 
 
-def encode_documents(encoder: "Encoder", residual: "torch.Tensor", listening: Listening) -> PartialUsage:
+def encode_documents(
+    encoder: "Encoder",
+    residual: "torch.Tensor",
+    listening: Listening,
+    beside: "Sequence[DirectionsEncoder]" = (),
+) -> tuple[PartialUsage, ...]:
     """Encode the counted tokens of some documents and sum them up by document.
 
     Args:
         encoder: The layer's SAE.
         residual: (T, d_model) residual stream, document by document.
         listening: Which tokens are whose.
+        beside: Other dictionaries, which take the SAE's centre and number of active features at each token.
+
+    Returns:
+        By the SAE, then by each of the others, of which there are neither moments nor classes.
     """
     import torch
 
-    tokens = listening.tokens
     with torch.inference_mode():
         features = encode(encoder, residual)
         sampled = torch.from_numpy(listening.sampled).to(residual.device)
         moments = _moments(encoder, residual, features, sampled)
-        # Slices are summed one by one: same order whatever the device, no copy of the features.
-        ends = np.cumsum(tokens)
-        slices = [features[end - count : end] for end, count in zip(ends, tokens, strict=True)]
-        sums = torch.stack([part.sum(0, dtype=torch.float32) for part in slices])
-        fired = torch.stack([torch.count_nonzero(part, 0) for part in slices])
-        rows, indices = torch.nonzero(fired, as_tuple=True)
-        means = sums[rows, indices] / torch.from_numpy(tokens).to(sums.device)[rows]
-        return PartialUsage(
-            lengths=torch.bincount(rows, minlength=len(tokens)).cpu().numpy(),
-            indices=indices.cpu().numpy(),
-            means=means.cpu().numpy(),
-            counts=fired[rows, indices].cpu().numpy(),
-            moments=moments,
-            without=_without(slices, sums, listening),
-        )
+        usage = [_summed(features, listening, moments)]
+        if beside:
+            active = torch.count_nonzero(features, 1)
+            centre = encoder.decode(torch.zeros_like(features[:1]))[0]
+            del features  # as large as those of another dictionary
+            none = Moments(0.0, 0.0, np.zeros(0), 0.0)
+            unclassed = listening._replace(n_classes=0)
+            usage += [
+                _summed(other.encode_beside(residual, centre, active), unclassed, none) for other in beside
+            ]
+        return tuple(usage)
+
+
+def _summed(features: "torch.Tensor", listening: Listening, moments: Moments) -> PartialUsage:
+    import torch
+
+    tokens = listening.tokens
+    # Slices are summed one by one: same order whatever the device, no copy of the features.
+    ends = np.cumsum(tokens)
+    slices = [features[end - count : end] for end, count in zip(ends, tokens, strict=True)]
+    sums = torch.stack([part.sum(0, dtype=torch.float32) for part in slices])
+    fired = torch.stack([torch.count_nonzero(part, 0) for part in slices])
+    rows, indices = torch.nonzero(fired, as_tuple=True)
+    means = sums[rows, indices] / torch.from_numpy(tokens).to(sums.device)[rows]
+    return PartialUsage(
+        lengths=torch.bincount(rows, minlength=len(tokens)).cpu().numpy(),
+        indices=indices.cpu().numpy(),
+        means=means.cpu().numpy(),
+        counts=fired[rows, indices].cpu().numpy(),
+        moments=moments,
+        without=_without(slices, sums, listening),
+    )
 
 
 def _without(slices: "Sequence[torch.Tensor]", sums: "torch.Tensor", listening: Listening) -> Without:

@@ -79,6 +79,7 @@ def layers_section(diagnosis: Diagnosis, selected: Sequence[int], rule: str | No
         "(arXiv 2605.28649) does not give its own.",
         f"![Specificity of each layer]({PLOT_FILE})" if with_plot else "",
         as_markdown(grid),
+        plain(diagnosis.without_saes() or ""),
         f"SAEs: {', '.join(map(code, releases))}. Corrected: less the mean under shuffled labels, which "
         "layers are chosen by. Estimate and interval: for unlimited documents. q: Benjamini-Hochberg over "
         "layers, whether usage differs at all.",

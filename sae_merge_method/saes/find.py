@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sae_merge_method.errors import SaeError, UsageError
+from sae_merge_method.saes.dictionaries import DICTIONARIES
 from sae_merge_method.saes.formats import files_of_formats, format_of_folder
 from sae_merge_method.saes.releases import release_ids
 
@@ -36,8 +37,9 @@ def find_saes(source: str, id_template: str | None, layers: Sequence[int]) -> tu
     """Find the layers that have an SAE; fewer than the model has is fine.
 
     Args:
-        source: Folder template such as ``saes/layer_{layer}``, a folder, or a SAELens release. A ``*`` in a
-            folder's name stands for whatever differs from layer to layer, such as ``average_l0_*``.
+        source: Folder template such as ``saes/layer_{layer}``, a folder, a SAELens release, or the name of a
+            dictionary that is not learned. A ``*`` in a folder's name stands for whatever differs from layer
+            to layer, such as ``average_l0_*``.
         id_template: Id of a layer's SAE within ``source``, such as ``layer_{layer}_width_16k_l0_small``.
         layers: Layers to look for.
 
@@ -45,6 +47,8 @@ def find_saes(source: str, id_template: str | None, layers: Sequence[int]) -> tu
         UsageError: No ``{layer}`` in the template.
         SaeError: No layer has an SAE there, a layer has several, or the release is unknown.
     """
+    if source in DICTIONARIES:
+        return tuple(SaeAddress(layer, source, id_template or "", None) for layer in layers)
     template = _template(source, id_template)
     if _LAYER not in template:
         raise UsageError(
@@ -86,6 +90,8 @@ def find_sae(source: str, id: str | None, layer: int) -> SaeAddress:
     Raises:
         SaeError: Nothing there, or nothing that is known as an SAE.
     """
+    if source in DICTIONARIES:
+        return SaeAddress(layer, source, id or "", None)
     template = _template(source, id)
     address = _folder_address(template, layer)
     if address is not None:

@@ -22,6 +22,7 @@ from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.reading import read_rows
 from sae_merge_method.saes import saelens
 from sae_merge_method.saes.checks import RESCALED, SaeDescription, Wanted, check_sae
+from sae_merge_method.saes.dictionaries import DICTIONARIES, load_dictionary, read_dictionary_rows
 from sae_merge_method.saes.encoders import Encoder, LoadedEncoder
 from sae_merge_method.saes.find import SaeAddress
 from sae_merge_method.saes.formats import (
@@ -125,6 +126,8 @@ def open_sae(address: SaeAddress, d_model: int | None = None) -> Sae:
         if kind is None:
             raise SaeError(f"no SAE in {folder}: expected {files_of_formats()}")
         return _open_files(address, d_model, kind, lambda name: folder / name)
+    if address.release in DICTIONARIES:
+        return _open_dictionary(address, d_model)
     entry = find_entry(address.release, address.id)
     kind = format_of_release(entry.conversion)
     if kind is None:
@@ -174,6 +177,19 @@ def _open_files(
             raise SaeError(f"cannot read the SAE {address}: {error}") from error
 
     return Sae(address, description, d_sae, d_in, read_directions, partial(kind.load_encoder, files))
+
+
+def _open_dictionary(address: SaeAddress, d_model: int | None) -> Sae:
+    """A dictionary that is not learned, in the SAE's place."""
+    row, layer, d = DICTIONARIES[address.release], address.layer, d_model or 0
+    sizes = row.sizes(address.id, d)
+
+    def load(dtype: "torch.dtype", device: "torch.device") -> LoadedEncoder:
+        encoder = load_dictionary(row, sizes, layer, d, dtype, device)
+        return LoadedEncoder(encoder, {"directions": encoder.directions})
+
+    read = partial(read_dictionary_rows, row, sizes, layer, d_model)
+    return Sae(address, SaeDescription(row.name, "", d_in=d_model), sizes.d_sae, d, read, load)
 
 
 def _open_through_saelens(address: SaeAddress, d_model: int | None, entry: ReleaseEntry) -> Sae:

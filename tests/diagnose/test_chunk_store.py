@@ -155,5 +155,6 @@ def test_two_processes_write_what_one_writes(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 5 + 1 + 3
+    layers, sentence, surface, corpora = done.stdout.split("\n\n")
+    assert [len(part.splitlines()) for part in (layers, sentence, surface, corpora)] == [5, 1, 5, 3]
     assert_same(out, whole)

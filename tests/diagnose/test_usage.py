@@ -26,7 +26,8 @@ def load(folder: Path, layer: int = 2, d_model: int = hosts.D_MODEL) -> LayerSae
 
 def encoded(sae: LayerSae, residual: torch.Tensor, tokens: list[int]) -> PartialUsage:
     """Documents of so many tokens as one batch."""
-    return encode_documents(sae.encoder, residual, listening(tokens))
+    (part,) = encode_documents(sae.encoder, residual, listening(tokens))
+    return part
 
 
 def listening(
@@ -103,7 +104,7 @@ def test_a_class_of_tokens_is_left_out_of_a_documents_mean_and_documents_of_a_si
     residual = torch.randn(12, hosts.D_MODEL, generator=torch.Generator().manual_seed(0))
     # Two target documents, one control's all of class 1, and a twin.
     classes = [0, 1, 0, 3, *(0, 0, 2), *(2, 2, 3), *(1, 1)]
-    part = encode_documents(sae.encoder, residual, listening([4, 3, 3, 2], classes, [0, 0, 1, -1]))
+    (part,) = encode_documents(sae.encoder, residual, listening([4, 3, 3, 2], classes, [0, 0, 1, -1]))
     features = sae.encoder.encode(residual).double()
     without = part.without.means()
     expected = (features[[0, 2]].mean(0) + features[4:7].mean(0)) / 2

@@ -1,0 +1,61 @@
+"""What layers score by dictionaries that nobody trained, and the sentence that every report says of it."""
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import Field
+
+from sae_merge_method.artifacts.schema import Record
+from sae_merge_method.reports import numbers
+
+
+class DictionaryScores(Record):
+    """Every layer's scores with another dictionary in the SAE's place."""
+
+    name: str
+    """Name of the dictionary: random for random directions, none for the residual stream's own
+    coordinates."""
+    words: str
+    """Where those scores are found, as a sentence says it."""
+    scores: dict[str, dict[int, float]] = Field(default_factory=dict)
+    """By name of a score, every layer's, less the mean under shuffled labels where labels were shuffled."""
+
+
+def dictionary_sentence(
+    score: str, of_layers: Mapping[int, float], dictionaries: Sequence[DictionaryScores]
+) -> str | None:
+    """What of the scores is there without the SAE, and whether the layers come in the same order.
+
+    None where no other dictionary was listened with, or not by this score.
+
+    Args:
+        score: Name of the score.
+        of_layers: By layer, with the SAE.
+        dictionaries: The same with others.
+    """
+    known = [(one.words, one.scores[score]) for one in dictionaries if score in one.scores]
+    if not known:
+        return None
+    there = [f"{numbers.decimal(_mean(others))} are there {words}" for words, others in known]
+    alike = [
+        _rank_correlation(list(of_layers.values()), [others[layer] for layer in of_layers])
+        for _, others in known
+    ]
+    agree = " and ".join("undefined" if rho is None else f"{rho:+.2f}" for rho in alike)
+    return (
+        f"Of {numbers.decimal(_mean(of_layers))} {score.replace('_bits', ' bits').replace('_', ' ')} "
+        f"(corrected, mean over layers) {' and '.join(there)}; the order of the layers agrees at {agree} "
+        "(rank correlation)."
+    )
+
+
+def _mean(scores: Mapping[int, float]) -> float:
+    return sum(scores.values()) / len(scores)
+
+
+def _rank_correlation(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Spearman's; None where there are fewer than three layers or one side does not vary."""
+    if len(one) < 3 or len(set(one)) == 1 or len(set(other)) == 1:
+        return None
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(one, other).statistic)

@@ -1,0 +1,63 @@
+"""Dictionaries that nobody trained: laws of their features, and a diagnosis with them alone."""
+
+import pytest
+import torch
+
+from sae_merge_method.errors import UsageError
+from sae_merge_method.saes.dictionaries import DICTIONARIES, Sizes, load_dictionary
+from sae_merge_method.saes.find import find_sae, find_saes
+from sae_merge_method.saes.sae import open_sae
+
+CPU = torch.device("cpu")
+D = 12
+
+
+def residual(tokens: int = 5) -> torch.Tensor:
+    return torch.randn(tokens, D, generator=torch.Generator().manual_seed(1))
+
+
+def test_random_directions_have_length_one_and_are_the_same_every_time() -> None:
+    row = DICTIONARIES["random"]
+    one, again, other = (row.directions(D, 40, layer) for layer in (3, 3, 4))
+    torch.testing.assert_close(one.norm(dim=1), torch.ones(40))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+
+
+def test_beside_an_sae_as_many_features_are_active_at_each_token_and_they_are_the_largest() -> None:
+    encoder = load_dictionary(DICTIONARIES["random"], Sizes(40, None), 0, D, torch.float32, CPU)
+    active, centre = torch.tensor([0, 1, 3, 40, 7]), torch.full((D,), 0.5)
+    features = encoder.encode_beside(residual(), centre, active)
+    along = (residual() - centre) @ encoder.directions.T
+    for row, whole, count in zip(features, along, active, strict=True):
+        expected = min(int(count), int((whole > 0).sum()))
+        assert int((row > 0).sum()) == expected
+        torch.testing.assert_close(
+            row.sort(descending=True).values[:expected], whole.sort(descending=True).values[:expected]
+        )
+
+
+def test_the_streams_own_coordinates_are_its_positive_and_negative_parts() -> None:
+    sae = open_sae(find_sae("none", None, 2), D)
+    assert (sae.d_sae, sae.d_in) == (2 * D, D)
+    loaded = sae.load(torch.float32, CPU)
+    x = residual()
+    features = loaded.encoder.encode(x)
+    torch.testing.assert_close(features[:, :D], x.clamp_min(0))
+    torch.testing.assert_close(features[:, D:], (-x).clamp_min(0))
+    torch.testing.assert_close(loaded.encoder.decode(features), x)
+
+
+@pytest.mark.parametrize(("id", "width", "l0"), [("width_48_l0_5", 48, 5), ("width_1k_l0_50", 1024, 50)])
+def test_random_directions_have_the_size_that_their_id_says(id: str, width: int, l0: int) -> None:
+    (address,) = find_saes("random", id, [2])
+    sae = open_sae(address, D)
+    features = sae.load(torch.float32, CPU).encoder.encode(residual())
+    assert features.shape == (5, width)
+    assert int((features > 0).sum(1).max()) <= l0
+    assert sae.directions([0, 7]).shape == (2, D)
+
+
+def test_random_directions_without_a_size_are_refused() -> None:
+    with pytest.raises(UsageError, match="expected --sae-id width_16k_l0_50"):
+        open_sae(find_saes("random", None, [0])[0], D)
