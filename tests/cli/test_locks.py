@@ -13,7 +13,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from sae_merge_method.artifacts.diagnosis import ScoreDraws, write_draws
+from sae_merge_method.artifacts.draws import ScoreDraws, write_draws
 from sae_merge_method.cli.main import COMMANDS, road
 from sae_merge_method.errors import InUseError
 from sae_merge_method.files.lock import claimed, locked

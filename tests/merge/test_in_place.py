@@ -4,11 +4,13 @@ import math
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sae_merge_method.errors import ArtifactError, InUseError, MergeError, ModelError, UsageError
 from sae_merge_method.files.lock import LOCK_FILE, locked
+from sae_merge_method.merge import tensor_edit
 from sae_merge_method.merge.undo import undo
 from sae_merge_method.models.checkpoint import JOURNAL_FOLDER, open_checkpoint
 from tests import tiny
@@ -117,6 +119,41 @@ def test_a_killed_edit_cannot_be_loaded_and_can_be_undone(tmp_path, base, recipe
     assert done.returncode == 0, done.stderr
     assert "26 tensors restored" in done.stdout
     assert state(base) == before
+
+
+def test_while_a_model_is_half_edited_nothing_can_load_it(base, recipe, monkeypatch):
+    from transformers import AutoConfig
+
+    AutoConfig.from_pretrained(base)
+    inject_piece, tried = tensor_edit.inject_piece, []
+
+    def at_this_moment(*args: Any) -> float | None:
+        with pytest.raises((OSError, ValueError), match="config"):
+            AutoConfig.from_pretrained(base)
+        with pytest.raises(ModelError, match=rf"is being edited by process {os.getpid()}"):
+            open_checkpoint(base)
+        tried.append(base)
+        return inject_piece(*args)
+
+    monkeypatch.setattr(tensor_edit, "inject_piece", at_this_moment)
+    edit(recipe)
+    assert len(tried) == 26
+    AutoConfig.from_pretrained(base)
+
+
+def test_undo_gives_the_bases_bytes_after_a_kill_and_keeps_what_was_written_there_meanwhile(
+    tmp_path, base, recipe
+):
+    before = state(base)
+    (tmp_path / "r.yml").write_text(recipe)
+    killed = sae_merge("merge", "r.yml", "--in-place", cwd=tmp_path, trouble="os.kill(os.getpid(), 9)")
+    assert killed.returncode == -signal.SIGKILL
+    written = {"README.md": b"mine", "notes.txt": b"mine too", "config.json": b"{}"}
+    for name, data in written.items():
+        (base / name).write_bytes(data)
+    undo(base)
+    kept = {"README.md.set-aside": b"mine", "notes.txt": b"mine too", "config.json.set-aside": b"{}"}
+    assert state(base) == before | kept
 
 
 def test_a_failed_edit_is_taken_back_at_once(tmp_path, base):
