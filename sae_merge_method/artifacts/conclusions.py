@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from sae_merge_method.artifacts.schema import Record
+from sae_merge_method.artifacts.subject import Test
 
 Answer = Literal["yes", "no", "not shown", "not tested"]
 
@@ -66,6 +67,36 @@ class LayerCurve(Record):
     """Two-sided p of partial_rho by the same images; null where there is no partial_rho."""
     least_p: float = Field(gt=0, le=1)
     """The smallest p that so many layers can give."""
+
+
+class ArmContrast(Record):
+    """One arm held against another by their answers to the same problems; above 0 the first is better,
+    whichever way the metric runs."""
+
+    one: str
+    """Name of the first arm."""
+    other: str
+    """Name of the arm that it is held against."""
+    delta: float
+    """Score of the first arm minus that of the other, over all tasks; of a metric that should fall, the
+    other way round."""
+    test: Test
+    """Test that p and interval are by: the experiment's, or the one that fits."""
+    z: float | None
+    """Statistic of the test; null where there is none, and for tests that have only a p."""
+    p: float | None
+    """Two-sided p of the test; null where nothing could be tested, for the reason."""
+    reason: str | None
+    """Why there is no p; null where there is one."""
+    interval: tuple[float, float] | None
+    """Interval of delta by the test, at 1 - alpha; null where it has none."""
+    detectable: float | None
+    """Smallest true difference that the test finds at alpha with a chance of 80 %; null where that cannot be
+    told."""
+    paper_z: float | None
+    """The paper's z, delta over lm-eval's standard errors of both arms, unpaired; null without them."""
+    paper_p: float | None
+    """Two-sided p of the paper's z; null where there is no such z."""
 
 
 class Conclusion(Record):

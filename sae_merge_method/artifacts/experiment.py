@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from sae_merge_method.artifacts.arm import ArmIdentity
-from sae_merge_method.artifacts.conclusions import Conclusion, LayerCurve, MatchedSets, Rank
+from sae_merge_method.artifacts.conclusions import ArmContrast, Conclusion, LayerCurve, MatchedSets, Rank
 from sae_merge_method.artifacts.energy_report import Energy
 from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
-from sae_merge_method.artifacts.subject import Verdict
+from sae_merge_method.artifacts.subject import Test, Verdict
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -39,12 +39,19 @@ class Score(Record):
     """lm-eval's own standard error of the score; null where it has none."""
     delta: float | None
     """The arm's score minus the base's; null for the base itself."""
-    z: float | None
-    """The paper's test, delta / sqrt(se_base^2 + se_arm^2); null for the base, or without an error."""
+    test: Test | None
+    """Test that p and the verdict are by: the experiment's, or the one that fits; null for the base."""
     p: float | None
-    """Two-sided p of z, uncorrected; null where there is no z."""
+    """Two-sided p of the test, uncorrected; null for the base, and where nothing could be tested."""
     p_adjusted: float | None
-    """p corrected by Holm over the arm's tasks; null for all together, and where there is no z."""
+    """p corrected by Holm over the arm's tasks; null for all together, and where there is no p."""
+    paper_z: float | None
+    """The paper's z, whatever the verdict is by: delta / sqrt(se_base^2 + se_arm^2), unpaired; null for the
+    base, or without an error."""
+    paper_p: float | None
+    """Two-sided p of the paper's z; null where there is no such z."""
+    interval: tuple[float, float] | None
+    """Interval of delta by the test, at 1 - alpha; null for the base, and where it has none."""
     verdict: Verdict | None
     """What the uncorrected test says of the change from the base; null for the base itself."""
 
@@ -76,6 +83,10 @@ class MeasuredArm(ArmIdentity):
     """energy over that of the donor's whole task vector in the decoder layers."""
     overall: Score
     """All tasks together."""
+    answered: float | None
+    """Share of problems to which a final answer was found; null where the tasks extract none."""
+    cut_off: float | None
+    """Share of generated answers as long as the token limit; null where the tasks generate none."""
     subjects: tuple[Score, ...] = Field(min_length=1)
     """Each task by itself."""
     general: GeneralLoss | None
@@ -127,6 +138,8 @@ class Experiment(Record):
     """lm-eval's key of the metric: name, comma, filter."""
     higher_is_better: bool
     """Whether a higher value of the metric is better."""
+    test: Test
+    """Statistical test that was asked for; "auto" takes the one that fits."""
     alpha: float = Field(gt=0, lt=1)
     """Level of the tests."""
     harm_margin: float = Field(gt=0)
@@ -150,12 +163,18 @@ class Experiment(Record):
     without the pick."""
     single_layers: LayerCurve | None
     """What single layers say of the score; null for fewer than three layers injected alone."""
+    contrasts: tuple[ArmContrast, ...]
+    """The pairs of arms that claims hold against each other, where both are done."""
     conclusions: tuple[Conclusion, ...]
     """All claims, in the order of a reader's questions."""
 
     def arm(self, name: str) -> MeasuredArm | None:
         """The arm of that name, where it is done."""
         return next((arm for arm in self.arms if arm.name == name), None)
+
+    def contrast(self, one: str, other: str) -> ArmContrast | None:
+        """What holding one arm against another gave, where both are done."""
+        return next((pair for pair in self.contrasts if (pair.one, pair.other) == (one, other)), None)
 
     @property
     def pick(self) -> MeasuredArm | None:

@@ -12,6 +12,7 @@ from pydantic import Field
 from sae_merge_method.artifacts.arm import ArmIdentity
 from sae_merge_method.artifacts.energy_report import Energy
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
+from sae_merge_method.artifacts.subject import Test
 
 PLAN_FILE = "plan.json"
 ARMS_FOLDER = "arms"
@@ -41,7 +42,7 @@ class GeneralText(Record):
 class ArmRecord(ArmIdentity):
     """One arm, done."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     """Version of this file's format."""
     key: str
     """sha256 over all that the arm's numbers depend on: recipe, models, evaluation, versions."""
@@ -51,6 +52,9 @@ class ArmRecord(ArmIdentity):
     """Squared norm of what was injected, rounding to the stored dtype included."""
     result_sha256: str | None
     """Hash of the merged checkpoint, as its edit report has it; null where nothing was merged."""
+    cut_off: float | None
+    """Share of the generated answers that are as long as the task's token limit, so probably cut off; null
+    where the tasks generate none."""
     general: GeneralText | None
     """Losses on the general corpus; null where the experiment has none."""
 
@@ -95,6 +99,8 @@ class ExperimentPlan(Record):
     """Factor of the task vector, alpha."""
     metric: str
     """lm-eval's metric, as the user wrote it."""
+    test: Test
+    """Statistical test that arms are held against each other by; "auto" takes the one that fits."""
     alpha: float = Field(gt=0, lt=1)
     """Level of the tests in the report."""
     harm_margin: float = Field(gt=0)

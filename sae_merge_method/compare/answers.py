@@ -107,7 +107,7 @@ def measure(task: TaskRun, metric: str, samples: Samples, counter: TokenCounter 
     tokens = counter.counts(texts) if counter and texts else []
     cut_off = None
     if tokens:
-        limit = _token_limit(task)
+        limit = token_limit(task.generation or {}) or task.token_limit
         # A generation that ran into the limit has as many tokens as that, or reads back as more.
         cut_off = None if limit is None else sum(count >= limit for count in tokens) / len(tokens)
     return Measures(
@@ -133,6 +133,6 @@ def _score(task: TaskRun, key: str) -> float | None:
     return task.scores[key].value if key in task.scores else None
 
 
-def _token_limit(task: TaskRun) -> int | None:
-    generation = task.generation or {}
-    return next((int(generation[key]) for key in _LIMIT_KEYS if generation.get(key)), task.token_limit)
+def token_limit(generation: Mapping[str, Any]) -> int | None:
+    """How many tokens a task's arguments of generation allow an answer; None where they do not say."""
+    return next((int(generation[key]) for key in _LIMIT_KEYS if generation.get(key)), None)

@@ -5,49 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from sae_merge_method.artifacts.lm_eval_results import EvalRun, Score, TaskRun
+from sae_merge_method.artifacts.lm_eval_results import Score, TaskRun
 from sae_merge_method.artifacts.lm_eval_samples import Samples
 from sae_merge_method.artifacts.subject import Measures, Subject
 from sae_merge_method.compare.answers import Pairing, measure
 from sae_merge_method.compare.evaluation import Evaluation
 from sae_merge_method.compare.settings import CompareSettings
 from sae_merge_method.compare.subject import ScoredSide, compare_subject, evidence_of
-from sae_merge_method.compare.tasks import choose_tasks, common_groups, group_size
-from sae_merge_method.errors import ArtifactError
+from sae_merge_method.compare.tasks import common_groups, group_size
 from sae_merge_method.statistics.evidence import Evidence
 
 ALL_TASKS = "all tasks"
 """What stands for all subjects together where no group of lm-eval's has them all."""
-
-
-class Whole(NamedTuple):
-    """All tasks together, of one model."""
-
-    task: str
-    """Name of the group, or what stands for it."""
-    n: int | None
-    score: float
-    stderr: float | None
-
-
-def whole(run: EvalRun, metric: str) -> Whole:
-    """The score over all tasks with ``metric``: lm-eval's own where one group covers them all.
-
-    Raises:
-        ArtifactError: No group, and the number of a task's problems is not known.
-    """
-    names = choose_tasks(run, metric, ())
-    for name, group in run.groups.items():
-        if metric in group.scores and set(run.leaves(name)) == set(names):
-            score = group.scores[metric]
-            return Whole(name, group_size(run, group), score.value, score.stderr)
-    tasks = [run.tasks[name] for name in names]
-    together = pooled([task.scores[metric] for task in tasks], [task.n for task in tasks])
-    if together is None:
-        unknown = ", ".join(task.name for task in tasks if not task.n)
-        raise ArtifactError(f"expected the number of problems of {unknown} in {run.path}")
-    n = sum(task.n or 0 for task in tasks)
-    return Whole(names[0] if len(names) == 1 else ALL_TASKS, n, together.value, together.stderr)
 
 
 def pooled(scores: Sequence[Score], counts: Sequence[int | None]) -> Score | None:
@@ -99,8 +68,12 @@ def compare_groups(
     """
     made = []
     for name in common_groups(base.run, edited.run, metric, pairings):
-        both = _group_side(base, name, metric), _group_side(edited, name, metric)
-        leaves = [pairings[task] for task in base.run.leaves(name)]
+        members = base.run.leaves(name)
+        both = (
+            _group_side(base, name, metric, [sides[task][0] for task in members]),
+            _group_side(edited, name, metric, [sides[task][1] for task in members]),
+        )
+        leaves = [pairings[task] for task in members]
         evidence = _evidence(*both, leaves)
         made.append(Together(compare_subject(name, *both, evidence, settings, unit), evidence))
     covered = any(set(base.run.leaves(one.subject.task)) == set(pairings) for one in made)
@@ -129,10 +102,12 @@ def _evidence(base: ScoredSide, edited: ScoredSide, leaves: Sequence[Pairing]) -
     return even if even.covers_both else replace(every, pairs=(), problems=())
 
 
-def _group_side(side: Evaluation, name: str, metric: str) -> ScoredSide:
+def _group_side(side: Evaluation, name: str, metric: str, members: Sequence[ScoredSide]) -> ScoredSide:
     group: TaskRun = side.run.groups[name]
-    measures = measure(group, metric, Samples(side.run.path, ()), None)
-    return ScoredSide(group.scores[metric], group_size(side.run, group), measures)
+    own = measure(group, metric, Samples(side.run.path, ()), None)
+    n, means = group_size(side.run, group), _mean_measures(members)
+    known = {what: value for what, value in own.model_dump().items() if value is not None}
+    return ScoredSide(group.scores[metric], n, means.model_copy(update=known))
 
 
 def _all_tasks(sides: Sequence[ScoredSide]) -> ScoredSide | None:
@@ -140,13 +115,17 @@ def _all_tasks(sides: Sequence[ScoredSide]) -> ScoredSide | None:
     score = pooled([side.score for side in sides], [side.n for side in sides])
     if score is None:
         return None
-    counts = [side.n or 0 for side in sides]
-    measures = {name: _mean_measure(name, sides, counts) for name in Measures.model_fields}
-    return ScoredSide(score, sum(counts), Measures.model_validate(measures))
+    return ScoredSide(score, sum(side.n or 0 for side in sides), _mean_measures(sides))
 
 
-def _mean_measure(name: str, sides: Sequence[ScoredSide], counts: Sequence[int]) -> float | None:
+def _mean_measures(sides: Sequence[ScoredSide]) -> Measures:
+    """Of all their problems; None of what is not known of each."""
+    return Measures.model_validate({name: _mean_measure(name, sides) for name in Measures.model_fields})
+
+
+def _mean_measure(name: str, sides: Sequence[ScoredSide]) -> float | None:
     values = [getattr(side.measures, name) for side in sides]
-    if any(value is None for value in values):
+    counts = [side.n for side in sides if side.n]
+    if len(counts) < len(sides) or any(value is None for value in values):
         return None
     return math.fsum(n * value for n, value in zip(counts, values, strict=True)) / sum(counts)

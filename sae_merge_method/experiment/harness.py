@@ -8,7 +8,7 @@ rarely, an answer: hold them equal over the arms, as one run does.
 import gc
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from importlib.metadata import version
@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sae_merge_method.compare.answers import token_limit
 from sae_merge_method.errors import UsageError
 from sae_merge_method.experiment.settings import BACKENDS, EvaluationSettings
 from sae_merge_method.lm_eval_tasks import tasks_path
@@ -79,7 +80,7 @@ class Harness:
             problems, limit = len(task.eval_docs), get_sample_size(task, self._settings.limit)
             generation = {**(task.config.generation_kwargs or {}), **self._settings.gen_kwargs}
             generates = task.get_config("output_type") == "generate_until"
-            tokens = int(generation.get("max_gen_toks", _MAX_GEN_TOKS)) if generates else 0
+            tokens = (token_limit(generation) or _MAX_GEN_TOKS) if generates else 0
             sizes[name] = TaskSize(problems if limit is None else min(problems, limit), tokens)
         return sizes
 
@@ -93,13 +94,16 @@ class Harness:
             {"batch_size": self._settings.batch_size, "device": self._settings.device},
         )
 
-    def score(self, lm: "TemplateLM", model: str, out: Path) -> None:
+    def score(self, lm: "TemplateLM", model: str, out: Path) -> float | None:
         """Run the tasks, and write results and samples into ``out`` as ``lm_eval run`` would.
 
         Args:
             lm: The loaded model.
             model: Its name, for the record.
             out: What the command calls ``--output_path``.
+
+        Returns:
+            Share of the generated answers as long as the task's token limit; None where none is generated.
         """
         from lm_eval import simple_evaluate
         from lm_eval.loggers import EvaluationTracker
@@ -135,6 +139,7 @@ class Harness:
         tracker.save_results_aggregated(results=results, samples=samples)
         for task in results["configs"]:
             tracker.save_results_samples(task_name=task, samples=samples[task])
+        return _cut_off(lm, results["configs"], samples)
 
     def _model_args(self, model: str) -> dict[str, Any]:
         at = parse_model_id(model)
@@ -158,6 +163,22 @@ def _machine_described_once() -> Iterator[None]:
         yield
     finally:
         collect_env.get_pretty_env_info = described
+
+
+def _cut_off(
+    lm: "TemplateLM", configs: Mapping[str, Mapping[str, Any]], samples: Mapping[str, Sequence[Any]]
+) -> float | None:
+    reached = total = 0
+    for task, rows in samples.items():
+        config = configs[task]
+        if config.get("output_type") != "generate_until":
+            continue
+        limit = token_limit(config.get("generation_kwargs") or {}) or _MAX_GEN_TOKS
+        texts = [text for row in rows for answers in row["resps"] for text in answers]
+        # One that ran into the limit has as many tokens as that, or reads back as more.
+        reached += sum(len(lm.tok_encode(text, add_special_tokens=False)) >= limit for text in texts)
+        total += len(texts)
+    return reached / total if total else None
 
 
 def log_likelihoods(lm: "TemplateLM", documents: Sequence[str]) -> tuple[tuple[float, ...], tuple[int, ...]]:

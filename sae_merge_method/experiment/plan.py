@@ -85,6 +85,7 @@ def make_plan(settings: ExperimentSettings, diagnosis_at: Path, depends_on: Mapp
         layers=pick.layers,
         weight=settings.weight,
         metric=settings.metric,
+        test=settings.test,
         alpha=settings.alpha,
         harm_margin=settings.general_loss.margin if settings.general_loss else HARM_MARGIN,
         evaluation=_in_short(settings),

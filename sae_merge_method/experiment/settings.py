@@ -8,6 +8,7 @@ import yaml
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from sae_merge_method.artifacts.schema import Location, OneOf, Record, describe
+from sae_merge_method.artifacts.subject import Test
 from sae_merge_method.controls.arms import ARMS, asked_for
 from sae_merge_method.controls.settings import RANDOM_LAYERS
 from sae_merge_method.diagnose.settings import DiagnoseSettings
@@ -137,6 +138,9 @@ class ExperimentSettings(Record):
     """Text on which damage is measured; without it, damage is not."""
     metric: str = "exact_match"
     """lm-eval's metric that arms are held against each other by, with or without its filter."""
+    test: Test = "auto"
+    """Statistical test that arms are held against the base and against each other by; the paper's z stands
+    beside it."""
     alpha: float = Field(default=0.05, gt=0, lt=1)
     """Level of the tests in the report."""
 

@@ -112,7 +112,7 @@ class ArmRunner:
             general = None
             with new_folder(folder / RESULTS_FOLDER, overwrite=True) as results:
                 lm = harness.load(model)
-                harness.score(lm, model, results)
+                cut_off = harness.score(lm, model, results)
                 if self.setup.general is not None:
                     text = self.setup.general
                     nats, tokens = log_likelihoods(lm, text.documents)
@@ -125,6 +125,7 @@ class ArmRunner:
                 depends_on=job.depends_on,
                 energy=report.energy if report else job.arm.planned_energy or 0.0,
                 result_sha256=report.result_sha256 if report else None,
+                cut_off=cut_off,
                 general=general,
             ),
         )

@@ -1,7 +1,9 @@
 """From an experiment's folder to one record: every arm that is done, and what all of them together say."""
 
+from collections.abc import Collection
 from pathlib import Path
 
+from sae_merge_method.artifacts.conclusions import ArmContrast
 from sae_merge_method.artifacts.experiment import Experiment, GeneralCorpus, MeasuredArm
 from sae_merge_method.artifacts.experiment_plan import (
     ARM_FILE,
@@ -12,12 +14,20 @@ from sae_merge_method.artifacts.experiment_plan import (
 )
 from sae_merge_method.artifacts.lm_eval_results import read_results
 from sae_merge_method.compare.evaluation import Evaluation
+from sae_merge_method.compare.run import compare_evaluations
 from sae_merge_method.compare.tasks import choose_tasks, resolve_metric
 from sae_merge_method.errors import ArtifactError
-from sae_merge_method.experiment.report.claims import conclusions
+from sae_merge_method.experiment.report.claims import CLAIMS, conclusions
 from sae_merge_method.experiment.report.curves import score_and_gain
-from sae_merge_method.experiment.report.measure import gain
-from sae_merge_method.experiment.report.one_arm import Base, base_arm, measured_arm, read_done
+from sae_merge_method.experiment.report.measure import between, gain
+from sae_merge_method.experiment.report.one_arm import (
+    Base,
+    base_arm,
+    measured_arm,
+    read_done,
+    settings_of,
+    whole_of,
+)
 from sae_merge_method.experiment.report.standing import beside_matched, other_layers, rank_among
 
 
@@ -37,23 +47,41 @@ def collect(folder: Path) -> Experiment:
             f"expected the base to be done before a report: no {ARM_FILE} in {folders[first]} yet"
         )
     records = {name: read_done(at, name) for name, at in done.items()}
-    run = read_results(done[first] / RESULTS_FOLDER)
+    evaluations = {name: Evaluation(read_results(at / RESULTS_FOLDER), name) for name, at in done.items()}
+    run = evaluations[first].run
     metric = resolve_metric(run, plan.metric)
     base = Base(
         records[first],
-        Evaluation(run, first),
+        evaluations[first],
         metric,
         all(run.tasks[task].scores[metric].higher_is_better for task in choose_tasks(run, metric, ())),
     )
-    arms = [base_arm(base, plan)]
-    arms += [
-        measured_arm(base, plan, record, done[name]) for name, record in records.items() if name != first
-    ]
-    return _with_conclusions(plan, base, tuple(arms), tuple(name for name in folders if name not in done))
+    pairs = _pairs_of_claims(evaluations)
+    arms, contrasts = [base_arm(base, plan)], []
+    for name, record in records.items():
+        if name != first:
+            arms.append(measured_arm(base, plan, record, evaluations[name], done[name]))
+        if all(name not in pair for pair in pairs):
+            evaluations.pop(name)  # its answers are not needed again, and there may be many
+    for one, other in pairs:
+        compared = compare_evaluations(evaluations[other], evaluations[one], settings_of(plan, metric))
+        contrasts.append(between(one, other, whole_of(compared)))
+    missing = tuple(name for name in folders if name not in done)
+    return _with_conclusions(plan, base, tuple(arms), tuple(contrasts), missing)
+
+
+def _pairs_of_claims(done: Collection[str]) -> list[tuple[str, str]]:
+    """The pairs of arms that claims hold against each other, where both are done."""
+    pairs = [(claim.arms[0], claim.arms[1]) for claim in CLAIMS.values() if len(claim.arms) == 2]
+    return [pair for pair in dict.fromkeys(pairs) if set(pair) <= set(done)]
 
 
 def _with_conclusions(
-    plan: ExperimentPlan, base: Base, arms: tuple[MeasuredArm, ...], missing: tuple[str, ...]
+    plan: ExperimentPlan,
+    base: Base,
+    arms: tuple[MeasuredArm, ...],
+    contrasts: tuple[ArmContrast, ...],
+    missing: tuple[str, ...],
 ) -> Experiment:
     up, corpus = base.higher_is_better, base.record.general
     measured = Experiment(
@@ -67,6 +95,7 @@ def _with_conclusions(
         weight=plan.weight,
         metric=base.metric,
         higher_is_better=up,
+        test=plan.test,
         alpha=plan.alpha,
         harm_margin=plan.harm_margin,
         evaluation=plan.evaluation,
@@ -82,6 +111,7 @@ def _with_conclusions(
         matched_sets=None,
         among_all=None,
         single_layers=score_and_gain(arms, plan.scores, up),
+        contrasts=contrasts,
         conclusions=(),
     )
     pick = measured.pick

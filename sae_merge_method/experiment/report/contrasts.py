@@ -6,9 +6,10 @@ from sae_merge_method.artifacts.arm import OTHER_LAYERS
 from sae_merge_method.artifacts.conclusions import Answer
 from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
 from sae_merge_method.experiment.report.judged import Judge, Judged, untested
-from sae_merge_method.experiment.report.measure import contrast, is_share
+from sae_merge_method.experiment.report.measure import is_share
 from sae_merge_method.reports.numbers import (
     amount,
+    change,
     interval,
     nats,
     p_value,
@@ -19,6 +20,7 @@ from sae_merge_method.reports.numbers import (
 )
 from sae_merge_method.statistics.curves import one_more_draw
 from sae_merge_method.statistics.losses import FEWEST_ITEMS, equivalence
+from sae_merge_method.statistics.tests import PAPER, TESTS
 from sae_merge_method.statistics.verdicts import DEGRADED, IMPROVED
 
 
@@ -57,12 +59,19 @@ def _better(
     experiment: Experiment, one: MeasuredArm, other: MeasuredArm, meaning: Mapping[Answer, str]
 ) -> Judged:
     share = is_share(experiment)
-    test = contrast(one, other, experiment.alpha, higher_is_better=experiment.higher_is_better)
     scores = f"{one.name} {score(one.overall.score, share)}, {other.name} {score(other.overall.score, share)}"
-    if test.z is None or test.p is None or test.low is None or test.high is None:
-        return untested(f"no standard error to test with: {scores}")
-    difference = f"{amount(test.delta, share)} ({interval(test.low, test.high, share)})"
-    return Judged(test.delta, test.p, f"{test_words(test.z, test.p)}: {scores}, {difference}", meaning)
+    test = experiment.contrast(one.name, other.name)
+    if test is None or test.p is None:
+        return untested(f"{scores}: {test.reason if test is not None else 'they were not compared'}")
+    tested = f"p {p_value(test.p)}" if test.z is None else test_words(test.z, test.p)
+    between = f" ({interval(*test.interval, share)})" if test.interval is not None else ""
+    parts = [
+        f"{tested} ({TESTS[test.test].title}): {scores}, {amount(test.delta, share)}{between}",
+        f"detectable {change(test.detectable, share).lstrip('+')}" if test.detectable is not None else "",
+        "" if test.paper_z is None or test.paper_p is None or test.test == PAPER
+        else f"the paper's unpaired {test_words(test.paper_z, test.paper_p)}",
+    ]  # fmt: skip
+    return Judged(test.delta, test.p, "; ".join(part for part in parts if part), meaning)
 
 
 def improves(one: str, base: str) -> Judge:

@@ -1,17 +1,11 @@
 """Numbers of one arm: scores per task, loss on general text, gain over the base."""
 
-import math
-from typing import NamedTuple
-
+from sae_merge_method.artifacts.conclusions import ArmContrast
 from sae_merge_method.artifacts.experiment import Experiment, GeneralLoss, MeasuredArm, Score
 from sae_merge_method.artifacts.experiment_plan import GeneralText
 from sae_merge_method.artifacts.subject import Subject
-from sae_merge_method.compare.groups import Whole
 from sae_merge_method.reports.numbers import are_shares
-from sae_merge_method.statistics.differences import two_sided_p, z_unpooled
-from sae_merge_method.statistics.intervals import normal_interval
 from sae_merge_method.statistics.losses import paired_ratio
-from sae_merge_method.statistics.verdicts import judge
 
 
 def general_loss(base: GeneralText, edited: GeneralText | None = None) -> GeneralLoss:
@@ -29,42 +23,38 @@ def general_loss(base: GeneralText, edited: GeneralText | None = None) -> Genera
     )
 
 
-def alone(task: str, n: int | None, score: float, stderr: float | None) -> Score:
+def alone(subject: Subject) -> Score:
     """A score of the base, which nothing is held against."""
     return Score(
-        task=task, n=n, score=score, stderr=stderr, delta=None, z=None, p=None, p_adjusted=None, verdict=None
-    )
-
-
-def overall(base: Whole, edited: Whole, alpha: float, *, higher_is_better: bool) -> Score:
-    """All tasks together, by the same test as each of them."""
-    fewest = min((side.n for side in (base, edited) if side.n is not None), default=None)
-    test = z_unpooled(base.score, base.stderr, edited.score, edited.stderr, fewest)
-    delta = edited.score - base.score
-    return Score(
-        task=edited.task,
-        n=edited.n,
-        score=edited.score,
-        stderr=edited.stderr,
-        delta=delta,
-        z=test.z,
-        p=test.p,
+        task=subject.task,
+        n=subject.n,
+        score=subject.base,
+        stderr=subject.base_stderr,
+        delta=None,
+        test=None,
+        p=None,
         p_adjusted=None,
-        verdict=judge(test.p, delta, alpha, higher_is_better=higher_is_better),
+        paper_z=None,
+        paper_p=None,
+        interval=None,
+        verdict=None,
     )
 
 
-def beside_base(subject: Subject) -> Score:
-    """One task, as the comparison with the base has it."""
+def beside_base(subject: Subject, *, is_whole: bool = False) -> Score:
+    """One task, or all together, as the comparison with the base has it."""
     return Score(
         task=subject.task,
         n=subject.n_edited,
         score=subject.edited,
         stderr=subject.edited_stderr,
         delta=subject.delta,
-        z=subject.z,
+        test=subject.test,
         p=subject.p,
-        p_adjusted=subject.p_adjusted,
+        p_adjusted=None if is_whole else subject.p_adjusted,
+        paper_z=subject.paper_z,
+        paper_p=subject.paper_p,
+        interval=subject.interval,
         verdict=subject.verdict,
     )
 
@@ -74,34 +64,31 @@ def is_share(experiment: Experiment) -> bool:
     return are_shares(score.score for arm in experiment.arms for score in (arm.overall, *arm.subjects))
 
 
-class Contrast(NamedTuple):
-    """Two arms; above 0 the first is better, whichever way the metric runs."""
+def any_answered(experiment: Experiment) -> bool:
+    """Whether it is known how many problems got a final answer."""
+    return any(arm.answered is not None for arm in experiment.arms)
 
-    delta: float
-    z: float | None
-    """None where there is no standard error to measure the difference with."""
-    p: float | None
-    """Two-sided."""
-    low: float | None
-    """Interval of delta, at 1 - alpha."""
-    high: float | None
+
+def between(one: str, other: str, whole: Subject) -> ArmContrast:
+    """One arm against another, from the comparison whose base is the other."""
+    up = whole.higher_is_better
+    ends = whole.interval
+    return ArmContrast(
+        one=one,
+        other=other,
+        delta=whole.delta if up else -whole.delta,
+        test=whole.test,
+        z=whole.z if up or whole.z is None else -whole.z,
+        p=whole.p,
+        reason=whole.reason,
+        interval=ends if up or ends is None else (-ends[1], -ends[0]),
+        detectable=whole.detectable,
+        paper_z=whole.paper_z if up or whole.paper_z is None else -whole.paper_z,
+        paper_p=whole.paper_p,
+    )
 
 
 def gain(arm: MeasuredArm, higher_is_better: bool) -> float:
     """Overall score less the base's; above 0 is better. 0 for the base itself."""
     delta = arm.overall.delta or 0.0
     return delta if higher_is_better else -delta
-
-
-def contrast(one: MeasuredArm, other: MeasuredArm, alpha: float, *, higher_is_better: bool) -> Contrast:
-    """``z = (s_one - s_other) / sqrt(se_one^2 + se_other^2)``, the paper's test, between two arms.
-
-    The arms answered the same problems, which this test does not use: it errs on the careful side.
-    """
-    delta = (one.overall.score - other.overall.score) * (1 if higher_is_better else -1)
-    error, other_error = one.overall.stderr, other.overall.stderr
-    stderr = None if error is None or other_error is None else math.hypot(error, other_error)
-    if not stderr:  # unknown, or every problem scored alike on both sides
-        return Contrast(delta, None, None, None, None)
-    low, high = normal_interval(delta, stderr, 1 - alpha)
-    return Contrast(delta, delta / stderr, two_sided_p(delta / stderr), low, high)

@@ -5,23 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sae_merge_method.artifacts.arm import ArmIdentity
+from sae_merge_method.artifacts.comparison import Comparison
 from sae_merge_method.artifacts.experiment import MeasuredArm
 from sae_merge_method.artifacts.experiment_plan import (
     ARM_FILE,
-    RESULTS_FOLDER,
     ArmRecord,
     ExperimentPlan,
     GeneralText,
     read_arm,
 )
-from sae_merge_method.artifacts.lm_eval_results import read_results
+from sae_merge_method.artifacts.subject import Subject
 from sae_merge_method.compare.evaluation import Evaluation
-from sae_merge_method.compare.groups import whole
 from sae_merge_method.compare.run import compare_evaluations
 from sae_merge_method.compare.settings import CompareSettings
-from sae_merge_method.compare.tasks import choose_tasks
 from sae_merge_method.errors import ArtifactError, ComparisonError
-from sae_merge_method.experiment.report.measure import alone, beside_base, general_loss, overall
+from sae_merge_method.experiment.report.measure import alone, beside_base, general_loss
 
 LOG = logging.getLogger(__name__)
 
@@ -58,59 +56,82 @@ def read_done(folder: Path, name: str) -> ArmRecord:
     return record
 
 
+def settings_of(plan: ExperimentPlan, metric: str) -> CompareSettings:
+    """How arms are compared; what differs beside the model is marked, and keeps an arm out of conclusions."""
+    return CompareSettings(metric=metric, test=plan.test, alpha=plan.alpha, draws=0, allow_mismatch=True)
+
+
+def whole_of(comparison: Comparison) -> Subject:
+    """All tasks together.
+
+    Raises:
+        ArtifactError: lm-eval does not say how many problems a task has.
+    """
+    if comparison.whole is None:
+        raise ArtifactError(
+            f"expected the number of problems of every task in {comparison.edited.results} of "
+            f"{comparison.edited.label}"
+        )
+    return comparison.whole
+
+
 def base_arm(base: Base, plan: ExperimentPlan) -> MeasuredArm:
     """The base, held against nothing.
 
     Raises:
         ArtifactError: Its results do not say how many problems there were.
     """
-    run, metric = base.evaluation.run, base.metric
-    subjects = [run.tasks[name] for name in choose_tasks(run, metric, ())]
-    text = base.record.general
+    itself = compare_evaluations(base.evaluation, base.evaluation, settings_of(plan, base.metric))
+    whole, text = whole_of(itself), base.record.general
     return _as_arm(
         base.record,
         plan,
-        overall=alone(*whole(run, metric)),
-        subjects=tuple(
-            alone(task.name, task.n, task.scores[metric].value, task.scores[metric].stderr)
-            for task in subjects
-        ),
+        overall=alone(whole),
+        subjects=tuple(map(alone, itself.subjects)),
+        answered=_answered(whole),
         general=general_loss(text) if text else None,
     )
 
 
-def measured_arm(base: Base, plan: ExperimentPlan, record: ArmRecord, folder: Path) -> MeasuredArm:
+def measured_arm(
+    base: Base, plan: ExperimentPlan, record: ArmRecord, evaluation: Evaluation, folder: Path
+) -> MeasuredArm:
     """An arm beside the base.
+
+    Args:
+        base: The base.
+        plan: Of the experiment.
+        record: The arm's.
+        evaluation: What lm-eval wrote of it.
+        folder: The arm's, to name it.
 
     Raises:
         ArtifactError: Its results are damaged, or its general text is another corpus.
         ComparisonError: It was evaluated on nothing that the base was.
     """
-    run, name = read_results(folder / RESULTS_FOLDER), record.name
-    settings = CompareSettings(
-        metric=base.metric, test="lm_eval", alpha=plan.alpha, draws=0, allow_mismatch=True
-    )
+    name = record.name
     try:
-        comparison = compare_evaluations(base.evaluation, Evaluation(run, name), settings)
+        comparison = compare_evaluations(base.evaluation, evaluation, settings_of(plan, base.metric))
     except ComparisonError as error:
         raise ComparisonError(f"arm {name}: {error}") from error
     if comparison.mismatches:
         LOG.warning("%s differs from the base in more than the model: %s", name, comparison.mismatches[0])
-    text = _same_corpus(base.record.general, record, folder)
+    text, whole = _same_corpus(base.record.general, record, folder), whole_of(comparison)
     return _as_arm(
         record,
         plan,
-        overall=overall(
-            whole(base.evaluation.run, base.metric),
-            whole(run, base.metric),
-            plan.alpha,
-            higher_is_better=base.higher_is_better,
-        ),
+        overall=beside_base(whole, is_whole=True),
         subjects=tuple(map(beside_base, comparison.subjects)),
+        answered=_answered(whole),
         general=general_loss(base.record.general, text) if base.record.general and text else None,
         mismatches=comparison.mismatches,
         notes=(*(f"May move a score: {line}" for line in comparison.marks), *comparison.notes),
     )
+
+
+def _answered(whole: Subject) -> float | None:
+    missing = whole.edited_measures.no_answer
+    return None if missing is None else 1 - missing
 
 
 def _as_arm(record: ArmRecord, plan: ExperimentPlan, **measured: object) -> MeasuredArm:
@@ -119,6 +140,7 @@ def _as_arm(record: ArmRecord, plan: ExperimentPlan, **measured: object) -> Meas
         "energy": record.energy,
         "share": record.energy / plan.task_vector_energy,
         "result_sha256": record.result_sha256,
+        "cut_off": record.cut_off,
         "mismatches": (),
         "notes": (),
     }

@@ -9,7 +9,6 @@ from sae_merge_method.artifacts.experiment import Experiment, GeneralLoss, Measu
 from sae_merge_method.experiment.report.measure import gain, is_share
 from sae_merge_method.reports import escape
 from sae_merge_method.reports.figure import INK, new_figure, picture
-from sae_merge_method.statistics.intervals import two_sided_z
 from sae_merge_method.statistics.losses import t_interval
 
 # Offsets in typographic points, and where the text then stands; tried in this order.
@@ -119,7 +118,8 @@ class _Point(NamedTuple):
     x: float
     y: float
     x_error: float
-    y_error: float
+    y_error: tuple[float, float]
+    """How far the interval reaches below and above."""
 
     @property
     def look(self) -> _Look:
@@ -143,9 +143,11 @@ def draw_scatter(experiment: Experiment) -> bytes:
     for point in points:
         look = point.look
         drawn[point.arm.role] = axes.errorbar(
-            point.x, point.y, xerr=point.x_error or None, yerr=point.y_error or None, fmt=look.marker,
-            markersize=look.size, color=look.colour, markeredgecolor="white", markeredgewidth=0.5,
-            elinewidth=0.8, ecolor=(look.colour, 0.35), zorder=4 if point.arm.role == "selected" else 3,
+            point.x, point.y, xerr=point.x_error or None,
+            yerr=[[end] for end in point.y_error] if any(point.y_error) else None,
+            fmt=look.marker, markersize=look.size, color=look.colour, markeredgecolor="white",
+            markeredgewidth=0.5, elinewidth=0.8, ecolor=(look.colour, 0.35),
+            zorder=4 if point.arm.role == "selected" else 3,
         )  # fmt: skip
     _axes(axes, experiment, points)
     roles = [role for role in ROLES if role in drawn]
@@ -162,8 +164,6 @@ def draw_scatter(experiment: Experiment) -> bytes:
 def _points(experiment: Experiment) -> list[_Point]:
     """All arms that have a place, in percent points where scores are shares."""
     scale = 100 if is_share(experiment) else 1
-    half = two_sided_z(1 - experiment.alpha)
-    base_stderr = experiment.arms[0].overall.stderr
     points = []
     for arm in experiment.arms:
         x, x_error = arm.share, 0.0
@@ -171,12 +171,11 @@ def _points(experiment: Experiment) -> list[_Point]:
             if arm.general is None:
                 continue
             x, x_error = arm.general.delta or 0.0, _reach(arm.general, 1 - experiment.alpha)
-        stderr = arm.overall.stderr
-        y_error = 0.0
-        if arm.role != "base" and stderr is not None and base_stderr is not None:
-            y_error = half * float((stderr**2 + base_stderr**2) ** 0.5)
+        low, high = arm.overall.interval or (arm.overall.delta or 0.0,) * 2
+        delta = arm.overall.delta or 0.0
+        reach = (delta - low, high - delta) if experiment.higher_is_better else (high - delta, delta - low)
         y = gain(arm, experiment.higher_is_better)
-        points.append(_Point(arm, x, scale * y, x_error, scale * y_error))
+        points.append(_Point(arm, x, scale * y, x_error, (scale * reach[0], scale * reach[1])))
     return points
 
 

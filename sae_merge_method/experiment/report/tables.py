@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sae_merge_method.artifacts.energy_report import Energy
 from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm, Score
 from sae_merge_method.experiment.report.claims import conclusion_lines
-from sae_merge_method.experiment.report.measure import is_share
+from sae_merge_method.experiment.report.measure import any_answered, is_share
 from sae_merge_method.layers import format_layers
 from sae_merge_method.reports.escape import terminal
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid, as_text
@@ -69,14 +69,14 @@ def layer_grid(experiment: Experiment) -> Grid | None:
 
 
 def subject_grid(experiment: Experiment) -> Grid:
-    """The z of every subject under every arm; the base's own scores in its row."""
+    """The paper's z of every subject under every arm; the base's own scores in its row."""
     base, *others = experiment.arms
     tasks = [score.task for score in base.subjects]
     share = is_share(experiment)
     rows = [(Cell(base.name, base.name), *(Cell(shown(one.score, share)) for one in base.subjects))]
     for arm in others:
         scores = {score.task: score for score in arm.subjects}
-        cells = (_z_cell(scores.get(task), experiment.alpha, among_subjects=True) for task in tasks)
+        cells = (_z_cell(scores.get(task), experiment.alpha) for task in tasks)
         rows.append((Cell(arm.name, arm.name), *cells))
     return Grid(
         ("arm", *short_names(tasks)), tuple(rows), words=frozenset(("arm",)), marked=_picks(experiment.arms)
@@ -142,17 +142,20 @@ def _picks(arms: Sequence[MeasuredArm]) -> frozenset[int]:
 def _measured_header(experiment: Experiment) -> tuple[str, ...]:
     metric = experiment.metric.partition(",")[0]
     general = ("general loss", "damage", "damage t") if experiment.corpus is not None else ()
-    return (metric, "delta", "z", "p", *general, "energy", "share")
+    answered = ("answered",) if any_answered(experiment) else ()
+    return (metric, *answered, "delta", "p", "paper's z", *general, "energy", "share")
 
 
 def _measured(arm: MeasuredArm, experiment: Experiment) -> tuple[Cell, ...]:
     whole, share = arm.overall, is_share(experiment)
-    z = Cell("") if whole.delta is None else _z_cell(whole, experiment.alpha, among_subjects=False)
+    is_base = whole.delta is None
+    p = Cell("") if is_base else _cell(p_value(whole.p), whole.p)
     return (
         Cell(shown(whole.score, share), whole.score),
+        *((_cell(shown(arm.answered, True), arm.answered),) if any_answered(experiment) else ()),
         Cell(change(whole.delta, share), whole.delta),
-        z,
-        Cell(p_value(whole.p), whole.p),
+        p._replace(strong=whole.p is not None and whole.p < experiment.alpha),
+        Cell("") if is_base else _cell(signed(whole.paper_z), whole.paper_z),
         *(_general(arm, experiment.alpha) if experiment.corpus is not None else ()),
         Cell(squared_norm(arm.energy), arm.energy),
         Cell(f"{arm.share:.1%}", arm.share),
@@ -170,11 +173,11 @@ def _general(arm: MeasuredArm, alpha: float) -> tuple[Cell, ...]:
     return (level, Cell(nats(loss.delta), loss.delta), t)
 
 
-def _z_cell(score: Score | None, alpha: float, *, among_subjects: bool) -> Cell:
-    if score is None or score.z is None:
+def _z_cell(score: Score | None, alpha: float) -> Cell:
+    if score is None or score.paper_z is None:
         return Cell(NOTHING)
-    p = score.p_adjusted if among_subjects else score.p
-    return Cell(signed(score.z), score.z, p is not None and p < alpha)
+    p = score.p_adjusted
+    return Cell(signed(score.paper_z), score.paper_z, p is not None and p < alpha)
 
 
 def _cell(text: str, value: float | None) -> Cell:

@@ -1,8 +1,9 @@
 """The sentences that Markdown and page share: what was compared, how, and what to know beside it."""
 
 from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
+from sae_merge_method.experiment.report.measure import any_answered
 from sae_merge_method.layers import format_layers
-from sae_merge_method.reports.numbers import p_value, signed
+from sae_merge_method.reports.numbers import p_value, percent, signed
 
 
 def title(experiment: Experiment) -> str:
@@ -37,9 +38,35 @@ def facts(experiment: Experiment) -> list[tuple[str, str]]:
 
 def notes(experiment: Experiment) -> list[str]:
     """What has to be known of the pick's numbers, and which arms were evaluated otherwise than the base."""
-    known = list(experiment.pick.notes) if experiment.pick is not None else []
+    known = _all_at_zero(experiment)
+    known += experiment.pick.notes if experiment.pick is not None else ()
     known += [f"{arm.name} is in no conclusion: {_differs(arm)}" for arm in experiment.arms if arm.mismatches]
     return known
+
+
+_MANY = 0.5
+"""Share of answers from which on their being cut off, or lacking, is why every score is 0."""
+
+
+def _all_at_zero(experiment: Experiment) -> list[str]:
+    """Where no arm got anything right: a generation that ends before its answer tells nothing of a model."""
+    arms = experiment.arms
+    if any(arm.overall.score != 0 for arm in arms) or not experiment.higher_is_better:
+        return []
+    words = "Every arm scores 0, so nothing can be told of them"
+    cut = [arm.cut_off for arm in arms if arm.cut_off is not None]
+    answered = [arm.answered for arm in arms if arm.answered is not None]
+    if cut and min(cut) >= _MANY:
+        words += (
+            f": {percent(min(cut))} of the answers or more are as long as the token limit, so generations "
+            "were cut off before a final answer (raise max_gen_toks in evaluation.gen_kwargs)"
+        )
+    elif answered and max(answered) <= 1 - _MANY:
+        words += (
+            f": a final answer was found to {percent(max(answered))} of the problems or fewer (the task's "
+            "format, its chat template, or the model)"
+        )
+    return [f"{words}."]
 
 
 def _differs(arm: MeasuredArm) -> str:
@@ -55,16 +82,19 @@ def how_to_read_arms(experiment: Experiment) -> str:
         if experiment.corpus is not None
         else ""
     )
+    answered = "answered: share of problems with a final answer; " if any_answered(experiment) else ""
     return (
-        f"{experiment.metric.partition(',')[0]}: over all tasks; delta, z and p against the base; {general}"
+        f"{experiment.metric.partition(',')[0]}: over all tasks; delta and p against the base, "
+        f"by the same problems; paper's z: unpaired, as the paper has it; {answered}{general}"
         "energy: squared norm of what was injected; share: of the donor's whole task vector in the decoder "
         "layers."
     )
 
 
 HOW_TO_READ_SUBJECTS = (
-    "Each subject's z against the base, above 0 where the arm scored higher; strong where it is significant "
-    "after Holm over the arm's subjects. The base's row has its scores."
+    "Each subject's z against the base as the paper has it, unpaired, above 0 where the arm scored higher; "
+    "strong where the same problems, paired, are significantly different after Holm over the arm's subjects. "
+    "The base's row has its scores."
 )
 
 

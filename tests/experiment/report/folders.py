@@ -21,7 +21,7 @@ from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.controls.layer_sets import random_sets
 from sae_merge_method.experiment.prospect import Prospect, TaskAhead
 from sae_merge_method.experiment.report.collect import collect
-from tests.evaluations import DATE, results
+from tests.evaluations import DATE, answers, results
 
 ALGEBRA, GEOMETRY = "maths_algebra", "maths_geometry"
 PROBLEMS = {ALGEBRA: 100, GEOMETRY: 50}
@@ -45,6 +45,9 @@ class Laid:
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Of lm-eval's results file."""
     done: bool = True
+    logged: bool = False
+    """Whether its samples are logged: of each task the first problems are right, so that arms share them."""
+    cut_off: float | None = None
 
     @property
     def role(self) -> str:
@@ -84,6 +87,7 @@ def lay_out(folder: Path, arms: Sequence[Laid], **changes: Any) -> Path:
         layers=PICKED,
         weight=1.0,
         metric="exact_match",
+        test="auto",
         alpha=0.05,
         harm_margin=0.01,
         evaluation={"model": "hf", "tasks": "maths", "model_args": "dtype=float32"},
@@ -103,12 +107,20 @@ def _finish(place: Path, arm: Laid, about: ArmIdentity) -> None:
     scored.mkdir(parents=True)
     counts = {task: (right, PROBLEMS[task]) for task, right in zip(PROBLEMS, arm.right, strict=True)}
     (scored / f"results_{DATE}.json").write_text(json.dumps(results(counts, **arm.changes)))
+    for task, (right, n) in counts.items() if arm.logged else ():
+        rows = [
+            {**row, "doc_hash": f"{task} {i}"}
+            for i, row in enumerate(answers([1] * right + [0] * (n - right)))
+        ]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (scored / f"samples_{task}_{DATE}.jsonl").write_text(text)
     record = ArmRecord(
         **dict(about),
         key="0" * 64,
         depends_on={},
         energy=float(len(arm.layers)),
         result_sha256=None,
+        cut_off=arm.cut_off,
         general=None if arm.nats is None else general(arm.nats, arm.tokens),
     )
     write_arm(place, record)

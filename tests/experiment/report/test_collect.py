@@ -30,11 +30,11 @@ from tests.experiment.report.folders import (
 def test_every_arm_stands_beside_the_base(tmp_path: Path) -> None:
     found = collected(tmp_path, [BASE, PICK])
     base, pick = found.arms
-    assert (base.overall.score, base.overall.delta, base.overall.z) == (30 / 150, None, None)
+    assert (base.overall.score, base.overall.delta, base.overall.paper_z) == (30 / 150, None, None)
     assert [score.score for score in pick.subjects] == [0.45, 0.30]
     assert pick.subjects[0].delta == pytest.approx(0.25)
     by_hand = 0.25 / math.sqrt(0.45 * 0.55 / 99 + 0.2 * 0.8 / 99)
-    assert pick.subjects[0].z == pytest.approx(by_hand)
+    assert pick.subjects[0].paper_z == pytest.approx(by_hand)
     assert pick.share == 2.0 / 8.0
     assert found.metric == "exact_match,none"
 
@@ -48,7 +48,7 @@ def test_without_a_group_the_overall_error_is_lm_evals_for_a_group(tmp_path: Pat
     assert pick.overall.stderr == pytest.approx(errors["stethoscope"])
     assert pick.overall.score == 60 / 150
     z = (60 - 30) / 150 / math.hypot(*errors.values())
-    assert pick.overall.z == pytest.approx(z)
+    assert pick.overall.paper_z == pytest.approx(z)
     assert pick.overall.p == pytest.approx(2 * stats.norm.sf(z))
 
 

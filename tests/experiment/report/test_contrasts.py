@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiment.report.folders import BASE, KEPT, NATS, PICK, Laid, concluded, harmed
+from tests.experiment.report.folders import BASE, KEPT, NATS, PICK, Laid, collected, concluded, harmed
 
 RAW = "raw task vector beats its projection"
 SPAN = "keeps more of the task vector"
@@ -46,7 +46,42 @@ def test_a_control_with_the_picks_own_layers_tests_nothing(tmp_path: Path) -> No
 
 def test_scores_that_do_not_vary_test_nothing(tmp_path: Path) -> None:
     arms = [replace(BASE, right=(0, 0)), replace(PICK, right=(100, 50))]
-    assert concluded(tmp_path, arms, "improves").answer == "not tested"
+    found = concluded(tmp_path / "paper", arms, "improves", test="lm_eval")
+    assert found.answer == "not tested"
+    assert "zero variance on both sides" in found.evidence
+    # An exact test needs no standard error.
+    assert concluded(tmp_path / "exact", arms, "improves").answer == "yes"
+
+
+def test_arms_that_answered_the_same_problems_are_compared_pairwise(tmp_path: Path) -> None:
+    arms = [
+        replace(arm, logged=True) for arm in (BASE, replace(PICK, right=(26, 12)), Laid("scalpel", (20, 10)))
+    ]
+    paired = concluded(tmp_path / "paired", arms, RAW)
+    assert (paired.answer, paired.p) == ("yes", 2 / 2**8)
+    assert paired.evidence.startswith("p 0.0078 (exact McNemar test, paired by problem): stethoscope 25.3%")
+    assert "the paper's unpaired z +1.10, p 0.2721" in paired.evidence
+    unpaired = concluded(tmp_path / "unpaired", [replace(arm, logged=False) for arm in arms], RAW)
+    assert (unpaired.answer, "paper's" in unpaired.evidence) == ("not shown", False)
+    asked = concluded(tmp_path / "asked", arms, RAW, test="paired_z")
+    assert asked.evidence.startswith("z +2.9") and "paired by problem" in asked.evidence
+
+
+def test_a_contrast_keeps_both_tests_and_what_it_could_detect(tmp_path: Path) -> None:
+    arms = [replace(arm, logged=True) for arm in (BASE, PICK, Laid("scalpel", (20, 10)))]
+    experiment = collected(tmp_path, arms)
+    assert [(pair.one, pair.other) for pair in experiment.contrasts] == [
+        ("stethoscope", "base"),
+        ("stethoscope", "scalpel"),
+    ]
+    pair = experiment.contrast("stethoscope", "scalpel")
+    assert pair is not None and pair == experiment.contrast("stethoscope", "base").model_copy(
+        update={"other": "scalpel"}
+    )
+    assert (pair.test, pair.z, pair.p) == ("mcnemar", None, 2 / 2**30)
+    assert pair.delta == 30 / 150 and pair.paper_z == pytest.approx(3.87, abs=0.005)
+    assert pair.interval is not None and pair.interval[0] < pair.delta < pair.interval[1]
+    assert experiment.contrast("scalpel", "stethoscope") is None
 
 
 def test_the_edits_subjects_are_counted_after_holm(tmp_path: Path) -> None:
