@@ -5,9 +5,9 @@ counted.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sae_merge_method.artifacts.lm_eval_results import TaskRun
 from sae_merge_method.artifacts.lm_eval_samples import Sample, Samples
