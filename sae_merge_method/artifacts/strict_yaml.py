@@ -1,8 +1,14 @@
-"""YAML as people write it, read strictly: a key that stands twice is an error, the last one does not win."""
+"""YAML read strictly, where a key that stands twice is an error, and written so that it reads back as it was.
+
+Names from elsewhere stand in what is written: what is not seen of them is in double quotes, as its code.
+"""
 
 from typing import Any
 
 import yaml
+from typing_extensions import override
+
+from sae_merge_method.reports.escape import terminal, terminal_line
 
 
 def load_yaml(text: str) -> Any:
@@ -27,3 +33,32 @@ class _StrictLoader(yaml.SafeLoader):
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
+
+
+class Dumper(yaml.SafeDumper):
+    """No anchors for what merely stands twice; PyYAML's own writes a line break of Unicode's as it is."""
+
+    @override
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _as_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if terminal_line(text) == text else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+Dumper.add_representer(str, _as_text)
+
+
+def dump_yaml(value: Any, dumper: type[Dumper] = Dumper) -> str:
+    """The value as YAML: keys in their order, a line for each however long, a final newline.
+
+    Args:
+        value: Mappings, lists and plain values.
+        dumper: One that writes something in another way.
+    """
+    text = yaml.dump(
+        value, Dumper=dumper, sort_keys=False, width=1000, default_flow_style=False, allow_unicode=True
+    )
+    return terminal(text)

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-import yaml
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from sae_merge_method.artifacts.schema import Location, OneOf, Record, describe
+from sae_merge_method.artifacts.strict_yaml import dump_yaml
 from sae_merge_method.artifacts.subject import Test
 from sae_merge_method.controls.arms import ARMS, asked_for
 from sae_merge_method.controls.settings import RANDOM_LAYERS
@@ -226,4 +226,4 @@ class RunSettings(Record):
 def settings_text(settings: ExperimentSettings) -> str:
     """The settings as a file that ``read_settings`` reads, defaults written out: they may change."""
     value = settings.model_dump(mode="json", exclude_none=True)
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    return dump_yaml(value)

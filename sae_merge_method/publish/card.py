@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sae_merge_method.artifacts.comparison import Comparison, read_comparison
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis, diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.schema import Location, Record
+from sae_merge_method.artifacts.strict_yaml import dump_yaml
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.lock import locked
 from sae_merge_method.files.writing import write_bytes, write_text
@@ -118,7 +119,8 @@ def write_card(folder: Path | str, settings: CardSettings | None = None) -> Path
         ),
     }
     ours = [shown.get(name) or OurSection(name, written.get(name, ""), result) for name in _ORDER]
-    text = f"---\n{data.to_yaml()}\n---\n\n{standing.body.strip()}\n\n{our_part(ours)}\n"
+    metadata = dump_yaml(data.to_dict()).strip()  # type: ignore[no-untyped-call]
+    text = f"---\n{metadata}\n---\n\n{standing.body.strip()}\n\n{our_part(ours)}\n"
     with locked(folder):
         if plot is not None and plot.resolve() != (folder / PLOT_FILE).resolve():
             write_bytes(folder / PLOT_FILE, plot.read_bytes())  # in the place of a link, never through it

@@ -9,13 +9,12 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any, NamedTuple
 
-import yaml
-
+from sae_merge_method.artifacts.strict_yaml import Dumper, dump_yaml
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.mergekit_layout import module_names
 from sae_merge_method.recipe.plan import TEXT_MODULE, Donation, EditPlan
-from sae_merge_method.reports.escape import terminal, terminal_line
+from sae_merge_method.reports.escape import terminal_line
 
 
 def guarded_form(plan: EditPlan, base: Checkpoint) -> dict[str, Any]:
@@ -124,11 +123,8 @@ class _Flow(dict):  # type: ignore[type-arg]
     """A mapping that is written on one line."""
 
 
-class _Dumper(yaml.SafeDumper):
-    """Short sources on one line each, and no anchors for what merely stands twice."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
+class _Dumper(Dumper):
+    """Short sources on one line each."""
 
 
 _Dumper.add_representer(
@@ -136,25 +132,8 @@ _Dumper.add_representer(
 )
 
 
-def _as_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    """What is not seen stands in double quotes, where its code means it: PyYAML would write it as it is."""
-    style = None if terminal_line(text) == text else '"'
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
-
-
-_Dumper.add_representer(str, _as_text)
-
-
 def _yaml(value: dict[str, Any]) -> str:
-    text = yaml.dump(
-        _with_flow(value),
-        Dumper=_Dumper,
-        sort_keys=False,
-        width=1000,
-        default_flow_style=False,
-        allow_unicode=True,
-    )
-    return terminal(text)
+    return dump_yaml(_with_flow(value), _Dumper)
 
 
 def _with_flow(value: Any) -> Any:

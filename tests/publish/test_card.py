@@ -1,5 +1,7 @@
 """The card is what the Hub's own classes read, and says what is known and no more."""
 
+import re
+
 import pytest
 from click.testing import CliRunner
 from huggingface_hub import EvalResult, ModelCard
@@ -9,9 +11,10 @@ from sae_merge_method.artifacts.edit_report import read_edit_report
 from sae_merge_method.cli.card import command
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.publish.card import CardSettings, write_card
-from tests.comparisons import save_comparison
+from tests.comparisons import comparison, save_comparison, subject
 from tests.diagnoses import save_diagnosis
 from tests.merged import rename_models
+from tests.reports.oracles import markdown
 
 MIT = CardSettings(license="mit")
 TASK = "minerva_math_sae_num_theory"
@@ -148,3 +151,24 @@ def test_folders_are_named_as_folders_until_their_ids_are_given(out, merged, cap
     assert data["base_model"] == ["google/gemma-3-4b-it", "someone/maths"]
     assert "rebuild . rebuilt/ --base google/gemma-3-4b-it --donor someone/maths" in body(out)
     assert "by folder" not in body(out)
+
+
+def test_names_in_a_card_are_neither_metadata_nor_markup(out, tmp_path):
+    name = "a\u2028b: c\n---\n# d <img src=x onerror=y> `e` \x1b[2J\u202e"
+    named = subject(f"{TASK}\n---\n<script>", 0.3, 0.4, "improved", 0.0007, True)
+    made = comparison(named, notes=("<!-- end of sae-merge card -->",), result=result_of(out))
+    saved = save_comparison(tmp_path / "comparison.json", made)
+    settings = CardSettings(license="mit", name=name, comparison=saved)
+    write_card(out, settings)
+    first = body(out)
+    assert ModelCard.load(out / "README.md").data.to_dict()["model-index"][0]["name"] == name
+    shown = first.partition("\n---\n")[2]
+    assert not {"html_inline", "html_block"} & set(re.findall(r"html_\w+", str(markdown(ours_of(shown)))))
+    assert "\x1b" not in first and "\u202e" not in first
+    write_card(out, settings)
+    assert body(out) == first
+
+
+def ours_of(text):
+    """A card without the two marks around our part, which are comments."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith("<!-- "))
