@@ -22,6 +22,7 @@ from sae_merge_method.publish.front_matter import front_matter
 from sae_merge_method.publish.licence import find_licence
 from sae_merge_method.publish.measured import (
     experiment_section,
+    statement_section,
     unmatched_comparison,
     unmatched_experiment,
     verdict_section,
@@ -56,7 +57,7 @@ class CardSettings(Record):
     says so. One that says that it was another is refused all the same."""
 
 
-_ORDER = ("recipe", "edit", "layers", "verdict", "experiment", "rebuild", "limits")
+_ORDER = ("recipe", "edit", "statement", "layers", "verdict", "experiment", "rebuild", "limits")
 """The sections of a card."""
 _MEASURED = ("layers", "verdict", "experiment")
 """Those that a later run keeps where it is told of nothing newer."""
@@ -107,6 +108,7 @@ def write_card(folder: Path | str, settings: CardSettings | None = None) -> Path
     written = {
         "recipe": "" if merged.recipe_text in standing.body else sections.recipe_section(merged),
         "edit": sections.edit_section(merged),
+        "statement": statement_section(folder, result),
         "rebuild": sections.rebuild_section(merged, settings.repo_id, settings.base, settings.donor),
         "limits": sections.limits_section(
             licence,

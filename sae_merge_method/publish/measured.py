@@ -1,18 +1,24 @@
-"""What was measured, as a card shows it, and whether it was measured on this very checkpoint.
+"""What was measured or proved, as a card shows it, and whether it was of this very checkpoint.
 
 A comparison and an arm of an experiment carry the hash of the result they were measured on. A card takes
 what carries its folder's own hash; what carries none is taken only where its author answers for it.
 """
 
+import logging
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 from sae_merge_method.artifacts.comparison import Comparison
+from sae_merge_method.artifacts.edit_report import REPORT_FILE
 from sae_merge_method.artifacts.experiment import BY_HAND, EXPERIMENT_FILE, TABLE_FILE, read_experiment
+from sae_merge_method.artifacts.statement import STATEMENT_FILES, read_statement
 from sae_merge_method.compare.table import counted, how_tested, verdict_table
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.reports.grid import as_markdown
 from sae_merge_method.reports.markdown import bullets, code, plain, section
+
+LOG = logging.getLogger(__name__)
 
 FEW_PROBLEMS = 100
 """Below this a card names the number beside each score: a share of so few is uncertain by ten points."""
@@ -75,6 +81,45 @@ def experiment_section(path: Path, unmatched: str | None = None) -> str:
     body = _BY_HAND.sub("", re.sub(r"\A\s*# .*\n", "", text))  # without its title: the section has one
     note = f"{_UNMATCHED}: {plain(unmatched)}" if unmatched is not None else ""
     return section("What else was tried", note, _HEADING.sub(r"#\1 ", body).strip())
+
+
+def statement_section(folder: Path, result: str | None) -> str:
+    """Links to the statements of ``sae-merge verify`` in a checkpoint's folder; nothing where there is none.
+
+    One that is of another result, or none of ours, is warned of in the log and left out.
+
+    Args:
+        folder: The checkpoint's.
+        result: Hash of the checkpoint, as its edit report has it; None without one.
+    """
+    paragraphs = []
+    for file in sorted(folder.glob(STATEMENT_FILES)):
+        try:
+            statement = read_statement(file)
+        except ArtifactError as error:
+            LOG.warning("%s is not linked: %s", file.name, error)
+            continue
+        of = statement.predicate.result_sha256
+        if of != result:
+            own = result[:16] if result is not None else "not recorded"
+            LOG.warning("%s is not linked: it is of result %s, this folder's is %s", file.name, of[:16], own)
+            continue
+        signed = [one.name for one in sorted(folder.glob(f"{file.name}.*"))]
+        against = " and ".join(
+            f"the {one.role} {code(one.model)}" + (f" at {code(one.revision)}" if one.revision else "")
+            for one in statement.predicate.against
+        )
+        paragraphs.append(
+            f"{_link(file.name)} states what {code('sae-merge verify')} proved of these weight files, "
+            f"each by its sha256 (in-toto Statement v1), against {against or code(REPORT_FILE)}"
+            + (f"; signed: {', '.join(map(_link, signed))}." if signed else ".")
+        )
+        paragraphs.append(bullets([plain(line) for line in statement.predicate.proved]))
+    return section("What was proved", *paragraphs) if paragraphs else ""
+
+
+def _link(name: str) -> str:
+    return f"[{plain(name)}]({quote(name)})"
 
 
 def unmatched_comparison(comparison: Comparison, where: str, result: str | None) -> str | None:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from sae_merge_method.artifacts.edit_report import tensors_sha256
+from sae_merge_method.artifacts.statement import write_statement
 from sae_merge_method.files.parallel import bytes_bar
 from sae_merge_method.verify.against_base import check_against_base, expectations, readings_of
 from sae_merge_method.verify.against_report import check_against_report, check_against_request
@@ -10,6 +12,7 @@ from sae_merge_method.verify.beside_weights import check_beside_weights, check_r
 from sae_merge_method.verify.origins import held_against, nothing_moves
 from sae_merge_method.verify.report import AuditReport, Evidence
 from sae_merge_method.verify.sources import gather
+from sae_merge_method.verify.statement import statement_of
 from sae_merge_method.verify.streams import Streams
 from sae_merge_method.verify.structure import check_config, check_names
 from sae_merge_method.verify.sweep import sweep
@@ -21,6 +24,7 @@ def verify(
     base: str | Path | None = None,
     donors: Sequence[str | Path] = (),
     *,
+    statement: str | Path | None = None,
     quiet: bool = False,
 ) -> AuditReport:
     """Hold a merged checkpoint against its own recipe.
@@ -33,6 +37,8 @@ def verify(
         base: Folder or Hub id of the base; None for the recipe's, if it is at hand.
         donors: Folders or Hub ids of the donors, in the recipe's order; none for the recipe's, if they
             are at hand.
+        statement: File to write what was proved to, as an in-toto statement to be signed; not written where
+            something is violated or nothing is proved.
         quiet: Show no progress, even on a terminal.
 
     Raises:
@@ -66,10 +72,19 @@ def verify(
     why = sources.itself or nothing_moves(sources, expected, seen)
     if why is not None:
         evidence.prove_nothing(why)
-    return evidence.report(
-        Path(checkpoint),
-        sources.recipe.merge_method,
-        sources.layers,
-        merged.n_layers,
-        held_against(sources, expected, seen),
+    audited = AuditReport(
+        checkpoint=Path(checkpoint),
+        merge_method=sources.recipe.merge_method,
+        layers=sources.layers,
+        n_layers=merged.n_layers,
+        result_sha256=tensors_sha256(
+            (name, entry.dtype, entry.shape, seen[name].hashes.xxh3) for name, entry in merged.tensors.items()
+        ),
+        against=tuple(held_against(sources, expected, seen)),
+        proved=tuple(evidence.proved),
+        unproved=tuple(evidence.unproved),
+        violated=evidence.violated,
     )
+    if statement is not None and audited.sound:
+        write_statement(Path(statement), statement_of(sources, audited))
+    return audited

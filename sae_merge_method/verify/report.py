@@ -1,6 +1,6 @@
 """What an audit comes to: proved, not provable here, or violated. As data, and as lines to read."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +67,8 @@ class AuditReport(Record):
     """Selected decoder layers, by the recipe in the folder."""
     n_layers: int
     """Decoder layers of the checkpoint."""
+    result_sha256: str
+    """One hash over every tensor of the checkpoint, as its edit report takes it."""
     against: tuple[HeldAgainst, ...]
     """The models that the checkpoint was held against: the base, then the donors, each as far as it was at
     hand."""
@@ -141,23 +143,3 @@ class Evidence:
 
     def _n_faults(self) -> int:
         return sum(map(len, self._faults.values()))
-
-    def report(
-        self,
-        checkpoint: Path,
-        merge_method: str,
-        layers: Sequence[int],
-        n_layers: int,
-        against: Sequence[HeldAgainst],
-    ) -> AuditReport:
-        """All of it, of one checkpoint."""
-        return AuditReport(
-            checkpoint=checkpoint,
-            merge_method=merge_method,
-            layers=tuple(layers),
-            n_layers=n_layers,
-            against=tuple(against),
-            proved=tuple(self.proved),
-            unproved=tuple(self.unproved),
-            violated=self.violated,
-        )

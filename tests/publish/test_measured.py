@@ -13,12 +13,14 @@ from sae_merge_method.artifacts.schema import write_record
 from sae_merge_method.cli.card import command
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.publish.card import CardSettings, write_card
+from sae_merge_method.verify.audit import verify
 from tests.comparisons import comparison, save_comparison, subject
 from tests.diagnoses import save_diagnosis
 from tests.experiment.report.folders import BASE, PICK, Laid, collected
 from tests.recipes import recipe_text, run_recipe
 
 OTHER = "0" * 64
+MIT = CardSettings(license="mit")
 
 
 @pytest.fixture
@@ -161,3 +163,21 @@ def test_results_on_few_problems_say_how_few(tmp_path, out, result):
     assert "**Few problems**: algebra on 12. Scores of so few move by chance." in body(out)
     names = {one.task_name: one.dataset_name for one in scores(out)}
     assert names == {"algebra": "algebra, 12 problems", "number_theory": "number_theory"}
+
+
+def test_a_card_links_the_statement_of_its_own_result_with_its_signature(tmp_path, out, result, caplog):
+    verify(out, statement=out / "out.intoto.json")
+    (out / "out.intoto.json.sig").touch()
+    write_card(out, MIT)
+    assert "## What was proved\n\n[out.intoto.json](out.intoto.json) states what `sae-merge verify`" in body(
+        out
+    )
+    assert "signed: [out.intoto.json.sig](out.intoto.json.sig)." in body(out)
+    assert "- 26 edited tensors: base + weight" in body(out)
+    other = (out / "out.intoto.json").read_text().replace(result, OTHER)
+    (out / "out.intoto.json").write_text(other)
+    (out / "broken.intoto.json").write_text("{}")
+    write_card(out, MIT)
+    assert "What was proved" not in body(out)
+    assert f"it is of result {OTHER[:16]}, this folder's is {result[:16]}" in caplog.text
+    assert "broken.intoto.json is not linked" in caplog.text
