@@ -16,14 +16,16 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
-from rates import documents, layers, pairs
+from rates import documents, energy, layers, pairs
 from rates.rate import Hits, Rate
 from tqdm import tqdm
 
 from sae_merge_method.reports.grid import Cell, Grid, as_text
 from sae_merge_method.statistics.intervals import Interval, wilson_interval
 
-RATES: dict[str, Rate] = {rate.name: rate for topic in (documents, layers, pairs) for rate in topic.RATES}
+RATES: dict[str, Rate] = {
+    rate.name: rate for topic in (documents, energy, layers, pairs) for rate in topic.RATES
+}
 LEVEL = 0.999
 
 

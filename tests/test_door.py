@@ -118,7 +118,7 @@ recipe = sm.write_recipe(sm.RecipeSettings(diagnosis="d", base="b", donor="c", w
 written: float = sm.merge(Path("r.yml"), "out", hash_all=True).energy
 proved: bool = sm.verify("out", base=Path("base")).sound
 moved: tuple[str, ...] = tuple(tensor.name for tensor in sm.diff("base", "out").changed)
-kept: float | None = sm.energy(sm.EnergySettings(base="b", donor="c", diagnosis="d", seeds=2)).total.kept
+kept: float | None = sm.energy(sm.EnergySettings(base="b", donor="c", diagnosis="d", draws=2)).total.kept
 gained: float = sm.compare("one", Path("two"), settings=sm.CompareSettings(alpha=0.01)).subjects[0].delta
 both: sm.Comparison | sm.ComparisonSet = sm.compare("one", "two", "three")
 arms: int = len(sm.run_experiment("experiment.yml", "experiment", sm.RunSettings(workers=0)).arms)

@@ -12,18 +12,40 @@ if TYPE_CHECKING:
 
 
 class RandomSubspace(Record):
-    """What random subspaces of the span's rank keep of the same energy."""
+    """What a uniformly random subspace of the span's rank keeps of the same energy; exact, not drawn."""
 
-    seeds: int = Field(ge=1)
-    """How many random subspaces were drawn."""
     mean: float
-    """Share of the energy that random subspaces keep, mean over seeds."""
+    """Share of the energy that it keeps on average."""
+    sd: float
+    """Standard deviation of that share: the larger, the fewer directions hold the energy."""
     low: float
-    """Lower end of where one more random subspace would fall, at ``level``: no difference within."""
+    """Lower end of where it falls, at ``level``: no difference within."""
     high: float
-    """Upper end of where one more random subspace would fall, at ``level``: no difference within."""
+    """Upper end of where it falls, at ``level``: no difference within."""
     level: float
-    """Probability with which one more random subspace falls between ``low`` and ``high``."""
+    """Probability with which it falls between ``low`` and ``high``."""
+    p: float | None
+    """Two-sided p of what the features' span keeps; null where the share cannot vary."""
+
+
+class OtherFeatures(Record):
+    """What spans of as many other features of the same SAEs keep of the same energy."""
+
+    draws: int = Field(ge=1)
+    """How many sets of other features were drawn."""
+    mean: float
+    """Share of the energy that their spans keep, mean over draws."""
+    low: float
+    """Lower end of where one more draw would fall, at ``level``: no difference within."""
+    high: float
+    """Upper end of where one more draw would fall, at ``level``: no difference within."""
+    level: float
+    """Probability with which one more draw falls between ``low`` and ``high``."""
+    t: float | None
+    """What the selected features' span keeps above that mean, over the spread of one more draw; null for
+    fewer than five draws, or where all keep alike."""
+    p: float | None
+    """Two-sided p of t, Student's with draws - 1 degrees of freedom; null where there is no t."""
 
 
 class Energy(Record):
@@ -37,11 +59,15 @@ class Energy(Record):
     """Share of the energy in the span, ||P(tau)||^2 / ||tau||^2; null where tau is zero. Tensors without a
     residual axis keep nothing."""
     chance: float | None
-    """Share that a subspace of this rank keeps by chance, r/d; null where there is no residual axis."""
+    """Share that a random subspace of this rank keeps on average: r/d of the energy in tensors with a
+    residual axis, over all energy, as for kept; null where there is no such axis."""
     ratio: float | None
     """Energy kept over chance; null where either is."""
     random: RandomSubspace | None
-    """What random subspaces keep; null where there is nothing to measure."""
+    """What random subspaces keep; null where there is nothing to keep."""
+    others: OtherFeatures | None
+    """What other features of the same SAEs keep, matched with the selected ones; null where none were drawn
+    or there is nothing to keep."""
 
 
 class Principal(Record):
@@ -66,6 +92,9 @@ class LayerEnergy(Energy):
     """How many SAE features were selected."""
     rank: int = Field(ge=0)
     """Dimensions that the selected features span."""
+    matched_by: str | None
+    """What other features were matched with the selected ones in: firing rate, or norm where a diagnosis
+    of another SAE has no rates for this one; null where none were drawn."""
     effective_rank: float
     """Directions that share tau's energy: exp of the entropy of their shares."""
     best: float | None
@@ -88,7 +117,7 @@ class KindEnergy(Energy):
 class EnergyReport(Record):
     """One task vector, measured."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     """Version of this file's format."""
     base: str
     """Base model, as it was named."""
@@ -98,8 +127,13 @@ class EnergyReport(Record):
     """Width of the residual stream."""
     read_from: Literal["own", "previous"]
     """Whose features stand for the reading side."""
+    reading: Literal["folded", "stored"]
+    """Whether tensors that read the residual stream were measured with the gain of the norm before them
+    folded in, as they read it, or as they are stored, as a scalpel projects them."""
+    not_folded: tuple[str, ...]
+    """Kinds of reading tensors that were measured as stored, because the norm before them is not known."""
     seed: int
-    """First seed of the random subspaces."""
+    """Seed of the draws of other features."""
     total: Energy
     """Energy over all layers measured."""
     layers: tuple[LayerEnergy, ...]

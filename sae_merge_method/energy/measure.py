@@ -1,96 +1,31 @@
 """How much of a task vector the span of SAE features keeps: per tensor, kind, layer and whole."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from tqdm.auto import tqdm
 
-from sae_merge_method.artifacts.energy_report import (
-    Energy,
-    KindEnergy,
-    LayerEnergy,
-    Principal,
-    RandomSubspace,
-)
+from sae_merge_method.artifacts.energy_report import Energy, KindEnergy, LayerEnergy, Principal
+from sae_merge_method.energy.draws import Spans
 from sae_merge_method.energy.settings import EnergySettings
+from sae_merge_method.energy.tally import Tally
 from sae_merge_method.errors import SaeError
-from sae_merge_method.geometry.basis import random_basis
-from sae_merge_method.geometry.energy import along_residual, energies_in, energy, gram
+from sae_merge_method.geometry.energy import (
+    along_residual,
+    energies_in,
+    energy,
+    folded,
+    gram,
+    random_variance,
+)
 from sae_merge_method.geometry.spectra import coverage, effective_rank, principal_directions, spectrum
 from sae_merge_method.models.family import AxisRule, ResidualAxis
 from sae_merge_method.models.residual_axes import kind_of, residual_axis
 from sae_merge_method.models.task_vector import TensorPair
-from sae_merge_method.recipe.subspaces import Subspaces
-from sae_merge_method.statistics.intervals import prediction_interval
-
-LEVEL = 0.99
-"""Of the interval of random subspaces: with dozens of layers 0.95 would leave some out by chance."""
-
-
-@dataclass
-class Tally:
-    """Energies of a group of tensors."""
-
-    seeds: int
-    energy: float = 0.0
-    base: float = 0.0
-    kept: float = 0.0
-    random: npt.NDArray[np.float64] = field(init=False)
-    """Kept by each random subspace."""
-    with_axis: float = 0.0
-    """Energy of the tensors that have a residual axis."""
-    expected: float = 0.0
-    """Of these, energy times r/d."""
-    share: float | None = None
-    """r/d of the latest tensor with an axis: the chance level where nothing has energy."""
-
-    def __post_init__(self) -> None:
-        self.random = np.zeros(self.seeds)
-
-    def add(self, energy: float, base: float) -> None:
-        """Count a tensor."""
-        self.energy += energy
-        self.base += base
-
-    def add_kept(self, energy: float, kept: npt.NDArray[np.float64], share: float) -> None:
-        """Count what a tensor with a residual axis keeps.
-
-        Args:
-            energy: The tensor's.
-            kept: (1 + seeds,) in the features' span, then in each random subspace.
-            share: r/d.
-        """
-        self.kept += float(kept[0])
-        self.random += kept[1:]
-        self.with_axis += energy
-        self.expected += energy * share
-        self.share = share
-
-    def figures(self) -> dict[str, Any]:
-        """The fields of :class:`~sae_merge_method.artifacts.energy_report.Energy`."""
-        chance = self.expected / self.with_axis if self.with_axis else self.share
-        kept = self.kept / self.energy if self.energy else None
-        measured = self.seeds and self.with_axis
-        return {
-            "energy": self.energy,
-            "relative_norm": (self.energy / self.base) ** 0.5 if self.base else None,
-            "kept": kept,
-            "chance": chance,
-            "ratio": kept / chance if kept is not None and chance else None,
-            "random": self._random() if measured else None,
-        }
-
-    def _random(self) -> RandomSubspace:
-        kept = self.random / self.energy
-        interval = prediction_interval(kept, LEVEL)
-        low, high = max(0.0, interval.low), min(1.0, interval.high)  # a share cannot lie beyond
-        return RandomSubspace(seeds=self.seeds, level=LEVEL, mean=float(kept.mean()), low=low, high=high)
-
 
 LOG = logging.getLogger(__name__)
 Floats = npt.NDArray[np.floating]
@@ -104,45 +39,67 @@ class Measured:
     layers: list[LayerEnergy]
     kinds: list[KindEnergy]
     left_out: list[str]
+    not_folded: list[str]
+
+
+Gain = Callable[[TensorPair], Floats | None]
+"""What the norm before a reading tensor multiplies the residual stream by; None where it is not known."""
 
 
 @dataclass
 class _Sums:
     axes: Sequence[AxisRule]
     settings: EnergySettings
+    gain: Gain | None
     total: Tally = field(init=False)
     kinds: dict[tuple[str, ResidualAxis], Tally] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     left_out: set[str] = field(default_factory=set)
-    bases: dict[tuple[int, str], list[Floats]] = field(default_factory=dict)
+    not_folded: set[str] = field(default_factory=set)
+    products: dict[int, Floats] = field(default_factory=dict)
+    """Grams by the layer whose SAE filters them: what one subspace keeps of all of them varies together."""
 
     def __post_init__(self) -> None:
-        self.total = Tally(self.settings.seeds)
+        self.total = Tally(self.settings.draws)
+
+    def settle(self, spans: Spans, before: int | None) -> None:
+        """Count the variance of all subspaces, or of those that no later layer is filtered by."""
+        for source in [one for one in self.products if before is None or one < before]:
+            self.total.variance += random_variance(self.products.pop(source), spans.rank(source))
 
 
 def measure(
-    pairs: Iterable[TensorPair], subspaces: Subspaces, axes: Sequence[AxisRule], settings: EnergySettings
+    pairs: Iterable[TensorPair],
+    spans: Spans,
+    axes: Sequence[AxisRule],
+    settings: EnergySettings,
+    gain: Gain | None,
 ) -> Measured:
-    """Measure layer by layer; memory holds one tensor pair and two d x d matrices.
+    """Measure layer by layer; memory holds one tensor pair and a few d x d matrices.
 
     Args:
         pairs: Tensors in the order of their layers.
-        subspaces: The features' spans of these layers.
+        spans: The features' spans of these layers, and those of other features.
         axes: Residual axes of tensors that the built-in table lacks.
-        settings: How many random subspaces and principal directions.
+        settings: How many draws and principal directions.
+        gain: Folds norms into what reads them; None to measure tensors as they are stored.
 
     Raises:
         SaeError: The features' directions do not have the residual stream's width.
     """
-    sums = _Sums(axes, settings)
+    sums = _Sums(axes, settings, gain)
     layers = []
-    with tqdm(total=len(subspaces.layers), desc="energy", unit="layer", disable=None) as bar:
+    with tqdm(total=len(spans.layers), desc="energy", unit="layer", disable=None) as bar:
         for layer, group in groupby(pairs, key=lambda pair: pair.layer):
-            layers.append(_measure_layer(layer, group, subspaces, sums))
-            sums.bases = {key: kept for key, kept in sums.bases.items() if key[0] == layer}
+            layers.append(_measure_layer(layer, group, spans, sums))
+            spans.forget(before=layer)
+            sums.settle(spans, before=layer)
             bar.update()
+    sums.settle(spans, before=None)
     for kind in sorted(sums.left_out):
         LOG.warning("%s is left out: its residual axis is not known; --residual-axes can name it", kind)
+    for kind in sorted(sums.not_folded):
+        LOG.warning("%s is measured as it is stored: the norm before it is not known", kind)
     return Measured(
         total=Energy(**sums.total.figures()),
         layers=layers,
@@ -156,13 +113,13 @@ def measure(
             for (kind, residual), tally in sums.kinds.items()
         ],
         left_out=sorted(sums.left_out),
+        not_folded=sorted(sums.not_folded),
     )
 
 
-def _measure_layer(layer: int, pairs: Iterable[TensorPair], subspaces: Subspaces, sums: _Sums) -> LayerEnergy:
-    tally = Tally(sums.settings.seeds)
-    basis = subspaces.basis(layer)
-    products: Floats = np.zeros((basis.d, basis.d))
+def _measure_layer(layer: int, pairs: Iterable[TensorPair], spans: Spans, sums: _Sums) -> LayerEnergy:
+    tally = Tally(sums.settings.draws)
+    by_source: dict[int, Floats] = {}
     for pair in pairs:
         residual = residual_axis(pair.name, sums.axes)
         kind = kind_of(pair.name)
@@ -170,28 +127,32 @@ def _measure_layer(layer: int, pairs: Iterable[TensorPair], subspaces: Subspaces
             sums.left_out.add(kind)
             continue
         sums.counts[kind] = sums.counts.get(kind, 0) + 1
-        of_kind = sums.kinds.setdefault((kind, residual), Tally(sums.settings.seeds))
+        of_kind = sums.kinds.setdefault((kind, residual), Tally(sums.settings.draws))
         tallies = (tally, of_kind, sums.total)
         whole, base = energy(pair.tau), energy(pair.base)
         for one in tallies:
             one.add(whole, base)
         if residual.axis is None:
             continue
-        rows = _rows(pair, residual.axis, basis.d)
+        rows = _rows(pair, residual, spans.d, sums)
         own = gram(rows)
-        products += own
-        source = subspaces.source(layer, residual.side)
-        columns = _columns(source, subspaces, sums, rows.dtype)
-        kept = energies_in(rows, own if len(rows) > basis.d else None, columns)
+        source = spans.source(layer, residual.side)
+        by_source[source] = by_source[source] + own if source in by_source else own
+        kept = energies_in(rows, own if len(rows) > spans.d else None, spans.columns(source, rows.dtype))
+        if len(kept) <= sums.settings.draws:  # too few other features to draw: what they keep is not known
+            kept = np.append(kept, np.full(sums.settings.draws, np.nan))
         for one in tallies:
-            one.add_kept(whole, kept, subspaces.basis(source).rank / basis.d)
-    return _layer_report(layer, tally, products, subspaces, sums.settings.directions)
+            one.add_kept(whole, kept, spans.rank(source) / spans.d)
+        of_kind.variance += random_variance(own, spans.rank(source))
+    for source, products in by_source.items():
+        tally.variance += random_variance(products, spans.rank(source))
+        sums.products[source] = sums.products[source] + products if source in sums.products else products
+    together: Floats = sum(by_source.values(), start=np.zeros((spans.d, spans.d)))
+    return _layer_report(layer, tally, together, spans, sums.settings.directions)
 
 
-def _layer_report(
-    layer: int, tally: Tally, products: Floats, subspaces: Subspaces, directions: int
-) -> LayerEnergy:
-    basis = subspaces.basis(layer)
+def _layer_report(layer: int, tally: Tally, products: Floats, spans: Spans, directions: int) -> LayerEnergy:
+    basis = spans.basis(layer)
     values = spectrum(products)
     leading = principal_directions(products.astype(np.float32), directions if tally.with_axis else 0)
     cover = coverage(leading, basis.columns)
@@ -200,6 +161,7 @@ def _layer_report(
         layer=layer,
         features=basis.directions,
         rank=basis.rank,
+        matched_by=spans.matched_by(layer),
         effective_rank=effective_rank(values),
         best=min(1.0, float(values[: basis.rank].sum()) / tally.energy) if tally.energy else None,
         principal=Principal(
@@ -211,23 +173,18 @@ def _layer_report(
     )
 
 
-def _columns(source: int, subspaces: Subspaces, sums: _Sums, dtype: np.dtype[np.floating]) -> list[Floats]:
-    """The features' span and as many random ones, in the precision of the arithmetic."""
-    key = (source, str(dtype))
-    if key not in sums.bases:
-        basis, settings = subspaces.basis(source), sums.settings
-        drawn = [
-            random_basis(basis.d, basis.rank, (settings.seed + number, source))
-            for number in range(settings.seeds)
-        ]
-        sums.bases[key] = [one.columns.astype(dtype) for one in (basis, *drawn)]
-    return sums.bases[key]
-
-
-def _rows(pair: TensorPair, axis: int, d: int) -> Floats:
+def _rows(pair: TensorPair, residual: ResidualAxis, d: int, sums: _Sums) -> Floats:
+    axis = residual.axis or 0
     if axis >= pair.tau.ndim or pair.tau.shape[axis] != d:
         raise SaeError(
             f"{pair.name}: expected width {d} of the SAE's directions on axis {axis}, "
             f"got shape {list(pair.tau.shape)}"
         )
-    return along_residual(pair.tau, axis)
+    rows = along_residual(pair.tau, axis)
+    if sums.gain is None or residual.side == "write" or pair.tau.ndim < 2:
+        return rows  # a norm's own weights are the gain, and read nothing through it
+    gain = sums.gain(pair)
+    if gain is None:
+        sums.not_folded.add(kind_of(pair.name))
+        return rows
+    return folded(rows, gain)

@@ -2,15 +2,18 @@
 
 from pathlib import Path
 
-from sae_merge_method.artifacts.diagnosis import Diagnosis
+from sae_merge_method.artifacts.diagnosis import Diagnosis, diagnosis_path
 from sae_merge_method.artifacts.energy_report import EnergyReport
 from sae_merge_method.artifacts.method_parameters import ScalpelParameters
-from sae_merge_method.energy.measure import measure
+from sae_merge_method.energy.draws import Spans
+from sae_merge_method.energy.measure import Gain, measure
 from sae_merge_method.energy.settings import EnergySettings
 from sae_merge_method.errors import UsageError
 from sae_merge_method.geometry.one_thread import one_blas_thread
 from sae_merge_method.layers import format_layers, parse_layers
+from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.hub import open_model
+from sae_merge_method.models.norms import gain_before
 from sae_merge_method.models.residual_axes import parse_axes
 from sae_merge_method.models.task_vector import task_vector
 from sae_merge_method.recipe.diagnosed import open_diagnosis
@@ -34,19 +37,30 @@ def energy(settings: EnergySettings) -> EnergyReport:
     donor = open_donor(settings.donor, layers, base, settings.base, settings.allow_mismatch)
     subspaces = Subspaces(_scalpel(settings, diagnosis), layers)
     subspaces.check()
+    spans = Spans(subspaces, diagnosis_path(Path(settings.diagnosis)).parent, settings.draws, settings.seed)
+    gain = _gains(base) if settings.reading == "folded" else None
     with one_blas_thread():
-        measured = measure(task_vector(base, donor, layers), subspaces, axes, settings)
+        measured = measure(task_vector(base, donor, layers), spans, axes, settings, gain)
     return EnergyReport(
         base=settings.base,
         donor=settings.donor,
         d_model=diagnosis.model.d_model,
         read_from=settings.read_from,
+        reading=settings.reading,
+        not_folded=tuple(measured.not_folded),
         seed=settings.seed,
         total=measured.total,
         layers=tuple(measured.layers),
         kinds=tuple(measured.kinds),
         left_out=tuple(measured.left_out),
     )
+
+
+def _gains(base: Checkpoint) -> Gain:
+    """The base's norm before each reading tensor."""
+    parts = {entry.name: part for part, entry in base.layer_tensors.items()}
+
+    return lambda pair: gain_before(base, parts[pair.name])
 
 
 def _scalpel(settings: EnergySettings, diagnosis: Diagnosis) -> ScalpelParameters:

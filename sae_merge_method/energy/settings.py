@@ -32,10 +32,13 @@ class EnergySettings(Record):
     """Whose features stand for tensors that read the residual stream: their layer's or the one before."""
     residual_axes: str | None = None
     """Axes of tensors that the built-in table lacks, such as "mlp.experts.*.down_proj.weight=write:0"."""
-    seeds: int = Field(default=8, ge=0)
-    """Random subspaces to measure a layer."""
+    reading: Literal["folded", "stored"] = "folded"
+    """How tensors that read the residual stream are measured: with the gain of the norm before them folded
+    in, as they read it, or as they are stored, which is how a scalpel projects them."""
+    draws: int = Field(default=20, ge=0)
+    """Sets of as many other features of the same SAE to measure a layer, matched in firing rate."""
     seed: int = Field(default=0, ge=0)
-    """Seed of the first random subspace; a scalpel with mode: random and this seed uses the same one."""
+    """Seed of these draws."""
     directions: int = Field(default=8, ge=1)
     """Leading principal directions of the task vector to compare with the features' span."""
 

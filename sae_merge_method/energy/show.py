@@ -4,6 +4,7 @@ from sae_merge_method.artifacts.energy_report import Energy, EnergyReport, Layer
 from sae_merge_method.reports.figure import (
     BLUE,
     GREY,
+    INK,
     PALE,
     RED,
     layer_axes,
@@ -16,7 +17,8 @@ from sae_merge_method.reports.notebook import View
 from sae_merge_method.reports.numbers import decimal, percent
 
 _HEADER = (
-    "", "rank", "|tau|/|base|", "kept", "chance", "ratio", "random", "best", "eff. rank", "top covered",
+    "", "rank", "|tau|/|base|", "kept", "chance", "ratio", "random", "other features", "best", "eff. rank",
+    "top covered",
 )  # fmt: skip
 
 
@@ -35,13 +37,14 @@ def energy_view(report: EnergyReport) -> View:
 
 
 def _row(name: str, entry: Energy) -> tuple[Cell, ...]:
-    drawn = entry.random
+    drawn, others = entry.random, entry.others
     cells = [
         _cell(decimal(entry.relative_norm), entry.relative_norm),
         _cell(decimal(entry.kept), entry.kept),
         _cell(decimal(entry.chance), entry.chance),
         _cell(decimal(entry.ratio, 2), entry.ratio),
         Cell(f"{decimal(drawn.low)}..{decimal(drawn.high)}" if drawn else NOTHING),
+        Cell(f"{decimal(others.low)}..{decimal(others.high)}" if others else NOTHING),
     ]
     if not isinstance(entry, LayerEnergy):
         return (Cell(name), Cell(""), *cells, Cell(""), Cell(""), Cell(""))
@@ -61,25 +64,37 @@ def _cell(text: str, value: float | None) -> Cell:
 
 def column_notes(report: EnergyReport) -> list[str]:
     """What the columns mean, a line each."""
+    drawn, others = report.total.random, report.total.others
     notes = [
-        "kept: share of the task vector's energy in the span of the selected features; chance: r/d;",
+        "kept: share of the task vector's energy in the span of the selected features; chance: what a random",
+        "subspace of that rank keeps on average, r/d of what has a residual axis;",
     ]
-    if report.total.random:
-        drawn = report.total.random
+    if drawn:
+        notes.append(f"random: where {drawn.level:.0%} of random subspaces of that rank fall;")
+    if others:
+        matched = " or ".join(sorted({entry.matched_by for entry in report.layers if entry.matched_by}))
         notes.append(
-            f"random: where {drawn.level:.0%} of random subspaces of that rank fall, judged by {drawn.seeds};"
+            f"other features: where {others.level:.0%} of as many other features of the same SAE fall, "
+            f"matched in {matched or 'nothing'}, judged by {others.draws} draws;"
         )
     notes += [
         "best: what the best subspace of that rank would keep; eff. rank: directions that share the energy;",
         "top covered: how far the span covers the leading principal directions, r/d by chance.",
-        f"The reading side is measured with the features of the {_WHOSE[report.read_from]}.",
+        f"The reading side is measured with the features of the {_WHOSE[report.read_from]}, "
+        f"{_READING[report.reading]}.",
     ]
+    if report.not_folded:
+        notes.append(f"As stored, because the norm before them is not known: {', '.join(report.not_folded)}")
     if report.left_out:
         notes.append(f"Left out, residual axis unknown: {', '.join(report.left_out)}")
     return notes
 
 
 _WHOSE = {"own": "layer itself", "previous": "layer before"}
+_READING = {
+    "folded": "the gain of the norm before it folded in",
+    "stored": "as its tensors are stored and a scalpel projects them",
+}
 
 
 def draw_plot(report: EnergyReport) -> bytes:
@@ -99,15 +114,20 @@ def draw_plot(report: EnergyReport) -> bytes:
         layers, best, "_", markersize=9, markeredgewidth=2, color=PALE,
         zorder=3, label="best subspace of that rank",
     )  # fmt: skip
-    drawn = [entry.random for entry in entries if entry.random]
-    if entries and len(drawn) == len(entries):
+    for name, colour, away, label in (
+        ("random", GREY, -0.12, "random subspaces"),
+        ("others", INK, 0.12, "other features of the same SAE"),
+    ):
+        drawn = [one for entry in entries if (one := getattr(entry, name)) is not None]
+        if not entries or len(drawn) < len(entries):
+            continue
         mean = np.array([one.mean for one in drawn])
         reach = [mean - [one.low for one in drawn], np.array([one.high for one in drawn]) - mean]
         axes.errorbar(
-            layers, mean, yerr=reach, fmt="o", markersize=3, color=GREY, elinewidth=1.2, capsize=2,
-            zorder=4, label=f"random subspaces, {drawn[0].level:.0%} interval",
+            layers + away, mean, yerr=reach, fmt="o", markersize=3, color=colour, elinewidth=1.2, capsize=2,
+            zorder=4, label=f"{label}, {drawn[0].level:.0%} interval",
         )  # fmt: skip
-    axes.hlines(chance, layers - 0.5, layers + 0.5, color=RED, linewidth=1.4, zorder=5, label="chance, r/d")
+    axes.hlines(chance, layers - 0.5, layers + 0.5, color=RED, linewidth=1.4, zorder=5, label="chance")
     axes.set_ylim(bottom=0)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     return picture(figure)

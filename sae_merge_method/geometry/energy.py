@@ -51,3 +51,37 @@ def energies_in(rows: Floats, products: Floats | None, columns: Sequence[Floats]
         by_column = np.sum(together * (products @ together), axis=0, dtype=np.float64)
     ends = np.cumsum([basis.shape[1] for basis in columns])
     return np.array([part.sum() for part in np.split(by_column, ends[:-1])])
+
+
+def folded(rows: Floats, gain: Floats) -> Floats:
+    """Rows as what they read makes them, times a gain along the residual axis, at their own energy.
+
+    A matrix that reads ``x * gain`` acts on x as ``rows * gain``: that is what a subspace of x keeps a share
+    of. The energy stays that of the rows as stored, so that kinds of tensors weigh as they did.
+
+    Args:
+        rows: (n, d).
+        gain: (d,).
+    """
+    read: Floats = rows * gain.astype(rows.dtype)
+    after = energy(read)
+    return read * rows.dtype.type((energy(rows) / after) ** 0.5) if after else read
+
+
+def random_variance(products: Floats, rank: int) -> float:
+    """Variance of the energy that a uniformly random subspace of a rank keeps; its mean is ``r/d`` of it.
+
+    With M the (d, d) gram and P a random projection, ``tr(M P)`` has the variance ``2 r (d - r) (tr(M^2) -
+    tr(M)^2 / d) / (d (d - 1) (d + 2))`` (second moments of Haar-distributed projections; Collins & Sniady
+    2006). Energy in few directions spreads it: for one alone the share is Beta(r/2, (d - r)/2).
+
+    Args:
+        products: (d, d), see :func:`gram`.
+        rank: Dimensions of the subspace, 0 to d.
+    """
+    d = len(products)
+    if d < 2:
+        return 0.0
+    squares = float(np.sum(np.square(products), dtype=np.float64))
+    trace = float(np.trace(products, dtype=np.float64))
+    return 2 * rank * (d - rank) * max(0.0, squares - trace**2 / d) / (d * (d - 1) * (d + 2))

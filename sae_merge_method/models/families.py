@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from sae_merge_method.models.family import AxisRule, Family, ResidualAxis, Sizes
+from sae_merge_method.models.family import AxisRule, Family, NormRule, ResidualAxis, Sizes
 
 _READS = ResidualAxis(1, "read")  # torch.nn.Linear stores (out, in)
 _WRITES = ResidualAxis(0, "write")
@@ -70,6 +70,16 @@ _GPT_NEOX = _rules(
         "attention.rotary_emb.inv_freq": _INSIDE,
     }
 )
+_LLAMA_NORMS = (
+    NormRule("self_attn.*", ("input_layernorm.weight",)),
+    # Gemma has both, and the second of them stands behind attention.
+    NormRule("mlp.*", ("pre_feedforward_layernorm.weight", "post_attention_layernorm.weight")),
+)
+_GPT2_NORMS = (NormRule("attn.*", ("ln_1.weight",)), NormRule("mlp.*", ("ln_2.weight",)))
+_GPT_NEOX_NORMS = (
+    NormRule("attention.*", ("input_layernorm.weight",)),
+    NormRule("mlp.*", ("post_attention_layernorm.weight",)),
+)
 
 _TEXT = ("model.layers", "layers")  # with a language-model head, and without
 _IN_MULTIMODAL = (
@@ -86,6 +96,7 @@ FAMILIES: dict[str, Family] = {
             ("llama",),
             _TEXT,
             _LLAMA_LIKE,
+            norms=_LLAMA_NORMS,
             turn_markers=("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
         ),
         Family(
@@ -93,6 +104,7 @@ FAMILIES: dict[str, Family] = {
             ("mistral", "ministral3"),
             (*_TEXT, *_IN_MULTIMODAL),
             _LLAMA_LIKE,
+            norms=_LLAMA_NORMS,
             turn_markers=("[INST]", "[/INST]"),
             special_ids=("image_token_id", "image_token_index"),
         ),
@@ -101,6 +113,7 @@ FAMILIES: dict[str, Family] = {
             ("qwen2", "qwen2_vl_text", "qwen2_5_vl_text", "qwen3", "qwen3_vl_text"),
             (*_TEXT, *_IN_MULTIMODAL),
             _LLAMA_LIKE,
+            norms=_LLAMA_NORMS,
             turn_markers=("<|im_start|>", "<|im_end|>"),
             special_ids=("image_token_id",),
         ),
@@ -109,6 +122,8 @@ FAMILIES: dict[str, Family] = {
             ("gemma", "gemma2"),
             _TEXT,
             _LLAMA_LIKE + _GEMMA_NORMS,
+            norms=_LLAMA_NORMS,
+            norms_add_one=("gemma", "gemma2"),
             turn_markers=("<start_of_turn>", "<end_of_turn>"),
         ),
         Family(
@@ -116,6 +131,8 @@ FAMILIES: dict[str, Family] = {
             ("gemma3_text", "gemma3n_text"),
             (*_TEXT, *_IN_MULTIMODAL),
             _LLAMA_LIKE + _GEMMA_NORMS,
+            norms=_LLAMA_NORMS,
+            norms_add_one=("gemma3_text",),
             turn_markers=(
                 *("<start_of_turn>", "<end_of_turn>"),
                 *("<start_of_image>", "<end_of_image>", "<image_soft_token>"),
@@ -126,13 +143,14 @@ FAMILIES: dict[str, Family] = {
             ),
             overflows_float16=True,
         ),
-        Family("Phi-3", ("phi3",), _TEXT, _LLAMA_LIKE + _FUSED),
+        Family("Phi-3", ("phi3",), _TEXT, _LLAMA_LIKE + _FUSED, norms=_LLAMA_NORMS),
         Family(
             "GPT-2",
             ("gpt2",),
             ("transformer.h", "h"),
             _GPT2,
-            Sizes("n_layer", "n_embd", ("n_head", "n_inner")),
+            norms=_GPT2_NORMS,
+            sizes=Sizes("n_layer", "n_embd", ("n_head", "n_inner")),
             block_list="h",
             embeddings=("transformer.wte.weight", "wte.weight"),
         ),
@@ -141,7 +159,7 @@ FAMILIES: dict[str, Family] = {
             ("gpt_neo",),
             ("transformer.h", "h"),
             (),
-            Sizes("num_layers", "hidden_size", ("num_heads", "intermediate_size")),
+            sizes=Sizes("num_layers", "hidden_size", ("num_heads", "intermediate_size")),
             block_list="h",
             embeddings=("transformer.wte.weight", "wte.weight"),
         ),
@@ -150,6 +168,7 @@ FAMILIES: dict[str, Family] = {
             ("gpt_neox",),
             ("gpt_neox.layers", "layers"),
             _GPT_NEOX,
+            norms=_GPT_NEOX_NORMS,
             embeddings=("gpt_neox.embed_in.weight", "embed_in.weight"),
             heads=("embed_out.weight",),
         ),

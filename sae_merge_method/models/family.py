@@ -22,6 +22,14 @@ class AxisRule(NamedTuple):
     axis: ResidualAxis
 
 
+class NormRule(NamedTuple):
+    """Tensors that read the residual stream, by a name pattern within the layer, and the norm before them."""
+
+    pattern: str
+    norms: tuple[str, ...]
+    """Names within the layer: the first that the layer has is the one."""
+
+
 class Sizes(NamedTuple):
     """What a config calls the sizes of its text decoder."""
 
@@ -59,3 +67,7 @@ class Family:
     """Config fields with ids of special tokens, beside those of begin, end and padding."""
     overflows_float16: bool = False
     """Whether activations outgrow float16."""
+    norms: tuple[NormRule, ...] = ()
+    """Which norm's output a tensor reads."""
+    norms_add_one: tuple[str, ...] = ()
+    """Those of ``model_types`` whose norms multiply by one plus their weight."""

@@ -153,35 +153,8 @@ def excess(value: float, others: Sequence[float], level: float) -> Excess:
         return Excess(*known, None, None, None, None)
     error = spread * (1 + 1 / n) ** 0.5
     half = float(stdtrit(n - 1, 0.5 + level / 2)) * error
-    test = one_more_draw(value, mean, half, n, level)
-    assert test is not None
-    return Excess(*known, difference - half, difference + half, test.t, test.p)
-
-
-class OneMore(NamedTuple):
-    """A value held against one more draw of others, of which the interval is known."""
-
-    t: float
-    p: float
-    """Two-sided."""
-
-
-def one_more_draw(value: float, mean: float, reach: float, n: int, level: float) -> OneMore | None:
-    """The test of ``excess``, from Student's interval of one more draw.
-
-    Args:
-        value: What is held against the others.
-        mean: Of the others.
-        reach: How far the interval of one more draw reaches from the mean, at ``level``.
-        n: How many others there are.
-        level: For example 0.99.
-    """
-    from scipy.special import stdtrit
-
-    if n < FEWEST_SETS or reach <= 0:
-        return None
-    t = (value - mean) / reach * float(stdtrit(n - 1, 0.5 + level / 2))
-    return OneMore(t, min(1.0, 2 * upper_p(abs(t), n - 1)))
+    t = difference / error
+    return Excess(*known, difference - half, difference + half, t, min(1.0, 2 * upper_p(abs(t), n - 1)))
 
 
 _ROUNDING = 1e-9

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from sae_merge_method.geometry.basis import random_basis
-from sae_merge_method.geometry.energy import along_residual, energies_in, energy, gram
+from sae_merge_method.geometry.energy import (
+    along_residual,
+    energies_in,
+    energy,
+    folded,
+    gram,
+    random_variance,
+)
 from sae_merge_method.geometry.projection import project
 
 D = 20
@@ -19,3 +26,31 @@ def test_energy_inside_a_subspace_is_that_of_the_projected_tensor_with_or_withou
     assert np.allclose(energies_in(rows, None, bases), expected)
     assert np.allclose(energies_in(rows, gram(rows), bases), expected)
     assert energy(tau) == pytest.approx(expected[2])
+
+
+def test_rows_folded_with_a_gain_point_where_they_read_and_keep_their_energy():
+    generator = np.random.default_rng(1)
+    rows, gain = generator.standard_normal((30, D)), generator.uniform(0.1, 5, D)
+    read = folded(rows, gain)
+    assert energy(read) == pytest.approx(energy(rows))
+    assert read / (rows * gain) == pytest.approx(np.full(rows.shape, read[0, 0] / (rows[0, 0] * gain[0])))
+    assert not folded(rows, np.zeros(D)).any()
+    assert folded(rows.astype(np.float32), gain).dtype == np.float32
+
+
+@pytest.mark.parametrize("directions", [1, 3, D])
+def test_what_random_subspaces_keep_spreads_as_computed(directions):
+    generator = np.random.default_rng(directions)
+    rows = generator.standard_normal((directions, D))
+    kept = [
+        float(energies_in(rows, None, [random_basis(D, 4, (directions, seed)).columns])[0])
+        for seed in range(4000)
+    ]
+    assert np.mean(kept) == pytest.approx(energy(rows) * 4 / D, rel=0.02)
+    assert np.var(kept) == pytest.approx(random_variance(gram(rows), 4), rel=0.1)
+
+
+def test_a_subspace_that_is_nothing_or_everything_keeps_the_same_always():
+    products = gram(np.random.default_rng(0).standard_normal((5, D)))
+    assert random_variance(products, 0) == random_variance(products, D) == 0
+    assert random_variance(np.ones((1, 1)), 1) == 0

@@ -5,12 +5,10 @@ import pytest
 from scipy import stats
 
 from sae_merge_method.statistics.curves import (
-    FEWEST_SETS,
     curve_correlation,
     depth_terms,
     excess,
     least_curve_p,
-    one_more_draw,
 )
 
 
@@ -116,13 +114,3 @@ def test_without_spread_or_with_few_sets_there_is_a_rank_and_no_t(others: list[f
     found = excess(9.0, others, 0.95)
     assert found.rank_p == 1 / (1 + len(others))
     assert (found.low, found.high, found.t, found.p) == (None, None, None, None)
-
-
-def test_an_interval_of_one_more_draw_gives_its_test_back() -> None:
-    others = [1.0, 2.0, 3.0, 2.0, 1.0]
-    whole = excess(5.0, others, 0.99)
-    assert whole.high is not None
-    again = one_more_draw(5.0, whole.mean, whole.high - whole.difference, 5, 0.99)
-    assert again == (pytest.approx(whole.t), pytest.approx(whole.p))
-    assert one_more_draw(5.0, 1.0, 0.0, 5, 0.99) is None
-    assert one_more_draw(5.0, 1.0, 1.0, FEWEST_SETS - 1, 0.99) is None

@@ -20,7 +20,7 @@ from sae_merge_method.experiment.report.reach import (
     matched_sets,
     matched_sets_and_documents,
     nothing,
-    random_subspaces,
+    other_features,
     single_layers,
     two_scores,
 )
@@ -57,10 +57,10 @@ CLAIMS: dict[str, Claim] = {
     ),
     "beats projection": _contrast("the raw task vector beats its projection", "stethoscope", "scalpel"),
     "span keeps": Claim(
-        "the features' span keeps more of the task vector than chance",
+        "the features' span keeps more of the task vector than other features of the same SAE",
         ("scalpel",),
         span_keeps,
-        random_subspaces,
+        other_features,
     ),
     "span matters": _contrast(
         "the features' span beats a random subspace of its rank", "scalpel", "scalpel-random"

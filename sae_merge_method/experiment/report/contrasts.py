@@ -18,7 +18,6 @@ from sae_merge_method.reports.numbers import (
     signed,
     test_words,
 )
-from sae_merge_method.statistics.curves import one_more_draw
 from sae_merge_method.statistics.losses import FEWEST_ITEMS, equivalence
 from sae_merge_method.statistics.tests import PAPER, TESTS
 from sae_merge_method.statistics.verdicts import DEGRADED, IMPROVED
@@ -97,27 +96,28 @@ def improves(one: str, base: str) -> Judge:
 
 
 def span_keeps(experiment: Experiment) -> Judged:
-    """Whether the span of the scalpel's features keeps more energy than random subspaces of its rank."""
+    """Whether the span of the scalpel's features keeps more than those of other features of the same SAE."""
     measured = experiment.projection
-    if measured is None or measured.kept is None or measured.random is None or measured.chance is None:
+    if measured is None or measured.kept is None or measured.chance is None:
         return untested("no projection was measured")
-    drawn = measured.random
-    evidence = (
-        f"it keeps {percent(measured.kept)} of the energy and loses the rest; chance (r/d) is "
-        f"{percent(measured.chance)}, a random subspace of that rank keeps {percent(drawn.low)} to "
-        f"{percent(drawn.high)} ({drawn.level:.0%} of them)"
+    evidence = f"it keeps {percent(measured.kept)} of the energy and loses the rest"
+    drawn, others = measured.random, measured.others
+    if drawn is not None:
+        evidence += (
+            f"; a random subspace of that rank keeps {percent(measured.chance)} on average, "
+            f"{percent(drawn.low)} to {percent(drawn.high)} ({drawn.level:.0%} of them)"
+        )
+    if others is None or others.t is None or others.p is None:
+        return untested(f"{evidence}; no other features of the same SAE were drawn")
+    evidence += (
+        f"; as many other features of the same SAE keep {percent(others.mean)} on average, "
+        f"{percent(others.low)} to {percent(others.high)}"
     )
-    test = one_more_draw(measured.kept, drawn.mean, drawn.high - drawn.mean, drawn.seeds, drawn.level)
-    if test is None:
-        return untested(f"{evidence}: too few, or all alike")
     return Judged(
-        measured.kept - drawn.mean,
-        test.p,
-        f"t {signed(test.t)}, p {p_value(test.p)}: {evidence}",
-        {
-            "no": "any subspace so small loses nearly all",
-            "not shown": "a loss that any subspace so small has says nothing about the features",
-        },
+        measured.kept - others.mean,
+        others.p,
+        f"t {signed(others.t)}, p {p_value(others.p)}: {evidence}",
+        {"not shown": "a loss that any features of this SAE have says nothing about these"},
     )
 
 

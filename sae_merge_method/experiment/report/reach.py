@@ -31,13 +31,13 @@ def two_scores(prospect: Prospect) -> Reach:
     return Reach(math.ldexp(1.0, 1 - prospect.problems), f"two scores on {prospect.problems:,} problems")
 
 
-def random_subspaces(prospect: Prospect) -> Reach:
-    """Of what the features' span keeps beside random subspaces."""
+def other_features(prospect: Prospect) -> Reach:
+    """Of what the features' span keeps beside those of other features of the same SAE."""
     measured = prospect.plan.projection
-    drawn = measured.random if measured is not None else None
-    if drawn is None or drawn.seeds < FEWEST_SETS:
-        return Reach(None, f"takes {FEWEST_SETS} random subspaces or more")
-    return Reach(0.0, f"t over {drawn.seeds} random subspaces")
+    others = measured.others if measured is not None else None
+    if others is None or others.p is None:
+        return Reach(None, f"takes {FEWEST_SETS} draws or more of other features of the same SAE")
+    return Reach(0.0, f"t over {others.draws} draws of other features of the same SAE")
 
 
 def matched_sets(prospect: Prospect) -> Reach:

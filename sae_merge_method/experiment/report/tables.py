@@ -85,14 +85,16 @@ def subject_grid(experiment: Experiment) -> Grid:
 
 def projection_grid(kept: Energy) -> Grid:
     """What the features' span keeps of the task vector, and what chance would."""
-    drawn = kept.random
     cells = (
         _cell(percent(kept.kept), kept.kept),
         _cell(percent(kept.chance), kept.chance),
         _cell(decimal(kept.ratio, 2), kept.ratio),
-        Cell(f"{percent(drawn.low)} to {percent(drawn.high)}" if drawn else NOTHING),
+        *(
+            Cell(f"{percent(one.low)} to {percent(one.high)}" if one else NOTHING)
+            for one in (kept.random, kept.others)
+        ),
     )
-    return Grid(("kept", "chance, r/d", "ratio", "random subspaces"), (cells,))
+    return Grid(("kept", "chance", "ratio", "random subspaces", "other features"), (cells,))
 
 
 def short_names(tasks: Sequence[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sae_merge_method.artifacts.arm import ArmIdentity
 from sae_merge_method.artifacts.conclusions import Conclusion
-from sae_merge_method.artifacts.energy_report import Energy, RandomSubspace
+from sae_merge_method.artifacts.energy_report import Energy, OtherFeatures, RandomSubspace
 from sae_merge_method.artifacts.experiment import Experiment
 from sae_merge_method.artifacts.experiment_plan import (
     ArmRecord,
@@ -26,10 +26,16 @@ from tests.evaluations import DATE, answers, results
 ALGEBRA, GEOMETRY = "maths_algebra", "maths_geometry"
 PROBLEMS = {ALGEBRA: 100, GEOMETRY: 50}
 PICKED = (2, 3)
+_OTHERS = OtherFeatures(draws=20, mean=0.031, low=0.028, high=0.034, level=0.99, t=0.0, p=1.0)
 KEPT = Energy(
-    energy=4.0, relative_norm=0.1, kept=0.03, chance=0.031, ratio=0.03 / 0.031,
-    random=RandomSubspace(seeds=5, mean=0.031, low=0.028, high=0.034, level=0.95),
+    energy=4.0, relative_norm=0.1, kept=0.03, chance=0.031, ratio=0.03 / 0.031, others=_OTHERS,
+    random=RandomSubspace(mean=0.031, sd=0.001, low=0.028, high=0.034, level=0.99, p=0.3),
 )  # fmt: skip
+
+
+def keeping(kept: float, t: float, p: float) -> Energy:
+    """A projection that keeps so much, and how that stands to other features of the same SAE."""
+    return KEPT.model_copy(update={"kept": kept, "others": _OTHERS.model_copy(update={"t": t, "p": p})})
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiment.report.folders import BASE, KEPT, NATS, PICK, Laid, collected, concluded, harmed
+from tests.experiment.report.folders import (
+    BASE,
+    KEPT,
+    NATS,
+    PICK,
+    Laid,
+    collected,
+    concluded,
+    harmed,
+    keeping,
+)
 
 RAW = "raw task vector beats its projection"
 SPAN = "keeps more of the task vector"
@@ -90,13 +100,24 @@ def test_the_edits_subjects_are_counted_after_holm(tmp_path: Path) -> None:
     assert "of 2 subjects 1 better and 1 worse after Holm" in found.evidence
 
 
-@pytest.mark.parametrize(("kept", "answer"), [(0.03, "not shown"), (0.05, "yes"), (0.02, "no")])
-def test_the_span_is_held_against_random_subspaces(tmp_path: Path, kept: float, answer: str) -> None:
-    projection = KEPT.model_copy(update={"kept": kept})
-    found = concluded(tmp_path, [BASE, PICK], SPAN, projection=projection)
+@pytest.mark.parametrize(
+    ("kept", "t", "p", "answer"),
+    [(0.03, -0.9, 0.4, "not shown"), (0.05, 17.0, 1e-12, "yes"), (0.02, -10.0, 1e-9, "no")],
+)
+def test_the_span_is_held_against_other_features_of_the_same_sae(
+    tmp_path: Path, kept: float, t: float, p: float, answer: str
+) -> None:
+    found = concluded(tmp_path, [BASE, PICK], SPAN, projection=keeping(kept, t, p))
     assert found.answer == answer
-    assert f"keeps {kept:.2%}" in found.evidence and "chance (r/d) is 3.10%" in found.evidence
-    assert ("says nothing about the features" in found.evidence) == (answer == "not shown")
+    assert f"keeps {kept:.2%}" in found.evidence and "rank keeps 3.10% on average" in found.evidence
+    assert "other features of the same SAE keep 3.10% on average" in found.evidence
+    assert ("says nothing about these" in found.evidence) == (answer == "not shown")
+
+
+def test_random_subspaces_alone_say_nothing_of_the_features(tmp_path: Path) -> None:
+    alone = KEPT.model_copy(update={"others": None, "kept": 0.5})
+    found = concluded(tmp_path, [BASE, PICK], SPAN, projection=alone)
+    assert found.answer == "not tested" and "no other features" in found.evidence
 
 
 def test_without_a_projection_nothing_is_said_of_the_span(tmp_path: Path) -> None:
