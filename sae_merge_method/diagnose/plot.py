@@ -23,11 +23,11 @@ def plot_specificity(diagnosis: Diagnosis, unit: str, selected: tuple[int, ...] 
     scores = np.array([entry.score for entry in entries])
     figure = new_figure(layer_width(len(layers)), 4.2)
     controls = ", ".join(Path(control.name).name for control in diagnosis.controls)
-    heard = f"{len(layers)} of {diagnosis.model.n_layers} layers heard"
+    scored = f"{len(layers)} of {diagnosis.model.n_layers} layers scored"
     axes = layer_axes(
         figure,
         f"specificity {diagnosis.score} ({unit})",
-        f"{Path(diagnosis.target.name).name} against {controls}: {heard}",
+        f"{Path(diagnosis.target.name).name} against {controls}: {scored}",
     )
     for is_selected, colour, label in ((False, BLUE, "score"), (True, RED, "chosen layers")):
         mask = np.isin(layers, selected) == is_selected

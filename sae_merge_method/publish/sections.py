@@ -73,8 +73,8 @@ def layers_section(diagnosis: Diagnosis, selected: Sequence[int], rule: str | No
     releases = dict.fromkeys(layer.sae.release for layer in diagnosis.layers)
     return section(
         "Why these layers",
-        f"Sparse autoencoders listened to {code(diagnosis.model.id)} on target and control text: {corpora}. "
-        f"The score {code(diagnosis.score)} says how differently a layer's features are used; "
+        f"Sparse autoencoders read the activations of {code(diagnosis.model.id)} on target and control text: "
+        f"{corpora}. The score {code(diagnosis.score)} says how differently a layer's features are used; "
         f"layers {format_layers(selected)} were chosen{by}. The formula is this software's: the paper "
         "(arXiv 2605.28649) does not give its own.",
         f"![Specificity of each layer]({PLOT_FILE})" if with_plot else "",
