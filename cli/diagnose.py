@@ -22,7 +22,7 @@ class DiagnoseCommand(WithMembers):
 
         super().format_epilog(ctx, formatter)
         with formatter.section("Formats of SAEs, in folders and in releases"):
-            formatter.write_dl([(row.name, f"{row.config}, {row.weights}") for row in FORMATS.values()])
+            formatter.write_dl([(row.name, ", ".join(row.files)) for row in FORMATS.values()])
         with formatter.section("What no command takes for an SAE of a layer"):
             formatter.write_dl([(row.name, row.description) for row in REFUSALS.values()])
 

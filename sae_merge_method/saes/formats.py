@@ -58,6 +58,11 @@ class Format(NamedTuple):
     """Where in the weights file each array lies."""
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the files in an SAE's folder."""
+        return (self.weights,) if self.config is None else (self.config, self.weights)
+
+    @property
     def decoder(self) -> str:
         """What the weights file calls the decoder."""
         return self.tensors["W_dec"]
@@ -78,10 +83,7 @@ def format_of_release(conversion: str | None) -> Format | None:
 
 def files_of_formats() -> str:
     """What a folder with an SAE holds, for messages."""
-    return " or ".join(
-        " and ".join(filter(None, (kind.config, kind.weights))) + f" ({kind.name})"
-        for kind in FORMATS.values()
-    )
+    return " or ".join(f"{' and '.join(kind.files)} ({kind.name})" for kind in FORMATS.values())
 
 
 def told_by_place(place: str, layer: int) -> Config:

@@ -7,12 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from sae_merge_method.diagnose.run import diagnose
+from sae_merge_method.diagnose.settings import DiagnoseSettings
+from sae_merge_method.energy.run import energy
+from sae_merge_method.energy.settings import EnergySettings
 from sae_merge_method.errors import ModelError, RefusedSaeError, SaeError
 from sae_merge_method.models.reading import read_rows, read_tensor
 from sae_merge_method.saes.find import find_sae, find_saes
 from sae_merge_method.saes.npz import read_npz_header
 from sae_merge_method.saes.sae import open_sae
 from tests.diagnose import hosts
+from tests.recipes import recipe_text, run_recipe
 
 D_SAE = 32
 CPU = torch.device("cpu")
@@ -122,3 +127,28 @@ def test_an_array_that_is_missing_is_named(tmp_path):
     np.savez(folder / "params.npz", **{name: array for name, array in arrays().items() if name != "b_enc"})
     with pytest.raises(SaeError, match="b_enc is missing"):
         open_sae(find_sae(str(folder), None, 1)).load(torch.float32, CPU)
+
+
+def test_diagnose_scalpel_and_energy_take_gemma_scope_folders(tmp_path):
+    model = hosts.random_gemma3(tmp_path / "model")
+    maths = hosts.write_jsonl(tmp_path / "maths.jsonl", hosts.sentences(hosts.MATHS, 10, seed=0))
+    prose = hosts.write_jsonl(tmp_path / "prose.jsonl", hosts.sentences(hosts.PROSE, 10, seed=1))
+    save(tmp_path / "saes" / "layer_01" / "average_l0_71")
+    settings = DiagnoseSettings(
+        model=model,
+        target=maths,
+        control=prose,
+        sae=tmp_path / "saes" / "layer_{layer}" / "average_l0_*",
+        permutations=20,
+        bootstrap=20,
+    )
+    (layer,) = diagnose(settings, tmp_path / "diagnosis").layers
+    assert (layer.layer, layer.sae.d_sae) == (1, D_SAE)
+    donor = hosts.random_gemma3(tmp_path / "donor", seed=1)
+    measured = energy(
+        EnergySettings(base=model, donor=donor, diagnosis=tmp_path / "diagnosis", rank=4, layers="1")
+    )
+    assert [one.layer for one in measured.layers] == [1]
+    text = recipe_text(model, donor, f'layers: "1", diagnosis: "{tmp_path / "diagnosis"}", rank: 4')
+    report = run_recipe(text.replace("sae_stethoscope", "sae_scalpel"), tmp_path / "out")
+    assert report.layers == (1,) and report.energy > 0
