@@ -95,6 +95,10 @@ class AgainstControl(Record):
     """Where unlimited documents would put the score; null without resamples."""
 
 
+LITTLE_EXPLAINED = 0.5
+"""Below this share of explained variance an SAE was hardly made for the model's activations."""
+
+
 class LayerDiagnosis(Record):
     """What was measured in one layer."""
 

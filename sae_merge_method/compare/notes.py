@@ -9,7 +9,7 @@ from sae_merge_method.artifacts.subject import Subject
 from sae_merge_method.compare.answers import Pairing, pair
 from sae_merge_method.compare.evaluation import Evaluation
 from sae_merge_method.compare.settings import CompareSettings
-from sae_merge_method.reports.numbers import amount, change, p_value
+from sae_merge_method.reports.numbers import amount, change, p_value, score
 from sae_merge_method.statistics.evidence import Evidence, Mean
 from sae_merge_method.statistics.tests import PAPER, TESTS
 from sae_merge_method.statistics.verdicts import IMPROVED
@@ -36,6 +36,7 @@ def notes(compared: Compared, settings: CompareSettings) -> Iterator[str]:
     """All there is to know, what concerns the verdicts first."""
     base, edited = compared.base, compared.edited
     yield from _same_model(base, edited, compared.pairings)
+    yield from _answers_found(compared.rows)
     yield from _format_learned(compared, settings)
     yield from _tests_disagree(compared, settings.alpha)
     yield from _unpaired(base, edited, compared.metric, compared.pairings)
@@ -58,6 +59,21 @@ def _same_model(base: Evaluation, edited: Evaluation, pairings: Mapping[str, Pai
 def _arguments(run: EvalRun) -> object:
     config = run.raw.get("config")
     return config.get("model_args") if isinstance(config, Mapping) else None
+
+
+_FOUND_MORE = 0.1
+"""Change of the share of answers found from which on a reader is told: it can be all of a score's change."""
+
+
+def _answers_found(rows: Sequence[Subject]) -> Iterator[str]:
+    """Where many more, or fewer, problems got a final answer at all, over the most problems there are."""
+    largest = max(rows, key=lambda row: row.n or 0)
+    before, after = largest.base_measures.no_answer, largest.edited_measures.no_answer
+    if before is not None and after is not None and abs(after - before) >= _FOUND_MORE:
+        yield (
+            f"{largest.task}: a final answer was found to {score(1 - before, True)} of the problems before "
+            f"the edit and to {score(1 - after, True)} after it, so a change of the score may be one of form."
+        )
 
 
 _VERIFIER = "math_verify"

@@ -10,7 +10,7 @@ from sae_merge_method.artifacts import diagnosis as records
 from sae_merge_method.artifacts.diagnosis import Diagnosis, ModelSource
 from sae_merge_method.artifacts.dictionary_scores import DictionaryScores
 from sae_merge_method.artifacts.draws import write_draws
-from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
+from sae_merge_method.artifacts.layer_diagnosis import LITTLE_EXPLAINED, LayerDiagnosis
 from sae_merge_method.artifacts.usage import SurfaceNames, write_usage
 from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.diagnose.chunk_store import ChunkStore
@@ -28,9 +28,6 @@ from sae_merge_method.saes.dictionaries import DICTIONARIES
 from sae_merge_method.selection import choose_layers, parse_rule
 
 logger = logging.getLogger(__name__)
-
-LITTLE_EXPLAINED = 0.5
-"""Below this share of explained variance an SAE was hardly made for this model's activations."""
 
 
 def diagnose(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis
 from sae_merge_method.artifacts.edit_report import REPORT_FILE
-from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
+from sae_merge_method.artifacts.layer_diagnosis import LITTLE_EXPLAINED, LayerDiagnosis
 from sae_merge_method.artifacts.recipe import RECIPE_FILE
 from sae_merge_method.layers import format_layers
 from sae_merge_method.publish.licence import Licence
@@ -77,12 +77,29 @@ def layers_section(diagnosis: Diagnosis, selected: Sequence[int], rule: str | No
         f"{corpora}. The score {code(diagnosis.score)} says how differently a layer's features are used; "
         f"layers {format_layers(selected)} were chosen{by}. The formula is this software's: the paper "
         "(arXiv 2605.28649) does not give its own.",
+        _little_explained(diagnosis.layers, selected),
         f"![Specificity of each layer]({PLOT_FILE})" if with_plot else "",
         as_markdown(grid),
         plain(diagnosis.without_saes() or ""),
         f"SAEs: {', '.join(map(code, releases))}. Corrected: less the mean under shuffled labels, which "
         "layers are chosen by. Estimate and interval: for unlimited documents. q: Benjamini-Hochberg over "
         "layers, whether usage differs at all.",
+    )
+
+
+def _little_explained(layers: Sequence[LayerDiagnosis], selected: Sequence[int]) -> str:
+    """Which SAEs do not fit the activations; empty where all do."""
+    poor = [one for one in layers if one.explained_variance < LITTLE_EXPLAINED]
+    if not poor:
+        return ""
+    chosen = [one.layer for one in poor if one.layer in selected]
+    among = (
+        f", of the selected ones in {format_layers(chosen)}" if chosen else ", in none of the selected ones"
+    )
+    return (
+        f"**The SAEs explain less than {LITTLE_EXPLAINED:.0%} of the variance** in {len(poor)} of "
+        f"{len(layers)} layers{among}: a score says little of a layer whose SAE does not fit it, and so does "
+        "a choice by it."
     )
 
 

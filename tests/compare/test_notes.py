@@ -44,6 +44,17 @@ def test_where_pairs_see_what_the_chosen_test_does_not_that_is_said(logged: tupl
     assert not any("disagree" in note for note in compared(logged[0], logged[0]).notes)
 
 
+def test_many_more_answers_that_were_found_are_said_once_over_all_problems(write: Write) -> None:
+    base = write("base", with_verifier((20, 540), (20, 540), 19))
+    edited = write("edited", with_verifier((213, 540), (310, 540), 405))
+    (note,) = (note for note in compared(base, edited).notes if "final answer" in note)
+    assert note.startswith(
+        f"{NUM_THEORY}: a final answer was found to 3.5% of the problems before the edit and to 75.0%"
+    )
+    nearly = write("nearly", with_verifier((213, 540), (310, 540), 40))
+    assert not any("final answer" in note for note in compared(base, nearly).notes)
+
+
 def both_metrics(write: Write, name: str, exact: list[int], verified: list[int], **changes: Any) -> Path:
     """A run whose answers are scored by both metrics, samples and all."""
     file = with_verifier((sum(exact), len(exact)), (sum(verified), len(verified)), len(exact))

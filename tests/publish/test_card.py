@@ -7,10 +7,12 @@ from click.testing import CliRunner
 from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
+from sae_merge_method.artifacts.diagnosis import read_diagnosis
 from sae_merge_method.artifacts.edit_report import read_edit_report
 from sae_merge_method.cli.card import command
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.publish.card import CardSettings, write_card
+from sae_merge_method.publish.sections import layers_section
 from tests.comparisons import comparison, save_comparison, subject
 from tests.diagnoses import save_diagnosis
 from tests.merged import rename_models
@@ -27,6 +29,20 @@ def out(tmp_path, merged):
 
 def body(folder):
     return (folder / "README.md").read_text()
+
+
+def test_saes_that_explain_nothing_are_said_beside_the_layers_they_chose(out, tmp_path):
+    diagnosis = save_diagnosis(tmp_path / "diagnosis", out, {0: 0.1, 1: 0.9, 2: 0.5, 3: 0.2})
+    made = read_diagnosis(diagnosis)
+    layers = [one.model_copy(update={"explained_variance": 0.02}) for one in made.layers]
+    poor = made.model_copy(update={"layers": (*layers[:3], made.layers[3])})
+    words = layers_section(poor, (1, 3), "top_k=2", with_plot=False)
+    assert (
+        "**The SAEs explain less than 50% of the variance** in 3 of 4 layers, of the selected ones in 1:"
+        in words
+    )
+    assert "in none of the selected ones" in layers_section(poor, (3,), None, with_plot=False)
+    assert "explain less" not in layers_section(made, (1, 3), None, with_plot=False)
 
 
 def result_of(folder):
