@@ -66,10 +66,10 @@ def _option(name: str, field: FieldInfo, *, required: bool) -> Callable[[AnyFunc
         entry = get_args(kind)[0]
         registry = next((one for one in get_args(entry)[1:] if isinstance(one, OneOf)), None)
         if registry is not None:
-            written = ",".join(default) if default else None
             return click.option(
-                flag, name, type=Members(registry), default=written, show_default=bool(written), **settings
-            )
+                flag, name, type=Members(registry), multiple=True, callback=_together,
+                default=default or (), show_default=bool(default), **settings,
+            )  # fmt: skip
         # Names are listed with commas; a file's name may hold one.
         split = None if entry == Location else listed
         return click.option(flag, name, multiple=True, callback=split, **settings)
@@ -110,6 +110,13 @@ def _type(kind: Any, field: FieldInfo) -> Any:
         min_open=isinstance(low, Gt),
         max_open=isinstance(high, Lt),
     )
+
+
+def _together(
+    ctx: click.Context, parameter: click.Parameter, given: tuple[tuple[str, ...], ...]
+) -> tuple[str, ...]:
+    """Lists of names as one."""
+    return tuple(name for names in given for name in names)
 
 
 def listed(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:

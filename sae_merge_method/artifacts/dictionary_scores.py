@@ -17,7 +17,8 @@ class DictionaryScores(Record):
     words: str
     """Where those scores are found, as a sentence says it."""
     scores: dict[str, dict[int, float]] = Field(default_factory=dict)
-    """By name of a score, every layer's, less the mean under shuffled labels where labels were shuffled."""
+    """By name of a score, every layer's: the diagnosis' own and all that read mean usage alone, less the mean
+    under shuffled labels where labels were shuffled."""
 
 
 def dictionary_sentence(

@@ -6,6 +6,7 @@ JSON lines, plain text, parquet, gzipped or not; data sets of the Hub. What is m
 
 import gzip
 import json
+import math
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -179,6 +180,9 @@ def _row(row: Mapping[str, Any], fields: Fields, where: str) -> Row:
             "(--group-field names another)"
         )
     source = row[fields.source]
+    if isinstance(source, float):
+        # pandas writes whole numbers with gaps as decimals, and the gaps as NaN.
+        source = None if math.isnan(source) else int(source) if source.is_integer() else source
     if isinstance(source, bool) or not isinstance(source, str | int | None):
         raise CorpusError(
             f"expected text or a whole number in the field {fields.source!r} at {where}, "

@@ -100,10 +100,10 @@ TOKEN_CLASSES: dict[str, TokenClass] = {
 def classify(documents: Sequence[Document], decode: Decode) -> tuple[Document, ...]:
     """The documents of one corpus with the classes of their tokens: bit n is the n-th class of the
     registry."""
-    bits = [np.zeros(len(document.ids), dtype=np.uint8) for document in documents]
+    bits = [np.zeros(len(document.ids), dtype=np.uint32) for document in documents]
     for nth, row in enumerate(TOKEN_CLASSES.values()):
         for of_document, members in zip(bits, row.members(documents, decode), strict=True):
-            of_document |= (members.astype(np.uint8) << nth).astype(np.uint8)
+            of_document |= members.astype(np.uint32) << np.uint32(nth)
     return tuple(
         document._replace(classes=of_document) for document, of_document in zip(documents, bits, strict=True)
     )

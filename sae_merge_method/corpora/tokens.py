@@ -21,8 +21,8 @@ _BLOCK = 256
 
 Ids = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-Bits = npt.NDArray[np.uint8]
-_UNCLASSIFIED: Bits = np.zeros(0, dtype=np.uint8)
+Bits = npt.NDArray[np.uint32]
+_UNCLASSIFIED: Bits = np.zeros(0, dtype=np.uint32)
 
 
 class Document(NamedTuple):
@@ -40,7 +40,7 @@ class Document(NamedTuple):
     @property
     def counted_classes(self) -> Bits:
         """(n,) the classes of the counted tokens."""
-        return self.classes[self.counted] if len(self.classes) else np.zeros(self.counted.sum(), np.uint8)
+        return self.classes[self.counted] if len(self.classes) else np.zeros(self.counted.sum(), np.uint32)
 
     def cut(self, length: int) -> "Document":
         """The document up to its ``length``-th counted token; itself where it has no more."""

@@ -64,10 +64,13 @@ class OtherWays:
         for number, against in enumerate(zip(*halves, strict=True), start=1):
             self._taken.setdefault(("half", f"half {number}"), {})[layer] = _least_corrected(against)
 
-    def by_every_score(self, usage: LayerUsage) -> dict[str, float]:
-        """What a layer scores by every formula, this one too, where another dictionary is used."""
-        matrices = document_matrices(usage, self._documents, self.needs)
-        return {row.name: self._scored(row, matrices) for row in self._samples}
+    def by_mean_usage(self, usage: LayerUsage) -> dict[str, float]:
+        """What a layer scores where another dictionary is used: by this formula, and by all that read mean
+        usage alone, which cost little beside ranks and rates of every feature."""
+        rows = [row for row in self._samples if row == self._score or row.needs == ("usage",)]
+        needs = tuple(dict.fromkeys(need for row in rows for need in row.needs))
+        matrices = document_matrices(usage, self._documents, needs)
+        return {row.name: self._scored(row, matrices) for row in rows}
 
     def _scored(self, row: Score, matrices: DocumentMatrices) -> float:
         return _least_corrected([estimate(row, matrices, of_control) for of_control in self._samples[row]])
@@ -101,7 +104,7 @@ def score_dictionaries(
     for name in names:
         scores: dict[str, dict[int, float]] = {}
         for layer in tqdm(layers, desc=f"scoring {DICTIONARIES[name].words}", unit="layer", disable=None):
-            for score, value in ways.by_every_score(read(layer, name)).items():
+            for score, value in ways.by_mean_usage(read(layer, name)).items():
                 scores.setdefault(score, {})[layer] = value
         scored.append(DictionaryScores(name=name, words=DICTIONARIES[name].words, scores=scores))
     return tuple(scored)

@@ -112,7 +112,7 @@ def _share(entry: LayerDiagnosis, score: float, *, carried: bool) -> Cell:
     share = entry.share_of_score(score)
     if share is None:
         return _NONE
-    shown = 1 - share if carried else share
+    shown = round(1 - share if carried else share, 4) + 0.0  # no share is -0.00 %
     return Cell(numbers.percent(shown), shown)
 
 

@@ -68,7 +68,7 @@ class Listening(NamedTuple):
     """(B,) counted tokens of each document, summing to T."""
     sampled: npt.NDArray[np.bool_]
     """(T,) tokens whose reconstruction enters the explained variance."""
-    classes: npt.NDArray[np.uint8]
+    classes: npt.NDArray[np.uint32]
     """(T,) classes of each token, a bit each."""
     n_classes: int
     """K."""

@@ -103,8 +103,8 @@ def test_sources_are_read_beside_the_text_and_a_document_without_one_is_its_own(
         assert corpus.sources == ("u", None, "v", "u")
         assert read_corpus(str(path)).sources is None
     assert "1 documents have no url; each counts as a source of its own" in caplog.text
-    lines.write_text('{"text": "one", "id": 7}\n')
-    assert read_corpus(str(lines), group_field="id").sources == ("7",)
+    lines.write_text('{"text": "one", "id": 7}\n{"text": "two", "id": 7.0}\n{"text": "three", "id": NaN}\n')
+    assert read_corpus(str(lines), group_field="id").sources == ("7", "7", None)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,7 @@ def test_sources_are_read_beside_the_text_and_a_document_without_one_is_its_own(
             "expected text or a whole number .* got list",
         ),
         ("a.jsonl", '{"text": "one", "url": true}', CorpusError, "got bool"),
+        ("a.jsonl", '{"text": "one", "url": 0.5}', CorpusError, "got float"),
         ("a.txt", "one", UsageError, "--group-field url: .*a.txt is plain text"),
     ],
 )

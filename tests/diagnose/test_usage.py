@@ -37,7 +37,7 @@ def listening(
     return Listening(
         tokens=np.array(tokens),
         sampled=np.ones(sum(tokens), dtype=bool),
-        classes=np.array(classes or [0] * sum(tokens), dtype=np.uint8),
+        classes=np.array(classes or [0] * sum(tokens), dtype=np.uint32),
         n_classes=2,
         sides=np.array(sides or [0] * len(tokens)),
         n_sides=2,
