@@ -35,7 +35,7 @@ def commands(experiment: Experiment) -> list[str]:
     """For the pick, or the first arm that is merged; ``$EXP`` stands for the experiment's folder."""
     merged = [arm for arm in experiment.arms if arm.method is not None]
     first = experiment.pick or next(iter(merged), None)
-    merge = [] if first is None else [f'sae-merge merge "$EXP/{recipe_path(first)}" out/']
+    merge = [] if first is None else [f'sae-merge merge "$EXP"/{shlex.quote(recipe_path(first))} out/']
     return [*merge, evaluate(experiment, "out/" if merge else experiment.base)]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from lm_eval._cli.harness import HarnessCLI
 
 from sae_merge_method.artifacts.experiment import Experiment
-from sae_merge_method.experiment.report.markdown import evaluate
+from sae_merge_method.experiment.report.markdown import commands, evaluate
 from sae_merge_method.publish.measured import experiment_section
 
 
@@ -22,9 +22,19 @@ def test_the_arm_by_hand_is_evaluated_as_the_experiment_did(folder: Path, experi
     assert (read.apply_chat_template, read.fewshot_as_multiturn) == (True, False)
     assert (read.gen_kwargs, read.log_samples) == ({"max_gen_toks": 9}, True)
     text = (folder / "experiment.md").read_text()
-    assert 'sae-merge merge "$EXP/arms/stethoscope/recipe.yml" out/' in text
+    assert 'sae-merge merge "$EXP"/arms/stethoscope/recipe.yml out/' in text
     assert "- `scalpel`: `arms/scalpel/recipe.yml`" in text
     assert "arms/donor/recipe.yml" not in text
+
+
+def test_a_name_in_a_command_by_hand_runs_nothing(experiment: Experiment) -> None:
+    name = "a$(touch x)`b`; c 'd"
+    arms = tuple(
+        arm.model_copy(update={"name": name}) if arm.role == "selected" else arm for arm in experiment.arms
+    )
+    merge, _ = commands(experiment.model_copy(update={"arms": arms}))
+    assert shlex.split(merge) == ["sae-merge", "merge", f"$EXP/arms/{name}/recipe.yml", "out/"]
+    assert merge.startswith('sae-merge merge "$EXP"/' + "'")
 
 
 def test_a_card_takes_the_report_without_the_commands_on_its_files(folder: Path) -> None:
