@@ -64,9 +64,9 @@ def command(
     gates, layers out of range, the diagnosis of another model. Donors are read in the selected
     layers only. OUT appears when the merge is complete and has been checked against the base.
     """
-    if in_place and (overwrite or link or engine != "direct"):
+    if in_place and (overwrite or link or engine != "direct" or not sync):
         raise click.UsageError(
-            "--in-place writes into the base itself: --overwrite, --link, --engine do not apply"
+            "--in-place writes into the base itself: --overwrite, --link, --engine, --no-sync do not apply"
         )
     began, chosen = time.perf_counter(), chosen_options(options)
     if dry_run:

@@ -62,6 +62,8 @@ def new_folder(path: Path, *, overwrite: bool = False, sync: bool = True) -> Ite
 
 
 def _require_free(path: Path, overwrite: bool) -> None:
+    if path.name in ("", ".."):
+        raise UsageError(f"expected the name of a folder to make, got {path}: name it from outside")
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         if not path.is_dir():
             raise UsageError(f"expected a folder to write at {path}, found a file")

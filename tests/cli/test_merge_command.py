@@ -80,6 +80,7 @@ def test_bad_input_is_told_in_one_message_without_a_traceback(tmp_path, words, c
     [
         (["r.yml"], "Missing argument 'OUT'"),
         (["r.yml", "--in-place", "--overwrite"], "--in-place writes into the base itself"),
+        (["r.yml", "--in-place", "--no-sync"], "--no-sync do not apply"),
         (["r.yml", "out", "--engine", "fast"], "'fast' is not one of 'direct', 'mergekit'"),
     ],
 )

@@ -194,6 +194,18 @@ def test_a_folder_that_a_killed_run_had_taken_away_comes_back(tmp_path, caplog):
     assert everything(tmp_path) == {"out": None, "out/old.txt": "old"}
 
 
+@pytest.mark.parametrize("place", [".", "..", "/", "made/.."])
+def test_a_folder_is_made_under_a_name(tmp_path, monkeypatch, place):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with (
+        pytest.raises(UsageError, match="expected the name of a folder"),
+        new_folder(Path(place), overwrite=True),
+    ):
+        pass
+    assert everything(tmp_path) == {"here": None}
+
+
 def test_parents_that_were_made_for_nothing_go_again(tmp_path):
     with pytest.raises(RuntimeError), new_folder(tmp_path / "a" / "b" / "out"):
         raise RuntimeError
