@@ -7,7 +7,9 @@ most of what a test run costs: a server beside each copy loads them once, and ev
 """
 
 import filecmp
+import gc
 import importlib
+import inspect
 import json
 import os
 import shutil
@@ -55,9 +57,10 @@ EXCLUDED = (
 SECONDS = 120
 """After which a mutant that hangs counts as noticed."""
 LIBRARIES = (
-    "torch", "transformers.models.auto.modeling_auto", "safetensors.torch", "pydantic", "yaml", "click.testing",
-    "hypothesis.extra.numpy", "scipy.stats", "statsmodels.stats.proportion", "statsmodels.stats.power",
+    "torch", "transformers.models.auto.modeling_auto", "safetensors.torch", "pydantic.fields", "yaml",
+    "click.testing", "xxhash", "hypothesis.extra.numpy", "scipy.stats", "statsmodels.stats.proportion", "statsmodels.stats.power",
 )  # fmt: skip
+NO_PLUGINS = ("-p", "no:cacheprovider", "-p", "no:unraisableexception", "-p", "no:xdist")
 DOOR, VIEW = "mutants.socket", ".view"
 
 
@@ -85,13 +88,15 @@ def serve() -> None:
     sys.dont_write_bytecode = True  # two mutants of one second and one length would share a file
     for name in ("sae_merge_method", *LIBRARIES):  # ours, by itself, so that it is that of the view
         importlib.import_module(name)
+    inspect.getmodule(serve)  # fills a table over all modules, which pydantic would fill in every fork
+    gc.freeze()
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(DOOR)
         door.listen()
         while True:
             caller, _ = door.accept()
             with caller:
-                words = ["-x", "-q", "-p", "no:cacheprovider", *tests_of_changed(copy)]
+                words = ["-x", "-q", *NO_PLUGINS, *tests_of_changed(copy)]
                 child = os.fork()
                 if not child:
                     signal.alarm(SECONDS)
