@@ -61,7 +61,7 @@ LIBRARIES = (
     "click.testing", "xxhash", "hypothesis.extra.numpy", "scipy.stats", "statsmodels.stats.proportion", "statsmodels.stats.power",
 )  # fmt: skip
 NO_PLUGINS = ("-p", "no:cacheprovider", "-p", "no:unraisableexception", "-p", "no:xdist")
-DOOR, VIEW = "mutants.socket", ".view"
+DOOR, LOG, VIEW = "mutants.socket", "mutants.log", ".view"
 
 
 def tests_of(module: str) -> str:
@@ -102,6 +102,13 @@ def serve() -> None:
                     signal.alarm(SECONDS)
                     os._exit(pytest.main(words))
                 caller.sendall(bytes([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) % 256]))
+
+
+def start(copy: Path) -> "subprocess.Popen[bytes]":
+    """Start the server of a copy; what its tests print goes to a file beside them."""
+    words = [sys.executable, __file__, "serve"]
+    with (copy / LOG).open("wb") as log:
+        return subprocess.Popen(words, cwd=copy, env=environment(copy), stdout=log, stderr=log)
 
 
 def ask() -> int:
@@ -169,12 +176,7 @@ def run(processes: int, modules: Sequence[str]) -> int:
     copies = [COPIES / str(number) for number in range(processes)]
     for number, copy in enumerate(copies):
         prepare(copy, modules[number::processes])
-    servers = [
-        subprocess.Popen(
-            [sys.executable, __file__, "serve"], cwd=copy, env=environment(copy), stdout=subprocess.DEVNULL
-        )
-        for copy in copies
-    ]
+    servers = [start(copy) for copy in copies]
     try:
         for copy, server in zip(copies, servers, strict=True):
             while not (copy / DOOR).exists() and server.poll() is None:
@@ -186,7 +188,7 @@ def run(processes: int, modules: Sequence[str]) -> int:
         for server in servers:
             server.kill()
     if failed:
-        print("cosmic-ray failed: see above")
+        print("cosmic-ray failed: see above, and what the tests printed in", *(copy / LOG for copy in copies))
         return 1
     found = [one for copy in copies for one in results(copy)]
     alive = [(item, result) for item, result in found if result["test_outcome"] == "survived"]

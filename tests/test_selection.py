@@ -53,6 +53,11 @@ def test_one_layer_alone_is_above_the_gap():
     assert choose_layers(parse_rule("elbow"), {7: 0.3}) == (7,)
 
 
+def test_the_gap_is_a_difference_of_scores_whatever_their_ratio():
+    assert choose_layers(parse_rule("elbow"), {0: 0.001, 1: 0.3, 2: 0.7}) == (2,)
+    assert choose_layers(parse_rule("elbow"), {0: -0.5, 1: -0.1, 2: 0.1}) == (1, 2)
+
+
 @pytest.mark.parametrize(
     "rule",
     [
@@ -64,6 +69,7 @@ def test_one_layer_alone_is_above_the_gap():
         "differs=1.5",
         "threshold=inf",
         "differs=0",
+        "differs=-0.1",
         "elbow=3",
         "elbow=",
         "best=4",

@@ -54,4 +54,6 @@ def test_effective_rank_counts_directions_of_equal_energy():
     assert effective_rank(np.array([2.0, 2, 2, 0, 0])) == pytest.approx(3)
     assert 1 < effective_rank(np.array([9.0, 1])) < 2
     assert effective_rank(np.array([0.25, 0.25])) == pytest.approx(2)
-    assert effective_rank(np.zeros(3)) == 0
+    for none in (np.zeros(3), np.array([1e-9, -1e-8])):  # less than nothing is the rounding of a Gram matrix
+        assert effective_rank(none) == 0
+    assert effective_rank(np.array([2.0, 2, -1e-9])) == pytest.approx(2)
