@@ -107,7 +107,8 @@ def _group_side(side: Evaluation, name: str, metric: str, members: Sequence[Scor
     own = measure(group, metric, Samples(side.run.path, ()), None)
     n, means = group_size(side.run, group), _mean_measures(members)
     known = {what: value for what, value in own.model_dump().items() if value is not None}
-    return ScoredSide(group.scores[metric], n, means.model_copy(update=known))
+    score = group.scores[metric]
+    return ScoredSide(score, n, means.model_copy(update=known), right=_right(score, n, members))
 
 
 def _all_tasks(sides: Sequence[ScoredSide]) -> ScoredSide | None:
@@ -115,7 +116,17 @@ def _all_tasks(sides: Sequence[ScoredSide]) -> ScoredSide | None:
     score = pooled([side.score for side in sides], [side.n for side in sides])
     if score is None:
         return None
-    return ScoredSide(score, sum(side.n or 0 for side in sides), _mean_measures(sides))
+    n = sum(side.n or 0 for side in sides)
+    return ScoredSide(score, n, _mean_measures(sides), right=_right(score, n, sides))
+
+
+def _right(score: Score, n: int | None, members: Sequence[ScoredSide]) -> int | None:
+    """Problems right in all tasks; None where a task does not tell, or the score is no mean over problems."""
+    counts = [member.mean.right for member in members]
+    right = sum(count for count in counts if count is not None)
+    if None in counts or not n or not math.isclose(right / n, score.value, abs_tol=1e-9):
+        return None
+    return right
 
 
 def _mean_measures(sides: Sequence[ScoredSide]) -> Measures:

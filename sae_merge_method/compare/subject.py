@@ -26,11 +26,13 @@ class ScoredSide(NamedTuple):
     """Problems; None where their number is not known."""
     measures: Measures
     dataset: DataSet | None = None
+    right: int | None = None
+    """Problems right, of a group whose tasks tell it; None where only the standard error may."""
 
     @property
     def mean(self) -> Mean:
         """The score, as a test reads it."""
-        return Mean(self.score.value, self.score.stderr, self.n)
+        return Mean(self.score.value, self.score.stderr, self.n, self.right)
 
 
 def evidence_of(base: ScoredSide, edited: ScoredSide, pairs: Sequence[Pair]) -> Evidence:

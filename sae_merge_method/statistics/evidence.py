@@ -16,11 +16,13 @@ class Mean(NamedTuple):
     """Standard error of the mean; None where there is none."""
     n: int | None
     """Problems; None where their number is not known."""
+    counted: int | None = None
+    """Problems that were right, where that is known beside the standard error, as it is of several tasks."""
 
     @property
     def right(self) -> int | None:
         """Problems that were right; None where they were not scored 0 or 1."""
-        return count_right(self.value, self.stderr, self.n)
+        return count_right(self.value, self.stderr, self.n) if self.counted is None else self.counted
 
 
 class Flips(NamedTuple):

@@ -120,6 +120,14 @@ def test_four_of_fifty_more_than_none_are_no_improvement(samples: bool) -> None:
     assert made.subjects[0].paper_p is not None and made.subjects[0].paper_p < 0.05
 
 
+def test_several_subjects_together_are_near_the_edge_as_one_is() -> None:
+    made = judged({f"subject {nth}": flipped(50, 0, 1, 0) for nth in range(5)}, samples=False)
+    (group,) = made.groups
+    assert group.paper_p is not None and group.paper_p < 0.05
+    assert (group.test, group.verdict) == ("fisher", "not shown")
+    assert group.base_interval is not None and group.base_interval[0] == 0.0
+
+
 def test_what_could_not_be_tested_stops(write: Write) -> None:
     base, edited = (
         write(name, results({**BASE, "single": (right, 1)}, model_name=name))
