@@ -96,10 +96,10 @@ WEIGHTS_KEY = "transformers_weights"
 
 ABOUT = (
     "README*", "LICENSE*", "LICENCE*", "NOTICE*", "*.md", "*.png", "*.jpg", "*.svg", "mergekit_config.yml",
-    "edit_report.json", "*.intoto.json*", "*.sig", "*.sigstore*", ".*",
+    "edit_report.json", "*.intoto.json*", "*.sig", "*.sigstore*",
 )  # fmt: skip
-"""Names, in a model's own folder, of what is about a model, not of it: no loader opens them. Hidden ones are
-the Hub's, git's, and this software's own bookkeeping."""
+"""Names, in a model's own folder, of what is about a model, not of it: no loader opens them, unless one of
+:data:`TAKEN_INSTEAD` fits the name too."""
 
 
 def is_about(name: str) -> bool:

@@ -108,6 +108,11 @@ def _with_base(sources: Sources, by_user: str | None, evidence: Evidence) -> Sou
         return replace(sources, base=journaled, in_place=True)
     base = _open(in_recipe, by_user, "the base", evidence)
     if base is None or not is_itself(merged, base, sources.layers):
+        if base is not None and journaled_base(base) is not None:
+            evidence.leave_open(
+                f"that {base.folder} is still what the checkpoint was made from: it was edited in place "
+                "(sae-merge undo brings it back)"
+            )
         return replace(sources, base=base)
     journaled = journaled_base(merged)
     if journaled is not None:

@@ -28,13 +28,13 @@ def check_taken_instead(merged: Checkpoint, evidence: Evidence) -> None:
     unknown = []
     with evidence.proving("nothing that a loader would take in place of these weights"):
         for path in sorted(merged.folder.iterdir()):
-            if path.name in names or path.name in beside or is_about(path.name):
+            if path.name in names or path.name in beside or path.name.startswith("."):
                 continue
             row = None if path.is_dir() else taken_instead(path.name)
-            if row is None:
-                unknown.append(f"{path.name}/" if path.is_dir() else path.name)
-            else:
+            if row is not None:
                 evidence.violate(path.name, f"{row.what}, where none belongs: {row.taken_by}")
+            elif not is_about(path.name):
+                unknown.append(f"{path.name}/" if path.is_dir() else path.name)
         _check_placed(merged, evidence)
         _check_weights_key(merged, names, evidence)
     if unknown:

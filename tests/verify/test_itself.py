@@ -13,6 +13,7 @@ from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.cli.verify import command
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.merge.in_place import edit_in_place
+from sae_merge_method.merge.undo import undo
 from sae_merge_method.verify.audit import verify
 from tests import tiny
 from tests.merged import Merged, rename_models
@@ -120,6 +121,18 @@ def test_without_its_journal_an_edit_in_place_has_no_base_and_says_how_to_name_o
     shutil.rmtree(edited / ".sae-merge-journal")
     assert "--base names the model that it was made from" in says_nothing(edited)
     assert verify(edited, str(merged.base)).sound
+
+
+def test_a_base_that_was_edited_in_place_since_is_told_with_the_way_back(tmp_path, merged):
+    base = merged.copy_base(tmp_path / "model")
+    run_recipe(recipe_text(base, merged.donor), tmp_path / "out")
+    recipe = RecipeText(recipe_text(base, merged.donor, weight="0.5"), "recipe.yml")
+    edit_in_place(recipe, options={"quiet": True})
+    report = verify(tmp_path / "out")
+    assert not report.sound
+    assert "it was edited in place (sae-merge undo brings it back)" in report.unproved[0]
+    undo(base)
+    assert verify(tmp_path / "out").sound
 
 
 def test_a_journal_of_other_tensors_is_refused(edited):

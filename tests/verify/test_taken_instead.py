@@ -38,6 +38,7 @@ def test_an_adapter_beside_the_weights_is_a_violation_for_a_loader_would_add_it(
         "pytorch_model.bin",
         "pytorch_model.bin.index.json",
         "model-q4.gguf",
+        "README.safetensors",
         "quantize_config.json",
     ],
 )
