@@ -29,19 +29,39 @@ _CHOICES = ("seed", "problems_per_subject")
     help="Random sets of layers; 55 are all there are.  [default: 5]",
 )
 @click.option("--single-layers", is_flag=True, help="Also an arm for each layer alone.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Demos to run, each with the next seed and in a folder of its own in --out; then how many support "
+    "each claim.",
+)
 def command(
-    out: Path, overwrite: bool, random_layers: int | None, single_layers: bool, **choices: Any
+    out: Path,
+    overwrite: bool,
+    random_layers: int | None,
+    single_layers: bool,
+    seeds: int,
+    **choices: Any,
 ) -> None:
     """Train a miniature, then diagnose, merge, evaluate and compare on it: an experiment.
 
     Offline and on the CPU. Tokenizer, base, donor and SAEs are trained the first time and kept in
     the user's cache folder. The rest is sae-merge experiment run, which can be typed again inside --out.
+    With --seeds, all of it for each seed; interrupted, the same command goes on.
     """
     from sae_merge_method.miniature.demo import OF_A_MINIATURE, run_demo
+    from sae_merge_method.miniature.seeds import CLAIMS_FILE, run_seeds
+    from sae_merge_method.reports.grid import as_text
 
     options = [] if random_layers is None else ["--random-layers", str(random_layers)]
     options += ["--single-layers"] if single_layers else []
     settings = read_settings(MiniatureSettings, choices)
+    if seeds > 1:
+        over = run_seeds(settings, out, seeds, overwrite=overwrite, options=tuple(options))
+        show(f"How many of {seeds} seeds give which answer:\n\n{as_text(over.grid)}\n\n{over.picks}")
+        show(f"To look at: {out / CLAIMS_FILE}, and experiment/experiment.html in the folder of each seed.")
+        return
     demo = run_demo(settings, out, overwrite=overwrite, options=tuple(options))
     origin = f"trained now: {', '.join(demo.made)}" if demo.made else "taken from the cache"
     show(f"- {OF_A_MINIATURE}")

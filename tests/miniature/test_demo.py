@@ -1,5 +1,7 @@
 """The whole demo on a miniature of a few thousand tokens: real commands, real hosts, laws and no gains."""
 
+import shutil
+
 import pytest
 from click.testing import CliRunner
 
@@ -7,6 +9,7 @@ from sae_merge_method.artifacts.experiment import read_experiment
 from sae_merge_method.cli.demo import command
 from sae_merge_method.errors import UsageError
 from sae_merge_method.miniature.demo import CommandError, run_command, run_demo
+from sae_merge_method.miniature.seeds import run_seeds
 
 OPTIONS = ("--random-layers", "1", "--workers", "0")
 
@@ -41,6 +44,17 @@ def test_everything_it_was_made_of_and_came_to_lies_in_its_folder(demo):
         assert (out / file).is_file(), file
     assert (out / "experiment" / "merged" / "stethoscope" / "edit_report.json").is_file()
     assert (out / "experiment" / "experiment.html").is_file()
+
+
+def test_what_one_of_several_seeds_has_done_stays_and_is_counted(demo, tmp_path, tiny_settings):
+    out, _ = demo
+    folder = shutil.copytree(out, tmp_path / f"seed-{tiny_settings.seed}")
+    before = {file: file.stat().st_mtime_ns for file in folder.rglob("results_*.json")}
+    over = run_seeds(tiny_settings, tmp_path, 1, options=OPTIONS)
+    assert {file: file.stat().st_mtime_ns for file in folder.rglob("results_*.json")} == before
+    assert list(over.experiments) == [tiny_settings.seed]
+    table = (tmp_path / "claims.md").read_text()
+    assert "| the edit improves what is evaluated |" in table and over.picks in table
 
 
 def test_a_demo_of_other_settings_is_refused_and_left_alone(demo):
