@@ -11,7 +11,7 @@ than the clock:
   which decodes twice: without it later layers would read reconstructions.
 
 The explained variance is sampled as in a run of 512,000 tokens: one token in 62. Neither surface twins nor
-dictionaries beside the SAEs listen along.
+dictionaries beside the SAEs are encoded.
 
 Run: python benchmarks/diagnose.py [--layers 12 --width 16384 --documents 24 --length 128]
 """
@@ -130,16 +130,16 @@ def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, fl
         from tqdm import tqdm
 
         from sae_merge_method.diagnose.chunk_store import ChunkStore
-        from sae_merge_method.diagnose.listeners import Listener
+        from sae_merge_method.diagnose.layer_encoders import LayerEncoders
         from sae_merge_method.diagnose.sweep import sweep
 
-        listeners = [Listener(sae, {}) for sae in saes]
+        encoders = [LayerEncoders(sae, {}) for sae in saes]
         side_of = np.zeros(sum(len(chunk.documents) for chunk in chunks), dtype=np.int64)
 
         def work_once() -> None:
             with tempfile.TemporaryDirectory() as folder, tqdm(disable=True) as bar:
                 store = ChunkStore(Path(folder) / "out", {})
-                sweep(model, listeners, chunks, side_of, STRIDE, store, bar)
+                sweep(model, encoders, chunks, side_of, STRIDE, store, bar)
                 for sae in saes:
                     store.gather(sae.key, options.width, [chunk.documents for chunk in chunks])
 

@@ -1,4 +1,4 @@
-"""``diagnosis/diagnosis.json``: which model heard which texts, what was measured, every setting behind it.
+"""``diagnosis/diagnosis.json``: which model read which texts, what was measured, every setting behind it.
 
 It holds no clock time and no host name: the same inputs write the same bytes.
 """
@@ -64,26 +64,27 @@ class Corpus(Record):
     sha256: str
     """sha256 of the corpus' file as it lies on disk; of a data set, over the documents taken."""
     documents: int = Field(ge=1)
-    """Documents that were listened to."""
+    """Documents that were encoded."""
     sources: int | None = Field(default=None, ge=1)
     """Sources that the documents are parts of; null where no field tells them."""
     tokens: int = Field(ge=1)
-    """Counted tokens that were listened to: special tokens left out."""
+    """Counted tokens that were encoded: special tokens left out."""
     documents_read: int = Field(ge=1)
     """Documents of the corpus that have a counted token, before the sides were matched."""
     tokens_read: int = Field(ge=1)
     """Counted tokens of the corpus, before the sides were matched."""
     exact_duplicates: int = Field(default=0, ge=0)
-    """Documents listened to that say the same as one of another source, word for word."""
+    """Documents that were encoded and say the same as one of another source, word for word."""
     near_duplicates: int = Field(default=0, ge=0)
-    """Documents listened to that say nearly the same as one of another source: word for word not counted."""
+    """Documents that were encoded and say nearly the same as one of another source: word for word not
+    counted."""
 
     class_shares: dict[str, float] = Field(default_factory=dict)
     """Share of the counted tokens that is of each class."""
 
     @property
     def tokens_a_document(self) -> float:
-        """Mean length of a document that was listened to."""
+        """Mean length of a document that was encoded."""
         return self.tokens / self.documents
 
 
@@ -122,7 +123,8 @@ class Diagnosis(Record):
         return {entry.layer: entry.null.corrected for entry in self.layers if entry.null}
 
     def without_saes(self) -> str | None:
-        """How much of the scores is there without the SAEs, in a sentence; None where nobody has listened."""
+        """How much of the scores is there without the SAEs, in a sentence; None where no other dictionary was
+        used."""
         return dictionary_sentence(self.score, self.scores(), self.dictionaries)
 
     @property

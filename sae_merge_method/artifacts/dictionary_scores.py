@@ -26,7 +26,7 @@ def dictionary_sentence(
 ) -> str | None:
     """What of the scores is there without the SAE, and whether the layers come in the same order.
 
-    None where no other dictionary was listened with, or not by this score.
+    None where no other dictionary was used, or not by this score.
 
     Args:
         score: Name of the score.

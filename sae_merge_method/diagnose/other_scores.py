@@ -90,7 +90,7 @@ def score_dictionaries(
     documents: Documents,
     settings: ScoringSettings,
 ) -> tuple[DictionaryScores, ...]:
-    """Score every layer as other dictionaries hear it; one layer and dictionary is in memory at a time.
+    """Score every layer as other dictionaries encode it; one layer and dictionary is in memory at a time.
 
     Args:
         names: The dictionaries.

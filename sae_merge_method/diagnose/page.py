@@ -81,7 +81,7 @@ activations' variance that the SAE reconstructs. L0: active features a token. A 
 {as_html(layers_grid(diagnosis, selected), "sortable", ascending="layer")}
 <p>{html(diagnosis.without_saes() or "")}</p>
 {_surface(diagnosis)}<h2>Texts</h2>
-<p class="note">What was listened to. All sides are cropped to one number and length of documents unless
+<p class="note">What was encoded. All sides are cropped to one number and length of documents unless
 matching was switched off; read: what there was. Repeated: documents that say the same as one of another
 source.</p> {as_html(corpora_grid(diagnosis))}
 <h2>Features that tell the target from the control</h2>

@@ -14,7 +14,7 @@ from sae_merge_method.artifacts.layer_diagnosis import LITTLE_EXPLAINED, LayerDi
 from sae_merge_method.artifacts.usage import SurfaceNames, write_usage
 from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.diagnose.chunk_store import ChunkStore
-from sae_merge_method.diagnose.listeners import load_beside
+from sae_merge_method.diagnose.layer_encoders import load_beside
 from sae_merge_method.diagnose.other_scores import score_dictionaries
 from sae_merge_method.diagnose.page import draw_diagnosis
 from sae_merge_method.diagnose.scoring import ScoredLayer, Scoring, score_layers

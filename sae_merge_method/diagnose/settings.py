@@ -29,7 +29,7 @@ class EncodingSettings(Record):
     sae_id: str | None = None
     """Id of a layer's SAE within ``sae``, such as layer_{layer}_width_16k_l0_small."""
     dictionaries: tuple[Annotated[str, OneOf(DICTIONARIES)], ...] = tuple(DICTIONARIES)
-    """Dictionaries that nobody trained, to listen with beside each SAE: what they tell too is not owed to the
+    """Dictionaries that nobody trained, to encode with beside each SAE: what they tell too is not owed to the
     SAE. Empty for none, in about half the time."""
     target: Location
     """Text of the ability to edit: JSON lines, parquet or a document a line, gzip too; or a Hub data set,
@@ -50,7 +50,7 @@ class EncodingSettings(Record):
     mask: tuple[Annotated[str, OneOf(TOKEN_CLASSES)], ...] = ()
     """Classes of tokens to leave out of the counting, such as digits,newlines."""
     twins: tuple[Annotated[str, OneOf(TWINS)], ...] = tuple(TWINS)
-    """Surface twins of the target to listen to as well: what scores there too is vocabulary, not ability.
+    """Surface twins of the target to encode as well: what scores there too is vocabulary, not ability.
     Empty for none."""
     apply_chat_template: bool = False
     """Put every document into a user's turn; only its own text counts."""

@@ -1,4 +1,4 @@
-"""Target and controls as they are listened to: matched, numbered by source, searched for what misleads.
+"""Target and controls as they are encoded: matched, numbered by source, searched for what misleads.
 
 What is wrong with the texts but can be gone on with is a warning here, and a number in the diagnosis.
 """
@@ -26,7 +26,7 @@ FEW_SOURCES = 10
 
 
 class Sides(NamedTuple):
-    """All documents to listen to, and what the diagnosis says of them."""
+    """All documents to encode, and what the diagnosis says of them."""
 
     documents: tuple[Document, ...]
     """Target's first, then each control's, in file order."""

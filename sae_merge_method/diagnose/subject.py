@@ -1,4 +1,4 @@
-"""What is diagnosed: a model, the SAEs of its layers, and the texts as they are listened to."""
+"""What is diagnosed: a model, the SAEs of its layers, and the texts as they are encoded."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class Subject(NamedTuple):
     corpora: tuple[Corpus, ...]
     """The target, then the controls."""
     sides: Sides
-    """Their documents as they are listened to."""
+    """Their documents as they are encoded."""
 
 
 def open_subject(settings: DiagnoseSettings, workers: Workers) -> Subject:
@@ -70,7 +70,7 @@ def _taken(
 def _twin(
     settings: DiagnoseSettings, model: TextModel, target: Corpus, kept: Sequence[Document], name: str
 ) -> tuple[Document, ...]:
-    """A twin of every document that is listened to, no longer than it."""
+    """A twin of every document that is encoded, no longer than it."""
     texts = twins_of([target.documents[document.position] for document in kept], name)
     documents = _taken(settings, model, texts, f"the twin {name} of {target.name}")
     return tuple(document.cut(int(kept[document.position].counted.sum())) for document in documents)

@@ -15,11 +15,11 @@ from sae_merge_method.artifacts.layer_diagnosis import SaeSource
 from sae_merge_method.artifacts.usage import LayerUsage, Surface
 from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.corpora.tokens import Document
-from sae_merge_method.diagnose.listeners import Listener, load_listener
+from sae_merge_method.diagnose.layer_encoders import LayerEncoders, load_layer_encoders
 from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan, matmul_speed, memory_budget
 from sae_merge_method.diagnose.residual_stream import Batch, forward, make_batches
 from sae_merge_method.diagnose.settings import EncodingSettings
-from sae_merge_method.diagnose.usage import Listening, PartialUsage, encode_documents
+from sae_merge_method.diagnose.usage import PartialUsage, TokenLayout, encode_documents
 from sae_merge_method.saes.encoders import product_dtype
 from sae_merge_method.saes.find import SaeAddress
 
@@ -101,10 +101,10 @@ def encode_layers(
     quiet = None if workers.is_first else True
     with tqdm(total=total, desc="encoding", unit="tok", unit_scale=True, disable=quiet) as bar:
         for group in plan.groups:
-            listeners = [load_listener(settings, addresses[layer], model) for layer in group]
-            kept.update({one.sae.layer: (one.sae.source, one.stored()) for one in listeners})
-            sweep(model, listeners, share, side_of, stride, store, bar)
-            del listeners  # before the next group's encoders come
+            encoders = [load_layer_encoders(settings, addresses[layer], model) for layer in group]
+            kept.update({one.sae.layer: (one.sae.source, one.stored()) for one in encoders})
+            sweep(model, encoders, share, side_of, stride, store, bar)
+            del encoders  # before the next group's encoders come
     workers.wait()
     if not workers.is_first:
         return {}
@@ -155,7 +155,7 @@ def make_chunks(documents: Sequence[Document], batch_tokens: int) -> tuple[Chunk
 
 def sweep(
     model: "TextModel",
-    listeners: Sequence[Listener],
+    encoders: Sequence[LayerEncoders],
     chunks: Sequence[Chunk],
     side_of: npt.NDArray[np.int64],
     variance_stride: int,
@@ -166,7 +166,7 @@ def sweep(
 
     Args:
         model: The text model.
-        listeners: The group.
+        encoders: The group.
         chunks: The work, or this process' share of it.
         side_of: (N,) the side of each document, -1 for a twin.
         variance_stride: Reconstruct every so many-th token for the explained variance.
@@ -175,7 +175,7 @@ def sweep(
     """
     for chunk in chunks:
         # The SAE's usage is kept last: where it is, the others' are.
-        missing = {one.sae.layer: one for one in listeners if not store.has(one.sae.key, chunk.number)}
+        missing = {one.sae.layer: one for one in encoders if not store.has(one.sae.key, chunk.number)}
         if missing:
             for layer, parts in _encode(model, missing, chunk, side_of, variance_stride).items():
                 of_sae, *of_others = zip(*parts, strict=True)
@@ -188,16 +188,16 @@ def sweep(
 
 def _encode(
     model: "TextModel",
-    listeners: Mapping[int, Listener],
+    encoders: Mapping[int, LayerEncoders],
     chunk: Chunk,
     side_of: npt.NDArray[np.int64],
     stride: int,
 ) -> dict[int, list[tuple[PartialUsage, ...]]]:
     """By layer, its usage of each batch of a chunk: by the SAE, then by the dictionaries beside it."""
-    parts: dict[int, list[tuple[PartialUsage, ...]]] = {layer: [] for layer in sorted(listeners)}
+    parts: dict[int, list[tuple[PartialUsage, ...]]] = {layer: [] for layer in sorted(encoders)}
     for batch in chunk.batches:
         tokens, sides = batch.counted.sum(axis=1), side_of[list(batch.documents)]
-        listening = Listening(
+        layout = TokenLayout(
             tokens=tokens,
             sampled=_every(stride, batch.documents, tokens) & np.repeat(sides >= 0, tokens),
             classes=batch.classes,
@@ -208,9 +208,9 @@ def _encode(
         use = {
             layer: partial(
                 encode_documents,
-                listeners[layer].sae.encoder,
-                listening=listening,
-                beside=tuple(listeners[layer].beside.values()),
+                encoders[layer].sae.encoder,
+                layout=layout,
+                beside=tuple(encoders[layer].beside.values()),
             )
             for layer in parts
         }
@@ -231,7 +231,7 @@ def _plan(
     addresses: Mapping[int, SaeAddress],
     chunks: Sequence[Chunk],
 ) -> Plan:
-    one = load_listener(settings, next(iter(addresses.values())), model)
+    one = load_layer_encoders(settings, next(iter(addresses.values())), model)
     work = Work(
         layers=tuple(addresses),
         encoder_bytes=one.nbytes,

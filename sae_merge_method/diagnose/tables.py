@@ -117,7 +117,7 @@ def _share(entry: LayerDiagnosis, score: float, *, carried: bool) -> Cell:
 
 
 def corpora_grid(diagnosis: Diagnosis) -> Grid:
-    """One row a corpus: what was listened to of it, what there was, and how much of it repeats."""
+    """One row a corpus: what was encoded of it, what there was, and how much of it repeats."""
     words = ("side", "corpus")
     header = (
         *(*words, "documents", "sources", "tokens", "tokens a document", "documents read", "tokens read"),

@@ -61,7 +61,7 @@ class Without(NamedTuple):
         return means
 
 
-class Listening(NamedTuple):
+class TokenLayout(NamedTuple):
     """Which tokens of a batch are whose."""
 
     tokens: npt.NDArray[np.int64]
@@ -108,7 +108,7 @@ def encode(encoder: "Encoder", residual: "torch.Tensor") -> "torch.Tensor":
 def encode_documents(
     encoder: "Encoder",
     residual: "torch.Tensor",
-    listening: Listening,
+    layout: TokenLayout,
     beside: "Sequence[DirectionsEncoder]" = (),
 ) -> tuple[PartialUsage, ...]:
     """Encode the counted tokens of some documents and sum them up by document.
@@ -116,7 +116,7 @@ def encode_documents(
     Args:
         encoder: The layer's SAE.
         residual: (T, d_model) residual stream, document by document.
-        listening: Which tokens are whose.
+        layout: Which tokens are whose.
         beside: Other dictionaries, which take the SAE's centre and number of active features at each token.
 
     Returns:
@@ -126,25 +126,25 @@ def encode_documents(
 
     with torch.inference_mode():
         features = encode(encoder, residual)
-        sampled = torch.from_numpy(listening.sampled).to(residual.device)
+        sampled = torch.from_numpy(layout.sampled).to(residual.device)
         moments = _moments(encoder, residual, features, sampled)
-        usage = [_summed(features, listening, moments)]
+        usage = [_summed(features, layout, moments)]
         if beside:
             active = torch.count_nonzero(features, 1)
             centre = encoder.decode(torch.zeros_like(features[:1]))[0]
             del features  # as large as those of another dictionary
             none = Moments(0.0, 0.0, np.zeros(0), 0.0)
-            unclassed = listening._replace(n_classes=0)
+            unclassed = layout._replace(n_classes=0)
             usage += [
                 _summed(other.encode_beside(residual, centre, active), unclassed, none) for other in beside
             ]
         return tuple(usage)
 
 
-def _summed(features: "torch.Tensor", listening: Listening, moments: Moments) -> PartialUsage:
+def _summed(features: "torch.Tensor", layout: TokenLayout, moments: Moments) -> PartialUsage:
     import torch
 
-    tokens = listening.tokens
+    tokens = layout.tokens
     # Slices are summed one by one: same order whatever the device, no copy of the features.
     ends = np.cumsum(tokens)
     slices = [features[end - count : end] for end, count in zip(ends, tokens, strict=True)]
@@ -158,23 +158,23 @@ def _summed(features: "torch.Tensor", listening: Listening, moments: Moments) ->
         means=means.cpu().numpy(),
         counts=fired[rows, indices].cpu().numpy(),
         moments=moments,
-        without=_without(slices, sums, listening),
+        without=_without(slices, sums, layout),
     )
 
 
-def _without(slices: "Sequence[torch.Tensor]", sums: "torch.Tensor", listening: Listening) -> Without:
+def _without(slices: "Sequence[torch.Tensor]", sums: "torch.Tensor", layout: TokenLayout) -> Without:
     """Means of each document outside each class, summed over the documents of a side.
 
     Only tokens of a class are read again: what is outside is the document's sum less theirs.
     """
     import torch
 
-    shape = (listening.n_sides, listening.n_classes)
+    shape = (layout.n_sides, layout.n_classes)
     totals = torch.zeros(*shape, sums.shape[1], dtype=torch.float64, device=sums.device)
     documents = np.zeros(shape, dtype=np.int64)
-    classes = np.split(listening.classes, np.cumsum(listening.tokens)[:-1])
-    for features, whole, bits, side in zip(slices, sums, classes, listening.sides, strict=True):
-        for nth in range(listening.n_classes if side >= 0 else 0):
+    classes = np.split(layout.classes, np.cumsum(layout.tokens)[:-1])
+    for features, whole, bits, side in zip(slices, sums, classes, layout.sides, strict=True):
+        for nth in range(layout.n_classes if side >= 0 else 0):
             inside = np.flatnonzero((bits >> nth) & 1)
             outside = len(bits) - len(inside)
             if outside:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sae_merge_method.diagnose.chunk_store import ChunkStore, WholeUsage
-from sae_merge_method.diagnose.usage import Listening, Moments, PartialUsage, encode_documents
+from sae_merge_method.diagnose.usage import Moments, PartialUsage, TokenLayout, encode_documents
 from sae_merge_method.saes.find import SaeAddress
 from sae_merge_method.saes.sae import LayerSae, load_sae
 from tests.diagnose import hosts
@@ -26,15 +26,15 @@ def load(folder: Path, layer: int = 2, d_model: int = hosts.D_MODEL) -> LayerSae
 
 def encoded(sae: LayerSae, residual: torch.Tensor, tokens: list[int]) -> PartialUsage:
     """Documents of so many tokens as one batch."""
-    (part,) = encode_documents(sae.encoder, residual, listening(tokens))
+    (part,) = encode_documents(sae.encoder, residual, layout(tokens))
     return part
 
 
-def listening(
+def layout(
     tokens: list[int], classes: list[int] | None = None, sides: list[int] | None = None
-) -> Listening:
+) -> TokenLayout:
     """All tokens are sampled; of two classes and two sides, unless told nothing is of a class or a second side."""
-    return Listening(
+    return TokenLayout(
         tokens=np.array(tokens),
         sampled=np.ones(sum(tokens), dtype=bool),
         classes=np.array(classes or [0] * sum(tokens), dtype=np.uint32),
@@ -104,7 +104,7 @@ def test_a_class_of_tokens_is_left_out_of_a_documents_mean_and_documents_of_a_si
     residual = torch.randn(12, hosts.D_MODEL, generator=torch.Generator().manual_seed(0))
     # Two target documents, one control's all of class 1, and a twin.
     classes = [0, 1, 0, 3, *(0, 0, 2), *(2, 2, 3), *(1, 1)]
-    (part,) = encode_documents(sae.encoder, residual, listening([4, 3, 3, 2], classes, [0, 0, 1, -1]))
+    (part,) = encode_documents(sae.encoder, residual, layout([4, 3, 3, 2], classes, [0, 0, 1, -1]))
     features = sae.encoder.encode(residual).double()
     without = part.without.means()
     expected = (features[[0, 2]].mean(0) + features[4:7].mean(0)) / 2

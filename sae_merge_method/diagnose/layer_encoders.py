@@ -1,4 +1,4 @@
-"""What listens to one layer: its SAE, and beside it dictionaries that nobody trained."""
+"""What encodes one layer: its SAE, and beside it dictionaries that nobody trained."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from sae_merge_method.diagnose.model import TextModel
 
 
-class Listener(NamedTuple):
-    """One layer's SAE, and the dictionaries that listen beside it."""
+class LayerEncoders(NamedTuple):
+    """One layer's SAE, and the dictionaries beside it."""
 
     sae: LayerSae
     beside: Mapping[str, DirectionsEncoder]
@@ -40,17 +40,17 @@ def load_beside(address: SaeAddress, model: "TextModel") -> LayerSae:
     return load_sae(address, model.d_model, model.dtype, device)
 
 
-def load_listener(settings: EncodingSettings, address: SaeAddress, model: "TextModel") -> Listener:
-    """Load a layer's SAE and, unless it is one of them, the dictionaries that listen beside it."""
+def load_layer_encoders(settings: EncodingSettings, address: SaeAddress, model: "TextModel") -> LayerEncoders:
+    """Load a layer's SAE and, unless it is one of them, the dictionaries beside it."""
     sae = load_beside(address, model)
     if address.release in DICTIONARIES:
-        return Listener(sae, {})  # nothing to hold against itself
+        return LayerEncoders(sae, {})  # nothing to hold against itself
     device = next(model.blocks[address.layer].parameters()).device
     d = model.d_model
     rows = [DICTIONARIES[name] for name in settings.dictionaries]
     # As many features as the SAE has, or one for every coordinate.
     sizes = {row.name: Sizes(sae.source.d_sae, None) if row.keeps_l0 else row.sizes("", d) for row in rows}
-    return Listener(
+    return LayerEncoders(
         sae,
         {
             row.name: load_dictionary(row, sizes[row.name], address.layer, d, model.dtype, device)
