@@ -8,7 +8,7 @@ import click
 from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.cli.output import show
 from sae_merge_method.cli.record_options import record_options
-from sae_merge_method.publish.card import CardSettings
+from sae_merge_method.publish.settings import CardSettings
 
 
 @click.command("card")

@@ -52,10 +52,10 @@ if TYPE_CHECKING:
     from sae_merge_method.merge.undo import undo as undo
     from sae_merge_method.miniature.demo import make_miniature as make_miniature
     from sae_merge_method.miniature.settings import MiniatureSettings as MiniatureSettings
-    from sae_merge_method.publish.card import CardSettings as CardSettings
     from sae_merge_method.publish.card import write_card as write_card
     from sae_merge_method.publish.rebuild import Rebuilt as Rebuilt
     from sae_merge_method.publish.rebuild import rebuild as rebuild
+    from sae_merge_method.publish.settings import CardSettings as CardSettings
     from sae_merge_method.recipe.check import check_recipe as check_recipe
     from sae_merge_method.recipe.findings import CheckedRecipe as CheckedRecipe
     from sae_merge_method.recipe.from_diagnosis import RecipeSettings as RecipeSettings
@@ -95,8 +95,9 @@ _OFFERED = {
     "merge.undo": ("undo",),
     "miniature.demo": ("make_miniature",),
     "miniature.settings": ("MiniatureSettings",),
-    "publish.card": ("CardSettings", "write_card"),
+    "publish.card": ("write_card",),
     "publish.rebuild": ("Rebuilt", "rebuild"),
+    "publish.settings": ("CardSettings",),
     "recipe.check": ("check_recipe",),
     "recipe.findings": ("CheckedRecipe",),
     "recipe.from_diagnosis": ("RecipeSettings", "WrittenRecipe", "write_recipe"),

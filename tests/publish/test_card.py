@@ -1,5 +1,6 @@
 """The card is what the Hub's own classes read, and says what is known and no more."""
 
+import os
 import re
 
 import pytest
@@ -11,8 +12,11 @@ from sae_merge_method.artifacts.diagnosis import read_diagnosis
 from sae_merge_method.artifacts.edit_report import read_edit_report
 from sae_merge_method.cli.card import command
 from sae_merge_method.errors import ArtifactError
-from sae_merge_method.publish.card import CardSettings, write_card
+from sae_merge_method.files.lock import who_edits
+from sae_merge_method.publish.card import write_card
+from sae_merge_method.publish.card_file import read_card
 from sae_merge_method.publish.sections import layers_section
+from sae_merge_method.publish.settings import CardSettings
 from tests.comparisons import comparison, save_comparison, subject
 from tests.diagnoses import save_diagnosis
 from tests.merged import rename_models
@@ -101,6 +105,19 @@ def test_a_second_run_renews_its_own_part_and_keeps_what_the_user_wrote(out):
     assert body(out).count("## Rebuild and verify") == 1
     data = ModelCard.load(out / "README.md").data.to_dict()
     assert (data["language"], data["license"]) == ("en", "apache-2.0")
+
+
+def test_what_a_card_keeps_is_read_by_who_holds_the_folder(out, monkeypatch):
+    holders = []
+
+    def look(folder, title):
+        holders.append(who_edits(folder))
+        return read_card(folder, title)
+
+    monkeypatch.setattr("sae_merge_method.publish.card.read_card", look)
+    write_card(out, MIT)
+    assert f"process {os.getpid()} (" in holders[0]
+    assert who_edits(out) is None
 
 
 def test_a_folder_without_a_card_gets_one_with_its_recipe(out):

@@ -12,7 +12,8 @@ from sae_merge_method.artifacts.edit_report import read_edit_report
 from sae_merge_method.artifacts.schema import write_record
 from sae_merge_method.cli.card import command
 from sae_merge_method.errors import ArtifactError
-from sae_merge_method.publish.card import CardSettings, write_card
+from sae_merge_method.publish.card import write_card
+from sae_merge_method.publish.settings import CardSettings
 from sae_merge_method.verify.audit import verify
 from tests.comparisons import comparison, save_comparison, subject
 from tests.diagnoses import save_diagnosis

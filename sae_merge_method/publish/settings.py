@@ -1,0 +1,28 @@
+"""What a card is made from beside the merged folder: each field is an option of ``sae-merge card``."""
+
+from sae_merge_method.artifacts.schema import Location, Record
+
+
+class CardSettings(Record):
+    """What a card is made from beside the merged folder: the options of ``sae-merge card``."""
+
+    diagnosis: Location | None = None
+    """Diagnosis that chose the layers, folder or file: adds their table and plot."""
+    comparison: Location | None = None
+    """comparison.json of the base and this model, or its folder: adds the verdict, and results to the
+    metadata."""
+    experiment: Location | None = None
+    """Folder of an experiment with controls, or its report: adds what else was tried."""
+    license: str | None = None
+    """Licence, by the Hub's identifier; without it, as the base's card says."""
+    name: str | None = None
+    """The model's name; without it, the folder's."""
+    repo_id: str | None = None
+    """Where it will be uploaded, OWNER/NAME: for the commands shown."""
+    base: str | None = None
+    """Hub id of the base, where the recipe names a folder."""
+    donor: tuple[str, ...] = ()
+    """Hub id of a donor, where the recipe names a folder; one for each donor, in the recipe's order."""
+    allow_unmatched: bool = False
+    """Take a comparison or an experiment that does not say which checkpoint it was measured on; the card
+    says so. One that says that it was another is refused all the same."""
