@@ -108,10 +108,13 @@ def look_ahead(
 
 
 def _seconds(run: EvalRun) -> float | None:
-    """lm-eval's own clock for a run; None where its file has none."""
+    """lm-eval's own clock for a run, which it writes as text; None where its file has none."""
+    stated = run.raw.get("total_evaluation_time_seconds")
+    if not isinstance(stated, (str, int, float)):
+        return None
     try:
-        seconds = float(run.raw.get("total_evaluation_time_seconds"))  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        seconds = float(stated)
+    except ValueError:
         return None
     return seconds if math.isfinite(seconds) else None
 
