@@ -205,8 +205,8 @@ RATES = (
     ),
     Rate(
         "the detectable difference of McNemar's test is found",
-        f"{_540}, correlation .6; detectable at 80 %, from the flips of another sample",
-        Bound(0.75, 0.9),
+        f"{_540}, correlation .6; detectable at 80 % by the flips of another sample, of no difference",
+        Bound(0.7, 0.9),
         partial(detected, n=540, base=0.3, correlation=0.6),
         trials=1000,
     ),

@@ -132,6 +132,43 @@ def _crossing(falling: Callable[[float], float], low: float, high: float) -> flo
     return (low + high) / 2
 
 
+def detectable_by_flips(flips: int, n: int, alpha: float, power: float) -> float | None:
+    """The true difference of shares that the exact McNemar test finds with such power; None for none below 1.
+
+    As many problems are taken to flip as did, but no fewer than can be significant. So many of them have to
+    go one way; the share that goes that way is the one at which so many come with that power, exactly.
+
+    Args:
+        flips: Problems that flipped, either way.
+        n: Problems.
+        alpha: Level of the two-sided test.
+        power: For example 0.8.
+    """
+    while 2 * 0.5**flips >= alpha:  # all one way would not be significant
+        flips += 1
+    tail, needed = 0.0, flips + 1
+    for chance in reversed(_coins(flips)):
+        tail += chance
+        if 2 * tail >= alpha:
+            break
+        needed -= 1
+    share = _crossing(lambda share: power - _at_least(needed, flips, share), 0.5, 1.0)
+    size = (2 * share - 1) * flips / n
+    return size if size < 1 else None
+
+
+def _at_least(needed: int, flips: int, share: float) -> float:
+    """Chance that so many flips or more go one way, each with this chance."""
+    whole = math.lgamma(flips + 1)
+    return math.fsum(
+        math.exp(
+            whole - math.lgamma(k + 1) - math.lgamma(flips - k + 1)
+            + k * math.log(share) + (flips - k) * math.log1p(-share)
+        )
+        for k in range(needed, flips + 1)
+    )  # fmt: skip
+
+
 def paired_interval(differences: Sequence[float], problems: Sequence[str], level: float) -> Interval | None:
     """Student's interval of the mean difference, clustered by problem; None where it has no spread.
 

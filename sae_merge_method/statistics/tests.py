@@ -17,6 +17,7 @@ from sae_merge_method.statistics.intervals import (
     normal_interval,
 )
 from sae_merge_method.statistics.pairs import (
+    detectable_by_flips,
     paired_interval,
     paired_stderr,
     paired_z,
@@ -165,13 +166,10 @@ def _by_pairs(evidence: Evidence, alpha: float, power: float) -> float | None:
 
 
 def _by_flips(evidence: Evidence, alpha: float, power: float) -> float | None:
-    """From how many problems flip (Miettinen 1968), but no fewer than the test needs to find anything."""
     flips = evidence.flips
     if flips is None or not evidence.pairs:
         return None
-    least = next(m for m in range(1, 1100) if 0.5 ** (m - 1) < alpha)
-    size = detectable_difference(math.sqrt(max(sum(flips), least)) / len(evidence.pairs), alpha, power)
-    return size if size < 1 else None  # problems are too few for any difference
+    return detectable_by_flips(sum(flips), len(evidence.pairs), alpha, power)
 
 
 TESTS: dict[str, StatisticalTest] = {

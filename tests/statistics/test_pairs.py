@@ -13,6 +13,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 from sae_merge_method.statistics import pairs
 from sae_merge_method.statistics.differences import mcnemar
 from sae_merge_method.statistics.pairs import (
+    detectable_by_flips,
     paired_interval,
     paired_stderr,
     paired_z,
@@ -130,6 +131,24 @@ def test_tangos_interval_is_sound_where_nothing_flips() -> None:
     assert tango_z(12, 2, 50, low) == pytest.approx(z, abs=1e-6)
     assert tango_z(12, 2, 50, high) == pytest.approx(-z, abs=1e-6)
     assert tango_z(12, 2, 50, 0) == pytest.approx(10 / math.sqrt(14))  # McNemar's
+
+
+@pytest.mark.parametrize(("flips", "n", "alpha", "power"), [(14, 60, 0.05, 0.8), (91, 540, 0.01, 0.9)])
+def test_the_detectable_difference_is_found_with_its_power_exactly(
+    flips: int, n: int, alpha: float, power: float
+) -> None:
+    size = detectable_by_flips(flips, n, alpha, power)
+    assert size is not None
+    up = stats.binom(flips, (1 + size * n / flips) / 2)
+    found = sum(up.pmf(k) for k in range(flips // 2, flips + 1) if (mcnemar(k, flips - k).p or 1) < alpha)
+    assert found == pytest.approx(power, abs=1e-9)
+
+
+def test_of_few_flips_six_are_supposed_the_fewest_that_can_be_significant() -> None:
+    # All six must go one way: q^6 = 0.8.
+    assert detectable_by_flips(0, 60, 0.05, 0.8) == pytest.approx((2 * 0.8 ** (1 / 6) - 1) * 6 / 60)
+    assert detectable_by_flips(3, 60, 0.05, 0.8) == detectable_by_flips(6, 60, 0.05, 0.8)
+    assert detectable_by_flips(2, 5, 0.05, 0.8) is None
 
 
 def test_the_interval_of_graded_differences_is_students() -> None:
