@@ -44,6 +44,7 @@ PURE = (
     "statistics/pairs.py",
     "statistics/permutation.py",
     "statistics/power.py",
+    "statistics/shares.py",
     "statistics/tests.py",
     "statistics/verdicts.py",
 )
@@ -70,17 +71,18 @@ def tests_of(module: str) -> str:
     return (Path("tests") / path.parent / f"test_{path.name}").as_posix()
 
 
-def tests_of_changed(copy: Path) -> list[str]:
-    """The tests, in a copy, of the module that differs from the original; those of all where none does."""
+def changed_modules(copy: Path) -> list[str]:
+    """The pure modules of a copy that differ from the original."""
     package = Path("sae_merge_method")
-    changed = [
-        one for one in PURE if not filecmp.cmp(ROOT / package / one, copy / package / one, shallow=False)
-    ]
-    return [tests_of(one) for one in changed or PURE]
+    return [one for one in PURE if not filecmp.cmp(ROOT / package / one, copy / package / one, shallow=False)]
 
 
-def serve() -> None:
-    """Answer each connection with the exit code of this copy's tests, run in a fork with the libraries loaded."""
+def serve(modules: Sequence[str]) -> None:
+    """Answer each connection with the exit code of a mutant's tests, run in a fork with the libraries loaded.
+
+    Args:
+        modules: Whose tests are run where this copy has no mutant.
+    """
     copy = Path.cwd()
     sys.path[:1] = [str(copy / VIEW), str(copy)]  # in place of this file's folder
     import pytest
@@ -96,17 +98,20 @@ def serve() -> None:
         while True:
             caller, _ = door.accept()
             with caller:
-                words = ["-x", "-q", *NO_PLUGINS, *tests_of_changed(copy)]
+                changed = changed_modules(copy)
+                words = ["-x", "-q", *NO_PLUGINS, *map(tests_of, changed or modules)]
                 child = os.fork()
                 if not child:
-                    signal.alarm(SECONDS)
-                    os._exit(pytest.main(words))
+                    signal.alarm(SECONDS if changed else 0)
+                    code = pytest.main(words)
+                    sys.stdout.flush()
+                    os._exit(code)
                 caller.sendall(bytes([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) % 256]))
 
 
-def start(copy: Path) -> "subprocess.Popen[bytes]":
+def start(copy: Path, modules: Sequence[str]) -> "subprocess.Popen[bytes]":
     """Start the server of a copy; what its tests print goes to a file beside them."""
-    words = [sys.executable, __file__, "serve"]
+    words = [sys.executable, __file__, "serve", *modules]
     with (copy / LOG).open("wb") as log:
         return subprocess.Popen(words, cwd=copy, env=environment(copy), stdout=log, stderr=log)
 
@@ -133,7 +138,7 @@ def prepare(copy: Path, modules: Sequence[str]) -> None:
         (view / path.name).symlink_to(path)
     settings = {
         "module-path": [f"sae_merge_method/{module}" for module in modules],
-        "timeout": 2.0 * SECONDS,
+        "timeout": 10.0 * SECONDS,
         "excluded-modules": [],
         "test-command": f"{sys.executable} -S {Path(__file__)} ask",
     }
@@ -174,9 +179,10 @@ def run(processes: int, modules: Sequence[str]) -> int:
     """The whole run; 0 where nine mutants of ten are noticed."""
     shutil.rmtree(COPIES, ignore_errors=True)
     copies = [COPIES / str(number) for number in range(processes)]
-    for number, copy in enumerate(copies):
-        prepare(copy, modules[number::processes])
-    servers = [start(copy) for copy in copies]
+    shares = [modules[number::processes] for number in range(processes)]
+    for copy, share in zip(copies, shares, strict=True):
+        prepare(copy, share)
+    servers = [start(copy, share) for copy, share in zip(copies, shares, strict=True)]
     try:
         for copy, server in zip(copies, servers, strict=True):
             while not (copy / DOOR).exists() and server.poll() is None:
@@ -201,8 +207,8 @@ def run(processes: int, modules: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["serve"]:
-            serve()
+        case ["serve", *modules]:
+            serve(modules)
         case ["ask"]:
             sys.exit(ask())
         case ["run", processes, *modules]:
