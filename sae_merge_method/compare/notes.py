@@ -51,9 +51,14 @@ def _same_model(base: Evaluation, edited: Evaluation, pairings: Mapping[str, Pai
         return
     if one.model == other.model and _arguments(one) == _arguments(other):
         yield f"Both sides evaluated a model of the same name, {one.model}: is one of them the edited one?"
-    texts = [(both.base.text, both.edited.text) for pairing in pairings.values() for both in pairing.pairs]
-    if texts and all(before == after is not None for before, after in texts):
-        yield "Every answer is the same on both sides, word for word: the edit may not be there."
+    pairs = [both for pairing in pairings.values() for both in pairing.pairs]
+    if pairs and all(before.text == after.text is not None for before, after in pairs):
+        rescored = sum(before.score != after.score for before, after in pairs)
+        yield "Every answer is the same on both sides, word for word: " + (
+            f"the edit may not be there, and {rescored} are scored otherwise, so the scoring differs."
+            if rescored
+            else "the edit may not be there."
+        )
 
 
 def _arguments(run: EvalRun) -> object:

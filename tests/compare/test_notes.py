@@ -118,6 +118,11 @@ def test_the_same_model_on_both_sides_is_said(write: Write, logged: tuple[Path, 
     assert "Every answer is the same on both sides, word for word" in notes
     other = both_metrics(write, "other", [1, 1], [1, 1])
     assert not any("same" in note for note in compared(base, other).notes)
+    rows = [{**row, "exact_match": 1, "math_verify": 1} for row in answers([1, 0])]
+    regraded = write("regraded", with_verifier((2, 2), (2, 2), 2), samples={NUM_THEORY: rows})
+    assert any(
+        "1 are scored otherwise, so the scoring differs" in note for note in compared(base, regraded).notes
+    )
 
 
 @pytest.mark.parametrize(
