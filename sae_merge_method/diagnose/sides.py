@@ -58,6 +58,7 @@ def prepare_sides(corpora: Sequence[Corpus], taken: Sequence[Sequence[Document]]
     labels = _labels(kept)
     described = _describe(corpora, read, kept, labels)
     _warn(described, kept, matched=match)
+    _warn_of_sources_on_both_sides(corpora, kept)
     return Sides(tuple(document for side in kept for document in side.documents), labels, described)
 
 
@@ -113,6 +114,24 @@ def _warn_of_shared(corpora: Sequence[Corpus], repeats: Repeats, labels: Documen
             logger.warning(
                 "%d documents of %s say nearly the same as one of %s: the score cannot tell them apart",
                 shared, corpora[control].name, corpora[0].name,
+            )  # fmt: skip
+
+
+def _warn_of_sources_on_both_sides(corpora: Sequence[Corpus], kept: Sequence[Side]) -> None:
+    """A source's documents are alike, so both sides are more alike than chance has it, and p is too large."""
+    named = [
+        {corpus.sources[document.position] for document in side.documents} - {None}
+        if corpus.sources
+        else set()
+        for corpus, side in zip(corpora, kept, strict=True)
+    ]
+    for corpus, names in zip(corpora[1:], named[1:], strict=True):
+        shared = named[0] & names
+        if shared:
+            logger.warning(
+                "%d sources have documents in both %s and %s and count once on either side: p errs on the "
+                "safe side, and the interval is too wide",
+                len(shared), corpora[0].name, corpus.name,
             )  # fmt: skip
 
 

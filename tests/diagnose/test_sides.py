@@ -45,11 +45,12 @@ def test_sides_are_matched_unless_that_is_not_wanted(caplog: pytest.LogCaptureFi
     assert "documents have 30 tokens in a and 500 in b" in caplog.text
 
 
-def test_documents_are_numbered_by_source_and_side() -> None:
+def test_documents_are_numbered_by_source_and_side(caplog: pytest.LogCaptureFixture) -> None:
     corpora = corpus("a", 4, ["u", "u", "v", "v"]), corpus("b", 4, ["u", "w", "w", "u"])
     labels = prepare_sides(corpora, (taken([9] * 4, 0), taken([9] * 4, 1)), match=True).labels
     assert labels.side.tolist() == [0] * 4 + [1] * 4
     assert labels.source.tolist() == [0, 0, 1, 1, 2, 3, 3, 2]
+    assert "1 sources have documents in both a and b and count once on either side" in caplog.text
 
 
 def test_repeats_are_counted_and_warned_of_unless_they_are_of_one_source(
