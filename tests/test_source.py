@@ -1,6 +1,7 @@
 """What holds of the whole source, read as text."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,50 @@ ROOTS = [Path(package.__file__).resolve().parent for package in (sae_merge_metho
 LIBRARY = sorted(
     {file for root in ROOTS for file in root.rglob("*.py") if "cli" not in file.relative_to(root).parts}
 )
+
+
+STAGES = {
+    "diagnose", "merge", "diff", "verify", "lm_eval_tasks", "compare", "energy", "controls", "experiment",
+    "publish", "miniature",
+}  # fmt: skip
+"""Packages that meet through files alone."""
+DRIVERS = {"experiment": STAGES, "publish": {"merge"}}
+"""By driver, the stages whose functions it calls in its own process: an experiment runs the others arm by arm, and a
+rebuild is a merge."""
+DOORS = {"", "cli", "hosts"}
+"""Who opens the stages to others: Python's door, the commands, the hosts' seam."""
+TASKS = {"tasks_path"}
+"""Where lm-eval's tasks lie: a folder, which may be asked for."""
+
+
+def _imports(file: Path) -> Iterator[tuple[str, str]]:
+    """Of a file of ours, wherever in it: the package, and a name that is imported from it."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [(alias.name, "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [(f"{node.module}.{alias.name}", alias.name) for alias in node.names]
+        else:
+            continue
+        for module, name in names:
+            if module.startswith("sae_merge_method."):
+                yield module.split(".")[1], name
+
+
+def _package(file: Path) -> str:
+    root = next(root for root in ROOTS[::-1] if root in file.parents)
+    inside = file.relative_to(root).parts
+    return root.name if root != ROOTS[0] else inside[0] if len(inside) > 1 else ""
+
+
+@pytest.mark.parametrize("file", LIBRARY, ids=lambda file: "/".join(file.parts[-2:]))
+def test_no_stage_imports_another_and_nothing_that_they_stand_on_imports_one(file):
+    own = _package(file)
+    if own in DOORS:
+        return
+    allowed = {own, *DRIVERS.get(own, ())}
+    foreign = {(package, name) for package, name in _imports(file) if package in STAGES - allowed}
+    assert {(package, name) for package, name in foreign if name not in TASKS} == set()
 
 
 def _calls(file: Path, name: str) -> list[int]:

@@ -18,11 +18,11 @@ from sae_merge_method.artifacts.comparison import Comparison, Gate
 from sae_merge_method.artifacts.subject import Subject
 from sae_merge_method.compare.groups import Together
 from sae_merge_method.compare.settings import CompareSettings
-from sae_merge_method.compare.subject import are_points
 from sae_merge_method.reports.numbers import amount, p_value
 from sae_merge_method.statistics.evidence import Evidence
 from sae_merge_method.statistics.tests import TESTS
 from sae_merge_method.statistics.verdicts import DEGRADED, IMPROVED, NOT_TESTED
+from sae_merge_method.verdict_tables.column import are_points
 
 
 class _Losses(NamedTuple):

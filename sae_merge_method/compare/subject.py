@@ -1,14 +1,13 @@
 """One subject of a comparison: two scores, their test, and everything beside it."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.lm_eval_results import DataSet, Score
 from sae_merge_method.artifacts.subject import Measures, PairedResult, Subject
 from sae_merge_method.compare.answers import Pair
 from sae_merge_method.compare.settings import POWER, CompareSettings
-from sae_merge_method.reports.numbers import are_shares
 from sae_merge_method.statistics.differences import mcnemar
 from sae_merge_method.statistics.evidence import Evidence, Mean
 from sae_merge_method.statistics.intervals import Interval, bootstrap_interval, wilson_interval
@@ -39,14 +38,6 @@ def evidence_of(base: ScoredSide, edited: ScoredSide, pairs: Sequence[Pair]) -> 
     """What a test may look at."""
     return Evidence(
         base.mean, edited.mean, [pair.scores for pair in pairs], [pair.base.doc_hash for pair in pairs]
-    )
-
-
-def are_points(subjects: Iterable[Subject]) -> bool:
-    """Whether scores are shares, shown in percent and points: what should fall is a loss, even below 1."""
-    rows = list(subjects)
-    return all(row.higher_is_better for row in rows) and are_shares(
-        score for row in rows for score in (row.base, row.edited)
     )
 
 

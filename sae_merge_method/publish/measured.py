@@ -13,10 +13,10 @@ from sae_merge_method.artifacts.comparison import Comparison
 from sae_merge_method.artifacts.edit_report import REPORT_FILE
 from sae_merge_method.artifacts.experiment import BY_HAND, EXPERIMENT_FILE, TABLE_FILE, read_experiment
 from sae_merge_method.artifacts.statement import STATEMENT_FILES, read_statement
-from sae_merge_method.compare.table import counted, how_tested, verdict_table
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.reports.grid import as_markdown
 from sae_merge_method.reports.markdown import bullets, code, plain, section
+from sae_merge_method.verdict_tables.tables import counted, how_tested, verdict_table
 
 LOG = logging.getLogger(__name__)
 

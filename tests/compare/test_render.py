@@ -12,8 +12,8 @@ from sae_merge_method.artifacts.comparison import ComparisonSet
 from sae_merge_method.cli.compare import command
 from sae_merge_method.compare.render import FORMATS, Format, write_comparison
 from sae_merge_method.compare.run import compare
-from sae_merge_method.compare.table import counted
 from sae_merge_method.errors import UsageError
+from sae_merge_method.verdict_tables.tables import counted
 from tests.comparisons import comparison
 from tests.evaluations import BASE, MIXED, NUM_THEORY, WORSE, Write, results
 

@@ -24,7 +24,7 @@ from sae_merge_method.artifacts.experiment import Experiment
 from sae_merge_method.artifacts.experiment_plan import read_plan
 from sae_merge_method.artifacts.layer_diagnosis import TopFeature
 from sae_merge_method.artifacts.lm_eval_samples import Samples
-from sae_merge_method.compare import forest, render, table
+from sae_merge_method.compare import forest, render
 from sae_merge_method.compare.evaluation import Evaluation, open_evaluations
 from sae_merge_method.compare.flips import render_flips
 from sae_merge_method.compare.run import compare
@@ -61,6 +61,7 @@ from sae_merge_method.reports.html import html_page
 from sae_merge_method.reports.markdown import bullets, code, fence, plain, section
 from sae_merge_method.reports.notebook import View, view_html, view_text
 from sae_merge_method.selection import parse_rule
+from sae_merge_method.verdict_tables import tables as verdict_tables
 from sae_merge_method.verify.report import AuditReport, audit_view
 from tests.diagnoses import save_diagnosis
 from tests.evaluations import DATE, answers, grouped
@@ -245,10 +246,10 @@ RENDERERS: Mapping[str, Renderer] = {
     "compare.render:render_markdown": _of("comparisons", render.render_markdown, "markdown"),
     "compare.render:render_csv": _of("comparisons", render.render_csv, "csv_file"),
     "compare.render:render_latex": _of("comparisons", render.render_latex, "latex"),
-    "compare.table:tables": _of("comparisons", table.tables, "grids"),
-    "compare.table:unrounded": _of("comparisons", table.unrounded, "grids"),
-    "compare.table:verdict_table": _of("comparison", table.verdict_table, "grids"),
-    "compare.table:view": _of("comparisons", table.view, "view"),
+    "verdict_tables.tables:tables": _of("comparisons", verdict_tables.tables, "grids"),
+    "verdict_tables.tables:unrounded": _of("comparisons", verdict_tables.unrounded, "grids"),
+    "verdict_tables.tables:verdict_table": _of("comparison", verdict_tables.verdict_table, "grids"),
+    "verdict_tables.tables:view": _of("comparisons", verdict_tables.view, "view"),
     "diagnose.page:diagnosis_page": Renderer(
         "html",
         lambda scene, name: page.diagnosis_page(

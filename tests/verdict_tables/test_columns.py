@@ -5,10 +5,11 @@ import io
 
 import pytest
 
-from sae_merge_method.compare.columns import COLUMNS, TABLES, Column
 from sae_merge_method.compare.render import FORMATS
-from sae_merge_method.compare.table import verdict_table
 from sae_merge_method.publish.measured import verdict_section
+from sae_merge_method.verdict_tables.column import Column
+from sae_merge_method.verdict_tables.columns import COLUMNS, TABLES
+from sae_merge_method.verdict_tables.tables import verdict_table
 from tests.comparisons import comparison
 
 

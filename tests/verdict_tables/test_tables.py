@@ -5,9 +5,9 @@ import pytest
 from sae_merge_method.artifacts.comparison import ComparisonSet, Side
 from sae_merge_method.compare.run import compare
 from sae_merge_method.compare.settings import CompareSettings
-from sae_merge_method.compare.table import tables, verdict_table
 from sae_merge_method.publish.measured import verdict_section
 from sae_merge_method.reports.grid import as_markdown
+from sae_merge_method.verdict_tables.tables import tables, verdict_table
 from tests.comparisons import comparison, subject
 from tests.evaluations import BASE, BETTER, NUM_THEORY, WORSE, Write, results, scored
 

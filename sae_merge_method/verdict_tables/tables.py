@@ -1,7 +1,7 @@
 """A comparison as tables with what has to be said above and below them, whatever they are drawn in.
 
 One unit a column: whether scores are shown as shares is decided once, for all subjects of all models
-together. The model card shows the same verdict table.
+together. ``sae-merge compare`` and the model card show the same verdict table.
 """
 
 from collections import Counter
@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 
 from sae_merge_method.artifacts.comparison import Comparison, ComparisonSet
 from sae_merge_method.artifacts.subject import Subject
-from sae_merge_method.compare.columns import COLUMNS, EDITED_BY, SUBJECT, TABLES, Column, Row
-from sae_merge_method.compare.subject import are_points
 from sae_merge_method.reports.grid import Cell, Grid, with_content
 from sae_merge_method.reports.notebook import View
 from sae_merge_method.statistics.tests import TESTS
 from sae_merge_method.statistics.verdicts import NOT_TESTED, VERDICTS
+from sae_merge_method.verdict_tables.column import Column, Row, are_points
+from sae_merge_method.verdict_tables.columns import COLUMNS, EDITED_BY, SUBJECT, TABLES
 
 Comparisons = Comparison | ComparisonSet
 
