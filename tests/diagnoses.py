@@ -11,7 +11,7 @@ from tests import tiny
 
 
 def corpus(name: str) -> Corpus:
-    """Two documents that were listened to as they were."""
+    """Two documents that were encoded as they were."""
     return Corpus(
         name=name,
         sha256=sha256(name.encode()).hexdigest(),

@@ -34,7 +34,7 @@ class ModelSource(Record):
     config_sha256: str
     """sha256 of the model's config.json."""
     fingerprint: Fingerprint
-    """The weights that were listened to: tells another model, or another fine-tune, from this one."""
+    """Of the weights that were diagnosed: tells another model, or another fine-tune, from this one."""
     n_layers: int = Field(ge=1)
     """Decoder layers of the text model."""
     d_model: int = Field(ge=1)

@@ -1,6 +1,6 @@
 """A model's fingerprint: what tells its weights from any other's, whatever layout they are stored in.
 
-A diagnosis carries the fingerprint of the model that it listened to, and a recipe the diagnosis'. How it
+A diagnosis carries the fingerprint of the model that it was made on, and a recipe the diagnosis'. How it
 is taken is left to :mod:`sae_merge_method.models.fingerprint`.
 """
 

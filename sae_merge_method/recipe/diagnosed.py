@@ -1,4 +1,4 @@
-"""A diagnosis held against a base: whether it listened to these weights, whatever layout they lie in."""
+"""A diagnosis held against a base: whether it was made on these weights, whatever layout they lie in."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ class OpenedDiagnosis(NamedTuple):
 
 
 class Diagnosed(NamedTuple):
-    """The model that a diagnosis listened to."""
+    """The model that a diagnosis was made on."""
 
     diagnosis: str
     """How messages name the diagnosis."""

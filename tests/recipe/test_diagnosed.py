@@ -1,4 +1,4 @@
-"""A diagnosis is of the weights it listened to: a base that holds others is refused by every command."""
+"""A diagnosis is of the weights it was made on: a base that holds others is refused by every command."""
 
 import json
 import logging
