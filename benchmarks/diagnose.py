@@ -83,7 +83,7 @@ def load(work: Path, options: argparse.Namespace) -> tuple:
     from sae_merge_method.diagnose.residual_stream import forward
     from sae_merge_method.diagnose.sweep import make_chunks
     from sae_merge_method.saes.find import find_saes
-    from sae_merge_method.saes.sae import load_sae
+    from sae_merge_method.saes.opening import load_sae
 
     model = load_text_model(str(work / "model"))
     addresses = find_saes(str(work / "saes/layer_{layer}"), None, range(options.layers))

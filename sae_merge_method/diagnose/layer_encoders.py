@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from sae_merge_method.diagnose.settings import EncodingSettings
 from sae_merge_method.saes.dictionaries import DICTIONARIES, DirectionsEncoder, Sizes, load_dictionary
 from sae_merge_method.saes.find import SaeAddress
-from sae_merge_method.saes.sae import LayerSae, load_sae
+from sae_merge_method.saes.opening import load_sae
+from sae_merge_method.saes.sae import LayerSae
 
 if TYPE_CHECKING:
     from sae_merge_method.diagnose.model import TextModel

@@ -1,8 +1,10 @@
 """lm-eval inside one process: imported once, its tasks found once, then called for arm after arm.
 
-It does what ``lm_eval run`` does and leaves the same files; in between, the model that is loaded
-anyway reads the general text. Threads, device and batch size may change the last bits of a logit, and so,
-rarely, an answer: hold them equal over the arms, as one run does.
+It does what ``lm_eval run`` does and leaves the same files. What the model that is loaded anyway says of the
+general text is the affair of ``likelihoods``.
+
+Threads, device and batch size may change the last bits of a logit, and so, rarely, an answer: hold them
+equal over the arms, as one run does.
 """
 
 import gc
@@ -179,45 +181,6 @@ def _cut_off(
         reached += sum(len(lm.tok_encode(text, add_special_tokens=False)) >= limit for text in texts)
         total += len(texts)
     return reached / total if total else None
-
-
-def log_likelihoods(lm: "TemplateLM", documents: Sequence[str]) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """-log p of every document after the model's own first token, in nats, and its number of tokens.
-
-    A document longer than the model's context is cut to fit.
-    """
-    from lm_eval.api.instance import Instance
-
-    fitting = [_fit(lm, document) for document in documents]
-    requests = [
-        Instance(request_type="loglikelihood", doc={}, arguments=("", text), idx=number)
-        for number, (text, _) in enumerate(fitting)
-    ]
-    with _in_float32(lm):
-        answers = lm.loglikelihood(requests)
-    return tuple(-float(log_p) for log_p, _ in answers), tuple(tokens for _, tokens in fitting)
-
-
-@contextmanager
-def _in_float32(lm: "TemplateLM") -> Iterator[None]:
-    """lm-eval adds log p up in the model's own dtype: in bfloat16, a document's would be off by nats."""
-    import torch
-
-    before = getattr(lm, "softmax_dtype", None)  # of hf models; vLLM gives float32 as it is
-    lm.softmax_dtype = torch.float32
-    try:
-        yield
-    finally:
-        lm.softmax_dtype = before
-
-
-def _fit(lm: "TemplateLM", text: str) -> tuple[str, int]:
-    while True:
-        ids = lm.tok_encode(text, add_special_tokens=False)
-        tokens = len(ids) - (ids[0] == lm.prefix_token_id)  # lm-eval takes that one for the context
-        if tokens <= lm.max_length:
-            return text, tokens
-        text = text[: len(text) * lm.max_length // (tokens + 1)]
 
 
 def _find_tasks(

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import yaml
 
-from sae_merge_method.artifacts.recipe import Module, Recipe
+from sae_merge_method.artifacts.recipe import Recipe
+from sae_merge_method.artifacts.recipe_models import Module
 from sae_merge_method.models.hub import parse_model_id
 
 

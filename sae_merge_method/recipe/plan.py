@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sae_merge_method.artifacts.method_parameters import Scalar
-from sae_merge_method.artifacts.recipe import (
+from sae_merge_method.artifacts.recipe import Recipe
+from sae_merge_method.artifacts.recipe_models import (
     Conditional,
     ModelSource,
-    Recipe,
     Setting,
     Slice,
     SourceParameters,

@@ -21,8 +21,9 @@ from sae_merge_method.geometry.basis import Basis, orthonormal_basis, random_bas
 from sae_merge_method.layers import format_layers, parse_layers
 from sae_merge_method.models.family import Side
 from sae_merge_method.saes.find import find_sae
+from sae_merge_method.saes.opening import open_sae
 from sae_merge_method.saes.ranking import rank_features
-from sae_merge_method.saes.sae import Sae, open_sae
+from sae_merge_method.saes.sae import Sae
 
 LOG = logging.getLogger(__name__)
 

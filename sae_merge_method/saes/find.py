@@ -1,6 +1,6 @@
 """Where the SAEs of a model's layers lie: in folders, or in a release on the Hub.
 
-Whether an SAE fits, and reading it, are left to :mod:`sae_merge_method.saes.sae`.
+Whether an SAE fits, and reading it, are left to :mod:`sae_merge_method.saes.opening`.
 """
 
 import glob

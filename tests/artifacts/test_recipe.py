@@ -2,7 +2,8 @@
 
 import pytest
 
-from sae_merge_method.artifacts.recipe import Conditional, read_recipe_text, read_yaml
+from sae_merge_method.artifacts.recipe import read_recipe_text, read_yaml
+from sae_merge_method.artifacts.recipe_models import Conditional
 from sae_merge_method.errors import ArtifactError, RecipeError
 
 RECIPE = """\

@@ -9,7 +9,8 @@ import torch
 from sae_merge_method.diagnose.chunk_store import ChunkStore, WholeUsage
 from sae_merge_method.diagnose.usage import Moments, PartialUsage, TokenLayout, encode_documents
 from sae_merge_method.saes.find import SaeAddress
-from sae_merge_method.saes.sae import LayerSae, load_sae
+from sae_merge_method.saes.opening import load_sae
+from sae_merge_method.saes.sae import LayerSae
 from tests.diagnose import hosts
 
 KINDS = {

@@ -1,58 +1,10 @@
-"""The general loss is the model's own, and not rounded to the model's dtype."""
-
-import json
-from pathlib import Path
+"""lm-eval inside a worker: what it needs is asked for before anything is loaded."""
 
 import pytest
 
-from sae_merge_method.artifacts.experiment_plan import read_arm
 from sae_merge_method.errors import UsageError
-from sae_merge_method.experiment.harness import Harness, log_likelihoods
+from sae_merge_method.experiment.harness import Harness
 from sae_merge_method.experiment.settings import BACKENDS, Backend, EvaluationSettings
-
-
-def log_p(folder: Path, texts: list[str], dtype: str) -> list[tuple[int, float]]:
-    """Tokens and log-probability of each text after the first token, summed in float64."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-    sums = []
-    for text in texts:
-        ids = torch.tensor([[tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False).input_ids]])
-        with torch.no_grad():
-            logits = model(ids).logits[0, :-1].double().log_softmax(-1)
-        sums.append((ids.shape[1] - 1, float(logits.gather(1, ids[0, 1:, None]).sum())))
-    return sums
-
-
-def general_texts(folder: Path, count: int) -> list[str]:
-    return [json.loads(line)["text"] for line in (folder / "general.jsonl").read_text().splitlines()[:count]]
-
-
-def test_the_general_loss_is_the_model_s_own(finished):
-    general = read_arm(finished.out / "arms" / "base").general
-    assert general is not None and len(general.nats) == 5
-    expected = log_p(finished.folder / "base", general_texts(finished.folder, 5), "float32")
-    assert general.tokens == tuple(tokens for tokens, _ in expected)
-    assert general.nats == pytest.approx([-value for _, value in expected], rel=1e-4)
-
-
-def test_the_loss_of_a_bfloat16_model_is_not_rounded_to_bfloat16(field):
-    from lm_eval.models.huggingface import HFLM
-
-    (text,) = general_texts(field, 1)
-    texts = [" ".join([text] * 2), text, text[:40]]
-    lm = HFLM(pretrained=str(field / "base"), dtype="bfloat16", device="cpu", batch_size=1)
-    nats, tokens = log_likelihoods(lm, texts)
-    expected = log_p(field / "base", texts, "bfloat16")
-    assert tokens == tuple(count for count, _ in expected)
-    # A sum in bfloat16 keeps 8 bits: off by up to 1 in 256.
-    assert nats == pytest.approx([-value for _, value in expected], rel=2e-4)
-    assert lm.softmax_dtype is None
-    (nats_cut,), (tokens_cut,) = log_likelihoods(lm, [" ".join([text] * 9)])
-    assert lm.max_length * 0.9 < tokens_cut <= lm.max_length and nats_cut > nats[0]
 
 
 def test_a_missing_backend_is_named_with_what_installs_it(monkeypatch):

@@ -14,7 +14,7 @@ from sae_merge_method.errors import RefusedSaeError, SaeError
 from sae_merge_method.saes import checks
 from sae_merge_method.saes.checks import REFUSALS, Refusal, SaeDescription, Wanted, check_sae, hooked_block
 from sae_merge_method.saes.find import find_sae, find_saes
-from sae_merge_method.saes.sae import load_sae, open_sae
+from sae_merge_method.saes.opening import load_sae, open_sae
 from tests import tiny
 from tests.diagnose import hosts
 from tests.geometry import scenes

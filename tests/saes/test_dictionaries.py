@@ -6,7 +6,7 @@ import torch
 from sae_merge_method.errors import UsageError
 from sae_merge_method.saes.dictionaries import DICTIONARIES, Sizes, load_dictionary
 from sae_merge_method.saes.find import find_sae, find_saes
-from sae_merge_method.saes.sae import open_sae
+from sae_merge_method.saes.opening import open_sae
 
 CPU = torch.device("cpu")
 D = 12

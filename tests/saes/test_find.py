@@ -9,7 +9,7 @@ import torch
 
 from sae_merge_method.errors import SaeError, UsageError
 from sae_merge_method.saes.find import find_sae, find_saes
-from sae_merge_method.saes.sae import load_sae
+from sae_merge_method.saes.opening import load_sae
 from tests.diagnose import hosts
 
 RELEASE, TEMPLATE = "gemma-scope-2-4b-it-res-all", "layer_{layer}_width_16k_l0_small"

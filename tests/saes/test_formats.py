@@ -14,7 +14,7 @@ from sae_merge_method.saes import encoders, formats
 from sae_merge_method.saes.checks import SaeDescription
 from sae_merge_method.saes.find import find_sae
 from sae_merge_method.saes.formats import Format, describe_gemma_scope_2, describe_saelens
-from sae_merge_method.saes.sae import open_sae
+from sae_merge_method.saes.opening import open_sae
 from tests import tiny
 from tests.diagnose import hosts
 from tests.geometry import scenes

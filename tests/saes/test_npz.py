@@ -15,7 +15,7 @@ from sae_merge_method.errors import ModelError, RefusedSaeError, SaeError
 from sae_merge_method.models.reading import read_rows, read_tensor
 from sae_merge_method.saes.find import find_sae, find_saes
 from sae_merge_method.saes.npz import read_npz_header
-from sae_merge_method.saes.sae import open_sae
+from sae_merge_method.saes.opening import open_sae
 from tests.diagnose import hosts
 from tests.recipes import recipe_text, run_recipe
 

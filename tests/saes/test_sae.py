@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from sae_merge_method.errors import RefusedSaeError, SaeError
 from sae_merge_method.saes.find import find_sae
 from sae_merge_method.saes.formats import FORMATS
-from sae_merge_method.saes.sae import Sae, open_sae
+from sae_merge_method.saes.opening import open_sae
+from sae_merge_method.saes.sae import Sae
 from tests import tiny
 from tests.diagnose import hosts
 from tests.geometry import scenes
@@ -67,7 +68,7 @@ def test_directions_are_read_without_torch_saelens_or_the_encoder(tmp_path: Path
         program = f"""
 import sys
 from sae_merge_method.saes.find import find_sae
-from sae_merge_method.saes.sae import open_sae
+from sae_merge_method.saes.opening import open_sae
 print(open_sae(find_sae({str(folder)!r}, None, 1)).directions([3])[0].tolist())
 assert not {{"sae_lens", "torch", "transformers"}} & set(sys.modules)
 """
