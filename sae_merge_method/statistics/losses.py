@@ -10,8 +10,9 @@ from typing import NamedTuple
 from sae_merge_method.statistics.intervals import Interval
 
 FEWEST_ITEMS = 20
-"""Documents below which nothing is tested: changes of a loss are skewed, and with fewer the error of their
-ratio is too small for it (``benchmarks/calibration.py --only harm``)."""
+"""Documents below which nothing is tested: changes of a loss are skewed, and with fewer their ratio's error
+is too small for it. With changes of strong skewness 20 are too few still, 300 are enough
+(``benchmarks/calibration.py --only harm`` counts both)."""
 
 
 class RatioChange(NamedTuple):
