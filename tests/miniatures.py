@@ -33,7 +33,7 @@ def shared_folder(factory: pytest.TempPathFactory) -> Path:
 
 
 def make_tiny(cache: Path) -> Miniature:
-    """A whole tiny miniature, as build() makes it for the demo; what is in the cache is found again."""
+    """A whole tiny miniature, made in this process; what is in the cache is found again."""
     cache.mkdir(exist_ok=True)
     with FileLock(cache / "lock"):
-        return build(TINY, cache / "sae-merge" / "miniature")
+        return build(TINY, cache / "sae-merge" / "miniature", processes=1)

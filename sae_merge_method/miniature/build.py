@@ -1,6 +1,7 @@
 """Making a miniature, or taking it from the cache: texts, then the base, then donor and SAEs.
 
-Donor and SAEs depend on the base alone and are made side by side, each by one thread.
+Donor and SAEs depend on the base alone and are made side by side where there are processes for it,
+each by one thread.
 """
 
 import logging
@@ -48,8 +49,15 @@ def locate(settings: MiniatureSettings, root: Path) -> Miniature:
     )
 
 
-def build(settings: MiniatureSettings, root: Path) -> Miniature:
-    """The miniature of ``settings``; parts that are missing or damaged are made."""
+def build(settings: MiniatureSettings, root: Path, processes: int = 2) -> Miniature:
+    """The miniature of ``settings``; parts that are missing or damaged are made.
+
+    Args:
+        settings: What to make.
+        root: Folder of the cache that miniatures lie in.
+        processes: How many train at once, beside this one; 1 trains everything in this process, which
+            saves the memory and the seconds that torch and SAELens take in each. The bytes are the same.
+    """
     at = locate(settings, root)
     made = [
         part.name.partition("-")[0] for part in (at.texts, at.base, at.donor, at.saes) if not is_sealed(part)
@@ -60,8 +68,11 @@ def build(settings: MiniatureSettings, root: Path) -> Miniature:
     cached_folder(at.base, lambda folder: make_base(settings, at.texts, folder))
     # Processes, not threads: training keeps the interpreter's lock, and SAELens' import is heavy.
     missing = [job for part, job in ((at.donor, _donor_job), (at.saes, _saes_job)) if not is_sealed(part)]
-    if missing:
-        with ProcessPoolExecutor(len(missing), mp_context=get_context("spawn")) as pool:
+    if processes == 1:
+        for job in missing:
+            job(settings, at)
+    elif missing:
+        with ProcessPoolExecutor(min(processes, len(missing)), mp_context=get_context("spawn")) as pool:
             for running in [pool.submit(job, settings, at) for job in missing]:
                 running.result()
     return Miniature(at.texts, at.base, at.donor, at.saes, tuple(made))

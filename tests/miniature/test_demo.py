@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from sae_merge_method.artifacts.experiment import read_experiment
 from sae_merge_method.cli.demo import command
 from sae_merge_method.errors import UsageError
-from sae_merge_method.miniature.demo import CommandError, run_command, run_demo
+from sae_merge_method.miniature.demo import SETTINGS_FILE, CommandError, make_miniature, run_command, run_demo
 from sae_merge_method.miniature.seeds import run_seeds
 
 OPTIONS = ("--random-layers", "1", "--workers", "0")
@@ -19,7 +19,16 @@ def demo(tmp_path_factory, tiny_cache, tiny_miniature, tiny_settings):
     out = tmp_path_factory.mktemp("demo") / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tiny_cache))
+        make_miniature(out, tiny_settings)
+        shorten_answers(out / SETTINGS_FILE)
         yield out, run_demo(tiny_settings, out, options=OPTIONS)
+
+
+def shorten_answers(file):
+    """As who edits the file may do: who has learned nothing never ends an answer, and each costs seconds."""
+    settings = file.read_text()
+    file.write_text(settings.replace("\nevaluation:\n", "\nevaluation:\n  gen_kwargs: {max_gen_toks: 8}\n"))
+    assert file.read_text() != settings
 
 
 def _stamps(folder):
