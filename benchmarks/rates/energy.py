@@ -50,8 +50,8 @@ def above_others(generator: np.random.Generator, trials: int, *, aimed: bool) ->
             rows = rows + inside * (0.5 * energy(rows) / energy(inside)) ** 0.5
         draws = [draw_alike(rates, features, generator) for _ in range(DRAWS)]
         others = [kept(rows, dictionary[list(one)]) for one in draws if one is not None]
-        found = excess(kept(rows, dictionary[list(features)]), others, LEVEL)
-        hits += found.p is not None and found.p < ALPHA and found.difference > 0
+        over_chance = excess(kept(rows, dictionary[list(features)]), others, LEVEL)
+        hits += over_chance.p is not None and over_chance.p < ALPHA and over_chance.difference > 0
     return Hits(hits, trials)
 
 

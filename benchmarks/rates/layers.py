@@ -85,8 +85,8 @@ def pick_stands_out(
         pick_gain, *gains = (
             float(gain[list(layers)].sum() + 0.5 * generator.standard_normal()) for layers in (pick, *sets)
         )
-        found = excess(pick_gain, gains, 1 - ALPHA)
-        hits += found.p is not None and found.p < ALPHA and (found.difference > 0 or not better)
+        over = excess(pick_gain, gains, 1 - ALPHA)
+        hits += over.p is not None and over.p < ALPHA and (over.difference > 0 or not better)
     return Hits(hits, trials)
 
 

@@ -155,7 +155,7 @@ def _rows(log: Log, scores: Sequence[ReducedScore]) -> list[dict[str, Any]]:
         extracts = any(sample.answers.get(score.scorer) for sample in log.samples)
         for problem, value in score.values.items():
             sample = first[problem]
-            found = {"filtered_resps": [sample.answers.get(score.scorer) or _NOTHING_EXTRACTED]}
+            extracted = {"filtered_resps": [sample.answers.get(score.scorer) or _NOTHING_EXTRACTED]}
             rows.append(
                 {
                     "doc_id": problem,
@@ -168,7 +168,7 @@ def _rows(log: Log, scores: Sequence[ReducedScore]) -> list[dict[str, Any]]:
                     # Of several epochs no single answer belongs to the score.
                     "resps": [[sample.text if one_epoch else None]],
                     metric: value,
-                    **(found if extracts else {}),
+                    **(extracted if extracts else {}),
                 }
             )
     return rows

@@ -191,10 +191,10 @@ def conditions_of(runs: Sequence[EvalRun]) -> tuple[Condition, ...]:
 
 def _names(raw: Mapping[str, Any], section: str) -> Iterator[str]:
     """The fields of a section, of every task's."""
-    places: list[Any] = [raw]
+    values: list[Any] = [raw]
     for key in section.split("."):
-        inside = [place for place in places if isinstance(place, Mapping)]
-        places = [one for place in inside for one in (place.values() if key == "*" else [place.get(key)])]
-    for place in places:
-        if isinstance(place, Mapping):
-            yield from map(str, place)
+        inside = [value for value in values if isinstance(value, Mapping)]
+        values = [one for value in inside for one in (value.values() if key == "*" else [value.get(key)])]
+    for value in values:
+        if isinstance(value, Mapping):
+            yield from map(str, value)

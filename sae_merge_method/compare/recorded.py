@@ -47,8 +47,8 @@ def environment(line: str) -> Read:
     """What a line of the environment's description says, such as PyTorch's version."""
 
     def read(run: EvalRun, task: str) -> Any:
-        found = re.search(rf"^{re.escape(line)}: *(.+)$", str(run.raw.get("pretty_env_info")), re.MULTILINE)
-        return found[1].strip() if found else UNRECORDED
+        match = re.search(rf"^{re.escape(line)}: *(.+)$", str(run.raw.get("pretty_env_info")), re.MULTILINE)
+        return match[1].strip() if match else UNRECORDED
 
     return read
 

@@ -133,8 +133,8 @@ def _encoded(
         return gather(key, d_sae).usage.first(n_documents)
 
     of_twin = np.repeat(np.arange(len(twins)), [len(twin) for twin in twins])
-    place = np.concatenate([np.full(n_documents, -1), of_twin])
-    means = [whole.usage.mean_over(place == nth) for nth in range(len(twins))]
+    twin_or_text = np.concatenate([np.full(n_documents, -1), of_twin])
+    means = [whole.usage.mean_over(twin_or_text == nth) for nth in range(len(twins))]
     surface = Surface(
         without=whole.without.astype(np.float32),
         twins=np.array(means, dtype=np.float32).reshape(len(twins), source.d_sae),

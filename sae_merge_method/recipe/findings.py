@@ -46,7 +46,7 @@ class CheckedRecipe(Record):
     @property
     def located(self) -> tuple[Located, ...]:
         """Every model and adapter, once each."""
-        return tuple({model.name: model for found in self.models.values() for model in found}.values())
+        return tuple({model.name: model for parts in self.models.values() for model in parts}.values())
 
     @property
     def missing(self) -> int:

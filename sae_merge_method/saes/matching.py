@@ -44,14 +44,14 @@ def draw_alike(
         return None
     # Ties in random order: of features that never fire, no index is nearer than another.
     ranked = others[np.lexsort((generator.random(len(others)), measure[others]))]
-    places = np.searchsorted(measure[ranked], measure[list(selected)])
+    ranks = np.searchsorted(measure[ranked], measure[list(selected)])
     free = np.ones(len(ranked), dtype=bool)
     drawn = []
-    for place in generator.permutation(places):
+    for rank in generator.permutation(ranks):
         reach = _WINDOW
-        while not len(near := np.flatnonzero(free[max(0, place - reach) : place + reach])):
+        while not len(near := np.flatnonzero(free[max(0, rank - reach) : rank + reach])):
             reach *= 2
-        chosen = max(0, place - reach) + int(generator.choice(near))
+        chosen = max(0, rank - reach) + int(generator.choice(near))
         free[chosen] = False
         drawn.append(int(ranked[chosen]))
     return tuple(drawn)

@@ -104,11 +104,11 @@ def gains_more_per_damage(beside: str) -> Judge:
                 f"neither the pick nor any matched set does more damage than {margin:g} nats a token, the "
                 "least that counts"
             )
-        found = _beside(measured[0], measured[1:], matched, pick, experiment.alpha)
-        if found is None:
+        drawn = _beside(measured[0], measured[1:], matched, pick, experiment.alpha)
+        if drawn is None:
             return untested(_NO_SETS)
         share = is_share(experiment)
-        judged = _stands_out(found, share)
+        judged = _stands_out(drawn, share)
         other = experiment.arm(beside)
         its_ratio = _per_margin(other, experiment) if other is not None else None
         its = "" if its_ratio is None else f", {beside} {amount(its_ratio, share)}"
@@ -138,22 +138,22 @@ def _per_margin(arm: MeasuredArm, experiment: Experiment) -> float | None:
     return gain(arm, experiment.higher_is_better) * margin / max(_damage(arm), margin)
 
 
-def _stands_out(found: MatchedSets, share: bool) -> Judged:
+def _stands_out(drawn: MatchedSets, share: bool) -> Judged:
     """By Student's test of one more draw; where the sets all gained alike, by the rank alone."""
     sets = (
-        f"{found.others} random sets of as many runs of layers, their mean depth at most "
-        f"{found.farthest:.1f} layers away"
+        f"{drawn.others} random sets of as many runs of layers, their mean depth at most "
+        f"{drawn.farthest:.1f} layers away"
     )
-    rank = f"rank {found.rank} of {1 + found.others}, its p alone {p_value(found.rank_p)}"
-    if found.others < FEWEST_SETS:
+    rank = f"rank {drawn.rank} of {1 + drawn.others}, its p alone {p_value(drawn.rank_p)}"
+    if drawn.others < FEWEST_SETS:
         return untested(f"{sets}: nothing is tested with fewer than {FEWEST_SETS}; {rank}")
-    over = f"{amount(found.excess, share)} over the mean of {sets}"
-    if found.t is None or found.p is None or found.low is None or found.high is None:
-        if not found.excess:
+    over = f"{amount(drawn.excess, share)} over the mean of {sets}"
+    if drawn.t is None or drawn.p is None or drawn.low is None or drawn.high is None:
+        if not drawn.excess:
             return untested(f"the pick and {sets} all gained alike")
-        p = found.rank_p if found.excess > 0 else 1 / (1 + found.others)
-        return Judged(found.excess, p, f"p {p_value(p)} by rank, the sets all gained alike: {over}")
-    reach = interval(found.low, found.high, share)
+        p = drawn.rank_p if drawn.excess > 0 else 1 / (1 + drawn.others)
+        return Judged(drawn.excess, p, f"p {p_value(p)} by rank, the sets all gained alike: {over}")
+    reach = interval(drawn.low, drawn.high, share)
     return Judged(
-        found.excess, found.p, f"t {signed(found.t)}, p {p_value(found.p)}: {over} ({reach}); {rank}"
+        drawn.excess, drawn.p, f"t {signed(drawn.t)}, p {p_value(drawn.p)}: {over} ({reach}); {rank}"
     )
