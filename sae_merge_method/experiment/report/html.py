@@ -7,21 +7,8 @@ from sae_merge_method.artifacts.experiment import BY_HAND, Experiment
 from sae_merge_method.experiment.report.claims import how_to_read
 from sae_merge_method.experiment.report.markdown import commands, recipe_path
 from sae_merge_method.experiment.report.scatter import caption
-from sae_merge_method.experiment.report.tables import (
-    arm_grid,
-    layer_grid,
-    projection_grid,
-    subject_grid,
-)
-from sae_merge_method.experiment.report.words import (
-    HOW_TO_READ_SUBJECTS,
-    facts,
-    how_to_read_arms,
-    layer_words,
-    notes,
-    standing,
-    title,
-)
+from sae_merge_method.experiment.report.shown import ARMS, SHOWN, Shown
+from sae_merge_method.experiment.report.words import facts, notes, standing, title
 from sae_merge_method.reports.escape import html
 from sae_merge_method.reports.grid import as_html, plain_grid
 from sae_merge_method.reports.html import html_page
@@ -75,7 +62,6 @@ def as_page(experiment: Experiment, picture: bytes) -> str:
         experiment: What to show.
         picture: The scatter, a PNG.
     """
-    projection, layers = experiment.projection, layer_grid(experiment)
     drawn = base64.b64encode(picture).decode("ascii")
     head = "".join(f"<dt>{html(name)}</dt><dd>{html(value)}</dd>" for name, value in facts(experiment))
     parts = [
@@ -87,18 +73,8 @@ def as_page(experiment: Experiment, picture: bytes) -> str:
         "<h2>Gain against cost</h2>",
         f'<p><img alt="{html(caption(experiment))}" src="data:image/png;base64,{drawn}"></p>',
         _note(f"{caption(experiment)}. {' '.join(standing(experiment))}"),
-        "<h2>Arms</h2>",
-        as_html(arm_grid(experiment), "sortable"),
-        _note(f"{how_to_read_arms(experiment)} A column's head sorts by it."),
-        "<h2>Subjects</h2>",
-        as_html(subject_grid(experiment), "sortable", z_colour),
-        _note(HOW_TO_READ_SUBJECTS),
+        *(part for shown in SHOWN for part in _table(shown, experiment)),
     ]
-    if projection is not None:
-        parts += ["<h2>Projection</h2>", as_html(projection_grid(projection))]
-        parts.append(_note("Share of the task vector's energy in the selected layers that a subspace keeps."))
-    if layers is not None:
-        parts += ["<h2>Single layers</h2>", as_html(layers, "sortable"), _note(layer_words(experiment))]
     parts += ["<h2>What each arm is for</h2>", _purposes(experiment)]
     parts += [
         f"<h2>{BY_HAND}</h2>",
@@ -106,6 +82,15 @@ def as_page(experiment: Experiment, picture: bytes) -> str:
     ]
     parts.append(f"<pre>{html(chr(10).join(commands(experiment)))}</pre>")
     return html_page(title(experiment), "\n".join(parts), STYLE)
+
+
+def _table(shown: Shown, experiment: Experiment) -> list[str]:
+    grid = shown.grid(experiment)
+    if grid is None:
+        return []
+    sort = " A column's head sorts by it." if shown is ARMS else ""
+    drawn = as_html(grid, "sortable" if shown.is_sortable else "", z_colour if shown.is_coloured else None)
+    return [f"<h2>{html(shown.heading)}</h2>", drawn, _note(shown.words(experiment) + sort)]
 
 
 def _claim(one: Conclusion) -> str:

@@ -5,21 +5,8 @@ import shlex
 from sae_merge_method.artifacts.experiment import BY_HAND, Experiment, MeasuredArm
 from sae_merge_method.artifacts.experiment_plan import ARMS_FOLDER, RECIPE_FILE
 from sae_merge_method.experiment.report.claims import how_to_read
-from sae_merge_method.experiment.report.tables import (
-    arm_grid,
-    layer_grid,
-    projection_grid,
-    subject_grid,
-)
-from sae_merge_method.experiment.report.words import (
-    HOW_TO_READ_SUBJECTS,
-    facts,
-    how_to_read_arms,
-    layer_words,
-    notes,
-    standing,
-    title,
-)
+from sae_merge_method.experiment.report.shown import ARMS, SHOWN, Shown
+from sae_merge_method.experiment.report.words import facts, notes, standing, title
 from sae_merge_method.reports.grid import as_markdown as as_markdown_table
 from sae_merge_method.reports.markdown import bullets, code, fence, plain, section
 
@@ -56,8 +43,6 @@ def evaluate(experiment: Experiment, model: str) -> str:
 
 def as_markdown(experiment: Experiment) -> str:
     """The whole report: same experiment, same text."""
-    layers = layer_grid(experiment)
-    projection = experiment.projection
     parts = [
         f"# {plain(title(experiment))}",
         bullets([f"{name}: {plain(value)}" for name, value in facts(experiment)]),
@@ -72,26 +57,23 @@ def as_markdown(experiment: Experiment) -> str:
             bullets([f"Note: {plain(note)}" for note in notes(experiment)]),
             plain(how_to_read(experiment)),
         ),
-        section(
-            "Arms",
-            as_markdown_table(arm_grid(experiment)),
-            plain(" ".join([how_to_read_arms(experiment), *standing(experiment)])),
-            bullets(
-                [
-                    f"{code(arm.name)}: {plain(arm.description)}"
-                    for arm in experiment.arms
-                    if arm.role != "layer"
-                ]
-            ),
-        ),
-        section("Subjects", as_markdown_table(subject_grid(experiment)), HOW_TO_READ_SUBJECTS),
-        "" if projection is None else section("Projection", as_markdown_table(projection_grid(projection))),
-        ""
-        if layers is None
-        else section("Single layers", as_markdown_table(layers), plain(layer_words(experiment))),
+        *(_table(shown, experiment) for shown in SHOWN),
         _by_hand(experiment),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _table(shown: Shown, experiment: Experiment) -> str:
+    grid = shown.grid(experiment)
+    if grid is None:
+        return ""
+    words, after = [shown.words(experiment)], ""
+    if shown is ARMS:  # where the pick stands among them, and what each is for
+        words += standing(experiment)
+        after = bullets(
+            [f"{code(arm.name)}: {plain(arm.description)}" for arm in experiment.arms if arm.role != "layer"]
+        )
+    return section(shown.heading, as_markdown_table(grid), plain(" ".join(words)), after)
 
 
 def _by_hand(experiment: Experiment) -> str:

@@ -1,0 +1,41 @@
+"""The tables of an experiment's report, in their order, each with how it is read: for Markdown and page.
+
+What is in a table is the affair of ``tables``, and what stands between them that of each form.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sae_merge_method.artifacts.experiment import Experiment
+from sae_merge_method.experiment.report.tables import arm_grid, layer_grid, projection_grid, subject_grid
+from sae_merge_method.experiment.report.words import HOW_TO_READ_SUBJECTS, how_to_read_arms, layer_words
+from sae_merge_method.reports.grid import Grid
+
+
+class Shown(NamedTuple):
+    """A table under its heading."""
+
+    heading: str
+    grid: Callable[[Experiment], Grid | None]
+    """None where the experiment measured nothing of it."""
+    words: Callable[[Experiment], str]
+    """How it is read; asked only where there is a table."""
+    is_sortable: bool = True
+    """Whether a page lets its readers sort the rows."""
+    is_coloured: bool = False
+    """Whether its numbers are z, by which a page colours the cells."""
+
+
+def _projection(experiment: Experiment) -> Grid | None:
+    return None if experiment.projection is None else projection_grid(experiment.projection)
+
+
+_KEPT = "Share of the task vector's energy in the selected layers that a subspace keeps."
+
+ARMS = Shown("Arms", arm_grid, how_to_read_arms)
+SHOWN = (
+    ARMS,
+    Shown("Subjects", subject_grid, lambda experiment: HOW_TO_READ_SUBJECTS, is_coloured=True),
+    Shown("Projection", _projection, lambda experiment: _KEPT, is_sortable=False),
+    Shown("Single layers", layer_grid, layer_words),
+)
