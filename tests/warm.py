@@ -31,6 +31,9 @@ print("ready", flush=True)
 
 def run(job):
     os.chdir(job["cwd"])
+    if job["environ"] is not None:
+        os.environ.clear()
+        os.environ.update(job["environ"])
     for stream, file in ((0, os.devnull), (1, job["stdout"]), (2, job["stderr"])):
         os.dup2(os.open(file, os.O_RDONLY if stream == 0 else os.O_WRONLY | os.O_CREAT, 0o600), stream)
     if not job["hook"]:
@@ -90,14 +93,27 @@ def python_path(*packages: Path) -> str:
 
 
 class Warm:
-    """Runs what a fresh interpreter would run; a context manager."""
+    """Runs what a fresh interpreter would run; a context manager.
 
-    def __init__(self, python: Path, environ: Mapping[str, str], scratch: Path) -> None:
+    Args:
+        python: The interpreter.
+        environ: Its environment, which the libraries read as they are loaded.
+        scratch: A folder for what is printed.
+        libraries: Names of the modules to load ahead.
+    """
+
+    def __init__(
+        self,
+        python: Path,
+        environ: Mapping[str, str],
+        scratch: Path,
+        libraries: Sequence[str] = LIBRARIES,
+    ) -> None:
         scratch.mkdir(exist_ok=True)
         self._scratch = scratch
         self._runs = 0
         self._server = subprocess.Popen(
-            [str(python), "-c", _SERVER, json.dumps(LIBRARIES)],
+            [str(python), "-c", _SERVER, json.dumps(libraries)],
             cwd=scratch, env=dict(environ), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self._answer() == "ready"
@@ -111,7 +127,12 @@ class Warm:
         self._server.wait(timeout=30)
 
     def run(
-        self, arguments: Sequence[str], cwd: Path, *, hook: bool = True
+        self,
+        arguments: Sequence[str],
+        cwd: Path,
+        *,
+        hook: bool = True,
+        environ: Mapping[str, str] | None = None,
     ) -> "subprocess.CompletedProcess[str]":
         """Run what an interpreter would run.
 
@@ -119,6 +140,7 @@ class Warm:
             arguments: A script's path, ``-m`` and a module, or ``-c`` and a program; then its own.
             cwd: Its working folder.
             hook: Whether our start-up hook stays; without it this is an interpreter that knows nothing of us.
+            environ: Its environment, for what is not loaded ahead; None for that of the interpreter.
         """
         self._runs += 1
         out, err = (self._scratch / f"{self._runs}.{stream}" for stream in ("out", "err"))
@@ -126,6 +148,7 @@ class Warm:
             "arguments": list(arguments),
             "cwd": str(cwd),
             "hook": hook,
+            "environ": None if environ is None else dict(environ),
             "stdout": str(out),
             "stderr": str(err),
         }

@@ -4,15 +4,19 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 import yaml
 from huggingface_hub import ModelCard
 
 from sae_merge_method.artifacts.edit_report import read_edit_report
 from tests.hub_server import Hub
 from tests.recipes import recipe_text
+from tests.warm import Warm
 
+PROGRAM = "import sys; from sae_merge_method.cli.main import main; sys.argv[0] = 'sae-merge'; main()"
 RECIPE = "hf://me/maths-recipe/recipe.yml"
 
 
@@ -24,11 +28,27 @@ def upload_recipe(hub: Hub, folder: Path, text: str) -> None:
     hub.upload("me/maths-recipe", folder)
 
 
-def sae_merge(
-    hub: Hub, home: Path, *words: object, offline: bool = False
-) -> subprocess.CompletedProcess[str]:
-    program = "import sys; from sae_merge_method.cli.main import main; sys.argv[0] = 'sae-merge'; main()"
-    environment = {
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """An interpreter with torch, and without the Hub's client: that reads its environment as it is loaded."""
+    scratch = tmp_path_factory.mktemp("warm")
+    with Warm(Path(sys.executable), os.environ, scratch, ("torch", "safetensors.torch")) as interpreter:
+        yield interpreter
+
+
+@pytest.fixture
+def sae_merge(warm: Warm, hub: Hub) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command as a user whose home is a folder, and whose Hub is the one on loopback."""
+
+    def run(home: Path, *words: object, offline: bool = False) -> subprocess.CompletedProcess[str]:
+        environ = environment(hub, home, offline=offline)
+        return warm.run(["-c", PROGRAM, *map(str, words)], home, environ=environ)
+
+    return run
+
+
+def environment(hub: Hub, home: Path, *, offline: bool) -> dict[str, str]:
+    return {
         **{key: value for key, value in os.environ.items() if not key.startswith("HF_")},
         "HF_ENDPOINT": hub.endpoint,
         "HF_HOME": str(home / "hf"),
@@ -37,13 +57,11 @@ def sae_merge(
         "HF_HUB_DISABLE_XET": "1",
         "NO_PROXY": "127.0.0.1",
     }
-    return subprocess.run(
-        [sys.executable, "-c", program, *map(str, words)],
-        cwd=home, env=environment, capture_output=True, text=True, timeout=100,
-    )  # fmt: skip
 
 
-def test_a_shared_recipe_is_checked_pinned_merged_rebuilt_and_served_offline_again(tmp_path, hub, merged):
+def test_a_shared_recipe_is_checked_pinned_merged_rebuilt_and_served_offline_again(
+    tmp_path, hub, merged, sae_merge
+):
     home = tmp_path / "user"
     home.mkdir()
     comment = "# chosen by ear\n"
@@ -51,7 +69,7 @@ def test_a_shared_recipe_is_checked_pinned_merged_rebuilt_and_served_offline_aga
     upload_recipe(hub, tmp_path / "recipe", text)
     commits = {name: hub.repositories[name].commit for name in ("me/base", "me/donor")}
 
-    checked = sae_merge(hub, home, "recipe", "check", RECIPE, "--out", "pinned.yml")
+    checked = sae_merge(home, "recipe", "check", RECIPE, "--out", "pinned.yml")
     assert checked.returncode == 0, checked.stderr
     row = next(line for line in checked.stdout.splitlines() if line.startswith("me/base@"))
     assert row.split() == [f"me/base@{commits['me/base']}", "47.4", "kB", "47.4", "kB"]
@@ -62,32 +80,32 @@ def test_a_shared_recipe_is_checked_pinned_merged_rebuilt_and_served_offline_aga
     assert yaml.safe_load(pinned)["base_model"] == f"me/base@{commits['me/base']}"
     assert yaml.safe_load(pinned)["models"][0]["model"] == f"me/donor@{commits['me/donor']}"
 
-    direct = sae_merge(hub, home, "merge", RECIPE, "out")
+    direct = sae_merge(home, "merge", RECIPE, "out")
     assert direct.returncode == 0, direct.stderr
     assert read_edit_report(home / "out").tensors == read_edit_report(merged.out).tensors
     assert sorted(path.name for path in home.iterdir()) == ["hf", "out", "pinned.yml"]
     assert not [line for line in hub.requests if ".py" in line]
 
     hub.repositories["me/base"].files["README.md"] = b"---\nlicense: gemma\n---\n# Base\n"
-    carded = sae_merge(hub, home, "card", "out", "--repo-id", "me/maths")
+    carded = sae_merge(home, "card", "out", "--repo-id", "me/maths")
     assert carded.returncode == 0, carded.stderr
     metadata = ModelCard.load(home / "out" / "README.md").data.to_dict()
     assert (metadata["license"], metadata["base_model"]) == ("gemma", ["me/base", "me/donor"])
 
     hub.upload("me/maths", home / "out")
     before = len(hub.requests)
-    rebuilt = sae_merge(hub, home, "rebuild", "me/maths", "rebuilt")
+    rebuilt = sae_merge(home, "rebuild", "me/maths", "rebuilt")
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert "54 of 54 tensors have the bytes of me/maths" in rebuilt.stdout
     assert not [line for line in hub.requests[before:] if "maths" in line and "safetensors" in line]
 
     hub.repositories.clear()
-    pinned_again = sae_merge(hub, home, "recipe", "check", "pinned.yml", offline=True)
+    pinned_again = sae_merge(home, "recipe", "check", "pinned.yml", offline=True)
     assert pinned_again.returncode == 0, pinned_again.stdout
     assert "every tensor of the selected layers stands in every donor" in pinned_again.stdout
-    again = sae_merge(hub, home, "merge", RECIPE, "again", offline=True)
+    again = sae_merge(home, "merge", RECIPE, "again", offline=True)
     assert again.returncode == 0, again.stderr
-    verified = sae_merge(hub, home, "verify", "again", offline=True)
+    verified = sae_merge(home, "verify", "again", offline=True)
     assert verified.returncode == 0, verified.stdout
     assert "not proved" not in verified.stdout
 
@@ -110,30 +128,30 @@ def test_an_uploaded_folder_is_downloaded_by_the_hubs_client_with_the_same_bytes
         assert (tmp_path / "copy" / file.name).read_bytes() == file.read_bytes()
 
 
-def test_a_repository_cannot_lead_out_of_the_cache_or_the_output(tmp_path, hub, merged):
+def test_a_repository_cannot_lead_out_of_the_cache_or_the_output(tmp_path, hub, merged, sae_merge):
     home = tmp_path / "user"
     home.mkdir()
     base = hub.repositories["me/base"]
     base.files["../../../../evil.json"] = b"{}"
     upload_recipe(hub, tmp_path / "recipe", recipe_text(Path("me/base"), Path("me/donor")))
-    result = sae_merge(hub, home, "merge", RECIPE, "out")
+    result = sae_merge(home, "merge", RECIPE, "out")
     assert not list(tmp_path.rglob("evil.json"))
     assert result.returncode == 1
     assert not (home / "out").exists()
     assert "Traceback" not in result.stderr
 
 
-def test_what_the_hub_does_not_have_is_told_and_nothing_is_written(tmp_path, hub):
+def test_what_the_hub_does_not_have_is_told_and_nothing_is_written(tmp_path, hub, sae_merge):
     home = tmp_path / "user"
     home.mkdir()
     upload_recipe(hub, tmp_path / "recipe", recipe_text(Path("me/nobody"), Path("me/donor")))
-    checked = sae_merge(hub, home, "recipe", "check", RECIPE, "--out", "pinned.yml")
+    checked = sae_merge(home, "recipe", "check", RECIPE, "--out", "pinned.yml")
     assert checked.returncode == 1
     (fault,) = [line for line in checked.stdout.splitlines() if line.startswith("FAULT")]
     assert fault.split(maxsplit=2)[1] == "me/nobody" and "the Hub does not give me/nobody" in fault
     assert not (home / "pinned.yml").exists()
     shutil.rmtree(tmp_path / "recipe")
-    missing = sae_merge(hub, home, "merge", "hf://me/base/recipe.yml", "out")
+    missing = sae_merge(home, "merge", "hf://me/base/recipe.yml", "out")
     assert missing.returncode == 1
     assert "the Hub does not give recipe.yml of me/base" in missing.stderr
     assert not (home / "out").exists()
