@@ -5,6 +5,7 @@ what carries its folder's own hash; what carries none is taken only where its au
 """
 
 import logging
+import os
 import re
 from pathlib import Path
 from urllib.parse import quote
@@ -119,7 +120,7 @@ def statement_section(folder: Path, result: str | None) -> str:
 
 
 def _link(name: str) -> str:
-    return f"[{plain(name)}]({quote(name)})"
+    return f"[{plain(name)}]({quote(os.fsencode(name))})"
 
 
 def unmatched_comparison(comparison: Comparison, where: str, result: str | None) -> str | None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import yaml
 
@@ -24,6 +25,8 @@ from sae_merge_method.artifacts.experiment import Experiment
 from sae_merge_method.artifacts.experiment_plan import read_plan
 from sae_merge_method.artifacts.layer_diagnosis import TopFeature
 from sae_merge_method.artifacts.lm_eval_samples import Samples
+from sae_merge_method.artifacts.statement import Statement
+from sae_merge_method.artifacts.strict_yaml import dump_yaml
 from sae_merge_method.compare import forest, render
 from sae_merge_method.compare.evaluation import Evaluation, open_evaluations
 from sae_merge_method.compare.flips import render_flips
@@ -225,6 +228,24 @@ def _experiment_plan(scene: Scene, name: str) -> str:
     return plan_table(Prospect(plan, frozenset(), (), name, documents=4, minutes=None))
 
 
+def _statement(scene: Scene, name: str) -> str:
+    """Of files that say what ``name`` says: not every name can be written into one."""
+    folder = scene.folder / "stated"
+    folder.mkdir(exist_ok=True)
+    for file in ("out.intoto.json", "out.intoto.json.sig"):
+        (folder / file).touch()
+    with patch.object(measured, "read_statement", return_value=filled(Statement, name)):
+        return measured.statement_section(folder, name)
+
+
+def _surface(scene: Scene, name: str) -> Grid:
+    diagnosis = scene.diagnosis
+    layers = tuple(
+        layer.model_copy(update={"without": {name: 0.5}, "twins": {name: 0.5}}) for layer in diagnosis.layers
+    )
+    return tables.surface_grid(diagnosis.model_copy(update={"layers": layers}))
+
+
 def _grid(name: str) -> Grid:
     cells = (Cell(name, name), Cell(name, 1.0, strong=True), Cell(name))
     return Grid(
@@ -239,6 +260,9 @@ def _view(name: str) -> View:
 _LICENCE = Licence("other", inherited=False)
 
 RENDERERS: Mapping[str, Renderer] = {
+    "artifacts.strict_yaml:dump_yaml": Renderer(
+        "yaml_file", lambda scene, name: dump_yaml({"name": name, "names": [name]})
+    ),
     "compare.flips:render_flips": Renderer("wrapped", lambda scene, name: scene.flips(name)),
     "compare.forest:write_forest": Renderer("picture", _forest),
     "compare.render:render_table": _of("comparison", render.render_table, "terminal"),
@@ -264,11 +288,13 @@ RENDERERS: Mapping[str, Renderer] = {
         sm.Selection, lambda one: select.selections_grid([one]), "grids"
     ),
     "diagnose.select:selection_view": _filled(sm.Selection, select.selection_view, "view"),
+    "diagnose.tables:corpora_grid": _of("diagnosis", tables.corpora_grid, "grids"),
     "diagnose.tables:diagnosis_view": _of("diagnosis", tables.diagnosis_view, "view"),
     "diagnose.tables:features_grid": Renderer(
         "grids", lambda scene, name: tables.features_grid(renamed(scene.diagnosis.layers[0], name))
     ),
     "diagnose.tables:layers_grid": _of("diagnosis", tables.layers_grid, "grids"),
+    "diagnose.tables:surface_grid": Renderer("grids", _surface),
     "diff.show:difference_text": _filled(Difference, diff.difference_text, "terminal"),
     "diff.show:difference_view": _filled(Difference, diff.difference_view, "view"),
     "diff.show:heat_map": Renderer(
@@ -289,12 +315,16 @@ RENDERERS: Mapping[str, Renderer] = {
         "grids", lambda scene, name: experiment_tables.projection_grid(filled(Energy, name))
     ),
     "experiment.report.tables:subject_grid": _of("experiment", experiment_tables.subject_grid, "grids"),
+    "experiment.report.tables:wrapped": Renderer(
+        "wrapped", lambda scene, name: experiment_tables.wrapped(name, "  ")
+    ),
     "files.writing:canonical_json": Renderer(
         "json_file", lambda scene, name: canonical_json({"name": name, "names": [name]})
     ),
     "merge.beside_weights:card_text": Renderer("markdown", _card_of_mergekit),
     "merge.show:preview_view": _filled(EditPreview, merge.preview_view, "view"),
     "merge.show:report_view": Renderer("view", lambda scene, name: merge.report_view(_report(scene, name))),
+    "publish.measured:statement_section": Renderer("markdown", _statement),
     "publish.measured:verdict_section": Renderer(
         "markdown", lambda scene, name: measured.verdict_section(renamed(scene.comparison, name), name)
     ),
