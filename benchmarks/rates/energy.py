@@ -88,7 +88,7 @@ RATES = (
         Rate(
             f"energy: random subspaces outside their 99 % interval, {words}",
             f"rank {RANK} of {D}, a task vector of {directions} directions",
-            at_most(0.02),
+            at_most(0.01),
             partial(outside, directions=directions),
             trials=4000,
         )

@@ -1,4 +1,4 @@
-"""Scores and gains over layers, random sets of layers, and harm: what an experiment's claims get right.
+"""Scores and gains over layers, and random sets of layers: what an experiment's claims get right.
 
 Profiles are smooth in depth, as on real models: 30 layers, neighbours correlate at .9.
 """
@@ -8,16 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from typing import NamedTuple
 
 import numpy as np
 
 from rates.rate import Hits, Rate, at_least, at_most
 from sae_merge_method.controls.layer_sets import is_matched, random_sets
 from sae_merge_method.controls.settings import RANDOM_LAYERS
-from sae_merge_method.experiment.settings import HARM_MARGIN
 from sae_merge_method.statistics.curves import curve_correlation, depth_terms, excess
-from sae_merge_method.statistics.losses import FEWEST_ITEMS, equivalence, paired_ratio
 from sae_merge_method.statistics.multiplicity import holm
 
 LAYERS, SMOOTHNESS, ALPHA = 30, 0.9, 0.05
@@ -90,46 +87,6 @@ def pick_stands_out(
     return Hits(hits, trials)
 
 
-class Text(NamedTuple):
-    """What general text is like."""
-
-    documents: int
-    shortest: int = 200
-    """Tokens; the longest has 500."""
-    shape: float = 4
-    """Of the gamma distribution of changes: their skewness is 2 over its root."""
-
-
-def losses(
-    generator: np.random.Generator, text: Text, change: float
-) -> tuple[list[float], list[float], list[int]]:
-    """Nats before and after an edit, and tokens, of every document."""
-    tokens = generator.integers(text.shortest, 500, text.documents)
-    skewed = (generator.standard_gamma(text.shape, text.documents) - text.shape) / text.shape**0.5
-    before = tokens * generator.normal(2.5, 0.4, text.documents)
-    return before.tolist(), (before + tokens * (change + 0.03 * skewed)).tolist(), tokens.tolist()
-
-
-def harmed(generator: np.random.Generator, trials: int, *, text: Text) -> Hits:
-    """How often a change that is none is called significant."""
-    hits = 0
-    for _ in range(trials):
-        p = paired_ratio(*losses(generator, text, 0.0)).p
-        hits += p is not None and p < ALPHA
-    return Hits(hits, trials)
-
-
-def unharmed(generator: np.random.Generator, trials: int, *, text: Text, change: float) -> Hits:
-    """How often general text is called unharmed."""
-    hits = 0
-    for _ in range(trials):
-        loss = paired_ratio(*losses(generator, text, change))
-        if loss.stderr is not None:
-            test = equivalence(loss.delta, loss.stderr, loss.df, HARM_MARGIN, ALPHA)
-            hits += test.p_within < ALPHA
-    return Hits(hits, trials)
-
-
 def any_of_a_family(generator: np.random.Generator, trials: int, *, claims: int) -> Hits:
     """How often any of so many claims, of which none holds, is significant after Holm."""
     return Hits(sum(min(holm(list(generator.random(claims)))) < ALPHA for _ in range(trials)), trials)
@@ -194,55 +151,6 @@ RATES = (
         at_least(0.5),
         partial(pick_stands_out, choose=top, truth=1.0, arch=False, better=True),
         trials=400,
-    ),
-    Rate(
-        "harm: a change of the loss where there is none, few documents",
-        f"{FEWEST_ITEMS} documents of 200 to 500 tokens, the changes' skewness 1",
-        at_most(0.08),
-        partial(harmed, text=Text(FEWEST_ITEMS)),
-        trials=4000,
-    ),
-    Rate(
-        "harm: a change of the loss where there is none, many documents",
-        "300 documents of 200 to 500 tokens, the changes' skewness 1",
-        at_most(0.05),
-        partial(harmed, text=Text(300)),
-        trials=2000,
-    ),
-    Rate(
-        "harm: general text called unharmed where its loss rises by the margin, few documents",
-        f"{FEWEST_ITEMS} documents, the changes' skewness 1",
-        at_most(0.08),
-        partial(unharmed, text=Text(FEWEST_ITEMS), change=HARM_MARGIN),
-        trials=4000,
-    ),
-    Rate(
-        "harm: general text called unharmed where its loss rises by the margin, many documents",
-        "300 documents, the changes' skewness 1",
-        at_most(0.06),
-        partial(unharmed, text=Text(300), change=HARM_MARGIN),
-        trials=2000,
-    ),
-    Rate(
-        "harm: a change where there is none, few documents of strongly skewed changes",
-        f"{FEWEST_ITEMS} documents of 30 to 500 tokens, the changes' skewness 2: more than the nominal .05",
-        at_most(0.13),
-        partial(harmed, text=Text(FEWEST_ITEMS, shortest=30, shape=1)),
-        trials=4000,
-    ),
-    Rate(
-        "harm: a change where there is none, many documents of strongly skewed changes",
-        "300 documents of 30 to 500 tokens, the changes' skewness 2",
-        at_most(0.08),
-        partial(harmed, text=Text(300, shortest=30, shape=1)),
-        trials=2000,
-    ),
-    Rate(
-        "harm: general text called unharmed where its loss does not change",
-        "300 documents that change by .03 nats a token, more or less",
-        at_least(0.9),
-        partial(unharmed, text=Text(300), change=0.0),
-        trials=1000,
     ),
     Rate(
         "all claims together: any significant where none holds",

@@ -206,7 +206,7 @@ RATES = (
     Rate(
         "the detectable difference of McNemar's test is found",
         f"{_540}, correlation .6; detectable at 80 % by the flips of another sample, of no difference",
-        Bound(0.7, 0.9),
+        at_least(0.8),
         partial(detected, n=540, base=0.3, correlation=0.6),
         trials=1000,
     ),
