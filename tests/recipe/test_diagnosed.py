@@ -16,7 +16,7 @@ from sae_merge_method.energy.settings import EnergySettings
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.merge.preview import preview
 from sae_merge_method.recipe.check import check_recipe
-from sae_merge_method.recipe.from_diagnosis import RecipeSettings, make_recipe
+from sae_merge_method.recipe.from_diagnosis import RecipeSettings, WrittenRecipe, make_recipe
 from sae_merge_method.recipe.resolved import open_recipe
 from tests import tiny
 from tests.diagnoses import save_diagnosis
@@ -25,8 +25,8 @@ from tests.recipes import recipe_text, run_recipe
 SCORES = {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8}
 
 
-def _recipe(base: Path, donor: Path, diagnosis: Path) -> None:
-    make_recipe(RecipeSettings(base=base, donor=donor, diagnosis=diagnosis))
+def _recipe(base: Path, donor: Path, diagnosis: Path) -> WrittenRecipe:
+    return make_recipe(RecipeSettings(base=base, donor=donor, diagnosis=diagnosis))
 
 
 def _gate(diagnosis: Path) -> str:
@@ -89,8 +89,11 @@ def test_the_same_weights_under_other_constants_are_another_model(models, diagno
 
 
 def test_the_base_in_another_layout_is_the_base(diagnosis, tmp_path, models):
-    _check(tiny.gemma3_multimodal(tmp_path / "multimodal", 0), models.donor, diagnosis)
-    _recipe(tiny.gemma3_text(tmp_path / "shards", 0, shards=2), models.donor, diagnosis)
+    multimodal = tiny.gemma3_multimodal(tmp_path / "multimodal", 0)
+    text = recipe_text(multimodal, models.donor, _gate(diagnosis))
+    assert not check_recipe(RecipeText(text, "r")).faults
+    sharded = tiny.gemma3_text(tmp_path / "shards", 0, shards=2)
+    assert _recipe(sharded, models.donor, diagnosis).layers == (1, 2, 3)
 
 
 def test_the_base_in_another_dtype_is_the_base_and_is_said(diagnosis, tmp_path, models, caplog):

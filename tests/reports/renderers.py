@@ -4,34 +4,23 @@ A new renderer is a row here: ``test_sinks`` finds the functions that draw throu
 table.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import yaml
 
 import sae_merge_method as sm
-from sae_merge_method.artifacts.comparison import Comparison, ComparisonSet
-from sae_merge_method.artifacts.diagnosis import Diagnosis, read_diagnosis
+from sae_merge_method.artifacts.diagnosis import Diagnosis
 from sae_merge_method.artifacts.difference import Difference
 from sae_merge_method.artifacts.edit_preview import EditPreview
 from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.artifacts.energy_report import Energy, EnergyReport
-from sae_merge_method.artifacts.experiment import Experiment
 from sae_merge_method.artifacts.experiment_plan import read_plan
-from sae_merge_method.artifacts.layer_diagnosis import TopFeature
-from sae_merge_method.artifacts.lm_eval_samples import Samples
 from sae_merge_method.artifacts.statement import Statement
 from sae_merge_method.artifacts.strict_yaml import dump_yaml
 from sae_merge_method.compare import forest, render
-from sae_merge_method.compare.evaluation import Evaluation, open_evaluations
-from sae_merge_method.compare.flips import render_flips
-from sae_merge_method.compare.run import compare
-from sae_merge_method.compare.settings import CompareSettings
 from sae_merge_method.diagnose import page, plot, select, tables
 from sae_merge_method.diff import show as diff
 from sae_merge_method.energy import show as energy
@@ -47,7 +36,7 @@ from sae_merge_method.publish.licence import Licence
 from sae_merge_method.publish.rebuild import Rebuilt, rebuilt_view
 from sae_merge_method.recipe.findings import CheckedRecipe, Finding, check_view
 from sae_merge_method.recipe.located import Located
-from sae_merge_method.recipe.merged_folder import MergedFolder, open_merged
+from sae_merge_method.recipe.merged_folder import MergedFolder
 from sae_merge_method.recipe.mergekit_form import recipe_text
 from sae_merge_method.recipe.plan import EditPlan
 from sae_merge_method.reports.grid import (
@@ -66,89 +55,8 @@ from sae_merge_method.reports.notebook import View, view_html, view_text
 from sae_merge_method.selection import parse_rule
 from sae_merge_method.verdict_tables import tables as verdict_tables
 from sae_merge_method.verify.report import AuditReport, audit_view
-from tests.diagnoses import save_diagnosis
-from tests.evaluations import DATE, answers, grouped
-from tests.experiment.report.folders import BASE, NATS, PICK, Laid, collected, harmed
 from tests.reports.records import filled, renamed
-
-
-class Scene:
-    """What the renderers show, each made once."""
-
-    def __init__(self, folder: Path, merged: Path) -> None:
-        self.folder = folder
-        self.merged_at = merged
-
-    @cached_property
-    def comparison(self) -> Comparison:
-        """Of two runs that differ, with a group, with pairs, and with a task of one problem."""
-        made = compare(*self.evaluations, settings=CompareSettings(allow_mismatch=True, draws=10, margin=1))
-        assert isinstance(made, Comparison)
-        assert made.groups and made.mismatches and made.marks and any(row.reason for row in made.subjects)
-        return made.model_copy(update={"notes": ("A note.",)})
-
-    @cached_property
-    def comparisons(self) -> ComparisonSet:
-        return ComparisonSet(comparisons=(self.comparison, self.comparison))
-
-    @cached_property
-    def diagnosis(self) -> Diagnosis:
-        made = read_diagnosis(save_diagnosis(self.folder / "diagnosis", self.merged_at, {0: 1.0, 1: 0.5}))
-        feature = TopFeature(
-            feature=3, share=0.5, target=1.0, control=0.1, target_rate=0.5, control_rate=0.1,
-            snippets=("one «two» three", "four"),
-        )  # fmt: skip
-        layers = tuple(
-            layer.model_copy(
-                update={
-                    "top_features": (feature,),
-                    "sae": layer.sae.model_copy(update={"neuronpedia": "gemma/0"}),
-                }
-            )
-            for layer in made.layers
-        )
-        return made.model_copy(update={"layers": layers, "settings": {"text": "maths.jsonl", "seed": 0}})
-
-    @cached_property
-    def experiment(self) -> Experiment:
-        arms = [replace(BASE, nats=NATS), harmed(PICK, 1.0), harmed(Laid("layer-2", (30, 12), (2,)), 0.5)]
-        return collected(self.folder / "experiment", [*arms, Laid("scalpel", (1, 1), done=False)])
-
-    @cached_property
-    def merged(self) -> MergedFolder:
-        return open_merged(self.merged_at)
-
-    @cached_property
-    def evaluations(self) -> tuple[Evaluation, Evaluation]:
-        for side, scores, batch_size in (("base", (0, 1, 0, 0), 1), ("edited", (1, 1, 1, 0), 2)):
-            place = self.folder / side
-            place.mkdir()
-            arguments = {"load_in_4bit": side == "base"}
-            config = {"model": "hf", "model_args": arguments, "batch_size": batch_size}
-            counts = {"maths": (sum(scores), len(scores)), "alone": (1, 1)}
-            (place / f"results_{DATE}.json").write_text(
-                json.dumps(grouped(counts, config=config, model_name=side))
-            )
-            rows = "".join(json.dumps(row) + "\n" for row in answers(scores))
-            (place / f"samples_maths_{DATE}.jsonl").write_text(rows)
-        base, edited = open_evaluations([self.folder / "base", self.folder / "edited"])
-        return base, edited
-
-    def flips(self, name: str) -> str:
-        """Of samples whose every text is ``name``."""
-        sides = []
-        for side in self.evaluations:
-            read = side.samples("maths", "exact_match,none")
-            listed = tuple(
-                {"doc": {"problem": name}, "doc_id": name, "target": name, "resps": [[name]]}
-                for _ in read.rows
-            )
-            rows = tuple(row._replace(offset=nth) for nth, row in enumerate(read.rows))
-            samples = Samples(read.path, rows, listed=listed)
-            sides.append(Evaluation(side.run, name, {(name, "exact_match,none"): samples}))
-        subjects = (renamed(self.comparison.subjects[0], name),)
-        compared = self.comparison.model_copy(update={"subjects": subjects})
-        return render_flips(compared, sides[0], sides[1], 2, 80)
+from tests.reports.scene import Scene
 
 
 class Renderer(NamedTuple):

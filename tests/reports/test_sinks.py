@@ -16,7 +16,8 @@ from sae_merge_method.reports.grid import Grid, as_csv, as_html, as_latex, as_ma
 from sae_merge_method.reports.notebook import VIEWS, View, view_html, view_text
 from tests.merged import Merged
 from tests.reports import oracles
-from tests.reports.renderers import RENDERERS, Scene
+from tests.reports.renderers import RENDERERS
+from tests.reports.scene import Scene
 
 PIECES = [
     "\x1b[2J", "\x1b]0;t\x07", "\x9b31m", "\r", "\x08", "\n", "\t", "\x00", "\x85", "\u2028", "\x0c",
