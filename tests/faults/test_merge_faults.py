@@ -25,7 +25,7 @@ def test_a_killed_merge_leaves_the_old_state_and_the_next_run_clears_up(work, wo
     after = state(work / "out")
     assert {name: data for name, data in after.items() if name != LOCK_FILE} == before
     assert not (work / "new").exists()
-    lock, leftover = sorted(set(names(work)) - set(KEPT), key=lambda name: ".new." in name)
+    leftover, lock = sorted(set(names(work)) - set(KEPT), key=lambda name: name.endswith(LOCK_FILE))
     assert lock == f".{words[0]}{LOCK_FILE}"
     assert leftover.startswith(f".{words[0]}.new.")
     again = sae_merge("merge", "recipe.yml", *words, cwd=work)
