@@ -37,9 +37,9 @@ STRIDE = 512_000 // 8192
 def load(work: Path, options: argparse.Namespace) -> tuple:
     """The model, its SAEs with thresholds set to the activations at hand, and the documents in chunks."""
     from sae_merge_method.corpora.tokens import Document
-    from sae_merge_method.diagnose.model import load_text_model
-    from sae_merge_method.diagnose.residual_stream import forward
     from sae_merge_method.diagnose.sweep import make_chunks
+    from sae_merge_method.models.residual_stream import forward
+    from sae_merge_method.models.text_model import load_text_model
     from sae_merge_method.saes.find import find_saes
     from sae_merge_method.saes.opening import load_sae
 
@@ -63,7 +63,7 @@ def load(work: Path, options: argparse.Namespace) -> tuple:
 
 def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, float]:
     """Time one contender, best of a few, and measure its peak memory."""
-    from sae_merge_method.diagnose.residual_stream import forward
+    from sae_merge_method.models.residual_stream import forward
 
     torch.set_num_threads(options.threads)
     model, saes, chunks = load(work, options)

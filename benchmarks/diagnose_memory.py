@@ -85,9 +85,10 @@ def build_saes(work: Path, layers: int, l0: float) -> None:
     """Gemma Scope 2's layout, thresholds set by what the model's activations give each feature."""
     from safetensors.torch import save_file
 
+    from sae_merge_method.corpora.batches import make_batches
     from sae_merge_method.corpora.tokens import Document
-    from sae_merge_method.diagnose.model import load_text_model
-    from sae_merge_method.diagnose.residual_stream import forward, make_batches
+    from sae_merge_method.models.residual_stream import forward
+    from sae_merge_method.models.text_model import load_text_model
 
     model = load_text_model(str(work / "model"))
     random = np.random.default_rng(0)
@@ -127,8 +128,9 @@ _MODEL_ALONE = """
 import sys
 from sae_merge_method.corpora.documents import read_corpus
 from sae_merge_method.corpora.tokens import tokenize
-from sae_merge_method.diagnose.model import load_text_model
-from sae_merge_method.diagnose.residual_stream import forward, make_batches
+from sae_merge_method.models.text_model import load_text_model
+from sae_merge_method.corpora.batches import make_batches
+from sae_merge_method.models.residual_stream import forward
 model = load_text_model(sys.argv[1], "bfloat16")
 for corpus in sys.argv[2:]:
     texts = read_corpus(corpus).documents

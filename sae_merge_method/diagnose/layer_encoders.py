@@ -10,7 +10,7 @@ from sae_merge_method.saes.opening import load_sae
 from sae_merge_method.saes.sae import LayerSae
 
 if TYPE_CHECKING:
-    from sae_merge_method.diagnose.model import TextModel
+    from sae_merge_method.models.text_model import TextModel
 
 
 class LayerEncoders(NamedTuple):

@@ -10,9 +10,9 @@ from pydantic import Field, field_validator
 from sae_merge_method.artifacts.schema import Location, Locations, OneOf, Record
 from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.corpora.twins import TWINS
-from sae_merge_method.diagnose.memory_plan import AUTO, parse_memory
 from sae_merge_method.diagnose.specificity import EPSILON, SCORES
 from sae_merge_method.errors import UsageError
+from sae_merge_method.models.devices import AUTO, parse_memory
 from sae_merge_method.saes.dictionaries import DICTIONARIES
 from sae_merge_method.selection import ANY_RULE
 

@@ -8,12 +8,13 @@ import numpy as np
 
 from sae_merge_method.artifacts.layer_diagnosis import TopFeature
 from sae_merge_method.artifacts.usage import Documents, LayerUsage
+from sae_merge_method.corpora.batches import make_batches
 from sae_merge_method.corpora.tokens import Document
-from sae_merge_method.diagnose.residual_stream import forward, make_batches
 from sae_merge_method.diagnose.usage import encode
+from sae_merge_method.models.residual_stream import forward
 
 if TYPE_CHECKING:
-    from sae_merge_method.diagnose.model import TextModel
+    from sae_merge_method.models.text_model import TextModel
     from sae_merge_method.saes.sae import LayerSae
 
 FEATURES = 5

@@ -13,21 +13,22 @@ from tqdm.auto import tqdm
 
 from sae_merge_method.artifacts.layer_diagnosis import SaeSource
 from sae_merge_method.artifacts.usage import LayerUsage, Surface
+from sae_merge_method.corpora.batches import Batch, make_batches
 from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.diagnose.layer_encoders import LayerEncoders, load_layer_encoders
-from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan, matmul_speed, memory_budget
-from sae_merge_method.diagnose.residual_stream import Batch, forward, make_batches
+from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan
 from sae_merge_method.diagnose.settings import EncodingSettings
 from sae_merge_method.diagnose.usage import PartialUsage, TokenLayout, encode_documents
-from sae_merge_method.saes.encoders import product_dtype
+from sae_merge_method.models.devices import matmul_speed, memory_budget, product_dtype
+from sae_merge_method.models.residual_stream import forward
 from sae_merge_method.saes.find import SaeAddress
 
 if TYPE_CHECKING:
     from sae_merge_method.diagnose.chunk_store import ChunkStore, WholeUsage
-    from sae_merge_method.diagnose.model import TextModel
     from sae_merge_method.diagnose.sides import Sides
     from sae_merge_method.diagnose.workers import Workers
+    from sae_merge_method.models.text_model import TextModel
 
 BATCHES_PER_CHUNK = 4
 

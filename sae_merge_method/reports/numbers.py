@@ -106,3 +106,10 @@ def energy(value: float) -> str:
 def count(number: int) -> str:
     """How many, with a comma between thousands."""
     return f"{number:,}"
+
+
+def duration(seconds: float) -> str:
+    """A time as a person reads it: ``12 s``, ``4 min``, ``1.5 h``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from sae_merge_method.errors import ModelError, SaeError
+from sae_merge_method.models.devices import product_dtype
 from sae_merge_method.models.dtypes import DTYPES
 from sae_merge_method.models.headers import TensorEntry, read_header
 
@@ -43,20 +44,6 @@ class LoadedEncoder(NamedTuple):
     encoder: Encoder
     parameters: "Mapping[str, torch.Tensor]"
     """Its parameters by the names in their file, in the precision they are used in; no decoder among them."""
-
-
-def product_dtype(dtype: "torch.dtype", device: "torch.device") -> "torch.dtype":
-    """The precision in which matrix products of ``dtype`` are fast here: its own, or float32.
-
-    A processor without AVX-512 has no bfloat16 arithmetic: torch then multiplies element by
-    element, up to two hundred times slower than in float32.
-    """
-    import torch
-
-    if device.type == "cpu" and dtype == torch.bfloat16:
-        capability = torch.backends.cpu.get_cpu_capability()
-        return torch.float32 if capability in ("DEFAULT", "NO AVX", "AVX2") else dtype
-    return dtype
 
 
 class JumpReluEncoder:

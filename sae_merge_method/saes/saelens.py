@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.errors import SaeError
-from sae_merge_method.saes.encoders import LoadedEncoder, product_dtype
+from sae_merge_method.models.devices import product_dtype
+from sae_merge_method.saes.encoders import LoadedEncoder
 
 if TYPE_CHECKING:
     import torch

@@ -1,18 +1,6 @@
 from dataclasses import dataclass
 
-import pytest
-import torch
-
-from sae_merge_method.diagnose.memory_plan import (
-    Plan,
-    Work,
-    format_memory,
-    free_memory,
-    make_plan,
-    matmul_speed,
-    parse_memory,
-)
-from sae_merge_method.errors import UsageError
+from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan
 
 GIB = 1 << 30
 
@@ -59,23 +47,3 @@ def test_with_less_memory_there_are_more_sweeps_that_fit_and_every_layer_is_in_o
 
 def test_one_encoder_is_always_in_memory() -> None:
     assert len(Gemma(layers=5).plan(0).groups) == 5
-
-
-@pytest.mark.parametrize(
-    ("text", "amount"), [("6G", 6 * GIB), ("1.5 GiB", GIB * 3 // 2), ("512m", GIB // 2), ("77", 77)]
-)
-def test_amounts_are_read(text: str, amount: int) -> None:
-    assert parse_memory(text) == amount
-
-
-def test_what_is_no_amount_is_refused_and_amounts_are_written_for_people() -> None:
-    with pytest.raises(UsageError, match="such as 6G or 512M, got 'much'"):
-        parse_memory("much")
-    assert format_memory(3 * GIB / 2) == "1.5 GiB"
-    assert format_memory(GIB / 4) == "256 MiB"
-
-
-def test_this_machine_has_free_memory_and_multiplies() -> None:
-    cpu = torch.device("cpu")
-    assert free_memory(cpu) > 1 << 20
-    assert matmul_speed(torch.float32, cpu, size=128) > 1e6

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from sae_merge_method.artifacts.recipe import RecipeText
-from sae_merge_method.diagnose.model import load_text_model
 from sae_merge_method.errors import MergeError, ModelError, SaeMergeError
 from sae_merge_method.merge.preview import preview
 from sae_merge_method.models import unreadable
 from sae_merge_method.models.hub import open_model
+from sae_merge_method.models.text_model import load_text_model
 from sae_merge_method.models.unreadable import (
     UNREADABLE,
     Unreadable,

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from sae_merge_method.corpora.batches import Batch, make_batches
 from sae_merge_method.corpora.tokens import Document
-from sae_merge_method.diagnose.model import TextModel, load_text_model
-from sae_merge_method.diagnose.residual_stream import Batch, forward, make_batches
+from sae_merge_method.models.residual_stream import forward
+from sae_merge_method.models.text_model import TextModel, load_text_model
 from tests.diagnose import hosts
 
 

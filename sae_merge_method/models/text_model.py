@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from sae_merge_method.artifacts.fingerprint import Fingerprint
 from sae_merge_method.errors import ModelError, UsageError, first_line
 from sae_merge_method.models.checkpoint import CONFIG_FILE, open_checkpoint
+from sae_merge_method.models.devices import product_dtype
 from sae_merge_method.models.families import family_of, vocabulary
 from sae_merge_method.models.fingerprint import fingerprint
 from sae_merge_method.models.hub import ModelId, parse_model_id
 from sae_merge_method.models.shards import read_json
 from sae_merge_method.models.tensor_names import decoder_layer
 from sae_merge_method.models.unreadable import explain, held_at, quantised_by_config
-from sae_merge_method.saes.encoders import product_dtype
 
 if TYPE_CHECKING:
     import torch
