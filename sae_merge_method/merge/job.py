@@ -9,8 +9,8 @@ from typing import Any
 
 from sae_merge_method.artifacts.recipe import AnyRecipe
 from sae_merge_method.geometry.one_thread import one_blas_thread
-from sae_merge_method.merge.donors import open_donors
 from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.recipe.donors import open_donors
 from sae_merge_method.recipe.lineage import oddities
 from sae_merge_method.recipe.methods import Filter
 from sae_merge_method.recipe.plan import EditPlan

@@ -1,7 +1,7 @@
 """A recipe on its base: the one way from YAML text to selected layers, a diagnosis that fits, and a plan.
 
 Every command that takes a recipe goes this way. Donors are not opened here: one with an adapter has
-to be merged first, and lives only as long as somebody needs it (see ``merge.donors``).
+to be merged first, and lives only as long as somebody needs it (see ``recipe.donors``).
 """
 
 from dataclasses import dataclass, replace
