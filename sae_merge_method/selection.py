@@ -13,6 +13,7 @@ from typing import Annotated, Any, NamedTuple
 from sae_merge_method.artifacts.schema import OneOf
 from sae_merge_method.errors import UsageError
 from sae_merge_method.layers import format_layers, parse_layers
+from sae_merge_method.spacing import NO_NEIGHBOURS, Apart, highest_apart, read_apart, read_count
 
 
 class LayerScores(NamedTuple):
@@ -68,20 +69,16 @@ def _number(what: str, low: float = -math.inf, high: float = math.inf) -> Callab
     return read
 
 
-def _count(text: str) -> int:
-    try:
-        count = int(text)
-    except ValueError:
-        count = 0
-    if count < 1:
-        raise ValueError("a whole number of at least 1")
-    return count
+def _highest(apart: Apart, layers: LayerScores) -> Iterable[int]:
+    if apart.size > len(layers.scores):
+        raise UsageError(f"top_k={apart} asks for more layers than have a score ({len(layers.scores)})")
+    if apart.gap == 1:
+        return layers.ranked()[: apart.size]
+    return highest_apart(layers.scores, apart, f"top_k={apart}")
 
 
-def _highest(count: int, layers: LayerScores) -> list[int]:
-    if count > len(layers.scores):
-        raise UsageError(f"top_k={count} asks for more layers than have a score ({len(layers.scores)})")
-    return layers.ranked()[:count]
+def _spread(count: int, layers: LayerScores) -> Iterable[int]:
+    return highest_apart(layers.scores, Apart(count, NO_NEIGHBOURS), f"spread={count}")
 
 
 def _above(limit: float, layers: LayerScores) -> list[int]:
@@ -111,7 +108,22 @@ def _named(named: tuple[int, ...], layers: LayerScores) -> tuple[int, ...]:
 RULES: dict[str, Rule] = {
     rule.name: rule
     for rule in (
-        Rule("top_k", "top_k=6", "the 6 layers with the highest scores", _highest, _count),
+        Rule(
+            "top_k",
+            "top_k=6",
+            "the 6 layers with the highest scores; top_k=6,gap=3: of sets of 6, any two at least 3 layers "
+            "apart, the one with the largest sum",
+            _highest,
+            read_apart,
+            str,
+        ),
+        Rule(
+            "spread",
+            "spread=6",
+            "of sets of 6 layers, no two of them neighbours, the one with the largest sum of scores",
+            _spread,
+            read_count,
+        ),
         Rule(
             "threshold", "threshold=0.8", "layers that score 0.8 or more", _above, _number("a finite number")
         ),
@@ -147,7 +159,7 @@ class SelectionRule:
 
     name: str
     """Of its row in :data:`RULES`."""
-    value: int | float | str | tuple[int, ...] | None = None
+    value: int | float | str | tuple[int, ...] | Apart | None = None
     """As the row's ``read`` gives it."""
 
     def __str__(self) -> str:

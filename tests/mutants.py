@@ -36,6 +36,7 @@ PURE = (
     "layers.py",
     "recipe/gate.py",
     "selection.py",
+    "spacing.py",
     "statistics/curves.py",
     "statistics/differences.py",
     "statistics/intervals.py",

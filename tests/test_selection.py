@@ -22,6 +22,10 @@ SCORES = {0: 0.1, 1: 0.9, 2: 0.85, 3: 0.2, 4: 0.9}
         ("top_k=1", (1,)),
         ("top_k=3", (1, 2, 4)),
         ("top_k=5", (0, 1, 2, 3, 4)),
+        ("top_k=2,gap=2", (1, 4)),
+        ("top_k=2,gap=4", (0, 4)),
+        ("spread=2", (1, 4)),
+        ("spread=3", (0, 2, 4)),
         ("threshold=0.85", (1, 2, 4)),
         ("threshold=2", ()),
         ("differs=0.05", (1, 4)),
@@ -65,6 +69,12 @@ def test_the_gap_is_a_difference_of_scores_whatever_their_ratio():
         "top_k",
         "top_k=0",
         "top_k=x",
+        "top_k=3,",
+        "top_k=3,gap",
+        "top_k=3,gap=0",
+        "top_k=3,far=2",
+        "spread=0",
+        "spread=3,gap=2",
         "threshold=nan",
         "differs=1.5",
         "threshold=inf",
@@ -85,8 +95,12 @@ def test_a_malformed_rule_is_refused(rule):
 @pytest.mark.parametrize(
     ("rule", "complaint"),
     [
-        ("best=4", "expected top_k=6, threshold=0.8, elbow, layers=9,11-13 or differs=0.05"),
+        ("best=4", "expected top_k=6, spread=6, threshold=0.8, elbow, layers=9,11-13 or differs=0.05"),
         ("top_k=0", "expected a whole number of at least 1 behind top_k=, such as top_k=6"),
+        (
+            "top_k=3,far=2",
+            "expected a whole number of at least 1, alone or with a gap as in 6,gap=3 behind top_k=",
+        ),
         ("differs=1", "expected a number between 0 and 1 behind differs=, such as differs=0.05"),
         ("threshold=x", "expected a finite number behind threshold="),
         ("elbow=3", "the rule elbow takes no value, got 'elbow=3'"),
@@ -101,6 +115,10 @@ def test_a_refusal_says_what_was_expected(rule, complaint):
 def test_a_rule_cannot_ask_for_what_was_not_scored():
     with pytest.raises(UsageError, match=r"top_k=6 asks for more layers than have a score \(5\)"):
         choose_layers(parse_rule("top_k=6"), SCORES)
+    with pytest.raises(
+        UsageError, match=r"spread=4 asks for 4 .* at least 2 apart: of the 5 that .* at most 3 are"
+    ):
+        choose_layers(parse_rule("spread=4"), SCORES)
     with pytest.raises(UsageError, match="no score for layers 7"):
         choose_layers(parse_rule("layers=1,7"), SCORES)
     with pytest.raises(UsageError, match="needs q-values"):
@@ -127,10 +145,10 @@ def test_a_new_rule_is_one_row_of_the_table(tmp_path, monkeypatch):
         assert "above_median layers that score above the median" in listed
     printed = run(select.command, folder, "--rule", "above_median", "--mark")
     assert printed.splitlines()[1].split() == (
-        ["above_median", "raw", "1,", "3", "1.00", "-", "-", "-", "1:", "1.00", "3:", "1.00"]
+        ["above_median", "raw", "1,", "3", "0", "of", "2", "1.00", "-", "-", "-", "1:", "1.00", "3:", "1.00"]
     )
     page = (folder / "diagnosis.html").read_text()
-    assert "<dt>selected by above_median</dt><dd>1, 3 (shaded)</dd>" in page
+    assert "<dt>selected by above_median</dt><dd>1, 3 (shaded), 0 of 2 adjacent</dd>" in page
     written = tmp_path / "recipe.yml"
     names = ("--diagnosis", folder, "--base", base, "--donor", donor, "--out", written)
     assert "layers 1, 3 of 4" in run(recipe.command, *names, "--select", "above_median")

@@ -21,6 +21,7 @@ from sae_merge_method.reports.escape import html
 from sae_merge_method.reports.grid import as_html
 from sae_merge_method.reports.html import html_page
 from sae_merge_method.selection import SelectionRule
+from sae_merge_method.spacing import adjacency
 
 
 def draw_diagnosis(
@@ -93,7 +94,7 @@ corpus. The text is what the first features fire on most, their strongest token 
 
 
 def _selected(rule: SelectionRule, layers: tuple[int, ...]) -> str:
-    shown = f"{format_layers(layers)} (shaded)" if layers else "none"
+    shown = f"{format_layers(layers)} (shaded), {adjacency(layers)}" if layers else "none"
     return f"<dt>selected by {html(str(rule))}</dt><dd>{shown}</dd>"
 
 

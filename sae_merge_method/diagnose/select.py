@@ -26,6 +26,7 @@ from sae_merge_method.selection import (
     overlap,
     parse_rule,
 )
+from sae_merge_method.spacing import adjacent
 from sae_merge_method.statistics.multiplicity import benjamini_hochberg
 from sae_merge_method.statistics.permutation import upper_tail
 
@@ -39,6 +40,8 @@ class Selection(Record):
     """Scores it was applied to: raw ones where no labels were shuffled."""
     layers: tuple[int, ...]
     """What it takes."""
+    adjacent: int
+    """How many of them have a neighbour among them: what neighbours give is partly the same."""
     frequency: dict[int, float]
     """How often each layer is chosen over resamples of the documents; only layers ever chosen."""
     agreement: float | None
@@ -151,6 +154,7 @@ def with_resamples(
         rule=str(rule),
         units=units,
         layers=layers,
+        adjacent=adjacent(layers),
         frequency={},
         agreement=None,
         over_halves=agreement(rule, layers, _others(diagnosis, "half")),
@@ -194,6 +198,7 @@ def selections_grid(selections: Sequence[Selection]) -> Grid:
         "rule",
         "of scores",
         "layers",
+        "adjacent",
         "resamples",
         "halves",
         "scores",
@@ -214,6 +219,7 @@ def _selection_row(selection: Selection) -> tuple[str, ...]:
         selection.rule,
         selection.units,
         format_layers(selection.layers) or "none",
+        f"{selection.adjacent} of {len(selection.layers)}",
         *(
             NOTHING if share is None else f"{share:.2f}"
             for share in (

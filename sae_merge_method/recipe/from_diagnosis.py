@@ -28,6 +28,7 @@ from sae_merge_method.recipe.methods import METHODS, validated_parameters
 from sae_merge_method.recipe.plan import Donation, EditPlan
 from sae_merge_method.recipe.preflight import check_donors, check_family, output_dtype
 from sae_merge_method.selection import RuleText, SelectionRule, agreement, choose_layers, parse_rule
+from sae_merge_method.spacing import adjacency
 
 logger = logging.getLogger(__name__)
 
@@ -114,8 +115,8 @@ def make_recipe(settings: RecipeSettings) -> WrittenRecipe:
     donor = _open_donor(settings, plan, base)
     form = guarded_form(plan, base) | _dtypes(plan, base, donor)
     note = (
-        f"{rule} of {content.score} chose layers {format_layers(layers)} of {base.n_layers} "
-        f"(diagnosis: {diagnosis.path}).",
+        f"{rule} of {content.score} chose layers {format_layers(layers)} of {base.n_layers}, "
+        f"{adjacency(layers)} (diagnosis: {diagnosis.path}).",
         *_what_others_take(content, rule, layers),
         f"{method.effect}; everything else stays the base's.",
         *_how_to_run(base, donor, layers),

@@ -35,7 +35,7 @@ class Page(HTMLParser):
 def test_the_page_is_whole_loads_nothing_and_marks_the_selected_layers(planted: Path, tmp_path: Path) -> None:
     draw_diagnosis(tmp_path, read_diagnosis(planted), parse_rule("top_k=2"), (1, 3))
     text = (tmp_path / "diagnosis.html").read_text()
-    assert "<dt>selected by top_k=2</dt><dd>1, 3 (shaded)</dd>" in text
+    assert "<dt>selected by top_k=2</dt><dd>1, 3 (shaded), 0 of 2 adjacent</dd>" in text
     page = Page(text)
     assert page.open == []
     assert all(load.startswith("data:image/png;base64,") for load in page.loads)

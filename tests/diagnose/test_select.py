@@ -24,8 +24,10 @@ def test_select_shows_each_rules_layers_and_their_stability(planted: Path, tmp_p
     header, top, differs = printed.splitlines()
     assert header.split()[:4] == ["rule", "of", "scores", "layers"]
     shares = ["1.00", "1.00", "1.00", "-"]  # over resamples, halves, scores, and no other SAEs
-    assert top.split() == ["top_k=2", "corrected", "1,", "3", *shares, "1:", "1.00", "3:", "1.00"]
-    assert differs.split()[:8] == ["differs=0.05", "corrected", "0,", "1,", "3", "1.00", "-", "-"]
+    choice = ["1,", "3", "0", "of", "2"]
+    assert top.split() == ["top_k=2", "corrected", *choice, *shares, "1:", "1.00", "3:", "1.00"]
+    alone = ["1.00", "-", "-"]
+    assert differs.split()[:11] == ["differs=0.05", "corrected", "0,", "1,", "3", "2", "of", "3", *alone]
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -33,7 +35,7 @@ def test_a_choice_is_marked_in_the_folder_and_no_number_changes(planted: Path, t
     folder = Path(shutil.copytree(planted, tmp_path / "marked"))
     run(select.command, folder, "--rule", "top_k=2", "--mark")
     assert (folder / "diagnosis.html").read_text().count('<tr class="chosen">') == 2
-    assert "<dd>1, 3 (shaded)</dd>" in (folder / "diagnosis.html").read_text()
+    assert "<dd>1, 3 (shaded), 0 of 2 adjacent</dd>" in (folder / "diagnosis.html").read_text()
     changed = {name for name in ARTIFACTS if (folder / name).read_bytes() != (planted / name).read_bytes()}
     assert changed == {"diagnosis.html", "specificity.png"}
     run(score.command, planted, "--select", "top_k=2", "--out", tmp_path / "again", *DRAWS)
@@ -79,7 +81,7 @@ def test_without_draws_there_is_a_choice_and_no_stability(
     out = tmp_path / "out"
     diagnose(out, legible, planted_saes, maths, prose, "--bootstrap", "0", "--permutations", "0")
     assert run(select.command, out, "--rule", "top_k=1").output.splitlines()[1].split() == [
-        *("top_k=1", "raw", "1", "-", "1.00", "1.00", "-", "-")
+        *("top_k=1", "raw", "1", "0", "of", "1", "-", "1.00", "1.00", "-", "-")
     ]
     with pytest.raises(UsageError, match="needs q-values"):
         run(select.command, out, "--rule", "differs=0.1")

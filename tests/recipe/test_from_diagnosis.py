@@ -179,7 +179,7 @@ def test_the_command_writes_the_file_and_never_over_another(tmp_path, base, diag
         out,
     ]
     result = CliRunner().invoke(command, [str(word) for word in arguments], catch_exceptions=False)
-    assert result.output == f"{out}: layers 1, 3 of 4\n"
+    assert result.output == f"{out}: layers 1, 3 of 4, 0 of 2 adjacent\n"
     with pytest.raises(UsageError, match="exists: name another file"):
         CliRunner().invoke(
             command, [str(word) for word in arguments], catch_exceptions=False, standalone_mode=False

@@ -1,0 +1,59 @@
+"""Layers that lie apart, and how many of a set are neighbours."""
+
+import random
+from itertools import combinations
+
+import pytest
+
+from sae_merge_method.errors import UsageError
+from sae_merge_method.spacing import Apart, adjacency, adjacent, highest_apart, read_apart
+
+
+@pytest.mark.parametrize(
+    ("layers", "neighbours"),
+    [((), 0), ((3,), 0), ((1, 3, 5), 0), ((1, 2, 5), 2), ((0, 1, 2, 7, 8), 5), ((9, 8, 4), 2)],
+)
+def test_a_layer_with_a_neighbour_in_the_set_is_adjacent(layers, neighbours):
+    assert adjacent(layers) == neighbours
+    assert adjacency(layers) == f"{neighbours} of {len(layers)} adjacent"
+
+
+def test_layers_apart_are_the_best_of_all_such_sets():
+    draw = random.Random(0)
+    for _ in range(60):
+        layers = draw.sample(range(14), 9)
+        scores = {layer: draw.choice((-1.0, 0.5, 2.0)) + draw.random() for layer in layers}
+        apart = Apart(draw.randint(1, 4), draw.randint(1, 4))
+        sets = [
+            one
+            for one in combinations(sorted(layers), apart.size)
+            if all(high - low >= apart.gap for low, high in combinations(one, 2))
+        ]
+        if not sets:
+            with pytest.raises(UsageError, match="at most"):
+                highest_apart(scores, apart, "rule")
+            continue
+        best = max(sets, key=lambda one: sum(scores[layer] for layer in one))
+        assert highest_apart(scores, apart, "rule") == best
+
+
+def test_the_highest_score_is_left_out_where_it_would_cost_more():
+    assert highest_apart({0: 5.0, 1: 6.0, 2: 5.0, 3: 0.0}, Apart(2, 2), "spread=2") == (0, 2)
+
+
+def test_layers_without_a_score_still_lie_between_others():
+    assert highest_apart({0: 1.0, 3: 2.0, 4: 3.0, 9: 0.1}, Apart(3, 3), "top_k=3,gap=3") == (0, 4, 9)
+
+
+def test_of_equal_sums_the_lower_layers_are_taken():
+    assert highest_apart(dict.fromkeys(range(7), 1.0), Apart(3, 2), "spread=3") == (0, 2, 4)
+
+
+@pytest.mark.parametrize("text", ["6", "6,gap=3"])
+def test_a_count_and_a_gap_are_written_as_they_are_read(text):
+    assert str(read_apart(text)) == text
+
+
+def test_a_gap_of_one_is_no_gap():
+    assert read_apart("4, gap = 1") == Apart(4)
+    assert str(Apart(4, 1)) == "4"
