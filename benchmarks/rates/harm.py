@@ -1,6 +1,7 @@
 """Harm to general text, as an experiment's claims call it: documents whose loss changes, more or less skewed.
 
-The bounds are the nominal rates. Few documents of strongly skewed changes are outside them, and say so.
+The bounds are the nominal rates, over all simulated texts: those whose documents are too few for their
+skewness are not tested, and count as not significant.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import numpy as np
 
 from rates.rate import Hits, Rate, at_least, at_most
 from sae_merge_method.experiment.settings import HARM_MARGIN
-from sae_merge_method.statistics.losses import FEWEST_ITEMS, equivalence, paired_ratio
+from sae_merge_method.statistics.losses import equivalence, paired_ratio
 
 ALPHA = 0.05
-MANY = 300
+FEW, MANY = 60, 300
 
 
 class Text(NamedTuple):
@@ -51,10 +52,8 @@ def unharmed(generator: np.random.Generator, trials: int, *, text: Text, change:
     """How often general text is called unharmed."""
     hits = 0
     for _ in range(trials):
-        loss = paired_ratio(*losses(generator, text, change))
-        if loss.stderr is not None:
-            test = equivalence(loss.delta, loss.stderr, loss.df, HARM_MARGIN, ALPHA)
-            hits += test.p_within < ALPHA
+        test = equivalence(paired_ratio(*losses(generator, text, change)), HARM_MARGIN, ALPHA)
+        hits += test is not None and test.p_within is not None and test.p_within < ALPHA
     return Hits(hits, trials)
 
 
@@ -64,7 +63,7 @@ TEXTS = tuple(
         Text(documents, shortest, shape),
     )
     for skew, shortest, shape in ((1, 200, 4), (2, 30, 1))
-    for documents in (FEWEST_ITEMS, MANY)
+    for documents in (FEW, MANY)
 )
 
 RATES = (
@@ -88,11 +87,15 @@ RATES = (
         )
         for words, text in TEXTS
     ),
-    Rate(
-        "harm: called unharmed where the loss does not change",
-        f"{MANY} documents that change by .03 nats a token, more or less",
-        at_least(0.9),
-        partial(unharmed, text=Text(MANY), change=0.0),
-        trials=1000,
+    *(
+        Rate(
+            f"harm: called unharmed where the loss does not change, {words}",
+            "documents change by .03 nats a token, more or less",
+            at_least(0.9),
+            partial(unharmed, text=text, change=0.0),
+            trials=1000,
+        )
+        for words, text in TEXTS
+        if text.documents == MANY
     ),
 )

@@ -68,10 +68,14 @@ class GeneralLoss(Record):
     documents moved alike."""
     df: int | None
     """Degrees of freedom of stderr, documents less one; null where there is no stderr."""
+    skewness: float | None
+    """Skewness of what each document adds to delta, above 0 where the loss of a few rises most; null where
+    there is no stderr."""
     t: float | None
     """delta / stderr, Student's t; null where there is no stderr."""
     p: float | None
-    """Two-sided p of t; null where there is no t, and for fewer than twenty documents."""
+    """Two-sided p of no change: the larger of Student's and of Hall's, which takes skewness out of t; null
+    where there is no t, and where the documents are too few for their skewness."""
 
 
 class MeasuredArm(ArmIdentity):
@@ -116,7 +120,7 @@ class GeneralCorpus(Record):
 class Experiment(Record):
     """A whole experiment."""
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     """Version of this file's format."""
     base: str
     """Base model, as the user wrote it."""

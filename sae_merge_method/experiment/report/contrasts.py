@@ -6,7 +6,7 @@ from sae_merge_method.artifacts.arm import OTHER_LAYERS
 from sae_merge_method.artifacts.conclusions import Answer
 from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
 from sae_merge_method.experiment.report.judged import Judge, Judged, untested
-from sae_merge_method.experiment.report.measure import is_share
+from sae_merge_method.experiment.report.measure import change_of, is_share
 from sae_merge_method.reports.numbers import (
     amount,
     change,
@@ -18,7 +18,7 @@ from sae_merge_method.reports.numbers import (
     signed,
     test_words,
 )
-from sae_merge_method.statistics.losses import FEWEST_ITEMS, equivalence
+from sae_merge_method.statistics.losses import equivalence, items_needed
 from sae_merge_method.statistics.tests import PAPER, TESTS
 from sae_merge_method.statistics.verdicts import DEGRADED, IMPROVED
 
@@ -132,22 +132,24 @@ def unharmed(one: str) -> Judge:
         if experiment.corpus is None:
             return untested("no general corpus was given")
         arm, documents, margin = experiment.arm(one), experiment.corpus.documents, experiment.harm_margin
-        loss = arm.general if arm is not None else None
-        if loss is None or loss.delta is None or loss.stderr is None or loss.df is None:
+        loss = change_of(arm.general if arm is not None else None)
+        test = equivalence(loss, margin, experiment.alpha) if loss is not None else None
+        if loss is None or test is None:
             return untested(f"no loss with an error for the arm {one}")
-        if documents < FEWEST_ITEMS:
-            return untested(
-                f"loss {nats(loss.delta)} nats a token over {documents} documents: nothing is tested with "
-                f"fewer than {FEWEST_ITEMS}"
-            )
-        test = equivalence(loss.delta, loss.stderr, loss.df, margin, experiment.alpha)
         within = abs(loss.delta) < margin
-        p = test.p_within if within else min(1.0, 2 * test.p_above)
+        p = test.p_within if within else test.p_above
         low, high = map(nats, test.interval)
+        measured = f"{nats(loss.delta)} ({low} to {high}) over {documents} documents"
+        if p is None:
+            needed = items_needed(abs(loss.skewness) if within else -loss.skewness)
+            return untested(
+                f"{measured}, the changes of which have a skewness of {loss.skewness:.1f}: nothing is tested "
+                f"with fewer than {needed}"
+            )
+        p = p if within else min(1.0, 2 * p)
         evidence = (
             f"p {p_value(p)} that the change is {'within' if within else 'above'} {margin:g} nats a token: "
-            f"{nats(loss.delta)} ({low} to {high}) over {documents} documents; against no change t "
-            f"{signed(loss.t)}, p {p_value(loss.p)}"
+            f"{measured}; against no change t {signed(loss.t)}, p {p_value(loss.p)}"
         )
         if loss.delta <= -margin:
             evidence += "; lower is no harm, but no proof that nothing changed either"

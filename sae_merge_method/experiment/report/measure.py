@@ -5,22 +5,31 @@ from sae_merge_method.artifacts.experiment import Experiment, GeneralLoss, Measu
 from sae_merge_method.artifacts.experiment_plan import GeneralText
 from sae_merge_method.artifacts.subject import Subject
 from sae_merge_method.reports.numbers import are_shares
-from sae_merge_method.statistics.losses import paired_ratio
+from sae_merge_method.statistics.losses import RatioChange, paired_ratio
 
 
 def general_loss(base: GeneralText, edited: GeneralText | None = None) -> GeneralLoss:
     """The loss of the base, or of an arm with its change against the base."""
     if edited is None:
-        return GeneralLoss(nats=base.loss, delta=None, stderr=None, df=None, t=None, p=None)
+        return GeneralLoss(nats=base.loss, delta=None, stderr=None, df=None, skewness=None, t=None, p=None)
     change = paired_ratio(base.nats, edited.nats, base.tokens)
+    is_known = change.stderr is not None
     return GeneralLoss(
         nats=edited.loss,
         delta=change.delta,
         stderr=change.stderr,
-        df=None if change.stderr is None else change.df,
+        df=change.df if is_known else None,
+        skewness=change.skewness if is_known else None,
         t=change.t,
         p=change.p,
     )
+
+
+def change_of(loss: GeneralLoss | None) -> RatioChange | None:
+    """The change of a loss, to be tested; None where there is none, or no error to measure it against."""
+    if loss is None or loss.delta is None or loss.df is None or loss.skewness is None:
+        return None
+    return RatioChange(loss.delta, loss.stderr, loss.df, loss.skewness)
 
 
 def alone(subject: Subject) -> Score:

@@ -8,7 +8,7 @@ from sae_merge_method.controls.layer_sets import is_matched
 from sae_merge_method.experiment.prospect import Prospect
 from sae_merge_method.reports.numbers import p_value
 from sae_merge_method.statistics.curves import FEWEST_SETS, least_curve_p
-from sae_merge_method.statistics.losses import FEWEST_ITEMS
+from sae_merge_method.statistics.losses import FEWEST_ITEMS, skewness_allowed
 
 
 class Reach(NamedTuple):
@@ -58,7 +58,11 @@ def documents(prospect: Prospect) -> Reach:
     if count < FEWEST_ITEMS:
         few = f"{count} documents: nothing is tested with fewer than {FEWEST_ITEMS}"
         return Reach(None, few if count else "takes general text (general_loss)")
-    return Reach(0.0, f"t over {count:,} documents, margin {prospect.plan.harm_margin:g} nats a token")
+    return Reach(
+        0.0,
+        f"t over {count:,} documents, margin {prospect.plan.harm_margin:g} nats a token; nothing is tested "
+        f"where the skewness of their changes is above {skewness_allowed(count):.1f}",
+    )
 
 
 def matched_sets_and_documents(prospect: Prospect) -> Reach:

@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 from sae_merge_method.artifacts.arm import ROLES
 from sae_merge_method.artifacts.experiment import Experiment, GeneralLoss, MeasuredArm
-from sae_merge_method.experiment.report.measure import gain, is_share
+from sae_merge_method.experiment.report.measure import change_of, gain, is_share
 from sae_merge_method.reports import escape
 from sae_merge_method.reports.figure import INK, new_figure, picture
-from sae_merge_method.statistics.losses import t_interval
 
 # Offsets in typographic points, and where the text then stands; tried in this order.
 _PLACES = (
@@ -117,9 +116,10 @@ class _Point(NamedTuple):
     arm: MeasuredArm
     x: float
     y: float
-    x_error: float
-    y_error: tuple[float, float]
+    x_error: tuple[float, float]
     """How far the interval reaches below and above."""
+    y_error: tuple[float, float]
+    """The same."""
 
     @property
     def look(self) -> _Look:
@@ -143,8 +143,7 @@ def draw_scatter(experiment: Experiment) -> bytes:
     for point in points:
         look = point.look
         drawn[point.arm.role] = axes.errorbar(
-            point.x, point.y, xerr=point.x_error or None,
-            yerr=[[end] for end in point.y_error] if any(point.y_error) else None,
+            point.x, point.y, xerr=_ends(point.x_error), yerr=_ends(point.y_error),
             fmt=look.marker, markersize=look.size, color=look.colour, markeredgecolor="white",
             markeredgewidth=0.5, elinewidth=0.8, ecolor=(look.colour, 0.35),
             zorder=4 if point.arm.role == "selected" else 3,
@@ -166,7 +165,7 @@ def _points(experiment: Experiment) -> list[_Point]:
     scale = 100 if is_share(experiment) else 1
     points = []
     for arm in experiment.arms:
-        x, x_error = arm.share, 0.0
+        x, x_error = arm.share, (0.0, 0.0)
         if experiment.corpus is not None:
             if arm.general is None:
                 continue
@@ -179,11 +178,18 @@ def _points(experiment: Experiment) -> list[_Point]:
     return points
 
 
-def _reach(loss: GeneralLoss, level: float) -> float:
-    """How far the interval of a damage reaches either way; 0 where it has no error."""
-    if loss.stderr is None or loss.df is None:
-        return 0.0
-    return t_interval(0.0, loss.stderr, loss.df, level).high
+def _reach(loss: GeneralLoss, level: float) -> tuple[float, float]:
+    """How far the interval of a damage reaches below and above it; 0 where it has no error."""
+    change = change_of(loss)
+    ends = change.interval(level) if change is not None else None
+    return (
+        (0.0, 0.0) if change is None or ends is None else (change.delta - ends.low, ends.high - change.delta)
+    )
+
+
+def _ends(error: tuple[float, float]) -> list[list[float]] | None:
+    """As matplotlib takes an interval; None for none."""
+    return [[end] for end in error] if any(error) else None
 
 
 def _axes(axes: Any, experiment: Experiment, points: list[_Point]) -> None:

@@ -132,8 +132,8 @@ def _finish(place: Path, arm: Laid, about: ArmIdentity) -> None:
     write_arm(place, record)
 
 
-NATS = (20.0, 30.0, 25.0, 40.0) * 5
-"""Losses of the base on twenty documents of general text, of ten tokens each."""
+NATS = (20.0, 30.0, 25.0, 40.0) * 10
+"""Losses of the base on forty documents of general text, of ten tokens each."""
 
 
 def harmed(arm: Laid, by: float) -> Laid:

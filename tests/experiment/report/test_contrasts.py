@@ -136,7 +136,7 @@ def test_without_a_projection_nothing_is_said_of_the_span(tmp_path: Path) -> Non
 def test_general_text_is_unharmed_where_the_change_is_shown_to_be_within_the_margin(
     tmp_path: Path, moved: tuple[float, ...], answer: str, words: str
 ) -> None:
-    nats = [before + change for before, change in zip(NATS, moved * 5, strict=True)]
+    nats = [before + change for before, change in zip(NATS, moved * 10, strict=True)]
     found = concluded(tmp_path, [replace(BASE, nats=NATS), replace(PICK, nats=nats)], UNHARMED)
     assert found.answer == answer
     assert words in found.evidence
@@ -151,11 +151,28 @@ def test_the_margin_is_the_experiments_own(tmp_path: Path) -> None:
     assert answers == {0.001: "no", 0.033: "not shown", 0.1: "yes"}
 
 
-def test_with_fewer_than_twenty_documents_harm_is_not_tested(tmp_path: Path) -> None:
-    arms = [replace(BASE, nats=NATS[:19]), replace(PICK, nats=[nats + 1 for nats in NATS[:18]] + [NATS[18]])]
-    found = concluded(tmp_path, arms, UNHARMED)
+def test_harm_is_not_tested_on_documents_too_few_for_their_skewness(tmp_path: Path) -> None:
+    few = [
+        replace(BASE, nats=NATS[:27]),
+        replace(PICK, nats=[nats + 0.01 * (i % 2) for i, nats in enumerate(NATS[:27])]),
+    ]
+    found = concluded(tmp_path / "few", few, UNHARMED)
     assert (found.answer, found.p) == ("not tested", None)
-    assert found.evidence.endswith("over 19 documents: nothing is tested with fewer than 20")
+    assert found.evidence.endswith(
+        "over 27 documents, the changes of which have a skewness of 0.1: nothing is tested with fewer than 29"
+    )
+    one_of_forty = [nats + (2.0 if i == 7 else 0.0) for i, nats in enumerate(NATS)]
+    found = concluded(
+        tmp_path / "one", [replace(BASE, nats=NATS), replace(PICK, nats=one_of_forty)], UNHARMED
+    )
+    assert (found.answer, found.p) == ("not tested", None)
+    assert found.evidence.endswith("a skewness of 6.1: nothing is tested with fewer than 954")
+
+
+def test_a_few_documents_that_are_harmed_most_do_not_hide_that_all_are(tmp_path: Path) -> None:
+    nats = [nats + (9.0 if i % 20 == 7 else 1.0) for i, nats in enumerate(NATS)]
+    found = concluded(tmp_path, [replace(BASE, nats=NATS), replace(PICK, nats=nats)], UNHARMED)
+    assert found.answer == "no" and "above 0.01 nats a token" in found.evidence
 
 
 def test_without_a_corpus_nothing_is_said_of_harm(tmp_path: Path) -> None:
