@@ -99,7 +99,7 @@ def diagnose(
 def _inputs(settings: DiagnoseSettings, subject: Subject) -> dict[str, str | int | None]:
     """What a resumed run must have in common with the one that was interrupted."""
     return {
-        **settings.of_encoding(),
+        **settings.of_encoding(subject.model.device.type),
         "version": __version__,
         "model's config.json": subject.model.config_sha256,
         "model's weights": subject.model.fingerprint.numbers["float32"],
@@ -134,7 +134,7 @@ def _diagnosis(
         controls=subject.sides.corpora[1:],
         others=scoring.others,
         dictionaries=beside,
-        settings=settings.recorded(str(model.dtype).removeprefix("torch.")),
+        settings=settings.recorded(str(model.dtype).removeprefix("torch."), model.device.type),
     )
 
 

@@ -12,7 +12,7 @@ from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.corpora.twins import TWINS
 from sae_merge_method.diagnose.specificity import EPSILON, SCORES
 from sae_merge_method.errors import UsageError
-from sae_merge_method.models.devices import AUTO, parse_memory
+from sae_merge_method.models.devices import AUTO, DeviceName, parse_memory
 from sae_merge_method.saes.dictionaries import DICTIONARIES
 from sae_merge_method.selection import ANY_RULE
 
@@ -66,8 +66,8 @@ class EncodingSettings(Record):
     """About how many tokens to reconstruct for the explained variance."""
     dtype: Literal["auto", "bfloat16", "float32", "float16"] = "auto"
     """Precision of model and SAEs; auto is the checkpoint's."""
-    device: str = "cpu"
-    """Torch device, such as cpu, cuda or cuda:1."""
+    device: DeviceName = AUTO
+    """Torch device, such as cpu, cuda, cuda:1 or mps; auto is the first there is of cuda, mps and cpu."""
     device_map: Literal["auto"] | None = None
     """Spread the model over all devices there are, in place of ``device``."""
     memory: str = AUTO
@@ -105,22 +105,23 @@ class DiagnoseSettings(ScoringSettings, EncodingSettings):
     snippets: int = Field(default=1, ge=0)
     """Target snippets to keep of each of a layer's first features; 0 for none."""
 
-    def recorded(self, dtype: str) -> dict[str, str | int | float | bool | None]:
+    def recorded(self, dtype: str, device: str) -> dict[str, str | int | float | bool | None]:
         """What the diagnosis keeps: all that can change a number and stands nowhere else in it.
 
         Args:
             dtype: The precision the model was really used in, in place of "auto".
+            device: The kind of device it really ran on, in place of "auto" or of one among several.
         """
         elsewhere = {"model", "sae", "sae_id", "target", "control", "score"}
         change_no_number = {"memory", "select"}
         kept = self.model_dump(exclude=elsewhere | change_no_number)
-        return {**_flat(kept), "dtype": dtype, "epsilon": EPSILON}
+        return {**_flat(kept), "dtype": dtype, "device": device, "epsilon": EPSILON}
 
-    def of_encoding(self) -> dict[str, str | int | None]:
-        """What must be the same for an interrupted run to be resumed."""
+    def of_encoding(self, device: str) -> dict[str, str | int | None]:
+        """What must be the same for an interrupted run to be resumed; ``device`` as in :meth:`recorded`."""
         # More layers, or more memory, encode the others no differently.
         kept = self.model_dump(include=set(EncodingSettings.model_fields) - {"layers", "memory"})
-        return _flat(kept)
+        return {**_flat(kept), "device": device}
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.sides import Sides, prepare_sides
 from sae_merge_method.diagnose.workers import Workers
 from sae_merge_method.layers import parse_layers
+from sae_merge_method.models.devices import resolve_device
 from sae_merge_method.models.text_model import TextModel, load_text_model
 from sae_merge_method.saes.find import SaeAddress, find_saes
 
@@ -38,7 +39,7 @@ def open_subject(settings: DiagnoseSettings, workers: Workers) -> Subject:
         for source in (settings.target, *settings.control)
     )
     check_disjoint(corpora)
-    device = workers.device(settings.device, settings.device_map)
+    device = workers.device(resolve_device(settings.device), settings.device_map)
     model = load_text_model(settings.model, settings.dtype, device)
     layers = parse_layers(settings.layers, len(model.blocks))
     addresses = find_saes(settings.sae, settings.sae_id, layers)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sae_merge_method.models.devices import exact_device
+
 if TYPE_CHECKING:
     import torch
 
@@ -170,7 +172,7 @@ def _without(slices: "Sequence[torch.Tensor]", sums: "torch.Tensor", layout: Tok
     import torch
 
     shape = (layout.n_sides, layout.n_classes)
-    totals = torch.zeros(*shape, sums.shape[1], dtype=torch.float64, device=sums.device)
+    totals = torch.zeros(*shape, sums.shape[1], dtype=torch.float64, device=exact_device(sums.device))
     documents = np.zeros(shape, dtype=np.int64)
     classes = np.split(layout.classes, np.cumsum(layout.tokens)[:-1])
     for features, whole, bits, side in zip(slices, sums, classes, layout.sides, strict=True):
@@ -179,7 +181,7 @@ def _without(slices: "Sequence[torch.Tensor]", sums: "torch.Tensor", layout: Tok
             outside = len(bits) - len(inside)
             if outside:
                 of_class = features[torch.from_numpy(inside).to(features.device)].sum(0, dtype=torch.float32)
-                totals[side, nth] += (whole - of_class).clamp_min(0) / outside
+                totals[side, nth] += ((whole - of_class).clamp_min(0) / outside).to(totals.device)
                 documents[side, nth] += 1
     return Without(totals.cpu().numpy(), documents)
 
@@ -194,9 +196,10 @@ def _moments(
 
     if not bool(sampled.any()):
         return Moments(0.0, 0.0, np.zeros(residual.shape[1]), 0.0)
-    activations = residual[sampled]
-    error = activations.double() - encoder.decode(features[sampled]).double()
-    activations = activations.double()
+    exact = exact_device(residual.device)
+    decoded = encoder.decode(features[sampled]).to(exact).double()
+    activations = residual[sampled].to(exact).double()
+    error = activations - decoded
     return Moments(
         tokens=float(len(activations)),
         squares=float(activations.square().sum()),

@@ -22,6 +22,7 @@ from sae_merge_method.compare.answers import token_limit
 from sae_merge_method.errors import UsageError
 from sae_merge_method.experiment.settings import BACKENDS, EvaluationSettings
 from sae_merge_method.lm_eval_tasks import tasks_path
+from sae_merge_method.models.devices import resolve_device
 from sae_merge_method.models.hub import as_path, parse_model_id
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Harness:
         # As lm_eval's own command does, before tokenizers are loaded.
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         self._settings = settings
+        self._device = resolve_device(settings.device) if backend.takes_device else None
         self._tasks, self._task_manager = _find_tasks(settings, self._model_args(base))
         LOG.info("lm-eval %s is loaded: tasks %s", version("lm_eval"), ", ".join(self._tasks))
 
@@ -93,7 +95,7 @@ class Harness:
         _free_memory()
         return get_model(self._settings.model).create_from_arg_obj(
             self._model_args(model),
-            {"batch_size": self._settings.batch_size, "device": self._settings.device},
+            {"batch_size": self._settings.batch_size, "device": self._device},
         )
 
     def score(self, lm: "TemplateLM", model: str, out: Path) -> float | None:
@@ -127,7 +129,7 @@ class Harness:
                 tasks=list(self._tasks),
                 num_fewshot=asked.num_fewshot,
                 batch_size=asked.batch_size,
-                device=asked.device,
+                device=self._device,
                 limit=asked.limit,
                 log_samples=True,
                 system_instruction=asked.system_instruction,

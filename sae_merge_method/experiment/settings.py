@@ -13,6 +13,7 @@ from sae_merge_method.controls.arms import ARMS, asked_for
 from sae_merge_method.controls.settings import RANDOM_LAYERS
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.models.constants import AllowedMismatch
+from sae_merge_method.models.devices import AUTO, DeviceName
 from sae_merge_method.selection import RuleText
 
 SETTINGS_FILE = "experiment.yml"
@@ -33,13 +34,15 @@ class Backend(NamedTuple):
     """What it imports."""
     install: str
     """What installs it."""
+    takes_device: bool
+    """Whether it is told the device; otherwise it places the model itself."""
 
 
 BACKENDS = {
     backend.name: backend
     for backend in (
-        Backend("hf", "transformers", "lm-eval[hf]"),
-        Backend("vllm", "vllm", "lm-eval[vllm]"),
+        Backend("hf", "transformers", "lm-eval[hf]", takes_device=True),
+        Backend("vllm", "vllm", "lm-eval[vllm]", takes_device=False),
     )
 }
 """All of them, by name."""
@@ -66,8 +69,9 @@ class EvaluationSettings(Record):
     """Problems a task, or below 1 a share of them; without it, all."""
     batch_size: int | str = 1
     """Problems that go through the model together: a number, auto or auto:N."""
-    device: str | None = None
-    """Torch device; without it, lm-eval's choice."""
+    device: DeviceName = AUTO
+    """Torch device; auto is the first there is of cuda, mps and cpu. A backend that places models itself
+    is not told."""
     apply_chat_template: bool | str = False
     """Whether problems are put into the model's chat template, or the name of the template."""
     fewshot_as_multiturn: bool = True

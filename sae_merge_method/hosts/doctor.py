@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 
 from sae_merge_method._startup import COMPLAINT, SWITCH, switched_off
 from sae_merge_method.files.cache import cache_root
+from sae_merge_method.models.devices import resolve_device
 
 DISTRIBUTION = "sae-merge-method"
 SHOWN = ("torch", "mergekit", "lm-eval", "sae-lens", "transformers", "safetensors")
@@ -111,9 +112,8 @@ def device() -> Finding:
         import torch
     except (ImportError, OSError) as error:
         return Finding("device", "unknown", f"torch cannot be imported: {error}", "reinstall torch")
-    if torch.cuda.is_available():
-        return Finding("device", f"cuda ({torch.cuda.get_device_name(0)})")
-    return Finding("device", "mps" if torch.backends.mps.is_available() else "cpu")
+    name = resolve_device()
+    return Finding("device", f"cuda ({torch.cuda.get_device_name(0)})" if name == "cuda" else name)
 
 
 def cache() -> Finding:

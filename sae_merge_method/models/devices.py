@@ -1,11 +1,14 @@
-"""What a device can do: in which precision it multiplies, how fast, and how much memory is free on it."""
+"""Which device a name means here, and what it can do: precision, speed, and how much memory is free on it."""
 
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from sae_merge_method.errors import UsageError
+import psutil
+from pydantic import AfterValidator
+
+from sae_merge_method.errors import UsageError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -13,8 +16,57 @@ if TYPE_CHECKING:
 AUTO = "auto"
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", re.IGNORECASE)
-_MEMINFO = Path("/proc/meminfo")
+_DEVICE = re.compile(r"[a-z]+(:\d+)?")
 _CGROUP = Path("/sys/fs/cgroup")
+
+
+def _device_like(value: str) -> str:
+    """What has the form of a device's name; whether there is one is asked where torch is at hand."""
+    if _DEVICE.fullmatch(value) is None:
+        raise ValueError(f"expected auto, or a torch device such as cpu, cuda, cuda:1 or mps, got {value!r}")
+    return value
+
+
+DeviceName = Annotated[str, AfterValidator(_device_like)]
+"""A field of settings that names a device: auto, or what torch calls one."""
+
+
+def resolve_device(name: str = AUTO) -> str:
+    """The torch device that a name means on this machine.
+
+    Args:
+        name: A torch device; or :data:`AUTO` for the first there is of cuda, mps and cpu.
+
+    Raises:
+        UsageError: There is no such device here.
+    """
+    import torch
+
+    if name == AUTO:
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        if device.type != "cuda":
+            torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, ImportError) as error:  # torch's ways to say that there is none
+        raise UsageError(f"cannot use the device {name!r}: {first_line(error)}") from error
+    gpus = torch.cuda.device_count()
+    # GPUs are counted, not tried: to try one takes memory of it.
+    if device.type == "cuda" and not (device.index or 0) < gpus:
+        there = f"cuda:0 to cuda:{gpus - 1}" if gpus > 1 else "cuda:0 alone" if gpus else "no CUDA GPU"
+        raise UsageError(f"cannot use the device {name!r}: torch sees {there}; auto is the best there is")
+    if device.type == "meta":
+        raise UsageError(f"cannot use the device {name!r}: nothing is computed there")
+    return name
+
+
+def exact_device(device: "torch.device") -> "torch.device":
+    """Where float64 sums of a device's numbers are held: there, or on the CPU where it has none (MPS)."""
+    import torch
+
+    return torch.device("cpu") if device.type == "mps" else device
 
 
 def product_dtype(dtype: "torch.dtype", device: "torch.device") -> "torch.dtype":
@@ -67,23 +119,16 @@ def format_memory(amount: float) -> str:
 
 
 def free_memory(device: "torch.device") -> int:
-    """Bytes free on a GPU, or available to this process and its container on the CPU."""
+    """Bytes free on a GPU, or available to this process and its container in the machine's own memory."""
     import torch
 
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    limits = [_available(), _container_room()]
-    known = [limit for limit in limits if limit is not None]
-    # Where neither is known (not Linux) an ordinary amount is assumed rather than none.
-    return min(known) if known else 8 << 30
-
-
-def _available() -> int | None:
-    try:
-        match = re.search(r"^MemAvailable:\s+(\d+) kB", _MEMINFO.read_text(), re.MULTILINE)
-    except OSError:
-        return None
-    return int(match[1]) * 1024 if match else None
+    available: int = psutil.virtual_memory().available
+    if device.type == "mps":  # the machine's memory too, of which the system lends it a part
+        available = min(available, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    room = _container_room()
+    return max(0, available if room is None else min(available, room))
 
 
 def _container_room() -> int | None:

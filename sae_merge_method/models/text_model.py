@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sae_merge_method.artifacts.fingerprint import Fingerprint
 from sae_merge_method.errors import ModelError, UsageError, first_line
 from sae_merge_method.models.checkpoint import CONFIG_FILE, open_checkpoint
-from sae_merge_method.models.devices import product_dtype
+from sae_merge_method.models.devices import AUTO, product_dtype, resolve_device
 from sae_merge_method.models.families import family_of, vocabulary
 from sae_merge_method.models.fingerprint import fingerprint
 from sae_merge_method.models.hub import ModelId, parse_model_id
@@ -59,13 +59,13 @@ class TextModel:
         return next(self.decoder.parameters()).device
 
 
-def load_text_model(text: str, dtype: str = "auto", device: str | None = "cpu") -> TextModel:
+def load_text_model(text: str, dtype: str = "auto", device: str | None = AUTO) -> TextModel:
     """Load a causal or multimodal model and keep its text decoder.
 
     Args:
         text: Folder or Hub id, ``@revision`` allowed.
         dtype: Name of a torch dtype; ``auto`` is the checkpoint's own.
-        device: A torch device; None to spread the model over all there are.
+        device: A torch device, or auto for the best there is; None to spread the model over all there are.
 
     Raises:
         ModelError: Unreadable, without a text decoder, float16 Gemma 3, a checkpoint that leaves
@@ -78,6 +78,7 @@ def load_text_model(text: str, dtype: str = "auto", device: str | None = "cpu") 
     name = parse_model_id(text)
     if name.adapter is not None:
         raise UsageError(f"{text}: expected a whole model, not an adapter; merge it first")
+    at = None if device is None else resolve_device(device)
     where = {"revision": name.revision} if name.revision else {}
     folder = Path(name.path).expanduser()
     kind = held_at(folder)
@@ -96,7 +97,7 @@ def load_text_model(text: str, dtype: str = "auto", device: str | None = "cpu") 
             model, info = AutoModelForCausalLM.from_pretrained(
                 name.path,
                 dtype=dtype,
-                device_map="auto" if device is None else None,
+                device_map="auto" if at is None else None,
                 output_loading_info=True,
                 **where,
             )
@@ -107,11 +108,11 @@ def load_text_model(text: str, dtype: str = "auto", device: str | None = "cpu") 
     checkpoint.require_agreement()
     text_config = config.get_text_config()
     decoder = model.get_decoder().eval().requires_grad_(False)
-    if device is not None:
+    if at is not None:
         try:
-            decoder = decoder.to(device)
-        except (RuntimeError, AssertionError) as error:  # torch's ways to say there is no such device
-            raise UsageError(f"cannot use the device {device!r}: {first_line(error)}") from error
+            decoder = decoder.to(at)
+        except RuntimeError as error:  # its memory is too small
+            raise ModelError(f"cannot put the model {text} on {at}: {first_line(error)}") from error
     _check_placed(text, decoder)
     blocks = _find_blocks(text, decoder, text_config.num_hidden_layers)
     _check_dtype(text, model.dtype, text_config.model_type)

@@ -8,7 +8,7 @@ from sae_merge_method.experiment.settings import BACKENDS, Backend, EvaluationSe
 
 
 def test_a_missing_backend_is_named_with_what_installs_it(monkeypatch):
-    monkeypatch.setitem(BACKENDS, "new", Backend("new", "no_such_package", "lm-eval[new]"))
+    monkeypatch.setitem(BACKENDS, "new", Backend("new", "no_such_package", "lm-eval[new]", takes_device=True))
     words = r"evaluation\.model: no_such_package is not installed: pip install 'lm-eval\[new\]'"
     with pytest.raises(UsageError, match=words):
         Harness(EvaluationSettings(model="new"), "./base")
