@@ -81,6 +81,9 @@ _GPT_NEOX_NORMS = (
     NormRule("mlp.*", ("post_attention_layernorm.weight",)),
 )
 
+# Behind each part stands a norm, and the stream gets what it puts out.
+_NORMED_PARTS = (("post_attention_layernorm", "post_feedforward_layernorm"), ("self_attn", "mlp"))
+
 _TEXT = ("model.layers", "layers")  # with a language-model head, and without
 _IN_MULTIMODAL = (
     "model.language_model.layers",  # saved by custom trainers
@@ -124,6 +127,7 @@ FAMILIES: dict[str, Family] = {
             _LLAMA_LIKE + _GEMMA_NORMS,
             norms=_LLAMA_NORMS,
             norms_add_one=("gemma", "gemma2"),
+            parts=_NORMED_PARTS,
             turn_markers=("<start_of_turn>", "<end_of_turn>"),
         ),
         Family(
@@ -133,6 +137,7 @@ FAMILIES: dict[str, Family] = {
             _LLAMA_LIKE + _GEMMA_NORMS,
             norms=_LLAMA_NORMS,
             norms_add_one=("gemma3_text",),
+            parts=_NORMED_PARTS,
             turn_markers=(
                 *("<start_of_turn>", "<end_of_turn>"),
                 *("<start_of_image>", "<end_of_image>", "<image_soft_token>"),
@@ -152,6 +157,7 @@ FAMILIES: dict[str, Family] = {
             norms=_GPT2_NORMS,
             sizes=Sizes("n_layer", "n_embd", ("n_head", "n_inner")),
             block_list="h",
+            parts=(("attn", "mlp"),),
             embeddings=("transformer.wte.weight", "wte.weight"),
         ),
         Family(
@@ -161,6 +167,7 @@ FAMILIES: dict[str, Family] = {
             (),
             sizes=Sizes("num_layers", "hidden_size", ("num_heads", "intermediate_size")),
             block_list="h",
+            parts=(("attn", "mlp"),),
             embeddings=("transformer.wte.weight", "wte.weight"),
         ),
         Family(
@@ -169,6 +176,7 @@ FAMILIES: dict[str, Family] = {
             ("gpt_neox.layers", "layers"),
             _GPT_NEOX,
             norms=_GPT_NEOX_NORMS,
+            parts=(("attention", "mlp"),),
             embeddings=("gpt_neox.embed_in.weight", "embed_in.weight"),
             heads=("embed_out.weight",),
         ),

@@ -57,6 +57,9 @@ class Family:
     sizes: Sizes = _USUAL_SIZES
     block_list: str = "layers"
     """Attribute of transformers' decoder that holds its blocks."""
+    parts: tuple[tuple[str, str], ...] = (("self_attn", "mlp"),)
+    """Modules of a block whose outputs are what attention and MLP add to the stream; of several pairs, the
+    first that a block has."""
     embeddings: tuple[str, ...] = ("model.embed_tokens.weight",)
     """Common names of the token embedding."""
     heads: tuple[str, ...] = ("lm_head.weight",)

@@ -1,14 +1,14 @@
 """A batch of documents through the model, in one forward pass: every wanted block's output.
 
-Plain forward hooks on the decoder's blocks, the base model without its head. What is made of the
-activations is the caller's business; nothing is kept here.
+The base model without its head. What is made of the activations is the caller's business; nothing is kept.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from sae_merge_method.corpora.batches import Batch
+from sae_merge_method.models.sites import Site, read_sites
 
 if TYPE_CHECKING:
     import torch
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from sae_merge_method.models.text_model import TextModel
 
 Made = TypeVar("Made")
-
-
-class _LastBlockDone(Exception):  # noqa: N818  no error: it ends a pass when nothing more is wanted
-    pass
 
 
 def forward(
@@ -41,40 +37,10 @@ def forward(
     import torch
 
     counted = torch.from_numpy(batch.counted)
-    whole = bool(batch.attention.all())
-    last = max(use)
     made: dict[int, Made] = {}
 
-    def receive(layer: int, output: "torch.Tensor | tuple[torch.Tensor, ...]") -> None:
-        # Which of the two a block returns depends on the architecture.
-        hidden = output[0] if isinstance(output, tuple) else output
-        made[layer] = use[layer](hidden[counted.to(hidden.device)])
-        if layer == last:
-            raise _LastBlockDone
+    def receive(layer: int, states: "torch.Tensor") -> None:
+        made[layer] = use[layer](states[counted.to(states.device)])
 
-    with torch.inference_mode(), suppress(_LastBlockDone), _hooks(model, use, receive):
-        model.decoder(
-            input_ids=torch.from_numpy(batch.ids).to(model.device),
-            attention_mask=None if whole else torch.from_numpy(batch.attention).to(model.device).long(),
-            use_cache=False,
-        )
+    read_sites(model, batch, {Site(layer): partial(receive, layer) for layer in use})
     return made
-
-
-@contextmanager
-def _hooks(
-    model: "TextModel",
-    layers: "Mapping[int, object]",
-    receive: "Callable[[int, torch.Tensor | tuple[torch.Tensor, ...]], None]",
-) -> Iterator[None]:
-    handles = [
-        model.blocks[layer].register_forward_hook(
-            lambda _module, _inputs, output, layer=layer: receive(layer, output)
-        )
-        for layer in layers
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from sae_merge_method.corpora.tokens import special_token_ids
-from sae_merge_method.diagnose import model as diagnosed
 from sae_merge_method.errors import MergeError, ModelError
-from sae_merge_method.models import families
+from sae_merge_method.models import families, text_model
 from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.families import FAMILIES, family_of, vocabulary
 from sae_merge_method.models.family import AxisRule, Family, ResidualAxis, Sizes
@@ -108,9 +107,9 @@ def test_a_new_familys_layers_axes_and_tokens_are_known_by_its_row_alone(tower: 
     )
     assert special_token_ids(tokenizer, SimpleNamespace(door_id=7)) == {0, 5, 7}
     blocks = [object(), object()]
-    assert diagnosed._find_blocks("m", SimpleNamespace(floors=blocks), 2) is blocks
+    assert text_model._find_blocks("m", SimpleNamespace(floors=blocks), 2) is blocks
     with pytest.raises(ModelError, match="float16 overflows on Tower"):
-        diagnosed._check_dtype("m", torch.float16, "tower")
+        text_model._check_dtype("m", torch.float16, "tower")
 
 
 def test_a_new_family_is_merged_by_both_methods_and_verified(

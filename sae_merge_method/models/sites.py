@@ -1,0 +1,142 @@
+"""Places in a model whose activations can be read or replaced: what a block puts out, and its two parts.
+
+A site is named as SAELens and TransformerLens name it. Which module of transformers puts it out is told by
+the family's row; what is made of the activations is the caller's business.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sae_merge_method.corpora.batches import Batch
+from sae_merge_method.errors import ModelError
+from sae_merge_method.models.families import FAMILIES, family_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from sae_merge_method.models.text_model import TextModel
+
+
+class Hook(NamedTuple):
+    """A kind of site: one row of the registry."""
+
+    name: str
+    description: str
+    """What is read, for help texts."""
+    saelens: str
+    """SAELens' name of it, with the layer's number to be put in."""
+    part: int | None
+    """Which of a block's two parts puts it out, attention or MLP; None for the block itself."""
+
+
+class Site(NamedTuple):
+    """One place in a model."""
+
+    layer: int
+    hook: str = "resid_post"
+
+    @property
+    def saelens(self) -> str:
+        """Its name in SAELens' words, such as blocks.9.hook_resid_post."""
+        return HOOKS[self.hook].saelens.format(layer=self.layer)
+
+    def __str__(self) -> str:
+        return f"layer {self.layer}" if self.hook == "resid_post" else f"layer {self.layer} {self.hook}"
+
+
+HOOKS: dict[str, Hook] = {
+    row.name: row
+    for row in (
+        Hook("resid_post", "a block's output, the residual stream", "blocks.{layer}.hook_resid_post", None),
+        Hook("attn_out", "what a block's attention adds to the stream", "blocks.{layer}.hook_attn_out", 0),
+        Hook("mlp_out", "what a block's MLP adds to the stream", "blocks.{layer}.hook_mlp_out", 1),
+    )
+}
+"""All kinds of sites by name."""
+
+
+def site_module(model: "TextModel", site: Site) -> "torch.nn.Module":
+    """The module whose output is the site's activation.
+
+    Raises:
+        ModelError: The parts of this family's blocks are not known, or have other names.
+    """
+    block, part = model.blocks[site.layer], HOOKS[site.hook].part
+    if part is None:
+        return block
+    family = family_of(model.configs[-1].model_type)
+    for names in family.parts if family else ():
+        if all(hasattr(block, name) for name in names):
+            module: torch.nn.Module = getattr(block, names[part])
+            return module
+    raise ModelError(
+        f"cannot tell what puts out {site.saelens} in {type(block).__name__}: known of the families "
+        f"{', '.join(FAMILIES)}; resid_post can be read of any"
+    )
+
+
+class _LastDone(Exception):  # noqa: N818  no error: it ends a pass when nothing more is wanted
+    pass
+
+
+def read_sites(
+    model: "TextModel", batch: Batch, receive: "Mapping[Site, Callable[[torch.Tensor], None]]"
+) -> None:
+    """Run one batch through the model, up to the last wanted block.
+
+    Args:
+        model: The text model.
+        batch: Padded documents.
+        receive: By site, told of its activations (B, T, d) as soon as they are there, in the model's dtype;
+            they are gone afterwards unless it keeps them.
+    """
+    import torch
+
+    last = max(site.layer for site in receive)
+
+    def stop(_module: object, _inputs: object, _output: object) -> None:
+        raise _LastDone
+
+    with torch.inference_mode(), suppress(_LastDone), hooked(model, receive):
+        handle = model.blocks[last].register_forward_hook(stop)
+        try:
+            model.decoder(**inputs_of(model, batch), use_cache=False)
+        finally:
+            handle.remove()
+
+
+def inputs_of(model: "TextModel", batch: Batch) -> "dict[str, torch.Tensor | None]":
+    """What the decoder takes of a batch, on its device; no mask where nothing is padded."""
+    import torch
+
+    whole = bool(batch.attention.all())
+    return {
+        "input_ids": torch.from_numpy(batch.ids).to(model.device),
+        "attention_mask": None if whole else torch.from_numpy(batch.attention).to(model.device).long(),
+    }
+
+
+@contextmanager
+def hooked(
+    model: "TextModel", change: "Mapping[Site, Callable[[torch.Tensor], torch.Tensor | None]]"
+) -> Iterator[None]:
+    """Within, a site's activations (B, T, d) pass through a function; a tensor it returns replaces them."""
+    handles = []
+    try:
+        for site, function in change.items():
+            module = site_module(model, site)
+            handles.append(module.register_forward_hook(partial(_through, function)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _through(function: "Callable[[torch.Tensor], Any]", _module: object, _inputs: object, output: Any) -> Any:
+    # Whether a module returns a tensor or a tuple depends on the architecture.
+    made = function(output[0] if isinstance(output, tuple) else output)
+    if made is None:
+        return None
+    return (made, *output[1:]) if isinstance(output, tuple) else made
