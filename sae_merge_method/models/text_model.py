@@ -42,6 +42,8 @@ class TextModel:
     configs: tuple[Any, ...]
     """The whole model's config and the text model's."""
     dtype: "torch.dtype"
+    causal: "torch.nn.Module | None" = None
+    """The whole model, which gives logits; None where it was loaded without its head."""
 
     @property
     def d_model(self) -> int:
@@ -59,13 +61,16 @@ class TextModel:
         return next(self.decoder.parameters()).device
 
 
-def load_text_model(text: str, dtype: str = "auto", device: str | None = AUTO) -> TextModel:
+def load_text_model(
+    text: str, dtype: str = "auto", device: str | None = AUTO, *, with_head: bool = False
+) -> TextModel:
     """Load a causal or multimodal model and keep its text decoder.
 
     Args:
         text: Folder or Hub id, ``@revision`` allowed.
         dtype: Name of a torch dtype; ``auto`` is the checkpoint's own.
         device: A torch device, or auto for the best there is; None to spread the model over all there are.
+        with_head: Keep the whole model, too, for its logits.
 
     Raises:
         ModelError: Unreadable, without a text decoder, float16 Gemma 3, a checkpoint that leaves
@@ -107,10 +112,11 @@ def load_text_model(text: str, dtype: str = "auto", device: str | None = AUTO) -
     checkpoint = open_checkpoint(Path(config_file).parent)
     checkpoint.require_agreement()
     text_config = config.get_text_config()
-    decoder = model.get_decoder().eval().requires_grad_(False)
+    decoder = model.get_decoder()
+    kept = (model if with_head else decoder).eval().requires_grad_(False)
     if at is not None:
         try:
-            decoder = decoder.to(at)
+            kept.to(at)
         except RuntimeError as error:  # its memory is too small
             raise ModelError(f"cannot put the model {text} on {at}: {first_line(error)}") from error
     _check_placed(text, decoder)
@@ -128,6 +134,7 @@ def load_text_model(text: str, dtype: str = "auto", device: str | None = AUTO) -
         tokenizer=tokenizer,
         configs=(config, text_config),
         dtype=model.dtype,
+        causal=model if with_head else None,
     )
 
 

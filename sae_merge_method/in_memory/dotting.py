@@ -1,0 +1,121 @@
+"""Gradients that are dotted as soon as they are there, and freed: memory holds one tensor's at a time.
+
+After Lv et al. (LOMO, arXiv 2306.09782), who update and free parameter by parameter inside the backward pass.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sae_merge_method.models.reading import pieces
+
+if TYPE_CHECKING:
+    import torch
+
+_PIECE = 1 << 22
+"""Values that are widened to float64 at once."""
+
+
+class Measured(NamedTuple):
+    """Of one backward pass."""
+
+    loss: float
+    dots: npt.NDArray[np.float64]
+    """(parameters, directions)"""
+    squares: npt.NDArray[np.float64]
+    """(parameters,) squared norm of the gradient."""
+
+
+def dotted_with(
+    parameters: "Sequence[torch.nn.Parameter]",
+    directions: "Callable[[int], Sequence[torch.Tensor]]",
+    loss: "Callable[[], torch.Tensor]",
+) -> Measured:
+    """Run a loss forward and backward, and dot the gradient of every parameter with its directions.
+
+    A parameter that the loss does not depend on has a gradient of zero. ``.grad`` is None for all of them
+    before and after, and ``requires_grad`` as it was.
+
+    Args:
+        parameters: Each once.
+        directions: From a parameter's place to tensors of its shape, of any dtype and device; the same number
+            for every parameter.
+        loss: Returns one number with its graph.
+    """
+    import torch
+
+    rows: dict[int, list[float]] = {}
+    squares = np.zeros(len(parameters))
+
+    def receive(nth: int, parameter: "torch.Tensor") -> None:
+        gradient = parameter.grad
+        assert gradient is not None
+        parameter.grad = None
+        rows[nth] = [_dot(gradient, direction) for direction in directions(nth)]
+        squares[nth] = _dot(gradient, gradient)
+
+    with torch.enable_grad(), _watched(parameters, receive):
+        value = loss()
+        value.backward()  # type: ignore[no-untyped-call]
+    width = max(map(len, rows.values()), default=0)
+    dots = np.array([rows.get(nth, [0.0] * width) for nth in range(len(parameters))])
+    return Measured(float(value.detach()), dots, squares)
+
+
+@contextmanager
+def _watched(
+    parameters: "Sequence[torch.nn.Parameter]", receive: "Callable[[int, torch.Tensor], None]"
+) -> Iterator[None]:
+    before = [parameter.requires_grad for parameter in parameters]
+    handles = []
+    try:
+        for nth, parameter in enumerate(parameters):
+            parameter.requires_grad_(True)
+            hook = partial(receive, nth)
+            handles.append(parameter.register_post_accumulate_grad_hook(hook))  # type: ignore[no-untyped-call]
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for parameter, needed in zip(parameters, before, strict=True):
+            parameter.requires_grad_(needed)
+            parameter.grad = None  # of a pass that ended half-way
+
+
+def _dot(one: "torch.Tensor", other: "torch.Tensor") -> float:
+    """The inner product of two tensors, piece by piece in float64, on the first one's device."""
+    left, right = one.reshape(-1), other.reshape(-1)
+    total = 0.0
+    for first, size in pieces(left.numel(), _PIECE):
+        part = right[first : first + size].to(left.device)
+        total += float(left[first : first + size].double().dot(part.double()))
+    return total
+
+
+@contextmanager
+def checkpointed(blocks: "Sequence[torch.nn.Module]") -> Iterator[None]:
+    """Activation checkpointing: a block's activations are computed again in the backward pass, not kept.
+
+    Memory then holds one block's activations and every block's input; a backward pass costs one more forward
+    pass. The module stays in evaluation mode, as transformers' own checkpointing would not leave it.
+    """
+    from torch.utils.checkpoint import checkpoint
+
+    def again(forward: "Callable[..., object]") -> "Callable[..., object]":
+        return lambda *args, **kwargs: checkpoint(forward, *args, use_reentrant=False, **kwargs)
+
+    # A module spread over devices has a forward of its own instance, which comes back.
+    own = [(block, block.__dict__.get("forward")) for block in blocks]
+    try:
+        for block, _ in own:
+            block.forward = again(block.forward)
+        yield
+    finally:
+        for block, forward in own:
+            del block.forward
+            if forward is not None:
+                block.forward = forward

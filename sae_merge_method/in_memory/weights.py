@@ -1,0 +1,91 @@
+"""How much of each donor's task vector an edit takes, by tensor, and what a file would hold of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sae_merge_method.errors import MergeError
+from sae_merge_method.in_memory.tensors import LiveTensor
+from sae_merge_method.models.dtypes import DTYPES, Floats, narrow, widen
+from sae_merge_method.models.headers import TensorEntry
+from sae_merge_method.models.random_bits import RandomBits
+from sae_merge_method.models.stochastic import narrow_stochastically
+
+if TYPE_CHECKING:
+    from sae_merge_method.recipe.plan import EditPlan
+
+Weights = Callable[[LiveTensor], Sequence[float]]
+"""From a tensor to its alphas, one a donor."""
+Round = Callable[[Floats, TensorEntry], Floats]
+"""From an edited tensor, float32 or float64, and the base's entry for it, to the numbers that a file would
+hold."""
+
+
+def everywhere(*alphas: float) -> Weights:
+    """The same alphas for every tensor, one a donor, embeddings and head included."""
+    return lambda _: alphas
+
+
+def by_layer(*alphas: Mapping[int, float]) -> Weights:
+    """One alpha a decoder layer, 0 for layers not named and outside the layers; one mapping a donor."""
+    return lambda tensor: [
+        0.0 if tensor.layer is None else of_donor.get(tensor.layer, 0.0) for of_donor in alphas
+    ]
+
+
+def by_tensor(*alphas: Mapping[str, float]) -> Weights:
+    """One alpha a tensor by the base's name for it, 0 for tensors not named; one mapping a donor."""
+    return lambda tensor: [of_donor.get(tensor.name, 0.0) for of_donor in alphas]
+
+
+def of_plan(plan: "EditPlan", donors: Sequence[str]) -> Weights:
+    """What a recipe's plan gives to every tensor, filters included.
+
+    Args:
+        plan: Of a method that adds task vectors as they are.
+        donors: The donors in the order in which they were opened.
+    """
+
+    def alphas(tensor: LiveTensor) -> list[float]:
+        given = () if tensor.layer is None else plan.donations.get(tensor.layer, ())
+        named = {donation.model: donation.alpha(tensor.name) for donation in given}
+        return [named.get(donor, 0.0) for donor in donors]
+
+    return alphas
+
+
+def nearest(values: Floats, entry: TensorEntry) -> Floats:
+    """The numbers as a merge writes them into the base's own dtype: rounded once, half to even.
+
+    Raises:
+        MergeError: A value overflows it.
+    """
+    return _written(values, entry, lambda flat, stored, spare: narrow(flat, entry.dtype, stored, spare))
+
+
+def stochastic(seed: int) -> Round:
+    """The numbers as a merge writes them where it rounds stochastically: the same bits for the same seed."""
+
+    def rounded(values: Floats, entry: TensorEntry) -> Floats:
+        random = RandomBits.of(seed, entry.name)
+
+        def narrow_at_random(flat: Floats, stored: "npt.NDArray[Any]", spare: Floats) -> bool:
+            return narrow_stochastically(flat, entry.dtype, stored, spare, random, 0)
+
+        return _written(values, entry, narrow_at_random)
+
+    return rounded
+
+
+def _written(
+    values: Floats, entry: TensorEntry, into: "Callable[[Floats, npt.NDArray[Any], Floats], bool]"
+) -> Floats:
+    flat = values.reshape(-1)
+    stored = np.empty(flat.size, DTYPES[entry.dtype].numpy)
+    if not into(flat, stored, np.empty_like(flat)):
+        raise MergeError(f"{entry.name}: the edit overflows {DTYPES[entry.dtype].name}; lower the weight")
+    written = np.empty_like(flat)
+    widen(stored, entry.dtype, written)
+    return written.reshape(values.shape)

@@ -1,0 +1,219 @@
+"""A model in memory with a donor's task vector: what is set is what a merge writes, and it is taken away whole."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sae_merge_method.errors import MergeError
+from sae_merge_method.in_memory.opening import open_edited
+from sae_merge_method.in_memory.weights import by_layer, by_tensor, everywhere, nearest, of_plan, stochastic
+from sae_merge_method.recipe.plan import Donation, EditPlan
+from tests.in_memory.models import batch_of, bits, changed, llama, loss_of, near
+from tests.recipes import recipe_text, run_recipe
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    llama(folder / "base")
+    near(folder / "base", folder / "donor")
+    near(folder / "base", folder / "other", seed=2)
+    return folder
+
+
+def opened(folder: Path, *donors: str, **options: object):
+    return open_edited(
+        str(folder / "base"),
+        [str(folder / donor) for donor in donors or ("donor",)],
+        beside=folder,
+        **options,
+    )
+
+
+def test_an_edit_is_taken_away_bit_for_bit(folder):
+    with opened(folder) as edited:
+        before = bits(edited.model.causal)
+        edited.set_weights(everywhere(0.7))
+        assert all((bits(edited.model.causal)[name] != before[name]).any() for name in before)
+        edited.restore()
+        after = bits(edited.model.causal)
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+
+
+def test_at_weight_one_everywhere_it_is_the_donor(folder):
+    with opened(folder) as edited:
+        edited.set_weights(everywhere(1.0))
+        donor = load_file(folder / "donor" / "model.safetensors")
+        for name, parameter in edited.model.causal.named_parameters():
+            torch.testing.assert_close(parameter.detach(), donor[name], atol=1e-6, rtol=0)
+
+
+def test_layers_that_are_not_named_keep_the_bases_bits(folder):
+    with opened(folder) as edited:
+        before = bits(edited.model.causal)
+        edited.set_weights(by_layer({1: 1.0}))
+        edited.set_weights(by_layer({2: 0.5}))
+        after = bits(edited.model.causal)
+    moved = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert moved == {name for name in before if ".layers.2." in name}
+
+
+def test_what_is_set_is_what_a_merge_writes(folder, tmp_path):
+    run_recipe(recipe_text(folder / "base", folder / "donor", 'layers: "0, 2"', "0.3"), tmp_path / "out")
+    written = load_file(tmp_path / "out" / "model.safetensors")
+    plan = EditPlan(
+        "x", "base", {layer: (Donation(str(folder / "donor"), ((None, 0.3),)),) for layer in (0, 2)}, None
+    )
+    with opened(folder) as edited:
+        edited.set_weights(of_plan(plan, [str(folder / "donor")]))
+        found = dict(edited.model.causal.named_parameters())
+        assert all(found[name].equal(tensor) for name, tensor in written.items())
+
+
+def test_a_wide_model_computes_with_what_a_narrow_checkpoint_would_hold(tmp_path):
+    base = llama(tmp_path / "base", dtype="bfloat16")
+    near(base, tmp_path / "donor", size=0.01)
+    with open_edited(str(base), [str(tmp_path / "donor")], beside=tmp_path, dtype="float32") as edited:
+        edited.set_weights(by_layer({0: 0.3}))
+        exact = edited.tensors[0].parameter.detach().clone()
+        edited.set_weights(by_layer({0: 0.3}), nearest)
+        assert edited.tensors[0].parameter.detach().equal(exact.to(torch.bfloat16).float())
+        assert not edited.tensors[0].parameter.detach().equal(exact)
+
+
+def test_stochastic_rounding_keeps_the_mean_of_what_a_narrow_checkpoint_would_hold(tmp_path):
+    base = llama(tmp_path / "base", dtype="bfloat16")
+    near(base, tmp_path / "donor", size=0.01)
+    with open_edited(str(base), [str(tmp_path / "donor")], beside=tmp_path, dtype="float32") as edited:
+        parameter = edited.tensors[2].parameter
+        edited.set_weights(by_layer({0: 0.3}))
+        exact = parameter.detach().clone()
+        draws = []
+        for seed in range(200):
+            edited.set_weights(by_layer({0: 0.3}), stochastic(seed))
+            draws.append(parameter.detach().clone())
+        assert all(draw.equal(draw.to(torch.bfloat16).float()) for draw in draws[:5])
+        step = float((draws[0] - exact).abs().max())
+        torch.testing.assert_close(torch.stack(draws).mean(0), exact, atol=step / 4, rtol=0)
+
+
+def test_several_donors_have_a_weight_each(folder):
+    with opened(folder, "donor", "other") as edited:
+        tensor = next(tensor for tensor in edited.tensors if tensor.part == "mlp.up_proj.weight")
+        edited.set_weights(by_tensor({tensor.name: 0.5}, {tensor.name: -1.0}))
+        base, one, other = (
+            load_file(folder / name / "model.safetensors")[tensor.name] for name in ("base", "donor", "other")
+        )
+        wanted = base + 0.5 * (one - base) - (other - base)
+        torch.testing.assert_close(tensor.parameter.detach(), wanted)
+
+
+@pytest.mark.parametrize("hold", [False, True])
+def test_dots_are_those_of_whole_gradients(folder, hold):
+    with opened(folder, "donor", "other", hold=hold) as edited:
+        edited.set_weights(everywhere(0.4, 0.1))
+        loss = loss_of(edited.model, batch_of(edited.model))
+        dots = edited.dots(loss)
+        model = edited.model.causal.requires_grad_(True)
+        loss().backward()
+        base, *donors = (
+            load_file(folder / name / "model.safetensors") for name in ("base", "donor", "other")
+        )
+        for tensor, row, square in zip(edited.tensors, dots.values, dots.squares, strict=True):
+            gradient = tensor.parameter.grad.double()
+            taus = [donor[tensor.name].double() - base[tensor.name].double() for donor in donors]
+            assert row == pytest.approx([float((gradient * tau).sum()) for tau in taus], rel=1e-5, abs=1e-9)
+            assert square == pytest.approx(float((gradient**2).sum()), rel=1e-6)
+        assert len(edited.tensors) == sum(1 for _ in model.parameters())
+        assert dots.loss == pytest.approx(float(loss().detach()))
+
+
+def test_a_layers_dots_are_the_slope_of_the_loss_in_its_weight(folder):
+    with opened(folder) as edited:
+        loss = loss_of(edited.model, batch_of(edited.model))
+        edited.set_weights(by_layer({0: 0.5, 1: 0.5}))
+        slope = edited.sum_by_layer(edited.dots(loss).values)[1, 0]
+        losses = []
+        for alpha in (0.49, 0.51):
+            edited.set_weights(by_layer({0: 0.5, 1: alpha}))
+            with torch.no_grad():
+                losses.append(float(loss()))
+    assert slope == pytest.approx((losses[1] - losses[0]) / 0.02, rel=1e-2)
+
+
+def test_no_gradient_is_kept_and_at_most_one_is_there_at_a_time(folder):
+    with opened(folder) as edited:
+        most = 0
+        taus_at = edited._taus_at
+
+        def counting(nth):
+            nonlocal most
+            most = max(most, sum(tensor.parameter.grad is not None for tensor in edited.tensors))
+            return taus_at(nth)
+
+        edited._taus_at = counting
+        edited.dots(loss_of(edited.model, batch_of(edited.model)))
+        assert most == 0  # the one at hand is already taken off its parameter
+        assert all(tensor.parameter.grad is None for tensor in edited.tensors)
+        assert not any(parameter.requires_grad for parameter in edited.model.causal.parameters())
+
+
+def test_tied_weights_are_one_tensor(tmp_path):
+    base = llama(tmp_path / "base", tied=True)
+    near(base, tmp_path / "donor")
+    with open_edited(str(base), [str(tmp_path / "donor")], beside=tmp_path) as edited:
+        outside = [tensor.part for tensor in edited.tensors if tensor.layer is None]
+        assert sorted(outside) == ["embed_tokens.weight", "norm.weight"]
+        loss = loss_of(edited.model, batch_of(edited.model))
+        nth = next(n for n, tensor in enumerate(edited.tensors) if tensor.part == "embed_tokens.weight")
+        name = edited.tensors[nth].name
+        slope = edited.dots(loss).values[nth, 0]
+        losses = []
+        for alpha in (-0.02, 0.02):
+            edited.set_weights(by_tensor({name: alpha}))
+            with torch.no_grad():
+                losses.append(float(loss()))
+    assert slope == pytest.approx((losses[1] - losses[0]) / 0.04, rel=2e-2)
+
+
+def test_a_bfloat16_model_is_dotted_in_float64_and_restored(tmp_path):
+    base = llama(tmp_path / "base", dtype="bfloat16")
+    near(base, tmp_path / "donor")
+    with open_edited(str(base), [str(tmp_path / "donor")], beside=tmp_path) as edited:
+        before = bits(edited.model.causal)
+        edited.set_weights(everywhere(0.5))
+        narrow = edited.dots(loss_of(edited.model, batch_of(edited.model))).values
+        edited.restore()
+        after = bits(edited.model.causal)
+        assert edited.model.dtype == torch.bfloat16
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+    with open_edited(str(base), [str(tmp_path / "donor")], beside=tmp_path, dtype="float32") as edited:
+        edited.set_weights(everywhere(0.5))
+        wide = edited.dots(loss_of(edited.model, batch_of(edited.model))).values
+    assert np.corrcoef(narrow[:, 0], wide[:, 0])[0, 1] > 0.99
+
+
+def test_a_donor_with_infinite_values_is_refused_by_name(tmp_path, folder):
+    def poison(name, tensor):
+        return tensor * float("inf") if "layers.1.mlp.up_proj" in name else tensor
+
+    changed(folder / "base", tmp_path / "donor", poison)
+    with (
+        pytest.raises(MergeError, match=r"layers\.1\.mlp\.up_proj.*NaN"),
+        open_edited(str(folder / "base"), [str(tmp_path / "donor")], beside=tmp_path) as edited,
+    ):
+        edited.set_weights(everywhere(1.0))
+
+
+def test_a_base_that_changes_meanwhile_is_noticed(tmp_path):
+    base = llama(tmp_path / "base")
+    near(base, tmp_path / "donor")
+    with open_edited(str(base), [str(tmp_path / "donor")], beside=tmp_path) as edited:
+        edited.set_weights(everywhere(1.0))
+        near(base, tmp_path / "second")
+        (tmp_path / "second" / "model.safetensors").replace(base / "model.safetensors")
+        with pytest.raises(MergeError, match="changed"):
+            edited.restore()
