@@ -5,9 +5,7 @@ not at all; what is there is not encoded again. The same chunks are joined in th
 often the work was interrupted, so the result has the same bytes.
 """
 
-import json
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
@@ -17,10 +15,9 @@ import numpy.typing as npt
 
 from sae_merge_method.artifacts.usage import LayerUsage, pack_layer
 from sae_merge_method.diagnose.usage import ROWS, Moments, PartialUsage, Without
-from sae_merge_method.errors import ArtifactError, UsageError
-from sae_merge_method.files.writing import canonical_json, write_bytes, write_text
-
-_INPUTS = "inputs.json"
+from sae_merge_method.errors import ArtifactError
+from sae_merge_method.files.progress import Inputs, Progress
+from sae_merge_method.files.writing import write_bytes
 
 
 class WholeUsage(NamedTuple):
@@ -45,21 +42,9 @@ class ChunkStore:
         UsageError: Chunks of other inputs stand there; the message names what changed.
     """
 
-    def __init__(self, out: Path, inputs: Mapping[str, str | int | None]) -> None:
-        self.folder = out.parent / f".{out.name}.progress"
-        self._inputs = dict(inputs)
-        written = self._read()
-        if written is None:
-            return
-        changed = [name for name in self._inputs if written.get(name) != self._inputs[name]]
-        if changed or set(written) != set(self._inputs):
-            differences = "; ".join(
-                f"{name}: {written.get(name)} before, {inputs[name]} now" for name in changed
-            )
-            raise UsageError(
-                f"an interrupted diagnosis in {self.folder} had other settings, and cannot be resumed "
-                f"({differences or 'written by another version'}): repeat them, or delete that folder"
-            )
+    def __init__(self, out: Path, inputs: Inputs) -> None:
+        self._progress = Progress(out, inputs, "diagnosis")
+        self.folder = self._progress.folder
 
     def has(self, layer: str, chunk: int) -> bool:
         """Whether this layer's usage of this chunk is there."""
@@ -69,8 +54,7 @@ class ChunkStore:
         """Keep one layer's usage of one chunk, given in parts, in the order of its documents."""
         from safetensors.numpy import save
 
-        if not (self.folder / _INPUTS).is_file():
-            write_text(self.folder / _INPUTS, canonical_json(self._inputs))
+        self._progress.begin()
         moments = reduce(Moments.plus, [part.moments for part in parts])
         tensors = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ROWS}
         tensors["sums"] = moments.sums
@@ -143,17 +127,7 @@ class ChunkStore:
 
     def discard(self) -> None:
         """Forget everything: the diagnosis is whole."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._progress.discard()
 
     def _file(self, layer: str, chunk: int) -> Path:
         return self.folder / layer / f"chunk-{chunk:05d}.safetensors"
-
-    def _read(self) -> dict[str, str | int | None] | None:
-        path = self.folder / _INPUTS
-        try:
-            written = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise ArtifactError(f"{path} is damaged ({error}): delete {self.folder}") from error
-        return written if isinstance(written, dict) else {}

@@ -6,8 +6,8 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.context import SpawnProcess
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup
+from sae_merge_method.files.interrupts import interrupts_wait
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -90,34 +91,6 @@ def _start(setup: Setup, place: Place, busy: list[_Worker]) -> _Worker:
         busy.append(worker)  # from now on we know of it, and end it
     there.close()
     return worker
-
-
-@contextmanager
-def interrupts_wait() -> Iterator[None]:
-    """Meet SIGINT and SIGTERM only at the end, where this process has handlers for them.
-
-    A process that is started within meets no SIGINT either, until it has learnt to leave them to its
-    parent: it inherits the mask.
-    """
-    waiting: list[int] = []
-    # A mask is one thread's: a signal may reach another, and its handler would still run in this one.
-    is_main = threading.current_thread() is threading.main_thread()
-    handlers = {
-        number: handler
-        for number in (signal.SIGINT, signal.SIGTERM)
-        if is_main and callable(handler := signal.getsignal(number))
-    }
-    for number in handlers:
-        signal.signal(number, lambda number, frame: waiting.append(number))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    for received in waiting[:1]:
-        handlers[signal.Signals(received)](received, None)
 
 
 def _give(worker: _Worker, job: ArmJob) -> None:

@@ -3,15 +3,11 @@
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from sae_merge_method.artifacts.experiment import read_experiment
-from sae_merge_method.experiment.processes import interrupts_wait
 from sae_merge_method.experiment.run import run_experiment
 from sae_merge_method.experiment.settings import RunSettings
 from tests.experiment.ground import RUN, command, environment, outcome, stamps, undo_arms
@@ -52,27 +48,6 @@ def alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def tell(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_waits_for_a_start_even_where_another_thread_is_told_of_it(number: int) -> None:
-    before = signal.signal(number, tell)
-    end = threading.Event()
-    threading.Thread(target=end.wait, daemon=True).start()
-    reached = False
-    with pytest.raises(KeyboardInterrupt), interrupts_wait():
-        os.kill(os.getpid(), number)
-        time.sleep(0.1)
-        reached = True
-    end.set()
-    assert reached
-    with interrupts_wait():
-        pass
-    assert signal.signal(number, before) is tell
 
 
 def test_killed_between_arms_it_goes_on_to_the_same_bytes(copied, finished):

@@ -1,0 +1,34 @@
+"""Ctrl-C and SIGTERM kept waiting while something must not be cut in two."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """Meet SIGINT and SIGTERM only at the end, where this process has handlers for them.
+
+    A process that is started within meets no SIGINT either, until it has learnt to leave them to its
+    parent: it inherits the mask.
+    """
+    waiting: list[int] = []
+    # A mask is one thread's: a signal may reach another, and its handler would still run in this one.
+    is_main = threading.current_thread() is threading.main_thread()
+    handlers = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if is_main and callable(handler := signal.getsignal(number))
+    }
+    for number in handlers:
+        signal.signal(number, lambda number, frame: waiting.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for received in waiting[:1]:
+        handlers[signal.Signals(received)](received, None)
