@@ -39,6 +39,7 @@ PURE = (
     "spacing.py",
     "statistics/curves.py",
     "statistics/differences.py",
+    "statistics/flips.py",
     "statistics/intervals.py",
     "statistics/losses.py",
     "statistics/multiplicity.py",

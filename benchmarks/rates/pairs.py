@@ -208,7 +208,7 @@ RATES = (
         f"{_540}, correlation .6; detectable at 80 % by the flips of another sample, of no difference",
         at_least(0.8),
         partial(detected, n=540, base=0.3, correlation=0.6),
-        trials=1000,
+        trials=4000,
     ),
     *(
         Rate(

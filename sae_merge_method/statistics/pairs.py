@@ -1,15 +1,16 @@
 """The same problems answered by both sides: how sure their difference is, right or wrong or graded.
 
 Answers to one problem move together, so a problem is what is resampled and flipped, however many answers it
-has. The table of tests that a comparison offers is in ``tests``.
+has. What right and wrong answers alone allow is in ``flips``, the table of tests that a comparison offers in
+``tests``.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from sae_merge_method.statistics.differences import Outcome, two_sided_p
-from sae_merge_method.statistics.intervals import Interval, two_sided_z
+from sae_merge_method.statistics.intervals import Interval
 
 
 def problem_sums(differences: Sequence[float], problems: Sequence[str] = ()) -> list[float]:
@@ -79,94 +80,6 @@ def sign_flips(sums: Sequence[float]) -> Outcome:
     unit = _unit(moved)
     below, above = _drawn_tails(moved) if unit is None else _exact_tails([round(one * unit) for one in moved])
     return Outcome(None, min(1.0, 2 * min(below, above)))
-
-
-def tango_z(newly_right: int, newly_wrong: int, n: int, difference: float) -> float:
-    """Score statistic of a paired difference of shares against a supposed one (Tango 1998).
-
-    ``(b - c - n D) / sqrt(n (2 q + D (1 - D)))`` with q the most likely share of newly wrong problems if the
-    difference is D, the larger root of ``2 n q^2 + ((2 n - b + c) D - b - c) q - c D (1 - D) = 0``. At D = 0
-    it is McNemar's z. Sound where few problems flip, or none, where a plain standard error says 0.
-
-    Args:
-        newly_right: b, right only after the edit.
-        newly_wrong: c, right only before.
-        n: Problems, each answered by both.
-        difference: D, edited minus base, strictly between -1 and 1.
-    """
-    if difference < 0:  # the same with the sides exchanged
-        return -tango_z(newly_wrong, newly_right, n, -difference)
-    linear = (2 * n - newly_right + newly_wrong) * difference - newly_right - newly_wrong
-    constant = -newly_wrong * difference * (1 - difference)
-    root = (math.sqrt(max(0.0, linear**2 - 8 * n * constant)) - linear) / (4 * n)
-    spread = n * (2 * root + difference * (1 - difference))
-    apart = newly_right - newly_wrong - n * difference
-    if spread <= 0:  # no flips, and none supposed
-        return 0.0 if apart == 0 else math.copysign(math.inf, apart)
-    return apart / math.sqrt(spread)
-
-
-def tango_interval(newly_right: int, newly_wrong: int, n: int, level: float) -> Interval:
-    """The differences of shares that :func:`tango_z` does not reject: an interval that holds near the edges.
-
-    Args:
-        newly_right: Problems right only after the edit.
-        newly_wrong: Problems right only before.
-        n: Problems, each answered by both; at least one.
-        level: For example 0.95.
-    """
-    z, observed = two_sided_z(level), (newly_right - newly_wrong) / n
-    low = _crossing(lambda at: tango_z(newly_right, newly_wrong, n, at) - z, -1.0, observed)
-    high = _crossing(lambda at: tango_z(newly_right, newly_wrong, n, at) + z, observed, 1.0)
-    return Interval(low, high)
-
-
-def _crossing(falling: Callable[[float], float], low: float, high: float) -> float:
-    """Where a falling function crosses 0, by halving; the ends themselves are not tried."""
-    for _ in range(60):
-        middle = (low + high) / 2
-        if falling(middle) > 0:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
-
-
-def detectable_by_flips(flips: int, n: int, alpha: float, power: float) -> float | None:
-    """The true difference of shares that the exact McNemar test finds with such power; None for none below 1.
-
-    As many problems are taken to flip as did, but no fewer than can be significant. So many of them have to
-    go one way; the share that goes that way is the one at which so many come with that power, exactly.
-
-    Args:
-        flips: Problems that flipped, either way.
-        n: Problems.
-        alpha: Level of the two-sided test.
-        power: For example 0.8.
-    """
-    while 2 * 0.5**flips >= alpha:  # all one way would not be significant
-        flips += 1
-    tail, needed = 0.0, flips + 1
-    for chance in reversed(_coins(flips)):
-        tail += chance
-        if 2 * tail >= alpha:
-            break
-        needed -= 1
-    share = _crossing(lambda share: power - _at_least(needed, flips, share), 0.5, 1.0)
-    size = (2 * share - 1) * flips / n
-    return size if size < 1 else None
-
-
-def _at_least(needed: int, flips: int, share: float) -> float:
-    """Chance that so many flips or more go one way, each with this chance."""
-    whole = math.lgamma(flips + 1)
-    return math.fsum(
-        math.exp(
-            whole - math.lgamma(k + 1) - math.lgamma(flips - k + 1)
-            + k * math.log(share) + (flips - k) * math.log1p(-share)
-        )
-        for k in range(needed, flips + 1)
-    )  # fmt: skip
 
 
 def paired_interval(differences: Sequence[float], problems: Sequence[str], level: float) -> Interval | None:

@@ -1,7 +1,7 @@
 """The table of statistical tests that a comparison offers: its p, its interval, what it can detect.
 
 To offer another: a function of :class:`~sae_merge_method.statistics.evidence.Evidence`, and a row in
-:data:`TESTS`. The tests themselves are in ``differences`` and ``pairs``.
+:data:`TESTS`. The tests themselves are in ``differences``, ``flips`` and ``pairs``.
 """
 
 import math
@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sae_merge_method.statistics.differences import Outcome, fisher, mcnemar, z_pooled, z_unpooled
 from sae_merge_method.statistics.evidence import Evidence
+from sae_merge_method.statistics.flips import detectable_by_flips, tango_interval
 from sae_merge_method.statistics.intervals import (
     Interval,
     detectable_difference,
@@ -17,13 +18,11 @@ from sae_merge_method.statistics.intervals import (
     normal_interval,
 )
 from sae_merge_method.statistics.pairs import (
-    detectable_by_flips,
     paired_interval,
     paired_stderr,
     paired_z,
     problem_sums,
     sign_flips,
-    tango_interval,
 )
 
 
@@ -169,7 +168,7 @@ def _by_flips(evidence: Evidence, alpha: float, power: float) -> float | None:
     flips = evidence.flips
     if flips is None or not evidence.pairs:
         return None
-    return detectable_by_flips(sum(flips), len(evidence.pairs), alpha, power)
+    return detectable_by_flips(*flips, len(evidence.pairs), alpha, power)
 
 
 TESTS: dict[str, StatisticalTest] = {

@@ -6,21 +6,18 @@ import random
 
 import numpy as np
 import pytest
-from scipy import optimize, stats
+from scipy import stats
 from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.weightstats import DescrStatsW
 
 from sae_merge_method.statistics import pairs
 from sae_merge_method.statistics.differences import mcnemar
 from sae_merge_method.statistics.pairs import (
-    detectable_by_flips,
     paired_interval,
     paired_stderr,
     paired_z,
     problem_sums,
     sign_flips,
-    tango_interval,
-    tango_z,
 )
 
 
@@ -101,54 +98,6 @@ def test_many_answers_a_problem_are_too_long_to_convolve_and_are_drawn(
     exact = sign_flips(sums)
     monkeypatch.setattr(pairs, "_MOST_STEPS", 10)
     assert sign_flips(sums).p == pytest.approx(exact.p, abs=0.01)
-
-
-@pytest.mark.parametrize("difference", [-0.3, -0.02, 0.0, 0.05, 0.6])
-@pytest.mark.parametrize(("right", "wrong", "n"), [(0, 0, 50), (3, 0, 40), (12, 2, 60), (40, 60, 540)])
-def test_tangos_score_is_that_of_the_likeliest_shares(
-    right: int, wrong: int, n: int, difference: float
-) -> None:
-    def unlikely(q: float) -> float:  # of newly wrong problems, newly right ones being q + difference
-        shares = (q + difference, q, 1 - 2 * q - difference)
-        counts = (right, wrong, n - right - wrong)
-        return -sum(k * math.log(max(p, 1e-300)) for k, p in zip(counts, shares, strict=True) if k)
-
-    low, high = max(0.0, -difference), (1 - difference) / 2
-    q = optimize.minimize_scalar(unlikely, bounds=(low, high), method="bounded", options={"xatol": 1e-12}).x
-    variance = n * (2 * q + difference - difference**2)
-    if variance > 1e-4:
-        expected = (right - wrong - n * difference) / math.sqrt(variance)
-        assert tango_z(right, wrong, n, difference) == pytest.approx(expected, abs=2e-4)
-    assert tango_z(right, wrong, n, difference) == -tango_z(wrong, right, n, -difference)
-
-
-def test_tangos_interval_is_sound_where_nothing_flips() -> None:
-    # Without flips the score is n D / sqrt(n D (1 - D)) against z: D = z^2 / (n + z^2), as Wilson's bound.
-    z = 1.959963984540054
-    assert tango_interval(0, 0, 50, 0.95) == pytest.approx((-(z**2) / (50 + z**2), z**2 / (50 + z**2)))
-    # Tango (1998), table of examples: n = 50, 12 and 2 flips of the crossover kind lie above 0.
-    low, high = tango_interval(12, 2, 50, 0.95)
-    assert tango_z(12, 2, 50, low) == pytest.approx(z, abs=1e-6)
-    assert tango_z(12, 2, 50, high) == pytest.approx(-z, abs=1e-6)
-    assert tango_z(12, 2, 50, 0) == pytest.approx(10 / math.sqrt(14))  # McNemar's
-
-
-@pytest.mark.parametrize(("flips", "n", "alpha", "power"), [(14, 60, 0.05, 0.8), (91, 540, 0.01, 0.9)])
-def test_the_detectable_difference_is_found_with_its_power_exactly(
-    flips: int, n: int, alpha: float, power: float
-) -> None:
-    size = detectable_by_flips(flips, n, alpha, power)
-    assert size is not None
-    up = stats.binom(flips, (1 + size * n / flips) / 2)
-    found = sum(up.pmf(k) for k in range(flips // 2, flips + 1) if (mcnemar(k, flips - k).p or 1) < alpha)
-    assert found == pytest.approx(power, abs=1e-9)
-
-
-def test_of_few_flips_six_are_supposed_the_fewest_that_can_be_significant() -> None:
-    # All six must go one way: q^6 = 0.8.
-    assert detectable_by_flips(0, 60, 0.05, 0.8) == pytest.approx((2 * 0.8 ** (1 / 6) - 1) * 6 / 60)
-    assert detectable_by_flips(3, 60, 0.05, 0.8) == detectable_by_flips(6, 60, 0.05, 0.8)
-    assert detectable_by_flips(2, 5, 0.05, 0.8) is None
 
 
 def test_the_interval_of_graded_differences_is_students() -> None:
