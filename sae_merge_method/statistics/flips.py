@@ -47,20 +47,9 @@ def tango_interval(newly_right: int, newly_wrong: int, n: int, level: float) -> 
         level: For example 0.95.
     """
     z, observed = two_sided_z(level), (newly_right - newly_wrong) / n
-    low = _crossing(lambda at: tango_z(newly_right, newly_wrong, n, at) - z, -1.0, observed)
-    high = _crossing(lambda at: tango_z(newly_right, newly_wrong, n, at) + z, observed, 1.0)
+    low = crossing(lambda at: tango_z(newly_right, newly_wrong, n, at) - z, -1.0, observed)
+    high = crossing(lambda at: tango_z(newly_right, newly_wrong, n, at) + z, observed, 1.0)
     return Interval(low, high)
-
-
-def _crossing(falling: Callable[[float], float], low: float, high: float) -> float:
-    """Where a falling function crosses 0, by halving; the ends themselves are not tried."""
-    for _ in range(60):
-        middle = (low + high) / 2
-        if falling(middle) > 0:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
 
 
 def detectable_by_flips(
@@ -89,7 +78,7 @@ def detectable_by_flips(
     largest = math.sqrt(1 - even**2)
     if _power(largest, even, n, alpha) < power:
         return None
-    return _crossing(lambda size: power - _power(size, even, n, alpha), 0.0, largest, steps=24)
+    return crossing(lambda size: power - _power(size, even, n, alpha), 0.0, largest, steps=24)
 
 
 def _power(difference: float, even: float, n: int, alpha: float) -> float:
@@ -124,8 +113,8 @@ def _needed(n: int, alpha: float) -> list[int]:
     return counts
 
 
-def _crossing(falling: Callable[[float], float], low: float, high: float, steps: int = 60) -> float:
-    """Where a falling function crosses 0, by halving; the ends themselves are not tried."""
+def crossing(falling: Callable[[float], float], low: float, high: float, steps: int = 60) -> float:
+    """Where a falling function crosses 0 between two ends, by halving so often; the ends are not tried."""
     for _ in range(steps):
         middle = (low + high) / 2
         if falling(middle) > 0:

@@ -96,12 +96,12 @@ def _problems(prospect: Prospect, together: Family) -> Iterator[str]:
 
 
 def _row(task: TaskAhead, alpha: float, corrected: float) -> tuple[str, ...]:
-    differences = (detectable(task.sd, CORRELATION, task.problems, level) for level in (alpha, corrected))
+    sizes = (detectable(task.sd, CORRELATION, task.problems, level) for level in (alpha, corrected))
     needed = (problems_needed(difference, task.sd, CORRELATION, alpha) for difference in DIFFERENCES)
     return (
         task.name,
         f"{task.problems:,}",
-        *(amount(difference, share=True) for difference in differences),
+        *("none" if size is None else amount(size, share=True) for size in sizes),
         *(f"{count:,}" for count in needed),
     )
 
