@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from sae_merge_method.corpora.reading import Fields, Row, dataset_rows, file_rows, is_dataset_name, read_bytes
+from sae_merge_method.corpora.reading import (
+    Fields,
+    Problem,
+    Row,
+    dataset_rows,
+    file_rows,
+    is_dataset_name,
+    read_bytes,
+)
 from sae_merge_method.errors import CorpusError
 
 logger = logging.getLogger(__name__)
@@ -28,6 +36,8 @@ class Corpus:
     sources: tuple[str | None, ...] | None = None
     """What each document is a part of: a page, a book, a thread; None for a document that is all of its own
     source. None as a whole where no field was named that tells."""
+    problems: tuple[Problem, ...] | None = None
+    """Prompt and answer of each document; None where one of them has not both fields."""
 
 
 def read_corpus(
@@ -39,7 +49,8 @@ def read_corpus(
         source: A file: ``.jsonl``/``.ndjson``/``.json`` with one object a line, ``.parquet``, anything
             else as text with one document a line; ``.gz`` may stand behind. Or a Hub data set,
             ``name[:config[:split]]``.
-        text_field: Field or column that holds the text.
+        text_field: Field or column that holds the text. Where there is none, but ``prompt`` and
+            ``completion``, the text is one behind the other.
         max_documents: Take only the first so many.
         group_field: Field or column that says which source a document is a part of, text or a whole number.
             A document with null there is a source of its own.
@@ -69,7 +80,14 @@ def read_corpus(
             "%s: %d documents have no %s; each counts as a source of its own",
             source, sources.count(None), group_field,
         )  # fmt: skip
-    return Corpus(source, sha256(hashed).hexdigest(), documents, sources)
+    problems = tuple(row.problem for row in taken if row.problem is not None)
+    return Corpus(
+        source,
+        sha256(hashed).hexdigest(),
+        documents,
+        sources,
+        problems if len(problems) == len(taken) else None,
+    )
 
 
 def check_disjoint(corpora: Sequence[Corpus]) -> None:

@@ -9,7 +9,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,12 +33,25 @@ class Fields(NamedTuple):
         """Those that are read."""
         return [self.text] if self.source is None else [self.text, self.source]
 
+    def columns(self, there: Sequence[str]) -> list[str]:
+        """Those of a table's columns that are read."""
+        return [name for name in there if name in (*self.names, *Problem._fields)]
+
+
+class Problem(NamedTuple):
+    """A document that is a prompt and its answer: fields ``prompt`` and ``completion``."""
+
+    prompt: str
+    completion: str
+
 
 class Row(NamedTuple):
     """One document as its file holds it."""
 
     text: str
     source: str | None = None
+    problem: Problem | None = None
+    """Prompt and answer, where it has both fields."""
 
 
 def is_dataset_name(source: str) -> bool:
@@ -94,10 +107,10 @@ def _json_lines(path: Path, raw: bytes, fields: Fields) -> Iterator[Row]:
             raise CorpusError(f"expected one JSON object a line at {path}:{number}: {error}") from error
         if not isinstance(value, dict):
             raise CorpusError(f"expected a JSON object at {path}:{number}, got {type(value).__name__}")
-        if not isinstance(value.get(fields.text), str):
+        if not isinstance(value.get(fields.text), str) and _problem(value) is None:
             raise CorpusError(
-                f"expected text in the field {fields.text!r} at {path}:{number}, "
-                f"found fields {sorted(value)} (--text-field names another)"
+                f"expected text in the field {fields.text!r}, or in prompt and completion, at "
+                f"{path}:{number}, found fields {sorted(value)} (--text-field names another)"
             )
         yield _row(value, fields, f"{path}:{number}")
 
@@ -109,7 +122,7 @@ def _parquet(path: Path, raw: bytes, fields: Fields) -> Iterator[Row]:
     try:
         table = parquet.ParquetFile(pyarrow.BufferReader(raw))
         _check_columns(table.schema_arrow.names, fields, str(path))
-        for batch in table.iter_batches(columns=fields.names):
+        for batch in table.iter_batches(columns=fields.columns(table.schema_arrow.names)):
             for row in batch.to_pylist():
                 yield _row(row, fields, str(path))
     except (pyarrow.ArrowException, OSError) as error:
@@ -167,13 +180,16 @@ def _text(path: Path, raw: bytes) -> str:
 
 def _row(row: Mapping[str, Any], fields: Fields, where: str) -> Row:
     """One document of a mapping from field names to values."""
-    text = row[fields.text]
+    problem = _problem(row)
+    text = row.get(fields.text)
+    if text is None and problem is not None:
+        text = problem.prompt + problem.completion
     if not isinstance(text, str):
         raise CorpusError(
             f"expected text in the column {fields.text!r} of {where}, got {type(text).__name__}"
         )
     if fields.source is None:
-        return Row(text)
+        return Row(text, problem=problem)
     if fields.source not in row:
         raise CorpusError(
             f"expected a field {fields.source!r} at {where}, found fields {sorted(row)} "
@@ -188,11 +204,20 @@ def _row(row: Mapping[str, Any], fields: Fields, where: str) -> Row:
             f"expected text or a whole number in the field {fields.source!r} at {where}, "
             f"got {type(source).__name__}"
         )
-    return Row(text, None if source is None else str(source))
+    return Row(text, None if source is None else str(source), problem)
+
+
+def _problem(row: Mapping[str, Any]) -> Problem | None:
+    prompt, completion = (row.get(name) for name in Problem._fields)
+    if isinstance(prompt, str) and isinstance(completion, str) and completion.strip():
+        return Problem(prompt, completion)
+    return None
 
 
 def _check_columns(names: list[str], fields: Fields, where: str) -> None:
     for column, option in zip(fields.names, ("--text-field", "--group-field"), strict=False):
+        if column == fields.text and set(Problem._fields) <= set(names):
+            continue
         if column not in names:
             raise CorpusError(
                 f"expected a column {column!r} in {where}, found {names} ({option} names another)"

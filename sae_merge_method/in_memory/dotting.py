@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sae_merge_method.models.devices import exact_device
 from sae_merge_method.models.reading import pieces
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def _watched(
         for nth, parameter in enumerate(parameters):
             parameter.requires_grad_(True)
             hook = partial(receive, nth)
-            handles.append(parameter.register_post_accumulate_grad_hook(hook))  # type: ignore[no-untyped-call]
+            handle = parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+            handles.append(handle)
         yield
     finally:
         for handle in handles:
@@ -87,12 +89,12 @@ def _watched(
 
 
 def _dot(one: "torch.Tensor", other: "torch.Tensor") -> float:
-    """The inner product of two tensors, piece by piece in float64, on the first one's device."""
-    left, right = one.reshape(-1), other.reshape(-1)
+    """The inner product of two tensors, piece by piece in float64, on the first one's device if it can."""
+    left, right, device = one.reshape(-1), other.reshape(-1), exact_device(one.device)
     total = 0.0
     for first, size in pieces(left.numel(), _PIECE):
-        part = right[first : first + size].to(left.device)
-        total += float(left[first : first + size].double().dot(part.double()))
+        span = slice(first, first + size)
+        total += float(left[span].to(device).double().dot(right[span].to(device).double()))
     return total
 
 

@@ -1,47 +1,19 @@
-"""How many nats a loaded model needs for documents: of the tokens that count, each after those before it.
+"""How many nats a loaded model needs for the tokens that count, each after those before it.
 
-The tokens are those of ``experiment``'s losses, which lm-eval tells: a document follows the model's own first
-token, and an answer follows its prompt. Here they come with a graph, to be differentiated.
+The numbers are those of an experiment's losses, with a graph to be differentiated. Which tokens count is for
+:mod:`~sae_merge_method.in_memory.texts`.
 """
 
 from collections.abc import Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from sae_merge_method.corpora.batches import Batch
-from sae_merge_method.corpora.tokens import Document
-from sae_merge_method.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
 
     from sae_merge_method.models.text_model import TextModel
-
-
-def after_first_token(tokenizer: Any, document: Document) -> Document:
-    """The document behind the token that lm-eval conditions on: the tokenizer's begin, or else its end token.
-
-    A document that begins with a token that does not count is left as it is.
-
-    Raises:
-        ModelError: The tokenizer has neither.
-    """
-    if not document.counted[0]:
-        return document
-    first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    if first is None:
-        raise ModelError(
-            "the tokenizer has neither a begin nor an end token for a document's first token to follow"
-        )
-    return document._replace(
-        ids=np.concatenate(([first], document.ids)),
-        counted=np.concatenate(([False], document.counted)),
-        classes=np.concatenate(([np.uint32(0)], document.classes))
-        if len(document.classes)
-        else document.classes,
-    )
 
 
 def nats(model: "TextModel", batch: Batch) -> "torch.Tensor":

@@ -37,6 +37,34 @@ def test_a_file_is_identified_by_its_bytes_whatever_is_taken_of_it(tmp_path: Pat
     assert read_corpus(str(path)).sha256 == read_corpus(str(path), max_documents=1).sha256 == digest
 
 
+def test_prompts_and_completions_are_documents_one_behind_the_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"prompt": "2 + 2 =", "completion": " 4"}\n{"prompt": "3 + 1 =", "completion": " 4"}\n')
+    corpus = read_corpus(str(path))
+    assert corpus.documents == ("2 + 2 = 4", "3 + 1 = 4")
+    assert corpus.problems == (("2 + 2 =", " 4"), ("3 + 1 =", " 4"))
+
+
+def test_a_text_of_its_own_stands_beside_prompt_and_completion(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    import pyarrow
+    from pyarrow import parquet
+
+    rows = [{"text": "told", "prompt": "2 + 2 =", "completion": " 4"}]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
+    corpus = read_corpus(str(tmp_path / "a.parquet"))
+    assert corpus.documents == ("told",)
+    assert corpus.problems == (("2 + 2 =", " 4"),)
+
+
+def test_where_one_document_has_no_answer_none_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"prompt": "2 + 2 =", "completion": " 4"}\n{"text": "four"}\n')
+    corpus = read_corpus(str(path))
+    assert corpus.documents == ("2 + 2 = 4", "four")
+    assert corpus.problems is None
+
+
 def test_only_the_first_documents_are_taken_when_asked(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("one\ntwo\nthree\n")

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from sae_merge_method.corpora.batches import Batch, make_batches
-from sae_merge_method.corpora.tokens import Document, special_token_ids, tokenize
-from sae_merge_method.in_memory.losses import after_first_token, nats
+from sae_merge_method.corpora.documents import Corpus
+from sae_merge_method.in_memory.losses import nats
+from sae_merge_method.in_memory.texts import to_predict
 from sae_merge_method.models.text_model import TextModel
 from tests.diagnose.hosts import save_tokenizer
 
@@ -67,16 +67,8 @@ def near(base: Path, folder: Path, size: float = 0.05, seed: int = 1, only: Sequ
 
 def batch_of(model: TextModel, texts: Sequence[str] = TEXTS) -> Batch:
     """All texts in one batch, to be predicted whole."""
-    documents = documents_of(model.tokenizer, texts, special_token_ids(model.tokenizer, *model.configs))
-    (batch,) = make_batches(documents, 10_000)
+    (batch,) = make_batches(to_predict(model.tokenizer, Corpus("texts", "", tuple(texts)), 64), 10_000)
     return batch
-
-
-def documents_of(tokenizer: Any, texts: Sequence[str], special: frozenset[int]) -> list[Document]:
-    return [
-        after_first_token(tokenizer, document)
-        for document in tokenize(tokenizer, texts, "texts", special, 64)
-    ]
 
 
 def loss_of(model: TextModel, batch: Batch) -> Callable[[], torch.Tensor]:

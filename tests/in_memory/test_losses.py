@@ -5,10 +5,13 @@ import pytest
 import torch
 
 from sae_merge_method.corpora.batches import make_batches
+from sae_merge_method.corpora.documents import Corpus
+from sae_merge_method.corpora.reading import Problem
 from sae_merge_method.corpora.tokens import Document
-from sae_merge_method.in_memory.losses import after_first_token, nats, total_nats
+from sae_merge_method.in_memory.losses import nats, total_nats
+from sae_merge_method.in_memory.texts import to_predict
 from sae_merge_method.models.text_model import load_text_model
-from tests.in_memory.models import TEXTS, documents_of, llama
+from tests.in_memory.models import TEXTS, llama
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +26,23 @@ def test_a_documents_nats_are_lm_evals(model):
 
     lm = HFLM(pretrained=model.causal, tokenizer=model.tokenizer, device="cpu", batch_size=1)
     theirs, tokens = log_likelihoods(lm, TEXTS)
-    documents = documents_of(model.tokenizer, TEXTS, frozenset({0, 1, 2}))
+    documents = to_predict(model.tokenizer, Corpus("texts", "", TEXTS), 64)
     assert [int(document.counted.sum()) for document in documents] == list(tokens)
     ours = total_nats(model, list(make_batches(documents, 16)))
     assert [ours[nth] for nth in range(len(TEXTS))] == pytest.approx(theirs, abs=1e-4)
+
+
+def test_an_answers_nats_are_lm_evals(model):
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    problems = (Problem("m1 m2 ", "p1 c1"), Problem("m3", " m4 m5 m6"), Problem("", "c1 c2"))
+    lm = HFLM(pretrained=model.causal, tokenizer=model.tokenizer, device="cpu", batch_size=1)
+    asked = [Instance("loglikelihood", {}, tuple(problem), nth) for nth, problem in enumerate(problems)]
+    theirs = [-log_p for log_p, _ in lm.loglikelihood(asked)]
+    corpus = Corpus("problems", "", tuple("".join(problem) for problem in problems), None, problems)
+    ours = total_nats(model, list(make_batches(to_predict(model.tokenizer, corpus, 64), 100)))
+    assert [ours[nth] for nth in range(3)] == pytest.approx(theirs, abs=1e-4)
 
 
 def test_only_the_tokens_that_count_are_predicted(model):
@@ -37,25 +53,8 @@ def test_only_the_tokens_that_count_are_predicted(model):
     assert answers[0] + answers[1] == pytest.approx(answers[2], abs=1e-4)
 
 
-def test_a_document_without_a_begin_token_follows_the_end_token():
-    class Tokenizer:
-        bos_token_id = None
-        eos_token_id = 1
-
-    document = Document(np.array([6, 7]), np.array([True, True]), 3)
-    following = after_first_token(Tokenizer, document)
-    assert following.ids.tolist() == [1, 6, 7]
-    assert following.counted.tolist() == [False, True, True]
-    assert following.position == 3
-
-
-def test_what_begins_with_a_special_token_is_left_as_it_is(model):
-    document = Document(np.array([2, 6]), np.array([False, True]))
-    assert after_first_token(model.tokenizer, document) is document
-
-
 def test_gradients_are_those_of_the_mean_in_one_batch_or_several(model):
-    documents = documents_of(model.tokenizer, TEXTS, frozenset({0, 1, 2}))
+    documents = to_predict(model.tokenizer, Corpus("texts", "", TEXTS), 64)
     model.causal.requires_grad_(True)
     weight = model.blocks[0].mlp.up_proj.weight
     grads = []
