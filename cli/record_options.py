@@ -72,7 +72,16 @@ def _option(name: str, field: FieldInfo, *, required: bool) -> Callable[[AnyFunc
             )  # fmt: skip
         # Names are listed with commas; a file's name may hold one.
         split = None if entry == Location else listed
-        return click.option(flag, name, multiple=True, callback=split, **settings)
+        written = tuple(map(str, default or ()))
+        return click.option(
+            flag,
+            name,
+            multiple=True,
+            callback=split,
+            default=written,
+            show_default=",".join(written) or False,
+            **settings,
+        )
     shown = default is not None and default != ""
     return click.option(flag, name, type=_type(kind, field), default=default, show_default=shown, **settings)
 

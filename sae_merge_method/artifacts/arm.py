@@ -38,6 +38,9 @@ class ArmIdentity(Record):
     """Merge method of the arm; null where a model is evaluated as it is."""
     layers: tuple[int, ...]
     """Decoder layers of the arm that differ from the base's."""
+    weight: float | None
+    """Factor of the raw task vector in the arm's layers, 0 for the base; null where there is no single one,
+    where a method adds less than the raw task vector, and for a recipe of the user's."""
     planned_energy: float | None = Field(ge=0)
     """Squared norm of what the arm is to inject, before rounding to the stored dtype; null for a recipe of
     the user's, which is not measured beforehand."""

@@ -11,6 +11,7 @@ from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.artifacts.subject import Test
 
 Answer = Literal["yes", "no", "not shown", "not tested"]
+Beside = Literal["above", "on", "below", "not shown", "not tested"]
 
 
 class Rank(Record):
@@ -67,6 +68,46 @@ class LayerCurve(Record):
     """Two-sided p of partial_rho by the same images; null where there is no partial_rho."""
     least_p: float = Field(gt=0, le=1)
     """The smallest p that so many layers can give."""
+
+
+class CurveStanding(Record):
+    """One arm beside the damping curve, at its own damage to general text."""
+
+    arm: str
+    """Name of the arm."""
+    low: str
+    """Name of the arm on the curve that does less damage."""
+    high: str
+    """Name of the arm on the curve that does more damage."""
+    share: float | None
+    """How far along the damage from low to high the arm's lies, 0 to 1; null where that cannot be told."""
+    delta: float | None
+    """The arm's score minus the curve's at the same damage, over all tasks, above 0 for better; null where
+    that cannot be told."""
+    interval: tuple[float, float] | None
+    """Interval of delta at 1 - alpha: over problems, and over the passages that damage is measured on; null
+    where nothing was tested."""
+    p: float | None
+    """Two-sided p of delta, Student's t; null where nothing was tested."""
+    p_adjusted: float | None
+    """p corrected by Holm over all arms beside the curve; null where there is no p."""
+    stands: Beside
+    """above or below the curve, by the corrected p at alpha; on it, where delta is shown to be smaller than
+    the margin; not shown, where none of them is; not tested, for the reason."""
+    reason: str | None
+    """Why nothing was tested; null where it was."""
+
+
+class DampingCurve(Record):
+    """All layers at one weight each, from none to all of the task vector, and the other arms beside that
+    line."""
+
+    arms: tuple[str, ...]
+    """Names of the arms on the curve, least damage first; between two of them it is taken to be straight."""
+    margin: float = Field(gt=0)
+    """Distance from the curve that does not matter, in the score's own unit."""
+    standings: tuple[CurveStanding, ...]
+    """Every other arm whose damage is known."""
 
 
 class ArmContrast(Record):

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from sae_merge_method.artifacts.arm import ArmIdentity
-from sae_merge_method.artifacts.conclusions import ArmContrast, Conclusion, LayerCurve, MatchedSets, Rank
+from sae_merge_method.artifacts.conclusions import (
+    ArmContrast,
+    Conclusion,
+    DampingCurve,
+    LayerCurve,
+    MatchedSets,
+    Rank,
+)
 from sae_merge_method.artifacts.energy_report import Energy
 from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
@@ -165,6 +172,9 @@ class Experiment(Record):
     among_all: Rank | None
     """The pick's rank among all arms with as many other layers, drawn or chosen; null without them, or
     without the pick."""
+    damping_curve: DampingCurve | None
+    """All layers at smaller weights, and where the other arms lie beside that line; null where none was
+    damped, or without a general corpus."""
     single_layers: LayerCurve | None
     """What single layers say of the score; null for fewer than three layers injected alone."""
     contrasts: tuple[ArmContrast, ...]

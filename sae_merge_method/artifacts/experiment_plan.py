@@ -42,7 +42,7 @@ class GeneralText(Record):
 class ArmRecord(ArmIdentity):
     """One arm, done."""
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     """Version of this file's format."""
     key: str
     """sha256 over all that the arm's numbers depend on: recipe, models, evaluation, versions."""
@@ -76,7 +76,7 @@ def write_arm(folder: Path, record: ArmRecord) -> None:
 class ExperimentPlan(Record):
     """All arms, and what they have in common."""
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     """Version of this file's format."""
     depends_on: dict[str, str]
     """What the plan was made from, part by part, as a sha256 or a plain value: it stands while this stays
@@ -103,6 +103,8 @@ class ExperimentPlan(Record):
     """Statistical test that arms are held against each other by; "auto" takes the one that fits."""
     alpha: float = Field(gt=0, lt=1)
     """Level of the tests in the report."""
+    curve_margin: float = Field(gt=0)
+    """Distance from the damping curve that does not matter: points of a share, else the metric's own unit."""
     harm_margin: float = Field(gt=0)
     """Change of the loss on general text, in nats a token, that is as good as none."""
     evaluation: dict[str, str | int | float | bool | None]

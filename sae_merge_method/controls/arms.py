@@ -10,7 +10,16 @@ from itertools import islice
 from typing import Any
 
 from sae_merge_method.controls.kinds import ArmKind, Ground, NoArmError
-from sae_merge_method.controls.layer_sets import Layers, depth_matched, highest, lowest, random_sets
+from sae_merge_method.controls.layer_sets import (
+    Layers,
+    depth_matched,
+    every_nth,
+    highest,
+    lowest,
+    random_sets,
+    spread_sets,
+    windows,
+)
 
 
 def _selected(ground: Ground) -> Iterable[Layers]:
@@ -38,6 +47,13 @@ def _lowest(ground: Ground) -> Iterable[Layers]:
     if len(ground.scores) < len(ground.selected):
         raise NoArmError("fewer layers were diagnosed than the recipe opens")
     return [lowest(ground.scores, len(ground.selected))]
+
+
+def _spread(ground: Ground) -> Iterable[Layers]:
+    sets = list(islice(spread_sets(ground.n_layers, ground.selected), ground.random_spread))
+    if ground.random_spread and not sets:
+        raise NoArmError("the recipe opens too many layers for others of which none are neighbours")
+    return sets
 
 
 def _kept(mode: str) -> Callable[[Ground, Layers], float]:
@@ -71,8 +87,7 @@ _ROWS = (
         "donor",
         "the donor's own decoder layers, all of them at weight 1: the most the task vector has to give",
         _every,
-        energy=lambda ground, layers: ground.energies.whole,
-        whole_donor=True,
+        weights=lambda ground: (1.0,),
         as_it_is="the donor itself, embeddings and head included: the most the edit could give",
     ),
     ArmKind(
@@ -87,10 +102,50 @@ _ROWS = (
         factor=lambda ground: math.sqrt(ground.energy / ground.energies.of(range(ground.n_layers))),
     ),
     ArmKind(
+        "damped",
+        "amount",
+        "the damping curve: every layer at a smaller weight, what any choice of layers has to beat at its "
+        "damage",
+        _every,
+        numbered=True,
+        weights=lambda ground: ground.damping,
+    ),
+    ArmKind(
+        "all-but-the-last",
+        "amount",
+        "whether it is only the costliest layers: all but the last, in which damage often lies, at the same "
+        "weights",
+        lambda ground: (
+            [tuple(range(ground.n_layers - ground.all_but_the_last))] if ground.all_but_the_last else []
+        ),
+        numbered=True,
+        weights=lambda ground: ground.damping,
+    ),
+    ArmKind(
         "random-layers",
         "random",
         "whether these layers matter or any would do: as many layers drawn at random",
         _other(lambda ground: islice(random_sets(ground.n_layers, ground.selected), ground.random_layers)),
+        numbered=True,
+    ),
+    ArmKind(
+        "random-spread",
+        "random",
+        "whether lying apart is enough: as many layers drawn at random, none of them neighbours",
+        _other(_spread),
+        numbered=True,
+    ),
+    ArmKind(
+        "every-nth",
+        "layers",
+        "whether lying apart is enough: every third layer, or another share of them",
+        lambda ground: [every_nth(ground.n_layers, ground.every_nth)] if ground.every_nth else [],
+    ),
+    ArmKind(
+        "window",
+        "layers",
+        "where in depth it matters: each third of the model, or another share, as one block",
+        lambda ground: windows(ground.n_layers, ground.windows) if ground.windows else [],
         numbered=True,
     ),
     ArmKind(

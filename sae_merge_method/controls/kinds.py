@@ -27,8 +27,20 @@ class Ground:
     """Specificity of every layer diagnosed."""
     scalpel: Mapping[str, Any]
     """Parameters of the scalpel arms but ``mode``."""
-    random_layers: int
+    weight: float | None = None
+    """The recipe's weight; None where parts of a layer have different ones."""
+    random_layers: int = 0
     """How many sets of layers to draw."""
+    random_spread: int = 0
+    """How many sets of layers without neighbours to draw."""
+    damping: tuple[float, ...] = ()
+    """Weights at which all layers, or all but the last, are injected."""
+    all_but_the_last: int = 0
+    """How many of the last layers to leave out."""
+    every_nth: int = 0
+    """One layer of so many; 0 for no such arm."""
+    windows: int = 0
+    """Blocks into which the depth is cut."""
 
     @property
     def energy(self) -> float:
@@ -48,13 +60,14 @@ class ArmKind:
     layers: Callable[[Ground], Iterable[Layers]]
     """Its layers: one set, or those of the numbered arms. Raises NoArmError where there is none."""
     numbered: bool = False
-    """Whether its arms are called name-0, name-1 and so on, in the order of their sets of layers."""
+    """Whether it may have several arms: called name-0, name-1 and so on in the order of their sets of layers,
+    or by their weight."""
+    weights: Callable[[Ground], Iterable[float]] | None = None
+    """Of the task vector, an arm each, whatever the recipe's is; None for the recipe's, times ``factor``."""
     energy: Callable[[Ground, Layers], float] = lambda ground, layers: ground.energies.of(layers)
     """Squared norm of what an arm with these layers injects, before rounding."""
     factor: Callable[[Ground], float] = lambda ground: 1.0
     """Times the recipe's weights."""
-    whole_donor: bool = False
-    """At weight 1, whatever the recipe's is."""
     method: str = "sae_stethoscope"
     """Merge method."""
     parameters: Callable[[Ground], Mapping[str, Any]] = lambda ground: {}
@@ -78,14 +91,31 @@ class ArmKind:
         Raises:
             NoArmError: There is none.
         """
+        weights = (None,) if self.weights is None else tuple(self.weights(ground))
         return [
             ArmIdentity(
-                name=f"{self.name}-{number}" if self.numbered else self.name,
+                name=self._name(number, weight),
                 role=self.role,
                 description=self.description,
                 method=self.method,
                 layers=layers,
-                planned_energy=self.energy(ground, layers),
+                weight=self._weight(ground) if weight is None else weight,
+                planned_energy=self.energy(ground, layers)
+                if weight is None
+                else weight**2 * sum(ground.energies.task_vector[layer] for layer in layers),
             )
             for number, layers in enumerate(self.layers(ground))
+            for weight in weights
         ]
+
+    def _name(self, number: int, weight: float | None) -> str:
+        if not self.numbered:
+            return self.name
+        return f"{self.name}-{number}" if weight is None else f"{self.name}-{weight:g}"
+
+    def _weight(self, ground: Ground) -> float | None:
+        """Of the raw task vector, in all layers of its arms; None where less than that is added, or
+        unevenly."""
+        if ground.weight is None or self.method != "sae_stethoscope" or self.measures:
+            return None
+        return ground.weight * self.factor(ground)

@@ -1,7 +1,7 @@
 """Sets of layers that a selection is held against; which arm takes which is the table's affair."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import comb
 from random import Random
 
@@ -77,6 +77,42 @@ def _drawn(n_layers: int, size: int, count: int, rng: Random) -> list[Layers]:
         cuts, slots = rng.sample(range(1, size), count - 1), rng.sample(range(gaps), count)
         drawn.setdefault(_laid(sorted(cuts), sorted(slots), size))
     return list(drawn)
+
+
+def spread_sets(n_layers: int, selected: Layers) -> Iterator[Layers]:
+    """Sets of as many layers other than ``selected``, none of them neighbours, each once and as likely as
+    any.
+
+    The order is always the same, as that of :func:`random_sets`. None where the model is not deep enough.
+    """
+    # Without the one layer that must follow each but the last, such a set is any set of a shorter model.
+    shorter, size = n_layers - len(selected) + 1, len(selected)
+    if shorter < size:
+        return
+    rng, every = Random("spread layers"), comb(shorter, size)
+    drawn: set[Layers] = {tuple(sorted(selected))}
+    left = every - (runs(selected) == size)
+    while left:
+        slots = sorted(rng.sample(range(shorter), size))
+        layers = tuple(slot + number for number, slot in enumerate(slots))
+        if layers not in drawn:
+            drawn.add(layers)
+            left -= 1
+            yield layers
+
+
+def every_nth(n_layers: int, n: int) -> Layers:
+    """One layer of every ``n``, as far from either end as can be."""
+    count = max(1, n_layers // n)
+    first = (n_layers - 1 - (count - 1) * n) // 2
+    return tuple(range(first, n_layers, n))[:count]
+
+
+def windows(n_layers: int, count: int) -> list[Layers]:
+    """The depth in so many blocks of neighbours, as equal as can be; no more than there are layers."""
+    count = min(count, n_layers)
+    ends = [n_layers * number // count for number in range(count + 1)]
+    return [tuple(range(start, end)) for start, end in pairwise(ends)]
 
 
 def _laid(cuts: Iterable[int], slots: Iterable[int], size: int) -> Layers:

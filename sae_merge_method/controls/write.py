@@ -104,7 +104,18 @@ def make_controls(recipe: ResolvedRecipe, settings: ControlSettings) -> Controls
             f"{recipe.where}: nothing is injected in layers {format_layers(layers)}: tau or weight is 0"
         )
     ground = Ground(
-        layers, base.n_layers, energies, diagnosis.scores(), scalpel, random_layers=settings.random_layers
+        layers,
+        base.n_layers,
+        energies,
+        diagnosis.scores(),
+        scalpel,
+        weight=donation.weights[0][1] if len(donation.weights) == 1 else None,
+        random_layers=settings.random_layers,
+        random_spread=settings.random_spread,
+        damping=settings.damping,
+        all_but_the_last=min(settings.all_but_the_last, base.n_layers - 1),
+        every_nth=settings.every_nth,
+        windows=settings.windows,
     )
     recipes = [
         ControlRecipe(kind, arm, _text(kind, arm, ground, donation, recipe))
@@ -130,9 +141,9 @@ def _arms(kinds: Iterable[ArmKind], ground: Ground) -> list[tuple[ArmKind, ArmId
 def _text(
     kind: ArmKind, arm: ArmIdentity, ground: Ground, donation: Donation, resolved: ResolvedRecipe
 ) -> str:
-    injected = (
-        Donation(donation.model, ((None, 1.0),)) if kind.whole_donor else donation.scaled(kind.factor(ground))
-    )
+    injected = donation.scaled(kind.factor(ground))
+    if kind.weights is not None and arm.weight is not None:
+        injected = Donation(donation.model, ((None, arm.weight),))
     plan = EditPlan(
         kind.method, resolved.plan.base, dict.fromkeys(arm.layers, (injected,)), None, kind.parameters(ground)
     )
@@ -143,7 +154,7 @@ def _text(
     control = Control(
         name=arm.name,
         controls_for=arm.description,
-        energy=kind.energy(ground, arm.layers),
+        energy=arm.planned_energy or 0.0,
         stethoscope_energy=ground.energy,
     )
     record: dict[str, Any] = {CONTROL_KEY: control.model_dump()}
@@ -166,7 +177,7 @@ def _note(kind: ArmKind, control: Control, layers: Layers, ground: Ground) -> li
         f"Layers {format_layers(layers)} of {ground.n_layers}; {overlap(layers, ground.selected)} of the "
         f"{len(ground.selected)} selected ones ({format_layers(ground.selected)}) among them.",
     ]
-    if kind.whole_donor:
+    if kind.role == "donor":
         note += [
             "Embeddings, final norm and head stay the base's; where the donor's differ, evaluate the",
             "donor itself as well.",

@@ -64,6 +64,11 @@ def make_plan(settings: ExperimentSettings, diagnosis_at: Path, depends_on: Mapp
             diagnosis=str(diagnosis_at),
             arms=settings.controls(),
             random_layers=settings.random_layers,
+            random_spread=settings.random_spread,
+            damping=settings.damping,
+            all_but_the_last=settings.all_but_the_last,
+            every_nth=settings.every_nth,
+            windows=settings.windows,
             rank=settings.rank,
             allow_mismatch=settings.allow_mismatch,
         ),
@@ -87,6 +92,7 @@ def make_plan(settings: ExperimentSettings, diagnosis_at: Path, depends_on: Mapp
         metric=settings.metric,
         test=settings.test,
         alpha=settings.alpha,
+        curve_margin=settings.curve_margin,
         harm_margin=settings.general_loss.margin if settings.general_loss else HARM_MARGIN,
         evaluation=_in_short(settings),
         task_vector_energy=controls.task_vector_energy,
@@ -122,6 +128,7 @@ def _own(name: str, file: Path, text: str, settings: ExperimentSettings) -> ArmI
         description=str(file),
         method=opened.recipe.merge_method,
         layers=opened.checked().layers,
+        weight=None,
         planned_energy=None,
     )
 

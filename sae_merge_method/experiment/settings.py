@@ -10,7 +10,16 @@ from sae_merge_method.artifacts.schema import Location, OneOf, Record, describe
 from sae_merge_method.artifacts.strict_yaml import dump_yaml
 from sae_merge_method.artifacts.subject import Test
 from sae_merge_method.controls.arms import ARMS, asked_for
-from sae_merge_method.controls.settings import RANDOM_LAYERS
+from sae_merge_method.controls.settings import (
+    DAMPING,
+    RANDOM_LAYERS,
+    SPREAD,
+    AllButTheLast,
+    Damping,
+    EveryNth,
+    RandomSpread,
+    Windows,
+)
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.models.constants import AllowedMismatch
 from sae_merge_method.models.devices import AUTO, DeviceName
@@ -132,6 +141,11 @@ class ExperimentSettings(Record):
     NAME: FILE. The base and the pick (stethoscope) are always among them."""
     random_layers: int = Field(default=RANDOM_LAYERS, ge=0)
     """Sets of as many other layers, drawn at random: first those in as many runs at about the same depth."""
+    random_spread: RandomSpread = SPREAD
+    damping: Damping = DAMPING
+    all_but_the_last: AllButTheLast = 1
+    every_nth: EveryNth = 3
+    windows: Windows = 3
     single_layers: bool = False
     """Also an arm for each layer alone: does the score predict what a layer gains?"""
     rank: int | None = Field(default=None, ge=1)
@@ -147,6 +161,9 @@ class ExperimentSettings(Record):
     beside it."""
     alpha: float = Field(default=0.05, gt=0, lt=1)
     """Level of the tests in the report."""
+    curve_margin: float = Field(default=2.0, gt=0)
+    """Points off the damping curve, of scores that are no shares their own unit, that do not matter: an arm
+    is on the curve where it is shown to be nearer."""
 
     @field_validator("arms")
     @classmethod

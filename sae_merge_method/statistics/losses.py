@@ -169,7 +169,7 @@ def equivalence(change: RatioChange, margin: float, alpha: float) -> Equivalence
     return Equivalence(p_within=within, p_above=change.p_above(margin), interval=interval)
 
 
-def upper_p(t: float, df: int) -> float:
+def upper_p(t: float, df: float) -> float:
     """How often Student's t with ``df`` degrees of freedom is larger than ``t``."""
     from scipy.special import stdtr
 

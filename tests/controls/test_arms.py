@@ -53,6 +53,34 @@ def test_layers_and_energies_by_hand(name, layers, energy):
     assert arm.description == ARMS[name].description and arm.role == ARMS[name].role
 
 
+def test_arms_at_weights_of_their_own_are_named_by_them_whatever_the_recipes_weight_is():
+    damped = ARMS["damped"].arms(ground(weight=2.0, damping=(0.25, 0.5)))
+    assert [(arm.name, arm.weight, arm.planned_energy) for arm in damped] == (
+        [("damped-0.25", 0.25, 0.625), ("damped-0.5", 0.5, 2.5)]
+    )
+    (but_last,) = ARMS["all-but-the-last"].arms(ground(damping=(0.5,), all_but_the_last=1))
+    assert (but_last.name, but_last.layers, but_last.planned_energy) == (
+        "all-but-the-last-0.5",
+        (0, 1, 2),
+        1.5,
+    )
+    assert ARMS["damped"].owns("damped-0.5") and not ARMS["damped"].owns("all-layers-damped")
+
+
+@pytest.mark.parametrize(
+    ("name", "weight"),
+    [("base", 0), ("stethoscope", 2), ("all-layers", 2), ("donor", 1), ("scalpel", None)],
+)
+def test_an_arm_says_its_weight_where_all_its_layers_have_one(name, weight):
+    assert ARMS[name].arms(ground(weight=2.0))[0].weight == weight
+    assert ARMS["all-layers"].arms(ground())[0].weight is None
+
+
+@pytest.mark.parametrize("name", ["damped", "all-but-the-last", "every-nth", "window", "random-spread"])
+def test_what_was_not_asked_for_is_no_arm(name):
+    assert ARMS[name].arms(ground()) == []
+
+
 def test_what_scales_an_arm_gives_it_its_energy():
     damped, matched = ARMS["all-layers-damped"], ARMS["stethoscope-energy-matched"]
     assert damped.factor(ground()) ** 2 * 40 == pytest.approx(24)

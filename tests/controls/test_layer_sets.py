@@ -9,12 +9,15 @@ import pytest
 from sae_merge_method.controls import layer_sets
 from sae_merge_method.controls.layer_sets import (
     depth_matched,
+    every_nth,
     highest,
     is_matched,
     lowest,
     mean_depth,
     random_sets,
     runs,
+    spread_sets,
+    windows,
 )
 from sae_merge_method.statistics.curves import excess
 
@@ -126,3 +129,29 @@ def test_a_pick_by_an_unrelated_smooth_score_rarely_stands_out_of_its_sets_and_o
             found = excess(value, others, 0.95)
             hits[name] += found.p is not None and found.p < 0.05
     assert hits["unrelated"] <= 0.12 * 60 and hits["the gain itself"] >= 0.4 * 60
+
+
+@pytest.mark.parametrize("selected", [(1, 3), (1, 2), (0, 2, 4)])
+def test_spread_sets_are_all_others_without_neighbours_each_once(selected):
+    found = list(spread_sets(6, selected))
+    size = len(selected)
+    expected = {one for one in combinations(range(6), size) if runs(one) == size} - {selected}
+    assert len(found) == len(expected) and set(found) == expected
+    assert list(islice(spread_sets(6, selected), 2)) == found[:2]
+
+
+def test_a_model_that_is_not_deep_enough_has_no_spread_sets():
+    assert list(spread_sets(4, (0, 1, 2))) == []
+
+
+@pytest.mark.parametrize(
+    ("n_layers", "n", "layers"),
+    [(18, 3, tuple(range(1, 18, 3))), (4, 3, (1,)), (8, 2, (0, 2, 4, 6)), (8, 20, (3,)), (3, 1, (0, 1, 2))],
+)
+def test_every_nth_layer_lies_in_the_middle_of_the_model(n_layers, n, layers):
+    assert every_nth(n_layers, n) == layers
+
+
+def test_windows_cut_the_depth_into_blocks_of_about_a_size():
+    assert windows(8, 3) == [(0, 1), (2, 3, 4), (5, 6, 7)]
+    assert windows(2, 3) == [(0,), (1,)]

@@ -21,7 +21,8 @@ from tests.recipes import run_recipe
 ARMS = {
     "stethoscope", "base", "donor", "all-layers", "all-layers-damped", "random-layers-0", "random-layers-1",
     "depth-matched", "largest-task-vector", "lowest-specificity", "scalpel", "scalpel-random",
-    "stethoscope-energy-matched",
+    "stethoscope-energy-matched", "damped-0.25", "damped-0.5", "all-but-the-last-0.25", "all-but-the-last-0.5",
+    "random-spread-0", "every-nth", "window-0", "window-1",
 }  # fmt: skip
 
 
@@ -42,6 +43,7 @@ def arms(scene: scenes.Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("controls")
     recipe = write_recipe(scene, root / "recipe.yml")
     words = [str(recipe), "--out", str(root / "arms"), "--random-layers", "2", "--rank", "4"]
+    words += ["--damping", "0.5,0.25", "--windows", "2", "--random-spread", "1", "--every-nth", "2"]
     result = CliRunner().invoke(command, words, catch_exceptions=False)
     assert result.exit_code == 0
     assert {line.split()[0] for line in result.stdout.splitlines()[2:]} == ARMS
@@ -83,6 +85,10 @@ def test_arms_open_the_layers_they_say(merged):
     assert layers["lowest-specificity"] == (0, 2)  # scores 0.1 and 0.2
     assert layers["depth-matched"] == (0, 2)  # the only other two
     assert layers["all-layers"] == layers["all-layers-damped"] == layers["donor"] == (0, 1, 2, 3)
+    assert layers["damped-0.25"] == layers["damped-0.5"] == (0, 1, 2, 3)
+    assert layers["all-but-the-last-0.25"] == (0, 1, 2)
+    assert (layers["window-0"], layers["window-1"], layers["every-nth"]) == ((0, 1), (2, 3), (0, 2))
+    assert layers["random-spread-0"] in ((0, 2), (0, 3))  # of sets without neighbours, those but the pick
     drawn = [layers["random-layers-0"], layers["random-layers-1"]]
     assert len({*drawn, (1, 3)}) == 3
 
@@ -123,14 +129,22 @@ def test_plain_mergekit_runs_an_arm_too(arms, tmp_path, merged):
 
 def test_the_same_recipe_writes_the_same_arms(scene, arms, tmp_path):
     recipe = write_recipe(scene, tmp_path / "recipe.yml")
-    write_controls(recipe, tmp_path / "again", ControlSettings(random_layers=2, rank=4))
+    write_controls(
+        recipe,
+        tmp_path / "again",
+        ControlSettings(
+            random_layers=2, rank=4, damping=(0.25, 0.5), windows=2, random_spread=1, every_nth=2
+        ),
+    )
     for path in arms.iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_a_recipe_that_opens_every_layer_has_no_other_layers_to_control_with(scene, tmp_path, caplog):
     recipe = write_recipe(scene, tmp_path / "recipe.yml", "--select", "layers=0-3")
-    found = write_controls(recipe, tmp_path / "arms", ControlSettings(rank=2))
+    found = write_controls(
+        recipe, tmp_path / "arms", ControlSettings(rank=2, damping=(), every_nth=0, windows=0)
+    )
     assert {arm.name for arm in found} == {
         "stethoscope", "base", "donor", "all-layers", "all-layers-damped", "scalpel", "scalpel-random",
         "stethoscope-energy-matched",

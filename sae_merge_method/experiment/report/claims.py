@@ -13,6 +13,7 @@ from sae_merge_method.artifacts.experiment import Experiment
 from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.experiment.report.contrasts import beats, improves, span_keeps, unharmed
 from sae_merge_method.experiment.report.curves import score_predicts
+from sae_merge_method.experiment.report.damping import above_curve
 from sae_merge_method.experiment.report.judged import Judge, answer, untested
 from sae_merge_method.experiment.report.reach import (
     Reaches,
@@ -23,6 +24,7 @@ from sae_merge_method.experiment.report.reach import (
     other_features,
     single_layers,
     two_scores,
+    two_scores_and_documents,
 )
 from sae_merge_method.experiment.report.standing import beats_random_layers, gains_more_per_damage
 from sae_merge_method.reports.numbers import p_value
@@ -94,6 +96,12 @@ CLAIMS: dict[str, Claim] = {
     ),
     "beats all layers": _contrast(
         "the selected layers beat all layers at the same weight", "stethoscope", "all-layers"
+    ),
+    "above the curve": Claim(
+        "the selected layers gain more than all layers damped to the same damage",
+        ("stethoscope", "damped"),
+        above_curve,
+        two_scores_and_documents,
     ),
     "score predicts": Claim(
         "the score predicts what a layer gains alone",

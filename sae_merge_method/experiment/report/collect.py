@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from sae_merge_method.artifacts.conclusions import ArmContrast
+from sae_merge_method.artifacts.conclusions import ArmContrast, DampingCurve
 from sae_merge_method.artifacts.experiment import Experiment, GeneralCorpus, MeasuredArm
 from sae_merge_method.artifacts.experiment_plan import (
     ARM_FILE,
@@ -19,6 +19,7 @@ from sae_merge_method.compare.tasks import choose_tasks, resolve_metric
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.experiment.report.claims import CLAIMS, conclusions
 from sae_merge_method.experiment.report.curves import score_and_gain
+from sae_merge_method.experiment.report.damping import Measured, Outcomes, damping_curve, outcomes
 from sae_merge_method.experiment.report.measure import between, gain
 from sae_merge_method.experiment.report.one_arm import (
     Base,
@@ -29,6 +30,7 @@ from sae_merge_method.experiment.report.one_arm import (
     whole_of,
 )
 from sae_merge_method.experiment.report.standing import beside_matched, other_layers, rank_among
+from sae_merge_method.reports.numbers import are_shares
 
 
 def collect(folder: Path) -> Experiment:
@@ -56,18 +58,29 @@ def collect(folder: Path) -> Experiment:
         metric,
         all(run.tasks[task].scores[metric].higher_is_better for task in choose_tasks(run, metric, ())),
     )
-    pairs = _pairs_of_claims(evaluations)
-    arms, contrasts = [base_arm(base, plan)], []
+    pairs, tasks = _pairs_of_claims(evaluations), choose_tasks(run, metric, ())
+    arms: list[MeasuredArm] = []
+    answers: dict[str, Outcomes | None] = {}
+    contrasts = []
     for name, record in records.items():
-        if name != first:
-            arms.append(measured_arm(base, plan, record, evaluations[name], done[name]))
+        is_base, evaluation = name == first, evaluations[name]
+        arm = base_arm(base, plan) if is_base else measured_arm(base, plan, record, evaluation, done[name])
+        arms.append(arm)
+        answers[name] = outcomes(evaluation, metric, tasks, arm.overall.score)
         if all(name not in pair for pair in pairs):
             evaluations.pop(name)  # its answers are not needed again, and there may be many
     for one, other in pairs:
         compared = compare_evaluations(evaluations[other], evaluations[one], settings_of(plan, metric))
         contrasts.append(between(one, other, whole_of(compared)))
     missing = tuple(name for name in folders if name not in done)
-    return _with_conclusions(plan, base, tuple(arms), tuple(contrasts), missing)
+    measured = [
+        Measured(arm, text, answers[arm.name])
+        for arm in arms
+        if arm.general is not None and (text := records[arm.name].general) is not None and not arm.mismatches
+    ]
+    shares = are_shares(score.score for arm in arms for score in (arm.overall, *arm.subjects))
+    curve = damping_curve(plan, measured, up=base.higher_is_better, share=shares)
+    return _with_conclusions(plan, base, tuple(arms), tuple(contrasts), missing, curve)
 
 
 def _pairs_of_claims(done: Collection[str]) -> list[tuple[str, str]]:
@@ -82,6 +95,7 @@ def _with_conclusions(
     arms: tuple[MeasuredArm, ...],
     contrasts: tuple[ArmContrast, ...],
     missing: tuple[str, ...],
+    curve: DampingCurve | None,
 ) -> Experiment:
     up, corpus = base.higher_is_better, base.record.general
     measured = Experiment(
@@ -110,6 +124,7 @@ def _with_conclusions(
         projection=plan.projection,
         matched_sets=None,
         among_all=None,
+        damping_curve=curve,
         single_layers=score_and_gain(arms, plan.scores, up),
         contrasts=contrasts,
         conclusions=(),

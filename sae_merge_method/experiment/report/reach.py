@@ -70,6 +70,14 @@ def matched_sets_and_documents(prospect: Prospect) -> Reach:
     return matched_sets(prospect) if prospect.documents else documents(prospect)
 
 
+def two_scores_and_documents(prospect: Prospect) -> Reach:
+    """Of a gain beside the damping curve at the same damage."""
+    reach = documents(prospect)
+    if reach.least_p is None:
+        return reach
+    return Reach(0.0, f"t over {prospect.problems:,} problems and {prospect.documents:,} documents")
+
+
 def single_layers(prospect: Prospect) -> Reach:
     """Of the score against what single layers gain."""
     scores = prospect.plan.scores

@@ -129,7 +129,8 @@ class _Point(NamedTuple):
 def caption(experiment: Experiment) -> str:
     """What the picture shows, in a sentence."""
     cost = "damage to general text" if experiment.corpus is not None else "injected energy"
-    return f"Gain against {cost}, an arm a point, with {1 - experiment.alpha:.0%} intervals where known"
+    line = "; the line is all layers, damped" if experiment.damping_curve is not None else ""
+    return f"Gain against {cost}, an arm a point, with {1 - experiment.alpha:.0%} intervals where known{line}"
 
 
 def draw_scatter(experiment: Experiment) -> bytes:
@@ -148,6 +149,7 @@ def draw_scatter(experiment: Experiment) -> bytes:
             markeredgewidth=0.5, elinewidth=0.8, ecolor=(look.colour, 0.35),
             zorder=4 if point.arm.role == "selected" else 3,
         )  # fmt: skip
+    _line(axes, experiment, points)
     _axes(axes, experiment, points)
     roles = [role for role in ROLES if role in drawn]
     figure.legend(
@@ -176,6 +178,16 @@ def _points(experiment: Experiment) -> list[_Point]:
         y = gain(arm, experiment.higher_is_better)
         points.append(_Point(arm, x, scale * y, x_error, (scale * reach[0], scale * reach[1])))
     return points
+
+
+def _line(axes: Any, experiment: Experiment, points: Sequence[_Point]) -> None:
+    """All layers at smaller weights: what a choice of layers has to beat."""
+    curve = experiment.damping_curve
+    if curve is None:
+        return
+    at = {point.arm.name: (point.x, point.y) for point in points}
+    line = [at[name] for name in curve.arms if name in at]
+    axes.plot(*zip(*line, strict=True), color=_LOOKS["amount"].colour, linewidth=1.2, alpha=0.7, zorder=2)
 
 
 def _reach(loss: GeneralLoss, level: float) -> tuple[float, float]:

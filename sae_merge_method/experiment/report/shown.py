@@ -7,8 +7,19 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.experiment import Experiment
-from sae_merge_method.experiment.report.tables import arm_grid, layer_grid, projection_grid, subject_grid
-from sae_merge_method.experiment.report.words import HOW_TO_READ_SUBJECTS, how_to_read_arms, layer_words
+from sae_merge_method.experiment.report.tables import (
+    arm_grid,
+    curve_grid,
+    layer_grid,
+    projection_grid,
+    subject_grid,
+)
+from sae_merge_method.experiment.report.words import (
+    HOW_TO_READ_SUBJECTS,
+    curve_words,
+    how_to_read_arms,
+    layer_words,
+)
 from sae_merge_method.reports.grid import Grid
 
 
@@ -35,6 +46,7 @@ _KEPT = "Share of the task vector's energy in the selected layers that a subspac
 ARMS = Shown("Arms", arm_grid, how_to_read_arms)
 SHOWN = (
     ARMS,
+    Shown("Beside the damping curve", curve_grid, curve_words),
     Shown("Subjects", subject_grid, lambda experiment: HOW_TO_READ_SUBJECTS, is_coloured=True),
     Shown("Projection", _projection, lambda experiment: _KEPT, is_sortable=False),
     Shown("Single layers", layer_grid, layer_words),

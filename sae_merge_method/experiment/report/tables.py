@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sae_merge_method.artifacts.energy_report import Energy
 from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm, Score
 from sae_merge_method.experiment.report.claims import conclusion_lines
-from sae_merge_method.experiment.report.measure import any_answered, is_share
+from sae_merge_method.experiment.report.measure import any_answered, gain, is_share
 from sae_merge_method.layers import format_layers
 from sae_merge_method.reports.escape import terminal
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid, as_text
@@ -14,6 +14,7 @@ from sae_merge_method.reports.notebook import View
 from sae_merge_method.reports.numbers import (
     change,
     decimal,
+    interval,
     nats,
     p_value,
     percent,
@@ -64,6 +65,43 @@ def layer_grid(experiment: Experiment) -> Grid | None:
             for number, arm in enumerate(arms)
             if arm.layers and set(arm.layers) <= set(experiment.layers)
         ),
+        ruled=_UNDER_HEADER,
+    )
+
+
+def curve_grid(experiment: Experiment) -> Grid | None:
+    """Every other arm beside the damping curve, at its own damage; None without a curve."""
+    curve = experiment.damping_curve
+    if curve is None or not curve.standings:
+        return None
+    share, rows = is_share(experiment), []
+    by_name = {arm.name: arm for arm in experiment.arms}
+    for one in curve.standings:
+        arm = by_name[one.arm]
+        damage = (arm.general.delta or 0.0) if arm.general is not None else 0.0
+        own = gain(arm, experiment.higher_is_better)
+        there = None if one.delta is None else own - one.delta
+        reach = NOTHING if one.interval is None else interval(*one.interval, share)
+        strong = one.stands in ("above", "below")
+        rows.append(
+            (
+                Cell(one.arm, one.arm),
+                Cell(nats(damage), damage),
+                Cell(change(own, share), own),
+                _cell(change(there, share), there),
+                _cell(change(one.delta, share), one.delta)._replace(strong=strong),
+                Cell(reach),
+                _cell(p_value(one.p_adjusted), one.p_adjusted),
+                Cell(one.stands, one.stands),
+            )
+        )
+    header = ("arm", "damage", "gain", "the curve's", "difference", "interval", "Holm p", "beside the curve")
+    arms = [by_name[one.arm] for one in curve.standings]
+    return Grid(
+        header,
+        tuple(rows),
+        words=frozenset(("arm", "interval", "beside the curve")),
+        marked=_picks(arms),
         ruled=_UNDER_HEADER,
     )
 

@@ -1,9 +1,9 @@
 """The sentences that Markdown and page share: what was compared, how, and what to know beside it."""
 
 from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
-from sae_merge_method.experiment.report.measure import any_answered
+from sae_merge_method.experiment.report.measure import any_answered, is_share
 from sae_merge_method.layers import format_layers
-from sae_merge_method.reports.numbers import p_value, percent, signed
+from sae_merge_method.reports.numbers import amount, p_value, percent, signed
 
 
 def title(experiment: Experiment) -> str:
@@ -127,3 +127,21 @@ def layer_words(experiment: Experiment) -> str:
             f"{p_value(curve.partial_p)}"
         )
     return f"{words}; p is never below {p_value(curve.least_p)} with so many."
+
+
+def curve_words(experiment: Experiment) -> str:
+    """How the arms beside the damping curve are read."""
+    curve = experiment.damping_curve
+    if curve is None:
+        return ""
+    margin = amount(curve.margin, is_share(experiment)).lstrip("+")
+    return (
+        f"The curve is all layers at one weight: {', '.join(curve.arms)}, least damage first. An arm is "
+        "held against the two of them between whose damage its own lies, problem by problem: a problem's "
+        "outcome on the curve is the mean of its outcomes under both, weighed by how near their damage is. "
+        "Between two arms the curve is taken to be straight; where it bends upwards, it lies higher than "
+        "that. Interval and p count the problems and the passages that damage is measured on (delta "
+        f"method); p is corrected by Holm over these arms. on: shown to be within {margin} of the curve; "
+        "not shown: neither that nor off it. An arm that does less damage than the base, or more than the "
+        "whole curve, is held against that end."
+    )

@@ -54,6 +54,8 @@ class Laid:
     logged: bool = False
     """Whether its samples are logged: of each task the first problems are right, so that arms share them."""
     cut_off: float | None = None
+    weight: float | None = None
+    """Where all its layers have the same; the pick has 1 without."""
 
     @property
     def role(self) -> str:
@@ -78,6 +80,7 @@ def lay_out(folder: Path, arms: Sequence[Laid], **changes: Any) -> Path:
             description=f"what {arm.name} is for",
             method=None if arm.role in ("base", "donor") else "sae_stethoscope",
             layers=arm.layers,
+            weight=arm.weight,
             planned_energy=float(len(arm.layers)),
         )
         for arm in arms
@@ -95,6 +98,7 @@ def lay_out(folder: Path, arms: Sequence[Laid], **changes: Any) -> Path:
         metric="exact_match",
         test="auto",
         alpha=0.05,
+        curve_margin=2.0,
         harm_margin=0.01,
         evaluation={"model": "hf", "tasks": "maths", "model_args": "dtype=float32"},
         task_vector_energy=8.0,

@@ -1,0 +1,177 @@
+"""The damping curve, all layers at weights from 0 up, and where every other arm lies beside it at its own
+damage.
+
+A smaller weight of everything is the plainest way to less damage: what a choice of layers is worth is what it
+gains over that. Between two arms the curve is taken to be straight. What a claim makes of it is for
+:mod:`.claims`.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from sae_merge_method.artifacts.arm import ArmIdentity
+from sae_merge_method.artifacts.conclusions import Beside, CurveStanding, DampingCurve
+from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
+from sae_merge_method.artifacts.experiment_plan import ExperimentPlan, GeneralText
+from sae_merge_method.compare.evaluation import Evaluation
+from sae_merge_method.controls.arms import ARMS
+from sae_merge_method.experiment.report.judged import Judged, untested
+from sae_merge_method.experiment.report.measure import gain, is_share
+from sae_merge_method.reports.numbers import amount, interval, nats, p_value
+from sae_merge_method.statistics.interpolation import (
+    Excess,
+    excess_over_line,
+    excess_over_scores,
+    share_of_cost,
+)
+from sae_merge_method.statistics.multiplicity import holm
+
+Outcomes = Mapping[tuple[str, str], float]
+"""By task and problem: so that their mean is the score over all tasks."""
+
+
+def is_on_curve(arm: ArmIdentity, n_layers: int) -> bool:
+    """Whether an arm is the raw task vector in every layer at one weight, as the base is at 0."""
+    if arm.role == "base":
+        return True
+    return arm.role == "amount" and arm.weight is not None and len(arm.layers) == n_layers
+
+
+def outcomes(evaluation: Evaluation, metric: str, tasks: Iterable[str], score: float) -> Outcomes | None:
+    """What each problem gave, over all tasks.
+
+    Args:
+        evaluation: Of one arm.
+        metric: lm-eval's key of the score.
+        tasks: All tasks that the score is over.
+        score: The score over all of them.
+
+    Returns:
+        None where samples were not logged, or do not add up to the score.
+    """
+    answers = {task: evaluation.samples(task, metric).rows for task in tasks}
+    if not answers or not all(answers.values()):
+        return None
+    total = sum(map(len, answers.values()))
+    evenly = {task: total / len(answers) / len(rows) for task, rows in answers.items()}
+    for weights in (dict.fromkeys(answers, 1.0), evenly):  # a mean over problems, or one of the tasks' means
+        sums: defaultdict[tuple[str, str], float] = defaultdict(float)
+        for task, rows in answers.items():
+            for row in rows:
+                sums[task, row.doc_hash] += weights[task] * row.score
+        together = {key: value * len(sums) / total for key, value in sums.items()}
+        if math.isclose(math.fsum(together.values()) / len(together), score, abs_tol=1e-9):
+            return together
+    return None
+
+
+class Measured(NamedTuple):
+    """An arm with what its place beside the curve is told from."""
+
+    arm: MeasuredArm
+    text: GeneralText
+    outcomes: Outcomes | None
+
+
+def damping_curve(
+    plan: ExperimentPlan, measured: Sequence[Measured], *, up: bool, share: bool
+) -> DampingCurve | None:
+    """The curve, and every other arm beside it.
+
+    Args:
+        plan: Of the experiment.
+        measured: The arms that are done, were evaluated as the base was, and have a loss on general text.
+        up: Whether a higher value of the metric is better.
+        share: Whether scores are shares, of which a point is a hundredth.
+
+    Returns:
+        None where no arm of all layers was damped: a line between two points is no curve.
+    """
+    curve = [one for one in measured if is_on_curve(one.arm, plan.n_layers)]
+    if not any(ARMS["damped"].owns(one.arm.name) for one in curve):
+        return None
+    curve.sort(key=lambda one: (one.text.loss, one.arm.weight or 0.0))
+    margin = plan.curve_margin * (0.01 if share else 1.0)
+    others = [one for one in measured if one not in curve]
+    held = [_held(one, curve, up) for one in others]
+    corrected = iter(holm([excess.p for _, excess in held if excess.p is not None]))
+    standings = []
+    for one, ((low, high), excess) in zip(others, held, strict=True):
+        p = None if excess.p is None else next(corrected)
+        standings.append(
+            CurveStanding(
+                arm=one.arm.name,
+                low=low.arm.name,
+                high=high.arm.name,
+                share=None if math.isnan(excess.share) else excess.share,
+                delta=None if math.isnan(excess.delta) else excess.delta,
+                interval=excess.interval(1 - plan.alpha),
+                p=excess.p,
+                p_adjusted=p,
+                stands=_stands(excess, p, plan.alpha, margin),
+                reason=excess.reason,
+            )
+        )
+    return DampingCurve(arms=tuple(one.arm.name for one in curve), margin=margin, standings=tuple(standings))
+
+
+def _held(one: Measured, curve: Sequence[Measured], up: bool) -> tuple[tuple[Measured, Measured], Excess]:
+    """An arm against the two arms of the curve between whose damage its own lies."""
+    above = next(
+        (number for number, other in enumerate(curve) if other.text.loss > one.text.loss), len(curve) - 1
+    )
+    low, high = curve[max(0, above - 1)], curve[max(1, above)]
+    share = share_of_cost(one.text.nats, low.text.nats, high.text.nats)
+    if isinstance(share, str):
+        return (low, high), Excess(math.nan, math.nan, None, None, None, share)
+    sign = 1.0 if up else -1.0
+    all_three = (one, low, high)
+    tables = [each.outcomes for each in all_three if each.outcomes is not None]
+    if len(tables) == len(all_three) and all(table.keys() == tables[0].keys() for table in tables):
+        ordered = [[sign * table[key] for key in tables[0]] for table in tables]
+        return (low, high), excess_over_line(share, *ordered)
+    errors = [each.arm.overall.stderr for each in all_three]
+    n = one.arm.overall.n
+    if n is None or any(error is None for error in errors):
+        return (low, high), Excess(share.value, math.nan, None, None, None, "scores without an error")
+    at, start, end = ((sign * each.arm.overall.score, each.arm.overall.stderr or 0.0) for each in all_three)
+    return (low, high), excess_over_scores(share, at, start, end, n)
+
+
+def _stands(excess: Excess, p: float | None, alpha: float, margin: float) -> Beside:
+    if p is None:
+        return "not tested"
+    if p < alpha:
+        return "above" if excess.delta > 0 else "below"
+    likely = excess.interval(1 - 2 * alpha)
+    if likely is not None and -margin < likely.low and likely.high < margin:
+        return "on"
+    return "not shown"
+
+
+def above_curve(experiment: Experiment) -> Judged:
+    """Whether the pick gains more than all layers do at its own damage."""
+    pick, curve = experiment.pick, experiment.damping_curve
+    if pick is None:
+        return untested("the pick is not done")
+    if curve is None:
+        why = "there are no damped arms" if experiment.corpus is not None else "no general corpus was given"
+        return untested(why)
+    one = next((standing for standing in curve.standings if standing.arm == pick.name), None)
+    if one is None:
+        return untested("the pick's damage is not known, or it was not evaluated as the base was")
+    if one.p is None or one.delta is None:
+        return untested(one.reason or "nothing was tested")
+    share = is_share(experiment)
+    own = gain(pick, experiment.higher_is_better)
+    reach = f" ({interval(*one.interval, share)})" if one.interval is not None else ""
+    damage = (pick.general.delta or 0.0) if pick.general is not None else 0.0
+    return Judged(
+        one.delta,
+        one.p,
+        f"p {p_value(one.p)}: at its damage of {nats(damage)} nats a token it gains {amount(own, share)}, "
+        f"the curve between {one.low} and {one.high} {amount(own - one.delta, share)}: "
+        f"{amount(one.delta, share)}{reach}",
+    )

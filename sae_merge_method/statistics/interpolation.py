@@ -1,0 +1,142 @@
+"""Whether a point lies above a line between two others, where all three are measured with error.
+
+For an edit that costs something: its gain is held against what the line between a cheaper and a dearer edit
+gives at the same cost. The gains are of the same problems, the costs of the same documents; which edits make
+the line is left to the callers.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sae_merge_method.statistics.intervals import Interval
+from sae_merge_method.statistics.losses import FEWEST_ITEMS, upper_p
+
+LEAST_T = 4.0
+"""How many standard errors the two ends' costs have to be apart. A share of a distance that may as well be 0
+has no error that a normal distribution tells (Fieller 1954)."""
+
+
+class Share(NamedTuple):
+    """How far along the line a cost lies."""
+
+    value: float
+    """0 at the cheaper end, 1 at the dearer."""
+    stderr: float
+    """Over documents."""
+    df: int
+
+
+class Excess(NamedTuple):
+    """How far a point lies above the line."""
+
+    share: float
+    """How far along the line the line was taken."""
+    delta: float
+    """The point's gain less the line's."""
+    stderr: float | None
+    """None where nothing was tested."""
+    df: float | None
+    """Degrees of freedom of stderr (Satterthwaite 1946); None with it."""
+    p: float | None
+    """Two-sided p of Student's t; None where nothing was tested."""
+    reason: str | None = None
+    """Why nothing was tested."""
+
+    def interval(self, level: float) -> Interval | None:
+        """Student's (1908), of delta; None where nothing was tested."""
+        if self.stderr is None or self.df is None:
+            return None
+        from scipy.special import stdtrit
+
+        half = float(stdtrit(self.df, 0.5 + level / 2)) * self.stderr
+        return Interval(self.delta - half, self.delta + half)
+
+
+def share_of_cost(point: Sequence[float], low: Sequence[float], high: Sequence[float]) -> Share | str:
+    """Where a point's cost lies between those of two ends, with its error by the delta method.
+
+    With documents j and their amounts p, a and b under point, cheaper and dearer end, the share is the ratio
+    of sums ``s = sum(p - a) / sum(b - a)``, whose variance is ``n / (n - 1) sum((p - a - s (b - a))^2) /
+    sum(b - a)^2`` (Cochran 1977, section 6.4).
+
+    Args:
+        point: For every document, for example its nats under the edit.
+        low: The same under the cheaper end.
+        high: The same under the dearer end.
+
+    Returns:
+        The share, cut to lie between 0 and 1; or why there is none. A cost beyond an end is held against the
+        end, and keeps its error: the true one may lie between the two.
+    """
+    n = len(point)
+    if n < FEWEST_ITEMS:
+        return f"{n} documents: nothing is tested with fewer than {FEWEST_ITEMS}"
+    along = [end - start for start, end in zip(low, high, strict=True)]
+    moved = [at - start for start, at in zip(low, point, strict=True)]
+    length = math.fsum(along)
+    mean = length / n
+    spread = math.sqrt(math.fsum((one - mean) ** 2 for one in along) / (n - 1) * n)
+    if length <= LEAST_T * spread:
+        return "the damage of its neighbours on the curve is not told apart: more documents would"
+    value = math.fsum(moved) / length
+    left = math.fsum((part - value * whole) ** 2 for part, whole in zip(moved, along, strict=True))
+    return Share(min(1.0, max(0.0, value)), math.sqrt(n / (n - 1) * left) / length, n - 1)
+
+
+def excess_over_line(
+    share: Share, point: Sequence[float], low: Sequence[float], high: Sequence[float]
+) -> Excess:
+    """How far a point lies above the line, its gain and the line's told by the same problems.
+
+    A problem's outcome on the line is the convex combination of its outcomes at the two ends. With share s
+    and problems i, ``d_i = p_i - (1 - s) a_i - s b_i``; delta is their mean. Problems and documents are
+    independent, so its variance is that of the mean, s held fixed, plus ``(mean(b) - mean(a))^2 var(s)``: the
+    delta method.
+
+    Args:
+        share: Of the point's cost.
+        point: Outcome of every problem under the edit.
+        low: The same at the cheaper end.
+        high: The same at the dearer end.
+    """
+    n, s = len(point), share.value
+    apart = [p - (1 - s) * a - s * b for p, a, b in zip(point, low, high, strict=True)]
+    delta = math.fsum(apart) / n if n else 0.0
+    if n < FEWEST_ITEMS:
+        few = f"{n} problems: nothing is tested with fewer than {FEWEST_ITEMS}"
+        return Excess(s, delta, None, None, None, few)
+    slope = (math.fsum(high) - math.fsum(low)) / n
+    of_problems = math.fsum((one - delta) ** 2 for one in apart) / (n - 1) / n
+    return _tested(s, delta, of_problems, n - 1, share, slope)
+
+
+def excess_over_scores(
+    share: Share, point: tuple[float, float], low: tuple[float, float], high: tuple[float, float], n: int
+) -> Excess:
+    """The same from scores and their standard errors alone, taken for those of unrelated problems.
+
+    Args:
+        share: Of the point's cost.
+        point: Score and standard error of the edit.
+        low: The same of the cheaper end.
+        high: The same of the dearer end.
+        n: Problems of each.
+    """
+    s = share.value
+    delta = point[0] - (1 - s) * low[0] - s * high[0]
+    variance = point[1] ** 2 + ((1 - s) * low[1]) ** 2 + (s * high[1]) ** 2
+    if n < FEWEST_ITEMS:
+        few = f"{n} problems: nothing is tested with fewer than {FEWEST_ITEMS}"
+        return Excess(s, delta, None, None, None, few)
+    return _tested(s, delta, variance, n - 1, share, high[0] - low[0])
+
+
+def _tested(s: float, delta: float, of_problems: float, df: int, share: Share, slope: float) -> Excess:
+    of_documents = (slope * share.stderr) ** 2
+    variance = of_problems + of_documents
+    if variance <= 0:
+        return Excess(s, delta, None, None, None, "zero variance: every problem lies as far from the curve")
+    degrees = variance**2 / (of_problems**2 / df + of_documents**2 / share.df)
+    stderr = math.sqrt(variance)
+    return Excess(s, delta, stderr, degrees, 2 * upper_p(abs(delta) / stderr, degrees))

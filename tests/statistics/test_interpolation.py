@@ -1,0 +1,75 @@
+"""Above a line between two measured points, or below: by hand, and against a bootstrap."""
+
+import numpy as np
+import pytest
+
+from sae_merge_method.statistics.interpolation import (
+    LEAST_T,
+    Share,
+    excess_over_line,
+    excess_over_scores,
+    share_of_cost,
+)
+
+
+def test_the_share_is_a_ratio_of_sums():
+    rng = np.random.default_rng(0)
+    low, high = rng.normal(0, 1, 40), rng.normal(10, 1, 40)
+    point = low + 0.3 * (high - low)
+    share = share_of_cost(point.tolist(), low.tolist(), high.tolist())
+    assert isinstance(share, Share)
+    assert share.value == pytest.approx(0.3) and share.stderr == pytest.approx(0, abs=1e-9) and share.df == 39
+
+
+def test_a_cost_beyond_an_end_is_held_against_it_and_keeps_its_error():
+    rng = np.random.default_rng(0)
+    low, high = np.zeros(30), rng.normal(10, 1, 30)
+    for scale, end in ((-0.2, 0.0), (1.4, 1.0)):
+        share = share_of_cost((scale * high + rng.normal(0, 1, 30)).tolist(), low.tolist(), high.tolist())
+        assert isinstance(share, Share) and share.value == end and share.stderr > 0
+
+
+def test_ends_whose_costs_are_not_told_apart_have_no_share_between_them():
+    noise = np.random.default_rng(0).normal(0, 1, 50)
+    for length, told in ((0.9 * LEAST_T, False), (1.1 * LEAST_T, True)):
+        along = noise - noise.mean()
+        along += length * along.std(ddof=1) / np.sqrt(50)
+        share = share_of_cost((along / 2).tolist(), [0.0] * 50, along.tolist())
+        assert isinstance(share, Share) == told
+    assert "27 documents" in str(share_of_cost([1.0] * 27, [0.0] * 27, [2.0] * 27))
+
+
+def test_the_error_is_that_of_a_bootstrap_over_problems_and_documents_together():
+    rng = np.random.default_rng(1)
+    n, documents = 400, 300
+    low_cost = rng.normal(0, 1, documents)
+    high_cost, cost = low_cost + rng.normal(2, 2, documents), low_cost + rng.normal(0.8, 1.5, documents)
+    ability = rng.normal(0, 1, n)
+    low, point, high = (
+        (ability + rng.normal(0, 0.7, n) + shift > 0).astype(float) for shift in (-0.5, 0.1, 0.9)
+    )
+    share = share_of_cost(cost.tolist(), low_cost.tolist(), high_cost.tolist())
+    assert isinstance(share, Share)
+    found = excess_over_line(share, point.tolist(), low.tolist(), high.tolist())
+    drawn = []
+    for _ in range(2000):
+        j, i = rng.integers(0, documents, documents), rng.integers(0, n, n)
+        s = (cost[j] - low_cost[j]).sum() / (high_cost[j] - low_cost[j]).sum()
+        drawn.append((point[i] - (1 - s) * low[i] - s * high[i]).mean())
+    assert found.stderr == pytest.approx(np.std(drawn), rel=0.06)
+    assert found.delta == pytest.approx(np.mean(drawn), abs=0.003)
+    assert found.interval(0.95) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.006)
+
+
+def test_a_point_on_the_line_lies_neither_above_nor_below():
+    low, high = [0.0, 1.0] * 20, [1.0, 1.0] * 20
+    found = excess_over_line(Share(0.25, 0.1, 29), [0.25, 1.0] * 20, low, high)
+    assert found.delta == pytest.approx(0) and found.p == pytest.approx(1)
+    assert found.stderr == pytest.approx(0.1 * 0.5)  # of the share alone
+
+
+def test_without_pairs_the_errors_of_all_three_scores_count():
+    found = excess_over_scores(Share(0.5, 0.0, 29), (0.6, 0.03), (0.4, 0.04), (0.6, 0.04), 100)
+    assert found.delta == pytest.approx(0.1)
+    assert found.stderr == pytest.approx((0.03**2 + 2 * 0.02**2) ** 0.5)
+    assert "12 problems" in str(excess_over_scores(Share(0.5, 0.1, 29), (1, 1), (1, 1), (1, 1), 12).reason)
