@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup
-from sae_merge_method.files.interrupts import interrupts_wait
+from sae_merge_method.files.interrupts import HAS_MASK, interrupts_wait
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -85,7 +85,8 @@ def _start(setup: Setup, place: Place, busy: list[_Worker]) -> _Worker:
     log.parent.mkdir(parents=True, exist_ok=True)
     process = context.Process(target=_work, args=(setup, place, log.absolute(), there), daemon=False)
     worker = _Worker(process, here, log, place)
-    resource_tracker.ensure_running()  # its own start would lift the mask
+    if HAS_MASK:
+        resource_tracker.ensure_running()  # its own start would lift the mask
     with interrupts_wait():
         process.start()
         busy.append(worker)  # from now on we know of it, and end it
@@ -106,7 +107,7 @@ def _receive(worker: _Worker) -> tuple[Outcome, bool]:
         worker.process.join()
         code = worker.process.exitcode
         how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
-        why = " (killed, perhaps for want of memory)" if code == -signal.SIGKILL else ""
+        why = " (killed, perhaps for want of memory)" if how == "SIGKILL" else ""
         return Outcome(worker.arm, f"its worker ended with {how}{why}; the log: {worker.log}"), False
 
 

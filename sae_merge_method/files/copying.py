@@ -1,14 +1,16 @@
 """Put a copy of a file in place at the least cost: shared blocks, a hard link, or a copy by the kernel."""
 
 import errno
-import fcntl
 import logging
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sae_merge_method.errors import MergeError
+from sae_merge_method.files.descriptors import bytes_at, open_plain, write_at
+from sae_merge_method.files.one_step import share_blocks
 from sae_merge_method.files.parallel import Advance
 
 LOG = logging.getLogger(__name__)
@@ -16,7 +18,6 @@ LOG = logging.getLogger(__name__)
 Span = tuple[int, int]
 """First byte, and one past the last."""
 
-_FICLONE = 0x40049409  # linux/fs.h: share the blocks of one file with another, copied on write
 _STEP = 1 << 23  # who writes elsewhere in the same file waits for no longer than this takes
 _CANNOT = {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTTY, errno.EPERM, errno.EBADF}
 
@@ -37,7 +38,7 @@ class Copying:
         """
         if not self.spans:
             return
-        reading, writing = os.open(self.source, os.O_RDONLY), os.open(self.target, os.O_WRONLY)
+        reading, writing = open_plain(self.source, os.O_RDONLY), open_plain(self.target, os.O_WRONLY)
         try:
             for first, last in self.spans:
                 copy_span(reading, first, writing, first, last - first, advance)
@@ -72,25 +73,15 @@ def place_file(
             return Copying(source, target, ())
         except OSError as error:
             LOG.warning("%s cannot be hard-linked (%s): copied instead", source, error.strerror)
-    reading = os.open(source, os.O_RDONLY)
-    writing = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    if share_blocks(source, target):
+        return Copying(source, target, ())
+    _require_room(target, size)
+    writing = open_plain(target, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     try:
-        if _share_blocks(reading, writing):
-            return Copying(source, target, ())
-        _require_room(target, size)
         os.ftruncate(writing, size)
-        return Copying(source, target, tuple(_gaps(without, size)))
     finally:
-        os.close(reading)
         os.close(writing)
-
-
-def _share_blocks(reading: int, writing: int) -> bool:
-    try:
-        fcntl.ioctl(writing, _FICLONE, reading)
-    except OSError:  # another file system, or one that cannot: the copy will tell of any real trouble
-        return False
-    return True
+    return Copying(source, target, tuple(_gaps(without, size)))
 
 
 def _gaps(without: Sequence[Span], size: int) -> Iterator[Span]:
@@ -102,8 +93,7 @@ def _gaps(without: Sequence[Span], size: int) -> Iterator[Span]:
 
 
 def _require_room(target: Path, size: int) -> None:
-    disk = os.statvfs(target.parent)
-    free = disk.f_bavail * disk.f_frsize
+    free = shutil.disk_usage(target.parent).free
     if free < size:
         raise MergeError(f"{target.parent.parent} has no room: {size:,} bytes needed, {free:,} free")
 
@@ -136,7 +126,7 @@ def copy_span(
                 by_kernel = False
                 continue
         else:
-            done = os.pwrite(writing, os.pread(reading, min(step, 1 << 22), first), at)
+            done = write_at(writing, bytes_at(reading, min(step, 1 << 22), first), at)
         if not done:
             raise EOFError
         first, at, nbytes = first + done, at + done, nbytes - done

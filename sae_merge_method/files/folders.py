@@ -4,7 +4,6 @@ A new folder is claimed before the work on it begins, made in a hidden sibling, 
 if there is still what was there at first.
 """
 
-import ctypes
 import errno
 import logging
 import os
@@ -15,14 +14,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from sae_merge_method.errors import InUseError, UsageError
+from sae_merge_method.files.descriptors import sync_file, sync_folder
+from sae_merge_method.files.kernel_lock import ON_WINDOWS
 from sae_merge_method.files.lock import claimed, locked
+from sae_merge_method.files.one_step import swap_names
 from sae_merge_method.files.scratch import scratch_folder, siblings
 from sae_merge_method.files.standing import Standing
-from sae_merge_method.files.writing import sync_file, umask
+from sae_merge_method.files.writing import umask
 
 LOG = logging.getLogger(__name__)
 
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _OCCUPIED = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
 _TRIES = 10
 
@@ -33,8 +34,9 @@ def new_folder(path: Path, *, overwrite: bool = False, sync: bool = True) -> Ite
 
     Enter it before long work begins: from then on no other process writes ``path``. An existing ``path``
     is left as it was if the block fails, and is replaced only after success and only with ``overwrite``,
-    in one step where the system can (Linux); an empty folder counts as absent. With ``sync`` all is on the
-    disk before the new name appears.
+    in one step where the system can (Linux, macOS); an empty folder counts as absent. With ``sync`` all is
+    on the disk before the new name appears. Windows renames no folder in which a file is open: there the
+    lock inside ``path`` is let go for the moment of the exchange.
 
     Raises:
         UsageError: ``path`` is a file, or a folder with something in it, without ``overwrite``.
@@ -46,19 +48,22 @@ def new_folder(path: Path, *, overwrite: bool = False, sync: bool = True) -> Ite
         path = path.resolve()  # what the link points to is replaced, not the link
     with ExitStack() as stack:
         stack.enter_context(_claimed(path))
+        inside = stack.enter_context(ExitStack())
         _require_free(path, overwrite)  # whom we waited for may have filled it
         before = None
         if path.exists() and any(path.iterdir()):
-            stack.enter_context(locked(path))
+            inside.enter_context(locked(path))
             before = Standing(path)
         temporary = stack.enter_context(scratch_folder(path, "new"))
         yield temporary
         temporary.chmod(0o777 & ~umask())
         if sync:
             _sync_tree(temporary)
+        if ON_WINDOWS:
+            inside.close()
         _put(temporary, path, before)
         if sync:
-            sync_file(path.parent)
+            sync_folder(path.parent)
 
 
 def _require_free(path: Path, overwrite: bool) -> None:
@@ -99,7 +104,7 @@ def _sync_tree(folder: Path) -> None:
     for root, _, names in os.walk(folder):
         for name in names:
             sync_file(Path(root) / name)
-        sync_file(Path(root))
+        sync_folder(Path(root))
 
 
 def _put(new: Path, target: Path, before: Standing | None) -> None:
@@ -110,6 +115,8 @@ def _put(new: Path, target: Path, before: Standing | None) -> None:
     """
     if before is None:
         try:
+            if ON_WINDOWS and target.is_dir():
+                target.rmdir()  # an empty folder gives way by itself elsewhere
             new.rename(target)  # which no folder with anything in it, and no file, gives way to
         except OSError as error:
             if error.errno not in _OCCUPIED:
@@ -130,7 +137,7 @@ def _put(new: Path, target: Path, before: Standing | None) -> None:
 
 def _swap(one: Path, other: Path) -> None:
     """Let two folders swap names."""
-    if _exchange(one, other):
+    if swap_names(one, other):
         return
     # Three steps: a kill after the first leaves the folder to be recovered.
     aside = Path(tempfile.mkdtemp(dir=other.parent, prefix=f".{other.name}.old."))
@@ -152,14 +159,3 @@ def _recover(path: Path) -> None:
             (aside / path.name).rename(path)
             LOG.warning("%s is back: a run was killed while it was being replaced", path)
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Let two folders swap names in one step; False where kernel or file system cannot."""
-    with suppress(AttributeError):  # no such function in this C library
-        rename = ctypes.CDLL(None, use_errno=True).renameat2
-        done: int = rename(
-            _AT_FDCWD, os.fsencode(one.absolute()), _AT_FDCWD, os.fsencode(other.absolute()), _RENAME_EXCHANGE
-        )
-        return done == 0
-    return False

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import xxhash
 
 from sae_merge_method.errors import SaeMergeError
+from sae_merge_method.files.descriptors import read_at
 from sae_merge_method.files.parallel import Advance
 from sae_merge_method.files.regular import open_regular
 
@@ -64,7 +65,7 @@ def hash_span(
     buffer = memoryview(bytearray(min(_AT_ONCE, nbytes)))
     end = start + nbytes
     while start < end:
-        count = os.preadv(handle, [buffer[: end - start]], start)
+        count = read_at(handle, buffer[: end - start], start)
         if not count:
             raise EOFError
         hasher.update(buffer[:count])

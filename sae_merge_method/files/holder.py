@@ -8,6 +8,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
+
+from sae_merge_method.files.descriptors import bytes_at
+
 _MOST_BYTES, _MOST_CHARACTERS = 4096, 100
 
 
@@ -32,12 +36,9 @@ class Holder(NamedTuple):
     def lives(self) -> bool:
         """Whether there is a process of that number here."""
         try:
-            os.kill(self.pid, 0)
-        except (ProcessLookupError, OverflowError):
+            return bool(psutil.pid_exists(self.pid))
+        except OverflowError:
             return False
-        except PermissionError:
-            pass
-        return True
 
     def advice(self, lock: Path) -> str:
         """The holder, and what whoever is refused can do: nothing that would destroy."""
@@ -52,7 +53,7 @@ class Holder(NamedTuple):
 def read_holder(handle: int) -> Holder:
     """What the lock says; it may come from elsewhere, and is shown on terminals."""
     try:
-        fields: Any = json.loads(os.pread(handle, _MOST_BYTES, 0))
+        fields: Any = json.loads(bytes_at(handle, _MOST_BYTES, 0))
         host, since, command = (
             "".join(filter(str.isprintable, str(fields[name])))[:_MOST_CHARACTERS]
             for name in ("host", "since", "command")

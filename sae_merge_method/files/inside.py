@@ -1,7 +1,9 @@
 """The files of one folder, reached through its descriptor: no link leads out of it.
 
 What a folder from elsewhere holds is hostile until it was looked at: every name here is one
-component, opened without following links, and only regular files are read or written.
+component, opened without following links, and only regular files are read or written. Windows
+opens no folders: there a file is reached by the folder's name, which somebody who may write above
+it could make lead elsewhere while this runs.
 """
 
 import errno
@@ -13,31 +15,37 @@ from pathlib import Path
 
 from sae_merge_method.errors import MergeError
 from sae_merge_method.files.copying import copy_span
+from sae_merge_method.files.descriptors import BY_DESCRIPTOR, is_link, open_plain, open_wary, sync, sync_names
 from sae_merge_method.files.hashing import span_sha256
 
 _INCOMING = ".incoming"
-_SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO would wait for its other end
-_NO_FOLDER_SYNC = {errno.EINVAL, errno.EROFS}
 
 
 class Inside:
     """A folder that is held open."""
 
-    def __init__(self, path: Path, handle: int) -> None:
+    def __init__(self, path: Path, handle: int | None) -> None:
         """Wrap an open folder.
 
         Args:
-            path: Its name, for messages.
-            handle: Its descriptor, closed by who opened it.
+            path: Its name.
+            handle: Its descriptor, closed by who opened it; None where folders have none.
         """
         self.path = path
         self._handle = handle
+
+    def _named(self, name: str) -> str | Path:
+        """What a file is called to the system, which is told the folder's descriptor beside."""
+        return self.path / name if self._handle is None else name
 
     @classmethod
     @contextmanager
     def hold(cls, path: Path) -> Iterator["Inside"]:
         """Hold a folder that the user named; links in that name are the user's own."""
-        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if not BY_DESCRIPTOR:
+            yield cls(path, None)
+            return
+        handle = open_plain(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             yield cls(path, handle)
         finally:
@@ -50,21 +58,26 @@ class Inside:
         Raises:
             MergeError: A link, or no folder.
         """
+        path, handle = self.path / name, None
         try:
-            handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | _SAFELY, dir_fd=self._handle)
+            if self._handle is not None:
+                handle = open_wary(name, os.O_RDONLY | os.O_DIRECTORY, folder=self._handle)
+            elif is_link(path.lstat()) or not path.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         except OSError as error:
             raise MergeError(
-                f"expected a folder, no link, at {self.path / name}: {error.strerror}; nothing was changed"
+                f"expected a folder, no link, at {path}: {error.strerror}; nothing was changed"
             ) from None
         try:
-            yield Inside(self.path / name, handle)
+            yield Inside(path, handle)
         finally:
-            os.close(handle)
+            if handle is not None:
+                os.close(handle)
 
     def holds(self, name: str) -> bool:
         """Whether anything bears that name, a broken link too."""
         try:
-            os.stat(name, dir_fd=self._handle, follow_symlinks=False)
+            os.stat(self._named(name), dir_fd=self._handle, follow_symlinks=False)
         except FileNotFoundError:
             return False
         return True
@@ -78,7 +91,7 @@ class Inside:
         """
         access = os.O_RDWR if writing else os.O_RDONLY
         try:
-            handle = os.open(name, access | _SAFELY, dir_fd=self._handle)
+            handle = open_wary(self._named(name), access, folder=self._handle)
         except OSError as error:
             what = "a symbolic link stands there" if error.errno == errno.ELOOP else error.strerror
             raise MergeError(f"expected a file at {self.path / name}: {what}") from None
@@ -110,7 +123,7 @@ class Inside:
             view = memoryview(data)
             while view:
                 view = view[os.write(handle, view) :]
-            os.fsync(handle)
+            sync(handle)
         via.move(_INCOMING, self, name)
 
     def put(self, name: str, source: int, via: "Inside") -> None:
@@ -121,22 +134,31 @@ class Inside:
             source: Descriptor of the file to copy.
             via: Folder of the same disk in which the copy is made.
         """
+        via.receive(source)
+        via.deliver(self, name)
+
+    def receive(self, source: int) -> None:
+        """Make a copy of an open file here, for :meth:`deliver`."""
         status = os.fstat(source)
-        with via._incoming() as handle:
+        with self._incoming() as handle:
             try:
                 copy_span(source, 0, handle, 0, status.st_size)
             except EOFError:
-                raise MergeError(f"a file ended early while it was copied to {self.path / name}") from None
-            os.fchmod(handle, stat.S_IMODE(status.st_mode))
-            os.fsync(handle)
-        via.move(_INCOMING, self, name)
+                raise MergeError(f"a file ended early while it was copied to {self.path}") from None
+            if hasattr(os, "fchmod"):  # files of Windows have no such bits
+                os.fchmod(handle, stat.S_IMODE(status.st_mode))
+            sync(handle)
+
+    def deliver(self, target: "Inside", name: str) -> None:
+        """Put what was received here in the place of a file; on Windows nobody may have that one open."""
+        self.move(_INCOMING, target, name)
 
     @contextmanager
     def _incoming(self) -> Iterator[int]:
         with suppress(FileNotFoundError):  # left by one that was killed
-            os.unlink(_INCOMING, dir_fd=self._handle)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFELY
-        handle = os.open(_INCOMING, flags, 0o666, dir_fd=self._handle)
+            os.unlink(self._named(_INCOMING), dir_fd=self._handle)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+        handle = open_wary(self._named(_INCOMING), flags, folder=self._handle)
         try:
             yield handle
         finally:
@@ -144,14 +166,15 @@ class Inside:
 
     def move(self, name: str, target: "Inside", new_name: str) -> None:
         """Rename a file into another folder of the same disk; on the disk when it returns."""
-        os.rename(name, new_name, src_dir_fd=self._handle, dst_dir_fd=target._handle)
+        old, new = self._named(name), target._named(new_name)
+        os.replace(old, new, src_dir_fd=self._handle, dst_dir_fd=target._handle)
         target.sync()
         if target is not self:
             self.sync()
 
     def remove(self, name: str) -> None:
         """Remove a file's name; on the disk when it returns."""
-        os.unlink(name, dir_fd=self._handle)
+        os.unlink(self._named(name), dir_fd=self._handle)
         self.sync()
 
     def set_aside(self, name: str) -> str:
@@ -164,9 +187,6 @@ class Inside:
         return free
 
     def sync(self) -> None:
-        """Have the folder's list of names on the disk."""
-        try:
-            os.fsync(self._handle)
-        except OSError as error:
-            if error.errno not in _NO_FOLDER_SYNC:
-                raise
+        """Have the folder's list of names on the disk, where the system can."""
+        if self._handle is not None:
+            sync_names(self._handle)

@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+HAS_MASK = hasattr(signal, "pthread_sigmask")
+"""Whether signals can be kept waiting; not on Windows."""
+
+
 @contextmanager
 def interrupts_wait() -> Iterator[None]:
     """Meet SIGINT and SIGTERM only at the end, where this process has handlers for them.
 
     A process that is started within meets no SIGINT either, until it has learnt to leave them to its
-    parent: it inherits the mask.
+    parent: it inherits the mask. Windows has no masks: Ctrl-C in that moment ends it too.
     """
     waiting: list[int] = []
     # A mask is one thread's: a signal may reach another, and its handler would still run in this one.
@@ -23,11 +27,12 @@ def interrupts_wait() -> Iterator[None]:
     }
     for number in handlers:
         signal.signal(number, lambda number, frame: waiting.append(number))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if HAS_MASK else ()
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if HAS_MASK:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, handler in handlers.items():
             signal.signal(number, handler)
     for received in waiting[:1]:

@@ -1,13 +1,12 @@
 """One exclusive lock for who writes where something stands, or will stand.
 
-The lock is a file that says who holds it, made by ``link``, which is atomic on shared file systems too,
-and held by ``flock`` while its process lives. A lock whose process is gone is taken over on the same
-machine, where the kernel tells; one of another machine is respected until it is removed, for nobody here
-can know whether that process lives.
+The lock is a file that says who holds it, made by ``link``, which is atomic on shared file systems too (by
+exclusive creation where there are no hard links, and on Windows), and held by the kernel's lock while its
+process lives. A lock whose process is gone is taken over on the same machine, where the kernel tells; one of
+another machine is respected until it is removed, for nobody here can know whether that process lives.
 """
 
 import errno
-import fcntl
 import json
 import os
 import socket
@@ -17,11 +16,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sae_merge_method.errors import InUseError, UsageError
+from sae_merge_method.files.descriptors import open_plain, open_wary, sync, write_at
 from sae_merge_method.files.holder import read_holder, this_process
+from sae_merge_method.files.kernel_lock import ON_WINDOWS, kernel_lock
 
 LOCK_FILE = ".sae-merge-lock"
 """The lock's name inside a folder that stands, and the end of its name beside one that will."""
 _TRIES, _PAUSE = 100, 0.01
+_NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 @contextmanager
@@ -63,7 +65,7 @@ def who_holds(lock: Path, busy: str) -> str | None:
         handle = _open(lock)
         try:
             holder = read_holder(handle)
-            return None if holder.is_here and flock(handle) else f"{busy} {holder.advice(lock)}"
+            return None if holder.is_here and kernel_lock(handle) else f"{busy} {holder.advice(lock)}"
         finally:
             os.close(handle)
     return None
@@ -78,25 +80,11 @@ def forget_other_machines(folder: Path) -> None:
         with suppress(OSError):
             handle = _open(lock)
             try:
-                if not read_holder(handle).is_here:
-                    lock.unlink()
+                holder = read_holder(handle)
             finally:
                 os.close(handle)
-
-
-def flock(handle: int) -> bool:
-    """Take the kernel's lock on an open file or folder, without waiting; it ends with the process.
-
-    Returns:
-        False where another has it, or the file system knows none.
-    """
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
-            raise
-        return False
-    return True
+            if not holder.is_here:
+                lock.unlink()
 
 
 @contextmanager
@@ -110,17 +98,67 @@ def _held(lock: Path, busy: str) -> Iterator[None]:
         _give_back(lock, handle)
 
 
+class _NoLinksError(Exception):
+    """The file system has no hard links."""
+
+
 def _taken(lock: Path, busy: str) -> int | None:
-    """The descriptor of the lock, ours now; None where our file was swept away before it was locked."""
+    """The descriptor of the lock, ours now; None where it is to be tried again."""
+    if ON_WINDOWS:  # a file that is open could neither be renamed nor removed
+        return _created(lock, busy)
+    try:
+        return _linked(lock, busy)
+    except _NoLinksError:
+        return _created(lock, busy)
+
+
+def _sign(handle: int) -> None:
+    """Say in a lock that it is ours."""
+    os.ftruncate(handle, 0)
+    write_at(handle, json.dumps(this_process()._asdict()).encode(), 0)
+    sync(handle)
+
+
+def _created(lock: Path, busy: str) -> int | None:
+    """The lock's own file, made by us, or left by a dead process of this machine; as :func:`_linked`."""
+    try:
+        handle, is_new = open_wary(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL), True
+        kernel_lock(handle)
+    except FileExistsError:
+        try:
+            handle, is_new = _open(lock), False
+        except FileNotFoundError:  # just given back
+            return None
+    try:
+        if not is_new:
+            holder = read_holder(handle)
+            if not holder.is_here or not kernel_lock(handle):
+                raise InUseError(f"{busy} {holder.advice(lock)}")
+        if _is(lock, handle):
+            _sign(handle)
+            return handle
+    except BaseException:
+        os.close(handle)
+        raise
+    os.close(handle)
+    return None
+
+
+def _linked(lock: Path, busy: str) -> int | None:
+    """The descriptor of the lock, ours now; None where our file was swept away before it was locked.
+
+    Raises:
+        InUseError: Another process holds the lock, or may hold it.
+        _NoLinksError: Nobody can hold it so here.
+    """
     mine = f"{lock.name}.{socket.gethostname()}."
     ours = lock.with_name(f"{mine}{os.getpid()}.{os.urandom(4).hex()}")
-    handle = os.open(ours, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    handle = open_plain(ours, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
     taken = False
     try:
         try:
-            flock(handle)
-            os.write(handle, json.dumps(this_process()._asdict()).encode())
-            os.fsync(handle)
+            kernel_lock(handle)
+            _sign(handle)
             taken = _take(ours, handle, lock, busy)
         finally:
             with suppress(FileNotFoundError):
@@ -137,6 +175,11 @@ def _taken(lock: Path, busy: str) -> int | None:
 
 
 def _give_back(lock: Path, handle: int) -> None:
+    if ON_WINDOWS:
+        os.close(handle)
+        with suppress(OSError):  # who holds it by now has it open, and keeps it
+            lock.unlink()
+        return
     try:
         if _is(lock, handle):
             lock.unlink()
@@ -149,7 +192,7 @@ def _sweep(file: Path) -> None:
     with suppress(OSError):
         handle = _open(file)
         try:
-            if flock(handle):
+            if kernel_lock(handle):
                 file.unlink()
         finally:
             os.close(handle)
@@ -169,6 +212,10 @@ def _take(ours: Path, own: int, lock: Path, busy: str) -> bool:
             return False
         except FileExistsError:
             pass
+        except OSError as error:
+            if error.errno in _NO_LINKS and not _is(lock, own):
+                raise _NoLinksError from None
+            raise
         if _is(lock, own):  # also where a network file system had done it, and said that it could not
             return True
         try:
@@ -179,7 +226,7 @@ def _take(ours: Path, own: int, lock: Path, busy: str) -> bool:
             raise InUseError(f"expected a lock of sae-merge at {lock}: {error.strerror}") from None
         try:
             holder = read_holder(handle)
-            if holder.is_here and flock(handle):
+            if holder.is_here and kernel_lock(handle):
                 if _is(lock, handle):  # and we hold its flock: nobody else takes it over
                     ours.rename(lock)
                     return True
@@ -195,7 +242,7 @@ def _take(ours: Path, own: int, lock: Path, busy: str) -> bool:
 
 def _open(lock: Path) -> int:
     # For writing, though nothing is written: flock on NFS asks for it.
-    return os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    return open_wary(lock, os.O_RDWR)
 
 
 def _is(lock: Path, handle: int) -> bool:

@@ -9,6 +9,8 @@ import os
 import stat
 from pathlib import Path
 
+from sae_merge_method.files.descriptors import open_plain
+
 
 def open_regular(path: Path) -> int:
     """File descriptor of a regular file, open for reading; links are followed.
@@ -17,7 +19,7 @@ def open_regular(path: Path) -> int:
         OSError: There is none, it cannot be read, or it is a FIFO, a socket, a device or a folder.
     """
     _require_regular(path, path.stat())  # before opening: to open a device may already do something
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    handle = open_plain(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     try:
         _require_regular(path, os.fstat(handle))
     except OSError:

@@ -1,6 +1,5 @@
 """Files that are written whole or not at all, whatever kills us on the way."""
 
-import errno
 import json
 import os
 import tempfile
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sae_merge_method.errors import UsageError
+from sae_merge_method.files.descriptors import sync
 from sae_merge_method.reports.escape import json_text
 
 
@@ -43,7 +43,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
+            sync(stream.fileno())
         temporary.chmod(0o666 & ~umask())  # mkstemp makes files private
         temporary.replace(path)
     except BaseException:
@@ -56,15 +56,3 @@ def umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def sync_file(path: Path) -> None:
-    """Have a file, or a folder's list of names, on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EROFS):  # file systems that cannot sync a folder
-            raise
-    finally:
-        os.close(handle)

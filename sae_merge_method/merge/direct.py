@@ -13,6 +13,7 @@ from types import TracebackType
 
 from sae_merge_method.artifacts.edit_report import EditReport, TensorReport
 from sae_merge_method.files.copying import Copying, place_file
+from sae_merge_method.files.descriptors import open_plain, sync, write_at
 from sae_merge_method.files.parallel import Advance, bytes_bar, run_all
 from sae_merge_method.files.regular import read_regular
 from sae_merge_method.merge.job import Job
@@ -157,12 +158,12 @@ class TensorWriters:
         """A function that writes bytes to where a tensor lies, in the folder's file of the same name."""
         name = entry.file.name
         if name not in self._handles:
-            self._handles[name] = os.open(self._folder / name, os.O_WRONLY)
+            self._handles[name] = open_plain(self._folder / name, os.O_WRONLY)
         handle = self._handles[name]
 
         def write(data: memoryview, first: int) -> None:
             while data:
-                done = os.pwrite(handle, data, entry.start + first)
+                done = write_at(handle, data, entry.start + first)
                 data, first = data[done:], first + done
 
         return write
@@ -170,4 +171,4 @@ class TensorWriters:
     def sync(self) -> None:
         """Have all that was written on the disk."""
         for handle in self._handles.values():
-            os.fsync(handle)
+            sync(handle)

@@ -4,7 +4,6 @@ Its record, whose form is :mod:`sae_merge_method.artifacts.edit_journal`'s, has 
 what it announces begins. The way back, and what holds it to be true, is :mod:`sae_merge_method.merge.undo`'s.
 """
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.artifacts.schema import read_record
 from sae_merge_method.errors import ArtifactError, MergeError
 from sae_merge_method.files.copying import copy_span
+from sae_merge_method.files.descriptors import sync
 from sae_merge_method.files.hashing import span_xxh3
 from sae_merge_method.files.inside import Inside
 from sae_merge_method.files.parallel import run_all
@@ -170,7 +170,7 @@ def _put_away(folder: Inside, entries: Sequence[TensorEntry], threads: int | Non
     with folder.open(ORIGINALS, writing=True) as into:
         calls = [partial(_copy, entry, into, at) for entry, at in zip(entries, begins, strict=False)]
         tensors = run_all(calls, threads)
-        os.fsync(into)
+        sync(into)
     return tuple(tensors)
 
 

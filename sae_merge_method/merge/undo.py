@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sae_merge_method.artifacts.edit_journal import ORIGINALS, JournalRecord, Overwritten, Replaced
 from sae_merge_method.errors import ArtifactError, MergeError
+from sae_merge_method.files.descriptors import sync
 from sae_merge_method.files.hashing import span_xxh3
 from sae_merge_method.files.inside import Inside
 from sae_merge_method.files.lock import locked
@@ -124,18 +125,18 @@ def _restore_tensors(journal: Journal, record: JournalRecord) -> None:
             with journal.checkpoint.open(file, writing=True) as shard:
                 for at, tensor in tensors:
                     copy_exactly(originals, at, shard, tensor.start, tensor.nbytes)
-                os.fsync(shard)
+                sync(shard)
 
 
 def _own_alone(journal: Journal, file: str) -> None:
     """Part a file from its other hard links: they keep the bytes they have."""
     with journal.checkpoint.open(file) as shard:
-        if os.fstat(shard).st_nlink > 1:
-            LOG.info(
-                "%s has other hard links, which stay as they are: copied first",
-                journal.checkpoint.path / file,
-            )
-            journal.checkpoint.put(file, shard, via=journal.folder)
+        if os.fstat(shard).st_nlink == 1:
+            return
+        path = journal.checkpoint.path / file
+        LOG.info("%s has other hard links, which stay as they are: copied first", path)
+        journal.folder.receive(shard)
+    journal.folder.deliver(journal.checkpoint, file)
 
 
 def _restore_file(journal: Journal, file: Replaced) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from typing_extensions import Self
 
 from sae_merge_method.errors import MergeError, ModelError
+from sae_merge_method.files.descriptors import read_at
 from sae_merge_method.files.hashing import Hashes, hash_span
 from sae_merge_method.files.parallel import Advance
 from sae_merge_method.files.regular import open_regular
@@ -50,7 +51,7 @@ class WeightFiles:
         Raises:
             MergeError: The file is not the one whose header was read, or was cut short.
         """
-        if os.preadv(self._handle(entry.file), [into], entry.start + first) != len(into):
+        if read_at(self._handle(entry.file), into, entry.start + first) != len(into):
             raise _cut_short(entry)
 
     def hashes(

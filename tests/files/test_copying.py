@@ -14,7 +14,7 @@ BYTES = bytes(range(256)) * 4
 @pytest.fixture(params=["by the kernel", "by hand"])
 def source(tmp_path, request, monkeypatch):
     """A file; blocks are not shared, so that every byte is copied."""
-    monkeypatch.setattr(copying, "_share_blocks", lambda reading, writing: False)
+    monkeypatch.setattr(copying, "share_blocks", lambda source, target: False)
     monkeypatch.setattr(copying, "_STEP", 100)
     if request.param == "by hand":
 

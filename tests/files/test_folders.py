@@ -155,7 +155,7 @@ def test_what_changes_in_a_folder_to_be_replaced_is_an_error_and_kept(
 
     monkeypatch.setattr(folders, "_swap", late)
     if not in_one_step:
-        monkeypatch.setattr(folders, "_exchange", lambda one, other: False)
+        monkeypatch.setattr(folders, "swap_names", lambda one, other: False)
     with (
         pytest.raises(
             InUseError, match=rf"out/deep/(notes|old)\.txt {what} while this ran: .*stays as it is"
@@ -176,7 +176,7 @@ def test_what_changes_in_a_folder_to_be_replaced_is_an_error_and_kept(
 
 
 def test_a_folder_is_replaced_also_where_names_cannot_be_exchanged_in_one_step(tmp_path, monkeypatch):
-    monkeypatch.setattr(folders, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(folders, "swap_names", lambda one, other: False)
     (tmp_path / "out").mkdir()
     write_text(tmp_path / "out" / "old.txt", "old")
     with new_folder(tmp_path / "out", overwrite=True) as folder:
