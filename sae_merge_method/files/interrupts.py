@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
 HAS_MASK = hasattr(signal, "pthread_sigmask")
 """Whether signals can be kept waiting; not on Windows."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from sae_merge_method.files.copying import place_file
 from sae_merge_method.hosts.calls import guarded_call
 from sae_merge_method.merge.job import Job
 from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint
@@ -53,10 +54,16 @@ def renamed_view(donor: Checkpoint, base: Checkpoint, layers: Sequence[int], fol
 
 
 def indexed_view(base: Checkpoint, folder: Path) -> Path:
-    """Show a base whose shards have no index with one, by links to all its files; ``folder`` is made here."""
+    """Show a base whose shards have no index with one, by links to all its files; ``folder`` is made here.
+
+    Where links are not for everybody (Windows), they are hard links, or copies.
+    """
     folder.mkdir(parents=True)
-    for file in base.folder.iterdir():
-        (folder / file.name).symlink_to(file.resolve())
+    for file in filter(Path.is_file, base.folder.iterdir()):
+        try:
+            (folder / file.name).symlink_to(file.resolve())
+        except OSError:
+            place_file(file, folder / file.name, file.stat().st_size, link=True).run()
     (folder / INDEX_FILE).write_text(base.index(), encoding="utf-8")
     return folder
 

@@ -117,3 +117,21 @@ def test_who_holds_a_folder_forgets_what_workers_of_other_machines_held_in_it(tm
         left_behind(tmp_path / name, host)
     forget_other_machines(tmp_path)
     assert [path.relative_to(tmp_path).parent.name for path in tmp_path.rglob(f"*{LOCK_FILE}")] == ["b"]
+
+
+def test_where_there_are_no_hard_links_one_holds_the_folder_all_the_same(tmp_path, monkeypatch):
+    def none(source: Path, target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", none)
+    with locked(tmp_path):
+        with pytest.raises(InUseError, match=rf"edited by process {os.getpid()}"), locked(tmp_path):
+            pass
+        assert who_edits(tmp_path) is not None
+    assert list(tmp_path.iterdir()) == []
+    left_behind(tmp_path, socket.gethostname())
+    with locked(tmp_path):
+        assert who_edits(tmp_path) is not None
+    left_behind(tmp_path, "node17")
+    with pytest.raises(InUseError, match=r"on node17"), locked(tmp_path):
+        pass
