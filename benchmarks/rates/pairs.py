@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +109,7 @@ def detected(generator: np.random.Generator, trials: int, *, n: int, base: float
     return Hits(hits, trials)
 
 
-@lru_cache
+@cache
 def problem(task: str, nth: int, score: float) -> Sample:
     return Sample(f"{task} {nth}", None, None, score, None, True, 0)
 
@@ -118,8 +118,9 @@ def evaluation(label: str, scores: dict[str, np.ndarray]) -> Evaluation:
     """An evaluation in memory, as the readers of lm-eval's files give it."""
     tasks, samples = {}, {}
     for task, own in scores.items():
-        value, stderr, n = mean(own)
-        tasks[task] = TaskRun(task, {METRIC: Score(value, stderr, True)}, n, n, None, None, None, None)
+        side, n = mean(own), len(own)
+        score = Score(side.value, side.stderr, True)
+        tasks[task] = TaskRun(task, {METRIC: score}, n, n, None, None, None, None)
         rows = tuple(problem(task, nth, float(score)) for nth, score in enumerate(own))
         samples[task, METRIC] = Samples(Path(label), rows)
     run = EvalRun(Path(label), label, None, None, None, None, False, tasks, {})
@@ -216,7 +217,7 @@ RATES = (
             _GATE.format(share=share, correlation=correlation) + (", alike in all" if loss else ""),
             at_least(0.9) if loss else at_most(0.05),
             partial(stopped, base=share, loss=loss, correlation=correlation),
-            trials=500,
+            trials=250,
         )
         for loss in _WHAT
         for share in (0.3, 0.5)
@@ -228,7 +229,7 @@ RATES = (
             _GATE.format(share=0.3, correlation=correlation) + (", alike in all" if loss else ""),
             at_most(0.05) if loss else at_least(0.9),
             partial(let_through, loss=loss, max_loss=2.0, correlation=correlation),
-            trials=500,
+            trials=250,
         )
         for loss in _WHAT
         for correlation in (0.6, 0.85)

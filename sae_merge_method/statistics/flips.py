@@ -72,17 +72,19 @@ def detectable_by_flips(
         alpha: Level of the two-sided test.
         power: For example 0.8.
     """
+    from scipy.optimize import brentq
+
     even = 2 * math.sqrt((newly_right + 0.5) * (newly_wrong + 0.5)) / n
     if even >= 1:
         return None  # all problems flip already
     largest = math.sqrt(1 - even**2)
     if _power(largest, even, n, alpha) < power:
         return None
-    return crossing(lambda size: power - _power(size, even, n, alpha), 0.0, largest, steps=24)
+    return float(brentq(lambda size: _power(size, even, n, alpha) - power, 0.0, largest, xtol=1e-7))
 
 
 def _power(difference: float, even: float, n: int, alpha: float) -> float:
-    """Chance that a true difference is found, where so many would flip without one; above 0."""
+    """Chance that a true difference is found, where this share would flip without one."""
     import numpy as np
     from scipy.special import bdtrc, gammaln
 
@@ -90,8 +92,8 @@ def _power(difference: float, even: float, n: int, alpha: float) -> float:
     share = math.hypot(even, difference)  # of problems that flip
     if share >= 1:
         return float(bdtrc(needed[n] - 1, n, (1 + difference) / 2))
-    # Ten standard deviations and a bit either way: what lies beyond changes no digit.
-    reach = 10 * math.sqrt(n * share * (1 - share)) + 10
+    # Seven standard deviations and a bit either way: what lies beyond changes no digit.
+    reach = 7 * math.sqrt(n * share * (1 - share)) + 10
     fewest, most = max(0, math.floor(n * share - reach)), min(n, math.ceil(n * share + reach))
     flips = np.arange(fewest, most + 1)
     logs = gammaln(n + 1) - gammaln(flips + 1) - gammaln(n - flips + 1)
@@ -113,9 +115,9 @@ def _needed(n: int, alpha: float) -> list[int]:
     return counts
 
 
-def crossing(falling: Callable[[float], float], low: float, high: float, steps: int = 60) -> float:
-    """Where a falling function crosses 0 between two ends, by halving so often; the ends are not tried."""
-    for _ in range(steps):
+def crossing(falling: Callable[[float], float], low: float, high: float) -> float:
+    """Where a falling function crosses 0 between two ends, by halving: the ends themselves are not tried."""
+    for _ in range(60):
         middle = (low + high) / 2
         if falling(middle) > 0:
             low = middle

@@ -14,8 +14,9 @@ from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.experiment.report.contrasts import beats, improves, span_keeps, unharmed
 from sae_merge_method.experiment.report.curves import score_predicts
 from sae_merge_method.experiment.report.damping import above_curve
-from sae_merge_method.experiment.report.judged import Judge, answer, untested
+from sae_merge_method.experiment.report.judged import Judge, Judged, answer, untested, within_reach
 from sae_merge_method.experiment.report.reach import (
+    Family,
     Reaches,
     documents,
     matched_sets,
@@ -134,18 +135,29 @@ CLAIMS: dict[str, Claim] = {
 
 def conclusions(experiment: Experiment) -> tuple[Conclusion, ...]:
     """What the experiment says of every claim, after Holm's correction over all that were tested."""
-    judged = [claim.judge(experiment) for claim in CLAIMS.values()]
-    corrected = iter(holm([one.p for one in judged if one.p is not None]))
+    judged = [within_reach(claim.judge(experiment), experiment.alpha) for claim in CLAIMS.values()]
+    tested = [one.p for one in judged if one.p is not None]
+    corrected, together = iter(holm(tested)), Family(len(tested), experiment.alpha)
     concluded = []
     for claim, one in zip(CLAIMS.values(), judged, strict=True):
         p = None if one.p is None else next(corrected)
         verdict = answer(one.effect, p, experiment.alpha)
-        parts = [one.evidence, f"Holm p {p_value(p)}" if p is not None else "", one.meaning.get(verdict, "")]
+        corrections = [f"Holm p {p_value(p)}" if p is not None else "", _floor(one, verdict, together)]
+        parts = [one.evidence, *corrections, one.meaning.get(verdict, "")]
         evidence = "; ".join(part for part in parts if part)
         concluded.append(
             Conclusion(claim=claim.text, answer=verdict, p=one.p, p_adjusted=p, evidence=evidence)
         )
     return tuple(concluded)
+
+
+def _floor(judged: Judged, verdict: Answer, together: Family) -> str:
+    """That a claim is not shown may be its test's doing, not the arms': how much it can say among so many."""
+    needed = together.smaller_needed(judged.least_p) if verdict == "not shown" else 0
+    if not needed:
+        return ""
+    others = "another claim has" if needed == 1 else f"{needed} other claims have"
+    return f"no p is below {p_value(judged.least_p)}: it cannot be shown unless {others} a smaller one"
 
 
 def conclusion_lines(experiment: Experiment) -> list[str]:

@@ -56,9 +56,6 @@ def score_predicts(*, beyond_depth: bool) -> Judge:
             f"{'partial rank correlation' if beyond_depth else 'Spearman rho'} {signed(rho)}, p "
             f"{p_value(p)} by circular shifts and mirror images of the profile, {curve.layers} layers"
         )
-        if curve.least_p >= experiment.alpha:
-            few = f"with so few p cannot fall below {p_value(curve.least_p)}"
-            return untested(f"{evidence}; {few}")
-        return Judged(rho, p, evidence)
+        return Judged(rho, p, evidence, least_p=curve.least_p)
 
     return judge

@@ -151,8 +151,10 @@ def _stands_out(drawn: MatchedSets, share: bool) -> Judged:
     if drawn.t is None or drawn.p is None or drawn.low is None or drawn.high is None:
         if not drawn.excess:
             return untested(f"the pick and {sets} all gained alike")
-        p = drawn.rank_p if drawn.excess > 0 else 1 / (1 + drawn.others)
-        return Judged(drawn.excess, p, f"p {p_value(p)} by rank, the sets all gained alike: {over}")
+        least = 1 / (1 + drawn.others)
+        p = drawn.rank_p if drawn.excess > 0 else least
+        words = f"p {p_value(p)} by rank, the sets all gained alike: {over}"
+        return Judged(drawn.excess, p, words, least_p=least)
     reach = interval(drawn.low, drawn.high, share)
     return Judged(
         drawn.excess, drawn.p, f"t {signed(drawn.t)}, p {p_value(drawn.p)}: {over} ({reach}); {rank}"

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sae_merge_method.reports.numbers import p_value
 from tests.experiment.report.folders import BASE, PICK, Laid, collected, concluded
 
 PREDICTS, BEYOND = "score predicts", "beyond what depth"
@@ -48,6 +49,9 @@ def test_what_depth_alone_explains_is_no_more_than_depth(tmp_path: Path) -> None
     assert found.rho > 0.7 > abs(found.partial_rho)
     beyond = concluded(tmp_path / "b", arms, BEYOND, scores=dict(enumerate(score.tolist())), n_layers=14)
     assert beyond.answer == "not shown"
+    # Four claims are tested: the p of 14 layers is below .05 after Holm only where it is the largest.
+    floor = "no p is below 0.0357: it cannot be shown unless 3 other claims have a smaller one"
+    assert beyond.evidence.endswith(f"Holm p {p_value(beyond.p_adjusted)}; {floor}")
 
 
 @pytest.mark.parametrize("claim", [PREDICTS, BEYOND])
@@ -55,7 +59,7 @@ def test_four_layers_are_too_few_for_any_profile_to_be_significant(tmp_path: Pat
     found = concluded(tmp_path, [BASE, PICK, *single([0, 5, 1, 3])], claim, scores=SCORES)
     assert found.answer == "not tested"
     if claim == PREDICTS:
-        assert found.evidence.endswith("with so few p cannot fall below 0.1250")
+        assert found.evidence.endswith("cannot be shown with so few: no p is below 0.1250")
 
 
 def test_without_single_layers_the_score_is_not_tested(tmp_path: Path) -> None:

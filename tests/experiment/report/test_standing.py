@@ -88,6 +88,12 @@ def test_where_all_sets_gained_alike_the_rank_decides(tmp_path: Path, right: int
     assert conclusion.p == (None if answer == "not tested" else 1 / 25)
 
 
+def test_too_few_sets_that_gained_alike_cannot_show_anything(tmp_path: Path) -> None:
+    conclusion = concluded(tmp_path, [BASE, PICK, *sets_of_layers([30] * 8)], RANDOM, n_layers=MANY)
+    assert (conclusion.answer, conclusion.p) == ("not tested", None)
+    assert conclusion.evidence.endswith("cannot be shown with so few: no p is below 0.1111")
+
+
 def test_four_sets_are_too_few_to_test_and_unmatched_ones_are_none(tmp_path: Path) -> None:
     few = concluded(tmp_path / "few", [BASE, PICK, *sets_of_layers(SPREAD[:4])], RANDOM, n_layers=MANY)
     assert (few.answer, few.p) == ("not tested", None)
