@@ -59,7 +59,7 @@ def test_where_the_file_system_knows_no_locks_a_dead_process_is_not_waited_for_b
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(fcntl, "flock", unknown)
-    monkeypatch.setattr("sae_merge_method.files.lock._PAUSE", 0)
+    monkeypatch.setattr("sae_merge_method.files.lock_file._PAUSE", 0)
     left_behind(tmp_path, socket.gethostname())
     with pytest.raises(InUseError, match="known to be gone, remove"), locked(tmp_path):
         pass
@@ -73,7 +73,7 @@ def test_a_takeover_waits_for_who_only_looks_at_a_dead_processs_lock(tmp_path, m
     left_behind(tmp_path, socket.gethostname())
     looking = os.open(tmp_path / LOCK_FILE, os.O_RDWR)
     fcntl.flock(looking, fcntl.LOCK_EX)
-    monkeypatch.setattr("sae_merge_method.files.lock.time.sleep", lambda seconds: os.close(looking))
+    monkeypatch.setattr("sae_merge_method.files.lock_file.time.sleep", lambda seconds: os.close(looking))
     with locked(tmp_path):
         assert who_edits(tmp_path) is not None
 
