@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 # Before any host is imported: they read these at import time.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -16,10 +15,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from sae_merge_method.miniature.build import Miniature
 from sae_merge_method.miniature.settings import MiniatureSettings
-from tests import tiny
+from tests import tiny, warm
 from tests.merged import Merged, make_merged
 from tests.miniatures import TINY, make_tiny, shared_folder
-from tests.warm import copy_lm_eval
 
 # The hosts' libraries are millions of objects that never die: to look through them as often as Python does
 # takes a sixth of the time that their import takes.
@@ -37,6 +35,16 @@ LONGEST_FIRST = (
     "tests/test_door.py",
 )
 """Where the longest tests are: begun first, they leave no process of a test run alone with one at the end."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # of pytest-xdist's processes the one that starts the others
+        warm.begin()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        warm.end()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -91,13 +99,9 @@ def by_mergekit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 
 
 @pytest.fixture(scope="session")
-def lm_eval_of_few_tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of packages with lm-eval in it and only minerva_math among its tasks; all processes share it."""
-    folder = shared_folder(tmp_path_factory) / "lm_eval_of_few_tasks"
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            copy_lm_eval(folder, "minerva_math")
-    return folder
+def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter of this environment that has both hosts and all of ours loaded as it starts."""
+    return warm.python(tmp_path_factory.mktemp("warm"))
 
 
 @pytest.fixture(scope="session")

@@ -24,13 +24,13 @@ def field(tmp_path_factory, tiny_miniature):
 
 
 @pytest.fixture(scope="session")
-def finished(shared, tiny_miniature):
+def finished(shared, tiny_miniature, warm_python):
     """An experiment that is done, the same for all processes of the test run. Not to be changed."""
     folder = shared / "finished"
     with FileLock(shared / "finished.lock"):
         if not folder.exists():
             ground.lay_out(folder, tiny_miniature)
-        return ground.finish(folder)
+        return ground.finish(folder, warm_python)
 
 
 @pytest.fixture

@@ -3,14 +3,12 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 from sae_merge_method.miniature.build import Miniature
-from tests.warm import python_path
 
 OWN = """\
 merge_method: sae_stethoscope
@@ -112,13 +110,13 @@ def write_settings(folder: Path, **changed: Any) -> Path:
     return file
 
 
-def finish(folder: Path) -> Finished:
+def finish(folder: Path, python: Path) -> Finished:
     """Run the experiment that is laid out in a folder, or take what such a run has left."""
     said = [folder / name for name in ("stdout", "stderr")]
     if not all(file.exists() for file in said):
         words = (*RUN, "--gpus", "3", "--gpus", "5")
         result = subprocess.run(
-            command(*words), cwd=folder, env=environment(folder), capture_output=True, text=True
+            command(python, *words), cwd=folder, env=environment(folder), capture_output=True, text=True
         )
         assert result.returncode == 0, result.stderr
         for file, text in zip(said, (result.stdout, result.stderr), strict=True):
@@ -126,15 +124,14 @@ def finish(folder: Path) -> Finished:
     return Finished(folder, *(file.read_text() for file in said))
 
 
-def environment(folder: Path, *packages: Path) -> dict[str, str]:
-    """Of a process that works in ``folder``, and finds folders of packages before all others."""
-    places = {"HF_DATASETS_CACHE": str(folder / ".datasets"), "PYTHONPATH": python_path(*packages)}
-    return {**os.environ, **places}
+def environment(folder: Path) -> dict[str, str]:
+    """Of a process that works in ``folder``."""
+    return {**os.environ, "HF_DATASETS_CACHE": str(folder / ".datasets")}
 
 
-def command(*words: object) -> list[str]:
+def command(python: Path, *words: object) -> list[str]:
     """sae-merge as a process is started."""
-    return [sys.executable, "-m", "sae_merge_method.cli.main", *map(str, words)]
+    return [str(python), "-m", "sae_merge_method.cli.main", *map(str, words)]
 
 
 def undo_arms(folder: Path, *arms: str) -> None:

@@ -6,9 +6,9 @@ from sae_merge_method.errors import UsageError
 from tests.experiment.ground import RUN, command, environment, outcome, undo_arms, write_settings
 
 
-def test_two_ray_workers_come_to_what_processes_come_to(copied, finished):
+def test_two_ray_workers_come_to_what_processes_come_to(copied, finished, warm_python):
     undo_arms(copied, "base", "scalpel")
-    words = command(*RUN, "--ray", "local", "--workers", "2")
+    words = command(warm_python, *RUN, "--ray", "local", "--workers", "2")
     result = subprocess.run(words, cwd=copied, env=environment(copied), capture_output=True, text=True)
     assert result.returncode == 0 and "Traceback" not in result.stderr, result.stderr
     assert outcome(copied / "exp") == outcome(finished.out)

@@ -11,13 +11,14 @@ from sae_merge_method.artifacts.experiment import read_experiment
 from sae_merge_method.experiment.run import run_experiment
 from sae_merge_method.experiment.settings import RunSettings
 from tests.experiment.ground import RUN, command, environment, outcome, stamps, undo_arms
+from tests.warm import process_behind
 
 HERE = RunSettings(workers=0)
 
 
-def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
+def start(folder: Path, python: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        command(*RUN, *words), cwd=folder, env=environment(folder), text=True,
+        command(python, *RUN), cwd=folder, env=environment(folder), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         # Background jobs of a shell inherit interrupts ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
@@ -39,8 +40,8 @@ def command_line(process: int) -> str:
     return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
 
 
-def workers(process: int) -> list[int]:
-    return [child for child in children(process) if "spawn_main" in command_line(child)]
+def workers(running: "subprocess.Popen[str]") -> list[int]:
+    return [child for child in children(process_behind(running)) if "spawn_main" in command_line(child)]
 
 
 def alive(process: int) -> bool:
@@ -50,12 +51,12 @@ def alive(process: int) -> bool:
         return False
 
 
-def test_killed_between_arms_it_goes_on_to_the_same_bytes(copied, finished):
+def test_killed_between_arms_it_goes_on_to_the_same_bytes(copied, finished, warm_python):
     undo_arms(copied, "base", "scalpel")
-    running = start(copied)
+    running = start(copied, warm_python)
     first = copied / "exp" / "arms" / "base" / "arm.json"
     wait_for(first.exists, running)
-    left = workers(running.pid)
+    left = workers(running)
     running.kill()
     running.communicate()
     assert left
@@ -69,11 +70,11 @@ def test_killed_between_arms_it_goes_on_to_the_same_bytes(copied, finished):
     assert not (copied / "exp" / "merged").exists()
 
 
-def test_interrupted_at_the_terminal_it_ends_and_says_so(copied):
+def test_interrupted_at_the_terminal_it_ends_and_says_so(copied, warm_python):
     undo_arms(copied, "base")
-    running = start(copied)
-    wait_for(lambda: (copied / "exp" / "logs").exists() and bool(workers(running.pid)), running)
-    left = workers(running.pid)
+    running = start(copied, warm_python)
+    wait_for(lambda: (copied / "exp" / "logs").exists() and bool(workers(running)), running)
+    left = workers(running)
     os.killpg(running.pid, signal.SIGINT)
     _, said = running.communicate()
     assert running.returncode == 130
@@ -81,11 +82,11 @@ def test_interrupted_at_the_terminal_it_ends_and_says_so(copied):
     assert not any(map(alive, left))
 
 
-def test_a_killed_worker_costs_its_own_arm_alone(copied):
+def test_a_killed_worker_costs_its_own_arm_alone(copied, warm_python):
     undo_arms(copied, "base", "scalpel", "mine")
-    running = start(copied)
+    running = start(copied, warm_python)
     wait_for((copied / "exp" / "arms" / "base" / "arm.json").exists, running)
-    (worker,) = workers(running.pid)
+    (worker,) = workers(running)
     os.kill(worker, signal.SIGKILL)
     _, said = running.communicate()
     assert running.returncode == 1

@@ -3,8 +3,6 @@
 import json
 import re
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -20,6 +18,7 @@ from sae_merge_method.experiment.run import plan_experiment, run_experiment
 from sae_merge_method.experiment.settings import RunSettings
 from sae_merge_method.merge.run import merge
 from tests.experiment.ground import ARMS, SETTINGS, SUBJECTS, environment, outcome, stamps, write_settings
+from tests.warm import lm_eval_of_few_tasks
 
 HERE = RunSettings(workers=0)
 """In this process, where lm-eval is loaded anyway."""
@@ -87,16 +86,13 @@ def test_an_arm_is_what_its_recipe_merges_to_by_hand(finished, tmp_path, monkeyp
         assert by_hand == read_arm(finished.out / "arms" / name).result_sha256, name
 
 
-def test_an_evaluation_is_what_lm_eval_s_own_command_makes_of_the_same_model(
-    finished, tmp_path, lm_eval_of_few_tasks
-):
+def test_an_evaluation_is_what_lm_eval_s_own_command_makes_of_the_same_model(finished, tmp_path, warm_python):
     words = ["run", "--model", "hf", "--model_args", "pretrained=./donor", "--tasks", "two_subjects"]
     words += ["--device", "cpu", "--batch_size", "32", "--limit", "2", "--num_fewshot", "0", "--log_samples"]
     words += ["--include_path", "tasks"]
     words += ["--gen_kwargs", "max_gen_toks=16", "--output_path", str(tmp_path / "stock")]
     result = subprocess.run(
-        [str(Path(sys.executable).with_name("lm_eval")), *words],
-        cwd=finished.folder, env=environment(finished.folder, lm_eval_of_few_tasks),
+        [str(warm_python.with_name("lm_eval")), *words], cwd=finished.folder, env=environment(finished.folder),
         capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
@@ -183,12 +179,10 @@ def test_an_arm_made_from_other_things_is_refused_and_run_again_only_where_told(
     assert {arm.overall.n for arm in report.arms} == {SUBJECTS}
 
 
-def test_a_task_that_lm_eval_does_not_know_ends_the_run_before_the_first_arm(
-    fresh, monkeypatch, lm_eval_of_few_tasks
-):
+def test_a_task_that_lm_eval_does_not_know_ends_the_run_before_the_first_arm(fresh, monkeypatch):
     from lm_eval.tasks import manager
 
-    monkeypatch.setattr(manager, "__file__", str(lm_eval_of_few_tasks / "lm_eval" / "tasks" / "manager.py"))
+    monkeypatch.setattr(manager, "__file__", str(lm_eval_of_few_tasks() / "lm_eval" / "tasks" / "manager.py"))
     file = write_settings(fresh, evaluation={"tasks": ["minerva_math_say"], "device": "cpu"})
     with pytest.raises(UsageError, match="lm-eval knows no minerva_math_say"):
         run_experiment(file, "exp", HERE)

@@ -1,6 +1,7 @@
 """The whole demo on a miniature of a few thousand tokens: real commands, real hosts, laws and no gains."""
 
 import shutil
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -15,10 +16,11 @@ OPTIONS = ("--random-layers", "1", "--workers", "0")
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory, tiny_cache, tiny_miniature, tiny_settings):
+def demo(tmp_path_factory, tiny_cache, tiny_miniature, tiny_settings, warm_python):
     out = tmp_path_factory.mktemp("demo") / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tiny_cache))
+        patch.setattr(sys, "executable", str(warm_python))  # beside it are the commands
         make_miniature(out, tiny_settings)
         shorten_answers(out / SETTINGS_FILE)
         yield out, run_demo(tiny_settings, out, options=OPTIONS)

@@ -3,31 +3,29 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.notebooks import execute
-from tests.warm import python_path
 
 ROOT = Path(__file__).parents[2]
 TOUR = ROOT / "notebooks" / "tour.ipynb"
 
 
 @pytest.fixture(scope="session")
-def tour(tmp_path_factory, tiny_settings, tiny_cache, tiny_miniature, lm_eval_of_few_tasks):
+def tour(tmp_path_factory, tiny_settings, tiny_cache, tiny_miniature, warm_python):
     """What each code cell displays, and the folder it was all made in."""
     folder = tmp_path_factory.mktemp("tour")
     words = [
-        sys.executable,
+        str(warm_python),
         execute.__file__,
         str(TOUR),
         "displays.json",
         f"miniature = sm.MiniatureSettings(**{tiny_settings.model_dump()})",
     ]
     # A process of its own: the notebook sets environment and working folder, as its reader's would.
-    places = {"XDG_CACHE_HOME": str(tiny_cache), "PYTHONPATH": python_path(lm_eval_of_few_tasks)}
-    done = subprocess.run(words, cwd=folder, env={**os.environ, **places}, stderr=subprocess.PIPE, text=True)
+    environ = {**os.environ, "XDG_CACHE_HOME": str(tiny_cache)}
+    done = subprocess.run(words, cwd=folder, env=environ, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads((folder / "displays.json").read_text()), folder / "tour"

@@ -1,14 +1,16 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests import warm as warm_interpreters
 from tests.packaging.environment import Environment, clean_environ
-from tests.warm import Warm, copy_lm_eval
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 ROOT = Path(__file__).parents[2]
 PACKAGE_FOLDERS = ("sae_merge_method", "cli", "lm_eval_tasks", "recipes")
@@ -60,26 +62,31 @@ def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Environ
     """An environment with the wheel installed. Tests that change it make their own."""
     environment = Environment.create(tmp_path_factory.mktemp("installed") / "env")
     environment.install(built.wheel)
-    copy_lm_eval(environment.site_packages, "minerva_math")
+    warm_interpreters.copy_lm_eval(environment.site_packages, "minerva_math")
     return environment
 
 
 @pytest.fixture(scope="session")
-def warm(installed: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
-    """The interpreter of that environment, with the libraries of both hosts loaded."""
+def warm(installed: Environment, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run the interpreter of that environment, with the libraries of both hosts loaded ahead, and neither host."""
     scratch = tmp_path_factory.mktemp("warm")
-    # datasets reads this once, when it is loaded.
-    environ = clean_environ() | {"HF_DATASETS_CACHE": str(scratch / "datasets")}
-    with Warm(installed.python, environ, scratch / "runs") as interpreter:
-        yield interpreter
+    python = warm_interpreters.python(scratch, "libraries", str(installed.python))
+
+    def run(*arguments: str, cwd: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
+        environ = {"HF_DATASETS_CACHE": str(scratch / "datasets"), **environ}
+        return subprocess.run(
+            [str(python), *arguments], cwd=cwd, env=clean_environ() | environ, capture_output=True, text=True
+        )
+
+    return run
 
 
 @pytest.fixture
-def host(installed: Environment, warm: Warm) -> Callable[..., str]:
+def host(installed: Environment, warm: Run) -> Callable[..., str]:
     """Run a host's console script in a folder, and give what it prints."""
 
     def run(name: str, *arguments: str, cwd: Path) -> str:
-        done = warm.run([str(installed.script(name)), *arguments], cwd)
+        done = warm(str(installed.script(name)), *arguments, cwd=cwd)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

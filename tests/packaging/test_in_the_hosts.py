@@ -9,12 +9,13 @@ import torch
 
 from tests import tiny
 from tests.lm_eval_tasks.conftest import SUBJECTS, write_benchmark, write_model
+from tests.packaging.conftest import Run
 from tests.packaging.environment import Environment
-from tests.warm import Warm
 
 Host = Callable[..., str]
 
 OPEN = (1, 3)
+UNHOOKED = {"SAE_MERGE_NO_HOOK": "1"}
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_mergekit_pytorch_runs_a_recipe(host: Host, folder: Path) -> None:
     _assert_edited(folder / "out", folder)
 
 
-def test_merge_state_dicts_knows_the_method_by_name(warm: Warm, folder: Path) -> None:
+def test_merge_state_dicts_knows_the_method_by_name(warm: Run, folder: Path) -> None:
     program = """
 from mergekit.merge_methods import merge_state_dicts
 from safetensors.torch import load_file, save_file
@@ -75,16 +76,14 @@ models = {name: load_file(f"{name}/model.safetensors") for name in ("base", "don
 merged = merge_state_dicts(models, "sae_stethoscope", parameters={"layers": "1, 3"}, base="base")
 save_file(merged, "merged.safetensors")
 """
-    done = warm.run(["-c", program], folder)
+    done = warm("-c", program, cwd=folder)
     assert done.returncode == 0, done.stderr
     (folder / "out").mkdir()
     (folder / "merged.safetensors").rename(folder / "out" / "merged.safetensors")
     _assert_edited(folder / "out", folder)
 
 
-def test_child_processes_of_every_kind_have_the_hook_and_what_it_registers(
-    warm: Warm, tmp_path: Path
-) -> None:
+def test_child_processes_of_every_kind_have_the_hook_and_what_it_registers(warm: Run, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text("""
 import multiprocessing
 
@@ -104,7 +103,7 @@ if __name__ == "__main__":
     with multiprocessing.get_context("fork").Pool(1) as pool:
         assert "sae_stethoscope" in pool.map(names, [0])[0]
 """)
-    done = warm.run([str(tmp_path / "script.py")], tmp_path)
+    done = warm(str(tmp_path / "script.py"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
@@ -120,7 +119,7 @@ def test_without_site_our_own_commands_register_for_themselves(installed: Enviro
 
 
 def test_declarations_imported_before_their_host_warn_of_nothing_and_register_when_asked(
-    warm: Warm, tmp_path: Path
+    warm: Run, tmp_path: Path
 ) -> None:
     program = """
 import warnings
@@ -133,17 +132,17 @@ register_merge_methods()
 ours = list(mergekit_methods())
 assert [method for method in registered_methods() if method in ours] == ours
 """
-    done = warm.run(["-c", program], tmp_path)
+    done = warm("-c", program, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_host_keeps_its_own_loader(warm: Warm, tmp_path: Path) -> None:
+def test_a_host_keeps_its_own_loader(warm: Run, tmp_path: Path) -> None:
     look = """
 import importlib.resources, inspect, mergekit.merge_methods as host
 print(type(host.__loader__).__name__, type(host.__spec__.loader).__name__)
 print(bool(inspect.getsource(host)), importlib.resources.files(host).is_dir())
 """
-    lines = warm.run(["-c", look], tmp_path).stdout.splitlines()
+    lines = warm("-c", look, cwd=tmp_path).stdout.splitlines()
     assert lines == ["SourceFileLoader SourceFileLoader", "True True"]
 
 
@@ -169,27 +168,27 @@ def test_lm_eval_evaluates_our_group(host: Host, tmp_path: Path) -> None:
 
 
 def test_lm_eval_knows_every_group_and_subject_by_the_path_alone(
-    installed: Environment, warm: Warm, tmp_path: Path
+    installed: Environment, warm: Run, tmp_path: Path
 ) -> None:
     groups = ("minerva_math_sae", "minerva_math_sae_chat")
     names = [*groups, *(f"{group}_{subject}" for group in groups for subject in SUBJECTS)]
     command = ["-m", "lm_eval", "validate", "--tasks", ",".join(names)]
-    unhooked = warm.run(command, tmp_path, hook=False)
+    unhooked = warm(*command, cwd=tmp_path, **UNHOOKED)
     assert "All tasks found and valid" not in unhooked.stdout
-    done = warm.run([*command, "--include_path", str(_tasks(installed))], tmp_path, hook=False)
+    done = warm(*command, "--include_path", str(_tasks(installed)), cwd=tmp_path, **UNHOOKED)
     assert done.returncode == 0, done.stderr
     assert "All tasks found and valid" in done.stdout
 
 
 def test_lm_eval_evaluates_the_group_by_the_path_alone_and_weights_subjects_by_size(
-    installed: Environment, warm: Warm, tmp_path: Path
+    installed: Environment, warm: Run, tmp_path: Path
 ) -> None:
     write_benchmark(tmp_path / "EleutherAI" / "hendrycks_math")
     write_model(tmp_path / "model")
     command = ["-m", "lm_eval", "run", "--model", "hf", "--model_args", "pretrained=./model"]
     command += ["--device", "cpu", "--batch_size", "8", "--log_samples", "--output_path", "out"]
     command += ["--tasks", "minerva_math_sae", "--include_path", str(_tasks(installed))]
-    done = warm.run(command, tmp_path, hook=False)
+    done = warm(*command, cwd=tmp_path, **UNHOOKED)
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = (tmp_path / "out").glob("*/results_*.json")
     written = json.loads(path.read_text())
@@ -202,7 +201,7 @@ def test_lm_eval_evaluates_the_group_by_the_path_alone_and_weights_subjects_by_s
     assert written["groups"]["minerva_math_sae"]["exact_match,none"] == pytest.approx(right / problems)
     assert written["groups"]["minerva_math_sae"]["answer_found,none"] == 1.0
     assert len(list(path.parent.glob("samples_minerva_math_sae_*.jsonl"))) == len(SUBJECTS)
-    verdict = warm.run([str(installed.script("sae-merge")), "compare", "out", "out"], tmp_path).stdout
+    verdict = warm(str(installed.script("sae-merge")), "compare", "out", "out", cwd=tmp_path).stdout
     assert "McNemar" in verdict and "0 improved, 0 degraded, 7 not shown" in verdict
     assert "Note: Both sides are the same evaluation" in verdict
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,9 @@ import yaml
 from huggingface_hub import ModelCard
 
 from sae_merge_method.artifacts.edit_report import read_edit_report
+from tests import warm
 from tests.hub_server import Hub
 from tests.recipes import recipe_text
-from tests.warm import Warm
 
 PROGRAM = "import sys; from sae_merge_method.cli.main import main; sys.argv[0] = 'sae-merge'; main()"
 RECIPE = "hf://me/maths-recipe/recipe.yml"
@@ -29,20 +29,19 @@ def upload_recipe(hub: Hub, folder: Path, text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An interpreter with torch, and without the Hub's client: that reads its environment as it is loaded."""
-    scratch = tmp_path_factory.mktemp("warm")
-    with Warm(Path(sys.executable), os.environ, scratch, ("torch", "safetensors.torch")) as interpreter:
-        yield interpreter
+    return warm.python(tmp_path_factory.mktemp("warm"), "torch")
 
 
 @pytest.fixture
-def sae_merge(warm: Warm, hub: Hub) -> Callable[..., subprocess.CompletedProcess[str]]:
+def sae_merge(warm_python: Path, hub: Hub) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run a command as a user whose home is a folder, and whose Hub is the one on loopback."""
 
     def run(home: Path, *words: object, offline: bool = False) -> subprocess.CompletedProcess[str]:
         environ = environment(hub, home, offline=offline)
-        return warm.run(["-c", PROGRAM, *map(str, words)], home, environ=environ)
+        command = [str(warm_python), "-c", PROGRAM, *map(str, words)]
+        return subprocess.run(command, cwd=home, env=environ, capture_output=True, text=True)
 
     return run
 
