@@ -66,6 +66,7 @@ def column_notes(report: EnergyReport) -> list[str]:
     """What the columns mean, a line each."""
     drawn, others = report.total.random, report.total.others
     notes = [
+        "|tau|/|base|: the task vector's size beside the base's own; ratio: kept over chance;",
         "kept: share of the task vector's energy in the span of the selected features; chance: what a random",
         "subspace of that rank keeps on average, r/d of what has a residual axis;",
     ]

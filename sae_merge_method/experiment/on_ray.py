@@ -1,7 +1,7 @@
 """Arms run by actors of a Ray cluster, on this machine or on many.
 
 Every node needs this package, the working folder under the same path (a shared file system), and what
-the experiment reads. Ray is an extra: ``pip install 'sae-merge-method[ray]'``.
+the experiment reads. Ray is an extra: ``pip install ray``.
 """
 
 import os
@@ -44,7 +44,7 @@ def run_on_ray(setup: Setup, jobs: Sequence[ArmJob], places: RayPlaces) -> Gener
     try:
         import ray
     except ImportError as error:
-        raise UsageError("--ray needs Ray: pip install 'sae-merge-method[ray]'") from error
+        raise UsageError("--ray needs Ray: pip install ray") from error
     is_joined_here = not ray.is_initialized()
     if is_joined_here:
         _connect(ray, places)

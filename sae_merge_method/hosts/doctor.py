@@ -26,7 +26,7 @@ SHOWN = ("torch", "mergekit", "lm-eval", "sae-lens", "transformers", "safetensor
 HOOK_FILES = ("sae_merge_method.pth", "sae_merge_method.start")
 """What an installation puts into site-packages for the start-up hook."""
 
-_REINSTALL = f"reinstall it: pip install --force-reinstall --no-deps {DISTRIBUTION}"
+_REINSTALL = "reinstall it: pip install --force-reinstall --no-deps . in the folder of its pyproject.toml"
 _PROBE_SECONDS = 300
 
 
@@ -179,7 +179,7 @@ def _seen(host: str, process: "subprocess.Popen[str]") -> Finding:
         return Finding(subject, "unknown", problem, "try again when the machine is less busy")
     if process.returncode != 0:
         last = err.strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
-        mend = f"reinstall what the message names, or all: pip install --force-reinstall {DISTRIBUTION}"
+        mend = "reinstall what the message names, or all: pip install --force-reinstall . in our own folder"
         return Finding(subject, "no", f"importing {host} and this plugin fails: {last[0]}", mend)
     names = json.loads(out.splitlines()[-1])
     if names:

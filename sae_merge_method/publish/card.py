@@ -10,14 +10,13 @@ from typing import NamedTuple
 
 from sae_merge_method.artifacts.comparison import read_comparison
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, diagnosis_path
-from sae_merge_method.artifacts.strict_yaml import dump_yaml
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.lock import locked
 from sae_merge_method.files.writing import write_bytes, write_text
 from sae_merge_method.models.hub import CARD_FILE, is_hub_id, parse_model_id
 from sae_merge_method.publish import sections
 from sae_merge_method.publish.card_file import OurSection, our_part, read_card
-from sae_merge_method.publish.front_matter import front_matter
+from sae_merge_method.publish.front_matter import front_matter, front_matter_text
 from sae_merge_method.publish.licence import find_licence
 from sae_merge_method.publish.measured import statement_section
 from sae_merge_method.publish.settings import CardSettings
@@ -88,8 +87,7 @@ def _renew(folder: Path, settings: CardSettings) -> Path:
         ),
     }
     ours = [shown.get(name) or OurSection(name, written.get(name, ""), result) for name in _ORDER]
-    metadata = dump_yaml(data.to_dict()).strip()  # type: ignore[no-untyped-call]
-    text = f"---\n{metadata}\n---\n\n{standing.body.strip()}\n\n{our_part(ours)}\n"
+    text = f"---\n{front_matter_text(data)}\n---\n\n{standing.body.strip()}\n\n{our_part(ours)}\n"
     if plot is not None and plot.resolve() != (folder / PLOT_FILE).resolve():
         write_bytes(folder / PLOT_FILE, plot.read_bytes())  # in the place of a link, never through it
     write_text(folder / CARD_FILE, text)

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from typing_extensions import override
 
 from sae_merge_method.artifacts.comparison import Comparison
 from sae_merge_method.artifacts.lm_eval_results import DataSet, dataset_of
+from sae_merge_method.artifacts.strict_yaml import Dumper, dump_yaml
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.lm_eval_tasks import tasks_path
 from sae_merge_method.publish.licence import Licence
@@ -114,6 +116,49 @@ def eval_results(comparison: Comparison, result: str | None = None) -> "Iterable
             metric_args={_MEASURED_ON: result} if result is not None else None,
             metric_value=round(subject.edited, 4),
         )
+
+
+_SHORT = 160
+"""Characters that a mapping or a list may have to stand on one line."""
+
+
+class _ShortDumper(Dumper):
+    """A result takes four lines, not seventeen: whoever opens the card as a file wants to see its text."""
+
+    @override
+    def serialize(self, node: yaml.Node) -> None:
+        if isinstance(node, yaml.CollectionNode):
+            node.flow_style = False  # the whole is edited by hand, key by key
+        super().serialize(node)
+
+    @override
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> Any:
+        node = super().represent_sequence(tag, sequence, flow_style)
+        node.flow_style = _length(node) <= _SHORT and all(map(_is_plain, node.value))
+        return node
+
+    @override
+    def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
+        node = super().represent_mapping(tag, mapping, flow_style)
+        node.flow_style = _length(node) <= _SHORT and all(_is_plain(value) for _, value in node.value)
+        return node
+
+
+def _is_plain(node: yaml.Node) -> bool:
+    return not isinstance(node, yaml.CollectionNode) or bool(node.flow_style)
+
+
+def _length(node: yaml.Node) -> int:
+    if isinstance(node, yaml.SequenceNode):
+        return sum(_length(value) + 2 for value in node.value)
+    if isinstance(node, yaml.MappingNode):
+        return sum(_length(key) + _length(value) + 4 for key, value in node.value)
+    return len(node.value)
+
+
+def front_matter_text(data: "ModelCardData") -> str:
+    """The metadata as YAML, short mappings and lists on one line each."""
+    return dump_yaml(data.to_dict(), _ShortDumper).strip()  # type: ignore[no-untyped-call]
 
 
 class _PlainLoader(yaml.SafeLoader):

@@ -7,6 +7,7 @@ card has is for ``card``.
 import shlex
 from collections.abc import Sequence
 
+from sae_merge_method import __version__
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis
 from sae_merge_method.artifacts.edit_report import REPORT_FILE
 from sae_merge_method.artifacts.layer_diagnosis import LITTLE_EXPLAINED, LayerDiagnosis
@@ -135,7 +136,7 @@ def rebuild_section(
     renamed += [("--donor", donor) for donor in donors]
     options = "".join(f" {option} {shlex.quote(name)}" for option, name in renamed)
     commands = [
-        "pip install sae-merge-method",
+        f"pip install .  # in a checkout of sae-merge-method {__version__}",
         f"sae-merge rebuild {shlex.quote(source)} rebuilt/{options}",
         "sae-merge verify rebuilt/",
     ]
