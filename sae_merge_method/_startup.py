@@ -24,6 +24,7 @@ COMPLAINT = "sae-merge-method could not join"
 # A host's module, and the function of sae_merge_method.hosts.register that follows its import.
 FOLLOWERS = {
     "mergekit.merge_methods": "register_merge_methods",
+    "mergekit.plan": "register_written_dtype",
     "lm_eval.tasks._index": "register_tasks",
 }
 
@@ -40,7 +41,7 @@ def switched_off() -> bool:
 
 
 class _HostFinder:
-    """Answers for the hosts' two modules only, with what the other finders say of them."""
+    """Answers for the hosts' modules only, with what the other finders say of them."""
 
     def find_spec(
         self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None

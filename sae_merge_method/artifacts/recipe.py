@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StrictInt, ValidationError, model_validator
 
 from sae_merge_method.artifacts.recipe_models import ModelSource, Module, Slice, SourceParameters
-from sae_merge_method.artifacts.schema import Record, describe
+from sae_merge_method.artifacts.schema import OneOf, Record, describe
 from sae_merge_method.artifacts.strict_yaml import load_yaml
 from sae_merge_method.errors import ArtifactError, RecipeError
+from sae_merge_method.models.rounding import DEFAULT, ROUNDINGS
 
 RECIPE_FILE = "mergekit_config.yml"
 """In a merged folder, by mergekit's name: the recipe as it was run."""
@@ -36,6 +37,12 @@ def _gate_text(value: Any) -> Any:
     )
 
 
+def _one_word(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    raise ValueError("expected one word: mergekit reads a YAML list as a gradient over the layers")
+
+
 GateText = Annotated[str | None, BeforeValidator(_gate_text)]
 
 
@@ -50,7 +57,18 @@ class Gate(Record):
     """Rule that takes layers by the scores of the diagnosis, such as top_k=6; null for none."""
 
 
-class SharedParameters(Gate, SourceParameters):
+class RoundingKeys(Record):
+    """How edited values become values of the stored type: the same for every merge method."""
+
+    rounding: Annotated[str, OneOf(ROUNDINGS), BeforeValidator(_one_word)] = DEFAULT
+    """How edited values are rounded to the stored type: nearest, or stochastic, which keeps on average what
+    is smaller than the type's step."""
+    rounding_seed: Annotated[StrictInt, Field(ge=0, lt=2**63)] = 0
+    """Seed of stochastic rounding; with it, a tensor's name and a value's position, the bytes are the same
+    wherever they are computed."""
+
+
+class SharedParameters(Gate, RoundingKeys, SourceParameters):
     """Parameters of the whole recipe; a weight here serves donors that have none of their own.
 
     What else stands here belongs to the merge method.

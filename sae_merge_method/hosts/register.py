@@ -1,6 +1,6 @@
 """The seam with mergekit and lm-eval: the only place that changes anything in them.
 
-Both functions may be called any number of times. ``sae-merge`` commands call them; for the hosts'
+All of them may be called any number of times. ``sae-merge`` commands call them; for the hosts'
 own commands the start-up hook (:mod:`sae_merge_method._startup`) does. What is registered is
 declared elsewhere: ``sae_merge_method.merge.methods`` and the folder of ``sae_merge_method.lm_eval_tasks``.
 """
@@ -19,7 +19,7 @@ _MERGE_STAGE = "sae_merge_method.merge"
 
 
 def register_merge_methods() -> None:
-    """Make our merge methods known to mergekit by name.
+    """Make our merge methods known to mergekit by name, and the dtype that it writes known to them.
 
     Raises:
         SaeMergeError: mergekit is absent or keeps its methods elsewhere, or another plugin holds a name.
@@ -42,6 +42,54 @@ def register_merge_methods() -> None:
             register(method)
         elif known[name] is not method:
             raise SaeMergeError(f"mergekit already has another merge method named {name!r}: {known[name]!r}")
+    if not _half_imported("mergekit"):  # else the hook goes on once the planner is there
+        register_written_dtype()
+
+
+def register_written_dtype() -> None:
+    """Let mergekit's planner tell our methods the dtype that a merge writes.
+
+    A task of its graph has a field for it, ``out_dtype``, which ``mergekit-pytorch`` fills; the planner of
+    ``mergekit-yaml`` leaves it empty, and results are rounded when they are saved: to nearest, after a kernel
+    has rounded them to the dtype of its inputs.
+
+    Raises:
+        SaeMergeError: mergekit's planner is not the one this was written for.
+    """
+    try:
+        planner = importlib.import_module("mergekit.plan").MergePlanner
+        plan_tensor = planner.plan_tensor
+        fits = "_tensors" in planner.__annotations__
+    except (ImportError, AttributeError) as error:
+        raise SaeMergeError(_planner_changed(str(error))) from error
+    if not fits:
+        raise SaeMergeError(_planner_changed("no _tensors"))
+    if not hasattr(plan_tensor, "sae_merge_dtype"):
+        planner.plan_tensor = _with_written_dtype(plan_tensor)
+
+
+def _with_written_dtype(plan_tensor: Callable[..., None]) -> Callable[..., None]:
+    """``MergePlanner.plan_tensor`` whose tasks of our methods know the dtype of the result."""
+    from sae_merge_method.recipe.methods import METHODS
+
+    @functools.wraps(plan_tensor)
+    def plan_with_dtype(self: Any, *args: Any, **kwargs: Any) -> None:
+        planned = len(self._tensors)
+        plan_tensor(self, *args, **kwargs)
+        dtype = self.config.out_dtype
+        for place, (weight, task) in enumerate(self._tensors[planned:], start=planned):
+            if dtype and not weight.force_dtype and getattr(task, "method_name", None) in METHODS:
+                self._tensors[place] = (weight, task.model_copy(update={"out_dtype": dtype}))
+
+    plan_with_dtype.sae_merge_dtype = True  # type: ignore[attr-defined]
+    return plan_with_dtype
+
+
+def _planner_changed(came: str) -> str:
+    return (
+        f"expected mergekit.plan.MergePlanner with plan_tensor and _tensors, got: {came}; "
+        "in mergekit-yaml, leave out_dtype out of recipes of ours until this is mended"
+    )
 
 
 def register_tasks() -> None:

@@ -4,13 +4,14 @@ Every method of ours adds to a base tensor what it makes of the weighted sum of 
 arithmetic in torch, for mergekit, lives in ``injection``; both give the same bits.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.models.dtypes import Floats, narrow, widen
+from sae_merge_method.geometry.realised import EditSums, edit_sums
+from sae_merge_method.models.dtypes import DTYPES, Floats, narrow, widen
 
 
 def weighted_sum(base: Floats, donors: Sequence[Floats], alphas: Sequence[float]) -> Floats:
@@ -32,43 +33,48 @@ def weighted_sum(base: Floats, donors: Sequence[Floats], alphas: Sequence[float]
     return total
 
 
+class Room(NamedTuple):
+    """Memory to work in."""
+
+    edited: Floats
+    spare: Floats
+
+
+Narrow = Callable[[Floats, str, npt.NDArray[Any], Floats], bool]
+"""Rounds numbers to a stored type, as :func:`~sae_merge_method.models.dtypes.narrow` does."""
+
+
 def inject_piece(
-    base: Floats, tau: Floats, dtype: str, stored: npt.NDArray[Any], spare: Floats
-) -> float | None:
+    base: Floats, tau: Floats, dtype: str, stored: npt.NDArray[Any], room: Room, to_stored: Narrow = narrow
+) -> EditSums | None:
     """Write ``base + tau``, rounded once to a stored type.
 
     Args:
         base: float32 or float64.
-        tau: Alike; its memory is used.
+        tau: Alike.
         dtype: The stored type, by safetensors' name.
         stored: What is written to, in the type's own numpy type.
-        spare: Memory to work in, like ``base``.
+        room: Memory like ``base``.
+        to_stored: Rounds.
 
     Returns:
-        Squared distance of what was written from ``base``; None where a value is not finite, or becomes so:
-        ``stored`` is arbitrary then.
+        What was to be added and what was, without the number of values; None where a value is not finite, or
+        becomes so: ``stored`` is arbitrary then.
     """
+    edited, spare = room
     with np.errstate(over="ignore", invalid="ignore"):
-        edited = np.add(base, tau, out=tau)
-    if not narrow(edited, dtype, stored, spare):
+        np.add(base, tau, out=edited)
+    if not to_stored(edited, dtype, stored, spare):
         return None
     widen(stored, dtype, edited)
-    return squared_distance(base, edited, spare)
+    return edit_sums(base, tau, edited, spare)
 
 
-def squared_distance(before: Floats, after: Floats, spare: Floats) -> float:
-    """Sum of squared differences; numpy sums pairwise: float32 keeps six digits and more.
-
-    Args:
-        before: float32 or float64.
-        after: Alike; not modified.
-        spare: Memory to work in, alike.
-    """
-    with np.errstate(over="ignore", under="ignore"):
-        moved = np.subtract(after, before, out=spare)
-        np.multiply(moved, moved, out=moved)
-        total = float(moved.sum())
-    if np.isfinite(total) or before.dtype == np.float64:
-        return total
-    wide = before.astype(np.float64)
-    return squared_distance(wide, after.astype(np.float64), np.empty_like(wide))
+def as_rounded(values: Floats, dtype: str) -> Floats:
+    """Numbers as a stored type would have them, in their own memory; all infinite where one overflows."""
+    stored = np.empty(values.size, DTYPES[dtype].numpy)
+    if narrow(values, dtype, stored, np.empty_like(values)):
+        widen(stored, dtype, values)
+    else:
+        values.fill(np.inf)
+    return values

@@ -34,8 +34,9 @@ _ONLY_MERGEKIT = (
 def why_not_direct(job: Job) -> str | None:
     """What in a job is beyond the direct engine, in words; None where nothing is."""
     recipe = job.resolved.recipe
-    if job.dtype is not None and job.base.dtypes() != {job.dtype}:
-        return f"writing {job.dtype} over a {'/'.join(sorted(job.base.dtypes()))} base changes every tensor"
+    written = job.precision.written
+    if written is not None and job.base.dtypes() != {written}:
+        return f"writing {written} over a {'/'.join(sorted(job.base.dtypes()))} base changes every tensor"
     if recipe.chat_template:
         return "it copies the base's tokenizer as it is, and the recipe asks for another chat template"
     asked = [name for name in _ONLY_MERGEKIT if job.options.get(name)]
@@ -55,7 +56,7 @@ def run_direct(job: Job, folder: Path, *, link: bool = False, hash_all: bool = F
         MergeError: A tensor cannot be edited, or a file changed under us; ``folder`` is then
             incomplete.
     """
-    tasks = tensor_tasks(job.plan, job.base, job.donors)
+    tasks = tensor_tasks(job.plan, job.base, job.donors, job.precision)
     copies = [_place_shard(job, file, tasks, folder, link) for file in job.base.files]
     _place_index(job.base, folder)
     total = sum(last - first for copy in copies for first, last in copy.spans)
@@ -105,7 +106,7 @@ def edit_tensors(
 
 def edited_reports(edited: Iterable[EditedTensor]) -> list[TensorReport]:
     """What became of the selected layers' tensors."""
-    return [TensorReport.of(one.task.base, one.hashes, "edited", one.energy) for one in edited]
+    return [TensorReport.of(one.task.base, one.hashes, "edited", one.sums.realised) for one in edited]
 
 
 def kept_reports(

@@ -92,7 +92,7 @@ def _base_folder(recipe: RecipeText, named: Path | None, options: Mapping[str, A
 
 
 def _edit_held(job: Job, checkpoint: Inside, hash_all: bool) -> EditReport:
-    tasks = tensor_tasks(job.plan, job.base, job.donors)
+    tasks = tensor_tasks(job.plan, job.base, job.donors, job.precision)
     job.base.require_unchanged()
     with begin_journal(checkpoint, [task.base for task in tasks], job.threads) as journal:
         try:

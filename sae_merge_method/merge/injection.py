@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from sae_merge_method.errors import MergeError
+from sae_merge_method.models.rounding import NEAREST, Rounding
 from sae_merge_method.recipe.methods import Filter
 
 
@@ -18,12 +19,14 @@ def inject(
     donors: Sequence[torch.Tensor],
     alphas: Sequence[float],
     change: Filter | None = None,
+    written: torch.dtype | None = None,
+    rounding: Rounding = NEAREST,
 ) -> torch.Tensor:
     """Add the weighted task vectors of ``donors`` to ``base``.
 
-    The arithmetic is done in float32 (float64 stays float64) and rounded once, to the dtype
-    of ``base``. The order of operations is that of mergekit's task_arithmetic, so that in
-    float32 the two agree bit for bit. No input is modified.
+    The arithmetic is done in float32 (in float64 where an input is that) and rounded once. The order of
+    operations is that of mergekit's task_arithmetic, so that in float32 the two agree bit for bit. No input
+    is modified.
 
     Args:
         name: The tensor's name, for messages.
@@ -32,6 +35,8 @@ def inject(
         alphas: One factor a donor; where all are zero the base tensor itself comes back.
         change: What becomes of ``sum_i alpha_i tau_i`` before it is added; where that is nothing, the
             base tensor itself comes back.
+        written: dtype of the result; None for that of ``base``.
+        rounding: How the result is rounded to it.
 
     Raises:
         MergeError: Shapes differ, or a value is (or becomes) NaN or infinite.
@@ -50,7 +55,8 @@ def inject(
     if all(alpha == 0 for alpha in alphas):
         return base  # base + 0 * tau would still turn -0.0 into 0.0
     _require_finite(name, "base", base)
-    precise = torch.float64 if base.dtype == torch.float64 else torch.float32
+    wide = any(tensor.dtype == torch.float64 for tensor in (base, *donors))
+    precise = torch.float64 if wide else torch.float32
     theta = base.to(precise)
     shift: torch.Tensor | None = None
     for donor, alpha in zip(donors, alphas, strict=True):
@@ -66,7 +72,7 @@ def inject(
         if changed is None:
             return base
         shift = torch.from_numpy(changed).to(shift.device)
-    edited = (theta + shift).to(base.dtype)
+    edited = rounding.to_quickly(theta + shift, written or base.dtype, name)
     if not bool(torch.isfinite(edited).all()):
         raise MergeError(
             f"{name}: the edit overflows {edited.dtype}; lower the weight or choose a wider dtype"

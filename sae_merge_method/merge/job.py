@@ -14,6 +14,7 @@ from sae_merge_method.recipe.donors import open_donors
 from sae_merge_method.recipe.lineage import oddities
 from sae_merge_method.recipe.methods import Filter
 from sae_merge_method.recipe.plan import EditPlan
+from sae_merge_method.recipe.precision import Precision, precision_of
 from sae_merge_method.recipe.preflight import check_donors, check_family, output_dtype
 from sae_merge_method.recipe.resolved import ResolvedRecipe, resolve_recipe
 
@@ -28,8 +29,8 @@ class Job:
     """The recipe, its base, and what it means there."""
     donors: Mapping[str, Checkpoint]
     """By the recipe's name for them."""
-    dtype: str | None
-    """dtype to write; None keeps every tensor's own."""
+    precision: Precision
+    """In which types edits are computed and written."""
     options: Mapping[str, Any]
     """Fields of ``mergekit.options.MergeOptions`` that the user gave."""
 
@@ -97,4 +98,5 @@ def open_job(
         check_donors(plan, base, donors)
         for oddity in oddities(plan, base, donors):
             LOG.warning("%s", oddity)
-        yield Job(resolved, donors, output_dtype(plan, base, donors), given)
+        written = output_dtype(plan, base, donors)
+        yield Job(resolved, donors, precision_of(resolved.recipe, base.dtypes(), written), given)

@@ -87,7 +87,7 @@ def run_mergekit(job: Job, folder: Path) -> None:
     with TemporaryDirectory(dir=folder, prefix=".views.") as views:
         form = guarded_form(_local(job, Path(views)), base)
         # mergekit's dtype would round a wider donor before the arithmetic; out_dtype rounds after it.
-        form["out_dtype"] = form.pop("dtype", None)
+        form.update(dtype=job.precision.loaded, out_dtype=job.precision.written)
         # No tokenizer_source, even where the recipe has it: mergekit would resize the embeddings to the
         # tokenizer. Without one it copies the base's, which is what the recipe asks for.
         form.update(chat_template=recipe.chat_template)
@@ -119,7 +119,7 @@ def _local(job: Job, views: Path) -> EditPlan:
         for layer, donors in job.plan.donations.items()
     }
     base = job.base.folder if job.base.has_index else indexed_view(job.base, views / "base")
-    return replace(job.plan, base=str(base.resolve()), donations=donations, dtype=job.dtype)
+    return replace(job.plan, base=str(base.resolve()), donations=donations, dtype=None)
 
 
 def _as_the_base(donor: Checkpoint, job: Job, view: Path) -> Path:

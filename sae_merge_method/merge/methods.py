@@ -19,16 +19,19 @@ from mergekit.merge_methods import (
     TensorGroup,
     merge_method,
 )
+from mergekit.merge_methods.base import FunctionalGroupMergeMethod
 from pydantic.fields import FieldInfo
+from typing_extensions import override
 
 from sae_merge_method.artifacts.diagnosis import diagnosis_path
-from sae_merge_method.artifacts.recipe import Gate
+from sae_merge_method.artifacts.recipe import Gate, RoundingKeys
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import MergeError
 from sae_merge_method.merge.injection import inject
 from sae_merge_method.models.tensor_names import decoder_layer
 from sae_merge_method.recipe.gate import selected_layers
 from sae_merge_method.recipe.methods import METHODS, Filter, MergeMethod, require_rule, validated_parameters
+from sae_merge_method.recipe.precision import rounding_of
 
 
 def mergekit_methods() -> tuple[Any, ...]:
@@ -36,11 +39,31 @@ def mergekit_methods() -> tuple[Any, ...]:
     return tuple(_mergekit_method(name, method) for name, method in METHODS.items())
 
 
+_WRITTEN = "written_dtype"
+
+
+class _RoundingMethod(FunctionalGroupMergeMethod):  # type: ignore[misc]  # mergekit has no types
+    """A method whose kernel is told the dtype of the result, to round to it itself, and once.
+
+    Otherwise mergekit rounds what a kernel returns, to nearest.
+    """
+
+    @override
+    def _execute(
+        self, groups: Any, parameters: Any, options: Any, *, input_dtypes: Any, out_dtype: Any = None
+    ) -> Any:
+        told = [{**given, _WRITTEN: out_dtype} for given in parameters]
+        return super()._execute(groups, told, options, input_dtypes=input_dtypes, out_dtype=out_dtype)
+
+
 @lru_cache
 def _mergekit_method(name: str, method: MergeMethod[Any]) -> Any:
-    own, gate_keys = method.parameters.model_fields, Gate.model_fields
+    own, gate_keys, rounding_keys = (
+        record.model_fields for record in (method.parameters, Gate, RoundingKeys)
+    )
 
     def kernel(group: TensorGroup, **given: Any) -> torch.Tensor:
+        dtype = given.pop(_WRITTEN)
         entries = _entries(name, group, given["weight"])
         written = {key: value for key, value in given.items() if value is not None}
         gate = Gate(**{key: written[key] for key in gate_keys if key in written})
@@ -51,16 +74,16 @@ def _mergekit_method(name: str, method: MergeMethod[Any]) -> Any:
         parameters = validated_parameters(name, {key: written[key] for key in own if key in written})
         factor = method.factor(parameters)
         change = _filter(method, parameters, layers, _stamp(gate)) if method.filter else None
-        return inject(
-            entries.name, entries.base, entries.donors, [alpha * factor for alpha in entries.alphas], change
-        )
+        keys = RoundingKeys(**{key: written[key] for key in rounding_keys if key in written})
+        alphas = [alpha * factor for alpha in entries.alphas]
+        return inject(entries.name, entries.base, entries.donors, alphas, change, dtype, rounding_of(keys))
 
     # mergekit takes a method's parameters from its signature.
-    signature = _signature({**gate_keys, **own})
+    signature = _signature({**gate_keys, **rounding_keys, **own})
     kernel.__signature__ = signature  # type: ignore[attr-defined]
     kernel.__annotations__ = {each.name: each.annotation for each in signature.parameters.values()}
     kernel.__annotations__["return"] = torch.Tensor
-    return merge_method(
+    declared = merge_method(
         name=name,
         pretty_name=method.title,
         reference_url=method.reference,
@@ -68,6 +91,7 @@ def _mergekit_method(name: str, method: MergeMethod[Any]) -> Any:
         # An optional head that only the base has is outside every layer: it stays the base's.
         optional_tensor_policy=OptionalTensorPolicy.PASSTHROUGH_BASE_SINGLETON,
     )(kernel)
+    return _RoundingMethod(declared.spec, declared.implementation)
 
 
 def _signature(fields: Mapping[str, FieldInfo]) -> Signature:

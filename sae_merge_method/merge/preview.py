@@ -30,7 +30,7 @@ def preview(
         SaeMergeError: What the merge itself would refuse.
     """
     with open_job(recipe, Path("dry-run").absolute(), options, allow_mismatch) as job:
-        tasks = tensor_tasks(job.plan, job.base, job.donors)
+        tasks = tensor_tasks(job.plan, job.base, job.donors, job.precision)
         reason = why_not_direct(job)
         energies = None if reason is not None else _energies(job, tasks)
         return EditPreview(
@@ -47,7 +47,9 @@ def _energies(job: Job, tasks: Sequence[TensorTask]) -> dict[str, float]:
         bytes_bar(total, "dry run", quiet=job.quiet) as advance,
         WeightFiles(job.checkpoints) as files,
     ):
-        return {edited.task.base.name: edited.energy for edited in edit_tensors(job, tasks, files, advance)}
+        return {
+            edited.task.base.name: edited.sums.realised for edited in edit_tensors(job, tasks, files, advance)
+        }
 
 
 def _layer(layer: int, tasks: Sequence[TensorTask], energies: Mapping[str, float] | None) -> LayerPreview:

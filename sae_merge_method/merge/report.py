@@ -4,20 +4,15 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from sae_merge_method.artifacts.edit_report import EditReport, FileReport, TensorReport
 from sae_merge_method.errors import MergeError
 from sae_merge_method.files.parallel import run_all
-from sae_merge_method.merge.arithmetic import squared_distance
 from sae_merge_method.merge.job import Job
+from sae_merge_method.merge.tensor_edit import TensorTask, measure_tensor, tensor_tasks
 from sae_merge_method.models.beside_weights import side_file_hashes
 from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint
-from sae_merge_method.models.dtypes import precise_for
-from sae_merge_method.models.headers import TensorEntry
-from sae_merge_method.models.reading import PIECE, Values, WeightFiles, pieces
-from sae_merge_method.models.tensor_names import decoder_layer
-from sae_merge_method.recipe.plan import EditPlan
+from sae_merge_method.models.reading import WeightFiles
+from sae_merge_method.recipe.methods import Filter
 from sae_merge_method.recipe.request import request_of
 
 
@@ -66,31 +61,31 @@ def report_read_back(job: Job, merged: Checkpoint, *, hash_all: bool = False) ->
             + (f" and {len(names) - 1} more tensors" if len(names) > 1 else "")
             + f": mergekit does not know this layout of the base model ({base.layout})"
         )
-    with WeightFiles([base, merged]) as files:
-        calls = [partial(_report, job.plan, base, merged, name, files, hash_all) for name in merged.tensors]
-        return report_of(job, merged.folder, run_all(calls, job.threads))
+    with WeightFiles([*job.checkpoints, merged]) as files:
+        tasks = {task.base.name: task for task in tensor_tasks(job.plan, base, job.donors, job.precision)}
+        with job.filtering() as change:
+            report = partial(_report, base, merged, files=files, change=change, hash_all=hash_all)
+            calls = [partial(report, name, tasks.get(name)) for name in merged.tensors]
+            return report_of(job, merged.folder, run_all(calls, job.threads))
 
 
 def _report(
-    plan: EditPlan, base: Checkpoint, merged: Checkpoint, name: str, files: WeightFiles, hash_all: bool
+    base: Checkpoint,
+    merged: Checkpoint,
+    name: str,
+    task: TensorTask | None,
+    *,
+    files: WeightFiles,
+    change: Filter | None,
+    hash_all: bool,
 ) -> TensorReport:
     before, after = base.tensors[name], merged.tensors[name]
-    if decoder_layer(name) in plan.donations:
-        hashes = files.hashes(after)
-        return TensorReport.of(after, hashes, "edited", _energy(before, after, files))
+    if task is not None:
+        sums = measure_tensor(task, change, files, after)
+        return TensorReport.of(after, files.hashes(after), "edited", sums.realised)
     hashes = files.hashes(after, with_sha256=hash_all)
     if after.dtype == before.dtype:
         same = files.hashes(before, with_sha256=hash_all) == hashes
         if not same or after.shape != before.shape:
             raise MergeError(f"{name} lies outside the selected layers, and yet its bytes changed")
     return TensorReport.of(after, hashes, "base", 0.0)
-
-
-def _energy(before: TensorEntry, after: TensorEntry, files: WeightFiles) -> float:
-    """Squared distance of two stored tensors, summed in the order in which an edit sums it."""
-    precise, energy = precise_for(before.dtype, after.dtype), 0.0
-    old, new = Values(files, before, precise), Values(files, after, precise)
-    spare = np.empty(min(PIECE, before.n_values), precise)
-    for first, size in pieces(before.n_values):
-        energy += squared_distance(old.read(first, size).numbers, new.read(first, size).numbers, spare[:size])
-    return energy

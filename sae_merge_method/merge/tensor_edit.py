@@ -1,23 +1,29 @@
 """Edit one tensor from its files: read in pieces, computed in float32, rounded once, hashed as it goes.
 
+In which types is the recipe's :class:`~sae_merge_method.recipe.precision.Precision`.
+
 Where the pieces go is the caller's affair: into a copy, into the checkpoint itself, or nowhere.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from sae_merge_method.errors import MergeError
 from sae_merge_method.files.hashing import Hasher, Hashes
 from sae_merge_method.files.parallel import Advance
-from sae_merge_method.merge.arithmetic import inject_piece, weighted_sum
+from sae_merge_method.geometry.realised import EditSums, edit_sums
+from sae_merge_method.merge.arithmetic import Room, as_rounded, inject_piece, weighted_sum
 from sae_merge_method.models.checkpoint import Checkpoint
-from sae_merge_method.models.dtypes import DTYPE_NAMES, Floats, precise_for
+from sae_merge_method.models.dtypes import DTYPE_NAMES, DTYPES, Floats, Precise, precise_for
+from sae_merge_method.models.dtypes import narrow as narrow_to_nearest
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.reading import PIECE, Values, WeightFiles, pieces
 from sae_merge_method.recipe.methods import Filter
 from sae_merge_method.recipe.plan import EditPlan
+from sae_merge_method.recipe.precision import AS_STORED, Precision
 
 
 @dataclass(frozen=True)
@@ -28,10 +34,24 @@ class TensorTask:
     base: TensorEntry
     donors: tuple[TensorEntry, ...]
     alphas: tuple[float, ...]
+    precision: Precision = AS_STORED
+
+    @property
+    def dtype(self) -> str:
+        """In which it is written, by safetensors' name."""
+        return self.precision.stored(self.base.dtype)
+
+    @property
+    def precise(self) -> Precise:
+        """In which precision it is computed."""
+        return self.precision.precise(self.base.dtype, [donor.dtype for donor in self.donors])
 
 
 def tensor_tasks(
-    plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoint]
+    plan: EditPlan,
+    base: Checkpoint,
+    donors: Mapping[str, Checkpoint],
+    precision: Precision = AS_STORED,
 ) -> tuple[TensorTask, ...]:
     """One task for each tensor of the selected layers, in the order in which the files hold them."""
     tasks = []
@@ -40,7 +60,7 @@ def tensor_tasks(
         if donations:
             entries = tuple(donors[donation.model].layer_tensors[key] for donation in donations)
             alphas = tuple(donation.alpha(entry.name) for donation in donations)
-            tasks.append(TensorTask(key.layer, entry, entries, alphas))
+            tasks.append(TensorTask(key.layer, entry, entries, alphas, precision))
     return tuple(sorted(tasks, key=lambda task: (task.base.file, task.base.start)))
 
 
@@ -54,8 +74,8 @@ class EditedTensor:
 
     task: TensorTask
     hashes: Hashes
-    energy: float
-    """Squared Frobenius norm of (edited - base), rounding included."""
+    sums: EditSums
+    """What was to be added, and what the written values hold of it."""
 
 
 def edit_tensor(
@@ -72,37 +92,70 @@ def edit_tensor(
         change: What the merge method makes of its task vector; None where that is added as it is.
         files: Open for reading.
         write: Takes the bytes; None where they go nowhere.
-        advance: Told how many bytes are done.
+        advance: Told how many bytes of the base are done.
 
     Raises:
         MergeError: A value is (or becomes) NaN or infinite, or the method cannot take this tensor; the
             message names it.
     """
-    entry, dtype = task.base, task.base.dtype
-    precise = precise_for(dtype)
+    entry, precise = task.base, task.precise
     base = Values(files, entry, precise)
     tau_of = _tau(task, change, files, base)
-    spare = np.empty(min(PIECE, entry.n_values), precise)
-    hasher, energy = Hasher(), 0.0
+    longest = min(PIECE, entry.n_values)
+    edited, spare = (np.empty(longest, precise) for _ in range(2))
+    # Where the type stays, over the base's own piece, which is in the way of nobody any more.
+    wide = None if task.dtype == entry.dtype else np.empty(longest, DTYPES[task.dtype].numpy)
+    rounding = task.precision.rounding
+    hasher, sums = Hasher(), EditSums(values=entry.n_values)
     for first, size in pieces(entry.n_values):
         stored, theta = base.read(first, size)
+        written, room = stored if wide is None else wide[:size], Room(edited[:size], spare[:size])
         if tau_of is not None:
-            # Written over the base's own piece, which is in the way of nobody any more.
-            moved = inject_piece(theta, tau_of(theta, first), dtype, stored, spare[:size])
+            narrow = partial(rounding.narrow, name=entry.name, first=first)
+            moved = inject_piece(theta, tau_of(theta, first), task.dtype, written, room, narrow)
             if moved is None:
                 _require_finite(task, files)
                 raise MergeError(
-                    f"{entry.name}: the edit overflows {DTYPE_NAMES[dtype]}; "
+                    f"{entry.name}: the edit overflows {DTYPE_NAMES[task.dtype]}; "
                     "lower the weight or choose a wider dtype"
                 )
-            energy += moved
-        raw = stored.data.cast("B")
+            sums = sums.plus(moved)
+        elif wide is not None:
+            narrow_to_nearest(theta, task.dtype, written, room.spare)
+        raw = written.data.cast("B")
         if write is not None:
-            write(raw, first * stored.itemsize)
+            write(raw, first * written.itemsize)
         hasher.update(raw)
         if advance is not None:
-            advance(len(raw))
-    return EditedTensor(task, hasher.hashes(), energy)
+            advance(len(stored) * stored.itemsize)
+    return EditedTensor(task, hasher.hashes(), sums)
+
+
+def measure_tensor(
+    task: TensorTask, change: Filter | None, files: WeightFiles, merged: TensorEntry
+) -> EditSums:
+    """What somebody else wrote for a task, measured as :func:`edit_tensor` measures what it writes itself.
+
+    Args:
+        task: The tensor.
+        change: As there.
+        files: Open for reading; the merged checkpoint's among them.
+        merged: The tensor as it was written.
+
+    Raises:
+        MergeError: The method cannot take this tensor.
+    """
+    base, after = (Values(files, entry, task.precise) for entry in (task.base, merged))
+    tau_of = _tau(task, change, files, base)
+    spare, sums = np.empty(min(PIECE, merged.n_values), task.precise), EditSums(values=merged.n_values)
+    if tau_of is None:
+        return sums
+    for first, size in pieces(merged.n_values):
+        theta = base.read(first, size).numbers
+        sums = sums.plus(
+            edit_sums(theta, tau_of(theta, first), after.read(first, size).numbers, spare[:size])
+        )
+    return sums
 
 
 TauOf = Callable[[Floats, int], Floats]
@@ -116,11 +169,14 @@ def _tau(task: TensorTask, change: Filter | None, files: WeightFiles, base: Valu
     """
     if not any(task.alphas):
         return None  # base + 0 * tau would still turn -0.0 into 0.0
-    entry, precise = task.base, precise_for(task.base.dtype)
+    entry, precise, through = task.base, task.precise, task.precision.through
     donors = [Values(files, donor, precise) for donor in task.donors]
 
     def raw(theta: Floats, first: int) -> Floats:
-        return weighted_sum(theta, [donor.read(first, theta.size).numbers for donor in donors], task.alphas)
+        numbers = [donor.read(first, theta.size).numbers for donor in donors]
+        if through is not None:
+            numbers = [as_rounded(each, through) for each in numbers]
+        return weighted_sum(theta, numbers, task.alphas)
 
     if change is None:
         return raw

@@ -7,6 +7,7 @@ arrays of the caller's: fresh ones would cost more in page faults than the arith
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -55,6 +56,19 @@ DTYPE_NAMES = {kind: dtype.name for kind, dtype in DTYPES.items() if dtype.name 
 _BEYOND_BF16 = 0x7F7F8000
 
 
+_WITHIN = {
+    "float64": {"float64", "float32", "float16", "bfloat16"},
+    "float32": {"float32", "float16", "bfloat16"},
+    "float16": {"float16"},
+    "bfloat16": {"bfloat16"},
+}
+
+
+def holds(dtype: str, others: Iterable[str]) -> bool:
+    """Whether a type holds every value of all others; by recipes' names."""
+    return set(others) <= _WITHIN[dtype]
+
+
 def precise_for(*dtypes: str) -> Precise:
     """In which precision to compute with stored types: float32, or float64 where one of them is that."""
     return np.float64 if "F64" in dtypes else np.float32
@@ -83,8 +97,10 @@ def widen(stored: NDArray[Any], dtype: str, out: Floats) -> None:
 def narrow(values: Floats, dtype: str, out: NDArray[Any], spare: Floats) -> bool:
     """Round numbers to a stored type, half to even.
 
+    float64 becomes float32 on its way to a type of 16 bits, as in torch.
+
     Args:
-        values: float32, or float64 for "F64"; not modified.
+        values: float32 or float64; not modified.
         dtype: "F64", "F32", "F16" or "BF16".
         out: Array of the type's own numpy type; its bytes are what is written.
         spare: Memory to work in, like ``values``.
@@ -94,6 +110,9 @@ def narrow(values: Floats, dtype: str, out: NDArray[Any], spare: Floats) -> bool
     """
     if not values.size:
         return True
+    if values.dtype == np.float64 and DTYPES[dtype].nbytes == 2:
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            values, spare = values.astype(np.float32), spare.view(np.float32)[: values.size]
     if dtype != "BF16":
         with np.errstate(over="ignore", invalid="ignore"):
             np.copyto(out, values, casting="unsafe")

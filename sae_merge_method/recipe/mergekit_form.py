@@ -14,6 +14,7 @@ from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.mergekit_layout import module_names
 from sae_merge_method.recipe.plan import TEXT_MODULE, Donation, EditPlan
+from sae_merge_method.recipe.precision import written_rounding
 from sae_merge_method.reports.escape import terminal_line
 
 
@@ -46,7 +47,11 @@ def guarded_form(plan: EditPlan, base: Checkpoint) -> dict[str, Any]:
         }
     else:
         form["slices"] = slices
-    form["parameters"] = {"layers": format_layers(plan.layers), **plan.parameters}
+    form["parameters"] = {
+        "layers": format_layers(plan.layers),
+        **plan.parameters,
+        **written_rounding(plan.rounding),
+    }
     if plan.dtype:
         form["dtype"] = plan.dtype
     return form

@@ -18,7 +18,9 @@ from sae_merge_method.artifacts.recipe_models import (
 )
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.layers import format_layers
+from sae_merge_method.models.rounding import NEAREST, Rounding
 from sae_merge_method.recipe.methods import method_named, parameters_of, written_parameters
+from sae_merge_method.recipe.precision import rounding_of
 
 TEXT_MODULE = "text_decoder"
 """mergekit's name for the text decoder among a multimodal model's modules."""
@@ -54,6 +56,8 @@ class EditPlan:
     """dtype of the written tensors; None keeps the base's."""
     parameters: Mapping[str, Scalar] = field(default_factory=dict)
     """What the merge method still needs to know, as the recipe writes it."""
+    rounding: Rounding = NEAREST
+    """How edited values are rounded to the written dtype."""
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -92,7 +96,14 @@ def plan_edit(recipe: Recipe, layers: Sequence[int], n_layers: int) -> EditPlan:
         for layer, donations in donations_of(recipe, layers, n_layers).items()
     }
     parameters = {} if method.filter is None else written_parameters(recipe)
-    return EditPlan(recipe.merge_method, recipe.base_model, donations, recipe.target_dtype, parameters)
+    return EditPlan(
+        recipe.merge_method,
+        recipe.base_model,
+        donations,
+        recipe.target_dtype,
+        parameters,
+        rounding_of(recipe.parameters),
+    )
 
 
 _Offers = dict[int, tuple[Donation, ...]]

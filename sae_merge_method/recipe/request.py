@@ -5,6 +5,7 @@ from hashlib import sha256
 from sae_merge_method.artifacts.edit_report import DonorWeights, EditRequest, FilteredWeight, LayerWeights
 from sae_merge_method.recipe.methods import written_parameters
 from sae_merge_method.recipe.plan import Donation, donations_of
+from sae_merge_method.recipe.precision import rounding_of, written_rounding
 from sae_merge_method.recipe.resolved import ResolvedRecipe
 
 
@@ -14,13 +15,14 @@ def request_of(resolved: ResolvedRecipe) -> EditRequest:
     Raises:
         RecipeError: See :func:`~sae_merge_method.recipe.plan.donations_of`.
     """
+    shared = resolved.recipe.parameters
     groups: dict[tuple[Donation, ...], list[int]] = {}
     donations = donations_of(resolved.recipe, resolved.layers, resolved.base.n_layers)
     for layer, donors in sorted(donations.items()):
         groups.setdefault(donors, []).append(layer)
     return EditRequest(
         recipe_sha256=sha256(resolved.text.encode()).hexdigest(),
-        parameters=written_parameters(resolved.recipe),
+        parameters=written_parameters(resolved.recipe) | written_rounding(rounding_of(shared)),
         weights=tuple(
             LayerWeights(layers=tuple(members), donors=tuple(map(_weights, donors)))
             for donors, members in groups.items()

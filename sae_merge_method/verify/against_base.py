@@ -2,26 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 
-from sae_merge_method.artifacts.recipe import Recipe
+from sae_merge_method.models.dtypes import DTYPE_NAMES, holds
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.tensor_names import decoder_layer, layer_part
 from sae_merge_method.verify.expected import Expected, difference
-from sae_merge_method.verify.hints import common_weight, find_swapped, nearest_weight
+from sae_merge_method.verify.hints import common_weight, find_swapped, nearest_weight, other_rounding
 from sae_merge_method.verify.itself import is_journaled
 from sae_merge_method.verify.report import Evidence
-from sae_merge_method.verify.rounding import Rounding, change_of, roundings
+from sae_merge_method.verify.rounding import Reading, change_of, readings
 from sae_merge_method.verify.sources import Sources
 from sae_merge_method.verify.streams import Streams, is_float
 from sae_merge_method.verify.sweep import Seen
 
-_WEIGHTS_TRIED = 4
-"""Violating tensors that are searched for another weight."""
+_TRIED = 4
+"""Violating tensors that are searched for another weight or rounding."""
 
 
 def check_against_base(
     sources: Sources,
     expected: Mapping[str, Expected],
-    readings: Sequence[Rounding],
+    readings: Sequence[Reading],
     seen: Mapping[str, Seen],
     streams: Streams,
     evidence: Evidence,
@@ -43,15 +43,15 @@ def check_against_base(
         alive = fitting or alive
         if not fitting:
             wrong[name] = must_be
-    rounding = alive[0]
-    _violate(sources, wrong, rounding, seen, streams, evidence)
+    reading = alive[0]
+    _violate(sources, wrong, reading, seen, streams, evidence)
     edited = [name for name, must_be in expected.items() if must_be.donors]
     outside = [name for name in expected if name not in edited]
     if outside and not wrong.keys() & set(outside):
-        kept = _kept([expected[name] for name in outside], rounding)
+        kept = _kept([expected[name] for name in outside], reading)
         evidence.prove(f"{len(outside)} tensors outside the selected layers: {kept}")
     if edited and not wrong.keys() & set(edited):
-        evidence.prove(f"{len(edited)} edited tensors: {_formula(sources)}, {rounding.description}")
+        evidence.prove(f"{len(edited)} edited tensors: {_formula(sources)}, {reading.description}")
 
 
 def expectations(sources: Sources) -> dict[str, Expected]:
@@ -74,54 +74,58 @@ def expectations(sources: Sources) -> dict[str, Expected]:
     return known
 
 
-def readings_of(recipe: Recipe, expected: Mapping[str, Expected]) -> Sequence[Rounding]:
+def readings_of(sources: Sources, expected: Mapping[str, Expected]) -> Sequence[Reading]:
     """The readings of a recipe; only the first where all would give the same: one dtype throughout."""
-    readings = roundings(recipe)
+    of_recipe = readings(sources.recipe, sources.base.dtypes() if sources.base is not None else ())
     entries = [entry for must_be in expected.values() for entry in (must_be.base, *must_be.donors)]
     dtypes = {entry.dtype for entry in entries if is_float(entry)}
-    targets = {Expected(entry).dtype(reading) for entry in entries[:1] for reading in readings}
-    return readings[:1] if len(dtypes | targets) <= 1 else readings
+    targets = {Expected(entry).dtype(reading) for entry in entries[:1] for reading in of_recipe}
+    return of_recipe[:1] if len(dtypes | targets) <= 1 else of_recipe
 
 
 def _violate(
     sources: Sources,
     wrong: Mapping[str, Expected],
-    rounding: Rounding,
+    reading: Reading,
     seen: Mapping[str, Seen],
     streams: Streams,
     evidence: Evidence,
 ) -> None:
     """Say of every wrong tensor what is wrong, and what may have happened to it."""
     tensors = sources.merged.tensors
-    misstored = {name: _misstored(tensors[name], must_be, rounding) for name, must_be in wrong.items()}
+    misstored = {name: _misstored(tensors[name], must_be, reading) for name, must_be in wrong.items()}
     comparable = {name: must_be for name, must_be in wrong.items() if misstored[name] is None}
     swapped = find_swapped(
         {name: seen[name].hashes.xxh3 for name in comparable},
-        {name: must_be.xxh3(rounding, streams) for name, must_be in comparable.items()},
+        {name: must_be.xxh3(reading, streams) for name, must_be in comparable.items()},
     )
     edits = [name for name, must_be in comparable.items() if must_be.donors and name not in swapped]
     weight = common_weight(
-        [nearest_weight(tensors[name], comparable[name], streams) for name in edits[:_WEIGHTS_TRIED]]
+        [nearest_weight(tensors[name], comparable[name], streams) for name in edits[:_TRIED]]
     )
+    hints = {other_rounding(tensors[name], comparable[name], reading, streams) for name in edits[:_TRIED]}
+    rounded = hints.pop() if len(hints) == 1 else None
     for name, must_be in wrong.items():
-        fault = misstored[name] or _difference(tensors[name], must_be, rounding, streams)
+        fault = misstored[name] or _difference(tensors[name], must_be, reading, streams)
         if name in swapped:
             fault += f"; it holds the bytes that belong in {swapped[name]}"
+        elif name in edits and rounded is not None:
+            fault += f"; it is {rounded}"
         elif name in edits and weight is not None and abs(weight - must_be.alphas[0]) > 1e-3:
             fault += f"; it looks like weight {weight:.4g}, the recipe says {must_be.alphas[0]:g}"
         evidence.violate(name, fault)
 
 
-def _misstored(entry: TensorEntry, must_be: Expected, rounding: Rounding) -> str | None:
+def _misstored(entry: TensorEntry, must_be: Expected, reading: Reading) -> str | None:
     """What is wrong with dtype or shape, so that values need not be compared."""
     if entry.shape != must_be.base.shape:
         return f"shape {list(entry.shape)}, expected {list(must_be.base.shape)} like the base's"
-    if entry.dtype != must_be.dtype(rounding):
-        return f"stored as {entry.dtype}, expected {must_be.dtype(rounding)}"
+    if entry.dtype != must_be.dtype(reading):
+        return f"stored as {entry.dtype}, expected {must_be.dtype(reading)}"
     return None
 
 
-def _difference(entry: TensorEntry, must_be: Expected, rounding: Rounding, streams: Streams) -> str:
+def _difference(entry: TensorEntry, must_be: Expected, reading: Reading, streams: Streams) -> str:
     layer = decoder_layer(entry.name)
     what = "the base"
     if must_be.donors:
@@ -131,7 +135,7 @@ def _difference(entry: TensorEntry, must_be: Expected, rounding: Rounding, strea
         where = f"layer {layer} is {'' if must_be.donors else 'not '}selected"
     if not is_float(entry):
         return f"its bytes differ from {what} ({where})"
-    count, first, largest = difference(entry, must_be, rounding, streams)
+    count, first, largest = difference(entry, must_be, reading, streams)
     return (
         f"{count} values differ from {what} ({where}), the first is number {first}, by at most {largest:.3g}"
     )
@@ -143,7 +147,9 @@ def _formula(sources: Sources) -> str:
     return f"as {sources.recipe.merge_method} computes them, up to the last bits of its sums"
 
 
-def _kept(outside: Sequence[Expected], rounding: Rounding) -> str:
-    if all(must_be.is_kept(rounding) for must_be in outside):
+def _kept(outside: Sequence[Expected], reading: Reading) -> str:
+    if all(must_be.is_kept(reading) for must_be in outside):
         return "the base's bytes"
-    return f"the base's values, rounded to {rounding.written or rounding.loaded}"
+    written = reading.precision.written
+    own = {DTYPE_NAMES[must_be.base.dtype] for must_be in outside if is_float(must_be.base)}
+    return f"the base's values, {'widened' if written and holds(written, own) else 'rounded'} to {written}"

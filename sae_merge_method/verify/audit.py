@@ -49,7 +49,7 @@ def verify(
     sources = gather(Path(checkpoint), None if base is None else str(base), list(map(str, donors)), evidence)
     merged, report = sources.merged, sources.report
     expected = expectations(sources)
-    readings = readings_of(sources.recipe, expected)
+    readings = readings_of(sources, expected)
     forgeable = {tensor.name for tensor in report.tensors if tensor.sha256} if report else set()
     size = sum(entry.nbytes for entry in merged.tensors.values())
     read = [merged, *([sources.base] if sources.base else []), *sources.donors.values()]

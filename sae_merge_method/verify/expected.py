@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sae_merge_method.files.hashing import Hasher
 from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.headers import TensorEntry
-from sae_merge_method.verify.rounding import Change, Rounding, as_bytes, as_tensor, nearly
+from sae_merge_method.verify.rounding import Change, Reading, as_bytes, as_tensor, nearly
 from sae_merge_method.verify.streams import VALUES_AT_ONCE, Streams, is_float, n_values, pieces
 
 if TYPE_CHECKING:
@@ -27,23 +27,21 @@ class Expected:
     change: Change | None = None
     """What the method makes of the whole tensor's ``alpha * tau``; None where that is added as it is."""
 
-    def dtype(self, rounding: Rounding) -> str:
+    def dtype(self, reading: Reading) -> str:
         """dtype it must be stored in, by safetensors' name."""
         if not is_float(self.base):
             return self.base.dtype
-        by_name = {name: dtype for dtype, name in DTYPE_NAMES.items()}
-        name = rounding.written or rounding.loaded
-        return by_name[name] if name else self.base.dtype
+        return reading.precision.stored(self.base.dtype)
 
-    def stream(self, rounding: Rounding, streams: Streams) -> Iterator[bytearray]:
+    def stream(self, reading: Reading, streams: Streams) -> Iterator[bytearray]:
         """The bytes it must hold, a piece at a time."""
         if self.donors and self.change is not None:
             donors = [_read(donor, streams) for donor in self.donors]
-            yield as_bytes(
-                rounding.edited(_read(self.base, streams), donors, self.alphas, self.change).flatten()
-            )
+            base = _read(self.base, streams)
+            edited = reading.edited(self.base.name, 0, base, donors, self.alphas, self.change)
+            yield as_bytes(edited.flatten())
             return
-        values, kept = n_values(self.base), self.is_kept(rounding)
+        values, kept = n_values(self.base), self.is_kept(reading)
         for first, count in pieces(values, VALUES_AT_ONCE):
             raw = streams.values(self.base, first, count)
             if kept:
@@ -51,34 +49,35 @@ class Expected:
                 continue
             base = as_tensor(raw, DTYPE_NAMES[self.base.dtype])
             if not self.donors:
-                yield as_bytes(rounding.unedited(base))
+                yield as_bytes(reading.unedited(base))
                 continue
             donors = [
                 as_tensor(streams.values(donor, first, count), DTYPE_NAMES[donor.dtype])
                 for donor in self.donors
             ]
-            yield as_bytes(rounding.edited(base, donors, self.alphas))
+            yield as_bytes(reading.edited(self.base.name, first, base, donors, self.alphas))
 
-    def xxh3(self, rounding: Rounding, streams: Streams) -> str:
+    def xxh3(self, reading: Reading, streams: Streams) -> str:
         """Hash of the bytes it must hold."""
         hasher = Hasher(with_sha256=False)
-        for piece in self.stream(rounding, streams):
+        for piece in self.stream(reading, streams):
             hasher.update(memoryview(piece))
         return hasher.hashes().xxh3
 
-    def allows(self, stored: bytearray, computed: bytearray, rounding: Rounding, streams: Streams) -> bool:
+    def allows(self, stored: bytearray, computed: bytearray, reading: Reading, streams: Streams) -> bool:
         """Whether a tensor computed anew differs from the stored one by its rounding alone."""
         if not self.donors or self.change is None:
             return False
-        name = DTYPE_NAMES[self.dtype(rounding)]
+        name = DTYPE_NAMES[self.dtype(reading)]
         return nearly(as_tensor(stored, name), as_tensor(computed, name), _read(self.base, streams).flatten())
 
-    def is_kept(self, rounding: Rounding) -> bool:
+    def is_kept(self, reading: Reading) -> bool:
         """Whether the tensor is not edited, and keeps the base's very bytes."""
         if self.donors:
             return False
         own = DTYPE_NAMES.get(self.base.dtype)
-        return own is None or {rounding.loaded or own, rounding.written or own} == {own}
+        precision = reading.precision
+        return own is None or {precision.loaded or own, precision.written or own} == {own}
 
 
 def _read(entry: TensorEntry, streams: Streams) -> "torch.Tensor":
@@ -97,26 +96,26 @@ class Difference(NamedTuple):
     """Largest absolute difference."""
 
 
-def matches(entry: TensorEntry, expected: Expected, rounding: Rounding, streams: Streams) -> bool:
+def matches(entry: TensorEntry, expected: Expected, reading: Reading, streams: Streams) -> bool:
     """Whether a tensor has the dtype, the shape and every bit that it must have."""
-    if (entry.dtype, entry.shape) != (expected.dtype(rounding), expected.base.shape):
+    if (entry.dtype, entry.shape) != (expected.dtype(reading), expected.base.shape):
         return False
     reached = 0
-    for piece in expected.stream(rounding, streams):
+    for piece in expected.stream(reading, streams):
         stored = streams.piece(entry, reached, len(piece))
-        if stored != piece and not expected.allows(stored, piece, rounding, streams):
+        if stored != piece and not expected.allows(stored, piece, reading, streams):
             return False
         reached += len(piece)
     return reached == entry.nbytes
 
 
-def difference(entry: TensorEntry, expected: Expected, rounding: Rounding, streams: Streams) -> Difference:
+def difference(entry: TensorEntry, expected: Expected, reading: Reading, streams: Streams) -> Difference:
     """Measure a tensor of the right dtype and shape that does not match."""
     import torch
 
     count, first, largest, reached = 0, -1, 0.0, 0
     name = DTYPE_NAMES[entry.dtype]
-    for piece in expected.stream(rounding, streams):
+    for piece in expected.stream(reading, streams):
         computed = as_tensor(piece, name)
         stored = as_tensor(streams.values(entry, reached, computed.numel()), name)
         # By bits: a NaN equals itself, and -0.0 differs from 0.0.

@@ -1,11 +1,13 @@
-"""What may have happened to tensors that are not what they must be: swapped, or edited by another weight."""
+"""What may have happened to tensors that are not what they must be: swapped, other weight, other rounding."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.headers import TensorEntry
-from sae_merge_method.verify.expected import Expected
-from sae_merge_method.verify.rounding import as_tensor
+from sae_merge_method.models.rounding import ROUNDINGS, Rounding
+from sae_merge_method.verify.expected import Expected, matches
+from sae_merge_method.verify.rounding import Reading, as_bytes, as_tensor, cast
 from sae_merge_method.verify.streams import VALUES_AT_ONCE, Streams, n_values, pieces
 
 _CLOSE = 1e-2
@@ -50,6 +52,31 @@ def nearest_weight(merged: TensorEntry, expected: Expected, streams: Streams) ->
     weight = along / length
     apart = max(moved - weight * along, 0.0)  # squared distance from base + weight * tau
     return weight if apart <= _CLOSE**2 * length else None
+
+
+def other_rounding(merged: TensorEntry, expected: Expected, reading: Reading, streams: Streams) -> str | None:
+    """How a tensor is rounded instead, in words; None where it is no rounding that is tried."""
+    precision = reading.precision
+    for kind in ROUNDINGS:
+        rounding = Rounding(kind, precision.rounding.seed)
+        if rounding == precision.rounding:
+            continue
+        other = replace(reading, precision=replace(precision, rounding=rounding))
+        if matches(merged, expected, other, streams):
+            return f"rounded {rounding}, the recipe says {precision.rounding}"
+    own = DTYPE_NAMES[expected.base.dtype]
+    if precision.written in (None, own):
+        return None
+    narrow = replace(reading, precision=replace(precision, written=own))
+    reached = 0
+    for piece in expected.stream(narrow, streams):
+        rounded = as_tensor(piece, own)
+        stored = streams.values(merged, reached, rounded.numel())
+        again = as_bytes(cast(rounded, precision.written))
+        if stored != again:
+            return None
+        reached += rounded.numel()
+    return f"rounded to {own} first"
 
 
 def common_weight(weights: Sequence[float | None]) -> float | None:

@@ -14,7 +14,7 @@ from sae_merge_method.files.parallel import Advance, run_all
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.verify.expected import Expected, matches
-from sae_merge_method.verify.rounding import Rounding, one_torch_thread
+from sae_merge_method.verify.rounding import Reading, one_torch_thread
 from sae_merge_method.verify.streams import Streams
 
 
@@ -23,7 +23,7 @@ class Seen(NamedTuple):
 
     hashes: Hashes
     """Of the checkpoint's bytes."""
-    fitting: tuple[Rounding, ...] = ()
+    fitting: tuple[Reading, ...] = ()
     """The readings of the recipe by which the tensor is what it must be."""
     base_xxh3: str | None = None
     """XXH3-128 of the base's bytes; None where nothing is known of what the tensor must be."""
@@ -34,7 +34,7 @@ class Seen(NamedTuple):
 def sweep(
     merged: Checkpoint,
     expected: Mapping[str, Expected],
-    readings: Sequence[Rounding],
+    readings: Sequence[Reading],
     streams: Streams,
     advance: Advance,
     *,
@@ -70,7 +70,7 @@ def _see(
     entry: TensorEntry,
     must_be: Expected | None,
     *,
-    readings: Sequence[Rounding],
+    readings: Sequence[Reading],
     streams: Streams,
     advance: Advance,
     whole: Lock,

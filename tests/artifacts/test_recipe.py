@@ -157,6 +157,16 @@ def test_a_method_that_cannot_be_run_is_named():
         (RECIPE.replace('"1"', "[1, 3]"), "parameters.layers: expected one quoted string"),
         (RECIPE.replace('"1"', "3"), "parameters.layers: expected one quoted string"),
         (RECIPE.replace("}", ", weight: heavy}"), "parameters.weight: expected a number, a list of numbers"),
+        (
+            RECIPE.replace("}", ", rounding: up}"),
+            "parameters.rounding: expected one of nearest, stochastic, got",
+        ),
+        (RECIPE.replace("}", ", rounding: [nearest]}"), "parameters.rounding: expected one word: mergekit"),
+        (RECIPE.replace("}", ", rounding_seed: -1}"), "parameters.rounding_seed: Input should be greater"),
+        (
+            RECIPE.replace("}", ", rounding_seed: 0.5}"),
+            "parameters.rounding_seed: Input should be a valid int",
+        ),
         (RECIPE + "dtype: int8\n", "dtype: Input should be 'float32'"),
         (RECIPE + "tokenizer_source: union\n", "tokenizer_source: Input should be 'base'"),
         ("just words", "expected a mergekit recipe at r, got str"),

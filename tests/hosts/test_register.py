@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -104,3 +105,35 @@ def test_a_name_taken_by_somebody_else_is_an_error(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(registry._METHODS, OURS_IN_MERGEKIT[0].spec.name, somebody_elses)
     with pytest.raises(SaeMergeError, match="another merge method named 'sae_stethoscope'"):
         hosts.register_merge_methods()
+
+
+def test_the_planner_tells_our_methods_what_is_written_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mergekit import plan
+
+    class Task(SimpleNamespace):
+        def model_copy(self, update: dict[str, Any]) -> "Task":
+            return Task(**vars(self) | update)
+
+    def plan_tensor(self: Any, method: str, forced: str | None = None) -> None:
+        self._tensors.append((SimpleNamespace(force_dtype=forced), Task(method_name=method, out_dtype=None)))
+
+    monkeypatch.setattr(plan.MergePlanner, "plan_tensor", plan_tensor)
+    hosts.register_written_dtype()
+    once = plan.MergePlanner.plan_tensor
+    hosts.register_written_dtype()
+    assert plan.MergePlanner.plan_tensor is once
+    planner = SimpleNamespace(config=SimpleNamespace(out_dtype="float32"), _tensors=[])
+    for method, forced in (("sae_scalpel", None), ("linear", None), ("sae_stethoscope", "int64")):
+        once(planner, method, forced)
+    assert [task.out_dtype for _, task in planner._tensors] == ["float32", None, None]
+    planner.config.out_dtype = None
+    once(planner, "sae_scalpel")
+    assert planner._tensors[-1][1].out_dtype is None
+
+
+def test_another_planner_is_an_error_that_names_out_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mergekit import plan
+
+    monkeypatch.delattr(plan.MergePlanner, "plan_tensor")
+    with pytest.raises(SaeMergeError, match=r"MergePlanner.*leave out_dtype out"):
+        hosts.register_written_dtype()

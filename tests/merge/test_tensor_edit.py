@@ -8,6 +8,7 @@ import torch
 from xxhash import xxh3_128_hexdigest
 
 from sae_merge_method.errors import MergeError
+from sae_merge_method.geometry.realised import EditSums
 from sae_merge_method.merge.injection import inject
 from sae_merge_method.merge.tensor_edit import EditedTensor, TensorTask, edit_tensor
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
@@ -85,14 +86,14 @@ def test_a_large_tensor_is_edited_in_pieces_and_has_the_bits_of_the_whole(large)
     assert len(steps) == 3 and sum(steps) == len(written)
     assert done.hashes == (xxh3_128_hexdigest(written), sha256(written).hexdigest())
     moved = expected.double() - base.double()
-    assert done.energy == pytest.approx(float(moved.square().sum()), rel=1e-6)
+    assert done.sums.realised == pytest.approx(float(moved.square().sum()), rel=1e-6)
 
 
 def test_a_weight_of_zero_hands_on_the_bases_very_bytes(large):
     done, written, _ = edited(large, 0.0)
     base = tiny.load_tensors(large[0].folder)[NAME]
     assert written == base.view(torch.uint8).numpy().tobytes()
-    assert done.energy == 0
+    assert done.sums == EditSums(values=done.task.base.n_values)
 
 
 def test_an_edit_that_the_stored_type_cannot_hold_is_refused(large):

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from pydantic import Field
 
 from sae_merge_method.artifacts.method_parameters import Number
-from sae_merge_method.artifacts.recipe import Gate, RecipeText
+from sae_merge_method.artifacts.recipe import Gate, RecipeText, RoundingKeys
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.cli.recipe import command
 from sae_merge_method.errors import RecipeError
@@ -98,7 +98,12 @@ def test_it_is_in_the_help_of_the_command():
 def test_mergekit_takes_the_gate_the_weight_and_the_parameters_of_the_row(name):
     (method,) = [method for method in mergekit_methods() if method.spec.name == name]
     own = METHODS[name].parameters.model_fields
-    assert {spec.name for spec in method.spec.parameters} == {"weight", *Gate.model_fields, *own}
+    assert {spec.name for spec in method.spec.parameters} == {
+        "weight",
+        *Gate.model_fields,
+        *RoundingKeys.model_fields,
+        *own,
+    }
     for spec in method.spec.parameters:
         if spec.name in own:
             assert spec.default == own[spec.name].default

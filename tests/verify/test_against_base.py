@@ -108,7 +108,7 @@ def test_plain_mergekit_output_that_widens_is_proved(tmp_path, by_mergekit):
     wide = by_mergekit(recipe_text(base, donor, weight="0.3", tail="dtype: float32"))
     report = verify(wide)
     assert not report.violated
-    assert [line for line in report.proved if "the base's values, rounded to float32" in line]
+    assert [line for line in report.proved if "the base's values, widened to float32" in line]
 
 
 def test_the_arithmetic_agrees_with_the_merge_for_two_donors_filters_and_gradients(tmp_path, merged):
