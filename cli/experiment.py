@@ -27,8 +27,13 @@ class ExperimentGroup(click.Group):
 
         with formatter.section("Arms"):
             formatter.write_dl([(row.name, row.as_it_is or row.description) for row in ARMS.values()])
-        with formatter.section("Claims, and the arms that they take"):
-            formatter.write_dl([(claim.text, ", ".join(claim.arms) or "-") for claim in CLAIMS.values()])
+        with formatter.section("Claims, the arms that they take, and what their tests assume"):
+            formatter.write_dl(
+                [
+                    (claim.text, f"{', '.join(claim.arms)}: {claim.assumes}" if claim.arms else "-")
+                    for claim in CLAIMS.values()
+                ]
+            )
 
 
 @click.group("experiment", cls=ExperimentGroup)

@@ -43,6 +43,8 @@ class Claim(NamedTuple):
     """Puts the claim to its test."""
     reach: Reaches = two_scores
     """How small a p its test can give, known before any arm is run."""
+    assumes: str = "problems are answered independently of one another"
+    """What its test takes to be so."""
 
     def lacks(self, arms: Iterable[str]) -> tuple[str, ...]:
         """Those of its rows that none of these arms is of."""
@@ -54,6 +56,8 @@ def _contrast(text: str, one: str, other: str, meaning: Mapping[Answer, str] | N
     return Claim(text, (one, other), beats(one, other, meaning))
 
 
+_SETS = "what layers gain is smooth in depth, and near normal over sets of them"
+
 CLAIMS: dict[str, Claim] = {
     "improves": Claim(
         "the edit improves what is evaluated", ("stethoscope", "base"), improves("stethoscope", "base")
@@ -64,6 +68,7 @@ CLAIMS: dict[str, Claim] = {
         ("scalpel",),
         span_keeps,
         other_features,
+        "what sets of other features keep is near normal",
     ),
     "span matters": _contrast(
         "the features' span beats a random subspace of its rank", "scalpel", "scalpel-random"
@@ -82,6 +87,7 @@ CLAIMS: dict[str, Claim] = {
         ("stethoscope", "random-layers"),
         beats_random_layers,
         matched_sets,
+        _SETS,
     ),
     "beats same depth": _contrast(
         "the selected layers beat others at the same depth", "stethoscope", "depth-matched"
@@ -103,31 +109,42 @@ CLAIMS: dict[str, Claim] = {
         ("stethoscope", "damped"),
         above_curve,
         two_scores_and_documents,
+        "problems and documents are independent; the curve is straight between two weights",
     ),
     "score predicts": Claim(
         "the score predicts what a layer gains alone",
         ("layer",),
         score_predicts(beyond_depth=False),
         single_layers,
+        "profiles over depth are smooth, and as likely shifted or mirrored",
     ),
     "score predicts beyond depth": Claim(
         "it does so beyond what depth and injected energy predict",
         ("layer",),
         score_predicts(beyond_depth=True),
         single_layers,
+        "the same; depth tells by a rise, a fall or an arch",
     ),
-    "unharmed": Claim("general text is unharmed", ("stethoscope",), unharmed("stethoscope"), documents),
+    "unharmed": Claim(
+        "general text is unharmed",
+        ("stethoscope",),
+        unharmed("stethoscope"),
+        documents,
+        "documents are independent of one another, and enough for the skewness of their changes",
+    ),
     "gains per damage": Claim(
         "the selected layers gain more per damage to general text than matched random layers",
         ("stethoscope", "random-layers"),
         gains_more_per_damage(beside="all-layers"),
         matched_sets_and_documents,
+        f"{_SETS}; damage is known well beside the margin",
     ),
     "holds elsewhere": Claim(
         "this holds for other models, donors, tasks and seeds",
         (),
         lambda experiment: untested("one base, one donor, one diagnosis, one run of each arm"),
         nothing,
+        "",
     ),
 }
 """All claims by a short name, in the order of a reader's questions."""

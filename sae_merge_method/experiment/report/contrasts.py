@@ -100,7 +100,7 @@ def span_keeps(experiment: Experiment) -> Judged:
     measured = experiment.projection
     if measured is None or measured.kept is None or measured.chance is None:
         return untested("no projection was measured")
-    evidence = f"it keeps {percent(measured.kept)} of the energy and loses the rest"
+    evidence = f"it keeps {percent(measured.kept)} of the energy, as norms pass it on, and loses the rest"
     drawn, others = measured.random, measured.others
     if drawn is not None:
         evidence += (

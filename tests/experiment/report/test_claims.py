@@ -56,7 +56,7 @@ def test_an_arm_and_a_claim_of_one_s_own_are_in_help_plan_and_report(
 
     help_text = " ".join(CliRunner().invoke(command, ["--help"]).stdout.split())
     assert f"{arm.name} {arm.description}" in help_text
-    assert f"{text} stethoscope, {arm.name}" in help_text
+    assert f"{text} stethoscope, {arm.name}: problems are answered independently" in help_text
 
     lay_out(tmp_path, [BASE, PICK, Laid(arm.name, (20, 10), (6, 7))])
     terminal = as_table(report_experiment(tmp_path))
@@ -107,3 +107,10 @@ def test_what_is_significant_alone_and_not_among_all_claims_is_not_shown(tmp_pat
     assert found.p is not None and found.p_adjusted is not None
     assert found.p < 0.05 < found.p_adjusted
     assert found.answer == "not shown"
+
+
+def test_every_claim_that_arms_can_tell_says_in_help_what_its_test_assumes() -> None:
+    help_text = " ".join(CliRunner().invoke(command, ["--help"]).stdout.split())
+    for claim in CLAIMS.values():
+        assert bool(claim.assumes) == bool(claim.arms)
+        assert f"{', '.join(claim.arms)}: {claim.assumes}" in help_text or not claim.arms
