@@ -49,8 +49,8 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     from sae_merge_method.artifacts.schema import read_settings
     from sae_merge_method.diagnose.run import diagnose
     from sae_merge_method.diagnose.tables import corpora_grid, layers_grid, surface_grid
-    from sae_merge_method.diagnose.workers import is_first_process
     from sae_merge_method.reports.grid import as_text
+    from sae_merge_method.workers import is_first_process
 
     settings = read_settings(DiagnoseSettings, given_options(ctx, options), config)
     diagnosis = diagnose(settings, out, overwrite=overwrite, report=lambda line: show(line, err=True))

@@ -18,7 +18,7 @@ LIBRARY = sorted(
 
 
 STAGES = {
-    "diagnose", "merge", "diff", "verify", "lm_eval_tasks", "compare", "energy", "controls", "experiment",
+    "attribute", "diagnose", "merge", "diff", "verify", "lm_eval_tasks", "compare", "energy", "controls", "experiment",
     "publish", "miniature",
 }  # fmt: skip
 """Packages that meet through files alone."""

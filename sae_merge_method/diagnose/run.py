@@ -22,10 +22,10 @@ from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.snippets import add_snippets
 from sae_merge_method.diagnose.subject import Subject, open_subject
 from sae_merge_method.diagnose.sweep import EncodedLayer, Report, encode_layers
-from sae_merge_method.diagnose.workers import join_workers
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.saes.dictionaries import DICTIONARIES
 from sae_merge_method.selection import choose_layers, parse_rule
+from sae_merge_method.workers import join_workers
 
 logger = logging.getLogger(__name__)
 

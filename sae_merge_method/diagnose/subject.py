@@ -9,11 +9,11 @@ from sae_merge_method.corpora.tokens import Document, check_tokens_differ, speci
 from sae_merge_method.corpora.twins import twins_of
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.sides import Sides, prepare_sides
-from sae_merge_method.diagnose.workers import Workers
 from sae_merge_method.layers import parse_layers
 from sae_merge_method.models.devices import resolve_device
 from sae_merge_method.models.text_model import TextModel, load_text_model
 from sae_merge_method.saes.find import SaeAddress, find_saes
+from sae_merge_method.workers import Workers
 
 
 class Subject(NamedTuple):

@@ -27,8 +27,8 @@ from sae_merge_method.saes.find import SaeAddress
 if TYPE_CHECKING:
     from sae_merge_method.diagnose.chunk_store import ChunkStore, WholeUsage
     from sae_merge_method.diagnose.sides import Sides
-    from sae_merge_method.diagnose.workers import Workers
     from sae_merge_method.models.text_model import TextModel
+    from sae_merge_method.workers import Workers
 
 BATCHES_PER_CHUNK = 4
 

@@ -20,6 +20,7 @@ which tensor is for :mod:`~sae_merge_method.in_memory.tensors`, losses of docume
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -188,7 +189,7 @@ class EditedModel:
         """The tensors one after another; while one is worked on, a second thread reads the next."""
         with ThreadPoolExecutor(1, thread_name_prefix="reading") as pool:
             coming = [pool.submit(self._sides, nth) for nth in wanted[:1]]
-            for nth, following in zip(wanted, [*wanted[1:], None], strict=True):
+            for nth, following in zip_longest(wanted, wanted[1:]):
                 sides = coming.pop().result()
                 if following is not None:
                     coming.append(pool.submit(self._sides, following))

@@ -1,7 +1,7 @@
 import pytest
 
-from sae_merge_method.diagnose.workers import Workers, is_first_process
 from sae_merge_method.errors import UsageError
+from sae_merge_method.workers import Workers, is_first_process
 
 
 def test_each_process_takes_a_gpu_of_its_own_and_only_a_single_one_takes_them_all() -> None:

@@ -1,8 +1,8 @@
-"""Several processes on one diagnosis: ``torchrun`` or ``accelerate launch`` start them.
+"""Several processes on one work: ``torchrun`` or ``accelerate launch`` start them.
 
-Each encodes its share of the chunks and leaves them in the chunk store, a folder that all must see; the
-first process waits for the others and writes the diagnosis. No sums cross between processes, so
-the bytes are those of a single one.
+Each does its share of the pieces and leaves them in a folder that all must see; the first process waits for
+the others and writes what they make together. No sums cross between processes, so the bytes are those of a
+single one.
 """
 
 import os

@@ -1,0 +1,189 @@
+"""``attribution.json``: how much of a donor's gain and damage lies in which layer, part and tensor.
+
+And ``attribution.safetensors``, the same by group of documents: what intervals and scores are told from,
+without the model. Neither holds a clock time: the same inputs write the same bytes.
+"""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from sae_merge_method.artifacts.fingerprint import Fingerprint
+from sae_merge_method.artifacts.schema import Record, read_record, write_record
+from sae_merge_method.errors import ArtifactError
+from sae_merge_method.files.writing import write_bytes
+
+ATTRIBUTION_FILE = "attribution.json"
+GROUPS_FILE = "attribution.safetensors"
+
+
+class AttributedModel(Record):
+    """Base or donor of an attribution."""
+
+    id: str
+    """Hub id or folder, with its adapter, as the user wrote it."""
+    fingerprint: Fingerprint
+    """Of its weights, an adapter merged in."""
+
+
+class Amount(Record):
+    """A share of the change of a text's loss, in nats a predicted token; positive where the loss falls."""
+
+    gain: float
+    """The amount."""
+    low: float | None = None
+    """Lower end of its 95 % interval over groups of documents; null where they are all alike."""
+    high: float | None = None
+    """Upper end of the interval."""
+
+
+class AttributedLayer(Record):
+    """What one decoder layer's task vector does to one text."""
+
+    layer: int = Field(ge=0)
+    """Index of the decoder layer."""
+    first_order: Amount
+    """The slope of the loss at the base along the layer's task vector: its gain at small weights, times
+    one."""
+    path: Amount | None = None
+    """Its part of the whole donor's gain: the slope averaged along the path from base to donor. Null where
+    only the first order was asked for."""
+    share: float | None = None
+    """``path`` as a share of what the donor gains on the text; null where the donor's gain is not told from
+    none."""
+    kinds: dict[str, float] = Field(default_factory=dict)
+    """The layer's gain by kind of tensor: attention, MLP, norm; along the path where there is one."""
+    probe: Amount | None = None
+    """What the text gains when this layer alone is injected, at weight one; null where it was not asked
+    for."""
+
+
+class AttributedText(Record):
+    """One text, and what the donor does to it."""
+
+    name: str
+    """File or data set, as the user wrote it."""
+    sha256: str
+    """sha256 of the file as it lies on disk; of a data set, over the documents taken."""
+    documents: int = Field(ge=1)
+    """Documents that were read."""
+    groups: int = Field(ge=1)
+    """Groups of sources that intervals are told from."""
+    tokens: int = Field(ge=1)
+    """Predicted tokens."""
+    answers: bool
+    """Whether completions alone were predicted, each after its prompt; else all tokens of every document."""
+    base_loss: float
+    """The base's loss, in nats a predicted token."""
+    donor_loss: float | None = None
+    """The loss at the end of the path: the donor's, but for what ``left_out`` names. Null where only the
+    first order was asked for."""
+    gain: Amount | None = None
+    """base_loss less donor_loss."""
+    missed: float | None = None
+    """What the points on the path miss of the change of the loss, summed over its pieces without regard to
+    sign, as a share of it."""
+    points: tuple[float, ...] = ()
+    """Where on the path from base, 0, to donor, 1, slopes were taken."""
+    layers: tuple[AttributedLayer, ...]
+    """All decoder layers, ascending."""
+    outside: dict[str, float] = Field(default_factory=dict)
+    """Gains of what lies outside the layers, by name: embeddings, final norm, head."""
+    tensors: dict[str, float] = Field(default_factory=dict)
+    """Gain of every tensor, by the base's name for it; along the path where there is one."""
+
+    def attributed(self) -> dict[int, float]:
+        """Gain by layer: along the path, or to first order where there is none."""
+        return {entry.layer: (entry.path or entry.first_order).gain for entry in self.layers}
+
+
+class Attribution(Record):
+    """One run of ``sae-merge attribute``, or of ``sae-merge diagnose --donor``."""
+
+    schema_version: Literal[1] = 1
+    """Version of this file's format."""
+    base: AttributedModel
+    """The base."""
+    donor: AttributedModel
+    """The donor whose task vector is attributed."""
+    target: AttributedText
+    """Text of the ability."""
+    controls: tuple[AttributedText, ...] = Field(min_length=1)
+    """Texts that are to stay as they are: losses there are damage."""
+    left_out: tuple[str, ...] = ()
+    """What of base and donor is in no tensor here, in words."""
+    settings: dict[str, str | int | float | bool | None]
+    """Everything else that can change a number."""
+
+    @property
+    def texts(self) -> tuple[AttributedText, ...]:
+        """The target, then the controls."""
+        return (self.target, *self.controls)
+
+
+class TextGroups(NamedTuple):
+    """Of one text, sums over each group's predicted tokens: G groups, T tensors, L layers."""
+
+    tokens: npt.NDArray[np.int64]
+    """(G,)"""
+    base: npt.NDArray[np.float64]
+    """(G,) nats of the base."""
+    first_order: npt.NDArray[np.float64]
+    """(G, T) nats gained to first order."""
+    squares: npt.NDArray[np.float64]
+    """(G, T) squared norms of the base's gradients, summed over batches."""
+    path: npt.NDArray[np.float64]
+    """(G, T) nats gained along the path; (G, 0) where only the first order was asked for."""
+    probes: npt.NDArray[np.float64]
+    """(G, L) nats gained by each layer alone; (G, 0) where it was not asked for."""
+
+
+def attribution_path(path: str | Path) -> Path:
+    """The attribution file, given it or its folder."""
+    path = Path(path)
+    return path / ATTRIBUTION_FILE if path.is_dir() else path
+
+
+def read_attribution(path: str | Path) -> Attribution:
+    """Read an attribution from its folder or file.
+
+    Raises:
+        ArtifactError: Missing or not an attribution.
+    """
+    return read_record(attribution_path(path), Attribution, "an attribution")
+
+
+def write_attribution(folder: Path, attribution: Attribution, groups: "tuple[TextGroups, ...]") -> None:
+    """Write both files into ``folder``; ``groups`` in the order of the texts."""
+    from safetensors.numpy import save
+
+    tensors = {
+        f"{nth}.{name}": np.ascontiguousarray(value)
+        for nth, of_text in enumerate(groups)
+        for name, value in of_text._asdict().items()
+    }
+    write_bytes(folder / GROUPS_FILE, save(tensors))
+    write_record(folder / ATTRIBUTION_FILE, attribution)
+
+
+def read_groups(folder: Path, attribution: Attribution) -> tuple[TextGroups, ...]:
+    """Read the sums of an attribution's groups, in the order of its texts.
+
+    Raises:
+        ArtifactError: Missing, or not of that attribution.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = folder / GROUPS_FILE
+    try:
+        tensors = load_file(path)
+        return tuple(
+            TextGroups(*(tensors[f"{nth}.{name}"] for name in TextGroups._fields))
+            for nth in range(len(attribution.texts))
+        )
+    except (OSError, SafetensorError, KeyError) as error:
+        raise ArtifactError(f"{path} holds no sums of that attribution: {error}") from error

@@ -1,0 +1,171 @@
+"""What is measured of a text at one point: losses and slopes, group by group, kept as soon as they are there.
+
+A measurement is a file in the hidden folder of what is done so far. Several processes share the measurements
+that are missing, and an interrupted run does none of them twice.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from tqdm.auto import tqdm
+
+from sae_merge_method.attribute.texts import Text
+from sae_merge_method.corpora.batches import Batch
+from sae_merge_method.errors import ArtifactError
+from sae_merge_method.files.progress import Progress
+from sae_merge_method.files.writing import write_bytes
+from sae_merge_method.in_memory.dotting import checkpointed
+from sae_merge_method.in_memory.edited_model import EditedModel
+from sae_merge_method.in_memory.losses import nats, total_nats
+from sae_merge_method.in_memory.weights import Weights, by_layer, everywhere
+from sae_merge_method.models.text_model import TextModel
+from sae_merge_method.workers import Workers
+
+if TYPE_CHECKING:
+    import torch
+
+Floats = npt.NDArray[np.float64]
+
+BACKWARD = 3
+"""Forward passes that a forward and a backward pass cost."""
+
+
+class Point(NamedTuple):
+    """One measurement: of which text, what, and with which weights."""
+
+    text: int
+    """Number of the text: the target, then the controls."""
+    kind: str
+    """"loss", or "slope" for the loss with its gradient."""
+    at: float = 0.0
+    """Weight of the task vector, embeddings and head included."""
+    layer: int | None = None
+    """Where only one layer is injected, which; at weight one."""
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        where = f"layer-{self.layer}" if self.layer is not None else f"at-{self.at.hex()}"
+        return f"{self.text}-{self.kind}-{where}"
+
+    @property
+    def weights(self) -> Weights:
+        """Those that it is measured with."""
+        return everywhere(self.at) if self.layer is None else by_layer({self.layer: 1.0})
+
+
+class Measured(NamedTuple):
+    """What was measured at one point: sums over each group's predicted tokens."""
+
+    losses: Floats
+    """(G,) nats."""
+    slopes: Floats
+    """(G, tensors) ``<d nats / d theta_i, tau_i>``; empty where no slope was asked for."""
+    squares: Floats
+    """(G, tensors) sums of the squared norms of batches' gradients; empty likewise."""
+
+
+class Measurements:
+    """All measurements of one attribution, made when they are first asked for."""
+
+    def __init__(
+        self,
+        edited: EditedModel,
+        texts: Sequence[Text],
+        progress: Progress,
+        workers: Workers,
+        *,
+        recompute: bool = False,
+    ) -> None:
+        """Begin with what an interrupted run left.
+
+        Args:
+            edited: The base in memory with one donor.
+            texts: The target, then the controls.
+            progress: Where measurements are kept.
+            workers: This process among all.
+            recompute: Compute activations again in the backward pass.
+        """
+        self._edited, self._texts, self._progress, self._workers = edited, texts, progress, workers
+        self._recompute = recompute
+        self._loaded: dict[Point, Measured] = {}
+
+    def make(self, points: Sequence[Point]) -> Mapping[Point, Measured]:
+        """Measurements at these points, those that are missing made by all processes together.
+
+        Raises:
+            ArtifactError: A kept measurement is damaged.
+            MergeError: A weight file changed meanwhile.
+        """
+        # Points with the same weights follow one another: the weights are set once.
+        order = sorted(
+            set(points), key=lambda point: (point.layer is not None, point.layer or 0, point.at, point)
+        )
+        missing = [point for point in order if not self._file(point).is_file()]
+        if missing:
+            self._progress.begin()
+            own = missing[self._workers.rank :: self._workers.size]
+            passes = sum(self._passes(point) for point in own)
+            with tqdm(total=passes, desc="measuring", unit="pass", disable=None) as bar:
+                weights_of: tuple[object, ...] | None = None
+                for point in own:
+                    if weights_of != (point.layer, point.at):
+                        self._edited.set_weights(point.weights)
+                        weights_of = (point.layer, point.at)
+                    self._keep(point, self._measure(point, bar.update))
+            self._edited.restore()
+            self._workers.wait()
+        for point in order:
+            if point not in self._loaded:
+                self._loaded[point] = self._load(point)
+        return {point: self._loaded[point] for point in points}
+
+    def _passes(self, point: Point) -> int:
+        return self._texts[point.text].batches * (BACKWARD if point.kind == "slope" else 1)
+
+    def _measure(self, point: Point, advance: Callable[[float], object]) -> Measured:
+        text, n_tensors = self._texts[point.text], len(self._edited.tensors)
+        with_slopes = point.kind == "slope"
+        losses = np.zeros(len(text.groups))
+        slopes = np.zeros((len(text.groups), n_tensors if with_slopes else 0))
+        squares = np.zeros_like(slopes)
+        model = self._edited.model
+        with checkpointed(list(model.blocks)) if self._recompute and with_slopes else nullcontext():
+            for group, batches in enumerate(text.groups):
+                for batch in batches:
+                    if with_slopes:
+                        dots = self._edited.dots(partial(_total, model, batch))
+                        losses[group] += dots.loss
+                        slopes[group] += dots.values[:, 0]
+                        squares[group] += dots.squares
+                    else:
+                        losses[group] += sum(total_nats(model, (batch,)).values())
+                    advance(BACKWARD if with_slopes else 1)
+        return Measured(losses, slopes, squares)
+
+    def _file(self, point: Point) -> Path:
+        return self._progress.folder / f"{point.name}.safetensors"
+
+    def _keep(self, point: Point, measured: Measured) -> None:
+        from safetensors.numpy import save
+
+        write_bytes(self._file(point), save(measured._asdict()))
+
+    def _load(self, point: Point) -> Measured:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        path = self._file(point)
+        try:
+            return Measured(**load_file(path))
+        except (OSError, SafetensorError, TypeError) as error:
+            raise ArtifactError(f"{path} is damaged ({error}): delete it and run again") from error
+
+
+def _total(model: TextModel, batch: Batch) -> "torch.Tensor":
+    return nats(model, batch).sum()

@@ -1,0 +1,199 @@
+"""``sae-merge attribute`` from end to end: base, donor and texts in, an attribution in a folder out."""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from sae_merge_method import __version__
+from sae_merge_method.artifacts.attribution import (
+    AttributedModel,
+    Attribution,
+    TextGroups,
+    read_attribution,
+    write_attribution,
+)
+from sae_merge_method.attribute.amounts import attributed_text
+from sae_merge_method.attribute.measure import BACKWARD, Measurements, Point
+from sae_merge_method.attribute.path import FIRST_POINTS, path_gains
+from sae_merge_method.attribute.settings import AttributeSettings
+from sae_merge_method.attribute.texts import Text, make_text
+from sae_merge_method.corpora.documents import check_disjoint, read_corpus
+from sae_merge_method.files.folders import new_folder
+from sae_merge_method.files.progress import Progress
+from sae_merge_method.in_memory.edited_model import EditedModel
+from sae_merge_method.in_memory.opening import open_edited
+from sae_merge_method.models.devices import AUTO, format_memory, free_memory, parse_memory
+from sae_merge_method.models.fingerprint import fingerprint
+from sae_merge_method.workers import Workers, join_workers
+
+logger = logging.getLogger(__name__)
+
+Report = Callable[[str], None]
+
+
+class Attributed(NamedTuple):
+    """What is written."""
+
+    attribution: Attribution
+    groups: tuple[TextGroups, ...]
+
+
+def attribute(
+    settings: AttributeSettings,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    report: Report = logger.info,
+) -> Attribution:
+    """Attribute a donor's gain on the target, and its damage on the controls, to its task vector's tensors.
+
+    Killed at any moment and called again with the same settings, it goes on where it was. Where torchrun or
+    accelerate started several processes, they share the points on the path; the first writes.
+
+    Args:
+        settings: Models and texts, and how.
+        out: Folder to write.
+        overwrite: Replace an attribution that stands there.
+        report: Told of the cost before work starts.
+
+    Returns:
+        The attribution that was written.
+
+    Raises:
+        InUseError: Another process writes there.
+        SaeMergeError: Anything about the inputs that makes an attribution impossible.
+    """
+    out = Path(out)
+    with join_workers() as workers:
+        with new_folder(out, overwrite=overwrite) if workers.is_first else nullcontext() as folder:
+            attributed, progress = attributed_beside(settings, out, workers, report)
+            if folder is not None:
+                write_attribution(folder, *attributed)
+        if workers.is_first:
+            progress.discard()
+        workers.wait()
+    return read_attribution(out)
+
+
+def attributed_beside(
+    settings: AttributeSettings, out: Path, workers: Workers, report: Report
+) -> tuple[Attributed, Progress]:
+    """Measure, and keep what is measured in a hidden sibling of ``out`` until the caller has written all.
+
+    Raises:
+        SaeMergeError: Anything about the inputs that makes an attribution impossible.
+    """
+    corpora = tuple(
+        read_corpus(source, settings.text_field, settings.max_documents, settings.group_field)
+        for source in (settings.target, *settings.control)
+    )
+    check_disjoint(corpora)
+    device = workers.device(settings.device, settings.device_map)
+    with open_edited(
+        settings.base,
+        [settings.donor],
+        beside=out,
+        dtype=settings.dtype,
+        device=device,
+        allow_mismatch=settings.allow_mismatch,
+    ) as edited:
+        texts = [make_text(corpus, edited.model, settings) for corpus in corpora]
+        edited.hold = _fits(edited, settings.memory)
+        progress = Progress(out, _inputs(settings, edited, texts), "attribution")
+        measurements = Measurements(edited, texts, progress, workers, recompute=settings.checkpointing)
+        if workers.is_first:
+            report(_cost(settings, edited, texts))
+        attributed = _attributed(settings, edited, texts, measurements)
+    for text in attributed.attribution.texts:
+        if workers.is_first and text.missed is not None and text.missed > settings.tolerance:
+            logger.warning(
+                "%s: %d points on the path miss %.1f %% of the change of the loss, more than %.1f %%: "
+                "--most-points allows more of them",
+                text.name, len(text.points), 100 * text.missed, 100 * settings.tolerance,
+            )  # fmt: skip
+    return attributed, progress
+
+
+def _attributed(
+    settings: AttributeSettings, edited: EditedModel, texts: Sequence[Text], measurements: Measurements
+) -> Attributed:
+    numbers, layers = range(len(texts)), range(len(edited.model.blocks))
+    at_base = measurements.make([Point(nth, "slope", 0.0) for nth in numbers])
+    paths = (
+        {}
+        if settings.first_order
+        else path_gains(measurements, numbers, settings.tolerance, settings.most_points)
+    )
+    wanted = [Point(nth, "loss", 1.0, layer) for layer in layers for nth in numbers] if settings.probe else []
+    alone = measurements.make(wanted)
+    groups, described = [], []
+    for nth, text in enumerate(texts):
+        base, path = at_base[Point(nth, "slope", 0.0)], paths.get(nth)
+        none = np.zeros((len(text.groups), 0))
+        probes = [base.losses - alone[point].losses for point in wanted if point.text == nth]
+        sums = TextGroups(
+            tokens=text.tokens,
+            base=base.losses,
+            first_order=-base.slopes,
+            squares=base.squares,
+            path=none if path is None else path.tensors,
+            probes=np.stack(probes, axis=1) if probes else none,
+        )
+        groups.append(sums)
+        described.append(attributed_text(text, sums, path, edited))
+    of_base, of_donor = map(fingerprint, edited.checkpoints)
+    return Attributed(
+        Attribution(
+            base=AttributedModel(id=settings.base, fingerprint=of_base),
+            donor=AttributedModel(id=settings.donor, fingerprint=of_donor),
+            target=described[0],
+            controls=tuple(described[1:]),
+            left_out=edited.left_out,
+            settings=settings.recorded(str(edited.model.dtype).removeprefix("torch.")),
+        ),
+        tuple(groups),
+    )
+
+
+def _inputs(
+    settings: AttributeSettings, edited: EditedModel, texts: Sequence[Text]
+) -> dict[str, str | int | float | None]:
+    """What a resumed run must have in common with the one that was interrupted."""
+    prints = [fingerprint(checkpoint).numbers["float32"] for checkpoint in edited.checkpoints]
+    return {
+        **settings.of_measurements(),
+        "version": __version__,
+        "base's weights": prints[0],
+        "donor's weights": prints[1],
+        "texts' sha256": ", ".join(text.sha256 for text in texts),
+    }
+
+
+def _fits(edited: EditedModel, memory: str) -> bool:
+    """Whether base and task vector go into half of the memory beside the model, in float32 each."""
+    import torch
+
+    budget = free_memory(torch.device("cpu")) if memory == AUTO else parse_memory(memory)
+    return 2 * 4 * sum(tensor.base.n_values for tensor in edited.tensors) <= budget / 2
+
+
+def _cost(settings: AttributeSettings, edited: EditedModel, texts: Sequence[Text]) -> str:
+    """What will be done, in forward passes over the texts."""
+    once = sum(text.batches for text in texts)
+    tokens = sum(int(text.tokens.sum()) for text in texts)
+    slopes = 1 if settings.first_order else 1 + FIRST_POINTS
+    ends = 0 if settings.first_order else FIRST_POINTS // 2
+    probes = len(edited.model.blocks) if settings.probe else 0
+    passes = BACKWARD * slopes + ends + probes
+    more = "" if settings.first_order else f", up to {settings.most_points} points where these miss too much"
+    held = sum(tensor.base.n_values for tensor in edited.tensors) * 8
+    where = f"held in {format_memory(held)}" if edited.hold else "read from its files at every point"
+    return (
+        f"{tokens:,} predicted tokens of {len(texts)} texts: {slopes} backward and {ends + probes} forward "
+        f"passes over each, as many as {passes} forward passes ({passes * once} batches){more}; "
+        f"the task vector is {where}"
+    )

@@ -1,0 +1,98 @@
+"""Everything that can be set of an attribution: options of its command, keys of a file to share."""
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from sae_merge_method.artifacts.schema import Location, Locations, Record
+from sae_merge_method.errors import UsageError
+from sae_merge_method.models.constants import AllowedMismatch
+from sae_merge_method.models.devices import AUTO, DeviceName, parse_memory
+
+
+class PathSettings(Record):
+    """How a donor's task vector is attributed; also set beside a diagnosis."""
+
+    donor: Location
+    """Donor model: folder, Hub id[@revision], or model+adapter."""
+    tolerance: float = Field(default=0.02, gt=0, lt=1)
+    """What the points on the path from base to donor may miss of the change of the loss, as a share of it."""
+    most_points: int = Field(default=32, ge=8)
+    """Points on the path for each text, at most."""
+    first_order: bool = False
+    """Only the slope at the base, one backward pass a text: right for small weights, too large where a layer
+    saturates."""
+    probe: bool = False
+    """Also measure what each layer gains when it is injected alone: one forward pass a layer and text."""
+    groups: int = Field(default=30, ge=2)
+    """Groups of sources that intervals are told from, each summed by itself."""
+    checkpointing: bool = False
+    """Compute activations again in the backward pass and keep none: less memory, a third slower."""
+    allow_mismatch: AllowedMismatch = ()
+
+
+class AttributeSettings(PathSettings):
+    """One run of ``sae-merge attribute``."""
+
+    base: Location
+    """Base model: folder or Hub id[@revision]."""
+    target: Location
+    """Text of the ability: JSON lines, parquet or a document a line, gzip too; or a Hub data set,
+    name[:config[:split]]. Where every document has the fields prompt and completion, the loss is of the
+    completions' tokens."""
+    control: Locations = Field(min_length=1)
+    """Text that is to stay as it is, as for the target; may be given more than once. What a layer loses there
+    is its damage."""
+    text_field: str = "text"
+    """Field or column that holds the text."""
+    group_field: str | None = None
+    """Field or column that says which source a document is a part of, such as url: intervals then take a
+    source's documents together. Each document is its own source unless given."""
+    apply_chat_template: bool = False
+    """Put every prompt into a user's turn; documents without answers are read as they are."""
+    max_documents: int | None = Field(default=None, ge=1)
+    """Documents to take of each text; all unless given."""
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Predicted tokens to take of each text; all unless given."""
+    max_length: int = Field(default=1024, ge=2)
+    """Longest document in tokens; of one that is longer the end is cut off, of a prompt the beginning."""
+    batch_tokens: int = Field(default=2048, ge=1)
+    """Tokens that go through the model together, with padding."""
+    dtype: Literal["auto", "bfloat16", "float32", "float16"] = "float32"
+    """Precision of the model; auto is the checkpoint's. In bfloat16 most of a small step along the path is
+    rounded away, and the points do not add up."""
+    device: DeviceName = AUTO
+    """Torch device, such as cpu, cuda or cuda:1; auto is the best there is."""
+    device_map: Literal["auto"] | None = None
+    """Spread the model over all devices there are, in place of ``device``."""
+    memory: str = AUTO
+    """Memory to use beside the model, such as 6G; auto is what is free. Where the task vector fits into half
+    of it, it is read once; else at every point anew."""
+
+    @field_validator("memory")
+    @classmethod
+    def _an_amount(cls, value: str) -> str:
+        try:
+            _ = value == AUTO or parse_memory(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    def recorded(self, dtype: str) -> dict[str, str | int | float | bool | None]:
+        """What the attribution keeps: all that can change a number and stands nowhere else in it.
+
+        Args:
+            dtype: The precision the model was really used in, in place of "auto".
+        """
+        elsewhere = {"base", "donor", "target", "control", "memory", "device", "device_map"}
+        return {**_flat(self.model_dump(exclude=elsewhere)), "dtype": dtype}
+
+    def of_measurements(self) -> dict[str, str | int | float | None]:
+        """What must be the same for an interrupted run to be resumed."""
+        change_no_measurement = {"tolerance", "most_points", "first_order", "probe", "memory"}
+        return _flat(self.model_dump(exclude=change_no_measurement))
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """Lists as text, names with commas."""
+    return {name: ", ".join(value) if isinstance(value, tuple) else value for name, value in settings.items()}

@@ -1,0 +1,173 @@
+"""What is planted is found, nothing is found where nothing is, and the parts add up to the whole."""
+
+import re
+
+import numpy as np
+import pytest
+
+from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE, GROUPS_FILE, read_groups
+from sae_merge_method.attribute import measure, run
+from sae_merge_method.attribute.run import attribute
+from sae_merge_method.errors import ArtifactError, UsageError
+from tests.attribute.conftest import settings
+from tests.attribute.planted import DAMAGE, GAIN, N_LAYERS
+
+NOISY = [layer for layer in range(N_LAYERS) if layer not in (GAIN, DAMAGE)]
+
+
+def amounts(text, what="path"):
+    return [getattr(layer, what).gain for layer in text.layers]
+
+
+@pytest.mark.parametrize("what", ["path", "first_order", "probe"])
+def test_gain_and_damage_are_found_in_the_layers_where_they_were_planted(attributed, what):
+    gains, harms = amounts(attributed.target, what), amounts(attributed.controls[0], what)
+    assert np.argmax(gains) == GAIN
+    assert np.argmin(harms) == DAMAGE
+    assert max(abs(gains[layer]) for layer in NOISY) < 0.1 * gains[GAIN]
+    assert max(abs(harms[layer]) for layer in NOISY) < 0.1 * -harms[DAMAGE]
+
+
+def test_the_parts_add_up_to_what_the_donor_gains(attributed):
+    for text in attributed.texts:
+        whole = text.base_loss - text.donor_loss
+        assert text.gain.gain == pytest.approx(whole)
+        parts = sum(amounts(text)) + sum(text.outside.values())
+        assert parts == pytest.approx(whole, rel=0.02)
+        assert text.missed <= 0.02
+        assert sum(text.tensors.values()) == pytest.approx(parts)
+        for layer in text.layers:
+            assert sum(layer.kinds.values()) == pytest.approx(layer.path.gain)
+
+
+def test_an_amount_lies_in_its_interval_and_a_share_is_of_the_whole(attributed):
+    for layer in attributed.target.layers:
+        assert layer.path.low <= layer.path.gain <= layer.path.high
+        assert layer.share == pytest.approx(layer.path.gain / attributed.target.gain.gain)
+
+
+def test_a_donor_that_is_nothing_but_noise_gains_next_to_nothing(ground, attributed, tmp_path):
+    noise = ground.donor("noise", ground.noise(range(N_LAYERS), 0.15))
+    found = attribute(settings(ground, noise, groups=2), tmp_path / "out")
+    for of_noise, of_planted in zip(found.texts, attributed.texts, strict=True):
+        most = max(map(abs, amounts(of_planted)))
+        assert max(map(abs, amounts(of_noise))) < 0.05 * most
+
+
+def test_a_donor_so_large_that_it_saturates_is_attributed_within_the_tolerance_too(ground, tmp_path):
+    donor = ground.donor("large", ground.able, ground.harmful, factor=3.0)
+    found = attribute(settings(ground, donor, most_points=64, groups=2), tmp_path / "out")
+    gains, harms = amounts(found.target), amounts(found.controls[0])
+    assert (np.argmax(gains), np.argmin(harms)) == (GAIN, DAMAGE)
+    assert amounts(found.target, "first_order")[GAIN] > 1.2 * gains[GAIN]  # what the first order does not see
+    for text in found.texts:
+        assert text.missed <= 0.02
+        parts = sum(amounts(text)) + sum(text.outside.values())
+        moved = sum(map(abs, amounts(text)))
+        assert abs(parts - text.gain.gain) <= 0.02 * moved
+
+
+def test_sums_by_group_stand_beside_the_amounts(ground, attributed):
+    target, control = read_groups(ground.folder / "attribution", attributed)
+    assert target.tokens.sum() == attributed.target.tokens
+    assert len(target.tokens) == attributed.target.groups == 4
+    assert target.path.sum() / target.tokens.sum() == pytest.approx(sum(attributed.target.tensors.values()))
+    assert control.probes.shape == (4, N_LAYERS)
+
+
+def test_the_first_order_alone_is_one_backward_pass_a_text(
+    ground, planted, attributed, tmp_path, monkeypatch
+):
+    kinds = []
+    measured = measure.Measurements._measure
+    monkeypatch.setattr(
+        measure.Measurements,
+        "_measure",
+        lambda self, point, advance: kinds.append(point.kind) or measured(self, point, advance),
+    )
+    found = attribute(settings(ground, planted, first_order=True), tmp_path / "out")
+    assert kinds == ["slope", "slope"]
+    assert found.target.gain is None
+    assert found.target.attributed() == pytest.approx(
+        dict(enumerate(amounts(attributed.target, "first_order")))
+    )
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_killed_on_the_way_it_goes_on_where_it_was_and_writes_the_same_bytes(
+    ground, planted, attributed, tmp_path, monkeypatch
+):
+    done = []
+    measured = measure.Measurements._measure
+
+    def until_the_fifth(self, point, advance):
+        if len(done) == 5:
+            raise Killed
+        done.append(point)
+        return measured(self, point, advance)
+
+    monkeypatch.setattr(measure.Measurements, "_measure", until_the_fifth)
+    with pytest.raises(Killed):
+        attribute(settings(ground, planted, probe=True), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    again = []
+    monkeypatch.setattr(
+        measure.Measurements,
+        "_measure",
+        lambda self, point, advance: again.append(point) or measured(self, point, advance),
+    )
+    attribute(settings(ground, planted, probe=True), tmp_path / "out")
+    assert not set(again) & set(done)
+    for name in (ATTRIBUTION_FILE, GROUPS_FILE):
+        whole = (ground.folder / "attribution" / name).read_bytes()
+        assert (tmp_path / "out" / name).read_bytes() == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_was_measured_with_other_settings_is_not_gone_on_with(ground, planted, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "path_gains", lambda *_: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        attribute(settings(ground, planted), tmp_path / "out")
+    with pytest.raises(UsageError, match="groups: 4 before, 3 now"):
+        attribute(settings(ground, planted, groups=3), tmp_path / "out")
+
+
+def test_a_damaged_measurement_is_named(ground, planted, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "path_gains", lambda *_: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        attribute(settings(ground, planted), tmp_path / "out")
+    (file,) = (tmp_path / ".out.progress").glob("0-slope-*")
+    file.write_bytes(b"cut")
+    with pytest.raises(ArtifactError, match=re.escape(file.name)):
+        attribute(settings(ground, planted), tmp_path / "out")
+
+
+def test_activations_that_are_computed_again_change_no_number(ground, planted, attributed, tmp_path):
+    found = attribute(settings(ground, planted, checkpointing=True, first_order=True), tmp_path / "out")
+    assert amounts(found.target, "first_order") == pytest.approx(
+        amounts(attributed.target, "first_order"), rel=1e-5, abs=1e-6
+    )
+
+
+def test_a_task_vector_that_does_not_fit_is_read_at_every_point(ground, planted, attributed, tmp_path):
+    said = []
+    found = attribute(
+        settings(ground, planted, memory="1K", first_order=True), tmp_path / "out", report=said.append
+    )
+    assert "read from its files" in said[0]
+    assert amounts(found.target, "first_order") == amounts(attributed.target, "first_order")
+
+
+def test_answers_alone_are_predicted_where_every_document_has_one(ground, planted, tmp_path):
+    lines = ['{"prompt": "m0 m1 m2", "completion": " m3 m4"}', '{"prompt": "m5 m6", "completion": " m7"}']
+    (tmp_path / "asked.jsonl").write_text("\n".join(lines))
+    asked = settings(ground, planted, first_order=True).model_copy(
+        update={"target": str(tmp_path / "asked.jsonl")}
+    )
+    found = attribute(asked, tmp_path / "out")
+    assert found.target.answers
+    assert found.target.tokens == 3
+    assert not found.controls[0].answers
