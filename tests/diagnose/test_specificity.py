@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sae_merge_method.diagnose.specificity import EPSILON, SCORES, TOP_K, find_score
+from sae_merge_method.diagnose.specificity import EPSILON, SCORES, TOP_K, Score, find_score
 from sae_merge_method.errors import UsageError
 
 
@@ -131,12 +131,13 @@ def test_no_score_is_shaken_by_features_or_sides_that_never_fire(score: object) 
         assert math.isfinite(score.layer(target, control).item())  # type: ignore[attr-defined]
 
 
-def test_a_score_reads_any_leading_shape() -> None:
-    usage = torch.rand(2, 3, 5, dtype=torch.float64)
-    other = torch.rand(2, 3, 5, dtype=torch.float64)
-    score = SCORES["kl_bits"]
-    whole = score.layer({"usage": usage}, {"usage": other})
-    one = score.layer({"usage": usage[1, 2]}, {"usage": other[1, 2]})
+@pytest.mark.parametrize("score", SCORES.values(), ids=SCORES)
+def test_a_score_reads_any_leading_shape(score: Score) -> None:
+    target, control = (
+        {need: torch.rand(2, 3, 40, dtype=torch.float64) for need in score.needs} for _ in range(2)
+    )
+    whole = score.layer(target, control)
+    one = score.layer(*({need: means[1, 2] for need, means in side.items()} for side in (target, control)))
     assert whole.shape == (2, 3)
     assert whole[1, 2].item() == pytest.approx(one.item(), rel=1e-12)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from sae_merge_method.geometry.basis import random_basis
 from sae_merge_method.geometry.energy import (
@@ -49,6 +50,21 @@ def test_what_random_subspaces_keep_spreads_as_computed(random_subspaces, direct
     kept = [float(np.square(rows @ columns).sum()) for columns in random_subspaces]
     assert np.mean(kept) == pytest.approx(energy(rows) * 4 / D, rel=0.03)
     assert np.var(kept) == pytest.approx(random_variance(gram(rows), 4), rel=0.12)
+
+
+@pytest.mark.parametrize("d", [2, 3, D])
+def test_one_direction_in_a_random_subspace_varies_as_beta_does(d):
+    row = np.random.default_rng(d).standard_normal((1, d))
+    beta = stats.beta(1 / 2, (d - 1) / 2)
+    assert random_variance(gram(row), 1) / energy(row) ** 2 == pytest.approx(beta.var())
+
+
+def test_of_a_task_vector_a_thousand_times_as_small_a_subspace_keeps_as_much_of_itself():
+    rows = np.random.default_rng(3).standard_normal((4, D))
+    small = random_variance(gram(rows / 1000), 3)
+    assert small * 1000**4 == pytest.approx(random_variance(gram(rows), 3))
+    even = 0.1 * random_basis(D, D, (1,)).columns  # alike in all directions, but for rounding
+    assert 0 <= random_variance(gram(even), 3) < 1e-20
 
 
 def test_a_subspace_that_is_nothing_or_everything_keeps_the_same_always():

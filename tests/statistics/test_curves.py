@@ -114,3 +114,16 @@ def test_without_spread_or_with_few_sets_there_is_a_rank_and_no_t(others: list[f
     found = excess(9.0, others, 0.95)
     assert found.rank_p == 1 / (1 + len(others))
     assert (found.low, found.high, found.t, found.p) == (None, None, None, None)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_an_excess_is_as_sure_at_any_scale_and_sets_that_gained_alike_but_for_rounding_spread_nothing(
+    scale: float,
+) -> None:
+    others = [0.3, 0.1, 0.2, 0.5, 0.45, 0.15]
+    assert excess(scale, [scale * one for one in others], 0.95).t == pytest.approx(
+        excess(1.0, others, 0.95).t
+    )
+    alike = [scale * 0.3, scale * (0.1 + 0.2)] * 4
+    assert excess(scale, alike, 0.95).t is None
+    assert excess(0.0, [0.0] * 8, 0.95).t is None

@@ -127,6 +127,12 @@ def test_documents_too_few_for_their_skewness_test_nothing_on_the_side_of_the_lo
     assert even._replace(df=FEWEST_ITEMS - 1).p is not None
 
 
+def test_a_loss_without_its_other_side_is_an_error() -> None:
+    for sides in (([1.0], [1.0, 2.0], [1, 1]), ([1.0, 2.0], [1.0, 2.0], [1])):
+        with pytest.raises(ValueError):
+            paired_ratio(*sides)
+
+
 def test_a_change_of_ratios_of_one_item_or_of_items_that_moved_alike_has_no_error() -> None:
     one = paired_ratio([1.0], [3.0], [2])
     assert one == (1.0, None, 0, 0.0)

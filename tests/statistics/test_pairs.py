@@ -61,13 +61,21 @@ def test_answers_to_one_problem_move_together() -> None:
     assert problem_sums([1.0, 2.0, 4.0], ["b", "a", "b"]) == [5.0, 2.0]
 
 
-@pytest.mark.parametrize(("right", "wrong"), [(0, 0), (1, 0), (0, 6), (12, 2), (103, 50), (400, 444)])
+@pytest.mark.parametrize(("right", "wrong"), [(0, 0), (1, 0), (0, 6), (7, 7), (12, 2), (103, 50), (400, 444)])
 def test_flipping_signs_of_right_and_wrong_answers_is_mcnemars_test(right: int, wrong: int) -> None:
     test = sign_flips([1.0] * right + [-1.0] * wrong + [0.0] * 40)
     assert test.p == pytest.approx(mcnemar(right, wrong).p, rel=1e-9)
 
 
-@pytest.mark.parametrize("sums", [[3.0, -1.0, 2.0, 2.0, 0.0, 1.0], [0.25, 0.5, -0.75, 1.0, 0.25]])
+@pytest.mark.parametrize(
+    "sums",
+    [
+        [3.0, -1.0, 2.0, 2.0, 0.0, 1.0],
+        [0.25, 0.5, -0.75, 1.0, 0.25],
+        [7 / 64, -3 / 64, 1 / 64, 2 / 64, 5 / 64],  # the mean of as many answers as may be
+        [2 / 63, 4 / 63, -1 / 63, 8 / 63],
+    ],
+)
 def test_every_order_of_signs_is_counted(sums: list[float]) -> None:
     moved = [part for part in sums if part]
     totals = [sum(s * part for s, part in zip(signs, moved, strict=True)) for signs in _signs(len(moved))]
@@ -89,6 +97,19 @@ def test_graded_scores_draw_their_signs_as_scipy_does() -> None:
     assert test.p == pytest.approx(expected, abs=0.02)
     assert test == sign_flips(sums)
     assert sign_flips([math.pi] * 60).p == 2 / 10_000  # never 0
+
+
+@pytest.mark.parametrize(("up", "down"), [(34, 26), (26, 34), (30, 30), (42, 18), (18, 42)])
+def test_drawn_signs_count_those_that_are_as_far_either_way(up: int, down: int) -> None:
+    # Sums of one size, of which no small number makes whole ones: drawn, they are McNemar's all the same.
+    drawn = sign_flips([math.pi] * up + [-math.pi] * down)
+    assert drawn.p == pytest.approx(mcnemar(up, down).p, abs=0.02)
+    assert drawn.p is not None and round(drawn.p * 10_000) == pytest.approx(drawn.p * 10_000)
+
+
+def test_as_many_problems_as_answers_are_asked_for() -> None:
+    with pytest.raises(ValueError):
+        problem_sums([1.0, 0.0], ["one"])
 
 
 def test_many_answers_a_problem_are_too_long_to_convolve_and_are_drawn(

@@ -93,6 +93,8 @@ def test_each_test_has_its_interval_and_what_it_can_detect() -> None:
         assert TESTS[name].interval(known, 0.95) == pytest.approx(interval)
         assert TESTS[name].detectable(known, 0.05, 0.8) == pytest.approx(detectable)
     graded = evidence([(0.25, 0.5), (0.5, 0.75), (1.0, 0.0)])
+    low, high = TESTS["lm_eval"].interval(graded, 0.95) or (0, 0)
+    assert (low + high) / 2 == pytest.approx(graded.edited.value - graded.base.value)
     assert TESTS["permutation"].interval(graded, 0.95) == paired_interval(graded.differences, (), 0.95)
     assert TESTS["mcnemar"].detectable(graded, 0.05, 0.8) is None
     assert TESTS["pooled"].interval(graded, 0.95) is None
@@ -115,6 +117,11 @@ def test_paired_tests_need_pairs_and_say_where_they_come_from() -> None:
         outcome = test.of(unpaired)
         assert (outcome.p is None) == test.needs_pairs
         assert ("--log_samples" in str(outcome.reason)) == test.needs_pairs
+    assert {name for name, test in TESTS.items() if test.needs_pairs} == {
+        "mcnemar",
+        "paired_z",
+        "permutation",
+    }
 
 
 def test_graded_scores_cannot_flip_and_cannot_be_pooled() -> None:
