@@ -7,7 +7,7 @@ import click
 from sae_merge_method.cli.output import show
 from sae_merge_method.errors import UsageError
 from sae_merge_method.files.writing import require_no_file, write_text
-from sae_merge_method.recipes import ready_file, ready_files
+from sae_merge_method.recipes import ready_file, ready_files, ready_for
 from sae_merge_method.reports.grid import as_text, plain_grid
 
 
@@ -19,8 +19,14 @@ from sae_merge_method.reports.grid import as_text, plain_grid
     help="File to copy the recipe to  [default: NAME.yml in this folder, - for /]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
-def command(name: str | None, out: Path | None, overwrite: bool) -> None:
-    """List the ready-made recipes, or copy the one called NAME out to edit and run it.
+@click.option(
+    "--for",
+    "model",
+    metavar="MODEL",
+    help="List only what fits a model: a Hub id, or a folder (by its config).",
+)
+def command(name: str | None, out: Path | None, overwrite: bool, model: str | None) -> None:
+    """List the ready-made recipes by model, or copy the one called NAME out to edit and run it.
 
     Those called diagnose/... are files for sae-merge diagnose --config, those called
     experiment/... for sae-merge experiment run.
@@ -28,10 +34,16 @@ def command(name: str | None, out: Path | None, overwrite: bool) -> None:
     if name is None:
         if out is not None:
             raise UsageError("--out needs the NAME of the recipe to copy")
-        columns = ("name", "what it is")
-        rows = [(file.name, file.summary) for file in ready_files()]
+        fitting = ready_for(model) if model is not None else None
+        columns = ("name", "model", "what it is")
+        listed = ready_files() if fitting is None else fitting.files
+        rows = [(file.name, file.model, file.summary) for file in listed]
         show(as_text(plain_grid(columns, rows, words=columns)))
+        if fitting is not None:
+            show(f"\n{fitting.why}")
         return
+    if model is not None:
+        raise UsageError("--for lists what fits a model: leave out NAME")
     ready = ready_file(name)
     out = out or Path(ready.file_name)
     if not overwrite:

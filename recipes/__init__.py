@@ -1,17 +1,22 @@
-"""Ready-made recipes, and settings of other commands, and the way to find them once installed."""
+"""Ready-made recipes, and settings of other commands, and the way to find them: by name, by model.
+
+Recipes and experiments lie here as files. Settings of ``diagnose`` are made from the rows of ``suites``.
+"""
 
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sae_merge_method.errors import UsageError
+from sae_merge_method.recipes.suites import LISTENED, ListenedModel
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable  # elsewhere from Python 3.14 on
 
-_SETTINGS = ("diagnose", "experiment")
-"""Commands whose settings lie in folders of their names."""
+_DIAGNOSE, _EXPERIMENT = "diagnose", "experiment"
+_MODEL_KEYS = ("model: ", "base: ", "base_model: ")
+"""How a line begins that says which model a file is for."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,23 @@ class ReadyFile:
     """All of it."""
 
     @property
+    def model(self) -> str:
+        """The model it is for: an id on the Hub, or a folder where the model is made on the spot."""
+        lines = [line for line in self.text.splitlines() if line.startswith(_MODEL_KEYS)]
+        return lines[0].split()[1]
+
+    @property
     def file_name(self) -> str:
         """What its copy is called: ``diagnose/x`` becomes ``diagnose-x.yml``."""
         return f"{self.name.replace('/', '-')}.yml"
+
+
+class Fitting(NamedTuple):
+    """What is ready for a model."""
+
+    files: tuple[ReadyFile, ...]
+    why: str
+    """How the model was known, in a sentence."""
 
 
 def ready_recipes() -> tuple[ReadyFile, ...]:
@@ -37,13 +56,58 @@ def ready_recipes() -> tuple[ReadyFile, ...]:
 
 
 def ready_settings() -> tuple[ReadyFile, ...]:
-    """The files for ``diagnose --config`` and ``experiment run``, by name."""
-    return tuple(file for name in _SETTINGS for file in _in_folder(files(__name__) / name, f"{name}/"))
+    """The files for ``diagnose --config`` and ``experiment run``."""
+    made = tuple(
+        ReadyFile(f"{_DIAGNOSE}/{row.name}", _summary(row.text), row.text) for row in LISTENED.values()
+    )
+    return (*made, *_in_folder(files(__name__) / _EXPERIMENT, f"{_EXPERIMENT}/"))
 
 
 def ready_files() -> tuple[ReadyFile, ...]:
-    """All of them: the recipes first."""
-    return (*ready_recipes(), *ready_settings())
+    """All of them, by model as the suites list them; those for a model that is made on the spot are last."""
+    order = [row.model for row in LISTENED.values()]
+
+    def place(file: ReadyFile) -> int:
+        return order.index(file.model) if file.model in order else len(order)
+
+    return tuple(sorted((*ready_settings(), *ready_recipes()), key=place))
+
+
+def ready_for(model: str) -> Fitting:
+    """What fits a model: by its id, or else by the type and sizes in its config.
+
+    Args:
+        model: Folder, or Hub id with an optional @revision.
+
+    Raises:
+        UsageError: Nothing does.
+        ModelError: It is no id of a ready file, and its config cannot be had.
+    """
+    from sae_merge_method.models.hub import open_config, parse_model_id
+
+    id = parse_model_id(model).path.lower()
+    named = tuple(file for file in ready_files() if file.model.lower() == id)
+    if named:
+        return Fitting(named, f"made for {named[0].model}")
+    config = open_config(model)
+    shape = (config.text_model_type, config.stated_layers, config.d_model)
+    alike = {row.model for row in LISTENED.values() if _shape(row) == shape}
+    told = f"{shape[0]}, {shape[1]} layers, width {shape[2]}"
+    if not alike:
+        raise UsageError(
+            f"nothing ready fits {model} ({told}): sae-merge recipes lists what there is; sae-merge diagnose "
+            "--help says which SAEs of your own can be read"
+        )
+    fit = tuple(file for file in ready_files() if file.model in alike)
+    return Fitting(
+        fit,
+        f"of the same shape as {model} ({told}): take the one it was made from, and name "
+        "yours with --model; SAEs of another model tell little, and the explained variance says so",
+    )
+
+
+def _shape(row: ListenedModel) -> tuple[str, int, int]:
+    return (row.model_type, row.n_layers, row.d_model)
 
 
 def ready_file(name: str) -> ReadyFile:
@@ -63,6 +127,9 @@ def _in_folder(folder: "Traversable", prefix: str) -> tuple[ReadyFile, ...]:
     for entry in folder.iterdir():
         if entry.name.endswith(".yml"):
             text = entry.read_text(encoding="utf-8")
-            summary = text.partition("\n")[0].lstrip("# ")
-            ready.append(ReadyFile(prefix + Path(entry.name).stem, summary, text))
+            ready.append(ReadyFile(prefix + Path(entry.name).stem, _summary(text), text))
     return tuple(sorted(ready, key=lambda file: file.name))
+
+
+def _summary(text: str) -> str:
+    return text.partition("\n")[0].lstrip("# ")

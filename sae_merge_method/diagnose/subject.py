@@ -9,8 +9,10 @@ from sae_merge_method.corpora.tokens import Document, check_tokens_differ, speci
 from sae_merge_method.corpora.twins import twins_of
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.sides import Sides, prepare_sides
+from sae_merge_method.errors import ModelError
 from sae_merge_method.layers import parse_layers
 from sae_merge_method.models.devices import resolve_device
+from sae_merge_method.models.hub import open_config
 from sae_merge_method.models.text_model import TextModel, load_text_model
 from sae_merge_method.saes.find import SaeAddress, find_saes
 from sae_merge_method.workers import Workers
@@ -29,20 +31,22 @@ class Subject(NamedTuple):
 
 
 def open_subject(settings: DiagnoseSettings, workers: Workers) -> Subject:
-    """Read the corpora, load the model, find the SAEs, tokenize.
+    """Find the SAEs, read the corpora, load the model, tokenize: what is soon told to be wrong is told soon.
 
     Raises:
         SaeMergeError: One of them cannot be had, or they do not belong together.
     """
+    stated = _stated_layers(settings.model)
+    addresses = None if stated is None else _addresses(settings, stated)
+    device = workers.device(resolve_device(settings.device), settings.device_map)
     corpora = tuple(
         read_corpus(source, settings.text_field, settings.max_documents, settings.group_field)
         for source in (settings.target, *settings.control)
     )
     check_disjoint(corpora)
-    device = workers.device(resolve_device(settings.device), settings.device_map)
     model = load_text_model(settings.model, settings.dtype, device)
-    layers = parse_layers(settings.layers, len(model.blocks))
-    addresses = find_saes(settings.sae, settings.sae_id, layers)
+    if addresses is None or stated != len(model.blocks):
+        addresses = _addresses(settings, len(model.blocks))
     taken = [_taken(settings, model, corpus.documents, corpus.name) for corpus in corpora]
     for of_control in taken[1:]:
         check_tokens_differ(taken[0], of_control)
@@ -50,6 +54,18 @@ def open_subject(settings: DiagnoseSettings, workers: Workers) -> Subject:
     sides = prepare_sides(corpora, taken, match=settings.match)
     twins = tuple(_twin(settings, model, corpora[0], sides.of(0), name) for name in settings.twins)
     return Subject(model, saes, corpora, sides._replace(twins=twins))
+
+
+def _addresses(settings: DiagnoseSettings, n_layers: int) -> tuple[SaeAddress, ...]:
+    return find_saes(settings.sae, settings.sae_id, parse_layers(settings.layers, n_layers))
+
+
+def _stated_layers(model: str) -> int | None:
+    """How many layers the model's config says it has; None where it is not to be had: loading tells why."""
+    try:
+        return open_config(model).stated_layers
+    except ModelError:
+        return None
 
 
 def _taken(

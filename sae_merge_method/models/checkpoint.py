@@ -210,6 +210,20 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     return Checkpoint(folder, config, sha256(stated).hexdigest(), tensors, stamps, tuple(faults))
 
 
+def config_alone(config_file: Path) -> Checkpoint:
+    """What a config.json by itself says of a model: a checkpoint without tensors.
+
+    Raises:
+        ModelError: It cannot be read, or is damaged.
+    """
+    try:
+        stated = read_regular(config_file)
+    except OSError as error:
+        raise ModelError(f"cannot read {config_file}: {error.strerror}") from error
+    config = parse_json(stated, config_file, "a model's config")
+    return Checkpoint(config_file.parent, config, sha256(stated).hexdigest(), tensors={})
+
+
 def _without_config(folder: Path, config_file: Path, error: OSError) -> ModelError:
     """Why a folder's config cannot be read."""
     if (folder / JOURNAL_FOLDER).is_dir():

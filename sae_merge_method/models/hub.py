@@ -11,7 +11,13 @@ from pathlib import Path, PurePosixPath
 
 from sae_merge_method.errors import ModelError, UsageError, first_line
 from sae_merge_method.models.beside_weights import WANTED_FILES
-from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint, no_folder, open_checkpoint
+from sae_merge_method.models.checkpoint import (
+    CONFIG_FILE,
+    Checkpoint,
+    config_alone,
+    no_folder,
+    open_checkpoint,
+)
 
 CARD_FILE = "README.md"
 
@@ -150,6 +156,19 @@ def folder_at_hand(model: ModelId) -> Path | None:
 
     config = try_to_load_from_cache(model.path, CONFIG_FILE, revision=model.revision)
     return Path(config).parent if isinstance(config, str) else None
+
+
+def open_config(name: str) -> Checkpoint:
+    """A whole model's config alone, fetched where it has to be.
+
+    Raises:
+        ModelError: It cannot be had or read.
+        UsageError: No model's name.
+    """
+    model = parse_model_id(name)
+    if model.folder is not None or not is_hub_id(model.path):
+        return config_alone(Path(model.path).expanduser() / CONFIG_FILE)
+    return config_alone(fetch_file(model.path, CONFIG_FILE, model.revision))
 
 
 def model_card_text(model: ModelId) -> str:

@@ -3,18 +3,21 @@
 Of a model on the Hub nothing but config.json is fetched here.
 """
 
-import json
 from collections.abc import Iterable
 from fnmatch import fnmatch
-from hashlib import sha256
 from pathlib import Path
 
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import ModelError, first_line
-from sae_merge_method.files.regular import read_regular
 from sae_merge_method.models.adapter import Adapter, open_adapter
 from sae_merge_method.models.beside_weights import WANTED_FILES
-from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint, no_folder, open_checkpoint
+from sae_merge_method.models.checkpoint import (
+    CONFIG_FILE,
+    Checkpoint,
+    config_alone,
+    no_folder,
+    open_checkpoint,
+)
 from sae_merge_method.models.hub import ModelId, fetch_file, folder_at_hand, is_hub_id
 from sae_merge_method.models.lora_config import ADAPTER_CONFIG
 from sae_merge_method.models.unreadable import explain, held_in_files
@@ -80,12 +83,7 @@ def open_located(model: Located) -> Checkpoint:
     config = fetch_file(model.name, CONFIG_FILE, model.commit)
     if model.missing == 0:
         return _open_whole(config.parent)
-    raw = read_regular(config)
-    try:
-        value = json.loads(raw)
-    except ValueError as error:
-        raise ModelError(f"the config.json of {model.name} is damaged: {error}") from error
-    return Checkpoint(config.parent, value, sha256(raw).hexdigest(), tensors={})
+    return config_alone(config)
 
 
 def open_located_adapter(adapter: Located) -> Adapter | None:

@@ -1,33 +1,64 @@
 """``sae-merge recipes``: ready-made recipes and settings are listed, copied out, and can be read."""
 
+import json
+from itertools import groupby
+
 import pytest
 from click.testing import CliRunner
 
 from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.cli.recipes import command
 from sae_merge_method.diagnose.settings import DiagnoseSettings
-from sae_merge_method.errors import UsageError
+from sae_merge_method.errors import ModelError, UsageError
 from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.recipes import ReadyFile, ready_recipes, ready_settings
-
-SIZES = ("12b", "1b", "270m", "4b")
+from sae_merge_method.recipes.suites import LISTENED
+from sae_merge_method.saes import releases
+from sae_merge_method.saes.find import find_saes
 
 
 def of(kind: str) -> list[ReadyFile]:
     return [one for one in ready_settings() if one.name.startswith(f"{kind}/")]
 
 
-def test_configurations_are_listed_with_what_they_are_for():
-    lines = CliRunner().invoke(command, [], catch_exceptions=False).output.splitlines()
-    listed = dict(line.split(maxsplit=1) for line in lines if "/" in line.split()[0])
-    assert list(listed) == [
-        *(f"diagnose/gemma-3-{size}-it" for size in SIZES),
-        "experiment/gemma-3-4b-it",
-        "experiment/miniature",
-    ]
-    assert listed["diagnose/gemma-3-4b-it"].startswith("Which layers of Gemma 3 4B IT are specific to")
-    assert listed["experiment/gemma-3-4b-it"].startswith("Gemma 3 4B IT and a mathematics donor of yours")
+def listed(*words: str) -> list[list[str]]:
+    """Name, model and the rest of each line of the table."""
+    output = CliRunner().invoke(command, words, catch_exceptions=False).output
+    return [line.split(maxsplit=2) for line in output.split("\n\n")[0].splitlines()[1:]]
+
+
+def test_what_is_ready_is_listed_by_model_with_what_it_is():
+    lines = listed()
+    models = [model for _, model, _ in lines]
+    assert [model for model, _ in groupby(models)] == [*(row.model for row in LISTENED.values()), "./base"]
+    of_one = {name: words for name, model, words in lines if model == "google/gemma-3-4b-it"}
+    assert set(of_one) == {"diagnose/gemma-3-4b-it", "experiment/gemma-3-4b-it", "gemma-3-4b-it"}
+    assert of_one["diagnose/gemma-3-4b-it"].startswith("Which layers of Gemma 3 4B IT are specific to")
+
+
+def test_what_fits_is_found_by_id_or_by_the_shape_in_a_folders_config(tmp_path):
+    assert {name for name, _, _ in listed("--for", "Qwen/qwen3-1.7B-Base@main")} == {
+        "diagnose/qwen3-1.7b-base"
+    }
+    row = LISTENED["gemma-3-270m"]
+    text = {"model_type": row.model_type, "num_hidden_layers": 18, "hidden_size": 640}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gemma3", "text_config": text}))
+    found = {model for _, model, _ in listed("--for", str(tmp_path))}
+    assert found == {"google/gemma-3-270m", "google/gemma-3-270m-it"}
+    (tmp_path / "config.json").write_text(json.dumps(text | {"num_hidden_layers": 17}))
+    with pytest.raises(UsageError, match=r"nothing ready fits .* \(gemma3_text, 17 layers, width 640\)"):
+        listed("--for", str(tmp_path))
+    with pytest.raises(ModelError, match="config.json"):
+        listed("--for", str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("row", LISTENED.values(), ids=lambda row: row.name)
+def test_each_suite_stands_in_saelens_table_for_this_model_and_covers_every_layer(row):
+    release = releases._table()[row.sae]
+    assert row.model.rpartition("/")[2] == release["model"].rpartition("/")[2]
+    layers = [address.layer for address in find_saes(row.sae, row.sae_id, range(2 * row.n_layers))]
+    assert layers == list(range(row.n_layers))
 
 
 def test_a_configuration_is_copied_out_under_the_name_its_own_comment_uses(tmp_path, monkeypatch):
@@ -36,7 +67,7 @@ def test_a_configuration_is_copied_out_under_the_name_its_own_comment_uses(tmp_p
         result = CliRunner().invoke(command, [configuration.name], catch_exceptions=False)
         copy = tmp_path / result.output.strip()
         assert f"sae-merge diagnose --config {copy.name} --out diagnosis/" in copy.read_text()
-        assert read_settings(DiagnoseSettings, {}, copy).model.startswith("google/gemma-3-")
+        assert read_settings(DiagnoseSettings, {}, copy).model == configuration.model
 
 
 @pytest.mark.parametrize("ready", of("experiment"), ids=lambda one: one.name)
@@ -58,9 +89,7 @@ def test_experiment_and_diagnosis_of_a_model_listen_to_the_same(tmp_path):
 
 def test_a_ready_recipe_is_listed_and_copied_out_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    listed = CliRunner().invoke(command, []).output
-    names = [line.split()[0] for line in listed.splitlines()]
-    assert [name for name in names if "/" not in name] == ["name", "gemma-3-4b-it", "miniature"]
+    assert [name for name, _, _ in listed() if "/" not in name] == ["gemma-3-4b-it", "miniature"]
     assert CliRunner().invoke(command, ["gemma-3-4b-it"]).output == "gemma-3-4b-it.yml\n"
     assert "merge_method: sae_stethoscope" in (tmp_path / "gemma-3-4b-it.yml").read_text()
     with pytest.raises(UsageError, match=r"gemma-3-4b-it\.yml exists"):
