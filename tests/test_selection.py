@@ -41,7 +41,16 @@ def test_each_rule_chooses_what_it_says(rule, chosen):
 
 @pytest.mark.parametrize(
     "rule",
-    ["top_k=1000000", "threshold=0.123456789", "threshold=1e-07", "threshold=-2", "differs=0.3", "elbow"],
+    [
+        "top_k=1000000",
+        "threshold=0.123456789",
+        "threshold=0.8000000000000002",
+        "threshold=0.7999999999999998",
+        "threshold=1e-07",
+        "threshold=-2",
+        "differs=0.3",
+        "elbow",
+    ],
 )
 def test_a_rule_is_written_as_it_is_read_to_the_last_digit(rule):
     assert parse_rule(str(parse_rule(rule))) == parse_rule(rule)

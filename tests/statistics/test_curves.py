@@ -127,3 +127,13 @@ def test_an_excess_is_as_sure_at_any_scale_and_sets_that_gained_alike_but_for_ro
     alike = [scale * 0.3, scale * (0.1 + 0.2)] * 4
     assert excess(scale, alike, 0.95).t is None
     assert excess(0.0, [0.0] * 8, 0.95).t is None
+
+
+def test_holding_the_same_thing_twice_holds_no_more() -> None:
+    draw = np.random.default_rng(9)
+    one, other, held = draw.normal(size=(3, 12)).tolist()
+    alone = curve_correlation(one, other, [held])
+    doubled = [2 * value + 3 for value in held]  # a constant is always held
+    twice = curve_correlation(one, other, [held, held, doubled])
+    assert alone is not None and twice is not None
+    assert (twice.rho, twice.p) == (pytest.approx(alone.rho), alone.p)

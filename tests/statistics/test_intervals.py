@@ -122,6 +122,13 @@ def test_the_prediction_interval_is_students_for_one_more_draw() -> None:
     assert prediction_interval([3.0], 0.9) == (3, 3)
 
 
+def test_two_draws_tell_a_spread_and_one_none() -> None:
+    low, high = prediction_interval([0.2, 0.4], 0.9)
+    reach = stats.t.ppf(0.95, 1) * 0.02**0.5 * 1.5**0.5
+    assert (low, high) == (pytest.approx(0.3 - reach), pytest.approx(0.3 + reach))
+    assert prediction_interval([0.2], 0.9) == (0.2, 0.2)
+
+
 def test_the_detectable_difference_is_found_with_the_power_it_promises() -> None:
     sd, n = 0.46, 540
     smallest = detectable_difference(sd * math.sqrt(2 / n), alpha=0.05, power=0.8)
