@@ -21,8 +21,8 @@ from sae_merge_method.reports.escape import terminal
 # The order is the road a user takes; --help shows it. A module is imported only when its
 # command runs, so that --help and --version stay instant.
 COMMANDS = (
-    "diagnose", "score", "select", "recipe", "recipes", "merge", "verify", "energy", "controls", "experiment",
-    "rebuild", "card", "diff", "undo", "tasks-path", "compare", "demo", "doctor",
+    "diagnose", "attribute", "score", "select", "recipe", "recipes", "merge", "verify", "energy", "controls",
+    "experiment", "rebuild", "card", "diff", "undo", "tasks-path", "compare", "demo", "doctor",
 )  # fmt: skip
 
 

@@ -14,6 +14,8 @@ TYPE_CHECKING = False  # what typing.TYPE_CHECKING is at run time, without the i
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from sae_merge_method.artifacts.attribution import Attribution as Attribution
+    from sae_merge_method.artifacts.attribution import read_attribution as read_attribution
     from sae_merge_method.artifacts.comparison import Comparison as Comparison
     from sae_merge_method.artifacts.comparison import ComparisonSet as ComparisonSet
     from sae_merge_method.artifacts.comparison import read_comparison as read_comparison
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from sae_merge_method.artifacts.energy_report import EnergyReport as EnergyReport
     from sae_merge_method.artifacts.experiment import Experiment as Experiment
     from sae_merge_method.artifacts.experiment import read_experiment as read_experiment
+    from sae_merge_method.attribute.run import attribute as attribute
+    from sae_merge_method.attribute.settings import AttributeSettings as AttributeSettings
     from sae_merge_method.compare.run import compare as compare
     from sae_merge_method.compare.settings import CompareSettings as CompareSettings
     from sae_merge_method.controls.settings import ControlSettings as ControlSettings
@@ -68,6 +72,7 @@ else:
 
 # By module, what is offered of it: the imports above, said once more for the interpreter.
 _OFFERED = {
+    "artifacts.attribution": ("Attribution", "read_attribution"),
     "artifacts.comparison": ("Comparison", "ComparisonSet", "read_comparison"),
     "artifacts.diagnosis": ("Diagnosis", "read_diagnosis"),
     "artifacts.difference": ("Difference",),
@@ -75,6 +80,8 @@ _OFFERED = {
     "artifacts.edit_report": ("EditReport", "read_edit_report"),
     "artifacts.energy_report": ("EnergyReport",),
     "artifacts.experiment": ("Experiment", "read_experiment"),
+    "attribute.run": ("attribute",),
+    "attribute.settings": ("AttributeSettings",),
     "compare.run": ("compare",),
     "compare.settings": ("CompareSettings",),
     "controls.settings": ("ControlSettings",),

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from sae_merge_method.artifacts.fingerprint import Fingerprint
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
-from sae_merge_method.errors import ArtifactError
+from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.files.writing import write_bytes
 
 ATTRIBUTION_FILE = "attribution.json"
@@ -100,6 +100,41 @@ class AttributedText(Record):
         return {entry.layer: (entry.path or entry.first_order).gain for entry in self.layers}
 
 
+class LayerScore(Record):
+    """One layer's score."""
+
+    layer: int = Field(ge=0)
+    """Index of the decoder layer."""
+    score: float
+    """The score: the higher, the sooner the layer is edited."""
+    low: float | None = None
+    """Lower end of its 95 % interval over groups of documents; null for a single group."""
+    high: float | None = None
+    """Upper end of the interval."""
+
+
+class DepthCorrelation(Record):
+    """How a score ranks with depth: what depth alone tells is known without it."""
+
+    rho: float
+    """Spearman's rank correlation with the layer's number."""
+    p: float
+    """Two-sided, among shifted and mirrored profiles."""
+
+
+class DonorScore(Record):
+    """One score of all layers. It has no null: its layers were measured, nothing was shuffled."""
+
+    name: str
+    """Name of the score, for example "attributed_gain"."""
+    unit: str
+    """What it is measured in."""
+    layers: tuple[LayerScore, ...]
+    """All decoder layers, ascending."""
+    depth: DepthCorrelation | None = None
+    """Its rank correlation with depth; null where it does not vary."""
+
+
 class Attribution(Record):
     """One run of ``sae-merge attribute``, or of ``sae-merge diagnose --donor``."""
 
@@ -113,6 +148,8 @@ class Attribution(Record):
     """Text of the ability."""
     controls: tuple[AttributedText, ...] = Field(min_length=1)
     """Texts that are to stay as they are: losses there are damage."""
+    scores: tuple[DonorScore, ...]
+    """Scores to choose layers by: those whose figures were measured."""
     left_out: tuple[str, ...] = ()
     """What of base and donor is in no tensor here, in words."""
     settings: dict[str, str | int | float | bool | None]
@@ -122,6 +159,20 @@ class Attribution(Record):
     def texts(self) -> tuple[AttributedText, ...]:
         """The target, then the controls."""
         return (self.target, *self.controls)
+
+    def scores_by(self, name: str) -> dict[int, float]:
+        """Score by layer index.
+
+        Raises:
+            UsageError: It has no score of that name; the message lists those it has.
+        """
+        found = next((one for one in self.scores if one.name == name), None)
+        if found is None:
+            raise UsageError(
+                f"unknown score {name!r}: this attribution has {', '.join(one.name for one in self.scores)} "
+                "(probe_gain is measured with --probe)"
+            )
+        return {entry.layer: entry.score for entry in found.layers}
 
 
 class TextGroups(NamedTuple):
@@ -139,6 +190,12 @@ class TextGroups(NamedTuple):
     """(G, T) nats gained along the path; (G, 0) where only the first order was asked for."""
     probes: npt.NDArray[np.float64]
     """(G, L) nats gained by each layer alone; (G, 0) where it was not asked for."""
+    read: npt.NDArray[np.float64]
+    """(G, L) tokens whose activations were looked at; (G, 0) for controls."""
+    shift: npt.NDArray[np.float64]
+    """(G, L) sum over them of how far the donor moves the layer's output, over its length."""
+    lengths: npt.NDArray[np.float64]
+    """(G, L) sum over them of how much the donor changes its length."""
 
 
 def attribution_path(path: str | Path) -> Path:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm.auto import tqdm
 
+from sae_merge_method.attribute.activations import moved
 from sae_merge_method.attribute.texts import Text
 from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.errors import ArtifactError
@@ -41,7 +42,7 @@ class Point(NamedTuple):
     text: int
     """Number of the text: the target, then the controls."""
     kind: str
-    """"loss", or "slope" for the loss with its gradient."""
+    """"loss", "slope" for the loss with its gradient, or "moved" for what the donor does to activations."""
     at: float = 0.0
     """Weight of the task vector, embeddings and head included."""
     layer: int | None = None
@@ -59,15 +60,24 @@ class Point(NamedTuple):
         return everywhere(self.at) if self.layer is None else by_layer({self.layer: 1.0})
 
 
-class Measured(NamedTuple):
-    """What was measured at one point: sums over each group's predicted tokens."""
+_NOTHING = np.zeros((0, 0))
 
-    losses: Floats
+
+class Measured(NamedTuple):
+    """What was measured at one point: sums over each group's predicted tokens. What was not is empty."""
+
+    losses: Floats = np.zeros(0)
     """(G,) nats."""
-    slopes: Floats
-    """(G, tensors) ``<d nats / d theta_i, tau_i>``; empty where no slope was asked for."""
-    squares: Floats
-    """(G, tensors) sums of the squared norms of batches' gradients; empty likewise."""
+    slopes: Floats = _NOTHING
+    """(G, tensors) ``<d nats / d theta_i, tau_i>``."""
+    squares: Floats = _NOTHING
+    """(G, tensors) sums of the squared norms of batches' gradients."""
+    read: Floats = _NOTHING
+    """(G, L) tokens whose activations were looked at; this and the next as in :class:`Moved`."""
+    shift: Floats = _NOTHING
+    """(G, L)"""
+    lengths: Floats = _NOTHING
+    """(G, L)"""
 
 
 class Measurements:
@@ -116,7 +126,7 @@ class Measurements:
                 for point in own:
                     if weights_of != (point.layer, point.at):
                         self._edited.set_weights(point.weights)
-                        weights_of = (point.layer, point.at)
+                        weights_of = (point.layer, point.at)  # as "moved" leaves them, too
                     self._keep(point, self._measure(point, bar.update))
             self._edited.restore()
             self._workers.wait()
@@ -126,10 +136,17 @@ class Measurements:
         return {point: self._loaded[point] for point in points}
 
     def _passes(self, point: Point) -> int:
-        return self._texts[point.text].batches * (BACKWARD if point.kind == "slope" else 1)
+        text = self._texts[point.text]
+        if point.kind == "moved":
+            return 2 * len(text.groups)
+        return text.batches * (BACKWARD if point.kind == "slope" else 1)
 
     def _measure(self, point: Point, advance: Callable[[float], object]) -> Measured:
         text, n_tensors = self._texts[point.text], len(self._edited.tensors)
+        if point.kind == "moved":
+            found = Measured(**moved(self._edited, text)._asdict())
+            advance(2 * len(text.groups))
+            return found
         with_slopes = point.kind == "slope"
         losses = np.zeros(len(text.groups))
         slopes = np.zeros((len(text.groups), n_tensors if with_slopes else 0))

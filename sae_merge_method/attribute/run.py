@@ -19,6 +19,7 @@ from sae_merge_method.artifacts.attribution import (
 from sae_merge_method.attribute.amounts import attributed_text
 from sae_merge_method.attribute.measure import BACKWARD, Measurements, Point
 from sae_merge_method.attribute.path import FIRST_POINTS, path_gains
+from sae_merge_method.attribute.scores import donor_scores
 from sae_merge_method.attribute.settings import AttributeSettings
 from sae_merge_method.attribute.texts import Text, make_text
 from sae_merge_method.corpora.documents import check_disjoint, read_corpus
@@ -130,6 +131,8 @@ def _attributed(
     )
     wanted = [Point(nth, "loss", 1.0, layer) for layer in layers for nth in numbers] if settings.probe else []
     alone = measurements.make(wanted)
+    shifted = Point(0, "moved", 1.0)
+    moved = measurements.make([shifted])[shifted]
     groups, described = [], []
     for nth, text in enumerate(texts):
         base, path = at_base[Point(nth, "slope", 0.0)], paths.get(nth)
@@ -142,6 +145,7 @@ def _attributed(
             squares=base.squares,
             path=none if path is None else path.tensors,
             probes=np.stack(probes, axis=1) if probes else none,
+            **{name: none if nth else getattr(moved, name) for name in ("read", "shift", "lengths")},
         )
         groups.append(sums)
         described.append(attributed_text(text, sums, path, edited))
@@ -152,6 +156,7 @@ def _attributed(
             donor=AttributedModel(id=settings.donor, fingerprint=of_donor),
             target=described[0],
             controls=tuple(described[1:]),
+            scores=donor_scores(groups, [tensor.layer for tensor in edited.tensors]),
             left_out=edited.left_out,
             settings=settings.recorded(str(edited.model.dtype).removeprefix("torch.")),
         ),
@@ -195,5 +200,5 @@ def _cost(settings: AttributeSettings, edited: EditedModel, texts: Sequence[Text
     return (
         f"{tokens:,} predicted tokens of {len(texts)} texts: {slopes} backward and {ends + probes} forward "
         f"passes over each, as many as {passes} forward passes ({passes * once} batches){more}; "
-        f"the task vector is {where}"
+        f"then two over a sample of the target; the task vector is {where}"
     )

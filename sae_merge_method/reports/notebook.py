@@ -23,6 +23,7 @@ class View(NamedTuple):
 
 
 VIEWS: dict[str, str] = {
+    "Attribution": "sae_merge_method.attribute.show:attribution_view",
     "AuditReport": "sae_merge_method.verify.report:audit_view",
     "Experiment": "sae_merge_method.experiment.report.tables:experiment_view",
     "CheckedRecipe": "sae_merge_method.recipe.findings:check_view",

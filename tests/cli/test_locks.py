@@ -41,10 +41,15 @@ class Writing(NamedTuple):
 
 
 _DIAGNOSE = "diagnose --model base --sae saes --target target.jsonl --control control.jsonl"
+_ATTRIBUTE = "attribute --base base --donor donor --target target.jsonl --control control.jsonl"
 WRITES: dict[str, tuple[Writing, ...]] = {
     "diagnose": (
         Writing(f"{_DIAGNOSE} --out new", "new", claimed),
         Writing(f"{_DIAGNOSE} --out diagnosis --overwrite", "diagnosis"),
+    ),
+    "attribute": (
+        Writing(f"{_ATTRIBUTE} --out new", "new", claimed),
+        Writing(f"{_ATTRIBUTE} --out diagnosis --overwrite", "diagnosis"),
     ),
     "score": (
         Writing("score diagnosis --out new", "new", claimed),

@@ -12,6 +12,7 @@ from unittest.mock import patch
 import yaml
 
 import sae_merge_method as sm
+from sae_merge_method.artifacts.attribution import AttributedText, DonorScore
 from sae_merge_method.artifacts.diagnosis import Diagnosis
 from sae_merge_method.artifacts.difference import Difference
 from sae_merge_method.artifacts.edit_preview import EditPreview
@@ -20,6 +21,7 @@ from sae_merge_method.artifacts.energy_report import Energy, EnergyReport
 from sae_merge_method.artifacts.experiment_plan import read_plan
 from sae_merge_method.artifacts.statement import Statement
 from sae_merge_method.artifacts.strict_yaml import dump_yaml
+from sae_merge_method.attribute.show import attribution_view
 from sae_merge_method.compare import forest, render
 from sae_merge_method.diagnose import page, plot, select, tables
 from sae_merge_method.diff import show as diff
@@ -91,6 +93,12 @@ def renamed_diagnosis(scene: Scene, name: str) -> Diagnosis:
     """Its score stays one that there is."""
     changed: Diagnosis = renamed(scene.diagnosis, name).model_copy(update={"score": scene.diagnosis.score})
     return changed
+
+
+def _attribution(scene: Scene, name: str) -> View:
+    text, score = filled(AttributedText, name), filled(DonorScore, name)
+    shown = {"target": text, "controls": (text,), "scores": (score,), "left_out": (name,)}
+    return attribution_view(sm.Attribution.model_construct(**shown))
 
 
 def _checked(scene: Scene, name: str) -> View:
@@ -192,6 +200,7 @@ RENDERERS: Mapping[str, Renderer] = {
     "diagnose.plot:plot_specificity": Renderer(
         "picture", lambda scene, name: plot.plot_specificity(renamed(scene.diagnosis, name), name)
     ),
+    "attribute.show:attribution_view": Renderer("view", _attribution),
     "diagnose.select:selections_grid": _filled(
         sm.Selection, lambda one: select.selections_grid([one]), "grids"
     ),

@@ -1,0 +1,40 @@
+"""``sae-merge attribute``: which layers carry a donor's gain, and which its damage."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sae_merge_method.attribute.settings import AttributeSettings
+from sae_merge_method.cli.output import show
+from sae_merge_method.cli.record_options import given_options, record_options
+
+
+@click.command("attribute", context_settings={"show_default": True})
+@record_options(AttributeSettings, from_file=True)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="YAML file with any of the options above (text_field: for --text-field), which override it.",
+)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Folder to write the attribution to."
+)
+@click.option("--overwrite", is_flag=True, help="Replace an attribution that stands in --out.")
+@click.pass_context
+def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bool, **options: Any) -> None:
+    """Tell which layers and tensors carry a donor's gain on the target, and its damage to the controls.
+
+    The slope of the loss along the task vector is summed on the way from base to donor, until the parts add
+    up to what the donor gains. No SAE is needed. Writes attribution.json and attribution.safetensors into
+    --out, and prints the layers and their scores. Interrupted, the same command goes on where it was. Under
+    torchrun or accelerate launch the points on the way are shared between the processes.
+    """
+    from sae_merge_method.artifacts.schema import read_settings
+    from sae_merge_method.attribute.run import attribute
+    from sae_merge_method.workers import is_first_process
+
+    settings = read_settings(AttributeSettings, given_options(ctx, options), config)
+    attribution = attribute(settings, out, overwrite=overwrite, report=lambda line: show(line, err=True))
+    if is_first_process():
+        show(attribution)
