@@ -2,7 +2,9 @@
 
 import gc
 import os
+import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from sae_merge_method.miniature.build import Miniature
 from sae_merge_method.miniature.settings import MiniatureSettings
 from tests import tiny, warm
+from tests.faults import processes
 from tests.merged import Merged, make_merged
 from tests.miniatures import TINY, make_tiny, shared_folder
 
@@ -40,6 +43,10 @@ LONGEST_FIRST = (
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # of pytest-xdist's processes the one that starts the others
         warm.begin()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # statsmodels, for one, looks through all objects in every call
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -102,6 +109,12 @@ def by_mergekit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An interpreter of this environment that has both hosts and all of ours loaded as it starts."""
     return warm.python(tmp_path_factory.mktemp("warm"))
+
+
+@pytest.fixture
+def sae_merge(warm_python: Path) -> "partial[subprocess.CompletedProcess[str]]":
+    """Run the command line in a process of its own, with trouble where told: as ``processes.run``."""
+    return partial(processes.run, warm_python)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,15 @@ TASKS = {"tasks_path"}
 """Where lm-eval's tasks lie: a folder, which may be asked for."""
 
 
+@cache
+def _nodes(file: Path) -> tuple[ast.AST, ...]:
+    """All that a file's text is made of."""
+    return tuple(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+
+
 def _imports(file: Path) -> Iterator[tuple[str, str]]:
     """Of a file of ours, wherever in it: the package, and a name that is imported from it."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in _nodes(file):
         if isinstance(node, ast.Import):
             names = [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -62,8 +69,7 @@ def test_no_stage_imports_another_and_nothing_that_they_stand_on_imports_one(fil
 
 
 def _calls(file: Path, name: str) -> list[int]:
-    tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-    calls = (node for node in tree if isinstance(node, ast.Call) and isinstance(node.func, ast.Name))
+    calls = (node for node in _nodes(file) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name))
     return [call.lineno for call in calls if call.func.id == name]
 
 
@@ -75,11 +81,7 @@ def test_the_library_prints_nothing(file):
 @pytest.mark.parametrize("file", LIBRARY, ids=lambda file: "/".join(file.parts[-2:]))
 def test_progress_is_shown_where_its_reader_looks(file):
     """In a notebook stderr is no terminal: tqdm.auto has the notebook's own bar there."""
-    imported = [
-        node
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ImportFrom)
-    ]
+    imported = [node for node in _nodes(file) if isinstance(node, ast.ImportFrom)]
     assert "tqdm" not in {node.module for node in imported}
 
 

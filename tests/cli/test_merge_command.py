@@ -1,8 +1,6 @@
 """``sae-merge merge`` as a user types it."""
 
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -11,13 +9,6 @@ from sae_merge_method.cli.merge import command
 from sae_merge_method.cli.mergekit_options import _FLAGS, _VALUES, LEFT_OUT
 from tests import tiny
 from tests.recipes import recipe_text
-
-
-def sae_merge(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    program = "import sys; from sae_merge_method.cli.main import main; sys.argv[0] = 'sae-merge'; main()"
-    return subprocess.run(
-        [sys.executable, "-c", program, *map(str, words)], cwd=cwd, capture_output=True, text=True
-    )
 
 
 def test_every_option_of_mergekit_is_there_or_left_out_on_purpose():
@@ -62,13 +53,14 @@ def test_mergekits_options_pass_through_to_mergekit(tmp_path, monkeypatch):
         ),
     ],
 )
-def test_bad_input_is_told_in_one_message_without_a_traceback(tmp_path, words, code, message):
+def test_bad_input_is_told_in_one_message_without_a_traceback(tmp_path, warm_python, words, code, message):
     (tmp_path / "recipe.yml").write_text(
         "merge_method: sae_stethoscope\nbase_model: ./nobase\nmodels: [{model: ./d}]\nparameters: {layers: '1'}\n"
     )
     (tmp_path / "binary.yml").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "list.yml").write_text("- 1\n")
-    result = sae_merge(*words, cwd=tmp_path)
+    command = [str(warm_python.with_name("sae-merge")), *words]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == code, result.stderr
     assert message in result.stderr
     assert "Traceback" not in result.stderr

@@ -3,16 +3,39 @@
 import os
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from sae_merge_method.errors import ArtifactError, UsageError
+from tests.diagnose import hosts
 from tests.diagnose.command import ARTIFACTS, diagnose
+from tests.warm import process_behind
 
 SMALL = ("--batch-tokens", "40", "--mask", "punctuation,template")
+
+
+@pytest.fixture(scope="module")
+def maths(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return few(tmp_path_factory, "maths", hosts.MATHS, 0)
+
+
+@pytest.fixture(scope="module")
+def prose(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return few(tmp_path_factory, "prose", hosts.PROSE, 1)
+
+
+@pytest.fixture(scope="module")
+def more_maths(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return few(tmp_path_factory, "more_maths", hosts.MATHS, 2)
+
+
+def few(factory: pytest.TempPathFactory, name: str, words: Sequence[str], seed: int) -> Path:
+    """As few documents as make chunks enough: nothing is to be learned from them here."""
+    return hosts.write_jsonl(factory.mktemp("few") / f"{name}.jsonl", hosts.sentences(words, 12, seed))
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +71,24 @@ def test_layers_encoded_one_by_one_are_encoded_the_same(
 
 
 def test_killed_at_any_moment_and_run_again_it_writes_the_same_bytes(
-    tmp_path: Path, whole: Path, gemma3: Path, random_saes: str, maths: Path, prose: Path
+    tmp_path: Path,
+    whole: Path,
+    gemma3: Path,
+    random_saes: str,
+    maths: Path,
+    prose: Path,
+    warm_python: Path,
 ) -> None:
     out = tmp_path / "out"
     progress = tmp_path / ".out.progress"
-    command = [sys.executable, "-m", "sae_merge_method.cli.main"]
+    command = [str(warm_python), "-m", "sae_merge_method.cli.main"]
     process = subprocess.Popen(
-        [*command, *arguments(out, gemma3, random_saes, maths, prose)], stderr=subprocess.DEVNULL
+        [*command, *arguments(out, gemma3, random_saes, maths, prose)], stderr=subprocess.DEVNULL, text=True
     )
     while process.poll() is None and len(list(progress.rglob("chunk-*"))) < 3:
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it may have come to its end
+        os.kill(process_behind(process), signal.SIGKILL)
     process.wait()
     if process.returncode == -signal.SIGKILL and not out.exists():
         assert len(list(progress.rglob("chunk-*"))) >= 3
@@ -143,10 +173,16 @@ def test_a_damaged_chunk_is_refused_by_name(
 
 
 def test_two_processes_write_what_one_writes(
-    tmp_path: Path, whole: Path, gemma3: Path, random_saes: str, maths: Path, prose: Path
+    tmp_path: Path,
+    whole: Path,
+    gemma3: Path,
+    random_saes: str,
+    maths: Path,
+    prose: Path,
+    warm_python: Path,
 ) -> None:
     out = tmp_path / "out"
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    launcher = [str(warm_python), "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     done = subprocess.run(
         [*launcher, "-m", "sae_merge_method.cli.main", *arguments(out, gemma3, random_saes, maths, prose)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},

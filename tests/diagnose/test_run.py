@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import click
@@ -17,6 +16,7 @@ from sae_merge_method.diagnose.scoring import score_layers
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES
 from sae_merge_method.errors import CorpusError, SaeError, UsageError
+from tests import warm
 from tests.diagnose import hosts
 from tests.diagnose.command import ARTIFACTS, diagnose
 from tests.diagnose.conftest import PLANTED
@@ -135,6 +135,7 @@ def test_an_offline_cache_serves_a_release_without_saelens_or_a_network(
     tmp_path: Path, gemma3: Path, maths: Path, prose: Path
 ) -> None:
     """The command in a process of its own, every connection refused, SAELens never imported."""
+    python = warm.python(tmp_path / "warm", "libraries")
     repo = tmp_path / "hub/hub/models--google--gemma-scope-2-4b-it"
     commit = "0" * 40
     (repo / "refs").mkdir(parents=True)
@@ -161,7 +162,7 @@ assert "sae_lens" not in sys.modules
     arguments = ["--model", gemma3, "--target", maths, "--control", prose, "--out", tmp_path / "out"]
     draws = ["--permutations", "20", "--bootstrap", "20"]
     done = subprocess.run(
-        [sys.executable, "-c", program, *map(str, arguments), *release, *draws],
+        [str(python), "-c", program, *map(str, arguments), *release, *draws],
         env={**os.environ, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,

@@ -30,12 +30,29 @@ main()
 """
 
 
-def sae_merge(
-    *words: object, cwd: Path, trouble: str = "pass", before: Callable[[], None] | None = None
+def run(
+    warm_python: Path,
+    *words: object,
+    cwd: Path,
+    trouble: str = "pass",
+    before: Callable[[], None] | None = None,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run the command line; ``trouble`` is a statement, ``before`` runs in the child ahead of Python."""
+    """Run the command line.
+
+    Args:
+        warm_python: Whom to run it with.
+        words: The command's.
+        cwd: Its working folder.
+        trouble: A statement.
+        before: Runs in the child ahead of Python, which is one started anew: limits are not handed on to a warm one.
+    """
     return subprocess.run(
-        [sys.executable, "-c", _PROGRAM.format(trouble=trouble), *map(str, words)],
+        [
+            sys.executable if before else str(warm_python),
+            "-c",
+            _PROGRAM.format(trouble=trouble),
+            *map(str, words),
+        ],
         cwd=cwd,
         capture_output=True,
         text=True,

@@ -12,11 +12,10 @@ import pytest
 
 from sae_merge_method.files.lock import LOCK_FILE
 from tests.faults.conftest import KEPT, names, state
-from tests.faults.processes import sae_merge
 
 
 @pytest.mark.parametrize("words", [["new"], ["out", "--overwrite"]])
-def test_a_killed_merge_leaves_the_old_state_and_the_next_run_clears_up(work, words):
+def test_a_killed_merge_leaves_the_old_state_and_the_next_run_clears_up(work, sae_merge, words):
     before = state(work / "out")
     killed = sae_merge(
         "merge", "recipe.yml", *words, cwd=work, trouble="os.kill(os.getpid(), signal.SIGKILL)"
@@ -35,7 +34,9 @@ def test_a_killed_merge_leaves_the_old_state_and_the_next_run_clears_up(work, wo
 
 
 @pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
-def test_of_two_merges_to_one_new_folder_the_second_is_refused_and_told_who_is_at_it(work, overwrite):
+def test_of_two_merges_to_one_new_folder_the_second_is_refused_and_told_who_is_at_it(
+    work, sae_merge, overwrite
+):
     """And neither takes the running one's work for a leftover."""
     second = ["merge", "recipe.yml", "new", *overwrite]
     trouble = (
@@ -58,7 +59,7 @@ FILLED = {
 
 
 @pytest.mark.parametrize("words, said", FILLED.values(), ids=FILLED.keys())
-def test_what_a_user_puts_where_a_merge_will_write_is_kept_and_the_merge_fails(work, words, said):
+def test_what_a_user_puts_where_a_merge_will_write_is_kept_and_the_merge_fails(work, sae_merge, words, said):
     before = state(work / words[0])
     trouble = f"os.makedirs('{words[0]}', exist_ok=True); open('{words[0]}/notes.txt', 'w').write('mine')"
     done = sae_merge("merge", "recipe.yml", *words, cwd=work, trouble=trouble)
@@ -68,7 +69,7 @@ def test_what_a_user_puts_where_a_merge_will_write_is_kept_and_the_merge_fails(w
     assert names(work) == sorted({*KEPT, words[0]})
 
 
-def test_ctrl_c_leaves_the_old_state_and_says_so(work):
+def test_ctrl_c_leaves_the_old_state_and_says_so(work, sae_merge):
     before = state(work / "out")
     trouble = "os.kill(os.getpid(), signal.SIGINT); time.sleep(0.3)"
 
@@ -103,7 +104,7 @@ def full_disk(tmp_path: Path) -> Iterator[tuple[Path, Callable[[], None] | None]
             subprocess.run(["umount", small], check=True)
 
 
-def test_a_full_disk_leaves_nothing_and_says_what_was_needed(work, full_disk):
+def test_a_full_disk_leaves_nothing_and_says_what_was_needed(work, sae_merge, full_disk):
     folder, limit = full_disk
     done = sae_merge("merge", "recipe.yml", folder / "out", cwd=work, before=limit)
     assert done.returncode == 1
@@ -112,7 +113,7 @@ def test_a_full_disk_leaves_nothing_and_says_what_was_needed(work, full_disk):
     assert names(folder) == []
 
 
-def test_a_write_that_fails_half_way_leaves_nothing_and_names_the_state(work):
+def test_a_write_that_fails_half_way_leaves_nothing_and_names_the_state(work, sae_merge):
     """The limit lets the first shard's copy through, and stops the second, larger file."""
     sizes = sorted(path.stat().st_size for path in (work / "base").glob("*.safetensors"))
     limit = (sizes[0] + sizes[1]) // 2
@@ -133,7 +134,7 @@ def without_the_powers_of_root() -> None:
         libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP; for other users it fails, and is not needed
 
 
-def test_a_read_only_folder_is_named(work):
+def test_a_read_only_folder_is_named(work, sae_merge):
     (work / "locked").mkdir(mode=0o555)
     done = sae_merge("merge", "recipe.yml", "locked/out", cwd=work, before=without_the_powers_of_root)
     assert done.returncode == 1
@@ -151,7 +152,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("side", ["base", "donor"])
-def test_a_file_that_changes_under_us_is_noticed(work, change, side):
+def test_a_file_that_changes_under_us_is_noticed(work, sae_merge, change, side):
     trouble = CHANGES[change].format(file=f"{side}/model-00001-of-00002.safetensors")
     done = sae_merge("merge", "recipe.yml", "out", "--overwrite", cwd=work, trouble=trouble)
     assert done.returncode == 1, done.stderr

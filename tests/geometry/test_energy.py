@@ -41,7 +41,7 @@ def test_rows_folded_with_a_gain_point_where_they_read_and_keep_their_energy():
 
 @pytest.fixture(scope="module")
 def random_subspaces() -> list[np.ndarray]:
-    return [random_basis(D, 4, (seed,)).columns for seed in range(2000)]
+    return [random_basis(D, 4, (seed,)).columns for seed in range(500)]
 
 
 @pytest.mark.parametrize("directions", [1, 3, D])

@@ -2,12 +2,14 @@
 
 import json
 import logging
+import sys
+from pathlib import Path
 
 import pytest
 
 from sae_merge_method.artifacts.edit_report import read_edit_report
 from tests import tiny
-from tests.faults.processes import sae_merge
+from tests.faults import processes
 from tests.merge.scalpels import recipe
 from tests.recipes import recipe_text, run_recipe
 
@@ -51,7 +53,7 @@ def test_untouched_files_are_hard_linked_on_request_and_others_never(tmp_path, d
 def test_a_merge_needs_neither_torch_nor_mergekit_and_little_memory(tmp_path, base, donor):
     (tmp_path / "r.yml").write_text(recipe_text(base, donor))
     trouble = "assert not {'torch', 'mergekit', 'transformers', 'safetensors'} & set(sys.modules)"
-    done = sae_merge("merge", "r.yml", "out", cwd=tmp_path, trouble=trouble)
+    done = processes.run(Path(sys.executable), "merge", "r.yml", "out", cwd=tmp_path, trouble=trouble)
     assert done.returncode == 0, done.stderr
     assert "layers 1, 3: 26 of 54 tensors edited, " in done.stdout
     for part in ("bytes, energy ", " s; ", "result "):
@@ -61,6 +63,6 @@ def test_a_merge_needs_neither_torch_nor_mergekit_and_little_memory(tmp_path, ba
 def test_a_scalpel_merge_needs_neither_torch_nor_mergekit(tmp_path, scene):
     (tmp_path / "r.yml").write_text(recipe(scene))
     trouble = "assert not {'torch', 'mergekit', 'transformers', 'sae_lens'} & set(sys.modules)"
-    done = sae_merge("merge", "r.yml", "out", cwd=tmp_path, trouble=trouble)
+    done = processes.run(Path(sys.executable), "merge", "r.yml", "out", cwd=tmp_path, trouble=trouble)
     assert done.returncode == 0, done.stderr
     assert "layers 1, 3: 26 of 54 tensors edited" in done.stdout

@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from sae_merge_method.merge import tensor_edit
 from sae_merge_method.merge.undo import undo
 from sae_merge_method.models.checkpoint import JOURNAL_FOLDER, open_checkpoint
 from tests import tiny
-from tests.faults.processes import sae_merge
 from tests.merge.edited_in_place import edit, sharded_base, state
 from tests.recipes import recipe_text, run_recipe
 
@@ -94,7 +94,9 @@ def test_what_the_bases_own_report_knows_of_the_tensors_that_stay_is_taken_over(
 
 
 @pytest.mark.parametrize("after", ["the kill alone", "an undo killed as well"])
-def test_a_killed_edit_cannot_be_loaded_and_can_be_undone(tmp_path, base, recipe, after):
+def test_a_killed_edit_cannot_be_loaded_and_can_be_undone(
+    tmp_path, base, recipe, after, sae_merge, warm_python
+):
     before = state(base)
     (tmp_path / "r.yml").write_text(recipe)
     kill = "os.kill(os.getpid(), signal.SIGKILL)"
@@ -111,10 +113,7 @@ def test_a_killed_edit_cannot_be_loaded_and_can_be_undone(tmp_path, base, recipe
             "os.fsync = lambda handle: os.kill(os.getpid(), 9)\n"
             "undo(Path('base'))\n"
         )
-        import subprocess
-        import sys
-
-        assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path).returncode == -signal.SIGKILL
+        assert subprocess.run([str(warm_python), "-c", code], cwd=tmp_path).returncode == -signal.SIGKILL
     done = sae_merge("undo", "base", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "26 tensors restored" in done.stdout
@@ -142,7 +141,7 @@ def test_while_a_model_is_half_edited_nothing_can_load_it(base, recipe, monkeypa
 
 
 def test_undo_gives_the_bases_bytes_after_a_kill_and_keeps_what_was_written_there_meanwhile(
-    tmp_path, base, recipe
+    tmp_path, base, recipe, sae_merge
 ):
     before = state(base)
     (tmp_path / "r.yml").write_text(recipe)
@@ -203,7 +202,7 @@ def test_two_edits_at_once_are_refused_and_told_who_is_at_work(base, recipe):
 
 
 @pytest.mark.parametrize("words", [["--in-place"], ["new"]])
-def test_sigterm_is_ctrl_c_nothing_half_done_stays(tmp_path, base, recipe, words):
+def test_sigterm_is_ctrl_c_nothing_half_done_stays(tmp_path, base, recipe, words, sae_merge):
     before = state(base)
     (tmp_path / "r.yml").write_text(recipe)
     there = sorted(path.name for path in tmp_path.iterdir())

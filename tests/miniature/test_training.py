@@ -1,5 +1,6 @@
 """Training: deterministic, on the parameters it should, with an optimizer that equals PyTorch's own."""
 
+import multiprocessing.spawn
 import shutil
 
 import torch
@@ -12,13 +13,14 @@ from tests.tiny import load_tensors
 
 
 def test_the_same_settings_train_the_same_base_and_donor_byte_for_byte(
-    tiny_miniature, tiny_settings, tmp_path
+    tiny_miniature, tiny_settings, tmp_path, warm_python, monkeypatch
 ):
     (tmp_path / "base").mkdir()
     make_base(tiny_settings, tiny_miniature.texts, tmp_path / "base")
     # The donor in a process of its own, where the tests' miniature was made in one.
     for part in (tiny_miniature.texts, tiny_miniature.base, tiny_miniature.saes):
         shutil.copytree(part, tmp_path / "cache" / part.name)
+    monkeypatch.setattr(multiprocessing.spawn, "_python_exe", str(warm_python))
     apart = build(tiny_settings, tmp_path / "cache", processes=2)
     assert apart.made == ("donor",)
     for again, first in ((tmp_path / "base", tiny_miniature.base), (apart.donor, tiny_miniature.donor)):

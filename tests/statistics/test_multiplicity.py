@@ -1,5 +1,6 @@
 """Corrections for several tests, against statsmodels and by hand."""
 
+import gc
 import random
 from itertools import pairwise
 
@@ -15,6 +16,12 @@ from sae_merge_method.statistics.multiplicity import CORRECTIONS, Correction, be
 from tests.evaluations import BASE, BETTER, Write, results
 
 METHODS = {"holm": "holm", "bh": "fdr_bh"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_objects_to_look_through() -> None:
+    """statsmodels collects garbage whenever it corrects by Holm: in the hosts' libraries there is none."""
+    gc.freeze()
 
 
 @pytest.mark.parametrize(

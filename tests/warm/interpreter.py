@@ -6,6 +6,7 @@ were asked for, has ``site`` set up the environment's packages and run its ``.pt
 
 import atexit
 import fcntl
+import importlib
 import os
 import runpy
 import signal
@@ -84,6 +85,8 @@ def _set_up(job: dict[str, Any], packages: str | None) -> None:
         atexit.register(sys.modules["multiprocessing.util"]._exit_function)
     if "multiprocessing.spawn" in sys.modules:
         sys.modules["multiprocessing.spawn"].set_executable(sys.executable)
+    if "huggingface_hub.constants" in sys.modules:
+        importlib.reload(sys.modules["huggingface_hub.constants"])
     if "datasets.config" in sys.modules and "HF_DATASETS_CACHE" in os.environ:
         sys.modules["datasets.config"].HF_DATASETS_CACHE = os.environ["HF_DATASETS_CACHE"]
 
