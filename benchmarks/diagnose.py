@@ -11,7 +11,7 @@ than the clock:
   which decodes twice: without it later layers would read reconstructions.
 
 The explained variance is sampled as in a run of 512,000 tokens: one token in 62. Neither surface twins nor
-dictionaries beside the SAEs are encoded.
+dictionaries beside the SAEs are encoded, nor are the 2,048 tokens read that outliers are held against.
 
 Run: python benchmarks/diagnose.py [--layers 12 --width 16384 --documents 24 --length 128]
 """
@@ -37,7 +37,7 @@ STRIDE = 512_000 // 8192
 def load(work: Path, options: argparse.Namespace) -> tuple:
     """The model, its SAEs with thresholds set to the activations at hand, and the documents in chunks."""
     from sae_merge_method.corpora.tokens import Document
-    from sae_merge_method.diagnose.sweep import make_chunks
+    from sae_merge_method.diagnose.chunks import make_chunks
     from sae_merge_method.models.residual_stream import forward
     from sae_merge_method.models.text_model import load_text_model
     from sae_merge_method.saes.find import find_saes
@@ -89,15 +89,18 @@ def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, fl
 
         from sae_merge_method.diagnose.chunk_store import ChunkStore
         from sae_merge_method.diagnose.layer_encoders import LayerEncoders
+        from sae_merge_method.diagnose.scales import LayerScale
         from sae_merge_method.diagnose.sweep import sweep
 
         encoders = [LayerEncoders(sae, {}) for sae in saes]
+        scale = LayerScale(1e6, 1e6, np.zeros(D_MODEL, dtype=np.float32))
+        rules = dict.fromkeys(layers, scale.rule(5))
         side_of = np.zeros(sum(len(chunk.documents) for chunk in chunks), dtype=np.int64)
 
         def work_once() -> None:
             with tempfile.TemporaryDirectory() as folder, tqdm(disable=True) as bar:
                 store = ChunkStore(Path(folder) / "out", {})
-                sweep(model, encoders, chunks, side_of, STRIDE, store, bar)
+                sweep(model, encoders, chunks, side_of, rules, STRIDE, store, bar)
                 for sae in saes:
                     store.gather(sae.key, options.width, [chunk.documents for chunk in chunks])
 

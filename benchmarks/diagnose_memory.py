@@ -171,7 +171,8 @@ _AFTER = """
 import sys
 from pathlib import Path
 import numpy as np
-from sae_merge_method.artifacts.usage import Documents, pack_layer, write_usage
+from sae_merge_method.artifacts.layer_usage import pack_layer
+from sae_merge_method.artifacts.usage import Documents, write_usage
 from sae_merge_method.diagnose.scoring import score_layers
 from sae_merge_method.diagnose.settings import ScoringSettings
 layers, count, features, distinct, out = *map(int, sys.argv[1:5]), sys.argv[5]
@@ -179,9 +180,10 @@ random = np.random.default_rng(0)
 def draw():
     used = [np.sort(random.choice(features, distinct, replace=False)) for _ in range(count)]
     means, fired = random.exponential(size=count * distinct), random.integers(1, 50, count * distinct)
-    return pack_layer(features, np.full(count, distinct), np.concatenate(used), means, fired)
+    tokens, lengths = np.full(count, 512), np.full(count, distinct)
+    return pack_layer(features, tokens, lengths, np.concatenate(used), means, fired)
 usage = {layer: draw() for layer in range(layers)}
-documents = Documents(np.arange(count) * 2 // count, np.arange(count), np.full(count, 512))
+documents = Documents(np.arange(count) * 2 // count, np.arange(count))
 # Layers are scored one after the other: two need what all need.
 score_layers([0, 1], usage.__getitem__, documents, ScoringSettings())
 write_usage(Path(out), documents, usage)

@@ -25,7 +25,8 @@ import numpy as np
 
 from sae_merge_method.artifacts import diagnosis as records
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, SaeSource
-from sae_merge_method.artifacts.usage import Documents, pack_layer, write_usage
+from sae_merge_method.artifacts.layer_usage import pack_layer
+from sae_merge_method.artifacts.usage import Documents, write_usage
 from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.fingerprint import fingerprint
 
@@ -131,10 +132,10 @@ def write_scene(root: Path, layers: int) -> None:
     records.write_diagnosis(root / "diagnosis", diagnosis)
     used = np.arange(2 * RANK)
     usage = pack_layer(
-        FEATURES, np.array([len(used), 1]), np.append(used, 0), np.append(1.0 + used, 0.5),
-        np.ones(len(used) + 1, int),
+        FEATURES, np.array([10, 10]), np.array([len(used), 1]), np.append(used, 0),
+        np.append(1.0 + used, 0.5), np.ones(len(used) + 1, int),
     )  # fmt: skip
-    sides = Documents(np.array([0, 1]), np.array([0, 1]), np.array([10, 10]))
+    sides = Documents(np.array([0, 1]), np.array([0, 1]))
     write_usage(root / "diagnosis", sides, dict.fromkeys(range(layers), usage))
 
 

@@ -56,7 +56,7 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     diagnosis = diagnose(settings, out, overwrite=overwrite, report=lambda line: show(line, err=True))
     if is_first_process():
         show(as_text(layers_grid(diagnosis)))
-        if sentence := diagnosis.without_saes():
+        for sentence in filter(None, (diagnosis.without_saes(), diagnosis.outliers())):
             show(f"\n{sentence}")
         for grid in (surface_grid(diagnosis), corpora_grid(diagnosis)):
             if len(grid.header) > 1:

@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 
 from rates.rate import Hits, Rate, at_least, at_most
-from sae_merge_method.artifacts.usage import Documents, LayerUsage, pack_layer
+from sae_merge_method.artifacts.layer_usage import LayerUsage, pack_layer
+from sae_merge_method.artifacts.usage import Documents
 from sae_merge_method.corpora.matching import Side, match_sides
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.diagnose.document_matrices import document_matrices
@@ -27,7 +28,8 @@ def usage_of(dense: np.ndarray) -> LayerUsage:
     rows, columns = np.nonzero(dense)
     lengths = np.bincount(rows, minlength=len(dense))
     means = dense[rows, columns]
-    return pack_layer(dense.shape[1], lengths, columns, means, np.ceil(means).astype(int))
+    tokens = np.full(len(dense), 100)
+    return pack_layer(dense.shape[1], tokens, lengths, columns, means, np.ceil(means).astype(int))
 
 
 def sources(generator: np.random.Generator, n: int, boost: float = 1.0) -> np.ndarray:
@@ -59,7 +61,7 @@ def scored(
 def sides(*sizes: int, a_source: int = 1) -> Documents:
     """So many documents on each side, neighbours of one source."""
     side = np.repeat(np.arange(len(sizes)), sizes)
-    return Documents(side, np.arange(len(side)) // a_source, np.full(len(side), 100))
+    return Documents(side, np.arange(len(side)) // a_source)
 
 
 def p_of(against: list[Estimate]) -> float:

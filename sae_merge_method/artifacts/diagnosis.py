@@ -11,7 +11,7 @@ from pydantic import Field
 from sae_merge_method.artifacts.dictionary_scores import DictionaryScores, dictionary_sentence
 from sae_merge_method.artifacts.fingerprint import Fingerprint
 from sae_merge_method.artifacts.frames import as_frame
-from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
+from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, outliers_sentence
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ DIAGNOSIS_FILE = "diagnosis.json"
 USAGE_FILE = "features.safetensors"
 PLOT_FILE = "specificity.png"
 REPORT_FILE = "diagnosis.html"
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 
 
 class ModelSource(Record):
@@ -39,6 +39,11 @@ class ModelSource(Record):
     """Decoder layers of the text model."""
     d_model: int = Field(ge=1)
     """Width of the residual stream."""
+    begins_with: str | None = None
+    """The token before every document; null where nothing is put there, so that a document's own first token
+    stands at the model's first position and does not count."""
+    adds_begin: bool = True
+    """Whether the tokenizer adds that token by itself."""
 
 
 Units = Literal["corrected", "raw"]
@@ -68,7 +73,8 @@ class Corpus(Record):
     sources: int | None = Field(default=None, ge=1)
     """Sources that the documents are parts of; null where no field tells them."""
     tokens: int = Field(ge=1)
-    """Counted tokens that were encoded: special tokens left out."""
+    """Tokens that carry text and were encoded: neither special nor at the model's first position. A layer
+    counts them less its outliers."""
     documents_read: int = Field(ge=1)
     """Documents of the corpus that have a counted token, before the sides were matched."""
     tokens_read: int = Field(ge=1)
@@ -79,6 +85,9 @@ class Corpus(Record):
     """Documents that were encoded and say nearly the same as one of another source: word for word not
     counted."""
 
+    own_first: int = Field(default=0, ge=0)
+    """Documents that were encoded and whose own first token stands at the model's first position, where
+    nothing counts."""
     class_shares: dict[str, float] = Field(default_factory=dict)
     """Share of the counted tokens that is of each class."""
 
@@ -91,7 +100,7 @@ class Corpus(Record):
 class Diagnosis(Record):
     """One run of ``sae-merge diagnose``."""
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     """Version of this file's format."""
     model: ModelSource
     """The diagnosed model, by name and by hash."""
@@ -126,6 +135,11 @@ class Diagnosis(Record):
         """How much of the scores is there without the SAEs, in a sentence; None where no other dictionary was
         used."""
         return dictionary_sentence(self.score, self.scores(), self.dictionaries)
+
+    def outliers(self) -> str | None:
+        """What a user should know of the tokens with outlying norms, in a sentence; None where there are
+        none."""
+        return outliers_sentence(self.layers, self.settings.get("outlier_norm"))
 
     @property
     def has_null(self) -> bool:

@@ -1,8 +1,12 @@
 """What ``diagnosis.json`` holds of one layer: its SAE, its score with null and interval, its top features."""
 
+from collections.abc import Sequence
+
 from pydantic import Field
 
+from sae_merge_method.artifacts.left_out import LeftOut
 from sae_merge_method.artifacts.schema import Record
+from sae_merge_method.layers import format_layers
 
 
 class SaeSource(Record):
@@ -117,14 +121,32 @@ class LayerDiagnosis(Record):
     """The score with the tokens of a class left out, by class; empty for scores of the top k."""
     twins: dict[str, float] = Field(default_factory=dict)
     """The score of each surface twin of the target against the controls; empty for scores of the top k."""
+    with_outliers: float | None = None
+    """The score if outlier tokens counted as well; null where there are none, or where they count."""
     explained_variance: float
-    """Share of the residual stream's variance that the SAE reconstructs, over a sample of counted tokens."""
+    """Share of a token's squared distance from the layer's mean that the SAE reconstructs, median over a
+    sample of counted tokens."""
+    explained_tokens: float | None = Field(default=None, ge=0, le=1)
+    """Share of the sampled tokens of which the SAE reconstructs at least half."""
+    explained_with_outliers: float | None = None
+    """Share of variance that the SAE reconstructs over all sampled tokens together, outliers among them: a
+    few of which can make it negative."""
+    left_out: LeftOut | None = None
+    """The tokens that do not count in this layer, and the norms that decide it."""
     l0: float = Field(ge=0)
     """Mean number of active features a counted token."""
     sae: SaeSource
     """The sparse autoencoder of the layer."""
     top_features: tuple[TopFeature, ...] = ()
     """The features that contribute most to the score, largest first."""
+
+    @property
+    def moved_by_outliers(self) -> bool:
+        """Whether the score would be another if outliers counted: by more than half its interval's width, so
+        that its interval would no longer hold it."""
+        if self.with_outliers is None or self.interval is None:
+            return False
+        return abs(self.with_outliers - self.score) > (self.interval.high - self.interval.low) / 2
 
     def share_of_score(self, other: float) -> float | None:
         """What share of this layer's score another score is, both less the mean under shuffled labels.
@@ -133,3 +155,48 @@ class LayerDiagnosis(Record):
         """
         chance = self.null.mean if self.null else 0.0
         return (other - chance) / (self.score - chance) if self.score > chance else None
+
+
+_NAMED = 4
+"""Tokens that a sentence names."""
+
+
+def named_tokens(layers: Sequence[LayerDiagnosis]) -> str:
+    """The most frequent tokens of some layers, for a sentence: each as often as where it is left out most."""
+    counts: dict[str, int] = {}
+    for entry in layers:
+        for token in entry.left_out.tokens if entry.left_out else ():
+            outliers = token.count - token.first
+            if outliers:
+                counts[token.text] = max(counts.get(token.text, 0), outliers)
+    most = sorted(counts, key=lambda text: (-counts[text], text))[:_NAMED]
+    return ", ".join(f"{text!r} ({counts[text]:,})" for text in most)
+
+
+def outliers_sentence(layers: Sequence[LayerDiagnosis], bound: float | str | None) -> str | None:
+    """What a user should know of the outliers; None where there are none.
+
+    Args:
+        layers: All that were diagnosed.
+        bound: Median norms that a token may have, or "none" where outliers count.
+    """
+    having = [entry for entry in layers if entry.left_out and entry.left_out.outliers]
+    if not having:
+        return None
+    shares = [max(entry.left_out.shares) for entry in having if entry.left_out]
+    above = (
+        "far more than the median norm" if bound == "none" else f"more than {bound:g} times the median norm"
+    )
+    done = "count all the same" if bound == "none" else "do not count there"
+    text = (
+        f"Outliers: in {len(having)} of {len(layers)} layers "
+        f"({format_layers(tuple(entry.layer for entry in having))}) up to {max(shares):.1%} of a side's "
+        f"tokens have {above} and {done}, most often {named_tokens(having)}."
+    )
+    moved = tuple(entry.layer for entry in layers if entry.moved_by_outliers)
+    if moved:
+        text += (
+            f" If they counted, the scores of layers {format_layers(moved)} would change by more than their "
+            "intervals."
+        )
+    return text

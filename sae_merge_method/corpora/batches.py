@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sae_merge_method.corpora.tokens import Bits, Document, Ids, Mask
+from sae_merge_method.corpora.counting import Ids, Mask
+from sae_merge_method.corpora.tokens import Bits, Document
 
 
 class Batch(NamedTuple):

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.corpora.tokens import Document, Ids
+from sae_merge_method.corpora.counting import Ids
+from sae_merge_method.corpora.tokens import Document
 
 ALIKE = 0.7
 """Two documents are near duplicates if they share that much of their shingles (Jaccard's index)."""

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sae_merge_method.corpora.counting import Mask
 from sae_merge_method.corpora.duplicates import run_hashes
-from sae_merge_method.corpora.tokens import Document, Mask
+from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.errors import CorpusError
 
 logger = logging.getLogger(__name__)

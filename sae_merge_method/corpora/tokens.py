@@ -1,7 +1,8 @@
 """From documents to token ids, and which of the tokens count.
 
-Special tokens stay in the model's input and out of the statistics; they are told by id, not by
-position. Documents are never joined, and are cut at ``max_length``. Batches are another module's business.
+Special tokens stay in the model's input and out of the statistics, and so does the model's first position:
+:mod:`sae_merge_method.corpora.counting` has the rule. Documents are never joined, and are cut at
+``max_length``. Batches are another module's business.
 """
 
 import logging
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sae_merge_method.corpora.counting import Ids, Mask, carries_text
 from sae_merge_method.errors import CorpusError, UsageError
 from sae_merge_method.models.families import vocabulary
 
@@ -19,8 +21,6 @@ logger = logging.getLogger(__name__)
 _SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 _BLOCK = 256
 
-Ids = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 Bits = npt.NDArray[np.uint32]
 _UNCLASSIFIED: Bits = np.zeros(0, dtype=np.uint32)
 
@@ -31,11 +31,20 @@ class Document(NamedTuple):
     ids: Ids
     """(T,) what the model reads."""
     counted: Mask
-    """(T,) which of them enter the statistics."""
+    """(T,) which of them enter the statistics, where their norm is no outlier."""
     position: int = 0
     """Which document of its corpus it is."""
     classes: Bits = _UNCLASSIFIED
     """(T,) of which classes each token is, a bit each; empty where nobody has asked."""
+    own_first: bool = False
+    """Whether a token of its own text stands at the model's first position, and so does not count."""
+
+    @property
+    def shown(self) -> Mask:
+        """(T,) which tokens are the document's text as a reader is shown it: counted, and its own first."""
+        shown: Mask = self.counted.copy()
+        shown[:1] |= self.own_first
+        return shown
 
     @property
     def counted_classes(self) -> Bits:
@@ -72,6 +81,7 @@ def tokenize(
     max_length: int,
     max_tokens: int | None = None,
     *,
+    begin: int | None = None,
     in_chat: bool = False,
 ) -> tuple[Document, ...]:
     """Tokenize one corpus; documents without a counted token are left out, with a warning.
@@ -83,30 +93,33 @@ def tokenize(
         special: Ids that do not count, from :func:`special_token_ids`.
         max_length: Longest document in tokens, special ones included; the rest is cut off.
         max_tokens: Stop before the first document that would exceed so many counted tokens.
+        begin: Id of the token that stands before every document, put there where the tokenizer, or the chat
+            template, does not; None for none.
         in_chat: Put every document into a user's turn of the chat template; only its own text counts.
 
     Raises:
         CorpusError: No document has a token that counts, or the chat template rewrites documents.
         UsageError: No chat template, or a tokenizer that cannot say where its tokens stand.
     """
-    excluded = np.array(sorted(special), dtype=np.int64)
     documents: list[Document] = []
     total = cut = blank = 0
-    for position, (ids, is_text) in enumerate((_in_chat if in_chat else _plain)(tokenizer, texts)):
+    tokenized = (_in_chat if in_chat else _plain)(tokenizer, texts)
+    for position, (ids, is_text) in enumerate(_begun(tokenized, begin)):
         cut += len(ids) > max_length
         tokens = ids[:max_length]
-        counted = is_text[:max_length] & ~np.isin(tokens, excluded)
+        counted = is_text[:max_length] & carries_text(tokens, special)
         if not counted.any():
             blank += 1
             continue
         total += int(counted.sum())
         if max_tokens is not None and total > max_tokens and documents:
             break
-        documents.append(Document(tokens, counted, position))
+        own_first = bool(is_text[0]) and int(ids[0]) not in special
+        documents.append(Document(tokens, counted, position, own_first=own_first))
     if not documents:
         raise CorpusError(
             f"no document of {name} has a token to count within {max_length} tokens "
-            "once special tokens are left out"
+            "once special tokens and the model's first position are left out"
         )
     if blank:
         logger.warning("%s: %d documents have no token to count and were left out", name, blank)
@@ -129,6 +142,15 @@ def check_tokens_differ(target: Sequence[Document], control: Sequence[Document])
             "target and control are the same once documents are cut and special tokens left out: "
             "expected text of the ability to edit, and text without it"
         )
+
+
+def _begun(tokenized: Iterator[tuple[Ids, Mask]], begin: int | None) -> Iterator[tuple[Ids, Mask]]:
+    """Documents with begin-of-text in front, where it does not stand there."""
+    for ids, is_text in tokenized:
+        if begin is None or (len(ids) and ids[0] == begin):
+            yield ids, is_text
+        else:
+            yield np.insert(ids, 0, begin), np.insert(is_text, 0, False)
 
 
 def _plain(tokenizer: Any, texts: Sequence[str]) -> Iterator[tuple[Ids, Mask]]:

@@ -5,19 +5,25 @@ not at all; what is there is not encoded again. The same chunks are joined in th
 often the work was interrupted, so the result has the same bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.artifacts.usage import LayerUsage, pack_layer
-from sae_merge_method.diagnose.usage import ROWS, Moments, PartialUsage, Without
+from sae_merge_method.artifacts.layer_usage import LayerUsage, pack_layer
+from sae_merge_method.diagnose.fit import Fit
+from sae_merge_method.diagnose.scales import LayerScale
+from sae_merge_method.diagnose.usage import PartialUsage, Rows, Without
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.progress import Inputs, Progress
 from sae_merge_method.files.writing import write_bytes
+
+_ROWS = ("counted", "outliers")
+_OUTLIERS = ("outlier_tokens", "outlier_ids")
 
 
 class WholeUsage(NamedTuple):
@@ -25,8 +31,12 @@ class WholeUsage(NamedTuple):
 
     usage: LayerUsage
     """By document, as it is stored."""
-    explained_variance: float
-    """Share of the sampled tokens' variance that the SAE reconstructs."""
+    outliers: LayerUsage
+    """The same on the outliers that do not count."""
+    outlier_ids: tuple[npt.NDArray[np.int64], ...]
+    """By document, which of its tokens are outliers, whether they count or not."""
+    fit: Fit
+    """Of the sampled tokens."""
     without: npt.NDArray[np.float64]
     """(S, K, F) mean over each side's documents with the tokens of each class left out."""
 
@@ -55,15 +65,19 @@ class ChunkStore:
         from safetensors.numpy import save
 
         self._progress.begin()
-        moments = reduce(Moments.plus, [part.moments for part in parts])
-        tensors = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ROWS}
-        tensors["sums"] = moments.sums
+        fit = reduce(Fit.plus, [part.fit for part in parts])
         without = reduce(Without.plus, [part.without for part in parts])
         used = np.flatnonzero(without.sums.any(axis=(0, 1)))
+        tensors = {
+            f"{which}.{name}": np.concatenate([getattr(getattr(part, which), name) for part in parts])
+            for which in _ROWS
+            for name in Rows._fields
+        }
+        tensors |= {name: np.concatenate([getattr(part, name) for part in parts]) for name in _OUTLIERS}
         # safetensors writes memory as it lies: a selection of columns may lie the other way round.
         tensors["outside"] = np.ascontiguousarray(without.sums[..., used])
         tensors["outside_of"], tensors["outside_documents"] = used, without.documents
-        tensors["totals"] = np.array([moments.tokens, moments.squares, moments.residuals])
+        tensors["explained"], tensors["squares"] = fit.explained, np.array([fit.residuals, fit.distances])
         write_bytes(self._file(layer, chunk), save(tensors))
 
     def gather(self, layer: str, d_sae: int, chunks: Sequence[Sequence[int]]) -> WholeUsage:
@@ -78,25 +92,20 @@ class ChunkStore:
         Raises:
             ArtifactError: A file is damaged.
         """
-        rows: list[tuple[npt.NDArray[np.generic], ...]] = [()] * sum(map(len, chunks))
-        moments, without = [], []
-        for number, documents in enumerate(chunks):
-            part = self.load(layer, number, d_sae)
-            for document, end, length in zip(documents, np.cumsum(part.lengths), part.lengths, strict=True):
-                entries = slice(end - length, end)
-                rows[document] = (
-                    part.indices[entries].astype(np.uint32),
-                    part.means[entries],
-                    part.counts[entries].astype(np.uint32),
-                )
-            moments.append(part.moments)
-            without.append(part.without)
-        indices, means, counts = (np.concatenate(column) for column in zip(*rows, strict=True))
-        lengths = np.array([len(row[0]) for row in rows])
+        parts = [self.load(layer, number, d_sae) for number in range(len(chunks))]
+        order = [document for documents in chunks for document in documents]
+        ids: list[npt.NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)] * len(order)
+        outlier_ids = (
+            one for part in parts for one in np.split(part.outlier_ids, np.cumsum(part.outlier_tokens)[:-1])
+        )
+        for document, of_document in zip(order, outlier_ids, strict=True):
+            ids[document] = of_document
         return WholeUsage(
-            pack_layer(d_sae, lengths, indices, means, counts),
-            reduce(Moments.plus, moments).explained_variance(),
-            reduce(Without.plus, without).means(),
+            _in_order(d_sae, [part.counted for part in parts], order),
+            _in_order(d_sae, [part.outliers for part in parts], order),
+            tuple(ids),
+            reduce(Fit.plus, [part.fit for part in parts]),
+            reduce(Without.plus, [part.without for part in parts]).means(),
         )
 
     def load(self, layer: str, chunk: int, d_sae: int) -> PartialUsage:
@@ -110,24 +119,87 @@ class ChunkStore:
         Raises:
             ArtifactError: The file is damaged.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
         path = self._file(layer, chunk)
-        try:
-            tensors = load_file(path)
-            tokens, squares, residuals = tensors.pop("totals").tolist()
-            moments = Moments(tokens, squares, tensors.pop("sums"), residuals)
-            outside, documents = tensors.pop("outside"), tensors.pop("outside_documents")
-            sums = np.zeros((*outside.shape[:2], d_sae))
-            sums[..., tensors.pop("outside_of")] = outside
-            return PartialUsage(**tensors, moments=moments, without=Without(sums, documents))
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"{path} is damaged ({error}): delete it and run again") from error
+        with _damage(path):
+            tensors = _load(path)
+            residuals, distances = tensors["squares"].tolist()
+            sums = np.zeros((*tensors["outside"].shape[:2], d_sae))
+            sums[..., tensors["outside_of"]] = tensors["outside"]
+            counted, outliers = (
+                Rows(*(tensors[f"{which}.{name}"] for name in Rows._fields)) for which in _ROWS
+            )
+            return PartialUsage(
+                counted,
+                outliers,
+                tensors["outlier_tokens"],
+                tensors["outlier_ids"],
+                fit=Fit(tensors["explained"], residuals, distances),
+                without=Without(sums, tensors["outside_documents"]),
+            )
 
     def discard(self) -> None:
         """Forget everything: the diagnosis is whole."""
         self._progress.discard()
 
+    def keep_scale(self, layer: int, scale: LayerScale) -> None:
+        """Freeze what a layer's tokens are held against."""
+        from safetensors.numpy import save
+
+        self._progress.begin()
+        numbers = np.array([scale.norm, scale.first])
+        write_bytes(self._scale(layer), save({"numbers": numbers, "mean": scale.mean}))
+
+    def scale(self, layer: int) -> LayerScale | None:
+        """What a layer's tokens are held against; None where it was not measured yet.
+
+        Raises:
+            ArtifactError: The file is damaged.
+        """
+        path = self._scale(layer)
+        if not path.is_file():
+            return None
+        with _damage(path):
+            tensors = _load(path)
+            norm, first = tensors["numbers"].tolist()
+            return LayerScale(norm, first, tensors["mean"])
+
+    def _scale(self, layer: int) -> Path:
+        return self.folder / "scales" / f"{layer}.safetensors"
+
     def _file(self, layer: str, chunk: int) -> Path:
         return self.folder / layer / f"chunk-{chunk:05d}.safetensors"
+
+
+def _in_order(d_sae: int, parts: Sequence[Rows], order: Sequence[int]) -> LayerUsage:
+    """The rows of all parts, each put where its document stands."""
+    rows: list[tuple[npt.NDArray[np.generic], ...]] = [()] * len(order)
+    tokens = np.zeros(len(order), dtype=np.int64)
+    documents = iter(order)
+    for part in parts:
+        for counted, end, length in zip(part.tokens, np.cumsum(part.lengths), part.lengths, strict=True):
+            entries, document = slice(end - length, end), next(documents)
+            tokens[document] = counted
+            rows[document] = (
+                part.indices[entries].astype(np.uint32),
+                part.means[entries],
+                part.counts[entries].astype(np.uint32),
+            )
+    indices, means, counts = (np.concatenate(column) for column in zip(*rows, strict=True))
+    return pack_layer(d_sae, tokens, np.array([len(row[0]) for row in rows]), indices, means, counts)
+
+
+def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
+    from safetensors.numpy import load_file
+
+    tensors: dict[str, npt.NDArray[Any]] = load_file(path)
+    return tensors
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path} is damaged ({error}): delete it and run again") from error

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.artifacts.usage import Documents, LayerUsage
+from sae_merge_method.artifacts.layer_usage import LayerUsage
+from sae_merge_method.artifacts.usage import Documents
 from sae_merge_method.diagnose.specificity import Means
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def document_matrices(usage: LayerUsage, documents: Documents, needs: tuple[str,
 
     features, column = np.unique(usage.indices, return_inverse=True)
     rows = usage.rows()
-    shape = (len(documents.tokens), len(features))
+    shape = (len(documents.side), len(features))
     dense = np.zeros(shape)
     dense[rows, column] = usage.means()
     columns = {"usage": torch.from_numpy(dense)}
@@ -94,6 +95,6 @@ def document_matrices(usage: LayerUsage, documents: Documents, needs: tuple[str,
         columns["square"] = columns["usage"].square()
     if "rate" in needs:
         rate = np.zeros(shape)
-        rate[rows, column] = usage.counts / documents.tokens[rows]
+        rate[rows, column] = usage.counts / usage.tokens[rows]
         columns["rate"] = torch.from_numpy(rate)
     return DocumentMatrices(features.astype(np.int64), columns)

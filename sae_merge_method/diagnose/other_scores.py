@@ -10,7 +10,8 @@ from tqdm.auto import tqdm
 
 from sae_merge_method.artifacts.diagnosis import OtherScores
 from sae_merge_method.artifacts.dictionary_scores import DictionaryScores
-from sae_merge_method.artifacts.usage import Documents, LayerUsage
+from sae_merge_method.artifacts.layer_usage import LayerUsage
+from sae_merge_method.artifacts.usage import Documents
 from sae_merge_method.diagnose.document_matrices import DocumentMatrices, document_matrices
 from sae_merge_method.diagnose.estimation import Estimate, estimate, estimate_of_halves, samples_for
 from sae_merge_method.diagnose.resampling import half_samples

@@ -3,16 +3,18 @@
 import base64
 from pathlib import Path
 
-from sae_merge_method.artifacts.diagnosis import PLOT_FILE, REPORT_FILE, Corpus, Diagnosis
+from sae_merge_method.artifacts.diagnosis import PLOT_FILE, REPORT_FILE, Corpus, Diagnosis, ModelSource
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
 from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.diagnose.plot import plot_specificity
 from sae_merge_method.diagnose.specificity import find_score
 from sae_merge_method.diagnose.tables import (
+    MOVED,
     corpora_grid,
     features_grid,
     layers_diagnosed,
     layers_grid,
+    left_out_grid,
     surface_grid,
 )
 from sae_merge_method.files.writing import write_bytes, write_text
@@ -68,6 +70,7 @@ def _body(diagnosis: Diagnosis, picture: bytes, rule: SelectionRule | None, sele
 {_corpus("target", diagnosis.target)}
 {chr(10).join(_corpus("control", control) for control in diagnosis.controls)}
 <dt>SAEs</dt><dd>{html(diagnosis.layers[0].sae.release)} {html(diagnosis.layers[0].sae.id)}</dd>
+<dt>documents begin</dt><dd>{html(_beginning(diagnosis.model))}</dd>
 <dt>layers</dt><dd>{_diagnosed(diagnosis)}</dd>
 <dt>score</dt><dd>{html(score.name)}: {html(score.summary)}</dd>
 {chosen}
@@ -77,11 +80,13 @@ src="data:image/png;base64,{base64.b64encode(picture).decode("ascii")}"></p>
 <h2>Layers</h2>
 <p class="note">Score in {html(score.unit)}. Corrected: less the mean under shuffled labels, which layers are
 chosen by. p and q: from the same shuffles, q with false discoveries over layers controlled: whether usage
-differs at all. Estimate and interval: where unlimited documents would put the score. Explained: share of the
-activations' variance that the SAE reconstructs. L0: active features a token. A column's head sorts by it.</p>
+differs at all. Estimate and interval: where unlimited documents would put the score. Explained: how much of
+the median token the SAE reconstructs. L0: active features a token. Outliers: tokens whose norm is far above
+the layer's median, which do not count; with them: the score if they did, marked {html(MOVED)} where that is
+another by more than its interval. A column's head sorts by it.</p>
 {as_html(layers_grid(diagnosis, selected), "sortable", ascending="layer")}
 <p>{html(diagnosis.without_saes() or "")}</p>
-{_surface(diagnosis)}<h2>Texts</h2>
+{_surface(diagnosis)}{_left_out(diagnosis)}<h2>Texts</h2>
 <p class="note">What was encoded. All sides are cropped to one number and length of documents unless
 matching was switched off; read: what there was. Repeated: documents that say the same as one of another
 source.</p> {as_html(corpora_grid(diagnosis))}
@@ -119,6 +124,28 @@ counted; classes overlap, and without a class a score may be higher. Kept by a s
 documents with words shuffled within sentences, or with digits and operators permuted: vocabulary rather than
 ability. Classes: {html(classes)}.</p>
 {as_html(surface_grid(diagnosis), "sortable", ascending="layer")}
+"""
+
+
+def _beginning(model: ModelSource) -> str:
+    if model.begins_with is None:
+        return "with their own first token, which does not count: this tokenizer adds no BOS"
+    added = "" if model.adds_begin else ", which this tokenizer does not add by itself"
+    return f"with {model.begins_with}{added}"
+
+
+def _left_out(diagnosis: Diagnosis) -> str:
+    grid = left_out_grid(diagnosis)
+    if not grid.rows:
+        return ""
+    return f"""<h2>Tokens that do not count</h2>
+<p class="note">{html(diagnosis.outliers() or "No token of the texts is an outlier.")}</p>
+<p class="note">Outliers are tokens whose norm is more than so many times the layer's median (outlier_norm, in
+the settings): attention sinks and massive activations, a few of which rule every mean. At first position: the
+norm of whatever stands there, in medians; first tokens: documents whose own token stands there, which never
+counts. Explained tokens: share of tokens of which the SAE reconstructs at least half; with outliers: of the
+variance of all tokens together.</p>
+{as_html(grid, "sortable", ascending="layer")}
 """
 
 

@@ -63,6 +63,7 @@ def _score(folder: Path, settings: ScoringSettings, new: Path | None) -> Diagnos
         [control.name for control in standing.controls],
         usage.surface,
         usage.names,
+        usage.outliers,
     )
     rescored = _with_scoring(standing, scoring, settings)
     rule = parse_rule(settings.select) if settings.select else None

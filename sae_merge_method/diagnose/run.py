@@ -10,10 +10,12 @@ from sae_merge_method.artifacts import diagnosis as records
 from sae_merge_method.artifacts.diagnosis import Diagnosis, ModelSource
 from sae_merge_method.artifacts.dictionary_scores import DictionaryScores
 from sae_merge_method.artifacts.draws import write_draws
-from sae_merge_method.artifacts.layer_diagnosis import LITTLE_EXPLAINED, LayerDiagnosis
+from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
 from sae_merge_method.artifacts.usage import SurfaceNames, write_usage
 from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
+from sae_merge_method.diagnose import remarks
 from sae_merge_method.diagnose.chunk_store import ChunkStore
+from sae_merge_method.diagnose.encoded_layer import EncodedLayer
 from sae_merge_method.diagnose.layer_encoders import load_beside
 from sae_merge_method.diagnose.other_scores import score_dictionaries
 from sae_merge_method.diagnose.page import draw_diagnosis
@@ -21,9 +23,8 @@ from sae_merge_method.diagnose.scoring import ScoredLayer, Scoring, score_layers
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.snippets import add_snippets
 from sae_merge_method.diagnose.subject import Subject, open_subject
-from sae_merge_method.diagnose.sweep import EncodedLayer, Report, encode_layers
+from sae_merge_method.diagnose.sweep import Report, encode_layers
 from sae_merge_method.files.folders import new_folder
-from sae_merge_method.saes.dictionaries import DICTIONARIES
 from sae_merge_method.selection import choose_layers, parse_rule
 from sae_merge_method.workers import join_workers
 
@@ -60,19 +61,23 @@ def diagnose(
         # One process writes, and claims the folder; the chunks beside it are shared.
         with new_folder(out, overwrite=overwrite) if workers.is_first else nullcontext() as folder:
             subject = open_subject(settings, workers)
+            if workers.is_first and not subject.beginning.added:
+                report(subject.beginning.sentence)
             store = ChunkStore(out, _inputs(settings, subject))
             encoded = encode_layers(
                 settings, subject.model, subject.saes, subject.sides, store, workers, report
             )
             if folder is not None:
                 usage = {layer: entry.usage for layer, entry in encoded.items()}
+                outliers = {layer: entry.outliers for layer, entry in encoded.items()}
                 labels = subject.sides.labels
                 controls = [corpus.name for corpus in subject.corpora[1:]]
                 surfaces = {layer: entry.surface for layer, entry in encoded.items()}
                 names = SurfaceNames(tuple(TOKEN_CLASSES), settings.twins)
                 scoring = score_layers(
-                    sorted(usage), usage.__getitem__, labels, settings, controls, surfaces.__getitem__, names
-                )
+                    sorted(usage), usage.__getitem__, labels, settings, controls, surfaces.__getitem__, names,
+                    outliers.__getitem__,
+                )  # fmt: skip
                 beside = score_dictionaries(
                     list(next(iter(encoded.values())).beside),
                     sorted(usage),
@@ -83,7 +88,7 @@ def diagnose(
                 diagnosis = _diagnosis(settings, subject, encoded, scoring, beside)
                 rule = parse_rule(settings.select) if settings.select else None
                 selected = choose_layers(rule, diagnosis.scores(), diagnosis.q_values()) if rule else ()
-                write_usage(folder, labels, usage, surfaces, names)
+                write_usage(folder, labels, usage, surfaces, names, outliers)
                 write_draws(folder, scoring.draws)
                 draw_diagnosis(folder, diagnosis, rule, selected)
                 records.write_diagnosis(folder, diagnosis)
@@ -92,7 +97,7 @@ def diagnose(
         workers.wait()
     diagnosis = records.read_diagnosis(out)
     if workers.is_first:
-        _warn_where_little_is_explained(diagnosis)
+        remarks.warn(diagnosis)
     return diagnosis
 
 
@@ -125,11 +130,11 @@ def _diagnosis(
             fingerprint=model.fingerprint,
             n_layers=len(model.blocks),
             d_model=model.d_model,
+            begins_with=subject.beginning.token if subject.beginning.id is not None else None,
+            adds_begin=subject.beginning.added,
         ),
         score=settings.score,
-        layers=tuple(
-            _layer(scored, encoded[scored.layer], subject, settings.snippets) for scored in scoring.layers
-        ),
+        layers=tuple(_layer(scored, encoded[scored.layer], subject, settings) for scored in scoring.layers),
         target=subject.sides.corpora[0],
         controls=subject.sides.corpora[1:],
         others=scoring.others,
@@ -138,35 +143,25 @@ def _diagnosis(
     )
 
 
-def _layer(scored: ScoredLayer, encoded: EncodedLayer, subject: Subject, snippets: int) -> LayerDiagnosis:
-    features = scored.top_features
-    if snippets and features:
+def _layer(
+    scored: ScoredLayer, encoded: EncodedLayer, subject: Subject, settings: DiagnoseSettings
+) -> LayerDiagnosis:
+    features, tokenizer = scored.top_features, subject.model.tokenizer
+    if settings.snippets and features:
         # Loaded once more: no more encoders are kept in memory than the plan allows.
         sae = load_beside(subject.saes[scored.layer], subject.model)
         documents, labels = subject.sides.documents, subject.sides.labels
-        features = add_snippets(subject.model, sae, features, encoded.usage, documents, labels, snippets)
+        rule = encoded.scale.rule(settings.bound)
+        features = add_snippets(
+            subject.model, sae, features, encoded.usage, documents, labels, settings.snippets, rule
+        )
     fired = int(encoded.usage.counts.sum(dtype="int64"))
     return LayerDiagnosis(
         **scored._replace(top_features=features)._asdict(),
-        explained_variance=encoded.explained_variance,
-        l0=float(fired / subject.sides.labels.tokens.sum()),
+        explained_variance=encoded.fit.median,
+        explained_tokens=encoded.fit.share,
+        explained_with_outliers=encoded.fit.with_outliers,
+        l0=fired / max(1, int(encoded.usage.tokens.sum(dtype="int64"))),
+        left_out=remarks.describe_left_out(encoded, subject.sides, lambda token: tokenizer.decode([token])),
         sae=encoded.source,
     )
-
-
-def _warn_where_little_is_explained(diagnosis: Diagnosis) -> None:
-    """Say which SAEs do not fit the activations: their scores mean little."""
-    poor = [
-        entry
-        for entry in diagnosis.layers
-        if entry.explained_variance < LITTLE_EXPLAINED and entry.sae.release not in DICTIONARIES
-    ]
-    if poor:
-        logger.warning(
-            "SAEs explain less than %.0f %% of this model's activations in %d of %d layers (%s): "
-            "were they trained on this model and at this place?",
-            100 * LITTLE_EXPLAINED,
-            len(poor),
-            len(diagnosis.layers),
-            ", ".join(f"layer {entry.layer}: {entry.explained_variance:.2f}" for entry in poor[:6]),
-        )

@@ -9,7 +9,8 @@ from tqdm.auto import tqdm
 from sae_merge_method.artifacts.diagnosis import OtherScores
 from sae_merge_method.artifacts.draws import ScoreDraws
 from sae_merge_method.artifacts.layer_diagnosis import AgainstControl, Interval, Null, TopFeature
-from sae_merge_method.artifacts.usage import NOTHING_TAKEN, Documents, LayerUsage, Surface, SurfaceNames
+from sae_merge_method.artifacts.layer_usage import LayerUsage
+from sae_merge_method.artifacts.usage import NOTHING_TAKEN, Documents, Surface, SurfaceNames
 from sae_merge_method.diagnose.document_matrices import DocumentMatrices, document_matrices
 from sae_merge_method.diagnose.estimation import Draws, Estimate, contributions, estimate, samples_for
 from sae_merge_method.diagnose.other_scores import OtherWays
@@ -40,6 +41,7 @@ class ScoredLayer(NamedTuple):
     top_features: tuple[TopFeature, ...]
     without: dict[str, float]
     twins: dict[str, float]
+    with_outliers: float | None
 
 
 class Scoring(NamedTuple):
@@ -56,6 +58,7 @@ class _Measured(NamedTuple):
     """By control."""
     top_features: tuple[TopFeature, ...]
     surface: SurfaceScores
+    with_outliers: float | None
 
     @property
     def least(self) -> int:
@@ -76,6 +79,7 @@ def score_layers(
     controls: Sequence[str],
     read_surface: Callable[[int], Surface] | None = None,
     names: SurfaceNames = NOTHING_TAKEN,
+    read_outliers: Callable[[int], LayerUsage] | None = None,
 ) -> Scoring:
     """Score every layer on the same shuffles and resamples; one layer is in memory at a time.
 
@@ -87,6 +91,7 @@ def score_layers(
         controls: Names of the controls, in their order.
         read_surface: Gives what a layer uses of texts with something taken away.
         names: What is taken away there.
+        read_outliers: Gives what a layer uses on the outliers that do not count.
 
     Raises:
         CorpusError: The score needs two sources a side, and a side has one.
@@ -94,6 +99,8 @@ def score_layers(
     score = SCORES[settings.score]
     others = OtherWays(documents, settings)
     samples = [samples_for(score, documents, control, settings) for control in documents.controls]
+    no_draws = settings.model_copy(update={"permutations": 0, "bootstrap": 0})
+    undrawn = [samples_for(score, documents, control, no_draws) for control in documents.controls]
     measured = []
     for layer in tqdm(layers, desc="scoring layers", unit="layer", disable=None):
         usage = read_layer(layer)
@@ -106,7 +113,13 @@ def score_layers(
             if read_surface
             else SurfaceScores({}, {})
         )
-        measured.append(_Measured(against, _top_features(score, matrices, documents, least + 1), taken))
+        outliers = read_outliers(layer) if read_outliers else None
+        with_outliers = None
+        if outliers is not None and outliers.tokens.any():
+            all_tokens = document_matrices(usage.plus(outliers), documents, score.needs)
+            with_outliers = min(estimate(score, all_tokens, of_control).score for of_control in undrawn)
+        top_features = _top_features(score, matrices, documents, least + 1)
+        measured.append(_Measured(against, top_features, taken, with_outliers))
     q_values = benjamini_hochberg([entry.p for entry in measured])
     return Scoring(
         layers=tuple(
@@ -148,8 +161,9 @@ def _scored(layer: int, measured: _Measured, q_value: float, controls: Sequence[
         interval = _interval(decides.score, np.min([one.bootstrap for one in measured.against], axis=0))
     several = each if len(each) > 1 else ()
     return ScoredLayer(
-        layer, decides.score, null, interval, several, measured.top_features, *measured.surface
-    )
+        layer, decides.score, null, interval, several, measured.top_features, *measured.surface,
+        measured.with_outliers,
+    )  # fmt: skip
 
 
 def _null(estimate: Estimate, p: float, q_value: float) -> Null:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from sae_merge_method.artifacts.schema import Location, Locations, OneOf, Record
+from sae_merge_method.corpora.counting import OUTLIER_NORM
 from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.corpora.twins import TWINS
 from sae_merge_method.diagnose.specificity import EPSILON, SCORES
@@ -49,6 +50,10 @@ class EncodingSettings(Record):
     quantile; what differs in length or number scores as if it differed in content."""
     mask: tuple[Annotated[str, OneOf(TOKEN_CLASSES)], ...] = ()
     """Classes of tokens to leave out of the counting, such as digits,newlines."""
+    outlier_norm: float | Literal["none"] = OUTLIER_NORM
+    """Tokens whose norm is more than so many times their layer's median are left out of the counting:
+    attention sinks, a few of which rule every mean. Or none, to count them; without begin-of-text a
+    document's first token never counts."""
     twins: tuple[Annotated[str, OneOf(TWINS)], ...] = tuple(TWINS)
     """Surface twins of the target to encode as well: what scores there too is vocabulary, not ability.
     Empty for none."""
@@ -73,6 +78,22 @@ class EncodingSettings(Record):
     memory: str = AUTO
     """Memory to use beside the model, such as 6G; auto is what is free. Less memory, more sweeps over the
     documents."""
+
+    @property
+    def bound(self) -> float | None:
+        """Median norms that a token may have; None where outliers count."""
+        return None if self.outlier_norm == "none" else self.outlier_norm
+
+    @field_validator("outlier_norm", mode="before")
+    @classmethod
+    def _a_bound(cls, value: Any) -> Any:
+        try:
+            bound = value if value == "none" else float(value)
+        except (TypeError, ValueError):
+            bound = 0.0
+        if bound != "none" and not 1 < bound < float("inf"):
+            raise ValueError("expected a number above 1, or none")
+        return bound
 
     @field_validator("memory")
     @classmethod

@@ -31,7 +31,7 @@ class Sides(NamedTuple):
     documents: tuple[Document, ...]
     """Target's first, then each control's, in file order."""
     labels: Documents
-    """Which corpus and source each of them is from, and its length."""
+    """Which corpus and source each of them is from."""
     corpora: tuple[records.Corpus, ...]
     """Target and controls."""
     twins: tuple[tuple[Document, ...], ...] = ()
@@ -68,7 +68,6 @@ def _labels(sides: Sequence[Side]) -> Documents:
     return Documents(
         side=np.repeat(np.arange(len(sides)), [len(side.documents) for side in sides]),
         source=np.concatenate([start + side.sources for start, side in zip(starts, sides, strict=True)]),
-        tokens=np.concatenate([side.lengths for side in sides]),
     )
 
 
@@ -92,6 +91,7 @@ def _describe(
                 tokens_read=int(before.lengths.sum()),
                 exact_duplicates=exact,
                 near_duplicates=count_repeated(repeats.near[side], labels.source[side]) - exact,
+                own_first=sum(document.own_first for document in after.documents),
                 class_shares=shares_of_tokens(after.documents),
             )
         )

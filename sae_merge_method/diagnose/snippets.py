@@ -1,19 +1,22 @@
 """Where in the target text a layer's top features fire most: those few documents are encoded once more."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sae_merge_method.artifacts.layer_diagnosis import TopFeature
-from sae_merge_method.artifacts.usage import Documents, LayerUsage
+from sae_merge_method.artifacts.layer_usage import LayerUsage
+from sae_merge_method.artifacts.usage import Documents
 from sae_merge_method.corpora.batches import make_batches
 from sae_merge_method.corpora.tokens import Document
-from sae_merge_method.diagnose.usage import encode
+from sae_merge_method.diagnose.usage import encode, outliers
 from sae_merge_method.models.residual_stream import forward
 
 if TYPE_CHECKING:
+    import torch
+
+    from sae_merge_method.diagnose.scales import CountingRule
     from sae_merge_method.models.text_model import TextModel
     from sae_merge_method.saes.sae import LayerSae
 
@@ -31,6 +34,7 @@ def add_snippets(
     documents: Sequence[Document],
     sides: Documents,
     count: int,
+    rule: "CountingRule",
 ) -> tuple[TopFeature, ...]:
     """Show the first features in the target documents that use them most.
 
@@ -42,11 +46,12 @@ def add_snippets(
         documents: All documents.
         sides: Which of them are the target's.
         count: Snippets of each feature.
+        rule: Which tokens of the layer count.
     """
     shown = [entry.feature for entry in features[:FEATURES]]
     users = {feature: _heaviest_users(feature, usage, sides, count) for feature in shown}
     wanted = sorted({document for heaviest in users.values() for document in heaviest})
-    strongest = {document: _strongest(model, sae, shown, documents[document]) for document in wanted}
+    strongest = {document: _strongest(model, sae, rule, shown, documents[document]) for document in wanted}
     return tuple(
         entry.model_copy(
             update={
@@ -71,19 +76,28 @@ def _heaviest_users(feature: int, usage: LayerUsage, sides: Documents, count: in
 
 
 def _strongest(
-    model: "TextModel", sae: "LayerSae", features: Sequence[int], document: Document
+    model: "TextModel", sae: "LayerSae", rule: "CountingRule", features: Sequence[int], document: Document
 ) -> dict[int, int]:
     """The position of each feature's strongest counted token in a document."""
     positions = np.flatnonzero(document.counted)
     (batch,) = make_batches([document], len(document.ids))
-    activations = forward(model, batch, {sae.layer: partial(encode, sae.encoder)})[sae.layer]
+
+    def counted(residual: "torch.Tensor") -> "torch.Tensor":
+        import torch
+
+        activations = encode(sae.encoder, residual)
+        if rule.leaves_out:
+            activations[torch.from_numpy(outliers(residual, rule)).to(activations.device)] = 0
+        return activations
+
+    activations = forward(model, batch, {sae.layer: counted})[sae.layer]
     return {feature: int(positions[int(activations[:, feature].argmax())]) for feature in features}
 
 
 def _snippet(model: "TextModel", document: Document, token: int) -> str:
     def text(start: int, stop: int) -> str:
         inside = slice(max(0, start), stop)
-        ids = document.ids[inside][document.counted[inside]]
+        ids = document.ids[inside][document.shown[inside]]
         decoded: str = model.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
         return " ".join(decoded.split("\n"))
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from sae_merge_method.corpora.beginning import Beginning, find_beginning
 from sae_merge_method.corpora.documents import Corpus, check_disjoint, read_corpus
 from sae_merge_method.corpora.token_classes import classify, leave_out
 from sae_merge_method.corpora.tokens import Document, check_tokens_differ, special_token_ids, tokenize
@@ -22,6 +23,8 @@ class Subject(NamedTuple):
     """What is diagnosed: a model, the SAEs of its layers, the texts of both sides."""
 
     model: TextModel
+    beginning: Beginning
+    """What stands before its documents."""
     saes: dict[int, SaeAddress]
     """By layer, ascending."""
     corpora: tuple[Corpus, ...]
@@ -47,13 +50,14 @@ def open_subject(settings: DiagnoseSettings, workers: Workers) -> Subject:
     model = load_text_model(settings.model, settings.dtype, device)
     if addresses is None or stated != len(model.blocks):
         addresses = _addresses(settings, len(model.blocks))
-    taken = [_taken(settings, model, corpus.documents, corpus.name) for corpus in corpora]
+    beginning = find_beginning(model.tokenizer, *model.configs)
+    taken = [_taken(settings, model, beginning, corpus.documents, corpus.name) for corpus in corpora]
     for of_control in taken[1:]:
         check_tokens_differ(taken[0], of_control)
     saes = {address.layer: address for address in addresses}
     sides = prepare_sides(corpora, taken, match=settings.match)
-    twins = tuple(_twin(settings, model, corpora[0], sides.of(0), name) for name in settings.twins)
-    return Subject(model, saes, corpora, sides._replace(twins=twins))
+    twins = tuple(_twin(settings, model, beginning, corpora[0], sides.of(0), name) for name in settings.twins)
+    return Subject(model, beginning, saes, corpora, sides._replace(twins=twins))
 
 
 def _addresses(settings: DiagnoseSettings, n_layers: int) -> tuple[SaeAddress, ...]:
@@ -69,7 +73,7 @@ def _stated_layers(model: str) -> int | None:
 
 
 def _taken(
-    settings: DiagnoseSettings, model: TextModel, texts: Sequence[str], name: str
+    settings: DiagnoseSettings, model: TextModel, beginning: Beginning, texts: Sequence[str], name: str
 ) -> tuple[Document, ...]:
     """The tokens of one corpus with their classes; those of masked classes do not count."""
     documents = tokenize(
@@ -79,15 +83,21 @@ def _taken(
         special_token_ids(model.tokenizer, *model.configs),
         min(settings.max_length, model.context),
         settings.max_tokens,
+        begin=beginning.id,
         in_chat=settings.apply_chat_template,
     )
     return leave_out(classify(documents, lambda token: model.tokenizer.decode([token])), settings.mask, name)
 
 
 def _twin(
-    settings: DiagnoseSettings, model: TextModel, target: Corpus, kept: Sequence[Document], name: str
+    settings: DiagnoseSettings,
+    model: TextModel,
+    beginning: Beginning,
+    target: Corpus,
+    kept: Sequence[Document],
+    name: str,
 ) -> tuple[Document, ...]:
     """A twin of every document that is encoded, no longer than it."""
     texts = twins_of([target.documents[document.position] for document in kept], name)
-    documents = _taken(settings, model, texts, f"the twin {name} of {target.name}")
+    documents = _taken(settings, model, beginning, texts, f"the twin {name} of {target.name}")
     return tuple(document.cut(int(kept[document.position].counted.sum())) for document in documents)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.artifacts.usage import Documents, LayerUsage, Surface, SurfaceNames
+from sae_merge_method.artifacts.layer_usage import LayerUsage
+from sae_merge_method.artifacts.usage import Documents, Surface, SurfaceNames
 from sae_merge_method.diagnose.specificity import Means, Score
 
 if TYPE_CHECKING:

@@ -5,66 +5,33 @@ Planned by memory, resumable chunk by chunk, shared between processes.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from sae_merge_method.artifacts.layer_diagnosis import SaeSource
-from sae_merge_method.artifacts.usage import LayerUsage, Surface
-from sae_merge_method.corpora.batches import Batch, make_batches
-from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
-from sae_merge_method.corpora.tokens import Document
+from sae_merge_method.diagnose.chunks import Chunk, lay_out, make_chunks
+from sae_merge_method.diagnose.encoded_layer import EncodedLayer, put_together
 from sae_merge_method.diagnose.layer_encoders import LayerEncoders, load_layer_encoders
 from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan
+from sae_merge_method.diagnose.scales import measure_scales, sample_documents
 from sae_merge_method.diagnose.settings import EncodingSettings
-from sae_merge_method.diagnose.usage import PartialUsage, TokenLayout, encode_documents
+from sae_merge_method.diagnose.usage import PartialUsage, encode_documents
 from sae_merge_method.models.devices import matmul_speed, memory_budget, product_dtype
 from sae_merge_method.models.residual_stream import forward
 from sae_merge_method.saes.find import SaeAddress
 
 if TYPE_CHECKING:
     from sae_merge_method.diagnose.chunk_store import ChunkStore, WholeUsage
+    from sae_merge_method.diagnose.scales import CountingRule, LayerScale
     from sae_merge_method.diagnose.sides import Sides
     from sae_merge_method.models.text_model import TextModel
     from sae_merge_method.workers import Workers
 
-BATCHES_PER_CHUNK = 4
-
 Report = Callable[[str], None]
 """Takes a line for the user."""
-
-
-class Chunk(NamedTuple):
-    """A run of batches that is kept, or done again, as a whole."""
-
-    number: int
-    batches: tuple[Batch, ...]
-
-    @property
-    def documents(self) -> tuple[int, ...]:
-        """Places of all its documents, in the order of the batches."""
-        return tuple(document for batch in self.batches for document in batch.documents)
-
-    @property
-    def tokens(self) -> int:
-        """Counted tokens."""
-        return sum(int(batch.counted.sum()) for batch in self.batches)
-
-
-class EncodedLayer(NamedTuple):
-    """What all documents use of one layer's SAE."""
-
-    source: SaeSource
-    usage: LayerUsage
-    """Of the documents of all sides."""
-    explained_variance: float
-    """Share of the sampled tokens' variance that the SAE reconstructs."""
-    surface: Surface
-    """What is used of texts with something taken away."""
-    beside: Mapping[str, Callable[[], LayerUsage]]
-    """Reads what is used of other dictionaries' features, by their names."""
 
 
 def encode_layers(
@@ -91,6 +58,8 @@ def encode_layers(
     documents = (*sides.documents, *(document for twin in twins for document in twin))
     chunks = make_chunks(documents, settings.batch_tokens)
     side_of = np.concatenate([labels.side, np.full(len(documents) - len(labels.side), -1)])
+    scales = _scales(settings, model, list(addresses), sides, store, workers)
+    rules = {layer: scale.rule(settings.bound) for layer, scale in scales.items()}
     plan = _plan(settings, model, addresses, chunks)
     if workers.is_first:
         report(str(plan))
@@ -104,7 +73,7 @@ def encode_layers(
         for group in plan.groups:
             encoders = [load_layer_encoders(settings, addresses[layer], model) for layer in group]
             kept.update({one.sae.layer: (one.sae.source, one.stored()) for one in encoders})
-            sweep(model, encoders, share, side_of, stride, store, bar)
+            sweep(model, encoders, share, side_of, rules, stride, store, bar)
             del encoders  # before the next group's encoders come
     workers.wait()
     if not workers.is_first:
@@ -115,43 +84,28 @@ def encode_layers(
         return store.gather(key, d_sae, by_chunk)
 
     return {
-        layer: _encoded(source, stored, gather, len(labels.side), twins)
+        layer: put_together(source, scales[layer], stored, gather, len(labels.side), twins)
         for layer, (source, stored) in kept.items()
     }
 
 
-def _encoded(
-    source: SaeSource,
-    stored: Mapping[str, tuple[str, int]],
-    gather: "Callable[[str, int], WholeUsage]",
-    n_documents: int,
-    twins: Sequence[Sequence[Document]],
-) -> EncodedLayer:
-    """The documents of all sides apart from the twins, of which the means are kept."""
-    whole = gather(*stored[""])
-
-    def read(key: str, d_sae: int) -> LayerUsage:
-        return gather(key, d_sae).usage.first(n_documents)
-
-    of_twin = np.repeat(np.arange(len(twins)), [len(twin) for twin in twins])
-    twin_or_text = np.concatenate([np.full(n_documents, -1), of_twin])
-    means = [whole.usage.mean_over(twin_or_text == nth) for nth in range(len(twins))]
-    surface = Surface(
-        without=whole.without.astype(np.float32),
-        twins=np.array(means, dtype=np.float32).reshape(len(twins), source.d_sae),
-    )
-    beside = {name: partial(read, *where) for name, where in stored.items() if name}
-    return EncodedLayer(source, whole.usage.first(n_documents), whole.explained_variance, surface, beside)
-
-
-def make_chunks(documents: Sequence[Document], batch_tokens: int) -> tuple[Chunk, ...]:
-    """Cut the work into chunks, the same ones whenever the documents are the same."""
-    batches = list(make_batches(documents, batch_tokens))
-    starts = range(0, len(batches), BATCHES_PER_CHUNK)
-    return tuple(
-        Chunk(number, tuple(batches[start : start + BATCHES_PER_CHUNK]))
-        for number, start in enumerate(starts)
-    )
+def _scales(
+    settings: EncodingSettings,
+    model: "TextModel",
+    layers: Sequence[int],
+    sides: "Sides",
+    store: "ChunkStore",
+    workers: "Workers",
+) -> "dict[int, LayerScale]":
+    """What each layer's tokens are held against: measured once, by the first process, and read by all."""
+    missing = [layer for layer in layers if store.scale(layer) is None]
+    if missing and workers.is_first:
+        sample = sample_documents(sides.documents, sides.labels)
+        for layer, scale in measure_scales(model, missing, sample, settings.batch_tokens).items():
+            store.keep_scale(layer, scale)
+    workers.wait()
+    measured = {layer: store.scale(layer) for layer in layers}
+    return {layer: scale for layer, scale in measured.items() if scale is not None}
 
 
 def sweep(
@@ -159,6 +113,7 @@ def sweep(
     encoders: Sequence[LayerEncoders],
     chunks: Sequence[Chunk],
     side_of: npt.NDArray[np.int64],
+    rules: "Mapping[int, CountingRule]",
     variance_stride: int,
     store: "ChunkStore",
     bar: "tqdm[NoReturn]",
@@ -170,6 +125,7 @@ def sweep(
         encoders: The group.
         chunks: The work, or this process' share of it.
         side_of: (N,) the side of each document, -1 for a twin.
+        rules: By layer, which tokens count.
         variance_stride: Reconstruct every so many-th token for the explained variance.
         store: Where finished chunks are kept; what is there is not encoded again.
         bar: Told of tokens done.
@@ -178,7 +134,7 @@ def sweep(
         # The SAE's usage is kept last: where it is, the others' are.
         missing = {one.sae.layer: one for one in encoders if not store.has(one.sae.key, chunk.number)}
         if missing:
-            for layer, parts in _encode(model, missing, chunk, side_of, variance_stride).items():
+            for layer, parts in _encode(model, missing, chunk, side_of, rules, variance_stride).items():
                 of_sae, *of_others = zip(*parts, strict=True)
                 for name, part in zip(missing[layer].beside, of_others, strict=True):
                     if not store.has(missing[layer].key(name), chunk.number):
@@ -192,25 +148,19 @@ def _encode(
     encoders: Mapping[int, LayerEncoders],
     chunk: Chunk,
     side_of: npt.NDArray[np.int64],
+    rules: "Mapping[int, CountingRule]",
     stride: int,
 ) -> dict[int, list[tuple[PartialUsage, ...]]]:
     """By layer, its usage of each batch of a chunk: by the SAE, then by the dictionaries beside it."""
     parts: dict[int, list[tuple[PartialUsage, ...]]] = {layer: [] for layer in sorted(encoders)}
     for batch in chunk.batches:
-        tokens, sides = batch.counted.sum(axis=1), side_of[list(batch.documents)]
-        layout = TokenLayout(
-            tokens=tokens,
-            sampled=_every(stride, batch.documents, tokens) & np.repeat(sides >= 0, tokens),
-            classes=batch.classes,
-            n_classes=len(TOKEN_CLASSES),
-            sides=sides,
-            n_sides=int(side_of.max()) + 1,
-        )
+        layout = lay_out(batch, side_of, stride)
         use = {
             layer: partial(
                 encode_documents,
                 encoders[layer].sae.encoder,
                 layout=layout,
+                rule=rules[layer],
                 beside=tuple(encoders[layer].beside.values()),
             )
             for layer in parts
@@ -218,12 +168,6 @@ def _encode(
         for layer, part in forward(model, batch, use).items():
             parts[layer].append(part)
     return parts
-
-
-def _every(stride: int, documents: Sequence[int], tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """(T,) every ``stride``-th counted token, from another start in each document."""
-    positions = [np.arange(start, start + count) for start, count in zip(documents, tokens, strict=True)]
-    return np.asarray(np.concatenate(positions) % stride == 0)
 
 
 def _plan(

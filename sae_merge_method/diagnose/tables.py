@@ -5,12 +5,15 @@ from urllib.parse import quote
 
 from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, TopFeature
+from sae_merge_method.artifacts.left_out import LeftOut
 from sae_merge_method.diagnose.specificity import SCORES
 from sae_merge_method.reports import numbers
 from sae_merge_method.reports.escape import html
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid
 from sae_merge_method.reports.notebook import View
 
+MOVED = "!"
+"""Beside a score that would change by more than its interval if outliers counted."""
 _NEURONPEDIA = "https://www.neuronpedia.org"
 
 
@@ -18,12 +21,17 @@ def layers_grid(diagnosis: Diagnosis, selected: Collection[int] = ()) -> Grid:
     """One row a layer; selected layers are marked."""
     several = diagnosis.controls if len(diagnosis.controls) > 1 else ()
     against = tuple(f"against {control.name}" for control in several)
-    header = ("layer", "score", "corrected", "p", "q", "estimate", "interval", *against, "explained", "L0")
+    lifted = any(entry.with_outliers is not None for entry in diagnosis.layers)
+    header = (
+        *("layer", "score", "corrected", "p", "q", "estimate", "interval", *against, "explained", "L0"),
+        *(("outliers", "with them") if lifted else ("outliers",)),
+    )
     marked = (row for row, entry in enumerate(diagnosis.layers) if entry.layer in selected)
-    return Grid(header, tuple(map(_layer_row, diagnosis.layers)), marked=frozenset(marked))
+    rows = (_layer_row(entry, lifted=lifted) for entry in diagnosis.layers)
+    return Grid(header, tuple(rows), marked=frozenset(marked))
 
 
-def _layer_row(entry: LayerDiagnosis) -> tuple[Cell, ...]:
+def _layer_row(entry: LayerDiagnosis, *, lifted: bool) -> tuple[Cell, ...]:
     null, interval = entry.null, entry.interval
     return (
         Cell(str(entry.layer), entry.layer),
@@ -38,7 +46,17 @@ def _layer_row(entry: LayerDiagnosis) -> tuple[Cell, ...]:
         *(Cell(numbers.decimal(one.score), one.score) for one in entry.against),
         Cell(numbers.decimal(entry.explained_variance, 3), entry.explained_variance),
         Cell(numbers.decimal(entry.l0, 1), entry.l0),
+        Cell(f"{entry.left_out.outliers:,}", entry.left_out.outliers) if entry.left_out else _NONE,
+        *((_with_outliers(entry),) if lifted else ()),
     )
+
+
+def _with_outliers(entry: LayerDiagnosis) -> Cell:
+    """The score if outliers counted; marked where that would be another."""
+    if entry.with_outliers is None:
+        return _NONE
+    mark = f" {MOVED}" if entry.moved_by_outliers else ""
+    return Cell(f"{numbers.decimal(entry.with_outliers)}{mark}", entry.with_outliers)
 
 
 _NONE = Cell(NOTHING)
@@ -84,8 +102,36 @@ def diagnosis_view(diagnosis: Diagnosis) -> View:
         head=(
             f"{diagnosis.model.id}: {diagnosis.score}{unit} of {diagnosis.target.name} "
             f"against {named_controls(diagnosis)}, {layers_diagnosed(diagnosis)}",
-            *([sentence] if (sentence := diagnosis.without_saes()) else []),
+            *(sentence for sentence in (diagnosis.without_saes(), diagnosis.outliers()) if sentence),
         ),
+    )
+
+
+def left_out_grid(diagnosis: Diagnosis) -> Grid:
+    """One row a layer: the norms of its tokens, and which of them do not count."""
+    sides = ("target", *(control.name for control in diagnosis.controls))
+    header = (
+        *("layer", "median norm", "at first position", "first tokens", "outliers"),
+        *(f"of {name}" for name in sides),
+        *("explained tokens", "explained with outliers", "left out most often"),
+    )
+    rows = (_left_out_row(entry, entry.left_out) for entry in diagnosis.layers if entry.left_out)
+    return Grid(header, tuple(rows), words=frozenset(("left out most often",)))
+
+
+def _left_out_row(entry: LayerDiagnosis, left_out: LeftOut) -> tuple[Cell, ...]:
+    most = (f"{token.text!r} {token.count:,}" for token in left_out.tokens)
+    explained, pooled = entry.explained_tokens, entry.explained_with_outliers
+    return (
+        Cell(str(entry.layer), entry.layer),
+        Cell(numbers.decimal(left_out.median_norm, 1), left_out.median_norm),
+        Cell(numbers.decimal(left_out.first_norm, 1), left_out.first_norm),
+        Cell(f"{left_out.first:,}", left_out.first),
+        Cell(f"{left_out.outliers:,}", left_out.outliers),
+        *(Cell(numbers.percent(share), share) for share in left_out.shares),
+        _NONE if explained is None else Cell(numbers.percent(explained), explained),
+        _NONE if pooled is None else Cell(numbers.decimal(pooled, 3), pooled),
+        Cell(", ".join(most)),
     )
 
 

@@ -1,4 +1,8 @@
-"""How the documents of a batch use one layer's features: encoded, summed over tokens, by document."""
+"""How the documents of a batch use one layer's features: encoded, summed over tokens, by document.
+
+Outliers, tokens whose norm is far above their layer's, are told apart here and summed for themselves: what
+counts is one part, and both together are what would count without the rule.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -6,42 +10,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sae_merge_method.diagnose.fit import NO_FIT, Fit, fit_of
 from sae_merge_method.models.devices import exact_device
 
 if TYPE_CHECKING:
     import torch
 
+    from sae_merge_method.diagnose.scales import CountingRule
     from sae_merge_method.saes.dictionaries import DirectionsEncoder
     from sae_merge_method.saes.encoders import Encoder
-
-
-class Moments(NamedTuple):
-    """Sums over sampled tokens that give the share of variance an SAE explains. float64."""
-
-    tokens: float
-    """How many."""
-    squares: float
-    """Sum of |x|^2."""
-    sums: npt.NDArray[np.float64]
-    """(d_model,) sum of x."""
-    residuals: float
-    """Sum of |x - SAE(x)|^2."""
-
-    def plus(self, other: "Moments") -> "Moments":
-        """The moments of both samples together."""
-        return Moments(
-            self.tokens + other.tokens,
-            self.squares + other.squares,
-            self.sums + other.sums,
-            self.residuals + other.residuals,
-        )
-
-    def explained_variance(self) -> float:
-        """1 - sum |x - SAE(x)|^2 / sum |x - mean x|^2; 0 where the stream does not vary."""
-        if self.tokens == 0:
-            return 0.0
-        variance = self.squares - float(self.sums @ self.sums) / self.tokens
-        return 1 - self.residuals / variance if variance > 0 else 0.0
 
 
 class Without(NamedTuple):
@@ -67,7 +44,9 @@ class TokenLayout(NamedTuple):
     """Which tokens of a batch are whose."""
 
     tokens: npt.NDArray[np.int64]
-    """(B,) counted tokens of each document, summing to T."""
+    """(B,) tokens of each document, summing to T."""
+    ids: npt.NDArray[np.int64]
+    """(T,) which tokens they are."""
     sampled: npt.NDArray[np.bool_]
     """(T,) tokens whose reconstruction enters the explained variance."""
     classes: npt.NDArray[np.uint32]
@@ -79,26 +58,47 @@ class TokenLayout(NamedTuple):
     n_sides: int
     """S."""
 
+    def only(self, kept: npt.NDArray[np.bool_]) -> "TokenLayout":
+        """Of some tokens alone; a document may be left with none."""
+        document = np.repeat(np.arange(len(self.tokens)), self.tokens)
+        return self._replace(
+            tokens=np.bincount(document[kept], minlength=len(self.tokens)),
+            ids=self.ids[kept],
+            sampled=self.sampled[kept],
+            classes=self.classes[kept],
+        )
 
-class PartialUsage(NamedTuple):
-    """What some documents use of one layer's features, in sparse form."""
 
+class Rows(NamedTuple):
+    """What some documents use of one layer's features on some of their tokens, in sparse form."""
+
+    tokens: npt.NDArray[np.int64]
+    """(B,) those tokens of each document."""
     lengths: npt.NDArray[np.int64]
     """(B,) features used by each document."""
     indices: npt.NDArray[np.int64]
     """(nnz,) feature of each entry, ascending within a document."""
     means: npt.NDArray[np.float32]
-    """(nnz,) mean activation over the document's counted tokens."""
+    """(nnz,) mean activation over the document's tokens."""
     counts: npt.NDArray[np.int64]
-    """(nnz,) counted tokens on which the feature fired."""
-    moments: Moments
+    """(nnz,) tokens on which the feature fired."""
+
+
+class PartialUsage(NamedTuple):
+    """What some documents use of one layer's features."""
+
+    counted: Rows
+    """On the tokens that count."""
+    outliers: Rows
+    """On the outliers that do not; without tokens where outliers count too."""
+    outlier_tokens: npt.NDArray[np.int64]
+    """(B,) outliers of each document, whether they count or not."""
+    outlier_ids: npt.NDArray[np.int64]
+    """(sum of those,) which tokens they are, document by document."""
+    fit: Fit
     """Of the tokens sampled among these documents."""
     without: Without
     """Of these documents, by side and class left out."""
-
-
-ROWS = ("lengths", "indices", "means", "counts")
-"""The fields of :class:`PartialUsage` that grow with the documents."""
 
 
 def encode(encoder: "Encoder", residual: "torch.Tensor") -> "torch.Tensor":
@@ -111,98 +111,127 @@ def encode_documents(
     encoder: "Encoder",
     residual: "torch.Tensor",
     layout: TokenLayout,
+    rule: "CountingRule",
     beside: "Sequence[DirectionsEncoder]" = (),
 ) -> tuple[PartialUsage, ...]:
-    """Encode the counted tokens of some documents and sum them up by document.
+    """Encode the tokens of some documents and sum them up by document.
 
     Args:
         encoder: The layer's SAE.
         residual: (T, d_model) residual stream, document by document.
         layout: Which tokens are whose.
+        rule: Which of them count.
         beside: Other dictionaries, which take the SAE's centre and number of active features at each token.
 
     Returns:
-        By the SAE, then by each of the others, of which there are neither moments nor classes.
+        By the SAE, then by each of the others, of which there are neither outliers, nor a fit, nor classes.
     """
     import torch
 
     with torch.inference_mode():
+        outlier = outliers(residual, rule)
+        of_outliers = layout.only(outlier)
+        nothing = _no_rows(len(layout.tokens))
+        apart, fit_apart = nothing, NO_FIT
+        if rule.leaves_out and outlier.any():
+            left = torch.from_numpy(outlier).to(residual.device)
+            features = encode(encoder, residual[left])
+            apart = _Summed.of(features, of_outliers.tokens).rows()
+            fit_apart = fit_of(encoder, residual[left], features, of_outliers.sampled, rule.mean, count=False)
+            residual, layout = residual[~left], layout.only(~outlier)
         features = encode(encoder, residual)
-        sampled = torch.from_numpy(layout.sampled).to(residual.device)
-        moments = _moments(encoder, residual, features, sampled)
-        usage = [_summed(features, layout, moments)]
+        summed = _Summed.of(features, layout.tokens)
+        usage = [
+            PartialUsage(
+                counted=summed.rows(),
+                outliers=apart,
+                outlier_tokens=of_outliers.tokens,
+                outlier_ids=of_outliers.ids,
+                fit=fit_of(encoder, residual, features, layout.sampled, rule.mean, count=True).plus(
+                    fit_apart
+                ),
+                without=summed.without(layout),
+            )
+        ]
         if beside:
             active = torch.count_nonzero(features, 1)
-            centre = encoder.decode(torch.zeros_like(features[:1]))[0]
-            del features  # as large as those of another dictionary
-            none = Moments(0.0, 0.0, np.zeros(0), 0.0)
+            centre = encoder.decode(features.new_zeros(1, features.shape[1]))[0]
+            del features, summed  # as large as those of another dictionary
             unclassed = layout._replace(n_classes=0)
-            usage += [
-                _summed(other.encode_beside(residual, centre, active), unclassed, none) for other in beside
-            ]
+            for other in beside:
+                summed = _Summed.of(other.encode_beside(residual, centre, active), layout.tokens)
+                without = summed.without(unclassed)
+                none = nothing.tokens
+                usage.append(PartialUsage(summed.rows(), nothing, none, none[:0], NO_FIT, without))
         return tuple(usage)
 
 
-def _summed(features: "torch.Tensor", layout: TokenLayout, moments: Moments) -> PartialUsage:
+def outliers(residual: "torch.Tensor", rule: "CountingRule") -> npt.NDArray[np.bool_]:
+    """(T,) which tokens' norms are above the limit."""
     import torch
 
-    tokens = layout.tokens
-    # Slices are summed one by one: same order whatever the device, no copy of the features.
-    ends = np.cumsum(tokens)
-    slices = [features[end - count : end] for end, count in zip(ends, tokens, strict=True)]
-    sums = torch.stack([part.sum(0, dtype=torch.float32) for part in slices])
-    fired = torch.stack([torch.count_nonzero(part, 0) for part in slices])
-    rows, indices = torch.nonzero(fired, as_tuple=True)
-    means = sums[rows, indices] / torch.from_numpy(tokens).to(sums.device)[rows]
-    return PartialUsage(
-        lengths=torch.bincount(rows, minlength=len(tokens)).cpu().numpy(),
-        indices=indices.cpu().numpy(),
-        means=means.cpu().numpy(),
-        counts=fired[rows, indices].cpu().numpy(),
-        moments=moments,
-        without=_without(slices, sums, layout),
-    )
+    norms = torch.linalg.vector_norm(residual, dim=1, dtype=torch.float32)
+    above: npt.NDArray[np.bool_] = (norms > rule.limit).cpu().numpy()
+    return above
 
 
-def _without(slices: "Sequence[torch.Tensor]", sums: "torch.Tensor", layout: TokenLayout) -> Without:
-    """Means of each document outside each class, summed over the documents of a side.
-
-    Only tokens of a class are read again: what is outside is the document's sum less theirs.
-    """
-    import torch
-
-    shape = (layout.n_sides, layout.n_classes)
-    totals = torch.zeros(*shape, sums.shape[1], dtype=torch.float64, device=exact_device(sums.device))
-    documents = np.zeros(shape, dtype=np.int64)
-    classes = np.split(layout.classes, np.cumsum(layout.tokens)[:-1])
-    for features, whole, bits, side in zip(slices, sums, classes, layout.sides, strict=True):
-        for nth in range(layout.n_classes if side >= 0 else 0):
-            inside = np.flatnonzero((bits >> nth) & 1)
-            outside = len(bits) - len(inside)
-            if outside:
-                of_class = features[torch.from_numpy(inside).to(features.device)].sum(0, dtype=torch.float32)
-                totals[side, nth] += ((whole - of_class).clamp_min(0) / outside).to(totals.device)
-                documents[side, nth] += 1
-    return Without(totals.cpu().numpy(), documents)
+def _no_rows(documents: int) -> Rows:
+    none = np.zeros(0, dtype=np.int64)
+    tokens = np.zeros(documents, dtype=np.int64)
+    return Rows(tokens, tokens, none, none.astype(np.float32), none)
 
 
-def _moments(
-    encoder: "Encoder",
-    residual: "torch.Tensor",
-    features: "torch.Tensor",
-    sampled: "torch.Tensor",
-) -> Moments:
-    import torch
+class _Summed(NamedTuple):
+    """Features of tokens, and their sums by document."""
 
-    if not bool(sampled.any()):
-        return Moments(0.0, 0.0, np.zeros(residual.shape[1]), 0.0)
-    exact = exact_device(residual.device)
-    decoded = encoder.decode(features[sampled]).to(exact).double()
-    activations = residual[sampled].to(exact).double()
-    error = activations - decoded
-    return Moments(
-        tokens=float(len(activations)),
-        squares=float(activations.square().sum()),
-        sums=activations.sum(0, dtype=torch.float64).cpu().numpy(),
-        residuals=float(error.square().sum()),
-    )
+    tokens: npt.NDArray[np.int64]
+    slices: "list[torch.Tensor]"
+    """By document, (tokens, F)."""
+    sums: "torch.Tensor"
+    """(B, F)"""
+
+    @classmethod
+    def of(cls, features: "torch.Tensor", tokens: npt.NDArray[np.int64]) -> "_Summed":
+        import torch
+
+        # Slices are summed one by one: same order whatever the device, no copy of the features.
+        ends = np.cumsum(tokens)
+        slices = [features[end - count : end] for end, count in zip(ends, tokens, strict=True)]
+        return cls(tokens, slices, torch.stack([part.sum(0, dtype=torch.float32) for part in slices]))
+
+    def rows(self) -> Rows:
+        import torch
+
+        fired = torch.stack([torch.count_nonzero(part, 0) for part in self.slices])
+        rows, indices = torch.nonzero(fired, as_tuple=True)
+        means = self.sums[rows, indices] / torch.from_numpy(self.tokens).to(self.sums.device)[rows]
+        return Rows(
+            tokens=self.tokens,
+            lengths=torch.bincount(rows, minlength=len(self.tokens)).cpu().numpy(),
+            indices=indices.cpu().numpy(),
+            means=means.cpu().numpy(),
+            counts=fired[rows, indices].cpu().numpy(),
+        )
+
+    def without(self, layout: TokenLayout) -> Without:
+        """Means of each document outside each class, summed over the documents of a side.
+
+        Only tokens of a class are read again: what is outside is the document's sum less theirs.
+        """
+        import torch
+
+        shape = (layout.n_sides, layout.n_classes)
+        exact = exact_device(self.sums.device)
+        totals = torch.zeros(*shape, self.sums.shape[1], dtype=torch.float64, device=exact)
+        documents = np.zeros(shape, dtype=np.int64)
+        classes = np.split(layout.classes, np.cumsum(layout.tokens)[:-1])
+        for features, whole, bits, side in zip(self.slices, self.sums, classes, layout.sides, strict=True):
+            for nth in range(layout.n_classes if side >= 0 else 0):
+                inside = np.flatnonzero((bits >> nth) & 1)
+                outside = len(bits) - len(inside)
+                if outside:
+                    chosen = torch.from_numpy(inside).to(features.device)
+                    of_class = features[chosen].sum(0, dtype=torch.float32)
+                    totals[side, nth] += ((whole - of_class).clamp_min(0) / outside).to(totals.device)
+                    documents[side, nth] += 1
+        return Without(totals.cpu().numpy(), documents)

@@ -110,7 +110,7 @@ class Spans:
         except ArtifactError:
             layer = None  # a diagnosis without usage, or of other layers
         if layer is not None and layer.d_sae == d_sae:
-            return firing_rates(layer, usage.documents), RATE
+            return firing_rates(layer), RATE
         LOG.warning("layer %d: the diagnosis has no firing rates of this SAE; matched by norm", source)
         every: Sequence[int] = range(d_sae)
         norms = np.linalg.norm(self._subspaces.sae(source).directions(every), axis=1)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from packaging.requirements import Requirement
 
 from sae_merge_method._startup import COMPLAINT, SWITCH, switched_off
+from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.files.cache import cache_root
 from sae_merge_method.models.devices import resolve_device
 
@@ -51,6 +52,22 @@ def check_installation() -> Iterator[Finding]:
     yield device()
     yield cache()
     yield from seen_by_hosts()
+
+
+def check_model(model: str) -> Iterator[Finding]:
+    """What there is to say of a model before it is diagnosed: how its documents begin. Its weights are not
+    read.
+
+    Args:
+        model: Folder or Hub id, ``@revision`` allowed.
+    """
+    from sae_merge_method.corpora.beginning import beginning_of
+
+    try:
+        yield Finding("tokenizer", beginning_of(model).sentence)
+    except SaeMergeError as error:
+        mend = "name a model's folder or Hub id, with its tokenizer"
+        yield Finding("tokenizer", "unreadable", str(error), mend)
 
 
 def interpreter() -> Finding:

@@ -1,8 +1,8 @@
 """Model families: one row a family, and nothing else lists them.
 
 A row says what a family calls things: the layers of its text decoder in checkpoints, the sizes in
-its config, the list of blocks in transformers, its turn markers, and which axis of each of a
-layer's tensors is the residual stream's. Names are looked up in all rows together, whatever a
+its config, the list of blocks in transformers, its begin-of-text and turn markers, and which axis of each of
+a layer's tensors is the residual stream's. Names are looked up in all rows together, whatever a
 model's type: so a model of a type that stands in no row is read as far as its names are known, and
 a name that several rows have must mean the same in each (where two differ, the first counts).
 """
@@ -100,6 +100,8 @@ FAMILIES: dict[str, Family] = {
             _TEXT,
             _LLAMA_LIKE,
             norms=_LLAMA_NORMS,
+            # Others that are built like Llama have begin-of-text tokens of other names, and were not.
+            begins_with=("<s>", "<|begin_of_text|>"),
             turn_markers=("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
         ),
         Family(
@@ -108,6 +110,7 @@ FAMILIES: dict[str, Family] = {
             (*_TEXT, *_IN_MULTIMODAL),
             _LLAMA_LIKE,
             norms=_LLAMA_NORMS,
+            begins_with=("<s>",),
             turn_markers=("[INST]", "[/INST]"),
             special_ids=("image_token_id", "image_token_index"),
         ),
@@ -128,6 +131,7 @@ FAMILIES: dict[str, Family] = {
             norms=_LLAMA_NORMS,
             norms_add_one=("gemma", "gemma2"),
             parts=_NORMED_PARTS,
+            begins_with=("<bos>",),
             turn_markers=("<start_of_turn>", "<end_of_turn>"),
         ),
         Family(
@@ -138,6 +142,7 @@ FAMILIES: dict[str, Family] = {
             norms=_LLAMA_NORMS,
             norms_add_one=("gemma3_text",),
             parts=_NORMED_PARTS,
+            begins_with=("<bos>",),
             turn_markers=(
                 *("<start_of_turn>", "<end_of_turn>"),
                 *("<start_of_image>", "<end_of_image>", "<image_soft_token>"),

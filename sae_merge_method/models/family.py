@@ -64,6 +64,9 @@ class Family:
     """Common names of the token embedding."""
     heads: tuple[str, ...] = ("lm_head.weight",)
     """Common names of the language-model head."""
+    begins_with: tuple[str, ...] = ()
+    """Begin-of-text tokens: a model that has one of them was trained with it before every document, whatever
+    its tokenizer adds."""
     turn_markers: tuple[str, ...] = ()
     """Tokens of the chat template that some tokenizers add as ordinary ones."""
     special_ids: tuple[str, ...] = ()

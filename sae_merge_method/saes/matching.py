@@ -9,23 +9,22 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.artifacts.usage import Documents, LayerUsage
+from sae_merge_method.artifacts.layer_usage import LayerUsage
 
 _WINDOW = 16
 """As many of the nearest features on either side are as good a match."""
 
 
-def firing_rates(usage: LayerUsage, documents: Documents) -> npt.NDArray[np.float64]:
+def firing_rates(usage: LayerUsage) -> npt.NDArray[np.float64]:
     """(F,) the share of all counted tokens on which each feature fired.
 
     Args:
         usage: The layer's stored usage, N documents x F features.
-        documents: Their counted tokens.
     """
     fired = np.bincount(
         usage.indices.astype(np.int64), weights=usage.counts.astype(np.float64), minlength=usage.d_sae
     )
-    rates: npt.NDArray[np.float64] = fired / max(1, int(documents.tokens.sum()))
+    rates: npt.NDArray[np.float64] = fired / max(1, int(usage.tokens.sum()))
     return rates
 
 

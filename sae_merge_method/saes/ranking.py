@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.artifacts.usage import Documents, LayerUsage
+from sae_merge_method.artifacts.layer_usage import LayerUsage
+from sae_merge_method.artifacts.usage import Documents
 
 
 class Ranking(NamedTuple):

@@ -23,7 +23,7 @@ def test_special_tokens_and_the_first_position_carry_no_text(ids: list[int], tex
 
 def test_tokens_above_the_bound_times_the_median_do_not_count_wherever_they_stand() -> None:
     ids = np.array([7, 8, 9, 10, 11], dtype=np.int64)
-    norms = np.array([900.0, 500.0, 3.0, 30.0, 31.0])
+    norms = np.array([900.0, 500.0, 3.0, 15.0, 16.0])
     assert counts_at_layer(ids, SPECIAL, norms, median=3.0).tolist() == [False, False, True, True, False]
     assert counts_at_layer(ids, SPECIAL, norms, 3.0, bound=None).tolist() == [False] + 4 * [True]
 

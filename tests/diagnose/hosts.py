@@ -22,14 +22,17 @@ D_SAE = 64
 N_LAYERS = 4
 
 
-def save_tokenizer(folder: Path) -> None:
-    """A word a token, ``<bos>`` before every document."""
+def save_tokenizer(folder: Path, *, adds_bos: bool = True) -> None:
+    """A word a token; ``<bos>`` before every document, unless it is not added."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 2)])
+    if adds_bos:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="<bos> $A", special_tokens=[("<bos>", 2)]
+        )
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<pad>",

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from sae_merge_method.artifacts.usage import Documents, LayerUsage
+from sae_merge_method.artifacts.layer_usage import LayerUsage
+from sae_merge_method.artifacts.usage import Documents
 from sae_merge_method.diagnose.document_matrices import document_matrices
 from sae_merge_method.diagnose.other_scores import OtherWays
 from sae_merge_method.diagnose.scoring import ScoredLayer, Scoring, score_layers

@@ -22,6 +22,7 @@ def test_a_row_is_a_layer_with_the_numbers_of_the_artifact_rounded_for_reading(p
         "interval",
         "explained",
         "L0",
+        "outliers",
     ]
     assert [row.split()[0] for row in rows] == ["0", "*1", "2", "*3"]
     entry = diagnosis.layers[0]
@@ -37,6 +38,7 @@ def test_a_row_is_a_layer_with_the_numbers_of_the_artifact_rounded_for_reading(p
         high,
         f"{entry.explained_variance:.3f}",
         f"{entry.l0:.1f}",
+        "0",
     ]
 
 
@@ -49,6 +51,7 @@ def test_without_draws_nothing_stands_where_p_and_interval_would(tmp_path: Path)
         *"-----",
         "0.900",
         "8.0",
+        "-",
     ]
 
 

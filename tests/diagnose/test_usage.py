@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from sae_merge_method.diagnose.chunk_store import ChunkStore, WholeUsage
-from sae_merge_method.diagnose.usage import Moments, PartialUsage, TokenLayout, encode_documents
+from sae_merge_method.diagnose.fit import Fit
+from sae_merge_method.diagnose.scales import CountingRule
+from sae_merge_method.diagnose.usage import PartialUsage, TokenLayout, encode_documents
 from sae_merge_method.saes.find import SaeAddress
 from sae_merge_method.saes.opening import load_sae
 from sae_merge_method.saes.sae import LayerSae
@@ -25,9 +27,12 @@ def load(folder: Path, layer: int = 2, d_model: int = hosts.D_MODEL) -> LayerSae
     return load_sae(SaeAddress(layer, str(folder), "", folder), d_model, torch.float32, torch.device("cpu"))
 
 
-def encoded(sae: LayerSae, residual: torch.Tensor, tokens: list[int]) -> PartialUsage:
-    """Documents of so many tokens as one batch."""
-    (part,) = encode_documents(sae.encoder, residual, layout(tokens))
+def encoded(
+    sae: LayerSae, residual: torch.Tensor, tokens: list[int], rule: CountingRule | None = None
+) -> PartialUsage:
+    """Documents of so many tokens as one batch; all of them count unless a rule says otherwise."""
+    rule = rule or CountingRule(np.inf, leaves_out=True, mean=residual.mean(0).numpy())
+    (part,) = encode_documents(sae.encoder, residual, layout(tokens), rule)
     return part
 
 
@@ -37,6 +42,7 @@ def layout(
     """All tokens are sampled; of two classes and two sides, unless told nothing is of a class or a second side."""
     return TokenLayout(
         tokens=np.array(tokens),
+        ids=np.arange(sum(tokens)),
         sampled=np.ones(sum(tokens), dtype=bool),
         classes=np.array(classes or [0] * sum(tokens), dtype=np.uint32),
         n_classes=2,
@@ -63,7 +69,8 @@ def test_usage_is_the_mean_of_saelens_own_encode_over_each_document(tmp_path: Pa
     with torch.no_grad():
         features = reference.encode(residual)
         restored = reference.decode(features)
-    usage, explained_variance, _ = whole(tmp_path, {(0, 1): [encoded(load(folder), residual, [5, 7])]})
+    stored = whole(tmp_path, {(0, 1): [encoded(load(folder), residual, [5, 7])]})
+    usage = stored.usage
     dense = np.zeros((2, hosts.D_SAE))
     counts = np.zeros_like(dense)
     dense[usage.rows(), usage.indices] = usage.means()
@@ -71,8 +78,10 @@ def test_usage_is_the_mean_of_saelens_own_encode_over_each_document(tmp_path: Pa
     for row, part in enumerate(features.split([5, 7])):
         np.testing.assert_allclose(dense[row], part.mean(0).numpy(), rtol=2**-10)
         np.testing.assert_array_equal(counts[row], (part > 0).sum(0).numpy())
-    unexplained = (residual - restored).square().sum() / (residual - residual.mean(0)).square().sum()
-    assert explained_variance == pytest.approx(1 - unexplained.item(), abs=1e-4)
+    errors = (residual - restored).square().sum(1)
+    distances = (residual - residual.mean(0)).square().sum(1)
+    assert stored.fit.median == pytest.approx(np.median(1 - (errors / distances).numpy()), abs=1e-4)
+    assert stored.fit.with_outliers == pytest.approx(1 - (errors.sum() / distances.sum()).item(), abs=1e-4)
 
 
 def test_a_perfect_sae_explains_everything_and_documents_may_come_in_any_order(tmp_path: Path) -> None:
@@ -81,21 +90,21 @@ def test_a_perfect_sae_explains_everything_and_documents_may_come_in_any_order(t
     sae.encoder.W_dec.data = both_signs.T.contiguous()  # type: ignore[attr-defined]
     residual = torch.randn(9, hosts.D_MODEL)
     together = whole(tmp_path / "together", {(0, 1): [encoded(sae, residual, [4, 5])]})
-    assert together.explained_variance == pytest.approx(1)
+    assert together.fit.median == pytest.approx(1)
     first, second = encoded(sae, residual[:4], [4]), encoded(sae, residual[4:], [5])
     for name, chunks in (
         ("turned round", {(1,): [second], (0,): [first]}),
         ("in one chunk", {(1, 0): [second, first]}),
     ):
         apart = whole(tmp_path / name, chunks)
-        assert apart.explained_variance == pytest.approx(1)
+        assert apart.fit.median == pytest.approx(1)
         for one, other in zip(together.usage, apart.usage, strict=True):
             np.testing.assert_array_equal(one, other)
 
 
 def test_a_stream_that_does_not_vary_leaves_nothing_to_explain() -> None:
-    assert Moments(0, 0, np.zeros(3), 0).explained_variance() == 0
-    assert Moments(2, 6, np.full(3, 2.0), 1).explained_variance() == 0
+    none = Fit(np.zeros(0, dtype=np.float32), 0.0, 0.0)
+    assert none.median == none.share == none.with_outliers == 0
 
 
 def test_a_class_of_tokens_is_left_out_of_a_documents_mean_and_documents_of_a_side_are_averaged(
@@ -105,7 +114,8 @@ def test_a_class_of_tokens_is_left_out_of_a_documents_mean_and_documents_of_a_si
     residual = torch.randn(12, hosts.D_MODEL, generator=torch.Generator().manual_seed(0))
     # Two target documents, one control's all of class 1, and a twin.
     classes = [0, 1, 0, 3, *(0, 0, 2), *(2, 2, 3), *(1, 1)]
-    (part,) = encode_documents(sae.encoder, residual, layout([4, 3, 3, 2], classes, [0, 0, 1, -1]))
+    rule = CountingRule(np.inf, leaves_out=True, mean=np.zeros(hosts.D_MODEL, dtype=np.float32))
+    (part,) = encode_documents(sae.encoder, residual, layout([4, 3, 3, 2], classes, [0, 0, 1, -1]), rule)
     features = sae.encoder.encode(residual).double()
     without = part.without.means()
     expected = (features[[0, 2]].mean(0) + features[4:7].mean(0)) / 2
@@ -120,3 +130,74 @@ def test_a_class_of_tokens_is_left_out_of_a_documents_mean_and_documents_of_a_si
     kept = store.load("layer", 0, sae.source.d_sae).without
     np.testing.assert_array_equal(kept.sums, 2 * part.without.sums)
     np.testing.assert_array_equal(kept.documents, 2 * part.without.documents)
+
+
+@pytest.fixture
+def with_outliers(tmp_path: Path) -> tuple[LayerSae, torch.Tensor, CountingRule]:
+    """Two documents of five and four tokens; the second token and the seventh are a hundred times as long."""
+    sae = load(hosts.save_raw(tmp_path / "sae", 2))
+    residual = torch.randn(9, hosts.D_MODEL, generator=torch.Generator().manual_seed(0))
+    residual[[1, 6]] *= 100
+    return sae, residual, CountingRule(60.0, leaves_out=True, mean=residual[[0, 2, 3]].mean(0).numpy())
+
+
+def test_outliers_are_a_part_of_their_own_and_both_parts_are_what_counts_without_the_rule(
+    tmp_path: Path, with_outliers: tuple[LayerSae, torch.Tensor, CountingRule]
+) -> None:
+    sae, residual, rule = with_outliers
+    ruled = whole(tmp_path / "ruled", {(0, 1): [encoded(sae, residual, [5, 4], rule)]})
+    lifted_rule = rule._replace(leaves_out=False)
+    lifted = whole(tmp_path / "lifted", {(0, 1): [encoded(sae, residual, [5, 4], lifted_rule)]})
+    kept = [0, 2, 3, 4, 5, 7, 8]
+    alone = whole(tmp_path / "alone", {(0, 1): [encoded(sae, residual[kept], [4, 3])]})
+    for one, other in zip(ruled.usage, alone.usage, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert ruled.outliers.tokens.tolist() == [1, 1]
+    assert [ids.tolist() for ids in ruled.outlier_ids] == [[1], [6]]
+    # Noted all the same where they count.
+    assert [ids.tolist() for ids in lifted.outlier_ids] == [[1], [6]]
+    assert not lifted.outliers.tokens.any()
+    both = ruled.usage.plus(ruled.outliers)
+    np.testing.assert_array_equal(both.tokens, lifted.usage.tokens)
+    np.testing.assert_array_equal(both.indices, lifted.usage.indices)
+    np.testing.assert_array_equal(both.counts, lifted.usage.counts)
+    np.testing.assert_allclose(both.means(), lifted.usage.means(), rtol=2**-9)
+
+
+def test_a_few_outliers_do_not_move_what_an_sae_explains_and_are_the_cause_of_what_it_does_not(
+    tmp_path: Path,
+) -> None:
+    """An SAE that restores each ordinary token, and none that is larger than it ever saw."""
+    both_signs = torch.cat([torch.eye(hosts.D_MODEL), -torch.eye(hosts.D_MODEL)], dim=1)
+    sae = load(hosts.save_sae(tmp_path / "sae", 2, both_signs))
+
+    class Bounded:
+        def encode(self, x: torch.Tensor) -> torch.Tensor:
+            return sae.encoder.encode(x).clamp_max(10)
+
+        def decode(self, features: torch.Tensor) -> torch.Tensor:
+            return features @ both_signs.T
+
+    residual = torch.randn(400, hosts.D_MODEL, generator=torch.Generator().manual_seed(0))
+    residual[::100] *= 1000
+    rule = CountingRule(60.0, leaves_out=True, mean=np.zeros(hosts.D_MODEL, dtype=np.float32))
+    for leaves_out, counted in ((True, 396), (False, 400)):
+        (part,) = encode_documents(
+            Bounded(), residual, layout([200, 200]), rule._replace(leaves_out=leaves_out)
+        )
+        assert len(part.fit.explained) == counted
+        assert part.fit.median == pytest.approx(1)
+        assert part.fit.share == pytest.approx(396 / counted)
+        assert part.fit.with_outliers < 0.1
+
+
+def test_a_document_of_outliers_alone_uses_nothing(
+    with_outliers: tuple[LayerSae, torch.Tensor, CountingRule],
+) -> None:
+    sae, residual, rule = with_outliers
+    part = encoded(sae, residual, [1, 1, 7], rule)
+    assert part.counted.tokens.tolist() == [1, 0, 6]
+    assert part.counted.lengths[1] == 0
+    none = encoded(sae, residual[[1, 6]], [2], rule)
+    assert none.counted.lengths.tolist() == [0]
+    assert none.fit.median == 0

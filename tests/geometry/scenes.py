@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from sae_merge_method.artifacts.diagnosis import read_diagnosis, write_diagnosis
-from sae_merge_method.artifacts.usage import Documents, LayerUsage, pack_layer, write_usage
+from sae_merge_method.artifacts.layer_usage import LayerUsage, pack_layer
+from sae_merge_method.artifacts.usage import Documents, write_usage
 from tests import tiny
 from tests.diagnoses import save_diagnosis
 
@@ -57,9 +58,7 @@ def build(
 
 
 def documents() -> Documents:
-    return Documents(
-        np.arange(N_DOCUMENTS) * 2 // N_DOCUMENTS, np.arange(N_DOCUMENTS), np.full(N_DOCUMENTS, 10)
-    )
+    return Documents(np.arange(N_DOCUMENTS) * 2 // N_DOCUMENTS, np.arange(N_DOCUMENTS))
 
 
 def usage(layer: int) -> LayerUsage:
@@ -72,6 +71,7 @@ def usage(layer: int) -> LayerUsage:
         rows.append((np.array(active), means, np.full(len(active), 5)))
     return pack_layer(
         D_SAE,
+        np.full(N_DOCUMENTS, 10),
         np.array([len(row[0]) for row in rows]),
         *(np.concatenate([row[part] for row in rows]) for part in range(3)),
     )

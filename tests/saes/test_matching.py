@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from sae_merge_method.saes.matching import draw_alike, firing_rates
-from tests.geometry.scenes import D_SAE, documents, usage
+from tests.geometry.scenes import D_SAE, usage
 
 
 def test_the_firing_rate_is_over_all_counted_tokens() -> None:
-    rates = firing_rates(usage(1), documents())
+    rates = firing_rates(usage(1))
     # 5 of 10 tokens of each document that uses it: odd features in all six, even ones in the three targets.
     assert rates == pytest.approx([0.5 if feature % 2 else 0.25 for feature in range(D_SAE)])
 
