@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from sae_merge_method.errors import UsageError
+from sae_merge_method.models.devices import AUTO, resolve_device
 
 _PATIENCE = timedelta(days=2)
 """How long the fastest process waits for the slowest."""
@@ -30,7 +31,7 @@ class Workers(NamedTuple):
         return self.rank == 0
 
     def device(self, name: str, device_map: str | None = None) -> str | None:
-        """The device for this process: ``cuda`` means a GPU of its own, None all devices.
+        """The device for this process: ``cuda`` is a GPU of its own, auto the best there is; None for all.
 
         Raises:
             UsageError: Every one of several processes would spread over all devices.
@@ -39,6 +40,7 @@ class Workers(NamedTuple):
             if self.size > 1:
                 raise UsageError("--device-map spreads one process over all devices: start only one")
             return None
+        name = resolve_device() if name == AUTO else name
         return f"cuda:{self.local_rank}" if name == "cuda" and self.size > 1 else name
 
     def wait(self) -> None:

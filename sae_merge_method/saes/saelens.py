@@ -4,7 +4,9 @@ Importing SAELens takes many seconds and a gigabyte, so it happens inside the fu
 whatever can be known without it is known before they are called.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,11 +81,29 @@ def _encoder(sae: Any) -> LoadedEncoder:
     return LoadedEncoder(sae, parameters)
 
 
+_RUNS_CODE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+
+
 def _read(where: str, read: Callable[[], Any]) -> Any:
     try:
-        return read()
+        with _weights_only():
+            return read()
     except Exception as error:  # SAELens and the Hub's client raise whatever they meet: KeyError, OSError
         raise SaeError(f"SAELens cannot read the SAE {where}: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _weights_only() -> Iterator[None]:
+    """Let no pickle run code: some releases are ``.pt`` files, of which torch reads the tensors alone.
+
+    SAELens leaves it to torch's own default, which a variable of the environment overrides.
+    """
+    overridden = os.environ.pop(_RUNS_CODE, None)
+    try:
+        yield
+    finally:
+        if overridden is not None:
+            os.environ[_RUNS_CODE] = overridden
 
 
 def _name(dtype: "torch.dtype") -> str:

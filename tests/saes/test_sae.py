@@ -190,3 +190,74 @@ def test_a_release_that_saelens_alone_can_read_is_read_through_it(hub: Path) -> 
         RefusedSaeError, match="l2r_8x reads blocks.2.hook_mlp_out: expected the output of block 2"
     ):
         sae_at(release, 2, id)
+
+
+def test_a_release_of_gemma_scope_is_read_where_the_table_says_that_its_layers_lie(hub: Path) -> None:
+    """``canonical`` is a name of SAELens' alone: each layer lies under the sparsity that was measured."""
+    release, id = "gemma-scope-2b-pt-res-canonical", "layer_{layer}/width_16k/canonical"
+    rows = np.random.default_rng(0).standard_normal((64, 32), np.float32)
+    folder = cached(hub, "google/gemma-scope-2b-pt-res", "layer_0/width_16k/average_l0_105")
+    folder.mkdir(parents=True)
+    w_enc = np.ascontiguousarray(rows.T)
+    np.savez(
+        folder / "params.npz", W_enc=w_enc, W_dec=rows, b_enc=rows[:, 0], b_dec=rows[0], threshold=rows[:, 1]
+    )
+    sae = sae_at(release, 0, id)
+    assert np.array_equal(sae.directions([5, 2]), rows[[5, 2]])
+    assert (
+        sae.load(torch.float32, torch.device("cpu")).source.neuronpedia == "gemma-2-2b/0-gemmascope-res-16k"
+    )
+
+
+class Bomb:
+    """Unpickled, it leaves a mark."""
+
+    def __init__(self, mark: Path) -> None:
+        self._mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (self._mark,))
+
+
+@pytest.fixture
+def qwen_scope(hub: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a layer of Qwen-Scope lies; the model is as narrow as a test's, the SAE as wide as published."""
+    from sae_lens.loading import pretrained_sae_loaders
+
+    monkeypatch.setitem(
+        pretrained_sae_loaders.QWEN_SCOPE_MODEL_INFO, "Qwen3-1.7B-Base", ("Qwen/Qwen3-1.7B-Base", 8)
+    )
+    folder = cached(hub, "Qwen/SAE-Res-Qwen3-1.7B-Base-W32K-L0_50", "")
+    folder.mkdir(parents=True)
+    return folder / "layer2.sae.pt"
+
+
+def test_qwen_scope_is_read_as_it_is_published(qwen_scope: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    w_enc, w_dec = (torch.randn(shape, generator=generator) for shape in ((1 << 15, 8), (8, 1 << 15)))
+    biases = {
+        "b_enc": torch.randn(1 << 15, generator=generator),
+        "b_dec": torch.randn(8, generator=generator),
+    }
+    torch.save({"W_enc": w_enc, "W_dec": w_dec, **biases}, qwen_scope)
+    sae = sae_at("qwen-scope-3-1.7b-base-w32k-l50", 2, "layer{layer}")
+    described = (sae.d_in, sae.d_sae, sae.description.architecture, sae.description.hook_point)
+    assert described == (8, 1 << 15, "topk", "blocks.2.hook_resid_post")
+    assert np.array_equal(sae.directions([7, 3]), w_dec[:, [7, 3]].T.numpy())
+    x = torch.randn(4, 8, generator=generator)
+    top = (x @ w_enc.T + biases["b_enc"]).topk(50)
+    expected = torch.zeros(4, 1 << 15).scatter_(1, top.indices, top.values.relu())
+    encoder = sae.load(torch.float32, torch.device("cpu")).encoder
+    features = encoder.encode(x)
+    torch.testing.assert_close(features, expected)
+    torch.testing.assert_close(encoder.decode(features), expected @ w_dec.T + biases["b_dec"])
+
+
+def test_what_is_more_than_tensors_in_a_pickled_release_is_refused_and_does_not_run(
+    qwen_scope: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({"W_enc": Bomb(tmp_path / "mark")}, qwen_scope)
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    with pytest.raises(SaeError, match="SAELens cannot read the SAE .* layer2"):
+        sae_at("qwen-scope-3-1.7b-base-w32k-l50", 2, "layer{layer}").directions([0])
+    assert not (tmp_path / "mark").exists()
