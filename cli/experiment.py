@@ -89,7 +89,7 @@ def plan(ctx: click.Context, /, experiment: Path, out: Path, **options: Any) -> 
 
     For each claim the smallest p that these arms can give, by itself and corrected; for each task the
     difference that would be found with a chance of 80 % and the problems that one of 2 or 5 points takes;
-    arms and minutes. Diagnoses first where EXPERIMENT says how; run goes on from there.
+    arms, minutes and disk. Diagnoses first where EXPERIMENT says how; run goes on from there.
     """
     from sae_merge_method.experiment.report.planned import plan_table
     from sae_merge_method.experiment.run import plan_experiment

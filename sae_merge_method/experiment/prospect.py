@@ -16,6 +16,8 @@ from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.experiment.harness import Harness
 from sae_merge_method.experiment.settings import EvaluationSettings
 from sae_merge_method.experiment.worker import GeneralCorpus
+from sae_merge_method.models.checkpoint import open_checkpoint
+from sae_merge_method.models.hub import folder_at_hand, parse_model_id
 
 LOG = logging.getLogger(__name__)
 
@@ -47,6 +49,8 @@ class Prospect(NamedTuple):
     """Of general text; 0 without one."""
     minutes: float | None
     """Of lm-eval for one arm, the mean over those that are done; None where none is."""
+    checkpoint: int | None = None
+    """Bytes of one arm's merged checkpoint; None where the base's weights are not on this machine."""
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -104,7 +108,13 @@ def look_ahead(
         reason,
         len(general.documents) if general is not None else 0,
         sum(taken) / len(taken) / 60 if taken else None,
+        _size(plan.base),
     )
+
+
+def _size(model: str) -> int | None:
+    folder = folder_at_hand(parse_model_id(model))
+    return None if folder is None else sum(file.stat().st_size for file in open_checkpoint(folder).files)
 
 
 def _seconds(run: EvalRun) -> float | None:

@@ -9,7 +9,7 @@ from sae_merge_method.experiment.report.reach import Family, Reach, family
 from sae_merge_method.experiment.report.tables import wrapped
 from sae_merge_method.layers import format_layers
 from sae_merge_method.reports.grid import as_text, plain_grid
-from sae_merge_method.reports.numbers import amount, p_value
+from sae_merge_method.reports.numbers import amount, byte_size, p_value
 from sae_merge_method.statistics.power import POWER, detectable, problems_needed
 
 CORRELATION = 0.6
@@ -39,6 +39,7 @@ def plan_table(prospect: Prospect) -> str:
         *_problems(prospect, together),
         *_passages(prospect),
         _cost(prospect),
+        *_disk(prospect),
     ]
     return "\n\n".join(blocks) + "\n"
 
@@ -146,3 +147,13 @@ def _cost(prospect: Prospect) -> str:
         "when the first arm is done, plan says how long it took.",
         "",
     )
+
+
+def _disk(prospect: Prospect) -> Iterator[str]:
+    if prospect.checkpoint is not None:
+        each, kept = prospect.checkpoint, (len(prospect.arms) - 1) * prospect.checkpoint
+        yield wrapped(
+            f"Disk: {byte_size(each)} a worker, for the one merged checkpoint that it has at a time; "
+            f"{byte_size(kept)} with --keep.",
+            "",
+        )

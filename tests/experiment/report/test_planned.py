@@ -91,6 +91,10 @@ def test_problems_that_could_not_be_counted_are_said(tmp_path: Path) -> None:
         ({}, "at most 153,600 tokens to generate an arm. At 1,000 tokens a second that is 3 minutes an arm"),
         ({"minutes": 4.0}, "2 arms, 2 of them to do: 8 minutes in one worker (4.0 minutes of lm-eval an arm"),
         ({"minutes": 4.0, "done": frozenset(("base",))}, "2 arms, 1 of them to do: 4 minutes"),
+        (
+            {"checkpoint": 8_600_000_000},
+            "Disk: 8.6 GB a worker, for the one merged checkpoint that it has at a",
+        ),
         ({"tasks": ()}, "how long one takes is known when the first is done"),
     ],
 )
