@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from sae_merge_method.models.devices import exact_device
 from sae_merge_method.models.dtypes import DTYPE_NAMES, DTYPES, Floats
 from sae_merge_method.models.random_bits import RandomBits, Width
 
@@ -115,6 +116,7 @@ def round_stochastically(
         return values.to(dtype)
     name = {named: stored for stored, named in DTYPE_NAMES.items()}[str(dtype).removeprefix("torch.")]
     grid, width = _GRIDS[name], _width(name, values.element_size())
+    device, values = values.device, values.to(exact_device(values.device))
     size = values.abs().to(torch.float64)
     exponent = (size.view(torch.int64) >> _MANTISSA) - _BIAS
     step = ((exponent + 1 - grid.digits).clamp(min=grid.least) + _BIAS << _MANTISSA).view(torch.float64)
@@ -124,7 +126,7 @@ def round_stochastically(
     every = float(1 << width)
     whole += integers + (steps - whole) * every >= every
     rounded = (whole * step).clamp(max=grid.largest).copysign(values)
-    return torch.where(size < grid.beyond, rounded, values.to(torch.float64)).to(dtype)
+    return torch.where(size < grid.beyond, rounded, values.to(torch.float64)).to(dtype).to(device)
 
 
 def _width(dtype: str, nbytes: int) -> Width:
