@@ -28,6 +28,11 @@ from sae_merge_method.selection import ANY_RULE
     "the number of documents and on the SAE's width and L0.",
 )
 @click.option(
+    "--score",
+    help="A score that knows the donor, such as attributed_gain, of the attribution in DIAGNOSIS; the "
+    "diagnosis' own unless given.",
+)
+@click.option(
     "--beside",
     type=click.Path(path_type=Path),
     multiple=True,
@@ -45,11 +50,12 @@ def command(
     diagnosis: Path,
     rules: tuple[str, ...],
     units: Literal["corrected", "raw"],
+    score: str | None,
     beside: tuple[Path, ...],
     plot: Path | None,
     mark: bool,
 ) -> None:
-    """Show which layers each rule would take of the folder DIAGNOSIS, and how stably.
+    """Show which layers each rule would take of the folder DIAGNOSIS, or of an attribution's, and how stably.
 
     Beside the layers stands the mean overlap of the choice with those that resampled documents, halves of the
     documents, every other score and other SAEs lead to: 1 for the same layers, 0 for none in common.
@@ -57,7 +63,7 @@ def command(
     from sae_merge_method.diagnose.select import draw_selection, select_layers, selections_grid
     from sae_merge_method.reports.grid import as_text
 
-    selections = [select_layers(diagnosis, rule, units=units, beside=beside) for rule in rules]
+    selections = [select_layers(diagnosis, rule, units=units, beside=beside, score=score) for rule in rules]
     if plot is not None or mark:
         draw_selection(diagnosis, selections[0], plot=plot, mark=mark)
     show(as_text(selections_grid(selections)))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sae_merge_method.artifacts.attribution import Attribution, read_attribution
 from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis, Units, diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.draws import ScoreDraws, read_draws
 from sae_merge_method.artifacts.schema import Record
@@ -36,6 +37,8 @@ class Selection(Record):
 
     rule: RuleText
     """The rule, as a user writes it."""
+    score: str | None = None
+    """The score that knows the donor; null for the diagnosis' own."""
     units: Units
     """Scores it was applied to: raw ones where no labels were shuffled."""
     layers: tuple[int, ...]
@@ -61,6 +64,7 @@ def select_layers(
     *,
     units: Units = "corrected",
     beside: Sequence[str | Path] = (),
+    score: str | None = None,
 ) -> Selection:
     """Apply a rule to a diagnosis, then to the scores of every resample of its documents.
 
@@ -70,11 +74,17 @@ def select_layers(
         rule: Such as top_k=6; see :data:`~sae_merge_method.selection.RULES`.
         units: Scores less what shuffled labels give, or raw.
         beside: Diagnoses of the same model on the same texts by other SAEs: another seed or width.
+        score: One that knows the donor, of the attribution in that folder, in place of the diagnosis' own;
+            its documents are not resampled.
 
     Raises:
         ArtifactError: No diagnosis, or files of two diagnoses.
         UsageError: The rule cannot be read or applied, or a diagnosis beside is of other models or texts.
     """
+    if score is not None:
+        if isinstance(diagnosis, Diagnosis) or beside:
+            raise UsageError(f"score {score}: expected an attribution's folder, and no diagnosis beside it")
+        return _of_attribution(parse_rule(rule), read_attribution(diagnosis), score)
     if isinstance(diagnosis, Diagnosis):
         record, draws = diagnosis, None
     else:
@@ -84,6 +94,16 @@ def select_layers(
     others = [_of_other_saes(record, read_diagnosis(other), str(other)).scores(units) for other in beside]
     over_saes = agreement(parse_rule(rule), selection.layers, others)
     return selection.model_copy(update={"over_saes": over_saes})
+
+
+def _of_attribution(rule: SelectionRule, attribution: Attribution, score: str) -> Selection:
+    scores = attribution.scores_by(score)
+    layers = choose_layers(rule, scores)
+    others = [attribution.scores_by(one.name) for one in attribution.scores if one.name != score]
+    return Selection(
+        rule=str(rule), score=score, units="raw", layers=layers, adjacent=adjacent(layers), frequency={},
+        agreement=None, over_halves=None, over_scores=agreement(rule, layers, others),
+    )  # fmt: skip
 
 
 def _of_other_saes(diagnosis: Diagnosis, other: Diagnosis, name: str) -> Diagnosis:
@@ -121,7 +141,12 @@ def draw_selection(
     Raises:
         ArtifactError: No diagnosis.
         InUseError: Another process is at work in the folder to be marked.
+        UsageError: The choice is not by the diagnosis' own score, which the pictures show.
     """
+    if selection.score is not None:
+        raise UsageError(
+            f"pictures show the diagnosis' own score, and layers were chosen by {selection.score}"
+        )
     path = diagnosis_path(diagnosis)
     record = read_diagnosis(path)
     if plot is not None:
@@ -195,16 +220,9 @@ def _q_values(scores: npt.NDArray[np.float64], draws: ScoreDraws) -> Mapping[int
 def selections_grid(selections: Sequence[Selection]) -> Grid:
     """One row a rule: what it takes, and how much of that other documents, scores and SAEs would take."""
     header = (
-        "rule",
-        "of scores",
-        "layers",
-        "adjacent",
-        "resamples",
-        "halves",
-        "scores",
-        "SAEs",
+        "rule", "of scores", "layers", "adjacent", "resamples", "halves", "scores", "SAEs",
         "how often over resamples",
-    )
+    )  # fmt: skip
     return plain_grid(header, [_selection_row(selection) for selection in selections], words=header)
 
 
@@ -217,17 +235,13 @@ def _selection_row(selection: Selection) -> tuple[str, ...]:
     frequent = sorted(selection.frequency.items(), key=lambda item: (-item[1], item[0]))
     return (
         selection.rule,
-        selection.units,
+        selection.score or selection.units,
         format_layers(selection.layers) or "none",
         f"{selection.adjacent} of {len(selection.layers)}",
-        *(
-            NOTHING if share is None else f"{share:.2f}"
-            for share in (
-                selection.agreement,
-                selection.over_halves,
-                selection.over_scores,
-                selection.over_saes,
-            )
-        ),
+        *(NOTHING if share is None else f"{share:.2f}" for share in _shares(selection)),
         "  ".join(f"{layer}: {share:.2f}" for layer, share in frequent) or NOTHING,
     )
+
+
+def _shares(selection: Selection) -> tuple[float | None, ...]:
+    return selection.agreement, selection.over_halves, selection.over_scores, selection.over_saes

@@ -109,7 +109,11 @@ def recorded_model(record: Mapping[str, Any] | None, where: str) -> Diagnosed | 
     except ValidationError as error:
         faults = describe(error, inside=(DIAGNOSIS_KEY, "fingerprint"))
         raise RecipeError(f"{where} cannot be read as a recipe:\n{faults}") from error
-    return Diagnosed(f"{record.get('path')} ({where}: {DIAGNOSIS_KEY})", str(record.get("model")), taken)
+    return Diagnosed(
+        f"{record.get('attribution', record.get('path'))} ({where}: {DIAGNOSIS_KEY})",
+        str(record.get("model")),
+        taken,
+    )
 
 
 def _another_model(

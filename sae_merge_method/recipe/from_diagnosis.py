@@ -4,16 +4,15 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from sae_merge_method.artifacts.diagnosis import Diagnosis, Units
+from sae_merge_method.artifacts.diagnosis import Units
 from sae_merge_method.artifacts.method_parameters import Scalar
 from sae_merge_method.artifacts.recipe import DIAGNOSIS_KEY
 from sae_merge_method.artifacts.schema import Location, OneOf, Record
 from sae_merge_method.errors import RecipeError
-from sae_merge_method.files.hashing import file_sha256
 from sae_merge_method.files.writing import require_no_file, write_text
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.adapter import Adapter, open_adapter
@@ -21,13 +20,13 @@ from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.constants import AllowedMismatch
 from sae_merge_method.models.hub import as_path, local_folder, open_model, parse_model_id
 from sae_merge_method.models.mergekit_layout import why_not_plain
-from sae_merge_method.recipe.diagnosed import OpenedDiagnosis, open_diagnosis
+from sae_merge_method.recipe.evidence import Evidence, of_attribution, of_diagnosis
 from sae_merge_method.recipe.lineage import oddities
 from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
 from sae_merge_method.recipe.methods import METHODS, validated_parameters
 from sae_merge_method.recipe.plan import Donation, EditPlan
 from sae_merge_method.recipe.preflight import check_donors, check_family, output_dtype
-from sae_merge_method.selection import RuleText, SelectionRule, agreement, choose_layers, parse_rule
+from sae_merge_method.selection import RuleText, choose_layers, parse_rule
 from sae_merge_method.spacing import adjacency
 
 logger = logging.getLogger(__name__)
@@ -37,7 +36,8 @@ class RecipeSettings(Record):
     """What a recipe is made from: the options of ``sae-merge recipe``."""
 
     diagnosis: Location
-    """Folder that sae-merge diagnose wrote, or its diagnosis.json."""
+    """Folder that sae-merge diagnose wrote, or its diagnosis.json; with --score one of sae-merge attribute,
+    or its attribution.json."""
     base: Location
     """Base model, the diagnosed one: folder or Hub id[@revision]."""
     donor: Location
@@ -47,6 +47,9 @@ class RecipeSettings(Record):
     units: Units = "corrected"
     """Scores that the rule is applied to: corrected, less the mean of shuffled labels, or raw, which depend
     on the number of documents and on the SAE's width and L0."""
+    score: str | None = None
+    """A score that knows the donor, such as attributed_gain, of the attribution in that folder; the
+    diagnosis' own unless given."""
     method: Annotated[str, OneOf(METHODS)] = "sae_stethoscope"
     """What is added in the layers chosen."""
     weight: float = 1.0
@@ -98,14 +101,12 @@ def make_recipe(settings: RecipeSettings) -> WrittenRecipe:
             another shape; or its adapter does not fit it.
     """
     base = open_model(settings.base)
-    diagnosis = open_diagnosis(Path(settings.diagnosis), base, settings.base, [settings.donor])
-    content, rule, method = diagnosis.content, parse_rule(settings.select), METHODS[settings.method]
-    layers = choose_layers(rule, content.scores(settings.units), content.q_values())
-    if settings.units == "corrected" and not content.has_null and rule.needs("scores"):
-        logger.warning("%s: no labels were shuffled, so layers are chosen by raw scores", diagnosis.path)
+    evidence = _evidence(settings, base)
+    rule, method = parse_rule(settings.select), METHODS[settings.method]
+    layers = choose_layers(rule, evidence.scores, evidence.q_values)
     if not layers:
-        raise RecipeError(f"{rule} selects no layer of {diagnosis.path}: nothing would be edited")
-    parameters = method.completed(settings.parameters, diagnosis.path, content.model.d_model)
+        raise RecipeError(f"{rule} selects no layer of {evidence.path}: nothing would be edited")
+    parameters = method.completed(settings.parameters, evidence.diagnosis, evidence.d_model)
     validated = validated_parameters(settings.method, parameters)
     if method.filter is not None:
         method.filter(validated, layers)  # finds all that it will read
@@ -115,26 +116,25 @@ def make_recipe(settings: RecipeSettings) -> WrittenRecipe:
     donor = _open_donor(settings, plan, base)
     form = guarded_form(plan, base) | _dtypes(plan, base, donor)
     note = (
-        f"{rule} of {content.score} chose layers {format_layers(layers)} of {base.n_layers}, "
-        f"{adjacency(layers)} (diagnosis: {diagnosis.path}).",
-        *_what_others_take(content, rule, layers),
+        f"{rule} of {evidence.score} chose layers {format_layers(layers)} of {base.n_layers}, "
+        f"{adjacency(layers)} ({evidence.kind}: {evidence.path}).",
+        *evidence.overlaps(rule, layers),
         f"{method.effect}; everything else stays the base's.",
         *_how_to_run(base, donor, layers),
     )
-    return WrittenRecipe(
-        recipe_text(note, form, _record(diagnosis, rule, settings.units)), layers, base.n_layers
-    )
+    record = {DIAGNOSIS_KEY: evidence.record | {"select": str(rule)}}
+    return WrittenRecipe(recipe_text(note, form, record), layers, base.n_layers)
 
 
-def _what_others_take(diagnosis: Diagnosis, rule: SelectionRule, layers: Sequence[int]) -> tuple[str, ...]:
-    """How much of the choice is owed to this score and these documents; nothing where nobody knows."""
-    told = [
-        f"{share:.2f} by {ways}"
-        for kind, ways in (("score", "other scores"), ("half", "either half of the documents"))
-        if (share := agreement(rule, layers, [one.scores for one in diagnosis.others if one.kind == kind]))
-        is not None
-    ]
-    return (f"Overlap with what the rule takes: {', '.join(told)}.",) if told else ()
+def _evidence(settings: RecipeSettings, base: Checkpoint) -> Evidence:
+    at = Path(settings.diagnosis)
+    if settings.score is not None:
+        return of_attribution(at, base, settings.base, settings.donor, settings.score)
+    evidence = of_diagnosis(at, base, settings.base, settings.donor, settings.units)
+    rule = parse_rule(settings.select)
+    if settings.units != evidence.record["units"] and rule.needs("scores"):
+        logger.warning("%s: no labels were shuffled, so layers are chosen by raw scores", evidence.path)
+    return evidence
 
 
 class _Donor(NamedTuple):
@@ -181,24 +181,3 @@ def _dtypes(plan: EditPlan, base: Checkpoint, donor: _Donor) -> dict[str, str]:
     if donor.model.dtypes() == {target}:
         return {"dtype": target}
     return {"dtype": "float32", "out_dtype": target}
-
-
-def _record(diagnosis: OpenedDiagnosis, rule: SelectionRule, units: Units) -> dict[str, Any]:
-    """What the recipe keeps of the diagnosis, for when it stays at home."""
-    path, content = diagnosis
-    saes = {entry.layer: entry.sae for entry in content.layers}
-    kept = {
-        "path": str(path),
-        "sha256": file_sha256(path),
-        "model": content.model.id,
-        "revision": content.model.revision,
-        "fingerprint": content.model.fingerprint.model_dump(mode="json"),
-        "score": content.score,
-        "select": str(rule),
-        "units": units if content.has_null else "raw",
-        "scores": content.scores(units),
-        "saes": {layer: f"{sae.release}:{sae.id}" if sae.id else sae.release for layer, sae in saes.items()},
-        "target": {"name": content.target.name, "sha256": content.target.sha256},
-        "controls": [{"name": control.name, "sha256": control.sha256} for control in content.controls],
-    }
-    return {DIAGNOSIS_KEY: kept}

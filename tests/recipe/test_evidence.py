@@ -1,0 +1,123 @@
+"""Layers chosen by a score that knows the donor: of an attribution, with or without a diagnosis beside it."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from sae_merge_method.artifacts.attribution import (
+    Amount,
+    AttributedLayer,
+    AttributedModel,
+    AttributedText,
+    Attribution,
+    DonorScore,
+    LayerScore,
+    TextGroups,
+    write_attribution,
+)  # fmt: skip
+from sae_merge_method.diagnose.select import draw_selection, select_layers
+from sae_merge_method.errors import RecipeError, UsageError
+from sae_merge_method.models.checkpoint import open_checkpoint
+from sae_merge_method.models.fingerprint import fingerprint
+from sae_merge_method.recipe.from_diagnosis import RecipeSettings, make_recipe, write_recipe
+from sae_merge_method.recipe.resolved import resolve_recipe
+from tests import tiny
+
+SCORES = {"attributed_gain": (0.1, 0.9, -0.2, 0.7), "lewis": (0.0, 0.1, 0.2, 0.3)}
+
+
+def save_attribution(folder: Path, base: Path, donor: Path) -> Path:
+    """An attribution whose scores are known."""
+    folder.mkdir(exist_ok=True)
+    nothing = Amount(gain=0.0)
+    layers = tuple(AttributedLayer(layer=layer, first_order=nothing) for layer in range(4))
+    text = AttributedText(
+        name="maths.jsonl", sha256="a" * 64, documents=2, groups=2, tokens=20, answers=False, base_loss=1.0,
+        layers=layers,
+    )  # fmt: skip
+    models = [
+        AttributedModel(id=str(model), fingerprint=fingerprint(open_checkpoint(model)))
+        for model in (base, donor)
+    ]
+    scores = tuple(
+        DonorScore(
+            name=name,
+            unit="",
+            layers=tuple(LayerScore(layer=nth, score=one) for nth, one in enumerate(of_layers)),
+        )
+        for name, of_layers in SCORES.items()
+    )
+    attribution = Attribution(
+        base=models[0], donor=models[1], target=text, controls=(text,), scores=scores, settings={}
+    )
+    none = np.zeros((2, 0))
+    sums = TextGroups(np.array([10, 10]), np.zeros(2), *[none] * 7)
+    write_attribution(folder, attribution, (sums, sums))
+    return folder
+
+
+@pytest.fixture
+def attribution(tmp_path, base, donor):
+    return save_attribution(tmp_path / "attribution", base, donor)
+
+
+def settings(attribution, base, donor, **given):
+    asked = {"score": "attributed_gain", "select": "top_k=2"} | given
+    return RecipeSettings(diagnosis=attribution, base=base, donor=donor, **asked)
+
+
+def test_a_recipe_takes_the_layers_of_a_score_that_knows_the_donor_and_says_which(
+    tmp_path, attribution, base, donor
+):
+    recipe = write_recipe(settings(attribution, base, donor), tmp_path / "recipe.yml")
+    assert recipe.layers == (1, 3)
+    assert "top_k=2 of attributed_gain chose layers 1, 3 of 4" in recipe.text
+    assert "Overlap with what the rule takes: 0.33 by the donor's other scores." in recipe.text
+    record = yaml.safe_load(recipe.text)["sae_diagnosis"]
+    assert record["score"] == "attributed_gain"
+    assert record["select"] == "top_k=2"
+    assert "path" not in record
+    assert resolve_recipe(tmp_path / "recipe.yml").layers == (1, 3)
+
+
+def test_an_attribution_alone_wants_one_of_its_scores_named(attribution, base, donor):
+    with pytest.raises(RecipeError, match="name one of its scores with --score: attributed_gain, lewis"):
+        make_recipe(settings(attribution, base, donor, score=None))
+
+
+def test_a_score_that_was_not_measured_is_refused_with_those_that_were(attribution, base, donor):
+    with pytest.raises(UsageError, match="'probe_gain': this attribution has attributed_gain, lewis"):
+        make_recipe(settings(attribution, base, donor, score="probe_gain"))
+
+
+def test_an_attribution_of_another_base_is_refused(tmp_path, attribution, donor):
+    other = tiny.gemma3_text(tmp_path / "other", seed=5)
+    with pytest.raises(RecipeError, match="holds other weights"):
+        make_recipe(settings(attribution, other, donor))
+
+
+def test_of_another_donor_it_is_said_that_the_scores_may_say_little(tmp_path, attribution, base, caplog):
+    other = tiny.gemma3_text(tmp_path / "other", seed=5)
+    with caplog.at_level(logging.WARNING):
+        make_recipe(settings(attribution, base, other))
+    assert "its scores may say little of" in caplog.text
+
+
+def test_a_rule_that_needs_a_null_is_refused(attribution, base, donor):
+    with pytest.raises(UsageError, match="differs needs q-values"):
+        make_recipe(settings(attribution, base, donor, select="differs=0.05"))
+
+
+def test_select_shows_what_rules_take_of_it(attribution):
+    selection = select_layers(attribution, "top_k=2", score="attributed_gain")
+    assert selection.layers == (1, 3)
+    assert selection.over_scores == pytest.approx(1 / 3)
+    assert selection.agreement is None
+    with pytest.raises(UsageError, match="no diagnosis beside it"):
+        select_layers(attribution, "top_k=2", score="attributed_gain", beside=[attribution])
+    with pytest.raises(UsageError, match="layers were chosen by attributed_gain"):
+        draw_selection(attribution, selection, mark=True)
+    assert str(selection).count("attributed_gain") == 1
