@@ -1,6 +1,6 @@
 """Ready-made recipes, and settings of other commands, and the way to find them: by name, by model.
 
-Recipes and experiments lie here as files. Settings of ``diagnose`` are made from the rows of ``suites``.
+Recipes lie here as files. Settings of models with public SAEs are made from the rows of ``suites``.
 """
 
 from dataclasses import dataclass
@@ -57,9 +57,11 @@ def ready_recipes() -> tuple[ReadyFile, ...]:
 
 def ready_settings() -> tuple[ReadyFile, ...]:
     """The files for ``diagnose --config`` and ``experiment run``."""
-    made = tuple(
-        ReadyFile(f"{_DIAGNOSE}/{row.name}", _summary(row.text), row.text) for row in LISTENED.values()
-    )
+    made = [
+        ReadyFile(f"{kind}/{row.name}", _summary(text), text)
+        for row in LISTENED.values()
+        for kind, text in ((_DIAGNOSE, row.diagnosis), (_EXPERIMENT, row.experiment))
+    ]
     return (*made, *_in_folder(files(__name__) / _EXPERIMENT, f"{_EXPERIMENT}/"))
 
 

@@ -5,6 +5,7 @@ suites that cover a few layers only (Gemma Scope of Gemma 2 9B IT and 27B, those
 MXFP4 besides): a choice among three layers is none.
 """
 
+from textwrap import indent
 from typing import NamedTuple
 
 
@@ -12,7 +13,7 @@ class ListenedModel(NamedTuple):
     """A model whose every layer has a public SAE on its residual stream."""
 
     name: str
-    """Of its ready file: ``diagnose/NAME``."""
+    """Of its ready files: ``diagnose/NAME`` and ``experiment/NAME``."""
     title: str
     """The model, for people."""
     model: str
@@ -31,21 +32,51 @@ class ListenedModel(NamedTuple):
     """Width of the residual stream."""
 
     @property
-    def text(self) -> str:
+    def diagnosis(self) -> str:
         """Settings of ``sae-merge diagnose``."""
         return f"""\
 # Which layers of {self.title} are specific to mathematics: {self.suite} SAEs on every layer.
 #   sae-merge diagnose --config diagnose-{self.name}.yml --out diagnosis/
 # Any option of the command overrides its line here (--device cpu, --max-documents 100, ...).
 model: {self.model}
-sae: {self.sae}
-sae_id: {self.sae_id}
+{_LISTENING.format(sae=self.sae, sae_id=self.sae_id)}"""
+
+    @property
+    def experiment(self) -> str:
+        """Settings of ``sae-merge experiment``."""
+        return f"""\
+# {self.title} and a mathematics donor of yours: the pick, its controls, and what each does to general text
+#   sae-merge experiment run experiment-{self.name}.yml --out exp/ --gpus 0 --gpus 1
+base: {self.model}
+donor: path/to/maths-finetune
+diagnosis: # how to make it; or the folder of one that stands
+{indent(_LISTENING.format(sae=self.sae, sae_id=self.sae_id), "  ")}{_EXPERIMENT}"""
+
+
+_LISTENING = """\
+sae: {sae}
+sae_id: {sae_id}
 target: HuggingFaceTB/finemath:finemath-4plus
 control: HuggingFaceFW/fineweb:sample-10BT
-text_field: text
 max_documents: 1000
 max_length: 512
 dtype: bfloat16
+"""
+_EXPERIMENT = """\
+select: top_k=6
+weight: 1.0
+random_layers: 20 # sets of as many other layers in as many runs at about the same depth, drawn at random
+damping: [0.1, 0.25, 0.35, 0.5, 0.75] # weights of all layers: the curve that any choice of layers has to beat
+all_but_the_last: 1 # layers left out of all layers at the same weights: the last is often the costliest
+evaluation:
+  model: hf # or vllm
+  model_args: {dtype: bfloat16}
+  tasks: minerva_math_sae
+  batch_size: auto
+general_loss:
+  corpus: allenai/c4:en:validation
+  max_documents: 300
+  margin: 0.01 # nats a token: general text is unharmed where its loss is shown to change by less
 """
 
 

@@ -39,7 +39,8 @@ def test_what_is_ready_is_listed_by_model_with_what_it_is():
 
 def test_what_fits_is_found_by_id_or_by_the_shape_in_a_folders_config(tmp_path):
     assert {name for name, _, _ in listed("--for", "Qwen/qwen3-1.7B-Base@main")} == {
-        "diagnose/qwen3-1.7b-base"
+        "diagnose/qwen3-1.7b-base",
+        "experiment/qwen3-1.7b-base",
     }
     row = LISTENED["gemma-3-270m"]
     text = {"model_type": row.model_type, "num_hidden_layers": 18, "hidden_size": 640}
@@ -81,10 +82,11 @@ def test_an_experiment_can_be_read_and_says_the_command_that_runs_it(ready, tmp_
 
 def test_experiment_and_diagnosis_of_a_model_listen_to_the_same(tmp_path):
     texts = {one.name: one.text for one in ready_settings()}
-    for kind in ("diagnose", "experiment"):
-        (tmp_path / kind).write_text(texts[f"{kind}/gemma-3-4b-it"])
-    made = read_settings(ExperimentSettings, {}, tmp_path / "experiment").to_diagnose()
-    assert made == read_settings(DiagnoseSettings, {}, tmp_path / "diagnose")
+    for name in LISTENED:
+        for kind in ("diagnose", "experiment"):
+            (tmp_path / kind).write_text(texts[f"{kind}/{name}"])
+        made = read_settings(ExperimentSettings, {}, tmp_path / "experiment").to_diagnose()
+        assert made == read_settings(DiagnoseSettings, {}, tmp_path / "diagnose")
 
 
 def test_a_ready_recipe_is_listed_and_copied_out_once(tmp_path, monkeypatch):
