@@ -16,7 +16,7 @@ help:
 	@echo "make demo         the whole road on a miniature trained on the spot"
 	@echo "make test         the tests"
 	@echo "make check        ruff, ruff format, mypy"
-	@echo "make mutants      how many faults of the pure modules the tests notice; two hours or so"
+	@echo "make mutants      how many faults of the pure modules the tests notice; most of an hour"
 	@echo "make wheel        sdist and wheel in dist/"
 	@echo "make venv         the environment alone, in $(VENV)"
 	@echo "make constraints  pin what $(VENV) holds now"

@@ -229,7 +229,7 @@ RATES = (
             _GATE.format(share=0.3, correlation=correlation) + (", alike in all" if loss else ""),
             at_most(0.05) if loss else at_least(0.9),
             partial(let_through, loss=loss, max_loss=2.0, correlation=correlation),
-            trials=250,
+            trials=1000 if loss else 250,
         )
         for loss in _WHAT
         for correlation in (0.6, 0.85)
