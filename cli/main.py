@@ -21,8 +21,9 @@ from sae_merge_method.reports.escape import terminal
 # The order is the road a user takes; --help shows it. A module is imported only when its
 # command runs, so that --help and --version stay instant.
 COMMANDS = (
-    "diagnose", "attribute", "score", "select", "recipe", "recipes", "merge", "verify", "energy", "controls",
-    "experiment", "rebuild", "card", "diff", "undo", "tasks-path", "compare", "demo", "doctor",
+    "train-saes", "diagnose", "attribute", "score", "select", "recipe", "recipes", "merge", "verify",
+    "energy", "controls", "experiment", "rebuild", "card", "diff", "undo", "tasks-path", "compare", "demo",
+    "doctor",
 )  # fmt: skip
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from sae_merge_method.artifacts.energy_report import EnergyReport as EnergyReport
     from sae_merge_method.artifacts.experiment import Experiment as Experiment
     from sae_merge_method.artifacts.experiment import read_experiment as read_experiment
+    from sae_merge_method.artifacts.sae_training import SaeTraining as SaeTraining
+    from sae_merge_method.artifacts.sae_training import read_training as read_training
     from sae_merge_method.attribute.run import attribute as attribute
     from sae_merge_method.attribute.settings import AttributeSettings as AttributeSettings
     from sae_merge_method.compare.run import compare as compare
@@ -65,6 +67,8 @@ if TYPE_CHECKING:
     from sae_merge_method.recipe.from_diagnosis import RecipeSettings as RecipeSettings
     from sae_merge_method.recipe.from_diagnosis import WrittenRecipe as WrittenRecipe
     from sae_merge_method.recipe.from_diagnosis import write_recipe as write_recipe
+    from sae_merge_method.train_saes.run import train_saes as train_saes
+    from sae_merge_method.train_saes.settings import TrainSaesSettings as TrainSaesSettings
     from sae_merge_method.verify.audit import verify as verify
     from sae_merge_method.verify.report import AuditReport as AuditReport
 else:
@@ -82,6 +86,7 @@ _OFFERED = {
     "artifacts.experiment": ("Experiment", "read_experiment"),
     "attribute.run": ("attribute",),
     "attribute.settings": ("AttributeSettings",),
+    "artifacts.sae_training": ("SaeTraining", "read_training"),
     "compare.run": ("compare",),
     "compare.settings": ("CompareSettings",),
     "controls.settings": ("ControlSettings",),
@@ -108,6 +113,8 @@ _OFFERED = {
     "recipe.check": ("check_recipe",),
     "recipe.findings": ("CheckedRecipe",),
     "recipe.from_diagnosis": ("RecipeSettings", "WrittenRecipe", "write_recipe"),
+    "train_saes.run": ("train_saes",),
+    "train_saes.settings": ("TrainSaesSettings",),
     "verify.audit": ("verify",),
     "verify.report": ("AuditReport",),
 }

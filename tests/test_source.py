@@ -20,12 +20,12 @@ LIBRARY = sorted(
 
 STAGES = {
     "attribute", "diagnose", "merge", "diff", "verify", "lm_eval_tasks", "compare", "energy", "controls", "experiment",
-    "publish", "miniature",
+    "publish", "miniature", "train_saes",
 }  # fmt: skip
 """Packages that meet through files alone."""
-DRIVERS = {"experiment": STAGES, "publish": {"merge"}}
-"""By driver, the stages whose functions it calls in its own process: an experiment runs the others arm by arm, and a
-rebuild is a merge."""
+DRIVERS = {"experiment": STAGES, "publish": {"merge"}, "miniature": {"train_saes"}}
+"""By driver, the stages whose functions it calls in its own process: an experiment runs the others arm by arm, a
+rebuild is a merge, and a miniature's SAEs are trained as anyone's are."""
 DOORS = {"", "cli", "hosts"}
 """Who opens the stages to others: Python's door, the commands, the hosts' seam."""
 TASKS = {"tasks_path"}

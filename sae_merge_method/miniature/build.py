@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sae_merge_method.files.cache import cache_key, cached_folder, is_sealed
 from sae_merge_method.miniature.model import build_model, load_model, load_tokenizer, save_model
+from sae_merge_method.miniature.saes import make_saes
 from sae_merge_method.miniature.settings import GENERATION, MiniatureSettings
 from sae_merge_method.miniature.texts import TOKENIZER_FOLDER, Streams, make_texts
 
@@ -122,27 +123,12 @@ def make_donor(settings: MiniatureSettings, base: Path, folder: Path) -> None:
     save_model(model, tokenizer, folder)
 
 
-def make_saes(settings: MiniatureSettings, base: Path, folder: Path) -> None:
-    """Train the base's SAEs on maths and stories in equal parts."""
-    from sae_merge_method.miniature.saes import train_saes
-    from sae_merge_method.miniature.training import take_tokens
-
-    tokenizer = load_tokenizer(base)
-    streams = Streams(settings, "saes")
-    examples = [
-        example
-        for stream in (streams.maths, streams.stories)
-        for example in take_tokens(tokenizer, stream, settings.sae_tokens // 2)
-    ]
-    train_saes(load_model(base), examples, settings, folder)
-
-
 def _donor_job(settings: MiniatureSettings, at: Miniature) -> None:
     cached_folder(at.donor, lambda folder: make_donor(settings, at.base, folder))
 
 
 def _saes_job(settings: MiniatureSettings, at: Miniature) -> None:
-    cached_folder(at.saes, lambda folder: make_saes(settings, at.base, folder))
+    cached_folder(at.saes, lambda folder: make_saes(settings, at.base, load_tokenizer(at.base), folder))
 
 
 def _key(settings: MiniatureSettings, prefixes: tuple[str, ...], beside: Mapping[str, object]) -> str:

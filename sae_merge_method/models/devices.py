@@ -2,6 +2,9 @@
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +21,7 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", re.IGNORECASE)
 _DEVICE = re.compile(r"[a-z]+(:\d+)?")
 _CGROUP = Path("/sys/fs/cgroup")
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def _device_like(value: str) -> str:
@@ -94,6 +98,43 @@ def matmul_speed(dtype: "torch.dtype", device: "torch.device", size: int = 1024)
         (square @ square)[0, 0].item()  # reading a number waits for the device
         durations.append(time.perf_counter() - start)
     return 2 * size**3 / min(durations)
+
+
+@dataclass
+class Peak:
+    """The most memory that some work took."""
+
+    nbytes: int = 0
+    """Above what was taken before it; 0 where nothing tells."""
+
+
+@contextmanager
+def peak_memory(device: "torch.device") -> Iterator[Peak]:
+    """Measure the most memory that the work within takes, on a GPU or, where Linux tells, in this process."""
+    import torch
+
+    peak = Peak()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        yield peak
+        peak.nbytes = int(torch.cuda.max_memory_allocated(device)) - before
+        return
+    with suppress(OSError):
+        _CLEAR.write_text("5")  # the process's high-water mark begins anew
+    start = _resident("VmRSS")
+    yield peak
+    end = _resident("VmHWM")
+    if start is not None and end is not None:
+        peak.nbytes = max(0, end - start)
+
+
+def _resident(name: str) -> int | None:
+    try:
+        match = re.search(rf"^{name}:\s+(\d+) kB", _STATUS.read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(match[1]) * 1024 if match else None
 
 
 def memory_budget(text: str, device: "torch.device") -> int:

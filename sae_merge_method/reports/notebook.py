@@ -30,6 +30,7 @@ VIEWS: dict[str, str] = {
     "Comparison": "sae_merge_method.verdict_tables.tables:view",
     "ComparisonSet": "sae_merge_method.verdict_tables.tables:view",
     "Diagnosis": "sae_merge_method.diagnose.tables:diagnosis_view",
+    "SaeTraining": "sae_merge_method.train_saes.tables:training_view",
     "Selection": "sae_merge_method.diagnose.select:selection_view",
     "EnergyReport": "sae_merge_method.energy.show:energy_view",
     "Difference": "sae_merge_method.diff.show:difference_view",

@@ -14,6 +14,7 @@ from sae_merge_method.saes.formats import files_of_formats, format_of_folder
 from sae_merge_method.saes.releases import release_ids
 
 _LAYER = "{layer}"
+_FOLDER = f"layer_{_LAYER}"
 _WIDEST = 4
 """Digits of the longest layer number with zeros in front that is looked for."""
 
@@ -37,9 +38,9 @@ def find_saes(source: str, id_template: str | None, layers: Sequence[int]) -> tu
     """Find the layers that have an SAE; fewer than the model has is fine.
 
     Args:
-        source: Folder template such as ``saes/layer_{layer}``, a folder, a SAELens release, or the name of a
-            dictionary that is not learned. A ``*`` in a folder's name stands for whatever differs from layer
-            to layer, such as ``average_l0_*``.
+        source: Folder template such as ``saes/layer_{layer}``, a folder of folders ``layer_<n>``, a SAELens
+            release, or the name of a dictionary that is not learned. A ``*`` in a folder's name stands for
+            whatever differs from layer to layer, such as ``average_l0_*``.
         id_template: Id of a layer's SAE within ``source``, such as ``layer_{layer}_width_16k_l0_small``.
         layers: Layers to look for.
 
@@ -83,7 +84,7 @@ def find_sae(source: str, id: str | None, layer: int) -> SaeAddress:
     """Find one layer's SAE.
 
     Args:
-        source: Folder, folder template with ``{layer}``, or a SAELens release.
+        source: Folder, folder template with ``{layer}``, folder of folders ``layer_<n>``, or SAELens release.
         id: Id of the SAE within ``source``; may hold ``{layer}`` too.
         layer: The layer whose SAE it is.
 
@@ -112,7 +113,12 @@ def find_sae(source: str, id: str | None, layer: int) -> SaeAddress:
 
 
 def _template(source: str, id: str | None) -> str:
-    return f"{source}/{id}" if id else source
+    if id:
+        return f"{source}/{id}"
+    folder = Path(source).expanduser()
+    # A folder of a folder a layer, as train-saes writes it.
+    is_of_layers = _LAYER not in source and any(folder.glob(_FOLDER.replace(_LAYER, "*")))
+    return f"{source.rstrip('/')}/{_FOLDER}" if is_of_layers else source
 
 
 def _of_layer(template: str, layer: int) -> tuple[str, ...]:

@@ -51,6 +51,10 @@ WRITES: dict[str, tuple[Writing, ...]] = {
         Writing(f"{_ATTRIBUTE} --out new", "new", claimed),
         Writing(f"{_ATTRIBUTE} --out diagnosis --overwrite", "diagnosis"),
     ),
+    "train-saes": (
+        Writing("train-saes --model base --text target.jsonl --out new", "new", claimed),
+        Writing("train-saes --model base --text target.jsonl --out diagnosis --overwrite", "diagnosis"),
+    ),
     "score": (
         Writing("score diagnosis --out new", "new", claimed),
         Writing("score diagnosis --out diagnosis --overwrite", "diagnosis"),

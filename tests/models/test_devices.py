@@ -10,6 +10,7 @@ from sae_merge_method.models.devices import (
     free_memory,
     matmul_speed,
     parse_memory,
+    peak_memory,
     resolve_device,
 )
 
@@ -73,3 +74,13 @@ def test_a_name_that_no_device_has_is_refused_with_the_settings() -> None:
 def test_sums_in_float64_are_held_where_float64_is() -> None:
     assert exact_device(torch.device("mps")) == torch.device("cpu")
     assert exact_device(torch.device("cuda:1")) == torch.device("cuda:1")
+
+
+def test_the_peak_of_some_work_is_what_it_held_at_once() -> None:
+    with peak_memory(torch.device("cpu")) as peak:
+        held = [torch.ones(1 << 22) for _ in range(4)]  # 64 MiB
+        del held
+    with peak_memory(torch.device("cpu")) as none:
+        pass
+    assert 60 << 20 < peak.nbytes < 100 << 20
+    assert none.nbytes < 8 << 20

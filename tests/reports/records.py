@@ -69,4 +69,6 @@ def _filled(annotation: Any, metadata: list[Any], name: str) -> Any:
         return filled(annotation, name)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return next(iter(annotation))
-    return {str: name, Path: Path(name), int: 1, float: 0.5, bool: False, type(None): None}[annotation]
+    return {str: name, Any: name, Path: Path(name), int: 1, float: 0.5, bool: False, type(None): None}[
+        annotation
+    ]

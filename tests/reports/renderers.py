@@ -19,6 +19,7 @@ from sae_merge_method.artifacts.edit_preview import EditPreview
 from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.artifacts.energy_report import Energy, EnergyReport
 from sae_merge_method.artifacts.experiment_plan import read_plan
+from sae_merge_method.artifacts.sae_training import SaeTraining
 from sae_merge_method.artifacts.statement import Statement
 from sae_merge_method.artifacts.strict_yaml import dump_yaml
 from sae_merge_method.attribute.show import attribution_view
@@ -55,6 +56,8 @@ from sae_merge_method.reports.html import html_page
 from sae_merge_method.reports.markdown import bullets, code, fence, plain, section
 from sae_merge_method.reports.notebook import View, view_html, view_text
 from sae_merge_method.selection import parse_rule
+from sae_merge_method.train_saes import tables as training
+from sae_merge_method.train_saes.card import card
 from sae_merge_method.verdict_tables import tables as verdict_tables
 from sae_merge_method.verify.report import AuditReport, audit_view
 from tests.reports.records import filled, renamed
@@ -289,6 +292,12 @@ RENDERERS: Mapping[str, Renderer] = {
     "reports.markdown:section": Renderer("markdown", lambda scene, name: section("A title", plain(name))),
     "reports.notebook:view_html": Renderer("html", lambda scene, name: view_html(_view(name))),
     "reports.notebook:view_text": Renderer("terminal", lambda scene, name: view_text(_view(name))),
+    "train_saes.card:card": Renderer(
+        "markdown", lambda scene, name: card(filled(SaeTraining, name)).partition("\n---\n")[2]
+    ),
+    "train_saes.tables:saes_grid": _filled(SaeTraining, training.saes_grid, "grids"),
+    "train_saes.tables:texts_grid": _filled(SaeTraining, training.texts_grid, "grids"),
+    "train_saes.tables:training_view": _filled(SaeTraining, training.training_view, "view"),
     "verify.report:audit_view": _filled(AuditReport, audit_view, "view"),
 }
 """By module and function."""

@@ -25,6 +25,16 @@ def test_layers_without_an_sae_are_left_out(tmp_path: Path) -> None:
     assert find_sae(str(tmp_path / "saes"), "layer_{layer}", 3) == by_id[1]
 
 
+def test_a_folder_of_folders_of_layers_needs_no_template(tmp_path: Path) -> None:
+    hosts.save_raw(tmp_path / "saes/layer_1", 1)
+    hosts.save_raw(tmp_path / "saes/layer_02", 2)
+    found = find_saes(f"{tmp_path}/saes/", None, range(4))
+    assert [(one.layer, one.release) for one in found] == [
+        (n, f"{tmp_path}/saes/layer_{{layer}}") for n in (1, 2)
+    ]
+    assert find_sae(str(tmp_path / "saes"), None, 2) == found[1]
+
+
 def test_a_folder_template_finds_layers_of_every_format(tmp_path: Path) -> None:
     hosts.save_raw(tmp_path / "saes/layer_0", 0)
     hosts.save_sae(tmp_path / "saes/layer_3", 3)

@@ -1,0 +1,1 @@
+"""Training an SAE on every block's output, from one forward pass."""

@@ -1,0 +1,140 @@
+"""Which SAEs are trained in which pass over the texts, and what it will take: measured on a first batch.
+
+Sizes of states and buffers are known; how long a forward pass and a training step take here, and what they
+need beside, is tried: one batch through the model, two steps of an SAE of this size.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+
+from sae_merge_method.models.devices import format_memory, memory_budget, peak_memory
+from sae_merge_method.models.sites import Site, read_sites
+from sae_merge_method.reports.numbers import count, duration
+from sae_merge_method.train_saes.job import Job
+from sae_merge_method.train_saes.learner import Ground, Learner
+from sae_merge_method.train_saes.training import first_batch, most_rows
+
+_SHARE = 0.8
+"""Of the memory: the rest is for what is not counted here."""
+_COPIES = 4
+"""Of an SAE's weights in float32: the weights, their gradients and Adam's two moments."""
+
+
+class Measured(NamedTuple):
+    """What a first batch took here."""
+
+    forward_seconds: float
+    """A token's way through the model."""
+    step_seconds: float
+    """A training step of one SAE."""
+    working_bytes: int
+    """What a forward pass or a training step needs while it runs."""
+
+
+class Plan(NamedTuple):
+    """The passes over the texts, and what they are expected to take."""
+
+    groups: tuple[tuple[Site, ...], ...]
+    """SAEs of each pass."""
+    d_sae: int
+    tokens: int
+    """That each SAE is trained on."""
+    state_bytes: int
+    """SAEs of the largest group with gradients and moments."""
+    buffer_bytes: int
+    """Activations of the largest group."""
+    working_bytes: int
+    forward_seconds: float
+    """Of all passes together."""
+    step_seconds: float
+    """Of all steps of all SAEs."""
+    judging_seconds: float
+
+    def __str__(self) -> str:
+        saes = sum(map(len, self.groups))
+        passes = "one pass" if len(self.groups) == 1 else f"{len(self.groups)} passes"
+        memory = self.state_bytes + self.buffer_bytes + self.working_bytes
+        seconds = self.forward_seconds + self.step_seconds + self.judging_seconds
+        judging = f", judging {duration(self.judging_seconds)}" if self.judging_seconds else ""
+        return (
+            f"{saes} SAEs of {count(self.d_sae)} features on {count(self.tokens)} tokens in {passes} over "
+            f"the texts: about {format_memory(memory)} beside the model "
+            f"(SAEs {format_memory(self.state_bytes)}, activations {format_memory(self.buffer_bytes)}, "
+            f"work {format_memory(self.working_bytes)}), "
+            f"about {duration(seconds)} (model {duration(self.forward_seconds)}, "
+            f"SAEs {duration(self.step_seconds)}{judging})"
+        )
+
+
+def make_plan(job: Job, measured: Measured, memory: int) -> Plan:
+    """Split the sites into as few, as equal groups as fit.
+
+    At least one SAE must be in memory at a time, whatever ``memory`` says.
+
+    Args:
+        job: What is trained.
+        measured: What a first batch took.
+        memory: Bytes to use beside the model.
+    """
+    schedule, sites = job.schedule, job.sites
+    state = _COPIES * 4 * (2 * schedule.d_in * schedule.d_sae + schedule.d_sae + schedule.d_in)
+    buffer = most_rows(job) * schedule.d_in * job.model.dtype.itemsize
+    room = max(0, int(memory * _SHARE) - measured.working_bytes)
+    groups = _split(sites, max(1, room // (state + buffer)))
+    largest = max(map(len, groups))
+    tokens = schedule.steps * job.step_tokens
+    held_out = min(job.settings.held_out, sum(int(one.counted.sum()) for one in job.held_out))
+    # Each site's loss is taken twice, from its layer on.
+    depth = sum(1 - site.layer / len(job.model.blocks) for site in sites)
+    judged = held_out * len(groups) + min(held_out, job.settings.loss_tokens) * (1 + 2 * depth)
+    return Plan(
+        groups=groups,
+        d_sae=schedule.d_sae,
+        tokens=tokens,
+        state_bytes=largest * state,
+        buffer_bytes=largest * buffer,
+        working_bytes=measured.working_bytes,
+        forward_seconds=tokens * len(groups) * measured.forward_seconds,
+        step_seconds=schedule.steps * len(sites) * measured.step_seconds,
+        judging_seconds=judged * measured.forward_seconds,
+    )
+
+
+def _split(sites: Sequence[Site], most: int) -> tuple[tuple[Site, ...], ...]:
+    size = -(-len(sites) // -(-len(sites) // most))
+    return tuple(tuple(sites[start : start + size]) for start in range(0, len(sites), size))
+
+
+def measure(job: Job) -> Measured:
+    """Try one batch through the model and two steps of an SAE on made-up activations."""
+    device, schedule = job.model.device, job.schedule
+    batch = first_batch(job)
+    last = max(job.sites, key=lambda site: site.layer)
+    forward, forward_bytes = _tried(lambda: read_sites(job.model, batch, {last: lambda states: None}), device)
+    ground = Ground(*(torch.full(size, 1.0, device=device) for size in ((schedule.d_in,), (), ())))
+    learner = Learner(schedule, {}, 0, ground._replace(bound=ground.bound * torch.inf), device)
+    activations = torch.randn(
+        job.step_tokens, schedule.d_in, generator=torch.Generator().manual_seed(0), dtype=torch.float32
+    ).to(device)
+    learner.step(activations)
+    step, step_bytes = _tried(lambda: learner.step(activations), device)
+    return Measured(forward / int(batch.counted.sum()), step, max(forward_bytes, step_bytes))
+
+
+def _tried(work: Callable[[], None], device: torch.device) -> tuple[float, int]:
+    with peak_memory(device) as peak:
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds = time.perf_counter() - start
+    return seconds, peak.nbytes
+
+
+def plan(job: Job) -> Plan:
+    """Measure, and plan with what is free or with what the user gave."""
+    measured = measure(job)
+    return make_plan(job, measured, memory_budget(job.settings.memory, job.model.device))

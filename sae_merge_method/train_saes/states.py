@@ -1,0 +1,70 @@
+"""What is kept of a training that is not done: the state of each SAE, whole or not at all; no pickle.
+
+Each SAE has a file of its own, which says after how many steps it was written: a run that was killed between
+two of them leaves some a little ahead, and they wait for the others.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sae_merge_method.errors import ArtifactError
+from sae_merge_method.files.descriptors import sync_file
+from sae_merge_method.files.progress import Inputs, Progress
+from sae_merge_method.files.scratch import scratch_folder
+from sae_merge_method.models.sites import Site
+
+if TYPE_CHECKING:
+    import torch
+
+
+class States:
+    """The states of one training's SAEs.
+
+    Args:
+        out: Folder of SAEs to be; the states lie beside it, hidden.
+        inputs: Everything that changes an SAE, by a name a user understands.
+
+    Raises:
+        UsageError: States of a training on other inputs stand there.
+    """
+
+    def __init__(self, out: Path, inputs: Inputs) -> None:
+        self._progress = Progress(out, inputs, "training of SAEs")
+
+    def load(self, site: Site, device: "torch.device") -> "dict[str, torch.Tensor] | None":
+        """One SAE's state; None where there is none.
+
+        Raises:
+            ArtifactError: The file is damaged.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = self._file(site)
+        if not path.is_file():
+            return None
+        try:
+            tensors: dict[str, torch.Tensor] = load_file(path, device=str(device))
+        except (OSError, SafetensorError) as error:
+            raise ArtifactError(f"{path} is damaged ({error}): delete it and run again") from error
+        return tensors
+
+    def save(self, states: "Mapping[Site, Mapping[str, torch.Tensor]]") -> None:
+        """Keep the states of some SAEs in place of earlier ones."""
+        from safetensors.torch import save_file
+
+        self._progress.begin()
+        for site, tensors in states.items():
+            path = self._file(site)
+            with scratch_folder(path, "new") as folder:
+                save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / path.name)
+                sync_file(folder / path.name)
+                (folder / path.name).replace(path)
+
+    def discard(self) -> None:
+        """Forget everything: the SAEs are whole."""
+        self._progress.discard()
+
+    def _file(self, site: Site) -> Path:
+        return self._progress.folder / f"{site.hook}-{site.layer}.safetensors"

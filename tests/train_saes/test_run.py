@@ -1,0 +1,273 @@
+"""SAEs are trained, killed, resumed, split by memory and read by everybody, on real tiny models."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from sae_lens import SAE
+
+from sae_merge_method.artifacts.sae_training import SaeTraining, read_training
+from sae_merge_method.errors import RefusedSaeError, UsageError
+from sae_merge_method.models.sites import Site
+from sae_merge_method.saes.find import find_sae, find_saes
+from sae_merge_method.saes.opening import load_sae
+from sae_merge_method.train_saes import plan, training
+from sae_merge_method.train_saes.learner import Learner
+from sae_merge_method.train_saes.run import train_saes
+from sae_merge_method.train_saes.settings import TrainSaesSettings
+from tests.diagnose import hosts
+from tests.models.test_residual_stream import BUILDERS
+
+STEPS, STEP, BLOCK = 12, 32, 128
+Settings = Callable[..., TrainSaesSettings]
+
+
+@pytest.fixture(scope="module")
+def settings(gemma3: Path, maths: Path, prose: Path) -> Settings:
+    def make(**changes: object) -> TrainSaesSettings:
+        values: dict[str, object] = {
+            "model": gemma3, "text": (f"{maths}:2", prose), "layers": "0, 2", "width": "2x", "k": 4,
+            "tokens": str(STEPS * STEP), "step_tokens": STEP, "buffer_tokens": BLOCK, "held_out": 60,
+            "loss_tokens": 60, "save_every": 0, "dtype": "float32",
+        }  # fmt: skip
+        return TrainSaesSettings(**(values | changes))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def whole(settings: Settings, place: Path) -> Path:
+    """SAEs of two layers, trained without a break. Only to be read."""
+    train_saes(settings(), place / "whole")
+    return place / "whole"
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def in_a_child(work: Callable[[], None]) -> int:
+    """Run something in a child of this process; how it ended, as ``os.waitpid`` says."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(7)
+    return os.waitpid(child, 0)[1]
+
+
+def at_step(number: int, do: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do something before the learners' so many-th step."""
+    taken = 0
+    step = Learner.step
+
+    def counted(self: Learner, activations: torch.Tensor) -> None:
+        nonlocal taken
+        taken += 1
+        if taken == number:
+            do()
+        step(self, activations)
+
+    monkeypatch.setattr(Learner, "step", counted)
+
+
+def test_what_is_written_is_saelens_own_format_a_report_and_a_card(whole: Path, maths: Path) -> None:
+    assert sorted(content(whole)) == [
+        "README.md",
+        *(f"layer_{n}/{name}" for n in (0, 2) for name in ("cfg.json", "sae_weights.safetensors")),
+        "train_saes.json",
+    ]
+    report = read_training(whole)
+    assert [(one.layer, one.hook_point) for one in report.saes] == [
+        (0, "blocks.0.hook_resid_post"),
+        (2, "blocks.2.hook_resid_post"),
+    ]
+    assert (report.tokens, report.steps, report.texts[0].name) == (STEPS * STEP, STEPS, str(maths))
+    assert report.texts[0].tokens_read == pytest.approx(2 * report.texts[1].tokens_read, abs=40)
+    for one in report.saes:
+        sae = SAE.load_from_disk(whole / one.folder)
+        assert sae.cfg.architecture() == "jumprelu"
+        assert sae.cfg.metadata.hook_name == one.hook_point
+        assert sae.cfg.metadata.prepend_bos
+        assert one.judgement is not None
+        assert one.judgement.explained_variance > 0
+        assert 0 < one.judgement.l0 < 32
+    card = (whole / "README.md").read_text()
+    assert "hf upload OWNER/NAME ." in card
+    assert "library_name: saelens" in card
+    assert str(maths) in card
+    assert not list(whole.parent.glob(".whole*"))
+
+
+def test_killed_at_any_step_it_goes_on_to_the_same_bytes(
+    settings: Settings, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "saes"
+    with monkeypatch.context() as patch:
+        # Two steps of the probe, a block of four steps of both SAEs, and one SAE is a step ahead.
+        at_step(2 + 8 + 4, lambda: os.kill(os.getpid(), signal.SIGKILL), patch)
+        assert os.WTERMSIG(in_a_child(lambda: train_saes(settings(), out))) == signal.SIGKILL
+    assert not out.exists()
+    assert sorted(one.name for one in (tmp_path / ".saes.progress").iterdir()) == [
+        "inputs.json", "resid_post-0.safetensors", "resid_post-2.safetensors",
+    ]  # fmt: skip
+    with monkeypatch.context() as patch, pytest.raises(UsageError, match="k: 4 before, 5 now"):
+        train_saes(settings(k=5), out)
+    train_saes(settings(), out)
+    assert content(out) == content(whole)
+    assert not (tmp_path / ".saes.progress").exists()
+
+
+def test_ctrl_c_between_two_saes_keeps_what_was_done(
+    settings: Settings, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "saes"
+    with monkeypatch.context() as patch:
+        at_step(2 + 3, lambda: os.kill(os.getpid(), signal.SIGINT), patch)
+        with pytest.raises(KeyboardInterrupt):
+            train_saes(settings(save_every=60), out)
+    steps = {
+        layer: int(training.States(out, _inputs(settings)).load(Site(layer), torch.device("cpu"))["step"])
+        for layer in (0, 2)
+    }
+    assert steps == {0: 2, 2: 1}  # the step that was cut into was ended first
+    taken = 0
+    step = Learner.step
+
+    def counted(self: Learner, activations: torch.Tensor) -> None:
+        nonlocal taken
+        taken += 1
+        step(self, activations)
+
+    monkeypatch.setattr(Learner, "step", counted)
+    train_saes(settings(save_every=60), out)
+    assert taken == 2 + 2 * STEPS - 3
+    assert content(out) == content(whole)
+
+
+def _inputs(settings: Settings) -> dict[str, object]:
+    from sae_merge_method.train_saes.job import open_job
+
+    return open_job(settings()).inputs()
+
+
+def test_little_memory_is_several_passes_and_the_same_bytes(
+    settings: Settings, whole: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    train_saes(settings(memory="1"), tmp_path / "saes", report=said.append)
+    assert "2 SAEs of 64 features on 384 tokens in 2 passes over the texts: about " in said[0]
+    assert content(tmp_path / "saes") == content(whole)
+
+
+def test_the_plan_splits_into_as_few_passes_as_fit(settings: Settings) -> None:
+    from sae_merge_method.train_saes.job import open_job
+
+    job = open_job(settings(layers="all", hook=("resid_post", "attn_out")))
+    measured = plan.Measured(forward_seconds=0.001, step_seconds=0.01, working_bytes=1000)
+    one = plan.make_plan(job, measured, 1)
+    each = one.state_bytes + one.buffer_bytes
+    assert [len(group) for group in one.groups] == [1] * 8
+    assert one.state_bytes == 4 * 4 * (2 * 32 * 64 + 64 + 32)
+    for room, sizes in ((3, [3, 3, 2]), (4, [4, 4]), (7, [4, 4]), (8, [8]), (100, [8])):
+        planned = plan.make_plan(job, measured, round((1000 + room * each + 1) / plan._SHARE))
+        assert [len(group) for group in planned.groups] == sizes
+        assert [site for group in planned.groups for site in group] == list(job.sites)
+        assert planned.forward_seconds == pytest.approx(STEPS * STEP * len(sizes) * 0.001)
+        assert planned.step_seconds == pytest.approx(8 * STEPS * 0.01)
+
+
+def qwen_of_letters(folder: Path) -> Path:
+    """Qwen's own tokenizer, which puts nothing before a document."""
+    from transformers import Qwen2Tokenizer
+
+    BUILDERS["qwen2"](folder)
+    vocabulary = {token: nth for nth, token in enumerate(("<|endoftext|>", *"mpc0123456789", "\u0120"))}
+    Qwen2Tokenizer(vocab=vocabulary, merges=[]).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2", "gemma3 multimodal", "gpt2"])
+def test_every_family_is_trained_at_every_site(family: str, settings: Settings, tmp_path: Path) -> None:
+    model = {**BUILDERS, "qwen2": qwen_of_letters}[family](tmp_path / "model")
+    report = train_saes(
+        settings(model=model, layers="1", hook=("resid_post", "attn_out", "mlp_out"), tokens="64"),
+        tmp_path / "saes",
+    )
+    assert [one.folder for one in report.saes] == ["layer_1", "attn_out/layer_1", "mlp_out/layer_1"]
+    (address,) = find_saes(str(tmp_path / "saes"), None, range(3))
+    assert load_sae(address, 32, torch.float32, torch.device("cpu")).source.d_sae == 64
+    assert (
+        SAE.load_from_disk(tmp_path / "saes/attn_out/layer_1").cfg.metadata.hook_name
+        == "blocks.1.hook_attn_out"
+    )
+    with pytest.raises(RefusedSaeError, match="blocks.1.hook_mlp_out"):
+        load_sae(find_sae(str(tmp_path / "saes/mlp_out"), None, 1), 32, torch.float32, torch.device("cpu"))
+
+
+def test_a_bfloat16_model_has_float32_saes(settings: Settings, tmp_path: Path) -> None:
+    report = train_saes(settings(dtype="bfloat16", layers="1", held_out=0), tmp_path / "saes")
+    assert report.settings["dtype"] == "bfloat16"
+    assert report.saes[0].judgement is None
+    assert SAE.load_from_disk(tmp_path / "saes/layer_1").W_enc.dtype == torch.float32
+
+
+def test_a_diagnosis_the_scalpel_and_energy_read_what_was_trained(
+    gemma3: Path, maths: Path, prose: Path, whole: Path, tmp_path: Path
+) -> None:
+    import sae_merge_method as sm
+    from tests.diagnose.command import diagnose
+
+    diagnose(tmp_path / "diagnosis", gemma3, str(whole), maths, prose, "--dtype", "float32")
+    found = sm.read_diagnosis(tmp_path / "diagnosis")
+    assert [entry.layer for entry in found.layers] == [0, 2]
+    report: SaeTraining = read_training(whole)
+    for entry, one in zip(found.layers, report.saes, strict=True):
+        assert entry.sae.hook_point == one.hook_point
+    donor = hosts.random_gemma3(tmp_path / "donor", seed=1)
+    measured = sm.energy(
+        sm.EnergySettings(base=gemma3, donor=donor, diagnosis=tmp_path / "diagnosis", layers="2")
+    )
+    assert measured.layers[0].features > 0
+    recipe = tmp_path / "scalpel.yml"
+    recipe.write_text(
+        f"merge_method: sae_scalpel\nbase_model: {gemma3}\nmodels:\n  - model: {donor}\n    parameters: {{weight: 1.0}}\n"
+        f"parameters: {{layers: '2', sae: {whole}, features: '0, 5, 9'}}\ndtype: float32\n"
+    )
+    sm.merge(recipe, tmp_path / "out")
+    assert (tmp_path / "out" / "model.safetensors").is_file() or list(
+        (tmp_path / "out").glob("*.safetensors")
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"k": 100}, "at most as many active features as there are, 64"), ({"layers": "9"}, "layer")],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is(
+    changes: dict[str, object], message: str, settings: Settings, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        train_saes(settings(**changes), tmp_path / "saes")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tokens": "many"},
+        {"tokens": "0"},
+        {"width": "x"},
+        {"width": "0"},
+        {"memory": "much"},
+        {"hook": ("q",)},
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(wrong: dict[str, object], settings: Settings) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        settings(**wrong)
