@@ -43,9 +43,11 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     """Encode text with a base model's SAEs, and score how specific each layer is to the target text.
 
     Writes diagnosis.json, diagnosis.html, features.safetensors, draws.safetensors and
-    specificity.png into --out, and prints the scores. Interrupted, the same command goes on where it was.
-    Under torchrun or accelerate launch the documents are shared between the processes.
+    specificity.png into --out, and prints the scores. With --donor it writes attribution.json too: which
+    layers carry the donor's gain on the target, and its damage to the controls. Interrupted, the same command
+    goes on where it was. Under torchrun or accelerate launch the documents are shared between the processes.
     """
+    from sae_merge_method.artifacts.attribution import read_attribution
     from sae_merge_method.artifacts.schema import read_settings
     from sae_merge_method.diagnose.run import diagnose
     from sae_merge_method.diagnose.tables import corpora_grid, layers_grid, surface_grid
@@ -61,3 +63,5 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
         for grid in (surface_grid(diagnosis), corpora_grid(diagnosis)):
             if len(grid.header) > 1:
                 show(f"\n{as_text(grid)}")
+        if settings.donor is not None:
+            show(f"\n{read_attribution(out)}")

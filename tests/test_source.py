@@ -23,9 +23,11 @@ STAGES = {
     "publish", "miniature", "train_saes",
 }  # fmt: skip
 """Packages that meet through files alone."""
-DRIVERS = {"experiment": STAGES, "publish": {"merge"}, "miniature": {"train_saes"}}
-"""By driver, the stages whose functions it calls in its own process: an experiment runs the others arm by arm, a
-rebuild is a merge, and a miniature's SAEs are trained as anyone's are."""
+DRIVERS = {
+    "diagnose": {"attribute"}, "experiment": STAGES, "publish": {"merge"}, "miniature": {"train_saes"},
+}  # fmt: skip
+"""By driver, the stages whose functions it calls in its own process: a diagnosis has a donor attributed beside, an
+experiment runs the others arm by arm, a rebuild is a merge, and a miniature's SAEs are trained as anyone's are."""
 DOORS = {"", "cli", "hosts"}
 """Who opens the stages to others: Python's door, the commands, the hosts' seam."""
 TASKS = {"tasks_path"}

@@ -3,6 +3,7 @@
 import base64
 from pathlib import Path
 
+from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE, Attribution, read_attribution
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, REPORT_FILE, Corpus, Diagnosis, ModelSource
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
 from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
@@ -22,6 +23,7 @@ from sae_merge_method.layers import format_layers
 from sae_merge_method.reports.escape import html
 from sae_merge_method.reports.grid import as_html
 from sae_merge_method.reports.html import html_page
+from sae_merge_method.reports.notebook import view_of
 from sae_merge_method.selection import SelectionRule
 from sae_merge_method.spacing import adjacency
 
@@ -42,11 +44,16 @@ def draw_diagnosis(
     """
     picture = plot_specificity(diagnosis, find_score(diagnosis.score).unit, selected)
     write_bytes(folder / PLOT_FILE, picture)
-    write_text(folder / REPORT_FILE, diagnosis_page(diagnosis, picture, rule, selected))
+    attributed = read_attribution(folder) if (folder / ATTRIBUTION_FILE).is_file() else None
+    write_text(folder / REPORT_FILE, diagnosis_page(diagnosis, picture, rule, selected, attributed))
 
 
 def diagnosis_page(
-    diagnosis: Diagnosis, picture: bytes, rule: SelectionRule | None, selected: tuple[int, ...]
+    diagnosis: Diagnosis,
+    picture: bytes,
+    rule: SelectionRule | None,
+    selected: tuple[int, ...],
+    attribution: Attribution | None = None,
 ) -> str:
     """The whole page: same diagnosis and picture, same text.
 
@@ -55,9 +62,20 @@ def diagnosis_page(
         picture: The plot, a PNG.
         rule: The rule whose layers are marked.
         selected: Its layers.
+        attribution: Of a donor on the same texts, where there is one.
     """
     title = f"Layers of {diagnosis.model.id}: {diagnosis.score}"
-    return html_page(title, _body(diagnosis, picture, rule, selected))
+    body = _body(diagnosis, picture, rule, selected)
+    return html_page(title, body if attribution is None else body + _attribution(attribution))
+
+
+def _attribution(attribution: Attribution) -> str:
+    view = view_of(attribution)
+    assert view is not None  # there is a row for it
+    told = "".join(f"<p>{html(line)}</p>\n" for line in view.head)
+    tables = "".join(f"<h3>{html(grid.title)}</h3>\n{as_html(grid)}\n" for grid in view.grids)
+    notes = "".join(f'<p class="note">{html(line)}</p>\n' for line in view.tail)
+    return f"\n<h2>What the donor {html(attribution.donor.id)} does</h2>\n{told}{tables}{notes}"
 
 
 def _body(diagnosis: Diagnosis, picture: bytes, rule: SelectionRule | None, selected: tuple[int, ...]) -> str:

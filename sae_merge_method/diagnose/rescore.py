@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE, GROUPS_FILE
 from sae_merge_method.artifacts.diagnosis import USAGE_FILE, Diagnosis, read_diagnosis, write_diagnosis
 from sae_merge_method.artifacts.draws import write_draws
 from sae_merge_method.artifacts.layer_diagnosis import TopFeature
@@ -69,7 +70,9 @@ def _score(folder: Path, settings: ScoringSettings, new: Path | None) -> Diagnos
     rule = parse_rule(settings.select) if settings.select else None
     selected = choose_layers(rule, rescored.scores(), rescored.q_values()) if rule else ()
     if new is not None:
-        shutil.copyfile(folder / USAGE_FILE, new / USAGE_FILE)
+        for name in (USAGE_FILE, ATTRIBUTION_FILE, GROUPS_FILE):
+            if (folder / name).exists():  # a donor's attribution has nothing to do with the score
+                shutil.copyfile(folder / name, new / name)
         write_draws(new, scoring.draws)
         draw_diagnosis(new, rescored, rule, selected)
         write_diagnosis(new, rescored)

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from sae_merge_method import __version__
 from sae_merge_method.artifacts import diagnosis as records
+from sae_merge_method.artifacts.attribution import write_attribution
 from sae_merge_method.artifacts.diagnosis import Diagnosis, ModelSource
 from sae_merge_method.artifacts.dictionary_scores import DictionaryScores
 from sae_merge_method.artifacts.draws import write_draws
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
 from sae_merge_method.artifacts.usage import SurfaceNames, write_usage
+from sae_merge_method.attribute.run import attributed_beside
+from sae_merge_method.attribute.settings import AttributeSettings
 from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.diagnose import remarks
 from sae_merge_method.diagnose.chunk_store import ChunkStore
@@ -25,8 +28,10 @@ from sae_merge_method.diagnose.snippets import add_snippets
 from sae_merge_method.diagnose.subject import Subject, open_subject
 from sae_merge_method.diagnose.sweep import Report, encode_layers
 from sae_merge_method.files.folders import new_folder
+from sae_merge_method.files.progress import Progress
+from sae_merge_method.in_memory.opening import check_fits
 from sae_merge_method.selection import choose_layers, parse_rule
-from sae_merge_method.workers import join_workers
+from sae_merge_method.workers import Workers, join_workers
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +65,8 @@ def diagnose(
     with join_workers() as workers:
         # One process writes, and claims the folder; the chunks beside it are shared.
         with new_folder(out, overwrite=overwrite) if workers.is_first else nullcontext() as folder:
+            if workers.is_first and settings.donor is not None:
+                check_fits(settings.model, [settings.donor], beside=out)
             subject = open_subject(settings, workers)
             if workers.is_first and not subject.beginning.added:
                 report(subject.beginning.sentence)
@@ -90,15 +97,35 @@ def diagnose(
                 selected = choose_layers(rule, diagnosis.scores(), diagnosis.q_values()) if rule else ()
                 write_usage(folder, labels, usage, surfaces, names, outliers)
                 write_draws(folder, scoring.draws)
-                draw_diagnosis(folder, diagnosis, rule, selected)
                 records.write_diagnosis(folder, diagnosis)
+            attributing = None
+            if settings.donor is not None:
+                del subject, encoded  # the model is loaded again, with its head and in float32
+                attributing = _attribute(settings, out, folder, workers, report)
+            if folder is not None:
+                draw_diagnosis(folder, diagnosis, rule, selected)
         if workers.is_first:
             store.discard()
+            if attributing is not None:
+                attributing.discard()
         workers.wait()
     diagnosis = records.read_diagnosis(out)
     if workers.is_first:
         remarks.warn(diagnosis)
     return diagnosis
+
+
+def _attribute(
+    settings: DiagnoseSettings, out: Path, folder: Path | None, workers: Workers, report: Report
+) -> Progress:
+    """Attribute the donor on the same texts; what was measured is kept until the diagnosis is whole."""
+    shared = set(AttributeSettings.model_fields) & set(DiagnoseSettings.model_fields) - {"dtype"}
+    asked = AttributeSettings.model_validate({"base": settings.model, **settings.model_dump(include=shared)})
+    beside = out.with_name(f"{out.name}.attribution")  # not to be mistaken for what was encoded
+    attributed, progress = attributed_beside(asked, beside, workers, report)
+    if folder is not None:
+        write_attribution(folder, *attributed)
+    return progress
 
 
 def _inputs(settings: DiagnoseSettings, subject: Subject) -> dict[str, str | int | None]:

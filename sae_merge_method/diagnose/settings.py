@@ -125,6 +125,9 @@ class DiagnoseSettings(ScoringSettings, EncodingSettings):
 
     snippets: int = Field(default=1, ge=0)
     """Target snippets to keep of each of a layer's first features; 0 for none."""
+    donor: Location | None = None
+    """Donor whose gain and damage are attributed beside, as sae-merge attribute does it: folder, Hub
+    id[@revision], or model+adapter."""
 
     def recorded(self, dtype: str, device: str) -> dict[str, str | int | float | bool | None]:
         """What the diagnosis keeps: all that can change a number and stands nowhere else in it.
@@ -134,7 +137,7 @@ class DiagnoseSettings(ScoringSettings, EncodingSettings):
             device: The kind of device it really ran on, in place of "auto" or of one among several.
         """
         elsewhere = {"model", "sae", "sae_id", "target", "control", "score"}
-        change_no_number = {"memory", "select"}
+        change_no_number = {"memory", "select", "donor"}
         kept = self.model_dump(exclude=elsewhere | change_no_number)
         return {**_flat(kept), "dtype": dtype, "device": device, "epsilon": EPSILON}
 

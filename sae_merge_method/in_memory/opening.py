@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.tensors import match_tensors
+from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.devices import AUTO
 from sae_merge_method.models.hub import open_model, parse_model_id
 from sae_merge_method.models.text_model import load_text_model
@@ -15,6 +16,39 @@ from sae_merge_method.recipe.plan import Donation, EditPlan
 from sae_merge_method.recipe.preflight import check_donors, check_family
 
 logger = logging.getLogger(__name__)
+
+
+def check_fits(
+    base: str, donors: Sequence[str], *, beside: Path, allow_mismatch: Collection[str] = ()
+) -> None:
+    """Hold donors against a base by their files: what is wrong is told before anything is loaded.
+
+    Args:
+        base: Folder or Hub id, ``@revision`` allowed.
+        donors: Likewise, ``+adapter`` allowed.
+        beside: Adapters are merged in a hidden sibling of this path for the moment.
+        allow_mismatch: Keys of config.json in which they may differ.
+
+    Raises:
+        ModelError: A model cannot be read.
+        MergeError: A donor is no fine-tune of the base.
+    """
+    with _opened(base, donors, beside, allow_mismatch):
+        pass
+
+
+@contextmanager
+def _opened(
+    base: str, donors: Sequence[str], beside: Path, allow_mismatch: Collection[str]
+) -> Iterator[tuple[Checkpoint, dict[str, Checkpoint]]]:
+    checkpoint = open_model(base)
+    everything = tuple(range(checkpoint.n_layers))
+    offers = tuple(Donation(donor, ((None, 1.0),)) for donor in donors)
+    plan = EditPlan("task_arithmetic", base, dict.fromkeys(everything, offers), None)
+    with open_donors(plan, beside, {}) as opened:
+        check_family(checkpoint, opened, allow_mismatch)
+        check_donors(plan, checkpoint, opened)
+        yield checkpoint, {donor: opened[donor] for donor in donors}
 
 
 @contextmanager
@@ -47,14 +81,7 @@ def open_edited(
         MergeError: A donor is no fine-tune of the base.
         UsageError: A name is malformed, or there is no such device.
     """
-    checkpoint = open_model(base)
-    everything = tuple(range(checkpoint.n_layers))
-    offers = tuple(Donation(donor, ((None, 1.0),)) for donor in donors)
-    plan = EditPlan("task_arithmetic", base, dict.fromkeys(everything, offers), None)
-    with open_donors(plan, beside, {}) as opened:
-        check_family(checkpoint, opened, allow_mismatch)
-        check_donors(plan, checkpoint, opened)
-        in_order = {donor: opened[donor] for donor in donors}
+    with _opened(base, donors, beside, allow_mismatch) as (checkpoint, in_order):
         model = load_text_model(base, dtype, device, with_head=True)
         matched = match_tensors(model, checkpoint, in_order, outside=outside)
         adapted = [donor for donor in donors if parse_model_id(donor).adapter is not None] if outside else []

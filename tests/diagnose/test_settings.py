@@ -47,7 +47,7 @@ def test_what_is_missing_is_named() -> None:
 
 
 def test_only_what_changes_an_encoding_forbids_to_resume() -> None:
-    later = {"layers", "memory", "score", "permutations", "bootstrap", "seed", "select", "snippets"}
+    later = {"layers", "memory", "score", "permutations", "bootstrap", "seed", "select", "snippets", "donor"}
     settings = DiagnoseSettings.model_validate(NEEDED)
     assert set(settings.of_encoding("cpu")) == set(DiagnoseSettings.model_fields) - later
 
@@ -55,6 +55,6 @@ def test_only_what_changes_an_encoding_forbids_to_resume() -> None:
 def test_every_setting_that_can_change_a_number_is_recorded() -> None:
     recorded = DiagnoseSettings.model_validate(NEEDED).recorded("float32", "cuda")
     elsewhere = {*NEEDED, "sae_id", "score"}
-    change_no_number = {"memory", "select"}
+    change_no_number = {"memory", "select", "donor"}
     assert set(recorded) - {"epsilon"} == set(DiagnoseSettings.model_fields) - elsewhere - change_no_number
     assert (recorded["dtype"], recorded["device"]) == ("float32", "cuda")
