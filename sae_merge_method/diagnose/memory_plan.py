@@ -1,13 +1,22 @@
-"""Which layers are encoded in which sweep over the documents, so that encoders and batches fit in memory."""
+"""Which layers are encoded in which sweep over the documents, so that encoders and batches fit in memory.
+
+And what the whole run is expected to take, from the costs of its steps as they were measured.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from sae_merge_method.diagnose.costs import Costs
+from sae_merge_method.diagnose.resampling import BLOCK_ELEMENTS
 from sae_merge_method.models.devices import format_memory
 from sae_merge_method.reports.numbers import duration
 
 _TEMPORARIES = 4
 """Buffers of (tokens x features) in float32 that encoding and counting one batch may hold."""
+_MATRICES = 6
+"""Matrices of (documents x features) in float64 that scoring a layer may hold."""
+_BLOCKS = 8
+"""Buffers of (draws x features) in float64 that scoring a block of draws may hold."""
 _SHARE = 0.8
 """Of the free memory: the rest is for what is not counted here."""
 
@@ -20,12 +29,20 @@ class Work(NamedTuple):
     """Memory of one encoder."""
     d_model: int
     d_sae: int
+    d_mlp: int
+    """Width of the model's MLPs: the largest of its activations."""
     batch_tokens: int
     """Tokens that go through the model together."""
     tokens: int
-    """Counted tokens of all documents."""
-    model_parameters: int
-    """Of the decoder's blocks."""
+    """Tokens that carry text, of all documents."""
+    read_tokens: int
+    """Tokens that the model reads, special ones and padding among them."""
+    documents: int
+    """Documents that are scored, of all sides."""
+    draws: int
+    """The most shuffles or resamples."""
+    loads: int = 1
+    """How often each layer's encoders are loaded in one run."""
 
 
 class Plan(NamedTuple):
@@ -36,24 +53,44 @@ class Plan(NamedTuple):
     encoder_bytes: int
     """Encoders of the largest group."""
     batch_bytes: int
-    """What encoding one batch holds beside them."""
+    """What reading and encoding one batch holds beside them."""
+    scoring_bytes: int
+    """What scoring a layer holds, once the encoders are gone."""
+    library_bytes: int
+    """What was imported to read SAEs."""
     tokens: int
-    """Counted tokens of all documents."""
-    seconds: float
-    """Estimate from the speed of a matrix product on this machine."""
+    """Tokens that carry text, of all documents."""
+    encoding_seconds: float
+    """Estimate up to the scores."""
+    scoring_seconds: float
+    """Estimate of all scores, with their draws, by every formula."""
+
+    @property
+    def bytes(self) -> int:
+        """The most memory beside the model."""
+        return max(self.encoder_bytes + self.batch_bytes, self.scoring_bytes) + self.library_bytes
+
+    @property
+    def seconds(self) -> float:
+        """Estimate of the whole run, once the model is loaded."""
+        return self.encoding_seconds + self.scoring_seconds
 
     def __str__(self) -> str:
         sweeps = "one sweep" if len(self.groups) == 1 else f"{len(self.groups)} sweeps"
         layers = sum(len(group) for group in self.groups)
+        libraries = f", libraries {format_memory(self.library_bytes)}" if self.library_bytes else ""
+        encoders, batch, scoring = map(
+            format_memory, (self.encoder_bytes, self.batch_bytes, self.scoring_bytes)
+        )
         return (
-            f"{layers} layers over {self.tokens:,} tokens in {sweeps}: about "
-            f"{format_memory(self.encoder_bytes + self.batch_bytes)} beside the model "
-            f"(encoders {format_memory(self.encoder_bytes)}, one batch {format_memory(self.batch_bytes)}), "
-            f"about {duration(self.seconds)}"
+            f"{layers} layers over {self.tokens:,} tokens in {sweeps}: about {format_memory(self.bytes)} "
+            f"beside the model (encoders {encoders}, one batch {batch}, or scoring {scoring}{libraries}), "
+            f"about {duration(self.seconds)} (encoding {duration(self.encoding_seconds)}, scoring "
+            f"{duration(self.scoring_seconds)})"
         )
 
 
-def make_plan(work: Work, memory: int, speed: float) -> Plan:
+def make_plan(work: Work, memory: int, costs: Costs) -> Plan:
     """Split the layers into as few, as equal groups as fit.
 
     At least one encoder must be in memory at a time, whatever ``memory`` says.
@@ -61,20 +98,26 @@ def make_plan(work: Work, memory: int, speed: float) -> Plan:
     Args:
         work: Sizes.
         memory: Bytes to use beside the model.
-        speed: Floating-point operations a second.
+        costs: Of the steps.
     """
-    batch = work.batch_tokens * work.d_sae * 4 * _TEMPORARIES + work.batch_tokens * work.d_model * 16
+    activations = 4 * (2 * work.d_mlp + 6 * work.d_model)
+    batch = work.batch_tokens * (work.d_sae * 4 * _TEMPORARIES + activations)
     room = max(0, int(memory * _SHARE) - batch)
     most = max(1, room // max(1, work.encoder_bytes))
     sweeps = -(-len(work.layers) // most)
     size = -(-len(work.layers) // sweeps)
     groups = tuple(tuple(work.layers[start : start + size]) for start in range(0, len(work.layers), size))
-    forward = 2 * work.model_parameters * len(groups)
-    encode = 2 * work.d_model * work.d_sae * len(work.layers)
+    block = min(BLOCK_ELEMENTS, work.draws * work.d_sae)
+    count = len(work.layers)
     return Plan(
         groups=groups,
         encoder_bytes=size * work.encoder_bytes,
         batch_bytes=batch,
+        scoring_bytes=8 * (_MATRICES * work.documents * work.d_sae + _BLOCKS * block),
+        library_bytes=costs.libraries,
         tokens=work.tokens,
-        seconds=work.tokens * (forward + encode) / speed,
+        encoding_seconds=count * work.loads * costs.load
+        + len(groups) * work.read_tokens * costs.forward
+        + count * work.tokens * costs.encode,
+        scoring_seconds=count * work.d_sae * costs.score,
     )

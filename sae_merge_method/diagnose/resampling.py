@@ -118,12 +118,13 @@ def resampled_weights(
     return torch.from_numpy(weights)
 
 
-_BLOCK_ELEMENTS = 1 << 24
-"""Draws are taken in blocks so that one (draws x features) matrix stays within 128 MB."""
+BLOCK_ELEMENTS = 1 << 21
+"""Draws are taken in blocks so that one (draws x features) matrix stays within 16 MB, of which a score makes
+several."""
 
 
 def blocks(weights: "torch.Tensor", n_features: int) -> Iterator["torch.Tensor"]:
     """Rows of ``weights`` (R, n) in blocks whose means over documents fit in memory."""
-    size = max(1, _BLOCK_ELEMENTS // max(1, n_features))
+    size = max(1, BLOCK_ELEMENTS // max(1, n_features))
     for start in range(0, len(weights), size):
         yield weights[start : start + size]

@@ -5,6 +5,7 @@ What is wrong with the texts but can be gone on with is a warning here, and a nu
 
 import logging
 from collections.abc import Sequence
+from math import comb
 from typing import NamedTuple
 
 import numpy as np
@@ -145,7 +146,10 @@ def _warn(corpora: Sequence[records.Corpus], kept: Sequence[Side], *, matched: b
             )  # fmt: skip
         sources = int(side.sources.max()) + 1
         if sources < FEW_SOURCES:
-            logger.warning("%s: %d sources are too few for an interval to hold", corpus.name, sources)
+            logger.warning(
+                "%s: %d sources are too few for an interval to hold, and no p can be below %.2g",
+                corpus.name, sources, _least_p(kept, side),
+            )  # fmt: skip
         if matched and corpus.tokens < corpus.tokens_read / 2:
             logger.warning(
                 "%s: %d of %d documents and %s of %s tokens are left once all sides are matched in number "
@@ -160,3 +164,11 @@ def _warn(corpora: Sequence[records.Corpus], kept: Sequence[Side], *, matched: b
                 "differed in content (without --no-match they are cropped to one length)",
                 corpora[0].tokens_a_document, corpora[0].name, corpus.tokens_a_document, corpus.name,
             )  # fmt: skip
+
+
+def _least_p(kept: Sequence[Side], side: Side) -> float:
+    """One over the ways to give as many sources of two sides the target's label: what shuffles can tell
+    apart."""
+    of_target, of_side = (int(one.sources.max()) + 1 for one in (kept[0], side))
+    others = int(kept[1].sources.max()) + 1 if side is kept[0] else of_side
+    return 1 / comb(of_target + others, of_target)

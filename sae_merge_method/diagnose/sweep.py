@@ -13,13 +13,20 @@ from tqdm.auto import tqdm
 
 from sae_merge_method.artifacts.layer_diagnosis import SaeSource
 from sae_merge_method.diagnose.chunks import Chunk, lay_out, make_chunks
+from sae_merge_method.diagnose.costs import (
+    Costs,
+    encode_seconds,
+    forward_seconds,
+    score_seconds,
+    timed_load,
+)
 from sae_merge_method.diagnose.encoded_layer import EncodedLayer, put_together
 from sae_merge_method.diagnose.layer_encoders import LayerEncoders, load_layer_encoders
 from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan
 from sae_merge_method.diagnose.scales import measure_scales, sample_documents
-from sae_merge_method.diagnose.settings import EncodingSettings
+from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.usage import PartialUsage, encode_documents
-from sae_merge_method.models.devices import matmul_speed, memory_budget, product_dtype
+from sae_merge_method.models.devices import memory_budget
 from sae_merge_method.models.residual_stream import forward
 from sae_merge_method.saes.find import SaeAddress
 
@@ -35,7 +42,7 @@ Report = Callable[[str], None]
 
 
 def encode_layers(
-    settings: EncodingSettings,
+    settings: DiagnoseSettings,
     model: "TextModel",
     addresses: Mapping[int, SaeAddress],
     sides: "Sides",
@@ -46,7 +53,7 @@ def encode_layers(
     """Encode every document with every layer's SAE; empty for all processes but the first.
 
     Args:
-        settings: Batches, memory and the like.
+        settings: Batches, memory and the like; of the scoring, what it takes is planned.
         model: The text model.
         addresses: The layers' SAEs, by layer.
         sides: All documents, and the twins of the target's.
@@ -60,7 +67,7 @@ def encode_layers(
     side_of = np.concatenate([labels.side, np.full(len(documents) - len(labels.side), -1)])
     scales = _scales(settings, model, list(addresses), sides, store, workers)
     rules = {layer: scale.rule(settings.bound) for layer, scale in scales.items()}
-    plan = _plan(settings, model, addresses, chunks)
+    plan = _plan(settings, model, addresses, chunks, sides, scales)
     if workers.is_first:
         report(str(plan))
     share = chunks[workers.rank :: workers.size]
@@ -90,7 +97,7 @@ def encode_layers(
 
 
 def _scales(
-    settings: EncodingSettings,
+    settings: DiagnoseSettings,
     model: "TextModel",
     layers: Sequence[int],
     sides: "Sides",
@@ -171,20 +178,34 @@ def _encode(
 
 
 def _plan(
-    settings: EncodingSettings,
+    settings: DiagnoseSettings,
     model: "TextModel",
     addresses: Mapping[int, SaeAddress],
     chunks: Sequence[Chunk],
+    sides: "Sides",
+    scales: "Mapping[int, LayerScale]",
 ) -> Plan:
-    one = load_layer_encoders(settings, next(iter(addresses.values())), model)
+    layer, address = next(iter(addresses.items()))
+    one, load, libraries = timed_load(lambda: load_layer_encoders(settings, address, model))
+    batches = [batch for chunk in chunks for batch in chunk.batches]
+    costs = Costs(
+        load,
+        forward_seconds(model, batches[len(batches) // 2]),
+        encode_seconds(model, one, scales[layer]),
+        score_seconds(sides.labels, settings, len(one.beside)),
+        libraries,
+    )
     work = Work(
         layers=tuple(addresses),
         encoder_bytes=one.nbytes,
         d_model=model.d_model,
         d_sae=one.sae.source.d_sae,
+        d_mlp=int(getattr(model.configs[-1], "intermediate_size", 0) or 4 * model.d_model),
         batch_tokens=settings.batch_tokens,
         tokens=sum(chunk.tokens for chunk in chunks),
-        model_parameters=sum(weight.numel() for weight in model.blocks.parameters()),
+        read_tokens=sum(batch.ids.size for batch in batches),
+        documents=len(sides.labels.side),
+        draws=max(settings.permutations, settings.bootstrap),
+        loads=2 if settings.snippets else 1,
     )
-    speed = matmul_speed(product_dtype(model.dtype, model.device), model.device)
-    return make_plan(work, memory_budget(settings.memory, model.device), speed)
+    return make_plan(work, memory_budget(settings.memory, model.device), costs)

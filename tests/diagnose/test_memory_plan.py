@@ -1,5 +1,8 @@
 from dataclasses import dataclass
 
+import pytest
+
+from sae_merge_method.diagnose.costs import Costs
 from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan
 
 GIB = 1 << 30
@@ -18,16 +21,37 @@ class Gemma:
             d_model=2560,
             d_sae=16384,
             batch_tokens=2048,
+            d_mlp=10240,
             tokens=512_000,
-            model_parameters=3_200_000_000,
+            read_tokens=530_000,
+            documents=1000,
+            draws=1000,
+            loads=2,
         )
-        return make_plan(work, memory, speed=1e12)
+        costs = Costs(load=2, forward=0.001, encode=0.0001, score=0.001, libraries=GIB // 4)
+        return make_plan(work, memory, costs)
 
 
 def test_with_memory_enough_there_is_one_sweep_over_all_layers() -> None:
     plan = Gemma().plan(8 * GIB)
     assert plan.groups == (tuple(range(34)),)
-    assert "34 layers over 512,000 tokens in one sweep: about 3.2 GiB beside the model" in str(plan)
+    assert "34 layers over 512,000 tokens in one sweep: about 3.7 GiB beside the model" in str(plan)
+
+
+def test_the_estimate_counts_loading_reading_encoding_and_scoring() -> None:
+    plan = Gemma().plan(8 * GIB)
+    assert plan.encoding_seconds == pytest.approx(34 * 2 * 2 + 530_000 * 0.001 + 34 * 512_000 * 0.0001)
+    assert plan.scoring_seconds == pytest.approx(34 * 16384 * 0.001)
+    assert plan.seconds == plan.encoding_seconds + plan.scoring_seconds
+    assert "about 49 min (encoding 40 min, scoring 9 min)" in str(plan)
+
+
+def test_memory_is_that_of_the_larger_of_two_stages_beside_what_was_imported() -> None:
+    plan = Gemma().plan(8 * GIB)
+    assert plan.bytes == plan.encoder_bytes + plan.batch_bytes + GIB // 4
+    few = Gemma(layers=1).plan(8 * GIB)
+    assert few.scoring_bytes > few.encoder_bytes + few.batch_bytes
+    assert few.bytes == few.scoring_bytes + GIB // 4
 
 
 def test_six_gib_suffice_for_34_layers_of_16k_features() -> None:

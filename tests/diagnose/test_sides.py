@@ -78,7 +78,7 @@ def test_near_duplicates_on_both_sides_and_few_sources_are_warned_of(
     other[2] = other[2]._replace(ids=ids)
     prepare_sides((corpus("a", 3), corpus("b", 3)), (one, other), match=True)
     assert "1 documents of b say nearly the same as one of a" in caplog.text
-    assert "a: 3 sources are too few for an interval to hold" in caplog.text
+    assert "a: 3 sources are too few for an interval to hold, and no p can be below 0.05" in caplog.text
 
 
 def chunked(path: Path, seed: int) -> Path:
