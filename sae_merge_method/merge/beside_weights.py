@@ -59,7 +59,7 @@ def _copy(job: Job, names: Iterable[str], folder: Path) -> None:
 def write_card(job: Job, folder: Path, name: str) -> None:
     """Write mergekit's card and the recipe as the user wrote it, unless the user wants none."""
     for file, text in card_texts(job, name).items():
-        (folder / file).write_text(text, encoding="utf-8")
+        (folder / file).write_bytes(text.encode())  # as text its line ends would be the system's
 
 
 def card_texts(job: Job, name: str) -> dict[str, str]:

@@ -136,7 +136,7 @@ def _place_index(base: Checkpoint, folder: Path) -> None:
     if index.exists():
         (folder / INDEX_FILE).write_bytes(read_regular(index))
     elif not base.has_index:
-        (folder / INDEX_FILE).write_text(base.index(), encoding="utf-8")
+        (folder / INDEX_FILE).write_bytes(base.index().encode())
 
 
 class TensorWriters:

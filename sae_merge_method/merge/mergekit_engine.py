@@ -64,7 +64,7 @@ def indexed_view(base: Checkpoint, folder: Path) -> Path:
             (folder / file.name).symlink_to(file.resolve())
         except OSError:
             place_file(file, folder / file.name, file.stat().st_size, link=True).run()
-    (folder / INDEX_FILE).write_text(base.index(), encoding="utf-8")
+    (folder / INDEX_FILE).write_bytes(base.index().encode())
     return folder
 
 
