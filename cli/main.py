@@ -22,8 +22,8 @@ from sae_merge_method.reports.escape import terminal
 # command runs, so that --help and --version stay instant.
 COMMANDS = (
     "train-saes", "diagnose", "attribute", "score", "select", "recipe", "recipes", "merge", "verify",
-    "energy", "controls", "experiment", "rebuild", "card", "diff", "undo", "tasks-path", "compare", "demo",
-    "doctor",
+    "energy", "controls", "experiment", "tune", "rebuild", "card", "diff", "undo", "tasks-path", "compare",
+    "demo", "doctor",
 )  # fmt: skip
 
 

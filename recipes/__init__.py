@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from importlib.abc import Traversable  # elsewhere from Python 3.14 on
 
 _DIAGNOSE, _EXPERIMENT = "diagnose", "experiment"
+_FOLDERS = (_EXPERIMENT, "tune")
+"""Where settings lie that are made for one model alone."""
 _MODEL_KEYS = ("model: ", "base: ", "base_model: ")
 """How a line begins that says which model a file is for."""
 
@@ -56,13 +58,13 @@ def ready_recipes() -> tuple[ReadyFile, ...]:
 
 
 def ready_settings() -> tuple[ReadyFile, ...]:
-    """The files for ``diagnose --config`` and ``experiment run``."""
+    """The files for ``diagnose --config``, ``experiment run`` and ``tune``."""
     made = [
         ReadyFile(f"{kind}/{row.name}", _summary(text), text)
         for row in LISTENED.values()
         for kind, text in ((_DIAGNOSE, row.diagnosis), (_EXPERIMENT, row.experiment))
     ]
-    return (*made, *_in_folder(files(__name__) / _EXPERIMENT, f"{_EXPERIMENT}/"))
+    return (*made, *(file for name in _FOLDERS for file in _in_folder(files(__name__) / name, f"{name}/")))
 
 
 def ready_files() -> tuple[ReadyFile, ...]:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from sae_merge_method.artifacts.experiment import read_experiment as read_experiment
     from sae_merge_method.artifacts.sae_training import SaeTraining as SaeTraining
     from sae_merge_method.artifacts.sae_training import read_training as read_training
+    from sae_merge_method.artifacts.tune import Tune as Tune
+    from sae_merge_method.artifacts.tune import read_tune as read_tune
     from sae_merge_method.attribute.run import attribute as attribute
     from sae_merge_method.attribute.settings import AttributeSettings as AttributeSettings
     from sae_merge_method.compare.run import compare as compare
@@ -69,6 +71,8 @@ if TYPE_CHECKING:
     from sae_merge_method.recipe.from_diagnosis import write_recipe as write_recipe
     from sae_merge_method.train_saes.run import train_saes as train_saes
     from sae_merge_method.train_saes.settings import TrainSaesSettings as TrainSaesSettings
+    from sae_merge_method.tune.run import tune as tune
+    from sae_merge_method.tune.settings import TuneSettings as TuneSettings
     from sae_merge_method.verify.audit import verify as verify
     from sae_merge_method.verify.report import AuditReport as AuditReport
 else:
@@ -83,6 +87,7 @@ _OFFERED = {
     "artifacts.edit_preview": ("EditPreview",),
     "artifacts.edit_report": ("EditReport", "read_edit_report"),
     "artifacts.energy_report": ("EnergyReport",),
+    "artifacts.tune": ("Tune", "read_tune"),
     "artifacts.experiment": ("Experiment", "read_experiment"),
     "attribute.run": ("attribute",),
     "attribute.settings": ("AttributeSettings",),
@@ -115,6 +120,8 @@ _OFFERED = {
     "recipe.from_diagnosis": ("RecipeSettings", "WrittenRecipe", "write_recipe"),
     "train_saes.run": ("train_saes",),
     "train_saes.settings": ("TrainSaesSettings",),
+    "tune.run": ("tune",),
+    "tune.settings": ("TuneSettings",),
     "verify.audit": ("verify",),
     "verify.report": ("AuditReport",),
 }

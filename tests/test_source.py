@@ -20,7 +20,7 @@ LIBRARY = sorted(
 
 STAGES = {
     "attribute", "diagnose", "merge", "diff", "verify", "lm_eval_tasks", "compare", "energy", "controls", "experiment",
-    "publish", "miniature", "train_saes",
+    "publish", "miniature", "train_saes", "tune",
 }  # fmt: skip
 """Packages that meet through files alone."""
 DRIVERS = {

@@ -25,6 +25,8 @@ DIAGNOSIS_KEY = "sae_diagnosis"
 """Under which a recipe keeps what its layers were chosen from."""
 CONTROL_KEY = "sae_control"
 """Under which a recipe keeps what it is a control for."""
+TUNE_KEY = "sae_tune"
+"""Under which a recipe keeps how its weights were found."""
 Dtype = Literal["float32", "bfloat16", "float16", "float64"]
 
 
@@ -127,6 +129,9 @@ class Recipe(Record):
     """What ``sae-merge recipe`` records of the diagnosis; mergekit ignores and preserves it."""
     sae_control: Control | None = None
     """What ``sae-merge controls`` records of an arm; mergekit ignores and preserves it."""
+
+    sae_tune: dict[str, Any] | None = None
+    """What ``sae-merge tune`` records of its search; mergekit ignores and preserves it."""
 
     @model_validator(mode="after")
     def _one_form(self) -> "Recipe":

@@ -7,14 +7,18 @@ what carries its folder's own hash; what carries none is taken only where its au
 import logging
 import os
 import re
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
+from sae_merge_method.artifacts import tune
 from sae_merge_method.artifacts.comparison import Comparison
 from sae_merge_method.artifacts.edit_report import REPORT_FILE
 from sae_merge_method.artifacts.experiment import BY_HAND, EXPERIMENT_FILE, TABLE_FILE, read_experiment
+from sae_merge_method.artifacts.recipe import Recipe, read_recipe_text
 from sae_merge_method.artifacts.statement import STATEMENT_FILES, read_statement
 from sae_merge_method.errors import ArtifactError
+from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.reports.grid import as_markdown
 from sae_merge_method.reports.markdown import bullets, code, plain, section
 from sae_merge_method.verdict_tables.tables import counted, how_tested, verdict_table
@@ -75,13 +79,31 @@ def experiment_section(path: Path, unmatched: str | None = None) -> str:
     report = path / TABLE_FILE if path.is_dir() else path
     if not report.is_file():
         raise ArtifactError(f"expected an experiment's folder with {TABLE_FILE}, or such a file, at {path}")
+    return _report_section("What else was tried", report, unmatched)
+
+
+def tune_section(path: Path, unmatched: str | None = None) -> str:
+    """The report of a search for the best edit.
+
+    Args:
+        path: Its folder.
+        unmatched: Why nobody can tell that this model is its winner, or None where it is.
+
+    Raises:
+        ArtifactError: There is none.
+    """
+    return _report_section("How the weights were found", path / tune.TABLE_FILE, unmatched)
+
+
+def _report_section(heading: str, report: Path, unmatched: str | None) -> str:
+    """A Markdown report as a section: without its title, and what only makes sense beside it."""
     try:
         text = report.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"cannot read the experiment's report {report}: {error}") from error
-    body = _BY_HAND.sub("", re.sub(r"\A\s*# .*\n", "", text))  # without its title: the section has one
+        raise ArtifactError(f"cannot read the report {report}: {error}") from error
+    body = _BY_HAND.sub("", re.sub(r"\A\s*# .*\n", "", text))
     note = f"{_UNMATCHED}: {plain(unmatched)}" if unmatched is not None else ""
-    return section("What else was tried", note, _HEADING.sub(r"#\1 ", body).strip())
+    return section(heading, note, _HEADING.sub(r"#\1 ", body).strip())
 
 
 def statement_section(folder: Path, result: str | None) -> str:
@@ -173,6 +195,27 @@ def unmatched_experiment(path: Path, result: str | None) -> str | None:
         f"the experiment {path} is of other checkpoints: none of its arms ({', '.join(arms)}) is result "
         f"{result[:16]}, which this folder is"
     )
+
+
+def unmatched_tune(path: Path, recipe: Recipe) -> str | None:
+    """Why it cannot be told that a recipe is the one a search found; None where it is.
+
+    Args:
+        path: The search's folder.
+        recipe: Of the checkpoint.
+
+    Raises:
+        ArtifactError: It is another recipe, or there is no search.
+    """
+    tuned, file = tune.read_tune(path), path / tune.RECIPE_FILE
+    if not file.is_file():
+        return f"there is no {tune.RECIPE_FILE} in {path}, which says what was found"
+    text = read_recipe_text(file)
+    if sha256(text.encode()).hexdigest() != tuned.recipe_sha256:
+        return f"{file} was changed after the search"
+    if parse_recipe(text, str(file)) != recipe:
+        raise ArtifactError(f"the search {path} found another recipe than this folder was merged by")
+    return None
 
 
 def _no_hash() -> str:

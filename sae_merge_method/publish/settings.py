@@ -13,6 +13,9 @@ class CardSettings(Record):
     metadata."""
     experiment: Location | None = None
     """Folder of an experiment with controls, or its report: adds what else was tried."""
+    tune: Location | None = None
+    """Folder that sae-merge tune wrote, whose recipe this is: adds how the weights were found, and what they
+    were held against."""
     license: str | None = None
     """Licence, by the Hub's identifier; without it, as the base's card says."""
     name: str | None = None

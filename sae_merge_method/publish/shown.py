@@ -14,8 +14,10 @@ from sae_merge_method.publish import sections
 from sae_merge_method.publish.card_file import CardFile, OurSection
 from sae_merge_method.publish.measured import (
     experiment_section,
+    tune_section,
     unmatched_comparison,
     unmatched_experiment,
+    unmatched_tune,
     verdict_section,
 )
 from sae_merge_method.publish.settings import CardSettings
@@ -23,7 +25,7 @@ from sae_merge_method.recipe.merged_folder import MergedFolder
 
 LOG = logging.getLogger(__name__)
 
-_MEASURED = ("layers", "verdict", "experiment")
+_MEASURED = ("layers", "tune", "verdict", "experiment")
 """Those that a later run keeps where it is told of nothing newer."""
 
 
@@ -35,7 +37,7 @@ def shown_sections(
     *,
     with_plot: bool,
 ) -> dict[str, OurSection]:
-    """The sections on layers, verdict and experiment that a card shows, by name.
+    """The sections on layers, tuning, verdict and experiment that a card shows, by name.
 
     Args:
         merged: The folder.
@@ -50,6 +52,7 @@ def shown_sections(
     result = merged.report.result_sha256 if merged.report is not None else None
     newer = (
         _layers(merged, settings, with_plot=with_plot),
+        _tune(merged, settings),
         _verdict(comparison, settings, result),
         _experiment(settings, result),
     )
@@ -64,6 +67,17 @@ def _layers(merged: MergedFolder, settings: CardSettings, *, with_plot: bool) ->
     _require_same_base(merged, diagnosis)
     text = sections.layers_section(diagnosis, merged.layers, _rule(merged), with_plot)
     return OurSection("layers", text, merged.report.result_sha256 if merged.report is not None else None)
+
+
+def _tune(merged: MergedFolder, settings: CardSettings) -> OurSection | None:
+    """How the weights were found, by the search that the user names, once this is its recipe."""
+    if settings.tune is None:
+        return None
+    path = Path(settings.tune)
+    unmatched = unmatched_tune(path, merged.recipe)
+    _require_allowed(unmatched, settings)
+    text = tune_section(path, unmatched)
+    return OurSection("tune", text, merged.report.result_sha256 if merged.report is not None else None)
 
 
 def _verdict(comparison: Comparison | None, settings: CardSettings, result: str | None) -> OurSection | None:

@@ -1,10 +1,9 @@
 """Write a recipe from a diagnosis: the layers decided, the donor named only where it is read."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from pydantic import Field
 
@@ -15,17 +14,14 @@ from sae_merge_method.artifacts.schema import Location, OneOf, Record
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.writing import require_no_file, write_text
 from sae_merge_method.layers import format_layers
-from sae_merge_method.models.adapter import Adapter, open_adapter
-from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
+from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.constants import AllowedMismatch
-from sae_merge_method.models.hub import as_path, local_folder, open_model, parse_model_id
-from sae_merge_method.models.mergekit_layout import why_not_plain
+from sae_merge_method.models.hub import as_path, open_model
 from sae_merge_method.recipe.evidence import Evidence, of_attribution, of_diagnosis
-from sae_merge_method.recipe.lineage import oddities
 from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
 from sae_merge_method.recipe.methods import METHODS, validated_parameters
+from sae_merge_method.recipe.named_donors import dtype_lines, how_to_run, open_named
 from sae_merge_method.recipe.plan import Donation, EditPlan
-from sae_merge_method.recipe.preflight import check_donors, check_family, output_dtype
 from sae_merge_method.selection import RuleText, choose_layers, parse_rule
 from sae_merge_method.spacing import adjacency
 
@@ -113,14 +109,14 @@ def make_recipe(settings: RecipeSettings) -> WrittenRecipe:
     donation = Donation(as_path(settings.donor), ((None, settings.weight),))
     donations = dict.fromkeys(layers, (donation,))
     plan = EditPlan(settings.method, as_path(settings.base), donations, None, parameters)
-    donor = _open_donor(settings, plan, base)
-    form = guarded_form(plan, base) | _dtypes(plan, base, donor)
+    donors = open_named(plan, base, settings.allow_mismatch)
+    form = guarded_form(plan, base) | dtype_lines(plan, base, donors)
     note = (
         f"{rule} of {evidence.score} chose layers {format_layers(layers)} of {base.n_layers}, "
         f"{adjacency(layers)} ({evidence.kind}: {evidence.path}).",
         *evidence.overlaps(rule, layers),
         f"{method.effect}; everything else stays the base's.",
-        *_how_to_run(base, donor, layers),
+        *how_to_run(base, donors.values(), layers),
     )
     record = {DIAGNOSIS_KEY: evidence.record | {"select": str(rule)}}
     return WrittenRecipe(recipe_text(note, form, record), layers, base.n_layers)
@@ -135,49 +131,3 @@ def _evidence(settings: RecipeSettings, base: Checkpoint) -> Evidence:
     if settings.units != evidence.record["units"] and rule.needs("scores"):
         logger.warning("%s: no labels were shuffled, so layers are chosen by raw scores", evidence.path)
     return evidence
-
-
-class _Donor(NamedTuple):
-    model: Checkpoint
-    adapter: Adapter | None
-
-
-def _open_donor(settings: RecipeSettings, plan: EditPlan, base: Checkpoint) -> _Donor:
-    """The donor, held against the base; what is odd about it is logged."""
-    named, name = parse_model_id(settings.donor), plan.donors[0]
-    model = open_checkpoint(local_folder(named))
-    model.require_agreement()
-    check_family(base, {name: model}, settings.allow_mismatch)
-    check_donors(plan, base, {name: model})
-    adapters = {}
-    if named.adapter is not None:
-        adapters[name] = open_adapter(local_folder(named.adapter))
-        adapters[name].require_fits(model, plan.layers, name)
-    for oddity in oddities(plan, base, {name: model}, adapters):
-        logger.warning("%s", oddity)
-    return _Donor(model, adapters.get(name))
-
-
-def _how_to_run(base: Checkpoint, donor: _Donor, layers: Sequence[int]) -> tuple[str, ...]:
-    by_us = "  sae-merge merge THIS_FILE out/"
-    if donor.adapter is None:
-        reason = why_not_plain(base, donor.model, layers)
-    elif donor.adapter.notes:
-        reason = f"of its adapter, {donor.adapter.notes[0]}"
-    else:
-        return "  mergekit-yaml THIS_FILE out/ --lora-merge-cache FOLDER", by_us
-    if reason:
-        return by_us, f"mergekit-yaml cannot run it: {reason}"
-    return "  mergekit-yaml THIS_FILE out/", f"{by_us}     the same, checked before and after"
-
-
-def _dtypes(plan: EditPlan, base: Checkpoint, donor: _Donor) -> dict[str, str]:
-    """dtype lines under which the arithmetic is rounded once and other layers keep their bytes."""
-    if donor.adapter is not None:  # merged only at merge time
-        return {"dtype": "float32", "out_dtype": next(iter(base.dtypes()))} if len(base.dtypes()) == 1 else {}
-    target = output_dtype(plan, base, {plan.donors[0]: donor.model})
-    if target is None:
-        return {}
-    if donor.model.dtypes() == {target}:
-        return {"dtype": target}
-    return {"dtype": "float32", "out_dtype": target}

@@ -32,6 +32,7 @@ VIEWS: dict[str, str] = {
     "Diagnosis": "sae_merge_method.diagnose.tables:diagnosis_view",
     "SaeTraining": "sae_merge_method.train_saes.tables:training_view",
     "Selection": "sae_merge_method.diagnose.select:selection_view",
+    "Tune": "sae_merge_method.tune.tables:tune_view",
     "EnergyReport": "sae_merge_method.energy.show:energy_view",
     "Difference": "sae_merge_method.diff.show:difference_view",
     "EditPreview": "sae_merge_method.merge.show:preview_view",

@@ -1,4 +1,5 @@
-"""Every command that writes into a folder holds it alone; who comes second is told by whom, and changes nothing."""
+"""Every command that writes into a folder holds it alone; who comes second is told by whom, and changes
+nothing."""
 
 import json
 import os
@@ -74,6 +75,10 @@ WRITES: dict[str, tuple[Writing, ...]] = {
         Writing("experiment plan experiment.yml --out exp", "exp"),
         Writing("experiment report exp", "exp"),
     ),
+    "tune": (
+        Writing("tune tune.yml --out new", "new", claimed),
+        Writing("tune tune.yml --out out --overwrite", "out"),
+    ),
     "rebuild": (
         Writing("rebuild out new", "new", claimed),
         Writing("rebuild out out2 --overwrite", "out2"),
@@ -95,7 +100,8 @@ EVERY_WAY = [pytest.param(way, id=way.words) for ways in WRITES.values() for way
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which every one of these commands could run, or would be refused for its own reasons only."""
+    """A folder in which every one of these commands could run, or would be refused for its own reasons
+    only."""
     folder = tmp_path_factory.mktemp("ground")
     merged = make_merged(folder)
     recipe = (merged.out / "mergekit_config.yml").read_text()
@@ -114,6 +120,10 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lay_out_experiment(folder / "exp", [BASE, PICK])
     settings = {name: value for name, value in SETTINGS.items() if name != "general_loss"}
     (folder / "experiment.yml").write_text(yaml.safe_dump(settings))
+    texts = {"target": "target.jsonl", "control": "control.jsonl"}
+    (folder / "tune.yml").write_text(
+        yaml.safe_dump({"base": "base", "donor": "donor", "budget": 0.1, **texts})
+    )
     (folder / "demo").mkdir()
     (folder / "demo" / "miniature.json").write_text("{}")
     return folder

@@ -33,7 +33,12 @@ def test_what_is_ready_is_listed_by_model_with_what_it_is():
     models = [model for _, model, _ in lines]
     assert [model for model, _ in groupby(models)] == [*(row.model for row in LISTENED.values()), "./base"]
     of_one = {name: words for name, model, words in lines if model == "google/gemma-3-4b-it"}
-    assert set(of_one) == {"diagnose/gemma-3-4b-it", "experiment/gemma-3-4b-it", "gemma-3-4b-it"}
+    assert set(of_one) == {
+        "diagnose/gemma-3-4b-it",
+        "experiment/gemma-3-4b-it",
+        "gemma-3-4b-it",
+        "tune/gemma-3-4b-it",
+    }
     assert of_one["diagnose/gemma-3-4b-it"].startswith("Which layers of Gemma 3 4B IT are specific to")
 
 

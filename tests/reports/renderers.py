@@ -13,6 +13,7 @@ import yaml
 
 import sae_merge_method as sm
 from sae_merge_method.artifacts.attribution import AttributedText, DonorScore
+from sae_merge_method.artifacts.conclusions import DampingCurve
 from sae_merge_method.artifacts.diagnosis import Diagnosis
 from sae_merge_method.artifacts.difference import Difference
 from sae_merge_method.artifacts.edit_preview import EditPreview
@@ -22,6 +23,7 @@ from sae_merge_method.artifacts.experiment_plan import read_plan
 from sae_merge_method.artifacts.sae_training import SaeTraining
 from sae_merge_method.artifacts.statement import Statement
 from sae_merge_method.artifacts.strict_yaml import dump_yaml
+from sae_merge_method.artifacts.tune import Tune
 from sae_merge_method.attribute.show import attribution_view
 from sae_merge_method.compare import forest, render
 from sae_merge_method.diagnose import page, plot, select, tables
@@ -58,6 +60,9 @@ from sae_merge_method.reports.notebook import View, view_html, view_text
 from sae_merge_method.selection import parse_rule
 from sae_merge_method.train_saes import tables as training
 from sae_merge_method.train_saes.card import card
+from sae_merge_method.tune import page as tune_page
+from sae_merge_method.tune import plot as tune_plot
+from sae_merge_method.tune import tables as tune_tables
 from sae_merge_method.verdict_tables import tables as verdict_tables
 from sae_merge_method.verify.report import AuditReport, audit_view
 from tests.reports.records import filled, renamed
@@ -147,6 +152,13 @@ def _experiment_plan(scene: Scene, name: str) -> str:
     return plan_table(Prospect(plan, frozenset(), (), name, documents=4, minutes=None))
 
 
+def _curve(scene: Scene, name: str) -> Grid | None:
+    curve = filled(DampingCurve, name)
+    return experiment_tables.curve_grid(
+        renamed(scene.experiment, name).model_copy(update={"damping_curve": curve})
+    )
+
+
 def _statement(scene: Scene, name: str) -> str:
     """Of files that say what ``name`` says: not every name can be written into one."""
     folder = scene.folder / "stated"
@@ -228,6 +240,7 @@ RENDERERS: Mapping[str, Renderer] = {
     "experiment.report.scatter:draw_scatter": _of("experiment", scatter.draw_scatter, "picture"),
     "experiment.report.tables:arm_grid": _of("experiment", experiment_tables.arm_grid, "grids"),
     "experiment.report.tables:as_table": _of("experiment", experiment_tables.as_table, "wrapped"),
+    "experiment.report.tables:curve_grid": Renderer("grids", _curve),
     "experiment.report.tables:experiment_view": _of("experiment", experiment_tables.experiment_view, "view"),
     "experiment.report.tables:layer_grid": _of("experiment", experiment_tables.layer_grid, "grids"),
     "experiment.report.planned:plan_table": Renderer("wrapped", _experiment_plan),
@@ -238,6 +251,15 @@ RENDERERS: Mapping[str, Renderer] = {
     "experiment.report.tables:wrapped": Renderer(
         "wrapped", lambda scene, name: experiment_tables.wrapped(name, "  ")
     ),
+    "tune.page:as_markdown": _filled(Tune, tune_page.as_markdown, "markdown"),
+    "tune.page:as_page": _filled(Tune, tune_page.as_page, "html"),
+    "tune.plot:draw_front": _filled(Tune, tune_plot.draw_front, "picture"),
+    "tune.plot:draw_weights": _filled(Tune, tune_plot.draw_weights, "picture"),
+    "tune.tables:candidate_grid": _filled(Tune, tune_tables.candidate_grid, "grids"),
+    "tune.tables:finalist_grid": _filled(Tune, tune_tables.finalist_grid, "grids"),
+    "tune.tables:rival_grid": _filled(Tune, tune_tables.rival_grid, "grids"),
+    "tune.tables:tune_view": _filled(Tune, tune_tables.tune_view, "view"),
+    "tune.tables:weight_grid": _filled(Tune, tune_tables.weight_grid, "grids"),
     "files.writing:canonical_json": Renderer(
         "json_file", lambda scene, name: canonical_json({"name": name, "names": [name]})
     ),

@@ -1,0 +1,81 @@
+"""Which layers carry the gain and which the damage of all layers damped: the scores that families choose by.
+
+The path integral of the slopes from the base to all layers at one weight (Sundararajan, Taly & Yan 2017, for
+weights in the place of inputs): what it gives to the layers sums to the whole change, unlike slopes at one
+end.
+"""
+
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sae_merge_method.tune.bench import Bench
+from sae_merge_method.tune.edit import Edit, Shape
+
+NODES = 3
+"""Of Gauss-Legendre on the path."""
+_OUTLYING = 5.0
+"""How many robust standard deviations above the median a layer's damage stands out."""
+_TO_SD = 1.4826
+"""Median absolute deviation to standard deviation, of normal numbers."""
+_LARGE = 2.0
+"""How many times an even share of all damage it is then, at least."""
+_MOST_LEFT_OUT = 1 / 3
+"""Of the layers."""
+
+Floats = npt.NDArray[np.float64]
+
+
+class Attribution(NamedTuple):
+    """Of all layers at one weight, by layer, in nats a token of the search part."""
+
+    gain: Floats
+    """(layers,)"""
+    damage: Floats
+    """(layers,) mean over the controls."""
+
+    @property
+    def score(self) -> dict[int, float]:
+        """Share of the gain less share of the damage: what a layer is worth where both count alike."""
+        worth = self.gain / _total(self.gain) - self.damage / _total(self.damage)
+        return dict(enumerate(worth.tolist()))
+
+    @property
+    def costly(self) -> tuple[int, ...]:
+        """Layers whose damage stands out, ascending; a third of all at most."""
+        middle = median(self.damage)
+        spread = _TO_SD * median(abs(self.damage - middle))
+        limit = max(middle + _OUTLYING * spread, _LARGE * _total(self.damage) / len(self.damage))
+        order = sorted(range(len(self.damage)), key=lambda layer: -self.damage[layer])
+        outlying = [layer for layer in order if self.damage[layer] > limit]
+        return tuple(sorted(outlying[: max(1, int(len(order) * _MOST_LEFT_OUT))]))
+
+
+def attribute(bench: Bench, end: Edit) -> Attribution:
+    """Follow the slopes from the base to an edit.
+
+    Args:
+        bench: To measure on.
+        end: The edit.
+    """
+    nodes, shares = np.polynomial.legendre.leggauss(NODES)
+    gain, damage = np.zeros(bench.n_layers), np.zeros(bench.n_layers)
+    for at, share in zip((nodes + 1) / 2, shares / 2, strict=True):
+        point = Edit.of(at * end.array)
+        for turn in range(bench.n_groups):
+            slopes = bench.slopes(point, turn)
+            gain -= share / bench.n_groups * _over_donors(slopes.by_target * end.array)
+            damage += share / bench.n_groups * _over_donors(slopes.by_control * end.array)
+    return Attribution(gain, damage)
+
+
+def _over_donors(values: Shape) -> Floats:
+    summed: Floats = values.sum(0)
+    return summed
+
+
+def _total(values: Floats) -> float:
+    """Of what counts for it; never 0."""
+    return max(float(np.maximum(values, 0).sum()), 1e-12)

@@ -1,0 +1,183 @@
+"""Edits measured in memory: losses of every text, and how fast they change with every weight."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from sae_merge_method.corpora.batches import Batch
+from sae_merge_method.errors import MergeError
+from sae_merge_method.in_memory.edited_model import EditedModel
+from sae_merge_method.in_memory.losses import nats, total_nats
+from sae_merge_method.in_memory.weights import Round, nearest
+from sae_merge_method.statistics.losses import RatioChange, paired_ratio
+from sae_merge_method.tune.edit import Edit, Shape
+from sae_merge_method.tune.parts import SEARCH, Part, Side, in_groups
+from sae_merge_method.tune.store import Store, key_of
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Measured(NamedTuple):
+    """An edit on one part beside the base."""
+
+    edit: Edit
+    part: str
+    target: RatioChange
+    """Change of the loss on the target, in nats a token: below 0 is gain."""
+    controls: tuple[RatioChange, ...]
+    """The same on each control: above 0 is damage."""
+    worst: int
+    """Number of the control with the largest damage."""
+    target_nats: tuple[float, ...]
+    """Of every problem."""
+    control_nats: tuple[tuple[float, ...], ...]
+    """Of every text of each control."""
+
+    @property
+    def gain(self) -> float:
+        """Nats a token that the target loses."""
+        return -self.target.delta
+
+    @property
+    def damage(self) -> float:
+        """Nats a token that the control harmed most gains."""
+        return self.controls[self.worst].delta
+
+
+class Slopes(NamedTuple):
+    """Losses and how fast they change with each weight, on some of the search part."""
+
+    target: float
+    """Nats a token."""
+    control: float
+    """Change against the base of the mean over controls, in nats a token."""
+    by_target: Shape
+    """(donors, layers) d target / d weight."""
+    by_control: Shape
+    """(donors, layers) the same of the mean over controls."""
+
+
+class Bench:
+    """A base in memory with its donors, and texts to measure edits on.
+
+    Args:
+        edited: The model.
+        parts: By name.
+        store: What is known already.
+        step: Tokens of target, and of each control, that slopes are told from.
+        advance: Called after each measurement.
+        rounded: What files will hold of an edited tensor.
+    """
+
+    def __init__(
+        self,
+        edited: EditedModel,
+        parts: Mapping[str, Part],
+        store: Store,
+        step: int,
+        advance: Callable[[], None] = lambda: None,
+        rounded: Round = nearest,
+    ) -> None:
+        self.n_donors, self.n_layers = edited.n_donors, len(edited.model.blocks)
+        self.base = Edit.none(self.n_donors, self.n_layers)
+        self._edited, self._parts, self._store = edited, parts, store
+        self._advance, self._rounded = advance, rounded
+        self._groups = [in_groups(side, step) for side in parts[SEARCH].sides]
+        self._set = self.base
+        self._asked: dict[str, set[str]] = {"losses": set(), "slopes": set()}
+
+    @property
+    def evaluations(self) -> int:
+        """Edits measured on a part, each once, the base among them."""
+        return len(self._asked["losses"])
+
+    @property
+    def backward(self) -> int:
+        """Slopes told, each once."""
+        return len(self._asked["slopes"])
+
+    @property
+    def n_groups(self) -> int:
+        """How many slopes tell of all problems of the search part once."""
+        return max(map(len, self._groups))
+
+    def measure(self, edit: Edit, part: str) -> Measured:
+        """An edit's losses on a part, beside the base's."""
+        sides = self._parts[part].sides
+        losses = self._losses(edit, part)
+        before = losses if edit == self.base else self._losses(self.base, part)
+        changes = [paired_ratio(b, e, side.tokens) for b, e, side in zip(before, losses, sides, strict=True)]
+        target, *controls = changes
+        worst = max(range(len(controls)), key=lambda nth: controls[nth].delta)
+        return Measured(edit, part, target, tuple(controls), worst, losses[0], tuple(losses[1:]))
+
+    def side(self, part: str, control: int | None = None) -> Side:
+        """The target's texts in a part, or a control's."""
+        found = self._parts[part]
+        return found.target if control is None else found.controls[control]
+
+    def slopes(self, edit: Edit, turn: int) -> Slopes:
+        """Slopes at an edit on a share of the search part: a group of problems and one of each control, by
+        turns."""
+        chosen = [groups[turn % len(groups)] for groups in self._groups]
+        key = key_of("slopes", edit.weights, [turn % len(groups) for groups in self._groups])
+        known = self._store.find(key)
+        if known is None:
+            self._hold(edit)
+            known = [self._slope(batches) for batches in chosen]
+            self._store.keep(key, known)
+            self._advance()
+        self._asked["slopes"].add(key)
+        (target, by_target), *controls = ((loss, np.array(slope)) for loss, slope in known)
+        before = self._losses(self.base, SEARCH)[1:]
+        at_base = [
+            sum(nats_of[nth] for batch in batches for nth in batch.documents) / _tokens(batches)
+            for nats_of, batches in zip(before, chosen[1:], strict=True)
+        ]
+        moved = [loss - start for (loss, _), start in zip(controls, at_base, strict=True)]
+        by_control = np.mean([slope for _, slope in controls], axis=0)
+        return Slopes(target, float(np.mean(moved)), by_target, by_control)
+
+    def _losses(self, edit: Edit, part: str) -> list[tuple[float, ...]]:
+        """Nats of every text of each side."""
+        key = key_of("losses", edit.weights, part)
+        known = self._store.find(key)
+        if known is None:
+            self._hold(edit)
+            known = [self._nats(side) for side in self._parts[part].sides]
+            self._store.keep(key, known)
+            self._advance()
+        self._asked["losses"].add(key)
+        return [tuple(side) for side in known]
+
+    def _nats(self, side: Side) -> list[float]:
+        found = total_nats(self._edited.model, side.batches)
+        losses = [found[nth] for nth in range(len(side.documents))]
+        if not np.isfinite(losses).all():
+            raise MergeError(f"the loss on {side.name} is not finite under an edit: the donor may be damaged")
+        return losses
+
+    def _slope(self, batches: Sequence[Batch]) -> tuple[float, list[list[float]]]:
+        """Nats a token of some texts, and their slopes by weight."""
+        tokens, total = _tokens(batches), 0.0
+        slopes: Shape = np.zeros((self.n_donors, self.n_layers))
+        for batch in batches:
+            dots = self._edited.dots(partial(self._total, batch))
+            total += dots.loss
+            slopes += self._edited.sum_by_layer(dots.values).T
+        return total / tokens, (slopes / tokens).tolist()
+
+    def _total(self, batch: Batch) -> "torch.Tensor":
+        return nats(self._edited.model, batch).sum()
+
+    def _hold(self, edit: Edit) -> None:
+        if edit != self._set:
+            self._edited.set_weights(edit.to_weights(), self._rounded)
+            self._set = edit
+
+
+def _tokens(batches: Sequence[Batch]) -> int:
+    return sum(int(batch.counted.sum()) for batch in batches)

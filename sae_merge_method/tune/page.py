@@ -1,0 +1,107 @@
+"""``tune.html`` and ``tune.md``: the result of a search, as a page that needs nothing else and as
+Markdown."""
+
+import base64
+
+from sae_merge_method.artifacts.tune import RECIPE_FILE, Tune, TunedText
+from sae_merge_method.reports.escape import html
+from sae_merge_method.reports.grid import as_html
+from sae_merge_method.reports.grid import as_markdown as as_markdown_table
+from sae_merge_method.reports.html import html_page
+from sae_merge_method.reports.markdown import bullets, fence, plain, section
+from sae_merge_method.tune.plot import draw_front, draw_weights
+from sae_merge_method.tune.tables import (
+    HOW_TO_READ,
+    candidate_grid,
+    finalist_grid,
+    rival_grid,
+    sentences,
+    weight_grid,
+)
+
+TITLE = "Tuned within a damage budget"
+_SECTIONS = (
+    ("Beside its rivals, on the report part", rival_grid, HOW_TO_READ),
+    (
+        "Finalists",
+        finalist_grid,
+        "The best of each family on the search part, and the next best, held against each other on the "
+        "choice part.",
+    ),
+    (
+        "Layers",
+        weight_grid,
+        "The winner's weights, and what each layer carries of gain and damage where all layers are damped "
+        "to the budget: the path integral of the slopes, on the search part. Strong: damage that stands out.",
+    ),
+    (
+        "Edits that were searched",
+        candidate_grid,
+        "Within the budget on the search part, by their gain there, which flatters the first ones.",
+    ),
+)
+_FRONT = (
+    "Gain against damage on the search part, an edit a point; the line joins those that no other edit beats "
+    "in both"
+)
+
+
+def facts(tune: Tune) -> list[tuple[str, str]]:
+    """What was tuned, on what."""
+    return [
+        ("base", tune.base),
+        ("donor" if len(tune.donors) == 1 else "donors", ", ".join(tune.donors)),
+        ("budget", f"{tune.budget:g} nats a token"),
+        ("target", _text(tune.target)),
+        *(("control", _text(one)) for one in tune.controls),
+        ("families", ", ".join(tune.families)),
+        ("computed in", f"{tune.dtype}, with weights rounded as they are written ({tune.rounding})"),
+    ]
+
+
+def _text(text: TunedText) -> str:
+    parts = ", ".join(f"{count} to {part}" for part, count in text.texts.items())
+    return f"{text.name}: texts {parts}; sha256 {text.sha256[:16]}"
+
+
+def as_markdown(tune: Tune) -> str:
+    """The report as Markdown: same result, same text."""
+    parts = [
+        f"# {TITLE}",
+        bullets([f"{name}: {plain(value)}" for name, value in facts(tune)]),
+        section("What came of it", bullets([plain(line) for line in sentences(tune)])),
+        *(
+            section(heading, as_markdown_table(grid(tune)), plain(words))
+            for heading, grid, words in _SECTIONS
+        ),
+        section(
+            "By hand", fence(f"sae-merge merge {RECIPE_FILE} out/\nmergekit-yaml {RECIPE_FILE} out/", "sh")
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def as_page(tune: Tune) -> str:
+    """The report as a page: same result, same text."""
+    head = "".join(f"<dt>{html(name)}</dt><dd>{html(value)}</dd>" for name, value in facts(tune))
+    told = "".join(f"<li>{html(line)}</li>" for line in sentences(tune))
+    parts = [
+        f"<dl>{head}</dl>",
+        f"<h2>What came of it</h2><ul>{told}</ul>",
+        "<h2>Gain against damage</h2>",
+        _image(draw_front(tune), _FRONT),
+        _image(draw_weights(tune), "The winner's weight of each layer"),
+    ]
+    for heading, grid, words in _SECTIONS:
+        parts += [
+            f"<h2>{heading}</h2>",
+            as_html(grid(tune), "sortable"),
+            f'<p class="note">{html(words)}</p>',
+        ]
+    return html_page(TITLE, "\n".join(parts))
+
+
+def _image(drawn: bytes, words: str) -> str:
+    encoded = base64.b64encode(drawn).decode("ascii")
+    image = f'<img alt="{html(words)}" src="data:image/png;base64,{encoded}">'
+    return f'<p>{image}</p><p class="note">{html(words)}.</p>'

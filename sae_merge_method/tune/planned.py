@@ -1,0 +1,55 @@
+"""What a search will cost, said before it begins: in edits, in passes of the model, in tokens."""
+
+from collections.abc import Mapping
+
+from sae_merge_method.tune.attribution import NODES
+from sae_merge_method.tune.families import sizes_of
+from sae_merge_method.tune.parts import CHOICE, REPORT, SEARCH, Part
+from sae_merge_method.tune.rivals import SHUFFLES
+from sae_merge_method.tune.settings import TuneSettings
+
+_TRIES = 3
+"""Sizes of a shape that are mostly tried until its damage is as large as allowed."""
+
+
+def cost_words(
+    asked: TuneSettings, parts: Mapping[str, Part], n_donors: int, n_layers: int, n_groups: int
+) -> str:
+    """Two sentences: how the texts are divided, and about how much is computed.
+
+    Args:
+        asked: What is searched.
+        parts: By name.
+        n_donors: Number of donors.
+        n_layers: Decoder layers.
+        n_groups: Slopes that tell of all problems of the search part once.
+    """
+    sizes = asked.sizes or sizes_of(n_layers)
+    shapes = {
+        "damped": n_donors if n_donors == 1 else 1 + n_donors,
+        "top-k": len(sizes),
+        "spread": len(sizes),
+    }
+    edits = _TRIES * sum(shapes.get(name, 1) for name in asked.families) + n_donors + 1
+    on_choice = asked.finalists + 1 + 3 * _TRIES
+    on_report = 4 + n_donors + SHUFFLES + 2
+    slopes = NODES * n_groups + (asked.steps if "learned" in asked.families else 0)
+    per_step = asked.tokens_per_step * (1 + len(asked.control))
+    tokens = {
+        name: sum(len(one.ids) for side in part.sides for one in side.documents)
+        for name, part in parts.items()
+    }
+    forward = edits * tokens[SEARCH] + on_choice * tokens[CHOICE] + on_report * tokens[REPORT]
+    problems = ", ".join(f"{len(parts[name].target.documents)} to {verb}" for name, verb in _FOR.items())
+    texts = ", ".join(
+        f"{sum(len(side.documents) for side in parts[name].controls)} to {verb}"
+        for name, verb in _FOR.items()
+    )
+    return (
+        f"problems: {problems}; control texts: {texts}. About {edits} edits on the search part, {on_choice} "
+        f"on the choice part and {on_report} on the report part, {forward:,} tokens forward; {slopes} "
+        f"slopes, {slopes * per_step:,} tokens forward and backward."
+    )
+
+
+_FOR = {SEARCH: "search on", CHOICE: "choose on", REPORT: "report on"}

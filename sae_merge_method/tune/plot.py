@@ -1,0 +1,102 @@
+"""Gain against damage of every edit that was searched, with the front that no other beats, and the winner's
+weights."""
+
+from typing import Any
+
+from sae_merge_method.artifacts.tune import SearchedEdit, Tune
+from sae_merge_method.reports import escape
+from sae_merge_method.reports.figure import BLUE, INK, RED, layer_axes, layer_width, new_figure, picture
+from sae_merge_method.tune.families import FAMILIES
+
+# Okabe & Ito's colours; the markers tell the families apart without any.
+_LOOKS = (
+    ("#009E73", "^"),
+    ("#0072B2", "D"),
+    ("#999999", "o"),
+    ("#CC79A7", "v"),
+    ("#D55E00", "*"),
+    ("#E69F00", "P"),
+)
+_ABOVE = 3.0
+"""Damage beyond so many budgets is left out of the picture."""
+
+
+def front(candidates: tuple[SearchedEdit, ...]) -> list[SearchedEdit]:
+    """The edits of which no other gains as much at less damage, least damage first (Pareto)."""
+    found: list[SearchedEdit] = []
+    for one in sorted(candidates, key=lambda one: (one.search.damage.delta, -one.search.gain.delta)):
+        if not found or one.search.gain.delta > found[-1].search.gain.delta:
+            found.append(one)
+    return found
+
+
+def draw_front(tune: Tune) -> bytes:
+    """The picture as PNG: same result, same bytes."""
+    figure = new_figure(8.6, 5.2)
+    axes = figure.add_subplot()
+    axes.axhline(0, color=INK, linewidth=0.6)
+    axes.axvline(tune.budget, color=RED, linewidth=1, linestyle="--")
+    shown = tuple(one for one in tune.candidates if one.search.damage.delta <= _ABOVE * tune.budget)
+    line = front(shown)
+    axes.step(
+        [one.search.damage.delta for one in line],
+        [one.search.gain.delta for one in line],
+        where="post",
+        color=INK,
+        linewidth=0.8,
+        alpha=0.5,
+    )
+    names = list(FAMILIES)
+    handles: dict[str, Any] = {}
+    for name in dict.fromkeys(one.family for one in shown):
+        colour, marker = _LOOKS[names.index(name) % len(_LOOKS) if name in names else -1]
+        points = [one.search for one in shown if one.family == name]
+        handles[name] = axes.scatter(
+            [one.damage.delta for one in points],
+            [one.gain.delta for one in points],
+            s=46,
+            c=colour,
+            marker=marker,
+            edgecolors="white",
+            linewidths=0.5,
+            zorder=3,
+        )
+    won = tune.winner.report
+    handles["the winner, on the report part"] = axes.errorbar(
+        won.damage.delta,
+        won.gain.delta,
+        xerr=_error(won.damage.delta, won.damage.interval),
+        yerr=_error(won.gain.delta, won.gain.interval),
+        fmt="s",
+        color=INK,
+        markersize=7,
+        elinewidth=0.8,
+        zorder=4,
+    )
+    axes.set_xlabel("damage: nats a token of control text (dashed: the budget)")
+    axes.set_ylabel("gain: nats a token of the target")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(0.06)
+    labels = [escape.figure(name) for name in handles]
+    figure.legend(
+        list(handles.values()), labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False
+    )
+    return picture(figure)
+
+
+def draw_weights(tune: Tune) -> bytes:
+    """The winner's weights by layer as PNG."""
+    figure = new_figure(layer_width(tune.n_layers), 3.0)
+    axes = layer_axes(figure, "weight", "the winner's weights")
+    width = 0.8 / len(tune.donors)
+    for number, weights in enumerate(tune.winner.weights):
+        left = [layer - 0.4 + (number + 0.5) * width for layer in range(tune.n_layers)]
+        colour = BLUE if number == 0 else _LOOKS[number % len(_LOOKS)][0]
+        axes.bar(left, weights, width, color=colour, label=escape.figure(tune.donors[number]))
+    if len(tune.donors) > 1:
+        axes.legend(fontsize=8, frameon=False)
+    return picture(figure)
+
+
+def _error(middle: float, ends: tuple[float, float] | None) -> list[list[float]] | None:
+    return None if ends is None else [[middle - ends[0]], [ends[1] - middle]]

@@ -1,0 +1,74 @@
+"""The winner as a recipe: a weight for every layer by mergekit's own slices, so that stock mergekit-yaml runs
+it."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sae_merge_method.artifacts.recipe import TUNE_KEY
+from sae_merge_method.artifacts.tune import Winner
+from sae_merge_method.layers import format_layers
+from sae_merge_method.models.hub import as_path, open_model
+from sae_merge_method.models.rounding import NEAREST, Rounding
+from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
+from sae_merge_method.recipe.methods import METHODS
+from sae_merge_method.recipe.named_donors import dtype_lines, how_to_run, open_named
+from sae_merge_method.recipe.plan import Donation, EditPlan
+from sae_merge_method.reports.numbers import nats
+
+METHOD = "sae_stethoscope"
+
+
+def recipe_of(
+    winner: Winner,
+    base: str,
+    donors: Sequence[str],
+    budget: float,
+    rounding: Rounding = NEAREST,
+    allow_mismatch: Collection[str] = (),
+) -> str:
+    """The text of ``recipe.yml``.
+
+    Args:
+        winner: The edit.
+        base: The base's name.
+        donors: Names of the donors, in the order of the weights.
+        budget: Damage that was allowed, in nats a token.
+        rounding: How edited values are rounded.
+        allow_mismatch: Keys of config.json in which base and donors may differ.
+
+    Raises:
+        SaeMergeError: A model cannot be had, or does not fit.
+    """
+    checkpoint = open_model(base)
+    donations: dict[int, tuple[Donation, ...]] = {}
+    for layer in range(checkpoint.n_layers):
+        given = tuple(
+            Donation(as_path(donor), ((None, weights[layer]),))
+            for donor, weights in zip(donors, winner.weights, strict=True)
+            if weights[layer]
+        )
+        if given:
+            donations[layer] = given
+    plan = EditPlan(METHOD, as_path(base), donations, None, rounding=rounding)
+    opened = open_named(plan, checkpoint, allow_mismatch)
+    form = guarded_form(plan, checkpoint) | dtype_lines(plan, checkpoint, opened)
+    report = winner.report
+    note = (
+        f"{winner.family} ({winner.shape}): layers {format_layers(plan.layers)} of {checkpoint.n_layers}, "
+        "each with a weight of its own.",
+        f"On texts that were held back it gains {nats(report.gain.delta)} nats a token of the target, at a "
+        f"damage of {nats(report.damage.delta)} to {report.control}; {budget:g} was allowed.",
+        f"{METHODS[METHOD].effect}; everything else stays the base's.",
+        *how_to_run(checkpoint, opened.values(), plan.layers),
+    )
+    record: dict[str, Any] = {
+        TUNE_KEY: {
+            "family": winner.family,
+            "shape": winner.shape,
+            "budget": budget,
+            "gain": report.gain.delta,
+            "damage": report.damage.delta,
+            "control": report.control,
+        }
+    }
+    return recipe_text(note, form, record, "How the weights were found.")

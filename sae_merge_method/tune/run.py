@@ -1,0 +1,239 @@
+"""``sae-merge tune`` from end to end; killed at any moment and called again, it goes on."""
+
+import json
+import logging
+from collections.abc import Callable
+from functools import partial
+from hashlib import sha256
+from os import PathLike
+from pathlib import Path
+from typing import NoReturn
+
+from tqdm.auto import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from sae_merge_method import __version__
+from sae_merge_method.artifacts.schema import read_settings
+from sae_merge_method.artifacts.tune import (
+    PAGE_FILE,
+    RECIPE_FILE,
+    TABLE_FILE,
+    LayerShare,
+    SearchedEdit,
+    Tune,
+    TunedText,
+    write_tune,
+)
+from sae_merge_method.corpora.documents import Corpus, check_disjoint, read_corpus
+from sae_merge_method.files.folders import new_folder
+from sae_merge_method.files.progress import Progress
+from sae_merge_method.files.writing import write_text
+from sae_merge_method.in_memory.edited_model import EditedModel
+from sae_merge_method.in_memory.opening import open_edited
+from sae_merge_method.in_memory.weights import nearest, stochastic
+from sae_merge_method.models.fingerprint import fingerprint
+from sae_merge_method.models.hub import open_model
+from sae_merge_method.recipe.diagnosed import open_diagnosis
+from sae_merge_method.recipe.precision import rounding_of
+from sae_merge_method.selection import choose_layers, parse_rule
+from sae_merge_method.tune.bench import Bench
+from sae_merge_method.tune.choose import choose
+from sae_merge_method.tune.judge import beside_curve, effect, rivals, winner
+from sae_merge_method.tune.page import as_markdown, as_page
+from sae_merge_method.tune.parts import CHOICE, PARTS, Part, make_parts
+from sae_merge_method.tune.planned import cost_words
+from sae_merge_method.tune.recipe import recipe_of
+from sae_merge_method.tune.rivals import Pick, contenders
+from sae_merge_method.tune.search import Searched, finalists, search
+from sae_merge_method.tune.settings import TuneSettings
+from sae_merge_method.tune.store import Store
+
+LOG = logging.getLogger(__name__)
+
+ALPHA = 0.05
+"""Level of the tests."""
+_MEASURED_BY = (
+    "base", "donor", "target", "control", "text_field", "group_field", "max_documents", "max_length",
+    "tokens_per_batch", "tokens_per_step", "dtype", "device", "rounding", "rounding_seed",
+)  # fmt: skip
+"""Settings that decide what a measurement comes to."""
+
+FileName = str | PathLike[str]
+
+
+def tune(
+    settings: TuneSettings | FileName,
+    out: FileName,
+    *,
+    overwrite: bool = False,
+    report: Callable[[str], None] | None = None,
+) -> Tune:
+    """Search for the edit that gains most within a damage budget, and judge it on texts that were held back.
+
+    Writes ``recipe.yml``, ``tune.json``, ``tune.md`` and ``tune.html``.
+
+    Args:
+        settings: What is searched and on what, or its YAML file.
+        out: Folder of the result; it appears whole or not at all. An interrupted search goes on.
+        overwrite: Replace a folder that stands there.
+        report: Takes lines on what it will cost and how far it is; logged unless given.
+
+    Raises:
+        UsageError: ``out`` exists, or an interrupted search of other settings stands beside it.
+        CorpusError: A text cannot be read, or a part of it is empty.
+        TuneError: No edit meets the budget, or none is shown to help.
+        SaeMergeError: Models do not fit together.
+    """
+    asked = (
+        settings if isinstance(settings, TuneSettings) else read_settings(TuneSettings, {}, Path(settings))
+    )
+    folder, tell = Path(out), report or LOG.info
+    with new_folder(folder, overwrite=overwrite) as new:
+        target = read_corpus(asked.target, asked.text_field, asked.max_documents, asked.group_field)
+        controls = [
+            read_corpus(control, asked.text_field, asked.max_documents, asked.group_field)
+            for control in asked.control
+        ]
+        check_disjoint([target, *controls])
+        pick = _pick(asked)
+        with open_edited(
+            asked.base,
+            asked.donor,
+            beside=new,
+            dtype=asked.dtype,
+            device=asked.device,
+            outside=False,
+            hold=asked.hold,
+            allow_mismatch=asked.allow_mismatch,
+        ) as edited:
+            progress = Progress(folder, _inputs(asked, [target, *controls], edited), "search")
+            result, recipe = _search_and_judge(asked, edited, target, controls, progress, pick, tell)
+        write_text(new / RECIPE_FILE, recipe)
+        write_tune(new, result)
+        write_text(new / TABLE_FILE, as_markdown(result))
+        write_text(new / PAGE_FILE, as_page(result))
+    progress.discard()
+    return result
+
+
+def _search_and_judge(
+    asked: TuneSettings,
+    edited: EditedModel,
+    target: Corpus,
+    controls: list[Corpus],
+    progress: Progress,
+    pick: Pick | None,
+    tell: Callable[[str], None],
+) -> tuple[Tune, str]:
+    parts = make_parts(edited.model, target, controls, asked.max_length, asked.tokens_per_batch)
+    progress.begin()
+    store = Store(progress.folder)
+    if len(store):
+        tell(f"going on with {len(store)} measurements of an interrupted search")
+    with (
+        logging_redirect_tqdm(),
+        tqdm(desc="edits", unit="edit", initial=len(store), disable=None) as bar,
+    ):
+        rounding = rounding_of(asked)
+        rounded = stochastic(rounding.seed) if rounding.unbiased else nearest
+        bench = Bench(edited, parts, store, asked.tokens_per_step, partial(_advance, bar), rounded)
+        tell(cost_words(asked, parts, bench.n_donors, bench.n_layers, bench.n_groups))
+        searched = search(bench, asked, tell)
+        best = finalists(searched.candidates, asked.budget, asked.finalists)
+        chosen = choose(bench, best, asked.budget, ALPHA)
+        field = contenders(bench, searched, chosen.measured, asked.budget, asked.donor, pick)
+        won = winner(bench, chosen, asked.budget, ALPHA)
+        recipe = recipe_of(won, asked.base, asked.donor, asked.budget, rounding, asked.allow_mismatch)
+        held = rivals(bench, chosen.measured.edit, field.contenders, ALPHA)
+        curve = beside_curve(bench, chosen.measured.edit, field, ALPHA)
+    edited.restore()
+    in_choice = {one.edit for one in best}
+    result = Tune(
+        base=asked.base,
+        donors=asked.donor,
+        n_layers=bench.n_layers,
+        budget=asked.budget,
+        alpha=ALPHA,
+        target=_text(target, bench, parts, None),
+        controls=tuple(_text(one, bench, parts, number) for number, one in enumerate(controls)),
+        families=asked.families,
+        steps=asked.steps,
+        dtype=asked.dtype,
+        rounding=str(rounding),
+        layers=_layers(searched),
+        donors_alone=tuple(effect(bench, one, ALPHA) for one in searched.donors),
+        candidates=tuple(
+            SearchedEdit(
+                family=one.family,
+                shape=one.shape.name,
+                weights=one.edit.weights,
+                search=effect(bench, one.measured, ALPHA),
+                choice=effect(bench, bench.measure(one.edit, CHOICE), ALPHA)
+                if one.edit in in_choice
+                else None,
+            )
+            for one in searched.candidates
+        ),
+        winner=won,
+        rivals=held,
+        beside_curve=curve,
+        evaluations=bench.evaluations,
+        slopes=bench.backward,
+        recipe_sha256=sha256(recipe.encode()).hexdigest(),
+    )
+    return result, recipe
+
+
+def _advance(bar: "tqdm[NoReturn]") -> None:
+    bar.update()
+
+
+def _layers(searched: Searched) -> tuple[LayerShare, ...]:
+    found = searched.attribution
+    return tuple(
+        LayerShare(layer=layer, gain=float(gain), damage=float(damage), stands_out=layer in found.costly)
+        for layer, (gain, damage) in enumerate(zip(found.gain, found.damage, strict=True))
+    )
+
+
+def _text(corpus: Corpus, bench: Bench, parts: dict[str, Part], control: int | None) -> TunedText:
+    sides = {name: bench.side(name, control) for name in PARTS}
+    nats = {
+        name: measured.target_nats if control is None else measured.control_nats[control]
+        for name in PARTS
+        for measured in [bench.measure(bench.base, name)]
+    }
+    return TunedText(
+        name=corpus.name,
+        sha256=corpus.sha256,
+        texts={name: len(side.documents) for name, side in sides.items()},
+        tokens={name: sum(side.tokens) for name, side in sides.items()},
+        base={name: sum(nats[name]) / sum(side.tokens) for name, side in sides.items()},
+    )
+
+
+def _pick(asked: TuneSettings) -> Pick | None:
+    """What the diagnosis selects, held against the base before anything is measured."""
+    if asked.diagnosis is None:
+        return None
+    base = open_model(asked.base)
+    _, diagnosis = open_diagnosis(Path(asked.diagnosis), base, asked.base, asked.donor)
+    layers = choose_layers(parse_rule(asked.select), diagnosis.scores(), diagnosis.q_values())
+    return Pick(layers, f"{asked.select} of {diagnosis.score}") if layers else None
+
+
+def _inputs(
+    asked: TuneSettings, corpora: list[Corpus], edited: EditedModel
+) -> dict[str, str | int | float | None]:
+    """All that changes what is measured, for an interrupted search to be gone on with: not the budget, nor
+    what is searched."""
+    inputs: dict[str, str | int | float | None] = {"version": __version__}
+    for name in _MEASURED_BY:
+        value = getattr(asked, name)
+        inputs[name] = ", ".join(value) if isinstance(value, tuple) else value
+    for number, corpus in enumerate(corpora):
+        inputs[f"text {number + 1}, {corpus.name}"] = corpus.sha256
+    for model, checkpoint in zip((asked.base, *asked.donor), edited.checkpoints, strict=True):
+        taken = fingerprint(checkpoint).model_dump(mode="json")
+        inputs[f"weights of {model}"] = sha256(json.dumps(taken, sort_keys=True).encode()).hexdigest()[:16]
+    return inputs

@@ -1,0 +1,144 @@
+"""The search: every family's shapes, each as large as the damage allows, measured on the search part
+alone."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from sae_merge_method.errors import SaeMergeError
+from sae_merge_method.tune.attribution import Attribution, attribute
+from sae_merge_method.tune.bench import Bench, Measured
+from sae_merge_method.tune.edit import Edit
+from sae_merge_method.tune.families import FAMILIES, Known, NamedShape, on_layers, sizes_of
+from sae_merge_method.tune.parts import SEARCH
+from sae_merge_method.tune.scaling import Scaled, largest_within, up_to_damage
+from sae_merge_method.tune.settings import TuneSettings
+
+
+class TuneError(SaeMergeError):
+    """No edit is worth writing, and the reason why."""
+
+
+class Candidate(NamedTuple):
+    """An edit that was measured on the search part."""
+
+    family: str
+    shape: NamedShape
+    factor: float
+    measured: Measured
+
+    @property
+    def edit(self) -> Edit:
+        """Its weights."""
+        return self.measured.edit
+
+
+class Searched(NamedTuple):
+    """All that the search part says."""
+
+    candidates: tuple[Candidate, ...]
+    """In the order in which they were tried."""
+    donors: tuple[Measured, ...]
+    """Each donor's own layers, all of them at weight 1."""
+    attribution: Attribution
+    """Of all layers at the weight that does the damage allowed."""
+    start: Edit
+    """That edit."""
+
+
+def whole(bench: Bench, donor: int) -> Edit:
+    """All layers of one donor at weight 1."""
+    array = bench.base.array
+    array[donor] = 1.0
+    return Edit.of(array)
+
+
+def search(bench: Bench, settings: TuneSettings, tell: Callable[[str], None]) -> Searched:
+    """Try every family's shapes.
+
+    Args:
+        bench: To measure on.
+        settings: What to search.
+        tell: Takes a line on how far it is.
+
+    Raises:
+        TuneError: No edit does as little damage as is allowed.
+    """
+    donors = tuple(bench.measure(whole(bench, donor), SEARCH) for donor in range(bench.n_donors))
+    everything = on_layers(bench.n_donors, bench.n_layers, range(bench.n_layers))
+    damped = list(up_to_damage(bench, everything, SEARCH, settings.budget, most=1.0))
+    allowed = largest_within(damped, settings.budget)
+    if allowed is None:
+        least = min(damped, key=lambda one: one.measured.damage)
+        raise TuneError(
+            f"no edit meets the budget of {settings.budget:g} nats a token: all layers at weight "
+            f"{least.factor:.3g} do {least.measured.damage:.4g} on the search part"
+        )
+    attribution = attribute(bench, allowed.measured.edit)
+    known = Known(
+        bench,
+        allowed.measured.edit,
+        attribution,
+        settings.budget,
+        tuple(size for size in settings.sizes or sizes_of(bench.n_layers) if size <= bench.n_layers),
+        settings.steps,
+    )
+    found: dict[Edit, Candidate] = {}
+    for name in settings.families:
+        shapes = list(FAMILIES[name].shapes(known))
+        if not shapes:
+            tell(f"{name}: no such edit of this model")
+        for shape in shapes:
+            tries = list(
+                up_to_damage(
+                    bench,
+                    shape.shape,
+                    SEARCH,
+                    settings.budget,
+                    guess=shape.guess or _guess(shape, known, allowed),
+                )
+            )
+            for one in tries:
+                found.setdefault(one.measured.edit, Candidate(name, shape, one.factor, one.measured))
+            tell(_told(name, shape, tries, settings.budget))
+    return Searched(tuple(found.values()), donors, attribution, allowed.measured.edit)
+
+
+def _guess(shape: NamedShape, known: Known, allowed: Scaled) -> float:
+    """The factor at which a shape would have the energy of all layers damped, if all task vectors were
+    alike."""
+    energy = float((shape.shape**2).sum())
+    return float(allowed.factor * (known.bench.n_donors * known.bench.n_layers / energy) ** 0.5)
+
+
+def _told(name: str, shape: NamedShape, tries: Sequence[Scaled], budget: float) -> str:
+    within = [one for one in tries if one.measured.damage <= budget]
+    if not within:
+        return f"{name}, {shape.name}: no weight within the budget"
+    best = max(within, key=lambda one: one.measured.gain)
+    return f"{name}, {shape.name}: gain {best.measured.gain:.4g}, damage {best.measured.damage:.4g}"
+
+
+def finalists(candidates: Sequence[Candidate], budget: float, count: int) -> list[Candidate]:
+    """The edits to choose among: the best of each family, then the next best of any.
+
+    Args:
+        candidates: All of them.
+        budget: Damage that is allowed, in nats a token.
+        count: How many to take.
+
+    Raises:
+        TuneError: None gains anything within the budget.
+    """
+    within = [one for one in candidates if one.measured.damage <= budget and one.measured.gain > 0]
+    if not within:
+        best = max(candidates, key=lambda one: one.measured.gain)
+        raise TuneError(
+            f"no edit helps within the budget of {budget:g} nats a token: the most that any gains on the "
+            f"search part is {best.measured.gain:.4g} nats a token, at a damage of "
+            f"{best.measured.damage:.4g} ({best.family})"
+        )
+    ranked = sorted(within, key=lambda one: -one.measured.gain)
+    firsts = {one.family: one for one in reversed(ranked)}
+    of_families = [one for one in ranked if firsts[one.family] is one]
+    taken = {one.edit for one in of_families}
+    return [*of_families, *(one for one in ranked if one.edit not in taken)][:count]

@@ -1,0 +1,134 @@
+"""A donor whose gain lives in one layer and whose damage lives in another, trained on the spot in seconds.
+
+The base has learnt prose: from one ``p`` word to the next. The ability is to answer ``m3 ...`` by ``c3``: it
+is trained into layer 1 alone. Noise in the last layer hurts prose, and helps nothing.
+"""
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tests.in_memory.models import llama
+
+N_LAYERS = 5
+GAINING, DAMAGING = 1, 4
+
+
+class Planted(NamedTuple):
+    """Models and texts in a folder."""
+
+    folder: Path
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Of a search with the donor that gains and damages."""
+        return {
+            "base": str(self.folder / "base"),
+            "donor": str(self.folder / "donor"),
+            "target": str(self.folder / "target.jsonl"),
+            "control": str(self.folder / "control.jsonl"),
+            "budget": 0.05,
+            "steps": 20,
+            "tokens_per_step": 400,
+            "device": "cpu",
+        }
+
+
+def plant(folder: Path) -> Planted:
+    """Train and write everything."""
+    draw = random.Random(0)
+    prose = [_prose(draw) for _ in range(200)]
+    problems = list({problem["prompt"]: problem for problem in (_problem(draw) for _ in range(500))}.values())
+    trained, held_out = problems[:240], problems[240:440]
+    _write(folder / "control.jsonl", [{"text": text} for text in prose])
+    _write(folder / "target.jsonl", held_out)
+    llama(folder / "base", n_layers=N_LAYERS)
+    tokenizer = AutoTokenizer.from_pretrained(folder / "base")
+    model = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.float32)
+    more = [_prose(draw) for _ in range(400)]
+    # The words of problems are known to the base, in no order that would give an answer away.
+    muddled = [_muddled(draw) for _ in range(400)]
+    _train(model, tokenizer, [(text, 0) for text in more + muddled], lambda name: True, steps=80, rate=2e-2)
+    model.save_pretrained(folder / "base")
+    base = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    as_text = [(f"{one['prompt']}{one['completion']}", 5) for one in trained]
+    prose_too = [(text, 0) for text in more[:60]]
+    layer = f".layers.{GAINING}."
+    _train(model, tokenizer, as_text + prose_too, lambda name: layer in name, steps=80, rate=3e-2)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "layers" in name and "norm" not in name:
+                size = 0.7 if f".layers.{DAMAGING}." in name else 0.01
+                parameter.add_(torch.randn(parameter.shape, generator=generator) * size)
+    _save(model, tokenizer, folder / "donor")
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(
+                base[name] + 0.12 * torch.randn(parameter.shape, generator=generator) * ("layers" in name)
+            )
+    _save(model, tokenizer, folder / "noise")
+    return Planted(folder)
+
+
+def _save(model: torch.nn.Module, tokenizer: object, folder: Path) -> None:
+    model.save_pretrained(folder)  # type: ignore[operator]
+    tokenizer.save_pretrained(folder)  # type: ignore[attr-defined]
+
+
+def _prose(draw: random.Random) -> str:
+    start, step = draw.randrange(8), draw.choice((1, 3))
+    return " ".join(f"p{(start + step * nth) % 8}" for nth in range(draw.randint(6, 10)))
+
+
+def _problem(draw: random.Random) -> dict[str, str]:
+    number = draw.randrange(8)
+    middle = " ".join(f"p{draw.randrange(8)}" for _ in range(3))
+    return {"prompt": f"m{number} {middle}", "completion": f" c{number}"}
+
+
+def _muddled(draw: random.Random) -> str:
+    problem = _problem(draw)
+    return f"{problem['prompt']} c{draw.randrange(8)}"
+
+
+def _train(
+    model: torch.nn.Module,
+    tokenizer: Callable[..., dict[str, list[int]]],
+    texts: Sequence[tuple[str, int]],
+    trains: Callable[[str], bool],
+    steps: int,
+    rate: float,
+) -> None:
+    """Texts, each with the place of the first token that counts."""
+    draw = random.Random(0)
+    parameters = [
+        one for name, one in model.named_parameters() if one.requires_grad_(trains(name)).requires_grad
+    ]
+    optimizer = torch.optim.Adam(parameters, rate)
+    torch.manual_seed(0)
+    for step in range(steps):
+        chosen = draw.sample(texts, 32)
+        ids = [tokenizer(text)["input_ids"] for text, _ in chosen]
+        width = max(map(len, ids))
+        padded = torch.tensor([one + [0] * (width - len(one)) for one in ids])
+        labels = padded.masked_fill(padded == 0, -100)
+        for row, (_, first) in enumerate(chosen):
+            labels[row, :first] = -100
+        loss = model(input_ids=padded, attention_mask=(padded != 0).long(), labels=labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        for group in optimizer.param_groups:
+            group["lr"] = rate * (1 - step / steps)
+    for one in model.parameters():
+        one.requires_grad_(False)
+
+
+def _write(file: Path, rows: Sequence[dict[str, str]]) -> None:
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))

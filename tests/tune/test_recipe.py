@@ -1,0 +1,78 @@
+"""The winner's recipe: one weight a layer, the same bytes through every door and in memory."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sae_merge_method.artifacts.recipe import RecipeText
+from sae_merge_method.artifacts.tune import Change, Effect, Winner
+from sae_merge_method.in_memory.opening import open_edited
+from sae_merge_method.in_memory.weights import by_layer, nearest, stochastic
+from sae_merge_method.models.rounding import Rounding
+from sae_merge_method.recipe.resolved import open_recipe
+from sae_merge_method.tune.recipe import recipe_of
+from tests import tiny
+from tests.in_memory.models import llama, near
+from tests.recipes import run_recipe
+
+WEIGHTS = ((0.5, 0.0, 1.1234), (0.25, 0.0, 0.0))
+EFFECT = Effect(
+    gain=Change(delta=0.5, interval=None),
+    damage=Change(delta=0.01, interval=None),
+    control="prose\n# evil: 1",
+)
+
+
+def winner(weights: tuple[tuple[float, ...], ...]) -> Winner:
+    return Winner(
+        family="learned", shape="30 steps", weights=weights, scaled=1.0, search=EFFECT, choice=EFFECT, report=EFFECT,
+        curse=0.0, budget="kept",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    llama(folder / "base", dtype="bfloat16")
+    near(folder / "base", folder / "donor", 0.02)
+    near(folder / "base", folder / "other", 0.02, seed=2)
+    return folder
+
+
+@pytest.mark.parametrize("rounding", [Rounding(), Rounding("stochastic", 3)], ids=str)
+@pytest.mark.parametrize("n_donors", [1, 2])
+def test_what_was_measured_is_what_is_written_through_every_door(
+    folder: Path, tmp_path: Path, rounding: Rounding, n_donors: int
+) -> None:
+    from mergekit.config import MergeConfiguration
+    from mergekit.merge import run_merge
+    from mergekit.options import MergeOptions
+
+    from sae_merge_method.hosts.register import register_merge_methods
+
+    donors, weights = [str(folder / name) for name in ("donor", "other")[:n_donors]], WEIGHTS[:n_donors]
+    text = recipe_of(winner(weights), str(folder / "base"), donors, 0.02, rounding)
+    run_recipe(text, tmp_path / "ours")
+    register_merge_methods()
+    config = MergeConfiguration.model_validate(yaml.safe_load(text))
+    run_merge(config, str(tmp_path / "stock"), MergeOptions(quiet=True))
+    ours, stock = (tiny.load_tensors(tmp_path / door) for door in ("ours", "stock"))
+    assert all(tiny.same_bytes(ours[name], stock[name]) for name in stock)
+    rounded = stochastic(rounding.seed) if rounding.unbiased else nearest
+    # Computing in float32, as a search does, on what bfloat16 files will hold.
+    with open_edited(
+        str(folder / "base"), donors, beside=tmp_path / "x", dtype="float32", outside=False
+    ) as edited:
+        edited.set_weights(by_layer(*(dict(enumerate(row)) for row in weights)), rounded)
+        for one in edited.tensors:
+            assert one.parameter.detach().equal(ours[one.name].float()), one.name
+    assert "mergekit-yaml THIS_FILE out/" in text
+
+
+def test_layers_without_weight_are_closed_and_weights_are_the_plans(folder: Path) -> None:
+    text = recipe_of(winner(WEIGHTS[:1]), str(folder / "base"), [str(folder / "donor")], 0.02)
+    plan = open_recipe(RecipeText(text, "recipe.yml")).plan
+    assert plan.layers == (0, 2)
+    assert [plan.donations[layer][0].alpha("any") for layer in plan.layers] == [0.5, 1.1234]
+    assert yaml.safe_load(text)["sae_tune"]["control"] == "prose\n# evil: 1"

@@ -1,0 +1,79 @@
+"""What a search refuses, and whom it sends on, on made-up measurements."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sae_merge_method.statistics.losses import RatioChange
+from sae_merge_method.tune.bench import Measured
+from sae_merge_method.tune.choose import chance_of_gain, choose
+from sae_merge_method.tune.edit import Edit
+from sae_merge_method.tune.families import NamedShape
+from sae_merge_method.tune.search import Candidate, TuneError, finalists, search
+from sae_merge_method.tune.settings import TuneSettings
+
+SETTINGS = TuneSettings(base="base", donor="donor", target="t", control="c", budget=0.01)
+
+
+def measured(edit: Edit, gain: float, damage: float, part: str = "search") -> Measured:
+    target, control = RatioChange(-gain, 0.01, 50, 0.0), RatioChange(damage, 0.01, 50, 0.0)
+    return Measured(edit, part, target, (control,), 0, (), ((),))
+
+
+class Made:
+    """A bench whose gain and damage are functions of the largest weight."""
+
+    n_donors, n_layers = 1, 2
+    base = Edit.none(1, 2)
+
+    def __init__(self, gain: float, damage: float) -> None:
+        self._gain, self._damage = gain, damage
+
+    def measure(self, edit: Edit, part: str) -> Any:
+        largest = float(edit.array.max())
+        return measured(edit, self._gain * largest, self._damage * largest, part)
+
+
+def candidate(family: str, weight: float, gain: float, damage: float) -> Candidate:
+    shape = NamedShape("all", np.ones((1, 2)))
+    return Candidate(family, shape, weight, measured(Edit.of(weight * shape.shape), gain, damage))
+
+
+def test_where_the_smallest_weight_damages_too_much_no_edit_meets_the_budget():
+    with pytest.raises(TuneError, match=r"no edit meets the budget of 0.01 .* on the search part"):
+        search(Made(1.0, 1e4), SETTINGS, lambda line: None)  # type: ignore[arg-type]
+
+
+def test_finalists_are_the_best_of_each_family_within_the_budget_then_the_next_best():
+    made = [
+        candidate("a", 0.1, 1.0, 0.005),
+        candidate("a", 0.2, 2.0, 0.009),
+        candidate("a", 0.3, 9.0, 0.011),
+        candidate("b", 0.4, 0.5, 0.0),
+        candidate("c", 0.5, -0.1, 0.0),
+    ]
+    found = finalists(made, 0.01, 3)
+    assert [(one.family, one.measured.gain) for one in found] == [("a", 2.0), ("b", 0.5), ("a", 1.0)]
+    with pytest.raises(TuneError, match="no edit helps within the budget of 0.001"):
+        finalists(made[:3], 0.001, 3)
+
+
+def test_finalists_that_all_damage_too_much_on_the_choice_part_are_made_smaller_once():
+    chosen = choose(Made(1.0, 0.05), [candidate("a", 0.3, 1.0, 0.0)], 0.01, 0.05)  # type: ignore[arg-type]
+    assert chosen.scaled < 1 and chosen.measured.damage <= 0.01
+    with pytest.raises(TuneError, match="no edit meets the budget of 1e-07 .* on the choice part"):
+        choose(Made(1.0, 50.0), [candidate("a", 0.3, 1.0, 0.0)], 1e-7, 0.05)  # type: ignore[arg-type]
+
+
+def test_a_gain_has_to_be_shown_on_the_choice_part_however_many_compete():
+    few, many = ([candidate("a", 0.1 + number / 100, 1.0, 0.0) for number in range(n)] for n in (1, 9))
+    bench: Any = Made(0.2, 0.0)  # some two standard errors
+    assert choose(bench, few, 0.01, 0.05).measured.gain > 0
+    with pytest.raises(TuneError, match="no edit is shown to help on the choice part: .* for 9 finalists"):
+        choose(Made(0.1, 0.0), many, 0.01, 0.05)  # type: ignore[arg-type]
+
+
+def test_where_all_texts_moved_alike_their_direction_decides():
+    assert chance_of_gain(RatioChange(-0.1, None, 9, 0.0)) == 0
+    assert chance_of_gain(RatioChange(0.1, None, 9, 0.0)) == 1
