@@ -99,8 +99,8 @@ def ready_for(model: str) -> Fitting:
     told = f"{shape[0]}, {shape[1]} layers, width {shape[2]}"
     if not alike:
         raise UsageError(
-            f"nothing ready fits {model} ({told}): sae-merge recipes lists what there is; sae-merge diagnose "
-            "--help says which SAEs of your own can be read"
+            f"nothing ready fits {model} ({told}): sae-merge recipes lists what there is; sae-merge "
+            "train-saes makes SAEs for any model, and sae-merge diagnose --help says which others can be read"
         )
     fit = tuple(file for file in ready_files() if file.model in alike)
     return Fitting(

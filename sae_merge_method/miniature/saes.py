@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 NAME = "sae-merge miniature"
 """What reports and configs call the model: it has another folder on every machine."""
-_HELD_OUT = 20
-"""A twentieth as many tokens as are trained on are held out."""
+_HELD_OUT = 40
+"""A fortieth as many tokens as are trained on are held out."""
+_DEAD_AFTER = 1000
+"""SAELens' own window, in steps: longer than the training, so that none is revived, which takes time."""
 _AT_ONCE = 256
 
 
@@ -67,6 +69,7 @@ def _settings(settings: MiniatureSettings, base: Path, texts: tuple[Path, ...]) 
         tokens=str(settings.sae_tokens),
         step_tokens=settings.sae_batch,
         learning_rate=settings.sae_learning_rate,
+        dead_after=_DEAD_AFTER,
         held_out=held_out,
         loss_tokens=max(1, held_out // 4),
         seed=settings.seed,
