@@ -1,18 +1,22 @@
 """``out/edit_report.json``: for every tensor of a merged checkpoint, edited or the base's, and its hash."""
 
+import math
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.method_parameters import Scalar
-from sae_merge_method.artifacts.schema import Record, read_record
+from sae_merge_method.artifacts.realised import LayerEdit, Realised
+from sae_merge_method.artifacts.schema import OneOf, Record, read_record
 from sae_merge_method.files.hashing import Hashes
 from sae_merge_method.files.writing import canonical_json, write_text
+from sae_merge_method.geometry.realised import NOTHING, EditSums
 from sae_merge_method.models.headers import TensorEntry
+from sae_merge_method.models.rounding import ROUNDINGS
 from sae_merge_method.models.tensor_names import decoder_layer
 
 if TYPE_CHECKING:
@@ -75,7 +79,7 @@ REPORT_FILE = "edit_report.json"
 Status = Literal["edited", "base"]
 
 
-class TensorReport(Record):
+class TensorReport(Realised):
     """One tensor as it was written."""
 
     name: str
@@ -98,13 +102,14 @@ class TensorReport(Record):
     base's, unless the merge was asked for all."""
     nbytes: int = Field(ge=0)
     """Length of the tensor's bytes."""
-    energy: float = Field(ge=0)
-    """Squared Frobenius norm of (written - base), rounding to the stored dtype included."""
 
     @classmethod
-    def of(cls, entry: TensorEntry, hashes: Hashes | None, status: Status, energy: float) -> "TensorReport":
+    def of(
+        cls, entry: TensorEntry, hashes: Hashes | None, status: Status, sums: EditSums = NOTHING
+    ) -> "TensorReport":
         """The report of a tensor that lies where ``entry`` says; ``hashes`` is None where it was not read."""
         return cls(
+            **cls.figures(sums),
             name=entry.name,
             layer=decoder_layer(entry.name),
             status=status,
@@ -113,8 +118,12 @@ class TensorReport(Record):
             xxh3=hashes.xxh3 if hashes is not None else None,
             sha256=hashes.sha256 if hashes is not None else None,
             nbytes=entry.nbytes,
-            energy=energy,
         )
+
+    @property
+    def sums(self) -> EditSums:
+        """What the figures add up from."""
+        return self.sums_of(math.prod(self.shape))
 
 
 class FileReport(Record):
@@ -126,10 +135,10 @@ class FileReport(Record):
     """Hex sha256 of the file's bytes."""
 
 
-class EditReport(Record):
+class EditReport(Realised):
     """One merge: what was edited, by how much, and the hash of every tensor and every file."""
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     """Version of this file's format."""
     merge_method: str
     """The merge method, by the recipe's name for it."""
@@ -141,8 +150,10 @@ class EditReport(Record):
     """The donors as the recipe names them, in the order of their first layer."""
     layers: tuple[int, ...]
     """The selected layers, ascending."""
-    energy: float = Field(ge=0)
-    """Squared Frobenius norm of the whole edit, rounding to the stored dtypes included: the tensors' sum."""
+    rounding: Annotated[str, OneOf(ROUNDINGS)]
+    """How edited values were rounded to the stored dtype; the seed is among the request's parameters."""
+    by_layer: tuple[LayerEdit, ...]
+    """What was edited in each selected layer, and what of it is stored."""
     tensors: tuple[TensorReport, ...]
     """Every tensor of the merged checkpoint, by name."""
     beside: tuple[FileReport, ...]

@@ -3,6 +3,7 @@
 Pure sums over pieces of tensors; where they come from, and how they are rounded, is for others.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,24 @@ class EditSums(NamedTuple):
     values: int = 0
     """How many values there are."""
 
+    @property
+    def share(self) -> float | None:
+        """Realised over intended energy; None where nothing was to be added."""
+        return self.realised / self.intended if self.intended else None
+
+    @property
+    def cosine(self) -> float | None:
+        """Between what was added and what was to be; None where either is nothing."""
+        if not self.intended or not self.realised:
+            return None
+        # Both square roots first: the product of two energies may leave the range of a float.
+        return max(-1.0, min(1.0, self.along / (self.realised**0.5 * self.intended**0.5)))
+
+    @property
+    def component(self) -> float | None:
+        """Component of what was added along what was to be, over its norm: 1 where all of it is there."""
+        return self.along / self.intended if self.intended else None
+
     def plus(self, other: "EditSums") -> "EditSums":
         """Over the values of both."""
         return EditSums(
@@ -33,6 +52,41 @@ class EditSums(NamedTuple):
             self.changed + other.changed,
             self.values + other.values,
         )
+
+
+NOTHING = EditSums()
+"""Of values that are not edited."""
+LEAST_ENERGY = 0.8
+"""Of the intended energy. With less, an arm "at the same energy" as another is at one that nobody chose."""
+LEAST_COSINE = 0.9
+"""Below, more than a fifth of the energy that is stored is not the edit."""
+
+
+def added_up(parts: Iterable[EditSums]) -> EditSums:
+    """Over the values of all."""
+    total = NOTHING
+    for part in parts:
+        total = total.plus(part)
+    return total
+
+
+def is_swallowed(
+    share: float | None, cosine: float | None, component: float | None, *, unbiased: bool
+) -> bool:
+    """Whether rounding leaves so little of an edit that its results are not those of the edit.
+
+    Args:
+        share: Realised over intended energy; None where nothing was to be added.
+        cosine: Of the two; None where nothing was added.
+        component: Of what was added, along what was to be; None as ``share``.
+        unbiased: Whether it was rounded so that means are kept. Energy and cosine then hold the noise of
+            rounding, which an edit is not lost in: only its own component is looked at.
+    """
+    if share is None or component is None:
+        return False
+    if unbiased:
+        return component < LEAST_COSINE
+    return share < LEAST_ENERGY or (cosine or 0.0) < LEAST_COSINE
 
 
 def edit_sums(before: Floats, tau: Floats, after: Floats, spare: Floats) -> EditSums:

@@ -106,7 +106,7 @@ def edit_tensors(
 
 def edited_reports(edited: Iterable[EditedTensor]) -> list[TensorReport]:
     """What became of the selected layers' tensors."""
-    return [TensorReport.of(one.task.base, one.hashes, "edited", one.sums.realised) for one in edited]
+    return [TensorReport.of(one.task.base, one.hashes, "edited", one.sums) for one in edited]
 
 
 def kept_reports(
@@ -123,7 +123,7 @@ def kept_reports(
     kept = [entry for name, entry in checkpoint.tensors.items() if name not in edited]
     calls = [partial(files.hashes, entry, with_sha256=with_sha256, advance=advance) for entry in kept]
     hashes = run_all(calls, job.threads)
-    return [TensorReport.of(entry, its, "base", 0.0) for entry, its in zip(kept, hashes, strict=True)]
+    return [TensorReport.of(entry, its, "base") for entry, its in zip(kept, hashes, strict=True)]
 
 
 def _place_shard(job: Job, file: Path, tasks: Iterable[TensorTask], folder: Path, link: bool) -> Copying:

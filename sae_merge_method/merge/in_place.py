@@ -151,7 +151,7 @@ def _left_unread(job: Job, tasks: tuple[TensorTask, ...]) -> list[TensorReport]:
             }
     edited = {task.base.name for task in tasks}
     return [
-        TensorReport.of(entry, known.get((name, entry.dtype, entry.shape)), "base", 0.0)
+        TensorReport.of(entry, known.get((name, entry.dtype, entry.shape)), "base")
         for name, entry in job.base.tensors.items()
         if name not in edited
     ]

@@ -4,22 +4,23 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sae_merge_method.artifacts.edit_preview import EditPreview, LayerPreview
+from sae_merge_method.artifacts.edit_preview import EditPreview
+from sae_merge_method.artifacts.realised import layer_edit
 from sae_merge_method.artifacts.recipe import AnyRecipe
 from sae_merge_method.files.parallel import bytes_bar
+from sae_merge_method.geometry.realised import added_up
 from sae_merge_method.merge.direct import edit_tensors, why_not_direct
 from sae_merge_method.merge.job import Job, open_job
-from sae_merge_method.merge.tensor_edit import TensorTask, tensor_tasks
+from sae_merge_method.merge.tensor_edit import EditedTensor, TensorTask, tensor_tasks
 from sae_merge_method.models.reading import WeightFiles
 
 
 def preview(
     recipe: AnyRecipe, *, options: Mapping[str, Any] | None = None, allow_mismatch: Collection[str] = ()
 ) -> EditPreview:
-    """Tensors, bytes and energy of each selected layer, as a merge would edit them.
+    """Tensors, bytes and energies of each selected layer, as a merge would edit them.
 
-    Every check of a real merge is made, up to the last NaN. Where only mergekit could run the
-    recipe, the energy is not known.
+    Every edited tensor is read and computed, and every check of a real merge is made, up to the last NaN.
 
     Args:
         recipe: A file, or what it holds.
@@ -31,32 +32,23 @@ def preview(
     """
     with open_job(recipe, Path("dry-run").absolute(), options, allow_mismatch) as job:
         tasks = tensor_tasks(job.plan, job.base, job.donors, job.precision)
-        reason = why_not_direct(job)
-        energies = None if reason is not None else _energies(job, tasks)
+        edited = _edited(job, tasks)
         return EditPreview(
-            layers=tuple(_layer(layer, tasks, energies) for layer in job.plan.layers),
+            **EditPreview.figures(added_up(one.sums for one in edited)),
+            rounding=job.precision.rounding.kind,
+            layers=tuple(
+                layer_edit(layer, [(one.sums, one.task.nbytes) for one in edited if one.task.layer == layer])
+                for layer in job.plan.layers
+            ),
             kept=len(job.base.tensors) - len(tasks),
-            only_mergekit=reason,
+            only_mergekit=why_not_direct(job),
         )
 
 
-def _energies(job: Job, tasks: Sequence[TensorTask]) -> dict[str, float]:
-    """The energy of every edited tensor, by the base's name for it."""
+def _edited(job: Job, tasks: Sequence[TensorTask]) -> list[EditedTensor]:
     total = sum(task.base.nbytes for task in tasks)
     with (
         bytes_bar(total, "dry run", quiet=job.quiet) as advance,
         WeightFiles(job.checkpoints) as files,
     ):
-        return {
-            edited.task.base.name: edited.sums.realised for edited in edit_tensors(job, tasks, files, advance)
-        }
-
-
-def _layer(layer: int, tasks: Sequence[TensorTask], energies: Mapping[str, float] | None) -> LayerPreview:
-    entries = [task.base for task in tasks if task.layer == layer]
-    return LayerPreview(
-        layer=layer,
-        tensors=len(entries),
-        nbytes=sum(entry.nbytes for entry in entries),
-        energy=None if energies is None else sum(energies[entry.name] for entry in entries),
-    )
+        return edit_tensors(job, tasks, files, advance)

@@ -1,12 +1,15 @@
 """The report of a merge: from what the direct engine knows already, or read back from what mergekit wrote."""
 
+import logging
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 from sae_merge_method.artifacts.edit_report import EditReport, FileReport, TensorReport
+from sae_merge_method.artifacts.realised import layer_edit, swallowed_note
 from sae_merge_method.errors import MergeError
 from sae_merge_method.files.parallel import run_all
+from sae_merge_method.geometry.realised import added_up
 from sae_merge_method.merge.job import Job
 from sae_merge_method.merge.tensor_edit import TensorTask, measure_tensor, tensor_tasks
 from sae_merge_method.models.beside_weights import side_file_hashes
@@ -14,6 +17,8 @@ from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint
 from sae_merge_method.models.reading import WeightFiles
 from sae_merge_method.recipe.methods import Filter
 from sae_merge_method.recipe.request import request_of
+
+LOG = logging.getLogger(__name__)
 
 
 def report_of(job: Job, folder: Path, tensors: Iterable[TensorReport]) -> EditReport:
@@ -31,17 +36,27 @@ def report_of(job: Job, folder: Path, tensors: Iterable[TensorReport]) -> EditRe
     # An edit in place hides the config, which is then the base's own.
     beside = {CONFIG_FILE: job.base.config_sha256} | side_file_hashes(folder)
     plan, base = job.plan, job.base
-    return EditReport(
+    edited = [tensor for tensor in ordered if tensor.status == "edited"]
+    report = EditReport(
+        **EditReport.figures(added_up(tensor.sums for tensor in edited)),
+        rounding=job.precision.rounding.kind,
+        by_layer=tuple(
+            layer_edit(layer, [(one.sums, one.nbytes) for one in edited if one.layer == layer])
+            for layer in plan.layers
+        ),
         merge_method=plan.merge_method,
         base_model=plan.base,
         base_config_sha256=base.config_sha256,
         donors=plan.donors,
         layers=plan.layers,
-        energy=sum(tensor.energy for tensor in ordered),
         tensors=ordered,
         beside=tuple(FileReport(name=name, sha256=digest) for name, digest in sorted(beside.items())),
         request=request_of(job.resolved),
     )
+    note = swallowed_note(report, report.rounding)
+    if note is not None:
+        LOG.warning("%s", note)
+    return report
 
 
 def report_read_back(job: Job, merged: Checkpoint, *, hash_all: bool = False) -> EditReport:
@@ -81,11 +96,12 @@ def _report(
 ) -> TensorReport:
     before, after = base.tensors[name], merged.tensors[name]
     if task is not None:
-        sums = measure_tensor(task, change, files, after)
-        return TensorReport.of(after, files.hashes(after), "edited", sums.realised)
+        return TensorReport.of(
+            after, files.hashes(after), "edited", measure_tensor(task, change, files, after)
+        )
     hashes = files.hashes(after, with_sha256=hash_all)
     if after.dtype == before.dtype:
         same = files.hashes(before, with_sha256=hash_all) == hashes
         if not same or after.shape != before.shape:
             raise MergeError(f"{name} lies outside the selected layers, and yet its bytes changed")
-    return TensorReport.of(after, hashes, "base", 0.0)
+    return TensorReport.of(after, hashes, "base")

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
-from sae_merge_method.artifacts.edit_preview import EditPreview, LayerPreview
+from sae_merge_method.artifacts.edit_preview import EditPreview
 from sae_merge_method.artifacts.edit_report import EditReport
+from sae_merge_method.artifacts.realised import LayerEdit, Realised, swallowed_note
 from sae_merge_method.layers import format_layers
+from sae_merge_method.models.rounding import ROUNDINGS
 from sae_merge_method.reports import numbers
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid
 from sae_merge_method.reports.notebook import View
@@ -13,26 +15,27 @@ from sae_merge_method.reports.notebook import View
 def preview_view(preview: EditPreview) -> View:
     """What a merge would change, layer by layer."""
     lines = [f"dry run: nothing was written; {preview.kept} other tensors would stay the base's"]
-    reason = preview.only_mergekit
-    if reason is not None:
-        lines.append(f"this recipe runs through mergekit ({reason}): its energy is known only afterwards")
-    return View((_grid(preview.layers),), tail=tuple(lines))
+    if preview.only_mergekit is not None:
+        lines.append(f"this recipe runs through mergekit: {preview.only_mergekit}")
+    return View((_grid(preview.layers, preview),), tail=(*lines, *_notes(preview, preview.rounding)))
 
 
 def report_view(report: EditReport) -> View:
     """What a merge changed, layer by layer."""
-    layers = []
-    for layer in report.layers:
-        tensors = [tensor for tensor in report.edited() if tensor.layer == layer]
-        layers.append(
-            LayerPreview(
-                layer=layer,
-                tensors=len(tensors),
-                nbytes=sum(tensor.nbytes for tensor in tensors),
-                energy=sum(tensor.energy for tensor in tensors),
-            )
-        )
-    return View((_grid(layers),), tail=(summary(report),))
+    tail = (summary(report), *_notes(report, report.rounding))
+    return View((_grid(report.by_layer, report),), tail=tail)
+
+
+def _notes(edit: Realised, kind: str) -> list[str]:
+    """What the columns mean, and a warning where rounding swallows the edit."""
+    notes = [
+        "energy: squared norm of what is stored less the base; kept: share of that to be added; along: its",
+        "component along what was to be added; changed: share of the values that differ from the base's",
+    ]
+    if ROUNDINGS[kind].unbiased:
+        notes[-1] += f" ({kind} rounding: energy and kept hold its noise, along does not)"
+    warning = swallowed_note(edit, kind)
+    return notes if warning is None else [*notes, f"warning: {warning}"]
 
 
 def summary(report: EditReport, seconds: float | None = None) -> str:
@@ -45,29 +48,35 @@ def summary(report: EditReport, seconds: float | None = None) -> str:
     time = "" if seconds is None else f", {seconds:.1f} s"
     return (
         f"layers {format_layers(report.layers)}: {len(report.edited())} of {len(report.tensors)} tensors "
-        f"edited, {numbers.count(report.edited_bytes)} bytes, energy {numbers.energy(report.energy)}{time}; "
-        f"{rest}"
+        f"edited, {numbers.count(report.edited_bytes)} bytes, energy {numbers.energy(report.energy)}"
+        f"{_kept(report)}{time}; {rest}"
     )
 
 
-def _grid(layers: Sequence[LayerPreview]) -> Grid:
-    known = [one.energy for one in layers if one.energy is not None]
-    rows = [_row(str(one.layer), one.tensors, one.nbytes, one.energy) for one in layers]
-    rows.append(
-        _row(
-            "all",
-            sum(one.tensors for one in layers),
-            sum(one.nbytes for one in layers),
-            sum(known) if len(known) == len(layers) else None,
-        )
-    )
-    return Grid(("layer", "tensors", "bytes", "energy"), tuple(rows))
+def _kept(edit: Realised) -> str:
+    """How much of an edit is stored, in parentheses; nothing where there is no edit."""
+    if edit.share is None:
+        return ""
+    cosine = "" if edit.cosine is None else f", cosine {edit.cosine:.2f}"
+    return f" ({edit.share:.0%} of what was to be added{cosine}, {edit.changed:.0%} of the values changed)"
 
 
-def _row(layer: str, tensors: int, nbytes: int, energy: float | None) -> tuple[Cell, ...]:
+_HEADER = ("layer", "tensors", "bytes", "energy", "kept", "along", "cosine", "changed")
+
+
+def _grid(layers: Sequence[LayerEdit], whole: Realised) -> Grid:
+    rows = [_row(str(one.layer), one.tensors, one.nbytes, one) for one in layers]
+    rows.append(_row("all", sum(one.tensors for one in layers), sum(one.nbytes for one in layers), whole))
+    return Grid(_HEADER, tuple(rows))
+
+
+def _row(layer: str, tensors: int, nbytes: int, edit: Realised) -> tuple[Cell, ...]:
     return (
         Cell(layer),
         Cell(numbers.count(tensors), tensors),
         Cell(numbers.count(nbytes), nbytes),
-        Cell(NOTHING if energy is None else numbers.energy(energy), energy),
+        Cell(numbers.energy(edit.energy), edit.energy),
+        Cell(numbers.percent(edit.share) or NOTHING, edit.share),
+        *(Cell(numbers.decimal(value, 3) or NOTHING, value) for value in (edit.component, edit.cosine)),
+        Cell(numbers.percent(edit.changed), edit.changed),
     )

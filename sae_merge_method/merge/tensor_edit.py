@@ -42,6 +42,11 @@ class TensorTask:
         return self.precision.stored(self.base.dtype)
 
     @property
+    def nbytes(self) -> int:
+        """How many bytes it has as it is written."""
+        return self.base.n_values * DTYPES[self.dtype].nbytes
+
+    @property
     def precise(self) -> Precise:
         """In which precision it is computed."""
         return self.precision.precise(self.base.dtype, [donor.dtype for donor in self.donors])
