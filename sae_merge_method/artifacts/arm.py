@@ -1,9 +1,10 @@
 """Who an arm of an experiment is: one identity, which the plan, the arm's record and the report share."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from sae_merge_method.artifacts.realised import Realised
 from sae_merge_method.artifacts.schema import OneOf, Record
 
 ROLES = {
@@ -44,3 +45,10 @@ class ArmIdentity(Record):
     planned_energy: float | None = Field(ge=0)
     """Squared norm of what the arm is to inject, before rounding to the stored dtype; null for a recipe of
     the user's, which is not measured beforehand."""
+    planned_realised: Realised | None
+    """What rounding to the stored dtype is expected to leave of that, from up to 32,768 values of each
+    tensor; null as for planned_energy."""
+    matched: Literal["realised", "float32"] | None
+    """How an arm that is to have another's energy gets it: realised, scaled until what is stored of both has
+    the same energy; float32, written as float32 because no factor would do; null for arms with weights of
+    their own."""

@@ -88,6 +88,9 @@ class Control(Record):
     """What the arm controls for, in a sentence."""
     energy: float = Field(ge=0)
     """Squared norm of what the arm injects, before rounding to the stored dtype."""
+    realised_energy: float | None = Field(default=None, ge=0)
+    """Squared norm of what is expected to be stored of that, rounding included; null where that was not
+    looked at."""
     stethoscope_energy: float = Field(gt=0)
     """Squared norm of what the recipe under test injects, before rounding to the stored dtype."""
 

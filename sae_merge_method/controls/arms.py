@@ -4,7 +4,6 @@ Recipes, settings, help, plans and reports read the table; how a recipe is writt
 :mod:`.write`, what the arms say together for the claims of an experiment's report.
 """
 
-import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from typing import Any
@@ -64,6 +63,20 @@ def _scalpel(mode: str) -> Callable[[Ground], Mapping[str, Any]]:
     return lambda ground: {**ground.scalpel, "mode": mode}
 
 
+def _damped(ground: Ground) -> float:
+    whole = ground.energies.of(range(ground.n_layers))
+    return ground.factor("all-layers-damped", whole, ground.energy)
+
+
+def _twin(ground: Ground) -> float:
+    kept = ground.energies.kept
+    return ground.factor("scalpel-random", kept["random"], kept["project"])
+
+
+def _small(ground: Ground) -> float:
+    return ground.factor("stethoscope-energy-matched", ground.energy, ground.energies.kept["project"])
+
+
 _ROWS = (
     ArmKind(
         "stethoscope",
@@ -98,8 +111,9 @@ _ROWS = (
         "amount",
         "whether it is only the smaller dose: every layer, alpha scaled down to the stethoscope's energy",
         _every,
-        energy=lambda ground, layers: ground.energy,
-        factor=lambda ground: math.sqrt(ground.energy / ground.energies.of(range(ground.n_layers))),
+        energy=lambda ground, layers: _damped(ground) ** 2 * ground.energies.of(layers),
+        factor=_damped,
+        like="stethoscope",
     ),
     ArmKind(
         "damped",
@@ -174,25 +188,31 @@ _ROWS = (
         energy=_kept("project"),
         method="sae_scalpel",
         parameters=_scalpel("project"),
+        mode="project",
         measures=("project",),
     ),
     ArmKind(
         "scalpel-random",
         "scalpel",
-        "whether the features matter or only the rank: a random subspace of the same rank",
+        "whether the features matter or only the rank: a random subspace of the same rank, at the scalpel's "
+        "energy",
         _selected,
-        energy=_kept("random"),
+        energy=lambda ground, layers: _twin(ground) ** 2 * ground.energies.kept["random"],
+        factor=_twin,
         method="sae_scalpel",
         parameters=_scalpel("random"),
-        measures=("random",),
+        mode="random",
+        like="scalpel",
+        measures=("project", "random"),
     ),
     ArmKind(
         "stethoscope-energy-matched",
         "amount",
         "whether the scalpel fails for its direction or for its size: the raw direction at its energy",
         _selected,
-        energy=_kept("project"),
-        parameters=lambda ground: {"energy": ground.energies.kept["project"] / ground.energy},
+        energy=lambda ground, layers: _small(ground) ** 2 * ground.energy,
+        parameters=lambda ground: {"energy": _small(ground) ** 2},
+        like="scalpel",
         measures=("project",),
     ),
     ArmKind(

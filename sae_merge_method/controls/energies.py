@@ -3,14 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 from tqdm.auto import tqdm
 
-from sae_merge_method.geometry.energy import along_residual, energies_in, energy
+from sae_merge_method.controls.samples import TensorSample
+from sae_merge_method.geometry.energy import energy
+from sae_merge_method.geometry.projection import project
+from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.residual_axes import residual_axis
 from sae_merge_method.models.task_vector import TensorPair
 from sae_merge_method.recipe.plan import Donation
 from sae_merge_method.recipe.subspaces import Subspaces
+
+RAW = "raw"
+"""Where samples of the whole task vector stand among those of a scalpel's modes."""
 
 
 @dataclass
@@ -23,6 +28,8 @@ class LayerEnergies:
     """||alpha tau||^2, as the recipe weighs it."""
     kept: dict[str, float] = field(default_factory=dict)
     """By mode of a scalpel, what it injects over all its layers."""
+    samples: dict[str, list[TensorSample]] = field(default_factory=dict)
+    """Values of what is added at weight 1: raw, in all layers, and by mode of a scalpel."""
 
     @property
     def whole(self) -> float:
@@ -39,7 +46,7 @@ def measure_energies(
     donation: Donation,
     scalpels: Mapping[str, Subspaces],
     selected: Sequence[int],
-    tensors: int,
+    base: Checkpoint,
 ) -> LayerEnergies:
     """Stream the task vector once.
 
@@ -48,19 +55,24 @@ def measure_energies(
         donation: The donor and its weights.
         scalpels: Subspaces to measure in the selected layers, by mode.
         selected: These layers.
-        tensors: How many pairs will come, for the progress bar.
+        base: Whose stored dtypes samples are rounded to.
     """
-    measured = LayerEnergies(kept=dict.fromkeys(scalpels, 0.0))
-    for pair in tqdm(pairs, total=tensors, desc="task vector", unit="tensor", disable=None):
+    measured = LayerEnergies(
+        kept=dict.fromkeys(scalpels, 0.0), samples={mode: [] for mode in (RAW, *scalpels)}
+    )
+    for pair in tqdm(pairs, total=len(base.layer_tensors), desc="task vector", unit="tensor", disable=None):
         whole, alpha = energy(pair.tau), donation.alpha(pair.name)
         measured.task_vector[pair.layer] = measured.task_vector.get(pair.layer, 0.0) + whole
         measured.injected[pair.layer] = measured.injected.get(pair.layer, 0.0) + alpha**2 * whole
+        dtype = base.tensors[pair.name].dtype
+        measured.samples[RAW].append(TensorSample.of(pair, pair.tau, dtype))
         residual = residual_axis(pair.name)
         if pair.layer not in selected or residual is None or residual.axis is None:
             continue
-        rows = along_residual(pair.tau, residual.axis)
         for mode, subspaces in scalpels.items():
             columns = subspaces.basis(subspaces.source(pair.layer, residual.side)).columns
-            kept = energies_in(rows, None, [columns.astype(rows.dtype)])
-            measured.kept[mode] += alpha**2 * float(np.sum(kept))
+            inside = project(pair.tau, columns.astype(pair.tau.dtype), residual.axis)
+            sample = TensorSample.of(pair, inside, dtype)
+            measured.kept[mode] += alpha**2 * sample.energy
+            measured.samples[mode].append(sample)
     return measured

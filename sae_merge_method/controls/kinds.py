@@ -1,14 +1,18 @@
 """What a row of the table of arms says, and what its arms are made from."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from sae_merge_method.artifacts.arm import ArmIdentity
+from sae_merge_method.artifacts.realised import Realised
+from sae_merge_method.controls.energies import RAW, LayerEnergies
 from sae_merge_method.controls.layer_sets import Layers
-
-if TYPE_CHECKING:
-    from sae_merge_method.controls.energies import LayerEnergies
+from sae_merge_method.controls.matching import Match
+from sae_merge_method.controls.samples import sums_over
+from sae_merge_method.geometry.realised import EditSums
+from sae_merge_method.recipe.precision import AS_STORED, Precision
 
 
 class NoArmError(Exception):
@@ -22,7 +26,7 @@ class Ground:
     selected: Layers
     """The recipe's layers."""
     n_layers: int
-    energies: "LayerEnergies"
+    energies: LayerEnergies
     scores: Mapping[int, float]
     """Specificity of every layer diagnosed."""
     scalpel: Mapping[str, Any]
@@ -41,11 +45,52 @@ class Ground:
     """One layer of so many; 0 for no such arm."""
     windows: int = 0
     """Blocks into which the depth is cut."""
+    matches: Mapping[str, Match] = field(default_factory=dict)
+    """By arm that is to have another's energy: how it gets that."""
+    alpha: Callable[[str], float] = lambda name: 1.0
+    """The recipe's weight by a tensor's name."""
+    precision: Precision = AS_STORED
+    """In which types the recipe's edits are computed and written."""
 
     @property
     def energy(self) -> float:
         """Squared norm of what the recipe itself injects."""
         return self.energies.of(self.selected)
+
+    def factor(self, arm: str, own: float, others: float) -> float:
+        """Times the weights of an arm that is to have another's energy.
+
+        Args:
+            arm: Its name.
+            own: What it is to inject unscaled.
+            others: What the other is to inject.
+        """
+        match = self.matches.get(arm)
+        return math.sqrt(others / own) if match is None else match.factor
+
+    def realised(
+        self,
+        mode: str,
+        layers: Layers,
+        factor: float = 1.0,
+        weight: float | None = None,
+        *,
+        wide: bool = False,
+    ) -> EditSums:
+        """What is stored of an arm, by samples.
+
+        Args:
+            mode: Of a scalpel, or raw.
+            layers: The arm's.
+            factor: Times the recipe's weights.
+            weight: In place of them, where it is given.
+            wide: Whether the arm is written as float32.
+        """
+        precision = replace(self.precision, written="float32") if wide else self.precision
+        samples = [one for one in self.energies.samples.get(mode, ()) if one.layer in layers]
+        return sums_over(
+            samples, lambda name: self.alpha(name) * factor if weight is None else weight, precision
+        )
 
 
 @dataclass(frozen=True)
@@ -72,6 +117,10 @@ class ArmKind:
     """Merge method."""
     parameters: Callable[[Ground], Mapping[str, Any]] = lambda ground: {}
     """Of the merge method, beside layers and weight."""
+    mode: str = RAW
+    """What of the task vector is added: a scalpel's mode, or raw."""
+    like: str | None = None
+    """Arm whose energy it is to have, in what is stored; None where its weights are its own."""
     measures: tuple[str, ...] = ()
     """Scalpel modes of which it has to be known what they keep of the task vector: it takes the SAEs."""
     as_it_is: str | None = None
@@ -103,10 +152,27 @@ class ArmKind:
                 planned_energy=self.energy(ground, layers)
                 if weight is None
                 else weight**2 * sum(ground.energies.task_vector[layer] for layer in layers),
+                planned_realised=self._realised(ground, layers, weight),
+                matched=self._matched(ground),
             )
             for number, layers in enumerate(self.layers(ground))
             for weight in weights
         ]
+
+    def _realised(self, ground: Ground, layers: Layers, weight: float | None) -> Realised | None:
+        """What is expected to be stored; None where nothing was sampled."""
+        if not ground.energies.samples:
+            return None
+        wide = self._matched(ground) == "float32"
+        factor = ground.matches[self.name].factor if self.name in ground.matches else self.factor(ground)
+        sums = ground.realised(self.mode, layers, factor, weight, wide=wide)
+        return Realised(**Realised.figures(sums))
+
+    def _matched(self, ground: Ground) -> Literal["realised", "float32"] | None:
+        match = ground.matches.get(self.name)
+        if match is None:
+            return None
+        return "float32" if match.as_float32 else "realised"
 
     def _name(self, number: int, weight: float | None) -> str:
         if not self.numbered:

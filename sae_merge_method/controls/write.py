@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from sae_merge_method.controls.arms import ARMS, asked_for
 from sae_merge_method.controls.energies import measure_energies
 from sae_merge_method.controls.kinds import ArmKind, Ground, NoArmError
 from sae_merge_method.controls.layer_sets import Layers, overlap
+from sae_merge_method.controls.matching import Match, match
 from sae_merge_method.controls.settings import ControlSettings
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.folders import new_folder
@@ -22,6 +24,7 @@ from sae_merge_method.models.task_vector import task_vector
 from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
 from sae_merge_method.recipe.methods import validated_parameters
 from sae_merge_method.recipe.plan import Donation, EditPlan
+from sae_merge_method.recipe.precision import precision_of
 from sae_merge_method.recipe.preflight import open_donor
 from sae_merge_method.recipe.resolved import ResolvedRecipe, open_recipe
 from sae_merge_method.recipe.subspaces import Subspaces
@@ -97,7 +100,7 @@ def make_controls(recipe: ResolvedRecipe, settings: ControlSettings) -> Controls
             donation,
             {mode: _subspaces({**scalpel, "mode": mode}, layers) for mode in modes},
             layers,
-            len(base.layer_tensors),
+            base,
         )
     if not energies.of(layers):
         raise RecipeError(
@@ -116,12 +119,34 @@ def make_controls(recipe: ResolvedRecipe, settings: ControlSettings) -> Controls
         all_but_the_last=min(settings.all_but_the_last, base.n_layers - 1),
         every_nth=settings.every_nth,
         windows=settings.windows,
+        alpha=donation.alpha,
+        precision=precision_of(recipe.recipe, base.dtypes(), recipe.recipe.target_dtype),
     )
+    ground = replace(ground, matches=_matches(kinds, ground))
     recipes = [
         ControlRecipe(kind, arm, _text(kind, arm, ground, donation, recipe))
         for kind, arm in _arms(kinds, ground)
     ]
     return Controls(tuple(recipes), energies.whole)
+
+
+def _matches(kinds: Iterable[ArmKind], ground: Ground) -> dict[str, Match]:
+    """How each arm that is to have another's energy gets it."""
+    matches = {}
+    for kind in kinds:
+        if kind.like is None:
+            continue
+        like, (layers,) = ARMS[kind.like], kind.layers(ground)
+        (others,) = like.layers(ground)
+        target, own = ground.realised(like.mode, others), ground.realised(kind.mode, layers)
+        if not own.intended or not target.intended:
+            continue
+        matches[kind.name] = match(
+            lambda factor, mode=kind.mode, at=layers: ground.realised(mode, at, factor).realised,  # type: ignore[misc]
+            target.realised,
+            ((target.realised or target.intended) / own.intended) ** 0.5,
+        )
+    return matches
 
 
 def _arms(kinds: Iterable[ArmKind], ground: Ground) -> list[tuple[ArmKind, ArmIdentity]]:
@@ -145,31 +170,40 @@ def _text(
     if kind.weights is not None and arm.weight is not None:
         injected = Donation(donation.model, ((None, arm.weight),))
     plan = EditPlan(
-        kind.method, resolved.plan.base, dict.fromkeys(arm.layers, (injected,)), None, kind.parameters(ground)
+        kind.method,
+        resolved.plan.base,
+        dict.fromkeys(arm.layers, (injected,)),
+        None,
+        kind.parameters(ground),
+        resolved.plan.rounding,
     )
     form = guarded_form(plan, resolved.base)
     for key in ("dtype", "out_dtype", "tokenizer_source", "chat_template"):
         if getattr(resolved.recipe, key) is not None:
             form[key] = getattr(resolved.recipe, key)
+    if arm.matched == "float32":
+        form.update(dtype="float32", out_dtype="float32")
     control = Control(
         name=arm.name,
         controls_for=arm.description,
         energy=arm.planned_energy or 0.0,
+        realised_energy=arm.planned_realised.energy if arm.planned_realised else None,
         stethoscope_energy=ground.energy,
     )
     record: dict[str, Any] = {CONTROL_KEY: control.model_dump()}
     if resolved.recipe.sae_diagnosis is not None:
         record[DIAGNOSIS_KEY] = resolved.recipe.sae_diagnosis
     return recipe_text(
-        _note(kind, control, arm.layers, ground),
+        _note(kind, control, arm, ground),
         form,
         record,
         "What this arm is for, and what the recipe's layers were chosen from.",
     )
 
 
-def _note(kind: ArmKind, control: Control, layers: Layers, ground: Ground) -> list[str]:
+def _note(kind: ArmKind, control: Control, arm: ArmIdentity, ground: Ground) -> list[str]:
     """The comments that open a control's recipe."""
+    layers = arm.layers
     note = [
         f"{control.name}: controls for {control.controls_for}.",
         f"Injected energy {control.energy:.6g}, {control.energy / ground.energy:.4g} of the stethoscope's, "
@@ -177,12 +211,26 @@ def _note(kind: ArmKind, control: Control, layers: Layers, ground: Ground) -> li
         f"Layers {format_layers(layers)} of {ground.n_layers}; {overlap(layers, ground.selected)} of the "
         f"{len(ground.selected)} selected ones ({format_layers(ground.selected)}) among them.",
     ]
+    stored = arm.planned_realised
+    if stored is not None and stored.share is not None:
+        cosine = "" if stored.cosine is None else f", cosine {stored.cosine:.2f}"
+        note.append(
+            f"Rounding is expected to leave {stored.share:.1%} of it{cosine} (from a sample of each tensor)."
+        )
+    if arm.matched is not None:
+        note.append(f"{_MATCHED[arm.matched]} {kind.like}'s.")
     if kind.role == "donor":
         note += [
             "Embeddings, final norm and head stay the base's; where the donor's differ, evaluate the",
             "donor itself as well.",
         ]
     return note
+
+
+_MATCHED = {
+    "realised": "Scaled until the energy of what is stored is",
+    "float32": "Written as float32, as no factor would give what is rounded the energy of",
+}
 
 
 def _the_donation(recipe: ResolvedRecipe) -> Donation:

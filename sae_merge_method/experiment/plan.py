@@ -130,6 +130,8 @@ def _own(name: str, file: Path, text: str, settings: ExperimentSettings) -> ArmI
         layers=opened.checked().layers,
         weight=None,
         planned_energy=None,
+        planned_realised=None,
+        matched=None,
     )
 
 

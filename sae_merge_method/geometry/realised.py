@@ -3,6 +3,7 @@
 Pure sums over pieces of tensors; where they come from, and how they are rounded, is for others.
 """
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ class EditSums(NamedTuple):
         if not self.intended or not self.realised:
             return None
         # Both square roots first: the product of two energies may leave the range of a float.
-        return max(-1.0, min(1.0, self.along / (self.realised**0.5 * self.intended**0.5)))
+        return max(-1.0, min(1.0, self.along / (math.sqrt(self.realised) * math.sqrt(self.intended))))
 
     @property
     def component(self) -> float | None:

@@ -43,13 +43,14 @@ def test_every_role_is_one_that_artifacts_know_and_every_name_stands_once():
         ("largest-task-vector", (2, 3), 28),
         ("lowest-specificity", (0, 2), 16),
         ("scalpel", (1, 3), 3),
-        ("scalpel-random", (1, 3), 5),
+        ("scalpel-random", (1, 3), 3),
         ("stethoscope-energy-matched", (1, 3), 3),
     ],
 )
 def test_layers_and_energies_by_hand(name, layers, energy):
     (arm,) = ARMS[name].arms(ground())
-    assert (arm.name, arm.layers, arm.planned_energy) == (name, layers, energy)
+    assert (arm.name, arm.layers) == (name, layers)
+    assert arm.planned_energy == pytest.approx(energy)
     assert arm.description == ARMS[name].description and arm.role == ARMS[name].role
 
 

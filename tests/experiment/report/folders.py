@@ -82,6 +82,8 @@ def lay_out(folder: Path, arms: Sequence[Laid], **changes: Any) -> Path:
             layers=arm.layers,
             weight=arm.weight,
             planned_energy=float(len(arm.layers)),
+            planned_realised=None,
+            matched=None,
         )
         for arm in arms
     ]

@@ -1,0 +1,31 @@
+"""What a stored type keeps of an edit, found by rounding it; nothing is written.
+
+For whoever measures edits beforehand; a merge measures what it writes.
+"""
+
+import numpy as np
+
+from sae_merge_method.geometry.realised import EditSums, edit_sums
+from sae_merge_method.models.dtypes import DTYPES, Floats, widen
+from sae_merge_method.models.rounding import Rounding
+
+
+def stored_edit(base: Floats, tau: Floats, dtype: str, rounding: Rounding, name: str, first: int) -> EditSums:
+    """Round ``base + tau`` to a stored type, and measure what it differs from the base by.
+
+    Args:
+        base: (n,), float32 or float64.
+        tau: Alike; what is to be added. Its memory is used.
+        dtype: The type, by safetensors' name.
+        rounding: How it is rounded to.
+        name: The tensor's, in any layout.
+        first: Number of the first value within the tensor.
+
+    Returns:
+        The sums; where a value would overflow, nothing of the edit is kept.
+    """
+    edited, stored = base + tau, np.empty(base.size, DTYPES[dtype].numpy)
+    if not rounding.narrow(edited, dtype, stored, np.empty_like(base), name, first):
+        return edit_sums(base, tau, base.copy(), edited)._replace(values=base.size)
+    widen(stored, dtype, edited)
+    return edit_sums(base, tau, edited, np.empty_like(base))._replace(values=base.size)
