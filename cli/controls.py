@@ -10,8 +10,7 @@ from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.cli.output import show
 from sae_merge_method.cli.record_options import record_options
 from sae_merge_method.controls.settings import ControlSettings
-from sae_merge_method.layers import format_layers
-from sae_merge_method.reports.grid import as_text, plain_grid
+from sae_merge_method.reports.grid import as_text
 
 
 class ControlsCommand(click.Command):
@@ -38,9 +37,10 @@ def command(recipe: Path, out: Path, overwrite: bool, **options: Any) -> None:
     They are controls of one stethoscope RECIPE, ready to merge. Each file says what it controls for and
     how much energy it injects.
     """
+    from sae_merge_method.controls.show import arms_grid, arms_notes
     from sae_merge_method.controls.write import write_controls
 
     arms = write_controls(recipe, out, read_settings(ControlSettings, options), overwrite=overwrite)
-    rows = [(arm.name, f"{arm.planned_energy:.6g}", format_layers(arm.layers)) for arm in arms]
-    header = ("arm", "energy", "layers")
-    show(as_text(plain_grid(header, rows, words=("arm", "layers"))._replace(ruled=frozenset((0,)))))
+    show(as_text(arms_grid(arms)))
+    for line in arms_notes(arms):
+        show(line)

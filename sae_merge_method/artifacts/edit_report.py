@@ -163,6 +163,11 @@ class EditReport(Realised):
     """What the recipe asked for."""
 
     @property
+    def realised(self) -> Realised:
+        """The figures of the whole edit, without the rest."""
+        return Realised.model_validate(self.model_dump(include=set(Realised.model_fields)))
+
+    @property
     def result_sha256(self) -> str | None:
         """One hash for the whole result, :func:`tensors_sha256`; None where a tensor was not read."""
         hashed = [(t.name, t.dtype, t.shape, t.xxh3) for t in self.tensors if t.xxh3 is not None]

@@ -5,7 +5,7 @@ same bytes. Scores are lm-eval's; a z or delta above 0 means more than the base 
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -20,8 +20,10 @@ from sae_merge_method.artifacts.conclusions import (
 )
 from sae_merge_method.artifacts.energy_report import Energy
 from sae_merge_method.artifacts.frames import as_frame
-from sae_merge_method.artifacts.schema import Record, read_record, write_record
+from sae_merge_method.artifacts.realised import Realised
+from sae_merge_method.artifacts.schema import OneOf, Record, read_record, write_record
 from sae_merge_method.artifacts.subject import Test, Verdict
+from sae_merge_method.models.rounding import ROUNDINGS
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -92,6 +94,11 @@ class MeasuredArm(ArmIdentity):
     """Squared norm of what was injected, rounding to the stored dtype included."""
     share: float = Field(ge=0)
     """energy over that of the donor's whole task vector in the decoder layers."""
+    realised: Realised | None
+    """What was to be injected, and what rounding to the stored dtype left of it; null where nothing was
+    merged."""
+    rounding: Annotated[str, OneOf(ROUNDINGS)] | None
+    """How edited values were rounded; null where nothing was merged."""
     overall: Score
     """All tasks together."""
     answered: float | None

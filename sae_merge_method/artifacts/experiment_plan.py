@@ -5,14 +5,16 @@ arm's record lie lm-eval's own files; the record is written last: an arm without
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from sae_merge_method.artifacts.arm import ArmIdentity
 from sae_merge_method.artifacts.energy_report import Energy
-from sae_merge_method.artifacts.schema import Record, read_record, write_record
+from sae_merge_method.artifacts.realised import Realised
+from sae_merge_method.artifacts.schema import OneOf, Record, read_record, write_record
 from sae_merge_method.artifacts.subject import Test
+from sae_merge_method.models.rounding import ROUNDINGS
 
 PLAN_FILE = "plan.json"
 ARMS_FOLDER = "arms"
@@ -50,6 +52,11 @@ class ArmRecord(ArmIdentity):
     """What the arm's numbers depend on, part by part, as a sha256 or a plain value: it says what changed."""
     energy: float = Field(ge=0)
     """Squared norm of what was injected, rounding to the stored dtype included."""
+    realised: Realised | None
+    """What was to be injected, and what rounding to the stored dtype left of it; null where nothing was
+    merged."""
+    rounding: Annotated[str, OneOf(ROUNDINGS)] | None
+    """How edited values were rounded; null where nothing was merged."""
     result_sha256: str | None
     """Hash of the merged checkpoint, as its edit report has it; null where nothing was merged."""
     cut_off: float | None

@@ -9,7 +9,7 @@ from sae_merge_method.artifacts.arm import ArmIdentity
 from sae_merge_method.artifacts.realised import Realised
 from sae_merge_method.controls.energies import RAW, LayerEnergies
 from sae_merge_method.controls.layer_sets import Layers
-from sae_merge_method.controls.matching import Match
+from sae_merge_method.controls.matching import Match, match
 from sae_merge_method.controls.samples import sums_over
 from sae_merge_method.geometry.realised import EditSums
 from sae_merge_method.recipe.precision import AS_STORED, Precision
@@ -185,3 +185,29 @@ class ArmKind:
         if ground.weight is None or self.method != "sae_stethoscope" or self.measures:
             return None
         return ground.weight * self.factor(ground)
+
+
+def matches_of(kinds: Iterable[ArmKind], rows: Mapping[str, ArmKind], ground: Ground) -> dict[str, Match]:
+    """How each arm that is to have another's energy gets it.
+
+    Args:
+        kinds: The arms that are made.
+        rows: All there are, by name.
+        ground: What they are made from.
+    """
+    matches = {}
+    for kind in kinds:
+        if kind.like is None:
+            continue
+        like, (layers,) = rows[kind.like], kind.layers(ground)
+        (others,) = like.layers(ground)
+        target, own = ground.realised(like.mode, others), ground.realised(kind.mode, layers)
+        if not own.intended or not target.intended:
+            continue
+        start = ((target.realised or target.intended) / own.intended) ** 0.5
+
+        def stored(factor: float, mode: str = kind.mode, layers: Layers = layers) -> float:
+            return ground.realised(mode, layers, factor).realised
+
+        matches[kind.name] = match(stored, target.realised, start)
+    return matches

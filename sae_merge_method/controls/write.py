@@ -11,9 +11,8 @@ from sae_merge_method.artifacts.method_parameters import ScalpelParameters
 from sae_merge_method.artifacts.recipe import CONTROL_KEY, DIAGNOSIS_KEY, AnyRecipe, Control
 from sae_merge_method.controls.arms import ARMS, asked_for
 from sae_merge_method.controls.energies import measure_energies
-from sae_merge_method.controls.kinds import ArmKind, Ground, NoArmError
+from sae_merge_method.controls.kinds import ArmKind, Ground, NoArmError, matches_of
 from sae_merge_method.controls.layer_sets import Layers, overlap
-from sae_merge_method.controls.matching import Match, match
 from sae_merge_method.controls.settings import ControlSettings
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.folders import new_folder
@@ -122,31 +121,12 @@ def make_controls(recipe: ResolvedRecipe, settings: ControlSettings) -> Controls
         alpha=donation.alpha,
         precision=precision_of(recipe.recipe, base.dtypes(), recipe.recipe.target_dtype),
     )
-    ground = replace(ground, matches=_matches(kinds, ground))
+    ground = replace(ground, matches=matches_of(kinds, ARMS, ground))
     recipes = [
         ControlRecipe(kind, arm, _text(kind, arm, ground, donation, recipe))
         for kind, arm in _arms(kinds, ground)
     ]
     return Controls(tuple(recipes), energies.whole)
-
-
-def _matches(kinds: Iterable[ArmKind], ground: Ground) -> dict[str, Match]:
-    """How each arm that is to have another's energy gets it."""
-    matches = {}
-    for kind in kinds:
-        if kind.like is None:
-            continue
-        like, (layers,) = ARMS[kind.like], kind.layers(ground)
-        (others,) = like.layers(ground)
-        target, own = ground.realised(like.mode, others), ground.realised(kind.mode, layers)
-        if not own.intended or not target.intended:
-            continue
-        matches[kind.name] = match(
-            lambda factor, mode=kind.mode, at=layers: ground.realised(mode, at, factor).realised,  # type: ignore[misc]
-            target.realised,
-            ((target.realised or target.intended) / own.intended) ** 0.5,
-        )
-    return matches
 
 
 def _arms(kinds: Iterable[ArmKind], ground: Ground) -> list[tuple[ArmKind, ArmIdentity]]:

@@ -125,6 +125,8 @@ class ArmRunner:
                 key=job.key,
                 depends_on=job.depends_on,
                 energy=report.energy if report else job.arm.planned_energy or 0.0,
+                realised=report.realised if report else None,
+                rounding=report.rounding if report else None,
                 result_sha256=report.result_sha256 if report else None,
                 cut_off=cut_off,
                 general=general,

@@ -12,6 +12,7 @@ from unittest.mock import patch
 import yaml
 
 import sae_merge_method as sm
+from sae_merge_method.artifacts.arm import ArmIdentity
 from sae_merge_method.artifacts.attribution import AttributedText, DonorScore
 from sae_merge_method.artifacts.conclusions import DampingCurve
 from sae_merge_method.artifacts.diagnosis import Diagnosis
@@ -20,12 +21,14 @@ from sae_merge_method.artifacts.edit_preview import EditPreview
 from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.artifacts.energy_report import Energy, EnergyReport
 from sae_merge_method.artifacts.experiment_plan import read_plan
+from sae_merge_method.artifacts.realised import Realised
 from sae_merge_method.artifacts.sae_training import SaeTraining
 from sae_merge_method.artifacts.statement import Statement
 from sae_merge_method.artifacts.strict_yaml import dump_yaml
 from sae_merge_method.artifacts.tune import Tune
 from sae_merge_method.attribute.show import attribution_view
 from sae_merge_method.compare import forest, render
+from sae_merge_method.controls import show as controls
 from sae_merge_method.diagnose import page, plot, select, tables
 from sae_merge_method.diff import show as diff
 from sae_merge_method.energy import show as energy
@@ -33,6 +36,7 @@ from sae_merge_method.experiment.prospect import Prospect
 from sae_merge_method.experiment.report import html, markdown, scatter
 from sae_merge_method.experiment.report import tables as experiment_tables
 from sae_merge_method.experiment.report.planned import plan_table
+from sae_merge_method.experiment.report.stored import stored_grid
 from sae_merge_method.files.writing import canonical_json
 from sae_merge_method.merge import show as merge
 from sae_merge_method.merge.beside_weights import card_text
@@ -84,6 +88,12 @@ def _of(attribute: str, function: Callable[[Any], Any], sink: str) -> Renderer:
 
 def _filled(kind: type[Any], function: Callable[[Any], Any], sink: str) -> Renderer:
     return Renderer(sink, lambda scene, name: function(filled(kind, name)))
+
+
+def _stored(scene: Scene, name: str) -> Grid | None:
+    experiment = renamed(scene.experiment, name)
+    arms = [arm.model_copy(update={"realised": filled(Realised, name)}) for arm in experiment.arms]
+    return stored_grid(experiment.model_copy(update={"arms": tuple(arms)}))
 
 
 def _forest(scene: Scene, name: str) -> bytes:
@@ -205,6 +215,7 @@ RENDERERS: Mapping[str, Renderer] = {
     "verdict_tables.tables:unrounded": _of("comparisons", verdict_tables.unrounded, "grids"),
     "verdict_tables.tables:verdict_table": _of("comparison", verdict_tables.verdict_table, "grids"),
     "verdict_tables.tables:view": _of("comparisons", verdict_tables.view, "view"),
+    "controls.show:arms_grid": _filled(ArmIdentity, lambda one: controls.arms_grid([one]), "grids"),
     "diagnose.page:diagnosis_page": Renderer(
         "html",
         lambda scene, name: page.diagnosis_page(
@@ -238,6 +249,7 @@ RENDERERS: Mapping[str, Renderer] = {
     "experiment.report.html:as_page": _of("experiment", lambda one: html.as_page(one, b""), "html"),
     "experiment.report.markdown:as_markdown": _of("experiment", markdown.as_markdown, "markdown"),
     "experiment.report.scatter:draw_scatter": _of("experiment", scatter.draw_scatter, "picture"),
+    "experiment.report.stored:stored_grid": Renderer("grids", _stored),
     "experiment.report.tables:arm_grid": _of("experiment", experiment_tables.arm_grid, "grids"),
     "experiment.report.tables:as_table": _of("experiment", experiment_tables.as_table, "wrapped"),
     "experiment.report.tables:curve_grid": Renderer("grids", _curve),

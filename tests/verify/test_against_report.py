@@ -156,5 +156,5 @@ def test_a_report_of_an_earlier_version_is_refused(tmp_path, merged):
     out = merged.copy(tmp_path / "out")
     report = json.loads((out / "edit_report.json").read_text())
     (out / "edit_report.json").write_text(json.dumps(report | {"schema_version": 1}))
-    with pytest.raises(ArtifactError, match="schema_version: Input should be 3"):
+    with pytest.raises(ArtifactError, match="schema_version: Input should be 4"):
         verify(out)

@@ -139,6 +139,8 @@ def _as_arm(record: ArmRecord, plan: ExperimentPlan, **measured: object) -> Meas
         **{name: getattr(record, name) for name in ArmIdentity.model_fields},
         "energy": record.energy,
         "share": record.energy / plan.task_vector_energy,
+        "realised": record.realised,
+        "rounding": record.rounding,
         "result_sha256": record.result_sha256,
         "cut_off": record.cut_off,
         "mismatches": (),

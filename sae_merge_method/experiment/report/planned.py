@@ -50,12 +50,22 @@ def _arms(prospect: Prospect) -> str:
             arm.name,
             "done" if arm.name in prospect.done else "to do",
             "?" if arm.planned_energy is None else f"{arm.planned_energy:.6g}",
+            "?" if arm.planned_realised is None else f"{arm.planned_realised.energy:.6g}",
+            f"{arm.planned_realised.cosine:.2f}"
+            if arm.planned_realised and arm.planned_realised.cosine
+            else "-",
+            arm.matched or "-",
             format_layers(arm.layers),
         )
         for arm in prospect.plan.arms
     ]
-    grid = plain_grid(("arm", "state", "energy", "layers"), rows, words=("arm", "state", "layers"))
-    return as_text(grid._replace(ruled=_UNDER_HEADER))
+    header = ("arm", "state", "energy", "stored", "cosine", "matched", "layers")
+    grid = plain_grid(header, rows, words=("arm", "state", "matched", "layers"))
+    note = (
+        "stored: energy that rounding to the stored dtype is expected to leave, from a sample of each tensor, "
+        "and its cosine with what is to be added; matched: how an arm that is to have another's energy gets it."
+    )
+    return as_text(grid._replace(ruled=_UNDER_HEADER)) + "\n" + wrapped(note, "")
 
 
 def _claims(reaches: dict[str, Reach], together: Family) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.experiment import Experiment
+from sae_merge_method.experiment.report.stored import stored_grid, stored_words
 from sae_merge_method.experiment.report.tables import (
     arm_grid,
     curve_grid,
@@ -47,6 +48,7 @@ ARMS = Shown("Arms", arm_grid, how_to_read_arms)
 SHOWN = (
     ARMS,
     Shown("Beside the damping curve", curve_grid, curve_words),
+    Shown("What is stored", stored_grid, stored_words),
     Shown("Subjects", subject_grid, lambda experiment: HOW_TO_READ_SUBJECTS, is_coloured=True),
     Shown("Projection", _projection, lambda experiment: _KEPT, is_sortable=False),
     Shown("Single layers", layer_grid, layer_words),

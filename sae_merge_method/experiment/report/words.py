@@ -2,6 +2,7 @@
 
 from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
 from sae_merge_method.experiment.report.measure import any_answered, is_share
+from sae_merge_method.experiment.report.stored import swallowed_arms
 from sae_merge_method.layers import format_layers
 from sae_merge_method.reports.numbers import amount, p_value, percent, signed
 
@@ -39,6 +40,7 @@ def facts(experiment: Experiment) -> list[tuple[str, str]]:
 def notes(experiment: Experiment) -> list[str]:
     """What has to be known of the pick's numbers, and which arms were evaluated otherwise than the base."""
     known = _all_at_zero(experiment)
+    known += swallowed_arms(experiment)
     known += experiment.pick.notes if experiment.pick is not None else ()
     known += [f"{arm.name} is in no conclusion: {_differs(arm)}" for arm in experiment.arms if arm.mismatches]
     return known

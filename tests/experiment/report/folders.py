@@ -131,6 +131,8 @@ def _finish(place: Path, arm: Laid, about: ArmIdentity) -> None:
         key="0" * 64,
         depends_on={},
         energy=float(len(arm.layers)),
+        realised=None,
+        rounding=None,
         result_sha256=None,
         cut_off=arm.cut_off,
         general=None if arm.nats is None else general(arm.nats, arm.tokens),

@@ -1,0 +1,66 @@
+"""What the merged arms of an experiment were to add, and what rounding left of it: a table and a warning."""
+
+from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
+from sae_merge_method.artifacts.realised import Realised, swallowed_note
+from sae_merge_method.models.rounding import ROUNDINGS
+from sae_merge_method.reports.grid import NOTHING, Cell, Grid
+from sae_merge_method.reports.numbers import decimal, percent, squared_norm
+
+_HEADER = ("arm", "rounding", "intended", "stored", "kept", "along", "cosine", "changed", "energy of another")
+
+
+def stored_grid(experiment: Experiment) -> Grid | None:
+    """A row for each arm that was merged and adds something; None where there is none."""
+    arms = [(arm, arm.realised) for arm in experiment.arms if arm.realised and arm.realised.share is not None]
+    if not arms:
+        return None
+    return Grid(
+        _HEADER,
+        tuple(_row(arm, edit) for arm, edit in arms),
+        words=frozenset(("arm", "rounding", "energy of another")),
+        marked=frozenset(number for number, (arm, _) in enumerate(arms) if arm.role == "selected"),
+    )
+
+
+def stored_words(experiment: Experiment) -> str:
+    """How that table is read."""
+    words = (
+        "What each merged arm was to add, and what the stored dtype holds of it. intended, stored: squared "
+        "norms before and after rounding; kept: the second over the first; along: component of what is "
+        "stored along what was to be added, 1 where all of it is there; cosine: between the two; changed: "
+        "share of the edited tensors' values that differ from the base's; energy of another: how an arm got "
+        "it, scaled until what is stored is equal (realised), or written as float32."
+    )
+    if any(arm.rounding is not None and ROUNDINGS[arm.rounding].unbiased for arm in experiment.arms):
+        words += " Under stochastic rounding stored and kept hold its noise, along does not."
+    return words
+
+
+def swallowed_arms(experiment: Experiment) -> list[str]:
+    """A sentence on arms of whose edit rounding leaves too little; none where it leaves enough of all."""
+    notes = {
+        arm.name: note
+        for arm in experiment.arms
+        if arm.realised is not None
+        and arm.rounding is not None
+        and (note := swallowed_note(arm.realised, arm.rounding)) is not None
+    }
+    if not notes:
+        return []
+    name, note = next(iter(notes.items()))
+    others = f" Likewise {', '.join(list(notes)[1:])}." if len(notes) > 1 else ""
+    return [f"Of {name}, {note}.{others}"]
+
+
+def _row(arm: MeasuredArm, edit: Realised) -> tuple[Cell, ...]:
+    return (
+        Cell(arm.name),
+        Cell(arm.rounding or NOTHING),
+        Cell(squared_norm(edit.intended_energy), edit.intended_energy),
+        Cell(squared_norm(edit.energy), edit.energy),
+        Cell(percent(edit.share) or NOTHING, edit.share),
+        Cell(decimal(edit.component, 3) or NOTHING, edit.component),
+        Cell(decimal(edit.cosine, 3) or NOTHING, edit.cosine),
+        Cell(percent(edit.changed), edit.changed),
+        Cell(arm.matched or NOTHING),
+    )
