@@ -113,6 +113,7 @@ def contenders(layers: int, three: Sequence[int], full: bool) -> dict[str, list[
         "read donor layers": [sys.executable, "-S", "-c", READ, names],
         "sae-merge, 3 layers": [*merge, "3.yml", "out"],
         "sae-merge, 3, --no-sync": [*merge, "3.yml", "out", "--no-sync"],
+        "sae-merge, 3, stochastic, --no-sync": [*merge, "3-stochastic.yml", "out", "--no-sync"],
         "mergekit task_arithmetic": [BIN / "mergekit-yaml", "stock.yml", "out", "--quiet"],
         "mergekit, guarded recipe": [BIN / "mergekit-yaml", "guarded.yml", "out", "--quiet"],
     }
@@ -210,6 +211,9 @@ def main() -> None:
         some = {n: [int((i + 0.5) * given.layers / n) for i in range(n)] for n in counts}
         for n, chosen in some.items():
             (work / f"{n}.yml").write_text(recipe(chosen))
+            (work / f"{n}-stochastic.yml").write_text(
+                recipe(chosen).replace("{layers", "{rounding: stochastic, layers")
+            )
         (work / "stock.yml").write_text(recipe((), "task_arithmetic"))
         (work / "guarded.yml").write_text(guarded(some[3], given.layers))
         print(f"{parameters / 1e6:.0f}M parameters, bfloat16, {given.layers} layers, {os.cpu_count()} cores")

@@ -43,4 +43,4 @@ def command(recipe: Path, out: Path, overwrite: bool, **options: Any) -> None:
     arms = write_controls(recipe, out, read_settings(ControlSettings, options), overwrite=overwrite)
     show(as_text(arms_grid(arms)))
     for line in arms_notes(arms):
-        show(line)
+        show(line, err=True)

@@ -1,11 +1,13 @@
 """What ``sae-merge energy --format json`` prints: how much of a task vector the features' span keeps."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from sae_merge_method.artifacts.frames import as_frame
-from sae_merge_method.artifacts.schema import Record
+from sae_merge_method.artifacts.realised import Realised
+from sae_merge_method.artifacts.schema import OneOf, Record
+from sae_merge_method.models.rounding import ROUNDINGS
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -63,6 +65,12 @@ class Energy(Record):
     residual axis, over all energy, as for kept; null where there is no such axis."""
     ratio: float | None
     """Energy kept over chance; null where either is."""
+    stored: Realised | None
+    """The task vector times the weight, as it would be added, and what rounding to the base's stored dtype
+    would leave of it; null where there is nothing to add."""
+    stored_part: Realised | None
+    """What rounding would leave of the part in the features' span, which a scalpel adds, at that weight; null
+    where there is nothing to add."""
     random: RandomSubspace | None
     """What random subspaces keep; null where there is nothing to keep."""
     others: OtherFeatures | None
@@ -117,7 +125,7 @@ class KindEnergy(Energy):
 class EnergyReport(Record):
     """One task vector, measured."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     """Version of this file's format."""
     base: str
     """Base model, as it was named."""
@@ -134,6 +142,10 @@ class EnergyReport(Record):
     """Kinds of reading tensors that were measured as stored, because the norm before them is not known."""
     seed: int
     """Seed of the draws of other features."""
+    weight: float
+    """Weight at which what is stored was measured."""
+    rounding: Annotated[str, OneOf(ROUNDINGS)]
+    """How it was rounded."""
     total: Energy
     """Energy over all layers measured."""
     layers: tuple[LayerEnergy, ...]

@@ -59,15 +59,41 @@ class Gate(Record):
     """Rule that takes layers by the scores of the diagnosis, such as top_k=6; null for none."""
 
 
+RoundingName = Annotated[
+    str,
+    OneOf(ROUNDINGS),
+    BeforeValidator(_one_word),
+    Field(
+        description="How edited values are rounded to the stored type: nearest, or stochastic, which keeps "
+        "on average what is smaller than the type's step."
+    ),
+]
+"""A setting of every command that writes a recipe."""
+RoundingSeed = Annotated[
+    StrictInt,
+    Field(
+        ge=0,
+        lt=2**63,
+        description="Seed of stochastic rounding; with it, a tensor's name and a value's position, the bytes "
+        "are the same wherever they are computed.",
+    ),
+]
+"""A setting of every command that writes a recipe."""
+OutDtype = Annotated[
+    Dtype | None,
+    Field(
+        description="dtype of the merged checkpoint; without it, the base's. float32 over bfloat16 keeps an "
+        "edit whole, at twice the size."
+    ),
+]
+"""A setting of every command that writes a recipe."""
+
+
 class RoundingKeys(Record):
     """How edited values become values of the stored type: the same for every merge method."""
 
-    rounding: Annotated[str, OneOf(ROUNDINGS), BeforeValidator(_one_word)] = DEFAULT
-    """How edited values are rounded to the stored type: nearest, or stochastic, which keeps on average what
-    is smaller than the type's step."""
-    rounding_seed: Annotated[StrictInt, Field(ge=0, lt=2**63)] = 0
-    """Seed of stochastic rounding; with it, a tensor's name and a value's position, the bytes are the same
-    wherever they are computed."""
+    rounding: RoundingName = DEFAULT
+    rounding_seed: RoundingSeed = 0
 
 
 class SharedParameters(Gate, RoundingKeys, SourceParameters):

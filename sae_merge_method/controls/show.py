@@ -25,8 +25,8 @@ def arms_grid(arms: Sequence[ArmIdentity]) -> Grid:
 def arms_notes(arms: Sequence[ArmIdentity]) -> list[str]:
     """How the columns are read, and which arms rounding leaves little of."""
     notes = [
-        "energy: squared norm of what is to be added; stored: of what rounding to the stored dtype is expected",
-        "to leave, from a sample of each tensor; kept: that share; along: its component along what is added;",
+        "energy: squared norm of what is to be added; stored: of what rounding is expected to",
+        "leave, from a sample of each tensor; kept: that share; along: its component along what is added;",
         "matched: how an arm that is to have another's energy gets it, scaled until what is stored is equal",
         "(realised) or written as float32.",
     ]

@@ -22,9 +22,14 @@ from sae_merge_method.geometry.energy import (
     gram,
     random_variance,
 )
+from sae_merge_method.geometry.projection import project
+from sae_merge_method.geometry.realised import EditSums
 from sae_merge_method.geometry.spectra import coverage, effective_rank, principal_directions, spectrum
+from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.family import AxisRule, ResidualAxis
 from sae_merge_method.models.residual_axes import kind_of, residual_axis
+from sae_merge_method.models.rounding import Rounding
+from sae_merge_method.models.stored_edit import stored_tensor_edit
 from sae_merge_method.models.task_vector import TensorPair
 
 LOG = logging.getLogger(__name__)
@@ -51,6 +56,7 @@ class _Sums:
     axes: Sequence[AxisRule]
     settings: EnergySettings
     gain: Gain | None
+    base: Checkpoint
     total: Tally = field(init=False)
     kinds: dict[tuple[str, ResidualAxis], Tally] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -61,6 +67,11 @@ class _Sums:
 
     def __post_init__(self) -> None:
         self.total = Tally(self.settings.draws)
+
+    def stored(self, pair: TensorPair, tau: Floats) -> EditSums:
+        """What rounding leaves of an edit of one tensor."""
+        rounding, dtype = Rounding(self.settings.rounding), self.base.tensors[pair.name].dtype
+        return stored_tensor_edit(pair.base, tau, self.settings.weight, dtype, rounding, pair.name)
 
     def settle(self, spans: Spans, before: int | None) -> None:
         """Count the variance of all subspaces, or of those that no later layer is filtered by."""
@@ -74,6 +85,7 @@ def measure(
     axes: Sequence[AxisRule],
     settings: EnergySettings,
     gain: Gain | None,
+    base: Checkpoint,
 ) -> Measured:
     """Measure layer by layer; memory holds one tensor pair and a few d x d matrices.
 
@@ -83,11 +95,12 @@ def measure(
         axes: Residual axes of tensors that the built-in table lacks.
         settings: How many draws and principal directions.
         gain: Folds norms into what reads them; None to measure tensors as they are stored.
+        base: To whose stored dtypes edits are rounded.
 
     Raises:
         SaeError: The features' directions do not have the residual stream's width.
     """
-    sums = _Sums(axes, settings, gain)
+    sums = _Sums(axes, settings, gain, base)
     layers = []
     with tqdm(total=len(spans.layers), desc="energy", unit="layer", disable=None) as bar:
         for layer, group in groupby(pairs, key=lambda pair: pair.layer):
@@ -130,19 +143,22 @@ def _measure_layer(layer: int, pairs: Iterable[TensorPair], spans: Spans, sums: 
         of_kind = sums.kinds.setdefault((kind, residual), Tally(sums.settings.draws))
         tallies = (tally, of_kind, sums.total)
         whole, base = energy(pair.tau), energy(pair.base)
+        stored = sums.stored(pair, pair.tau)
         for one in tallies:
-            one.add(whole, base)
+            one.add(whole, base, stored)
         if residual.axis is None:
             continue
         rows = _rows(pair, residual, spans.d, sums)
         own = gram(rows)
         source = spans.source(layer, residual.side)
         by_source[source] = by_source[source] + own if source in by_source else own
-        kept = energies_in(rows, own if len(rows) > spans.d else None, spans.columns(source, rows.dtype))
+        columns = spans.columns(source, rows.dtype)
+        part = sums.stored(pair, project(pair.tau, columns[0], residual.axis))
+        kept = energies_in(rows, own if len(rows) > spans.d else None, columns)
         if len(kept) <= sums.settings.draws:  # too few other features to draw: what they keep is not known
             kept = np.append(kept, np.full(sums.settings.draws, np.nan))
         for one in tallies:
-            one.add_kept(whole, kept, spans.rank(source) / spans.d)
+            one.add_kept(whole, kept, spans.rank(source) / spans.d, part)
         of_kind.variance += random_variance(own, spans.rank(source))
     for source, products in by_source.items():
         tally.variance += random_variance(products, spans.rank(source))

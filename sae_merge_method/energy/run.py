@@ -40,7 +40,7 @@ def energy(settings: EnergySettings) -> EnergyReport:
     spans = Spans(subspaces, diagnosis_path(Path(settings.diagnosis)).parent, settings.draws, settings.seed)
     gain = _gains(base) if settings.reading == "folded" else None
     with one_blas_thread():
-        measured = measure(task_vector(base, donor, layers), spans, axes, settings, gain)
+        measured = measure(task_vector(base, donor, layers), spans, axes, settings, gain, base)
     return EnergyReport(
         base=settings.base,
         donor=settings.donor,
@@ -49,6 +49,8 @@ def energy(settings: EnergySettings) -> EnergyReport:
         reading=settings.reading,
         not_folded=tuple(measured.not_folded),
         seed=settings.seed,
+        weight=settings.weight,
+        rounding=settings.rounding,
         total=measured.total,
         layers=tuple(measured.layers),
         kinds=tuple(measured.kinds),

@@ -4,8 +4,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from sae_merge_method.artifacts.recipe import RoundingName
 from sae_merge_method.artifacts.schema import Location, Record
 from sae_merge_method.models.constants import AllowedMismatch
+from sae_merge_method.models.rounding import DEFAULT
 
 
 class EnergySettings(Record):
@@ -39,6 +41,9 @@ class EnergySettings(Record):
     """Sets of as many other features of the same SAE to measure a layer, matched in firing rate."""
     seed: int = Field(default=0, ge=0)
     """Seed of these draws."""
+    weight: float = 1.0
+    """Weight at which is measured what rounding to the base's stored dtype leaves of the task vector."""
+    rounding: RoundingName = DEFAULT
     directions: int = Field(default=8, ge=1)
     """Leading principal directions of the task vector to compare with the features' span."""
 

@@ -1,6 +1,7 @@
 """An energy report as a table and as a plot."""
 
 from sae_merge_method.artifacts.energy_report import Energy, EnergyReport, LayerEnergy
+from sae_merge_method.artifacts.realised import Realised, swallowed_note
 from sae_merge_method.reports.figure import (
     BLUE,
     GREY,
@@ -17,8 +18,8 @@ from sae_merge_method.reports.notebook import View
 from sae_merge_method.reports.numbers import decimal, percent
 
 _HEADER = (
-    "", "rank", "|tau|/|base|", "kept", "chance", "ratio", "random", "other features", "best", "eff. rank",
-    "top covered",
+    "", "rank", "|tau|/|base|", "kept", "chance", "ratio", "random", "other features", "stored", "of kept",
+    "best", "eff. rank", "top covered",
 )  # fmt: skip
 
 
@@ -45,6 +46,8 @@ def _row(name: str, entry: Energy) -> tuple[Cell, ...]:
         _cell(decimal(entry.ratio, 2), entry.ratio),
         Cell(f"{decimal(drawn.low)}..{decimal(drawn.high)}" if drawn else NOTHING),
         Cell(f"{decimal(others.low)}..{decimal(others.high)}" if others else NOTHING),
+        _stored(entry.stored),
+        _stored(entry.stored_part),
     ]
     if not isinstance(entry, LayerEnergy):
         return (Cell(name), Cell(""), *cells, Cell(""), Cell(""), Cell(""))
@@ -56,6 +59,13 @@ def _row(name: str, entry: Energy) -> tuple[Cell, ...]:
         Cell(decimal(entry.effective_rank, 1), entry.effective_rank),
         Cell(decimal(entry.principal.covered), entry.principal.covered),
     )
+
+
+def _stored(edit: Realised | None) -> Cell:
+    """What rounding leaves: energy and cosine."""
+    if edit is None or edit.share is None:
+        return Cell(NOTHING)
+    return Cell(f"{edit.share:.2f} cos {decimal(edit.cosine, 2) or NOTHING}", edit.share)
 
 
 def _cell(text: str, value: float | None) -> Cell:
@@ -79,6 +89,8 @@ def column_notes(report: EnergyReport) -> list[str]:
             f"matched in {matched or 'nothing'}, judged by {others.draws} draws;"
         )
     notes += [
+        f"stored: energy that rounding to the base's dtype ({report.rounding}) leaves of the task vector,",
+        f"at weight {report.weight:g}, and its cosine with that; of kept: the same of its part in the span;",
         "best: what the best subspace of that rank would keep; eff. rank: directions that share the energy;",
         "top covered: how far the span covers the leading principal directions, r/d by chance.",
         f"The reading side is measured with the features of the {_WHOSE[report.read_from]}, "
@@ -86,6 +98,9 @@ def column_notes(report: EnergyReport) -> list[str]:
     ]
     if report.not_folded:
         notes.append(f"As stored, because the norm before them is not known: {', '.join(report.not_folded)}")
+    warning = swallowed_note(report.total.stored, report.rounding) if report.total.stored else None
+    if warning is not None:
+        notes.append(f"warning: {warning}")
     if report.left_out:
         notes.append(f"Left out, residual axis unknown: {', '.join(report.left_out)}")
     return notes

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.artifacts.energy_report import OtherFeatures, RandomSubspace
+from sae_merge_method.artifacts.realised import Realised
+from sae_merge_method.geometry.realised import NOTHING, EditSums
 from sae_merge_method.statistics.curves import excess
 from sae_merge_method.statistics.intervals import prediction_interval
 from sae_merge_method.statistics.shares import Share
@@ -31,25 +33,32 @@ class Tally:
     """Of these, energy times r/d."""
     variance: float = 0.0
     """Of what random subspaces keep."""
+    stored: EditSums = NOTHING
+    """What rounding leaves of the weighted task vector."""
+    stored_part: EditSums = NOTHING
+    """What it leaves of the part that the features span."""
     share: float | None = None
     """r/d of the latest tensor with an axis: the chance level where nothing has energy."""
 
     def __post_init__(self) -> None:
         self.others = np.zeros(self.draws)
 
-    def add(self, energy: float, base: float) -> None:
-        """Count a tensor."""
+    def add(self, energy: float, base: float, stored: EditSums) -> None:
+        """Count a tensor, with what rounding leaves of it."""
         self.energy += energy
         self.base += base
+        self.stored = self.stored.plus(stored)
 
-    def add_kept(self, energy: float, kept: npt.NDArray[np.float64], share: float) -> None:
+    def add_kept(self, energy: float, kept: npt.NDArray[np.float64], share: float, stored: EditSums) -> None:
         """Count what a tensor with a residual axis keeps.
 
         Args:
             energy: The tensor's.
             kept: (1 + draws,) in the features' span, then in that of each draw of others.
             share: r/d.
+            stored: What rounding leaves of what the features' span keeps.
         """
+        self.stored_part = self.stored_part.plus(stored)
         self.kept += float(kept[0])
         self.others += kept[1:]
         self.with_axis += energy
@@ -67,6 +76,8 @@ class Tally:
             "kept": kept,
             "chance": chance,
             "ratio": kept / chance if kept is not None and chance else None,
+            "stored": _realised(self.stored),
+            "stored_part": _realised(self.stored_part),
             "random": self._random() if measured else None,
             "others": self._others() if measured and self.draws and np.isfinite(self.others).all() else None,
         }
@@ -91,3 +102,7 @@ class Tally:
             t=test.t,
             p=test.p,
         )
+
+
+def _realised(sums: EditSums) -> Realised | None:
+    return Realised(**Realised.figures(sums)) if sums.intended else None

@@ -55,6 +55,9 @@ def make_plan(settings: ExperimentSettings, diagnosis_at: Path, depends_on: Mapp
             donor=settings.donor,
             select=settings.select,
             weight=settings.weight,
+            rounding=settings.rounding,
+            rounding_seed=settings.rounding_seed,
+            out_dtype=settings.out_dtype,
             allow_mismatch=settings.allow_mismatch,
         )
     )
@@ -144,6 +147,8 @@ def _projection(settings: ExperimentSettings, diagnosis_at: Path, layers: tuple[
             diagnosis=str(diagnosis_at),
             rank=settings.rank,
             layers=format_layers(layers),
+            weight=settings.weight,
+            rounding=settings.rounding,
             allow_mismatch=settings.allow_mismatch,
         )
     ).total

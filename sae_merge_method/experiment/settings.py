@@ -6,23 +6,16 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
+from sae_merge_method.artifacts.recipe import OutDtype, RoundingName, RoundingSeed
 from sae_merge_method.artifacts.schema import Location, OneOf, Record, describe
 from sae_merge_method.artifacts.strict_yaml import dump_yaml
 from sae_merge_method.artifacts.subject import Test
+from sae_merge_method.controls import settings as control
 from sae_merge_method.controls.arms import ARMS, asked_for
-from sae_merge_method.controls.settings import (
-    DAMPING,
-    RANDOM_LAYERS,
-    SPREAD,
-    AllButTheLast,
-    Damping,
-    EveryNth,
-    RandomSpread,
-    Windows,
-)
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.models.constants import AllowedMismatch
 from sae_merge_method.models.devices import AUTO, DeviceName
+from sae_merge_method.models.rounding import DEFAULT
 from sae_merge_method.selection import RuleText
 
 SETTINGS_FILE = "experiment.yml"
@@ -136,16 +129,19 @@ class ExperimentSettings(Record):
     """Rule that selects the layers."""
     weight: float = 1.0
     """Factor of the task vector, alpha."""
+    rounding: RoundingName = DEFAULT
+    rounding_seed: RoundingSeed = 0
+    out_dtype: OutDtype = None
     arms: Literal["all"] | tuple[str | dict[str, str], ...] = "all"
     """all, or names of controls, as sae-merge experiment --help lists them, and the user's own recipes as
     NAME: FILE. The base and the pick (stethoscope) are always among them."""
-    random_layers: int = Field(default=RANDOM_LAYERS, ge=0)
+    random_layers: int = Field(default=control.RANDOM_LAYERS, ge=0)
     """Sets of as many other layers, drawn at random: first those in as many runs at about the same depth."""
-    random_spread: RandomSpread = SPREAD
-    damping: Damping = DAMPING
-    all_but_the_last: AllButTheLast = 1
-    every_nth: EveryNth = 3
-    windows: Windows = 3
+    random_spread: control.RandomSpread = control.SPREAD
+    damping: control.Damping = control.DAMPING
+    all_but_the_last: control.AllButTheLast = 1
+    every_nth: control.EveryNth = 3
+    windows: control.Windows = 3
     single_layers: bool = False
     """Also an arm for each layer alone: does the score predict what a layer gains?"""
     rank: int | None = Field(default=None, ge=1)

@@ -91,25 +91,32 @@ def is_swallowed(
 
 
 def edit_sums(before: Floats, tau: Floats, after: Floats, spare: Floats) -> EditSums:
-    """Measure an edit; numpy sums pairwise: float32 keeps six digits and more.
+    """Measure an edit. Sums keep six digits and more of float32; their last digits are the processor's own.
 
     Args:
-        before: The base's values, float32 or float64.
+        before: The base's values, flat, float32 or float64.
         tau: Alike; what was to be added.
-        after: Alike; what was written. Its memory is used.
+        after: Alike; what was written.
         spare: Memory to work in, alike.
 
     Returns:
         The sums, without the number of values.
     """
-    with np.errstate(over="ignore", under="ignore"):
-        moved = np.subtract(after, before, out=after)
-        changed = int(np.count_nonzero(moved))
-        realised = float(np.multiply(moved, moved, out=spare).sum())
-        along = float(np.multiply(moved, tau, out=spare).sum())
-        intended = float(np.multiply(tau, tau, out=spare).sum())
-    if before.dtype == np.float64 or np.isfinite(intended + realised):
-        return EditSums(intended, realised, along, changed)
-    wide = before.astype(np.float64)
-    edited = wide + moved.astype(np.float64)
-    return edit_sums(wide, tau.astype(np.float64), edited, np.empty_like(wide))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        moved = np.subtract(after, before, out=spare)
+        changed = int(np.count_nonzero(np.not_equal(moved, 0)))
+        sums = EditSums(_inner(tau, tau), _inner(moved, moved), _inner(moved, tau), changed)
+    if before.dtype == np.float64 or np.isfinite(sums.intended + sums.realised):
+        return sums
+    wide = (each.astype(np.float64) for each in (before, tau, after, spare))
+    return edit_sums(*wide)
+
+
+_ROW = 4096
+
+
+def _inner(one: Floats, other: Floats) -> float:
+    """Inner product in one pass, without a product in between: rows in their own precision, then float64."""
+    whole = one.size // _ROW * _ROW
+    rows = np.vecdot(one[:whole].reshape(-1, _ROW), other[:whole].reshape(-1, _ROW))
+    return float(rows.sum(dtype=np.float64)) + float(np.vecdot(one[whole:], other[whole:]))

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 
 from sae_merge_method import __version__
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis
-from sae_merge_method.artifacts.edit_report import REPORT_FILE
+from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport
 from sae_merge_method.artifacts.layer_diagnosis import LITTLE_EXPLAINED, LayerDiagnosis
 from sae_merge_method.artifacts.recipe import RECIPE_FILE
 from sae_merge_method.layers import format_layers
 from sae_merge_method.publish.licence import Licence
 from sae_merge_method.recipe.merged_folder import MergedFolder
 from sae_merge_method.recipe.methods import method_named
+from sae_merge_method.recipe.precision import rounding_of
 from sae_merge_method.reports import numbers
 from sae_merge_method.reports.grid import Cell, Grid, as_markdown
 from sae_merge_method.reports.markdown import bullets, code, fence, plain, section
@@ -34,6 +35,9 @@ def edit_section(merged: MergedFolder) -> str:
     n_layers = merged.checkpoint.n_layers
     layers = f"layers {format_layers(merged.layers)} of {n_layers} (counted from 0)"
     formula = method_named(merged.recipe.merge_method).formula
+    rounding = rounding_of(merged.recipe.parameters)
+    if rounding.unbiased:
+        formula += f", values rounded {rounding}"
     if merged.report is None:
         return section(
             "What was edited",
@@ -44,11 +48,23 @@ def edit_section(merged: MergedFolder) -> str:
         "What was edited",
         f"{len(report.edited())} of {len(report.tensors)} tensors, those of {layers}, became {formula}. "
         "All others are the base's, byte for byte. There is no extra cost at inference.",
+        *_stored(report),
         f"{code(REPORT_FILE)} lists every tensor with its hash; together they give "
         f"{code(report.result_sha256)}."
         if report.result_sha256 is not None
         else f"{code(REPORT_FILE)} lists every tensor, the edited ones with their hash.",
     )
+
+
+def _stored(report: EditReport) -> list[str]:
+    """What of the edit the stored dtype holds; nothing where there was nothing to add."""
+    if report.share is None:
+        return []
+    cosine = "" if report.cosine is None else f", cosine {report.cosine:.2f}"
+    return [
+        f"Stored of it: {numbers.percent(report.share)} of its energy{cosine}; "
+        f"{numbers.percent(report.changed)} of these tensors' values differ from the base's."
+    ]
 
 
 def layers_section(diagnosis: Diagnosis, selected: Sequence[int], rule: str | None, with_plot: bool) -> str:

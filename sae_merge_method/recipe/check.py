@@ -20,6 +20,7 @@ from sae_merge_method.recipe.lineage import oddities
 from sae_merge_method.recipe.located import Located, locate, open_located, open_located_adapter
 from sae_merge_method.recipe.methods import method_named, parse_recipe
 from sae_merge_method.recipe.pin import models_of, pin
+from sae_merge_method.recipe.precision import precision_of
 from sae_merge_method.recipe.preflight import check_donors, check_family, require_plain
 from sae_merge_method.recipe.resolved import ResolvedRecipe, read_recipe
 from sae_merge_method.selection import choose_layers, parse_rule
@@ -164,5 +165,21 @@ def _check_edit(
         return
     check_donors(plan, base, headers)
     notes.add("edit", "every tensor of the selected layers stands in every donor, in the base's shape")
+    _check_rounding(resolved, notes)
     for oddity in oddities(plan, base, headers, adapters):
         notes.add("donors", oddity, "odd")
+
+
+def _check_rounding(resolved: ResolvedRecipe, notes: Notes) -> None:
+    """Where the recipe rounds otherwise than usual, how; and whether there is anything to round."""
+    kinds = resolved.base.dtypes()
+    precision = precision_of(resolved.recipe, kinds, resolved.recipe.target_dtype)
+    if not precision.rounding.unbiased:
+        return
+    written = precision.written or "/".join(sorted(kinds))
+    if written in ("float32", "float64"):
+        notes.add(
+            "rounding", f"{written} is written: {precision.rounding} has next to nothing to round", "odd"
+        )
+    else:
+        notes.add("rounding", f"edited values are rounded to {written}, {precision.rounding}")

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sae_merge_method.artifacts.diagnosis import Units
 from sae_merge_method.artifacts.method_parameters import Scalar
-from sae_merge_method.artifacts.recipe import DIAGNOSIS_KEY
+from sae_merge_method.artifacts.recipe import DIAGNOSIS_KEY, OutDtype, RoundingName, RoundingSeed
 from sae_merge_method.artifacts.schema import Location, OneOf, Record
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.writing import require_no_file, write_text
@@ -17,6 +17,7 @@ from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.constants import AllowedMismatch
 from sae_merge_method.models.hub import as_path, open_model
+from sae_merge_method.models.rounding import DEFAULT, Rounding
 from sae_merge_method.recipe.evidence import Evidence, of_attribution, of_diagnosis
 from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
 from sae_merge_method.recipe.methods import METHODS, validated_parameters
@@ -50,6 +51,9 @@ class RecipeSettings(Record):
     """What is added in the layers chosen."""
     weight: float = 1.0
     """Alpha, the factor of the task vector."""
+    rounding: RoundingName = DEFAULT
+    rounding_seed: RoundingSeed = 0
+    out_dtype: OutDtype = None
     allow_mismatch: AllowedMismatch = ()
     parameters: dict[str, Scalar] = Field(default_factory=dict)
     """The method's own parameters, by name; what it cannot do without is filled in."""
@@ -108,9 +112,10 @@ def make_recipe(settings: RecipeSettings) -> WrittenRecipe:
         method.filter(validated, layers)  # finds all that it will read
     donation = Donation(as_path(settings.donor), ((None, settings.weight),))
     donations = dict.fromkeys(layers, (donation,))
-    plan = EditPlan(settings.method, as_path(settings.base), donations, None, parameters)
+    rounding = Rounding(settings.rounding, settings.rounding_seed)
+    plan = EditPlan(settings.method, as_path(settings.base), donations, None, parameters, rounding)
     donors = open_named(plan, base, settings.allow_mismatch)
-    form = guarded_form(plan, base) | dtype_lines(plan, base, donors)
+    form = guarded_form(plan, base) | dtype_lines(plan, base, donors, settings.out_dtype)
     note = (
         f"{rule} of {evidence.score} chose layers {format_layers(layers)} of {base.n_layers}, "
         f"{adjacency(layers)} ({evidence.kind}: {evidence.path}).",

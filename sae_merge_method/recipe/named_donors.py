@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sae_merge_method.models.adapter import Adapter, open_adapter
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
+from sae_merge_method.models.dtypes import holds
 from sae_merge_method.models.hub import local_folder, parse_model_id
 from sae_merge_method.models.mergekit_layout import why_not_plain
 from sae_merge_method.recipe.lineage import oddities
@@ -71,8 +72,19 @@ def how_to_run(base: Checkpoint, donors: Collection[NamedDonor], layers: Sequenc
     return "  mergekit-yaml THIS_FILE out/", f"{by_us}     the same, checked before and after"
 
 
-def dtype_lines(plan: EditPlan, base: Checkpoint, donors: Mapping[str, NamedDonor]) -> dict[str, str]:
-    """dtype lines under which the arithmetic is rounded once and other layers keep their bytes."""
+def dtype_lines(
+    plan: EditPlan, base: Checkpoint, donors: Mapping[str, NamedDonor], asked: str | None = None
+) -> dict[str, str]:
+    """dtype lines under which the arithmetic is rounded once and other layers keep their bytes.
+
+    Args:
+        plan: The edit.
+        base: Its base.
+        donors: By the plan's names.
+        asked: dtype to write in place of the base's, or None.
+    """
+    if asked is not None and base.dtypes() != {asked}:
+        return {"dtype": asked, "out_dtype": asked} if holds(asked, base.dtypes()) else {"out_dtype": asked}
     if any(donor.adapter is not None for donor in donors.values()):  # merged only at merge time
         return {"dtype": "float32", "out_dtype": next(iter(base.dtypes()))} if len(base.dtypes()) == 1 else {}
     target = output_dtype(plan, base, {name: donor.model for name, donor in donors.items()})

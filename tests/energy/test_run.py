@@ -19,6 +19,7 @@ from sae_merge_method.models.fingerprint import fingerprint
 from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
 from tests.geometry import scenes
+from tests.recipes import recipe_text
 
 
 def run(scene: scenes.Scene, *words: object) -> str:
@@ -250,3 +251,21 @@ def test_bad_input_is_refused_with_its_reason(tmp_path: Path):
         run(scene, "--rank", 17)
     with pytest.raises(RecipeError, match="holds other weights"):
         run(scene._replace(base=tiny.gemma3_text(tmp_path / "other", 5, vocabulary=64)))
+
+
+@pytest.mark.parametrize("rounding", ["nearest", "stochastic"])
+def test_what_rounding_leaves_is_what_a_merge_stores(tmp_path, rounding):
+    from tests.recipes import run_recipe
+
+    scene = scenes.build(tmp_path, dtype=torch.bfloat16)
+    total = report(scene, "--layers", "1, 3", "--weight", "0.01", "--rounding", rounding)["total"]
+    source = recipe_text(scene.base, scene.donor, f'layers: "1, 3", rounding: {rounding}', "0.01")
+    raw = run_recipe(source, tmp_path / "raw")
+    scalpel = source.replace("sae_stethoscope", "sae_scalpel").replace(
+        "layers:", f'diagnosis: "{scene.diagnosis}", rank: 4, layers:'
+    )
+    part = run_recipe(scalpel, tmp_path / "part")
+    for found, merged in ((total["stored"], raw), (total["stored_part"], part)):
+        assert found["intended_energy"] == pytest.approx(merged.intended_energy, rel=1e-3)
+        assert found["energy"] == pytest.approx(merged.energy, rel=0.01)
+        assert found["cosine"] == pytest.approx(merged.cosine, rel=0.01)

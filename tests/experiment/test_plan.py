@@ -62,7 +62,7 @@ def test_a_plan_lists_all_arms_and_runs_none(fresh, sae_merge_experiment, monkey
     result = sae_merge_experiment("plan")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["arm", "state", "energy", "layers"]
+    assert lines[0].split() == ["arm", "state", "energy", "stored", "cosine", "matched", "layers"]
     listed = [line.split() for line in lines[2 : lines.index("")]]
     names = [words[0] for words in listed]
     assert names[:2] == ["base", "stethoscope"]

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from sae_merge_method.artifacts.recipe import RecipeText
@@ -91,3 +92,18 @@ def test_recipe_still_writes_and_check_is_a_word_of_its_own(tmp_path, models):
 def test_what_is_no_recipe_is_an_error():
     with pytest.raises(RecipeError, match="expected a mergekit recipe"):
         check_recipe(RecipeText("- 1", "r"))
+
+
+def test_stochastic_rounding_is_found_and_odd_where_there_is_nothing_to_round(tmp_path):
+    base, donor = (tiny.gemma3_text(tmp_path / str(n), n, dtype=torch.bfloat16) for n in (0, 1))
+    gate = 'layers: "1", rounding: stochastic, rounding_seed: 3'
+    narrow = check_recipe(RecipeText(recipe_text(base, donor, gate), "r"))
+    assert ("fits", "edited values are rounded to bfloat16, stochastic (seed 3)") in found(narrow)
+    wide = check_recipe(RecipeText(recipe_text(base, donor, gate, tail="dtype: float32"), "r"))
+    assert ("odd", "float32 is written: stochastic (seed 3) has next to nothing to round") in found(wide)
+    plain = check_recipe(RecipeText(recipe_text(base, donor), "r"))
+    assert "rounding" not in {finding.subject for finding in plain.findings}
+
+
+def found(checked):
+    return [(finding.verdict, finding.text) for finding in checked.findings]

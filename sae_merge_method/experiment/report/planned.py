@@ -62,10 +62,10 @@ def _arms(prospect: Prospect) -> str:
     header = ("arm", "state", "energy", "stored", "cosine", "matched", "layers")
     grid = plain_grid(header, rows, words=("arm", "state", "matched", "layers"))
     note = (
-        "stored: energy that rounding to the stored dtype is expected to leave, from a sample of each tensor, "
-        "and its cosine with what is to be added; matched: how an arm that is to have another's energy gets it."
+        "stored: energy that rounding to the dtype is expected to leave, from a sample of each tensor, "
+        "and its cosine with what is to be added; matched: how an arm that is to have another one's gets it."
     )
-    return as_text(grid._replace(ruled=_UNDER_HEADER)) + "\n" + wrapped(note, "")
+    return as_text(grid._replace(ruled=_UNDER_HEADER)) + "\n\n" + wrapped(note, "")
 
 
 def _claims(reaches: dict[str, Reach], together: Family) -> Iterator[str]:

@@ -28,7 +28,7 @@ PROBLEMS = {ALGEBRA: 100, GEOMETRY: 50}
 PICKED = (2, 3)
 _OTHERS = OtherFeatures(draws=20, mean=0.031, low=0.028, high=0.034, level=0.99, t=0.0, p=1.0)
 KEPT = Energy(
-    energy=4.0, relative_norm=0.1, kept=0.03, chance=0.031, ratio=0.03 / 0.031, others=_OTHERS,
+    energy=4.0, relative_norm=0.1, kept=0.03, chance=0.031, ratio=0.03 / 0.031, stored=None, stored_part=None, others=_OTHERS,
     random=RandomSubspace(mean=0.031, sd=0.001, low=0.028, high=0.034, level=0.99, p=0.3),
 )  # fmt: skip
 
