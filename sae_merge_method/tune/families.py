@@ -32,6 +32,10 @@ class Known(NamedTuple):
     """Of gradient."""
 
 
+EVERY_LAYER = "all layers"
+"""Name of the shape of the damping curve."""
+
+
 class NamedShape(NamedTuple):
     """A shape and what it is called."""
 
@@ -71,7 +75,7 @@ def sizes_of(n_layers: int) -> tuple[int, ...]:
 
 def _damped(known: Known) -> Iterable[NamedShape]:
     donors, layers = known.bench.n_donors, known.bench.n_layers
-    yield NamedShape("all layers", on_layers(donors, layers, range(layers)))
+    yield NamedShape(EVERY_LAYER, on_layers(donors, layers, range(layers)))
     if donors > 1:
         for donor in range(donors):
             shape = np.zeros((donors, layers))

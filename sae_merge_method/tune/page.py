@@ -41,8 +41,8 @@ _SECTIONS = (
     ),
 )
 _FRONT = (
-    "Gain against damage on the search part, an edit a point; the line joins those that no other edit beats "
-    "in both"
+    "Gain against damage on the search part, an edit a point; the thin line joins those that no other edit "
+    "beats in both, the green one all layers at one weight"
 )
 
 
@@ -60,8 +60,8 @@ def facts(tune: Tune) -> list[tuple[str, str]]:
 
 
 def _text(text: TunedText) -> str:
-    parts = ", ".join(f"{count} to {part}" for part, count in text.texts.items())
-    return f"{text.name}: texts {parts}; sha256 {text.sha256[:16]}"
+    parts = ", ".join(f"{count} in the {part} part" for part, count in text.texts.items())
+    return f"{text.name}: {parts}; sha256 {text.sha256[:16]}"
 
 
 def as_markdown(tune: Tune) -> str:

@@ -88,9 +88,23 @@ def split(corpus: Corpus) -> dict[str, Corpus]:
 
 
 def make_parts(
-    model: TextModel, target: Corpus, controls: Sequence[Corpus], max_length: int, tokens_per_batch: int
+    model: TextModel,
+    target: Corpus,
+    controls: Sequence[Corpus],
+    max_length: int,
+    tokens_per_batch: int,
+    *,
+    in_chat: bool = False,
 ) -> dict[str, Part]:
     """Every part, tokenized.
+
+    Args:
+        model: Whose tokens.
+        target: The problems.
+        controls: Text that shows damage.
+        max_length: Longest text in tokens.
+        tokens_per_batch: Tokens that go through the model together.
+        in_chat: Put prompts of problems into a user's turn of the chat template.
 
     Raises:
         CorpusError: A part has less than two texts with a token to predict.
@@ -99,7 +113,9 @@ def make_parts(
     divided = [split(corpus) for corpus in (target, *controls)]
 
     def side(corpus: Corpus, name: str) -> Side:
-        documents = to_predict(model.tokenizer, corpus, length)
+        documents = to_predict(
+            model.tokenizer, corpus, length, in_chat=in_chat and corpus.problems is not None
+        )
         if len(documents) < FEWEST:
             raise CorpusError(
                 f"the {name} part of {corpus.name} has one text with a token to predict, expected two"

@@ -6,7 +6,7 @@ from typing import Any
 from sae_merge_method.artifacts.tune import SearchedEdit, Tune
 from sae_merge_method.reports import escape
 from sae_merge_method.reports.figure import BLUE, INK, RED, layer_axes, layer_width, new_figure, picture
-from sae_merge_method.tune.families import FAMILIES
+from sae_merge_method.tune.families import EVERY_LAYER, FAMILIES
 
 # Okabe & Ito's colours; the markers tell the families apart without any.
 _LOOKS = (
@@ -46,6 +46,10 @@ def draw_front(tune: Tune) -> bytes:
         linewidth=0.8,
         alpha=0.5,
     )
+    damped = sorted(
+        (one.search.damage.delta, one.search.gain.delta) for one in shown if one.shape == EVERY_LAYER
+    )
+    axes.plot(*zip((0.0, 0.0), *damped, strict=True), color=_LOOKS[0][0], linewidth=1.2, alpha=0.7)
     names = list(FAMILIES)
     handles: dict[str, Any] = {}
     for name in dict.fromkeys(one.family for one in shown):

@@ -53,9 +53,11 @@ def recipe_of(
     opened = open_named(plan, checkpoint, allow_mismatch)
     form = guarded_form(plan, checkpoint) | dtype_lines(plan, checkpoint, opened)
     report = winner.report
+    alphas = sorted({one.alpha("") for given in donations.values() for one in given})
+    weights = f"at weight {alphas[0]:g}" if len(alphas) == 1 else "each with a weight of its own"
     note = (
         f"{winner.family} ({winner.shape}): layers {format_layers(plan.layers)} of {checkpoint.n_layers}, "
-        "each with a weight of its own.",
+        f"{weights}.",
         f"On texts that were held back it gains {nats(report.gain.delta)} nats a token of the target, at a "
         f"damage of {nats(report.damage.delta)} to {report.control}; {budget:g} was allowed.",
         f"{METHODS[METHOD].effect}; everything else stays the base's.",

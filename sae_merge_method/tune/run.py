@@ -53,8 +53,8 @@ LOG = logging.getLogger(__name__)
 ALPHA = 0.05
 """Level of the tests."""
 _MEASURED_BY = (
-    "base", "donor", "target", "control", "text_field", "group_field", "max_documents", "max_length",
-    "tokens_per_batch", "tokens_per_step", "dtype", "device", "rounding", "rounding_seed",
+    "base", "donor", "target", "control", "text_field", "group_field", "apply_chat_template", "max_documents",
+    "max_length", "tokens_per_batch", "tokens_per_step", "dtype", "device", "rounding", "rounding_seed",
 )  # fmt: skip
 """Settings that decide what a measurement comes to."""
 
@@ -125,7 +125,14 @@ def _search_and_judge(
     pick: Pick | None,
     tell: Callable[[str], None],
 ) -> tuple[Tune, str]:
-    parts = make_parts(edited.model, target, controls, asked.max_length, asked.tokens_per_batch)
+    parts = make_parts(
+        edited.model,
+        target,
+        controls,
+        asked.max_length,
+        asked.tokens_per_batch,
+        in_chat=asked.apply_chat_template,
+    )
     progress.begin()
     store = Store(progress.folder)
     if len(store):

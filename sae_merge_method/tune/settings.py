@@ -44,6 +44,9 @@ class TuneSettings(RoundingKeys):
     """Field or column that holds the text, where it is not prompt and completion."""
     group_field: str | None = None
     """Field or column that says which source a text is a part of: a source lies in one part whole."""
+    apply_chat_template: bool = False
+    """Put every prompt into a user's turn of the model's chat template; texts without answers are read as
+    they are."""
     max_documents: int | None = Field(default=None, ge=6)
     """Texts to read of each corpus; without it, all."""
     max_length: int = Field(default=512, ge=8)

@@ -145,9 +145,9 @@ def sentences(tune: Tune) -> list[str]:
 HOW_TO_READ = (
     "Gain: nats a token that the target loses; damage: nats a token that control text gains, of several the "
     "one that is harmed most. Edits were searched on the search part, chosen on the choice part, and are "
-    "judged here on the report part, which shares no text with either. Rivals that are shapes were made as "
-    "damaging as the winner on the choice part. p: the same problems under both edits, corrected by Holm "
-    "over the rivals; not shown is no proof of no difference."
+    "judged here on the report part, which shares no text with either. Rivals that are shapes have the "
+    "weight that gained most on the choice part without more damage than the winner had there. p: the same "
+    "problems under both edits, corrected by Holm over the rivals; not shown is no proof of no difference."
 )
 
 
