@@ -184,10 +184,9 @@ def outliers_sentence(layers: Sequence[LayerDiagnosis], bound: float | str | Non
     if not having:
         return None
     shares = [max(entry.left_out.shares) for entry in having if entry.left_out]
-    above = (
-        "far more than the median norm" if bound == "none" else f"more than {bound:g} times the median norm"
-    )
-    done = "count all the same" if bound == "none" else "do not count there"
+    ruled = isinstance(bound, int | float)
+    above = f"more than {bound:g} times the median norm" if ruled else "far more than the median norm"
+    done = "do not count there" if ruled else "count all the same"
     text = (
         f"Outliers: in {len(having)} of {len(layers)} layers "
         f"({format_layers(tuple(entry.layer for entry in having))}) up to {max(shares):.1%} of a side's "
@@ -195,8 +194,8 @@ def outliers_sentence(layers: Sequence[LayerDiagnosis], bound: float | str | Non
     )
     moved = tuple(entry.layer for entry in layers if entry.moved_by_outliers)
     if moved:
-        text += (
-            f" If they counted, the scores of layers {format_layers(moved)} would change by more than their "
-            "intervals."
+        whose = (
+            f"score of layer {moved[0]}" if len(moved) == 1 else f"scores of layers {format_layers(moved)}"
         )
+        text += f" If they counted, the {whose} would change by more than the interval."
     return text

@@ -3,7 +3,7 @@ know."""
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -89,9 +89,9 @@ def _where_outliers_explain_little(diagnosis: Diagnosis) -> None:
     if fooled:
         worst = min(fooled, key=lambda entry: entry.explained_with_outliers or 0)
         logger.warning(
-            "in layers %s SAEs explain little of outlier tokens such as %s, and much of all others: over all "
+            "in %s SAEs explain little of outlier tokens such as %s, and much of all others: over all "
             "tokens together layer %d would come to %.2f, of the median token it explains %.2f",
-            format_layers(tuple(entry.layer for entry in fooled)), named_tokens(fooled), worst.layer,
+            _layers(fooled), named_tokens(fooled), worst.layer,
             worst.explained_with_outliers, worst.explained_variance,
         )  # fmt: skip
 
@@ -100,8 +100,8 @@ def _where_outliers_count(diagnosis: Diagnosis) -> None:
     having = _with_outliers(diagnosis)
     if having and diagnosis.settings.get("outlier_norm") == "none":
         logger.warning(
-            "outlier tokens such as %s count in layers %s: a few of them rule means and scores there",
-            named_tokens(having), format_layers(tuple(entry.layer for entry in having)),
+            "outlier tokens such as %s count in %s: a few of them rule means and scores there",
+            named_tokens(having), _layers(having),
         )  # fmt: skip
 
 
@@ -110,17 +110,22 @@ def _where_sides_differ(diagnosis: Diagnosis) -> None:
     if diagnosis.settings.get("outlier_norm") == "none":
         return
     unlike = [
-        entry.layer
+        entry
         for entry in _with_outliers(diagnosis)
         if entry.left_out and max(entry.left_out.shares) - min(entry.left_out.shares) > UNLIKE
     ]
     if unlike:
         logger.warning(
-            "in layers %s one side has more outliers than another, by over %.0f %% of its tokens: what is "
+            "in %s one side has more outliers than another, by over %.0f %% of its tokens: what is "
             "left differs in length, and in which words there are",
-            format_layers(tuple(unlike)), 100 * UNLIKE,
+            _layers(unlike), 100 * UNLIKE,
         )  # fmt: skip
 
 
 def _with_outliers(diagnosis: Diagnosis) -> list[LayerDiagnosis]:
     return [entry for entry in diagnosis.layers if entry.left_out and entry.left_out.outliers]
+
+
+def _layers(entries: Sequence[LayerDiagnosis]) -> str:
+    word = "layer" if len(entries) == 1 else "layers"
+    return f"{word} {format_layers(tuple(entry.layer for entry in entries))}"
