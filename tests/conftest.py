@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,12 +16,12 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["WANDB_MODE"] = "disabled"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from sae_merge_method.miniature.build import Miniature
-from sae_merge_method.miniature.settings import MiniatureSettings
-from tests import tiny, warm
-from tests.faults import processes
-from tests.merged import Merged, make_merged
-from tests.miniatures import TINY, make_tiny, shared_folder
+from tests import warm
+
+if TYPE_CHECKING:  # at run time where they are needed: a process that only shares tests out needs no torch
+    from sae_merge_method.miniature.build import Miniature
+    from sae_merge_method.miniature.settings import MiniatureSettings
+    from tests.merged import Merged
 
 # The hosts' libraries are millions of objects that never die: to look through them as often as Python does
 # takes a sixth of the time that their import takes.
@@ -43,6 +44,12 @@ LONGEST_FIRST = (
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # of pytest-xdist's processes the one that starts the others
         warm.begin()
+    if hasattr(config, "workerinput") or not getattr(config.option, "numprocesses", None):
+        from hypothesis import settings
+
+        # The same examples in every run, however long the machine takes for one.
+        settings.register_profile("tests", deadline=None, derandomize=True)
+        settings.load_profile("tests")
 
 
 def pytest_collection_finish() -> None:
@@ -64,23 +71,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
+    from tests import tiny
+
     return tiny.gemma3_text(tmp_path / "base", seed=0)
 
 
 @pytest.fixture
 def donor(tmp_path: Path) -> Path:
+    from tests import tiny
+
     return tiny.gemma3_text(tmp_path / "donor", seed=1)
 
 
 @pytest.fixture(scope="session")
-def merged(tmp_path_factory: pytest.TempPathFactory) -> Merged:
+def merged(tmp_path_factory: pytest.TempPathFactory) -> "Merged":
     """A text model, layers 1 and 3 edited at weight 0.5, by sae-merge; copied by who changes it."""
+    from tests.merged import make_merged
+
     return make_merged(tmp_path_factory.mktemp("merged"))
 
 
 @pytest.fixture(scope="session")
-def merged_multimodal(tmp_path_factory: pytest.TempPathFactory) -> Merged:
+def merged_multimodal(tmp_path_factory: pytest.TempPathFactory) -> "Merged":
     """The same of a model that sees."""
+    from tests.merged import make_merged
+
     return make_merged(tmp_path_factory.mktemp("multimodal"), multimodal=True)
 
 
@@ -114,21 +129,29 @@ def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def sae_merge(warm_python: Path) -> "partial[subprocess.CompletedProcess[str]]":
     """Run the command line in a process of its own, with trouble where told: as ``processes.run``."""
+    from tests.faults import processes
+
     return partial(processes.run, warm_python)
 
 
 @pytest.fixture(scope="session")
-def tiny_settings() -> MiniatureSettings:
+def tiny_settings() -> "MiniatureSettings":
+    from tests.miniatures import TINY
+
     return TINY
 
 
 @pytest.fixture(scope="session")
 def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's cache folder that all processes of the test run share."""
+    from tests.miniatures import shared_folder
+
     return shared_folder(tmp_path_factory) / "cache"
 
 
 @pytest.fixture(scope="session")
-def tiny_miniature(tiny_cache: Path) -> Miniature:
+def tiny_miniature(tiny_cache: Path) -> "Miniature":
     """A miniature of a few thousand tokens: it has learned nothing."""
+    from tests.miniatures import make_tiny
+
     return make_tiny(tiny_cache)

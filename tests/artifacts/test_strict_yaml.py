@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sae_merge_method.artifacts.strict_yaml import dump_yaml, load_yaml
@@ -15,6 +15,7 @@ HARD = [
 ]  # fmt: skip
 
 
+@settings(max_examples=50)
 @given(
     st.dictionaries(
         st.text() | st.sampled_from(HARD), st.text() | st.lists(st.sampled_from(HARD)), max_size=4

@@ -22,7 +22,8 @@ def tour(tmp_path_factory, tiny_settings, tiny_cache, tiny_miniature, warm_pytho
         execute.__file__,
         str(TOUR),
         "displays.json",
-        f"miniature = sm.MiniatureSettings(**{tiny_settings.model_dump()})",
+        # Who has learned nothing never ends an answer, and each token takes time.
+        f"miniature = sm.MiniatureSettings(**{tiny_settings.model_dump()}); answers = {{'max_gen_toks': 4}}",
     ]
     # A process of its own: the notebook sets environment and working folder, as its reader's would.
     environ = {**os.environ, "XDG_CACHE_HOME": str(tiny_cache)}

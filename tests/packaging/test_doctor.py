@@ -1,10 +1,12 @@
 """``sae-merge doctor``: silent about what is well, and a cure for each thing that is not."""
 
 import importlib.metadata
+import subprocess
 from pathlib import Path
 
+from tests import warm
 from tests.packaging.conftest import Built
-from tests.packaging.environment import Environment
+from tests.packaging.environment import Environment, clean_environ
 
 PROBLEMS = (
     "outside the range this was made for, <0.2,>=0.1.5",
@@ -39,9 +41,12 @@ def test_each_problem_is_named_with_its_cure_and_the_exit_code_is_1(built: Built
     (tmp_path / "a_file").touch()
 
     program = "from sae_merge_method.cli.main import main; main()"
-    done = environment.run(
-        "-c", program, "doctor", cwd=tmp_path, check=False, XDG_CACHE_HOME=str(tmp_path / "a_file" / "cache")
-    )
+    python = warm.python(tmp_path / "warm", "libraries", str(environment.python), warm_children=True)
+    done = subprocess.run(
+        [str(python), "-c", program, "doctor"],
+        cwd=tmp_path, env=clean_environ() | {"XDG_CACHE_HOME": str(tmp_path / "a_file" / "cache")},
+        capture_output=True, text=True,
+    )  # fmt: skip
 
     assert done.returncode == 1
     assert done.stderr == ""

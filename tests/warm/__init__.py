@@ -70,18 +70,22 @@ def end() -> None:
         shutil.rmtree(os.environ.pop(FOLDER))
 
 
-def python(folder: Path, level: str = HOSTS, python: str = sys.executable) -> Path:
+def python(
+    folder: Path, level: str = HOSTS, python: str = sys.executable, *, warm_children: bool | None = None
+) -> Path:
     """Make a folder with an executable ``python`` in it, and beside it the commands of ``SCRIPTS``.
 
     Args:
         folder: The folder; one that stands is taken.
         level: What is loaded ahead: of ``server.LEVELS``.
         python: The interpreter whose environment it is to be: its site-packages, and what these run at the start.
+        warm_children: Whether what it starts with ``sys.executable`` is warm too; None for yes where everything is
+            loaded ahead.
 
     Returns:
-        The path of ``python``. With everything loaded ahead it takes itself for its interpreter, so that what it
-        starts is warm too; else it takes ``python`` for it.
+        The path of ``python``.
     """
+    warm_children = level == HOSTS if warm_children is None else warm_children
     stub = folder / "python"
     if not stub.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,7 +94,7 @@ def python(folder: Path, level: str = HOSTS, python: str = sys.executable) -> Pa
         for name, first in commands.items():
             text = _STUB.format(
                 python=sys.executable, here=str(HERE), folder=os.environ[FOLDER], level=level,
-                python_of=python, executable=str(stub) if level == HOSTS else python, first=first,
+                python_of=python, executable=str(stub) if warm_children else python, first=first,
             )  # fmt: skip
             (folder / name).write_text(text)
             (folder / name).chmod(0o755)
