@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -12,12 +11,10 @@ from safetensors.torch import load_file, save_file
 from sae_merge_method.artifacts.diagnosis import read_diagnosis, write_diagnosis
 from sae_merge_method.cli.energy import command
 from sae_merge_method.errors import RecipeError, UsageError
-from sae_merge_method.geometry.basis import orthonormal_basis
-from sae_merge_method.geometry.projection import project
 from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.fingerprint import fingerprint
-from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
+from tests.energy.donors import crowded, gaussian, in_the_crowd, inside_the_span, loud_dimension
 from tests.geometry import scenes
 from tests.recipes import recipe_text
 
@@ -39,14 +36,6 @@ def run(scene: scenes.Scene, *words: object) -> str:
 
 def report(scene: scenes.Scene, *words: object) -> dict:
     return json.loads(run(scene, "--rank", 4, "--format", "json", *words))
-
-
-def gaussian(tensors: tiny.Tensors) -> None:
-    """A donor whose task vector is Gaussian: the base plus noise."""
-    base = tiny.text_tensors(0)
-    generator = torch.Generator().manual_seed(9)
-    for name in tensors:
-        tensors[name] = base[name] + 0.1 * torch.randn(base[name].shape, generator=generator)
 
 
 def test_on_a_gaussian_task_vector_the_ratio_is_one_within_its_intervals(tmp_path):
@@ -71,20 +60,6 @@ def test_kept_and_chance_are_shares_of_the_same_energy(tmp_path):
     assert total["chance"] == pytest.approx(
         sum((kind["chance"] or 0) * kind["energy"] for kind in found["kinds"]) / total["energy"]
     )
-
-
-def inside_the_span(tensors: tiny.Tensors) -> None:
-    """A donor that differs within the span of features 0, 2, 4, 6, the four most selective ones."""
-    base = tiny.text_tensors(0)
-    for name, tensor in base.items():
-        layer = decoder_layer(name)
-        change = torch.zeros_like(tensor)
-        if layer is not None and "q_norm" not in name and "k_norm" not in name:
-            u = orthonormal_basis(scenes.random_decoder(layer)[[0, 2, 4, 6]].numpy()).columns
-            noise = 0.1 * np.random.default_rng(len(name)).standard_normal(tensor.shape, dtype=np.float32)
-            writes = tensor.ndim == 1 or "o_proj" in name or "down_proj" in name
-            change = torch.from_numpy(project(noise, u.astype(np.float32), 0 if writes else 1))
-        tensors[name] = tensor + change
 
 
 def test_a_task_vector_inside_the_span_is_all_kept(tmp_path):
@@ -121,26 +96,6 @@ parameters: {{{{layers: "1, 3", diagnosis: {scene.diagnosis}, {{}}}}}}
     assert sum(kind["energy"] for kind in found["kinds"]) == pytest.approx(found["total"]["energy"])
 
 
-def crowded(d_sae: int, layer: int) -> torch.Tensor:
-    """A dictionary whose directions nearly all lie in the same 4 of 16 dimensions."""
-    generator = torch.Generator().manual_seed(layer)
-    stretch = torch.tensor([5.0] * 4 + [0.5] * (tiny.D_MODEL - 4))
-    return torch.randn(d_sae, tiny.D_MODEL, generator=generator) * stretch
-
-
-def in_the_crowd(tensors: tiny.Tensors) -> None:
-    """A donor that differs most in these dimensions, wherever it meets the residual stream."""
-    base = tiny.text_tensors(0)
-    for name, tensor in base.items():
-        change = 0.1 * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(len(name)))
-        stretch = torch.tensor([1.0] * 4 + [0.1] * (tiny.D_MODEL - 4))
-        if tensor.shape[-1] == tiny.D_MODEL:
-            change = change * stretch
-        elif tensor.ndim == 2 and tensor.shape[0] == tiny.D_MODEL:
-            change = change * stretch[:, None]
-        tensors[name] = tensor + change
-
-
 def test_features_of_a_crowded_dictionary_keep_more_than_random_subspaces_and_no_more_than_each_other(
     tmp_path, monkeypatch
 ):
@@ -173,17 +128,6 @@ def test_where_nearly_all_features_are_selected_no_others_are_drawn(tmp_path, ca
     assert "too many to draw as many others" in caplog.text
     none = report(scene, "--draws", 0)
     assert none["total"]["others"] is None and none["total"]["random"] is not None
-
-
-def loud_dimension(tensors: tiny.Tensors) -> None:
-    """A donor whose reading tensors differ in dimension 0 alone, and in the others by a tenth of that."""
-    base = tiny.text_tensors(0)
-    for name, tensor in base.items():
-        change = torch.zeros_like(tensor)
-        if tensor.ndim == 2 and tensor.shape[1] == tiny.D_MODEL and "layers" in name:
-            change = 0.01 * torch.ones_like(tensor)
-            change[:, 0] = 0.1
-        tensors[name] = tensor + change
 
 
 def test_what_a_norm_turns_down_is_not_what_the_tensor_behind_it_reads(tmp_path):
