@@ -14,15 +14,20 @@ CANNOT_BE_RUN = {
     "no such recipe": ([{"mine": "nowhere.yml"}], r"nowhere\.yml"),
     "another base": ([{"mine": "others.yml"}], r"others\.yml: expected the experiment's base ./base"),
 }
-QUICK = SETTINGS["diagnosis"] | {"permutations": 0, "bootstrap": 0}
+
+
+@pytest.fixture
+def diagnosed(finished):
+    """A diagnosis of what the experiment reads: where it is not the point, none has to be made."""
+    return str(finished.out / "diagnosis")
 
 
 @pytest.mark.parametrize("arms, words", CANNOT_BE_RUN.values(), ids=CANNOT_BE_RUN.keys())
-def test_arms_that_cannot_be_run_are_refused(fresh, sae_merge_experiment, arms, words):
+def test_arms_that_cannot_be_run_are_refused(fresh, diagnosed, sae_merge_experiment, arms, words):
     (fresh / "others.yml").write_text(
         "merge_method: sae_stethoscope\nbase_model: ./donor\nmodels: [{model: ./base}]\nparameters: {layers: '1'}\n"
     )
-    write_settings(fresh, arms=arms, diagnosis=QUICK)
+    write_settings(fresh, arms=arms, diagnosis=diagnosed)
     result = sae_merge_experiment("plan")
     assert isinstance(result.exception, SaeMergeError), result.output
     assert re.search(words, str(result.exception))
@@ -72,29 +77,31 @@ def test_a_plan_lists_all_arms_and_runs_none(fresh, sae_merge_experiment, monkey
     assert not list((fresh / "exp").rglob("results*"))
 
 
-def test_a_plan_says_which_claims_its_arms_cannot_tell(fresh, sae_merge_experiment):
-    write_settings(fresh, arms=["scalpel"])
+def test_a_plan_says_which_claims_its_arms_cannot_tell(fresh, diagnosed, sae_merge_experiment):
+    write_settings(fresh, arms=["scalpel"], diagnosis=diagnosed)
     result = sae_merge_experiment("plan")
     _, untold = result.stdout.split("Claims that these arms cannot tell:\n")
     assert "- the selected layers beat random layers matched with them: takes random-layers\n" in untold
     assert "beats its projection" not in untold
 
 
-def test_a_plan_counts_the_problems_through_lm_eval_and_says_what_they_can_show(fresh, sae_merge_experiment):
-    write_settings(fresh, arms=["scalpel"], diagnosis=QUICK)
+def test_a_plan_counts_the_problems_through_lm_eval_and_says_what_they_can_show(
+    fresh, diagnosed, sae_merge_experiment
+):
+    write_settings(fresh, arms=["scalpel"], diagnosis=diagnosed)
     printed = sae_merge_experiment("plan").stdout
     rows = {line.split()[0]: line.split()[1] for line in printed.splitlines() if line.startswith("minerva")}
     assert len(rows) == SUBJECTS and set(rows.values()) == {"2"}  # the limit
     assert "all tasks" in printed and "tokens to generate an arm" in printed
 
 
-def test_a_plan_without_its_problems_at_hand_says_so_and_stands(fresh, sae_merge_experiment):
+def test_a_plan_without_its_problems_at_hand_says_so_and_stands(fresh, diagnosed, sae_merge_experiment):
     (fresh / "tasks" / "which_gpu.yaml").write_text(
         "task: which_gpu\ndataset_path: ./nowhere\ntest_split: test\noutput_type: generate_until\n"
         'doc_to_text: ""\ndoc_to_target: ""\n'
     )
     evaluation = SETTINGS["evaluation"] | {"tasks": "which_gpu"}
-    write_settings(fresh, arms=[], diagnosis=QUICK, evaluation=evaluation)
+    write_settings(fresh, arms=[], diagnosis=diagnosed, evaluation=evaluation)
     result = sae_merge_experiment("plan")
     assert result.exit_code == 0, result.output
     assert "How many problems there are is not known:" in result.stdout
