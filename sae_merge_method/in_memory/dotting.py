@@ -17,8 +17,10 @@ from sae_merge_method.models.reading import pieces
 if TYPE_CHECKING:
     import torch
 
-_PIECE = 1 << 22
-"""Values that are widened to float64 at once."""
+_PIECES = {"cpu": 1 << 16}
+"""Values that are widened to float64 at once: on a processor as many as stay in its cache,"""
+_PIECE = 1 << 24
+"""on any other device as many as keep it busy."""
 
 
 class Measured(NamedTuple):
@@ -90,12 +92,14 @@ def _watched(
 
 def _dot(one: "torch.Tensor", other: "torch.Tensor") -> float:
     """The inner product of two tensors, piece by piece in float64, on the first one's device if it can."""
+    import torch
+
     left, right, device = one.reshape(-1), other.reshape(-1), exact_device(one.device)
-    total = 0.0
-    for first, size in pieces(left.numel(), _PIECE):
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    for first, size in pieces(left.numel(), _PIECES.get(device.type, _PIECE)):
         span = slice(first, first + size)
-        total += float(left[span].to(device).double().dot(right[span].to(device).double()))
-    return total
+        total += left[span].to(device).double().dot(right[span].to(device).double())
+    return float(total)
 
 
 @contextmanager

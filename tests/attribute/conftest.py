@@ -21,7 +21,7 @@ def planted(ground) -> str:
 
 
 def settings(ground: Ground, donor: str, **given: object) -> AttributeSettings:
-    few = {"groups": 4, "device": "cpu"} | given
+    few = {"groups": 2, "device": "cpu"} | given
     return AttributeSettings(
         base=ground.base, donor=donor, target=ground.target, control=ground.control, **few
     )

@@ -48,7 +48,7 @@ def test_an_amount_lies_in_its_interval_and_a_share_is_of_the_whole(attributed):
 
 def test_a_donor_that_is_nothing_but_noise_gains_next_to_nothing(ground, attributed, tmp_path):
     noise = ground.donor("noise", ground.noise(range(N_LAYERS), 0.15))
-    found = attribute(settings(ground, noise, groups=2), tmp_path / "out")
+    found = attribute(settings(ground, noise), tmp_path / "out")
     for of_noise, of_planted in zip(found.texts, attributed.texts, strict=True):
         most = max(map(abs, amounts(of_planted)))
         assert max(map(abs, amounts(of_noise))) < 0.05 * most
@@ -56,7 +56,7 @@ def test_a_donor_that_is_nothing_but_noise_gains_next_to_nothing(ground, attribu
 
 def test_a_donor_so_large_that_it_saturates_is_attributed_within_the_tolerance_too(ground, tmp_path):
     donor = ground.donor("large", ground.able, ground.harmful, factor=3.0)
-    found = attribute(settings(ground, donor, most_points=64, groups=2), tmp_path / "out")
+    found = attribute(settings(ground, donor, most_points=64), tmp_path / "out")
     gains, harms = amounts(found.target), amounts(found.controls[0])
     assert (np.argmax(gains), np.argmin(harms)) == (GAIN, DAMAGE)
     assert amounts(found.target, "first_order")[GAIN] > 1.2 * gains[GAIN]  # what the first order does not see
@@ -70,9 +70,9 @@ def test_a_donor_so_large_that_it_saturates_is_attributed_within_the_tolerance_t
 def test_sums_by_group_stand_beside_the_amounts(ground, attributed):
     target, control = read_groups(ground.folder / "attribution", attributed)
     assert target.tokens.sum() == attributed.target.tokens
-    assert len(target.tokens) == attributed.target.groups == 4
+    assert len(target.tokens) == attributed.target.groups == 2
     assert target.path.sum() / target.tokens.sum() == pytest.approx(sum(attributed.target.tensors.values()))
-    assert control.probes.shape == (4, N_LAYERS)
+    assert control.probes.shape == (2, N_LAYERS)
 
 
 def test_the_first_order_alone_is_one_backward_pass_a_text(
@@ -131,7 +131,7 @@ def test_what_was_measured_with_other_settings_is_not_gone_on_with(ground, plant
     monkeypatch.setattr(run, "path_gains", lambda *_: (_ for _ in ()).throw(Killed))
     with pytest.raises(Killed):
         attribute(settings(ground, planted), tmp_path / "out")
-    with pytest.raises(UsageError, match="groups: 4 before, 3 now"):
+    with pytest.raises(UsageError, match="groups: 2 before, 3 now"):
         attribute(settings(ground, planted, groups=3), tmp_path / "out")
 
 
