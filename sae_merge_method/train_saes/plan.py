@@ -1,7 +1,7 @@
 """Which SAEs are trained in which pass over the texts, and what it will take: measured on a first batch.
 
 Sizes of states and buffers are known; how long a forward pass and a training step take here, and what they
-need beside, is tried: one batch through the model, two steps of an SAE of this size.
+need beside, is tried: one batch through the model, two steps of an SAE of this size, one loss.
 """
 
 import time
@@ -10,11 +10,14 @@ from typing import NamedTuple
 
 import torch
 
+from sae_merge_method.corpora.batches import make_batches
+from sae_merge_method.in_memory.losses import nats
 from sae_merge_method.models.devices import format_memory, memory_budget, peak_memory
 from sae_merge_method.models.sites import Site, read_sites
 from sae_merge_method.reports.numbers import count, duration
 from sae_merge_method.train_saes.job import Job
 from sae_merge_method.train_saes.learner import Ground, Learner
+from sae_merge_method.train_saes.quality import LOSS_BATCH
 from sae_merge_method.train_saes.training import first_batch, most_rows
 
 _SHARE = 0.8
@@ -31,7 +34,9 @@ class Measured(NamedTuple):
     step_seconds: float
     """A training step of one SAE."""
     working_bytes: int
-    """What a forward pass or a training step needs while it runs."""
+    """What a forward pass, a training step or a loss needs while it runs."""
+    loss_seconds: float = 0.0
+    """A token's way through the model and its head; 0 where nothing is judged."""
 
 
 class Plan(NamedTuple):
@@ -89,7 +94,7 @@ def make_plan(job: Job, measured: Measured, memory: int) -> Plan:
     held_out = min(job.settings.held_out, sum(int(one.counted.sum()) for one in job.held_out))
     # Each site's loss is taken twice, from its layer on.
     depth = sum(1 - site.layer / len(job.model.blocks) for site in sites)
-    judged = held_out * len(groups) + min(held_out, job.settings.loss_tokens) * (1 + 2 * depth)
+    losses = min(held_out, job.settings.loss_tokens) * (len(groups) + 2 * depth)
     return Plan(
         groups=groups,
         d_sae=schedule.d_sae,
@@ -99,7 +104,7 @@ def make_plan(job: Job, measured: Measured, memory: int) -> Plan:
         working_bytes=measured.working_bytes,
         forward_seconds=tokens * len(groups) * measured.forward_seconds,
         step_seconds=schedule.steps * len(sites) * measured.step_seconds,
-        judging_seconds=judged * measured.forward_seconds,
+        judging_seconds=held_out * len(groups) * measured.forward_seconds + losses * measured.loss_seconds,
     )
 
 
@@ -121,10 +126,22 @@ def measure(job: Job) -> Measured:
     ).to(device)
     learner.step(activations)
     step, step_bytes = _tried(lambda: learner.step(activations), device)
-    return Measured(forward / int(batch.counted.sum()), step, max(forward_bytes, step_bytes))
+    loss, loss_bytes = _try_loss(job)
+    working = max(forward_bytes, step_bytes, loss_bytes)
+    return Measured(forward / int(batch.counted.sum()), step, working, loss)
 
 
-def _tried(work: Callable[[], None], device: torch.device) -> tuple[float, int]:
+def _try_loss(job: Job) -> tuple[float, int]:
+    """Seconds of a token and bytes of a batch, for a loss; nothing where nothing is judged."""
+    if not job.held_out:
+        return 0.0, 0
+    batch = next(make_batches(job.held_out, LOSS_BATCH))
+    with torch.no_grad():
+        seconds, nbytes = _tried(lambda: nats(job.model, batch), job.model.device)
+    return seconds / int(batch.counted.sum()), nbytes
+
+
+def _tried(work: Callable[[], object], device: torch.device) -> tuple[float, int]:
     with peak_memory(device) as peak:
         start = time.perf_counter()
         work()

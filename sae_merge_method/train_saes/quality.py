@@ -22,7 +22,7 @@ from sae_merge_method.models.text_model import TextModel
 from sae_merge_method.saes.encoders import Encoder
 from sae_merge_method.train_saes.learner import Ground
 
-_LOSS_BATCH = 512
+LOSS_BATCH = 512
 """Tokens that go through the model together for a loss: their logits are many times as large."""
 
 
@@ -113,7 +113,7 @@ def _losses(
 ) -> dict[Site, SplicedLoss]:
     tokens = sum(int(one.counted.sum()) for one in documents)
     base, spliced, ablated = 0.0, dict.fromkeys(saes, 0.0), dict.fromkeys(saes, 0.0)
-    for batch in make_batches(documents, _LOSS_BATCH):
+    for batch in make_batches(documents, LOSS_BATCH):
         with torch.no_grad(), _outputs(model, {site.layer - 1 for site in saes if site.layer}) as outputs:
             base += float(nats(model, batch).sum())
         counted = torch.from_numpy(batch.counted).to(model.device)
