@@ -63,7 +63,7 @@ def _mergekit_method(name: str, method: MergeMethod[Any]) -> Any:
     )
 
     def kernel(group: TensorGroup, **given: Any) -> torch.Tensor:
-        dtype = given.pop(_WRITTEN)
+        dtype = given.pop(_WRITTEN, None)
         entries = _entries(name, group, given["weight"])
         written = {key: value for key, value in given.items() if value is not None}
         gate = Gate(**{key: written[key] for key in gate_keys if key in written})

@@ -37,7 +37,7 @@ def edit_section(merged: MergedFolder) -> str:
     formula = method_named(merged.recipe.merge_method).formula
     rounding = rounding_of(merged.recipe.parameters)
     if rounding.unbiased:
-        formula += f", values rounded {rounding}"
+        formula += f", by {code(f'rounding: {rounding.kind}')} with seed {rounding.seed}"
     if merged.report is None:
         return section(
             "What was edited",

@@ -4,6 +4,7 @@ import os
 import re
 
 import pytest
+import torch
 from click.testing import CliRunner
 from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
@@ -15,11 +16,14 @@ from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.lock import who_edits
 from sae_merge_method.publish.card import write_card
 from sae_merge_method.publish.card_file import read_card
-from sae_merge_method.publish.sections import layers_section
+from sae_merge_method.publish.sections import edit_section, layers_section
 from sae_merge_method.publish.settings import CardSettings
+from sae_merge_method.recipe.merged_folder import open_merged
+from tests import tiny
 from tests.comparisons import comparison, save_comparison, subject
 from tests.diagnoses import save_diagnosis
 from tests.merged import rename_models
+from tests.recipes import recipe_text, run_recipe
 from tests.reports.oracles import markdown
 
 MIT = CardSettings(license="mit")
@@ -205,3 +209,14 @@ def test_names_in_a_card_are_neither_metadata_nor_markup(out, tmp_path):
 def ours_of(text):
     """A card without the two marks around our part, which are comments."""
     return "\n".join(line for line in text.splitlines() if not line.startswith("<!-- "))
+
+
+def test_a_card_says_how_values_were_rounded_and_what_is_stored_of_the_edit(tmp_path):
+    base, donor = (tiny.gemma3_text(tmp_path / str(n), n, dtype=torch.bfloat16) for n in (0, 1))
+    gate = 'layers: "1, 3", rounding: stochastic, rounding_seed: 3'
+    run_recipe(recipe_text(base, donor, gate, "0.01"), tmp_path / "out")
+    words = edit_section(open_merged(tmp_path / "out"))
+    assert "rounded once, by `rounding: stochastic` with seed 3. All others" in words
+    assert re.search(
+        r"Stored of it: \d+\.\d+% of its energy, cosine 0\.\d\d; \d+\.\d+% of these tensors' values", words
+    )
