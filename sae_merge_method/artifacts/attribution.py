@@ -49,8 +49,8 @@ class AttributedLayer(Record):
     """The slope of the loss at the base along the layer's task vector: its gain at small weights, times
     one."""
     path: Amount | None = None
-    """Its part of the whole donor's gain: the slope averaged along the path from base to donor. Null where
-    only the first order was asked for."""
+    """The layer's part of the whole donor's gain: the slope averaged along the path from base to donor. Null
+    where only the first order was asked for."""
     share: float | None = None
     """``path`` as a share of what the donor gains on the text; null where the donor's gain is not told from
     none."""
@@ -132,7 +132,7 @@ class DonorScore(Record):
     layers: tuple[LayerScore, ...]
     """All decoder layers, ascending."""
     depth: DepthCorrelation | None = None
-    """Its rank correlation with depth; null where it does not vary."""
+    """The score's rank correlation with depth; null where it does not vary."""
 
 
 class Attribution(Record):

@@ -62,7 +62,7 @@ class Judgement(Record):
     explained_variance: float
     """Share of the activations' variance about their mean that the reconstruction keeps; without outliers."""
     explained_median: float
-    """The same of each token by itself, and its median over tokens, outliers among them."""
+    """Share of a single token's variance that is explained; the median over tokens, outliers among them."""
     l0: float = Field(ge=0)
     """Active features a token; outliers left out."""
     silent: int = Field(ge=0)
@@ -81,7 +81,7 @@ class TrainedSae(Record):
     hook: str
     """What of the layer it reads: resid_post, attn_out or mlp_out."""
     hook_point: str
-    """The same in SAELens' words, with the layer."""
+    """SAELens' name for where it reads, with the layer."""
     folder: str
     """Where it lies within the folder of this file."""
     d_sae: int = Field(ge=1)

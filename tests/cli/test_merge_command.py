@@ -49,7 +49,7 @@ def test_mergekits_options_pass_through_to_mergekit(tmp_path, monkeypatch):
         (
             ["recipes", "nothing"],
             2,
-            "no ready-made recipe 'nothing': expected one of gemma-3-4b-it, miniature",
+            "no ready-made recipe 'nothing': expected one of diagnose/gemma-3-270m, ",
         ),
     ],
 )
