@@ -93,7 +93,8 @@ def _set_up(job: dict[str, Any], packages: str | None) -> None:
 
 def _run(arguments: list[str]) -> int:
     """Run a script, or what follows ``-c`` or ``-m``."""
-    if arguments[0] == "-u":  # as torch's launcher starts its processes
+    # As torch's launcher starts its processes; and as Ray does, which hands on the flags of who starts it: the server's.
+    while arguments[0] in ("-u", "-E", "-I", "-S", "-s"):
         arguments = arguments[1:]
     kind, *rest = arguments
     if kind == "-m":
