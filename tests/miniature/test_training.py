@@ -1,6 +1,8 @@
 """Training: deterministic, on the parameters it should, with an optimizer that equals PyTorch's own."""
 
+import multiprocessing.resource_tracker
 import multiprocessing.spawn
+import os
 import shutil
 
 import torch
@@ -20,7 +22,8 @@ def test_the_same_settings_train_the_same_base_and_donor_byte_for_byte(
     # The donor in a process of its own, where the tests' miniature was made in one.
     for part in (tiny_miniature.texts, tiny_miniature.base, tiny_miniature.saes):
         shutil.copytree(part, tmp_path / "cache" / part.name)
-    monkeypatch.setattr(multiprocessing.spawn, "_python_exe", str(warm_python))
+    multiprocessing.resource_tracker.ensure_running()  # not by a warm interpreter: it lives as long as we
+    monkeypatch.setattr(multiprocessing.spawn, "_python_exe", os.fsencode(warm_python))
     apart = build(tiny_settings, tmp_path / "cache", processes=2)
     assert apart.made == ("donor",)
     for again, first in ((tmp_path / "base", tiny_miniature.base), (apart.donor, tiny_miniature.donor)):

@@ -21,12 +21,13 @@ from sae_merge_method.artifacts.edit_preview import EditPreview
 from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.artifacts.energy_report import Energy, EnergyReport
 from sae_merge_method.artifacts.experiment_plan import read_plan
+from sae_merge_method.artifacts.left_out import LeftOut
 from sae_merge_method.artifacts.realised import Realised
 from sae_merge_method.artifacts.sae_training import SaeTraining
 from sae_merge_method.artifacts.statement import Statement
 from sae_merge_method.artifacts.strict_yaml import dump_yaml
 from sae_merge_method.artifacts.tune import Tune
-from sae_merge_method.attribute.show import attribution_view
+from sae_merge_method.attribute import show as attribute
 from sae_merge_method.compare import forest, render
 from sae_merge_method.controls import show as controls
 from sae_merge_method.diagnose import page, plot, select, tables
@@ -113,10 +114,10 @@ def renamed_diagnosis(scene: Scene, name: str) -> Diagnosis:
     return changed
 
 
-def _attribution(scene: Scene, name: str) -> View:
+def _attribution(name: str) -> sm.Attribution:
     text, score = filled(AttributedText, name), filled(DonorScore, name)
     shown = {"target": text, "controls": (text,), "scores": (score,), "left_out": (name,)}
-    return attribution_view(sm.Attribution.model_construct(**shown))
+    return sm.Attribution.model_construct(**shown)
 
 
 def _checked(scene: Scene, name: str) -> View:
@@ -187,6 +188,12 @@ def _surface(scene: Scene, name: str) -> Grid:
     return tables.surface_grid(diagnosis.model_copy(update={"layers": layers}))
 
 
+def _left_out(scene: Scene, name: str) -> Grid:
+    diagnosis = renamed_diagnosis(scene, name)
+    layer = diagnosis.layers[0].model_copy(update={"left_out": filled(LeftOut, name)})
+    return tables.left_out_grid(diagnosis.model_copy(update={"layers": (layer,)}))
+
+
 def _grid(name: str) -> Grid:
     cells = (Cell(name, name), Cell(name, 1.0, strong=True), Cell(name))
     return Grid(
@@ -226,7 +233,15 @@ RENDERERS: Mapping[str, Renderer] = {
     "diagnose.plot:plot_specificity": Renderer(
         "picture", lambda scene, name: plot.plot_specificity(renamed(scene.diagnosis, name), name)
     ),
-    "attribute.show:attribution_view": Renderer("view", _attribution),
+    "attribute.show:attribution_view": Renderer(
+        "view", lambda scene, name: attribute.attribution_view(_attribution(name))
+    ),
+    "attribute.show:layers_grid": Renderer(
+        "grids", lambda scene, name: attribute.layers_grid(_attribution(name).target, name)
+    ),
+    "attribute.show:scores_grid": Renderer(
+        "grids", lambda scene, name: attribute.scores_grid(_attribution(name))
+    ),
     "diagnose.select:selections_grid": _filled(
         sm.Selection, lambda one: select.selections_grid([one]), "grids"
     ),
@@ -237,6 +252,7 @@ RENDERERS: Mapping[str, Renderer] = {
         "grids", lambda scene, name: tables.features_grid(renamed(scene.diagnosis.layers[0], name))
     ),
     "diagnose.tables:layers_grid": _of("diagnosis", tables.layers_grid, "grids"),
+    "diagnose.tables:left_out_grid": Renderer("grids", _left_out),
     "diagnose.tables:surface_grid": Renderer("grids", _surface),
     "diff.show:difference_text": _filled(Difference, diff.difference_text, "terminal"),
     "diff.show:difference_view": _filled(Difference, diff.difference_view, "view"),

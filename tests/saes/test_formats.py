@@ -117,8 +117,9 @@ def test_a_new_format_is_found_checked_and_named_by_its_row_alone(
     assert open_sae(find_sae(str(folder), None, 1)).directions([3]).shape == (1, 16)
     with pytest.raises(SaeError, match="belongs to another layer, model.layers.1"):
         open_sae(find_sae(str(folder), None, 2))
+    (tmp_path / "empty").mkdir()
     with pytest.raises(SaeError, match=r"or plain.json and plain.safetensors \(Plain\)"):
-        find_sae(str(tmp_path), None, 1)
+        find_sae(str(tmp_path / "empty"), None, 1)
     assert "Plain          plain.json, plain.safetensors" in CliRunner().invoke(command, ["--help"]).stdout
 
 

@@ -129,8 +129,13 @@ def test_ctrl_c_between_two_saes_keeps_what_was_done(
     out = tmp_path / "saes"
     with monkeypatch.context() as patch:
         at_step(2 + 3, lambda: os.kill(os.getpid(), signal.SIGINT), patch)
-        with pytest.raises(KeyboardInterrupt):
-            train_saes(settings(save_every=60), out)
+        # A shell starts background jobs with Ctrl-C ignored.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                train_saes(settings(save_every=60), out)
+        finally:
+            signal.signal(signal.SIGINT, before)
     steps = {
         layer: int(training.States(out, _inputs(settings)).load(Site(layer), torch.device("cpu"))["step"])
         for layer in (0, 2)

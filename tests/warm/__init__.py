@@ -62,11 +62,14 @@ def begin() -> None:
 
 
 def end() -> None:
-    """End the server."""
+    """End the server, and wait for all that it started; what has not ended a minute later is left to itself."""
     if _server is not None:
         assert _server.stdin is not None
         _server.stdin.close()
-        _server.wait(timeout=60)
+        try:
+            _server.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            _server.kill()
         shutil.rmtree(os.environ.pop(FOLDER))
 
 
