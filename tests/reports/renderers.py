@@ -190,7 +190,8 @@ def _surface(scene: Scene, name: str) -> Grid:
 
 def _left_out(scene: Scene, name: str) -> Grid:
     diagnosis = renamed_diagnosis(scene, name)
-    layer = diagnosis.layers[0].model_copy(update={"left_out": filled(LeftOut, name)})
+    left_out = filled(LeftOut, name).model_copy(update={"shares": (0.1,) * (1 + len(diagnosis.controls))})
+    layer = diagnosis.layers[0].model_copy(update={"left_out": left_out})
     return tables.left_out_grid(diagnosis.model_copy(update={"layers": (layer,)}))
 
 
