@@ -16,7 +16,7 @@ from sae_merge_method.recipes.suites import LISTENED
 from sae_merge_method.saes.releases import find_entry
 from tests.diagnose import hosts
 from tests.recipes import recipe_text, run_recipe
-from tests.saes.test_sae import cached
+from tests.saes.at_hand import cached
 
 D, F, LAYER = hosts.D_MODEL, hosts.D_SAE, 1
 
