@@ -7,16 +7,12 @@ import click
 
 from sae_merge_method.attribute.settings import AttributeSettings
 from sae_merge_method.cli.output import show
-from sae_merge_method.cli.record_options import given_options, record_options
+from sae_merge_method.cli.record_options import config_option, given_options, record_options
 
 
 @click.command("attribute", context_settings={"show_default": True})
 @record_options(AttributeSettings, from_file=True)
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="YAML file with any of the options above (text_field: for --text-field), which override it.",
-)
+@config_option
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Folder to write the attribution to."
 )

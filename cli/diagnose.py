@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from sae_merge_method.cli.members import WithMembers
 from sae_merge_method.cli.output import show
-from sae_merge_method.cli.record_options import given_options, record_options
+from sae_merge_method.cli.record_options import config_option, given_options, record_options
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 
 
@@ -29,11 +29,7 @@ class DiagnoseCommand(WithMembers):
 
 @click.command("diagnose", cls=DiagnoseCommand)
 @record_options(DiagnoseSettings, from_file=True)
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="YAML file with any of the options above (text_field: for --text-field), which override it.",
-)
+@config_option
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Folder to write the diagnosis to."
 )

@@ -45,6 +45,14 @@ def record_options(
     return decorate
 
 
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="YAML file with any of the options above (text_field: for --text-field), which override it.",
+)
+"""The file of ``from_file``; it stands behind the record's options."""
+
+
 def given_options(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
     """Those options that the user wrote, so that others may come from a file."""
     return {

@@ -7,17 +7,13 @@ import click
 
 from sae_merge_method.cli.members import WithMembers
 from sae_merge_method.cli.output import show
-from sae_merge_method.cli.record_options import given_options, record_options
+from sae_merge_method.cli.record_options import config_option, given_options, record_options
 from sae_merge_method.train_saes.settings import TrainSaesSettings
 
 
 @click.command("train-saes", cls=WithMembers)
 @record_options(TrainSaesSettings, from_file=True)
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="YAML file with any of the options above (text_field: for --text-field), which override it.",
-)
+@config_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write the SAEs to.")
 @click.option("--overwrite", is_flag=True, help="Replace a folder that stands at --out.")
 @click.pass_context

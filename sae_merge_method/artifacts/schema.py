@@ -200,7 +200,7 @@ def _expected(fault: Any) -> str:
 
 
 def _got(fault: Any) -> str:
-    if fault["type"] in ("missing", "extra_forbidden") or not fault["loc"]:
-        return ""
+    if fault["type"] in ("missing", "extra_forbidden") or not fault["loc"] or ", got " in fault["msg"]:
+        return ""  # no value came, or the message says which
     text = _SHORT.repr(fault["input"])
     return f", got {text if len(text) <= 80 else text[:77] + '...'}"

@@ -2,12 +2,11 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from sae_merge_method.artifacts.schema import Location, Locations, Record
-from sae_merge_method.errors import UsageError
 from sae_merge_method.models.constants import AllowedMismatch
-from sae_merge_method.models.devices import AUTO, DeviceName, parse_memory
+from sae_merge_method.models.devices import AUTO, DeviceName, MemoryAmount
 
 
 class PathSettings(Record):
@@ -65,18 +64,9 @@ class AttributeSettings(PathSettings):
     """Torch device, such as cpu, cuda or cuda:1; auto is the best there is."""
     device_map: Literal["auto"] | None = None
     """Spread the model over all devices there are, in place of ``device``."""
-    memory: str = AUTO
+    memory: MemoryAmount = AUTO
     """Memory to use beside the model, such as 6G; auto is what is free. Where the task vector fits into half
     of it, it is read once; else at every point anew."""
-
-    @field_validator("memory")
-    @classmethod
-    def _an_amount(cls, value: str) -> str:
-        try:
-            _ = value == AUTO or parse_memory(value)
-        except UsageError as error:
-            raise ValueError(str(error)) from error
-        return value
 
     def recorded(self, dtype: str) -> dict[str, str | int | float | bool | None]:
         """What the attribution keeps: all that can change a number and stands nowhere else in it.

@@ -12,8 +12,7 @@ from sae_merge_method.corpora.counting import OUTLIER_NORM
 from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.corpora.twins import TWINS
 from sae_merge_method.diagnose.specificity import EPSILON, SCORES
-from sae_merge_method.errors import UsageError
-from sae_merge_method.models.devices import AUTO, DeviceName, parse_memory
+from sae_merge_method.models.devices import AUTO, DeviceName, MemoryAmount
 from sae_merge_method.saes.dictionaries import DICTIONARIES
 from sae_merge_method.selection import ANY_RULE
 
@@ -75,7 +74,7 @@ class EncodingSettings(Record):
     """Torch device, such as cpu, cuda, cuda:1 or mps; auto is the first there is of cuda, mps and cpu."""
     device_map: Literal["auto"] | None = None
     """Spread the model over all devices there are, in place of ``device``."""
-    memory: str = AUTO
+    memory: MemoryAmount = AUTO
     """Memory to use beside the model, such as 6G; auto is what is free. Less memory, more sweeps over the
     documents."""
 
@@ -94,15 +93,6 @@ class EncodingSettings(Record):
         if bound != "none" and not 1 < bound < float("inf"):
             raise ValueError("expected a number above 1, or none")
         return bound
-
-    @field_validator("memory")
-    @classmethod
-    def _an_amount(cls, value: str) -> str:
-        try:
-            _ = value == AUTO or parse_memory(value)
-        except UsageError as error:
-            raise ValueError(str(error)) from error
-        return value
 
 
 class ScoringSettings(Record):

@@ -35,6 +35,19 @@ DeviceName = Annotated[str, AfterValidator(_device_like)]
 """A field of settings that names a device: auto, or what torch calls one."""
 
 
+def _amount_like(value: str) -> str:
+    """What :func:`parse_memory` can read."""
+    try:
+        _ = value == AUTO or parse_memory(value)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    return value
+
+
+MemoryAmount = Annotated[str, AfterValidator(_amount_like)]
+"""A field of settings that gives an amount of memory: auto, or such as 6G."""
+
+
 def resolve_device(name: str = AUTO) -> str:
     """The torch device that a name means on this machine.
 

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from sae_merge_method.artifacts.schema import Location, Locations, OneOf, Record
 from sae_merge_method.errors import UsageError
-from sae_merge_method.models.devices import AUTO, DeviceName, parse_memory
+from sae_merge_method.models.devices import AUTO, DeviceName, MemoryAmount
 from sae_merge_method.models.sites import HOOKS
 
 _TIMES = re.compile(r"(\d+(?:\.\d+)?)x", re.IGNORECASE)
@@ -61,18 +61,13 @@ class TrainSaesSettings(Record):
     """Precision of the model; auto is the checkpoint's. SAEs are always float32."""
     device: DeviceName = AUTO
     """Torch device, such as cpu, cuda, cuda:1 or mps; auto is the first there is of cuda, mps and cpu."""
-    memory: str = AUTO
+    memory: MemoryAmount = AUTO
     """Memory to use beside the model, such as 6G; auto is what is free. Less memory, fewer SAEs at once and
     more passes over the texts."""
     seed: int = Field(default=0, ge=0)
     """Seed of first weights, order and what is held out."""
     save_every: float = Field(default=5.0, ge=0)
     """Minutes between two saved states; what is done after the last one is done again after a kill."""
-
-    @field_validator("memory")
-    @classmethod
-    def _an_amount(cls, value: str) -> str:
-        return _read(value, lambda: value == AUTO or parse_memory(value))
 
     @field_validator("width")
     @classmethod
