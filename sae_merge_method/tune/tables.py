@@ -118,7 +118,7 @@ def sentences(tune: Tune) -> list[str]:
         f"{won.report.control}.",
         f"The budget of {tune.budget:g} nats a token is {kept[won.budget]} there.",
         "Winner's curse: on the choice part, where it was the best, it gained "
-        f"{nats(won.choice.gain.delta)}, {nats(won.curse)} more than where nothing was chosen.",
+        f"{nats(won.choice.gain.delta)}: {nats(won.curse)} beside the report part, where nothing was chosen.",
     ]
     between = f"all layers at {curve.low.weight:.4g} and {curve.high.weight:.4g}"
     if curve.difference is None or curve.p is None:
