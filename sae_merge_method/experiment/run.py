@@ -166,7 +166,8 @@ def _run(setup: Setup, total: int, waiting: Sequence[ArmJob], runner: Runner) ->
         for outcome in outcomes:
             bar.update()
             bar.set_postfix_str(outcome.arm)
-            if outcome.error is None:
+            # Also of a worker that was lost before it could tell: what its record says is whole.
+            if outcome.error is None or is_done(setup.folder, outcome.arm):
                 LOG.info("%s: done", outcome.arm)
                 continue
             failed[outcome.arm] = outcome.error

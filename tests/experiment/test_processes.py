@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 from sae_merge_method.artifacts.experiment import read_experiment
+from sae_merge_method.experiment import run
 from sae_merge_method.experiment.run import run_experiment
 from sae_merge_method.experiment.settings import RunSettings
+from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup
 from tests.experiment.ground import RUN, command, environment, outcome, stamps, undo_arms
 from tests.warm import process_behind
 
@@ -85,7 +87,8 @@ def test_interrupted_at_the_terminal_it_ends_and_says_so(copied, warm_python):
 def test_a_killed_worker_costs_its_own_arm_alone(copied, warm_python):
     undo_arms(copied, "base", "scalpel", "mine")
     running = start(copied, warm_python)
-    wait_for((copied / "exp" / "arms" / "base" / "arm.json").exists, running)
+    log = copied / "exp" / "logs" / "worker-0.log"
+    wait_for(lambda: log.exists() and log.read_text().count(": arm ") == 2, running)
     (worker,) = workers(running)
     os.kill(worker, signal.SIGKILL)
     _, said = running.communicate()
@@ -93,4 +96,17 @@ def test_a_killed_worker_costs_its_own_arm_alone(copied, warm_python):
     assert "its worker ended with SIGKILL" in said and "Traceback" not in said
     report = read_experiment(copied / "exp")
     assert len(report.arms) == 5 and report.missing in (("scalpel",), ("mine",))
+    assert not run_experiment("experiment.yml", "exp", HERE).missing
+
+
+def test_a_worker_lost_after_its_record_was_written_costs_nothing(copied, monkeypatch):
+    undo_arms(copied, "mine")
+
+    def losing(setup: Setup, jobs: Sequence[ArmJob]) -> Generator[Outcome, None, None]:
+        here = ArmRunner(setup)
+        for job in jobs:
+            assert here.run(job).error is None
+            yield Outcome(job.arm.name, "its worker ended with SIGKILL")
+
+    monkeypatch.setattr(run, "choose_runner", lambda _: losing)
     assert not run_experiment("experiment.yml", "exp", HERE).missing
