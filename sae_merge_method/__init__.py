@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     from sae_merge_method.energy.run import energy as energy
     from sae_merge_method.energy.settings import EnergySettings as EnergySettings
     from sae_merge_method.errors import SaeMergeError as SaeMergeError
+    from sae_merge_method.evaluation.settings import EvaluationSettings as EvaluationSettings
     from sae_merge_method.experiment.run import plan_experiment as plan_experiment
     from sae_merge_method.experiment.run import run_experiment as run_experiment
-    from sae_merge_method.experiment.settings import EvaluationSettings as EvaluationSettings
     from sae_merge_method.experiment.settings import ExperimentSettings as ExperimentSettings
     from sae_merge_method.experiment.settings import GeneralLossSettings as GeneralLossSettings
     from sae_merge_method.experiment.settings import RunSettings as RunSettings
@@ -105,7 +105,8 @@ _OFFERED = {
     "energy.settings": ("EnergySettings",),
     "errors": ("SaeMergeError",),
     "experiment.run": ("plan_experiment", "run_experiment"),
-    "experiment.settings": ("EvaluationSettings", "ExperimentSettings", "GeneralLossSettings", "RunSettings"),
+    "evaluation.settings": ("EvaluationSettings",),
+    "experiment.settings": ("ExperimentSettings", "GeneralLossSettings", "RunSettings"),
     "merge.in_place": ("edit_in_place",),
     "merge.preview": ("preview",),
     "merge.run": ("merge",),

@@ -226,3 +226,11 @@ def _is_number(value: Any) -> TypeGuard[float]:
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+_LIMIT_KEYS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+
+
+def token_limit(generation: Mapping[str, Any]) -> int | None:
+    """How many tokens a task's arguments of generation allow an answer; None where they do not say."""
+    return next((int(generation[key]) for key in _LIMIT_KEYS if generation.get(key)), None)

@@ -5,11 +5,11 @@ counted.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sae_merge_method.artifacts.lm_eval_results import TaskRun
+from sae_merge_method.artifacts.lm_eval_results import TaskRun, token_limit
 from sae_merge_method.artifacts.lm_eval_samples import Sample, Samples
 from sae_merge_method.artifacts.subject import Measures
 from sae_merge_method.errors import ArtifactError
@@ -90,9 +90,6 @@ class TokenCounter:
 
 
 # Under these names a task can set its limit; first come, first served.
-_LIMIT_KEYS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
-
-
 def measure(task: TaskRun, metric: str, samples: Samples, counter: TokenCounter | None) -> Measures:
     """Everything known of one model's answers beside their score.
 
@@ -131,8 +128,3 @@ def _no_answer(task: TaskRun, filter_name: str, samples: Samples) -> float | Non
 
 def _score(task: TaskRun, key: str) -> float | None:
     return task.scores[key].value if key in task.scores else None
-
-
-def token_limit(generation: Mapping[str, Any]) -> int | None:
-    """How many tokens a task's arguments of generation allow an answer; None where they do not say."""
-    return next((int(generation[key]) for key in _LIMIT_KEYS if generation.get(key)), None)

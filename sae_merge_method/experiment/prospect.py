@@ -13,8 +13,8 @@ from sae_merge_method.artifacts.experiment_plan import ARMS_FOLDER, RESULTS_FOLD
 from sae_merge_method.artifacts.lm_eval_results import EvalRun, read_results
 from sae_merge_method.compare.tasks import choose_tasks, resolve_metric
 from sae_merge_method.errors import SaeMergeError
-from sae_merge_method.experiment.harness import Harness
-from sae_merge_method.experiment.settings import EvaluationSettings
+from sae_merge_method.evaluation.harness import Harness
+from sae_merge_method.evaluation.settings import EvaluationSettings
 from sae_merge_method.experiment.worker import GeneralCorpus
 from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.hub import folder_at_hand, parse_model_id

@@ -2,19 +2,19 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from sae_merge_method.artifacts.recipe import OutDtype, RoundingName, RoundingSeed
-from sae_merge_method.artifacts.schema import Location, OneOf, Record, describe
+from sae_merge_method.artifacts.schema import Location, Record, describe
 from sae_merge_method.artifacts.strict_yaml import dump_yaml
 from sae_merge_method.artifacts.subject import Test
 from sae_merge_method.controls import settings as control
 from sae_merge_method.controls.arms import ARMS, asked_for
 from sae_merge_method.diagnose.settings import DiagnoseSettings
+from sae_merge_method.evaluation.settings import EvaluationSettings
 from sae_merge_method.models.constants import AllowedMismatch
-from sae_merge_method.models.devices import AUTO, DeviceName
 from sae_merge_method.models.rounding import DEFAULT
 from sae_merge_method.selection import RuleText
 
@@ -22,81 +22,8 @@ SETTINGS_FILE = "experiment.yml"
 """In an experiment's folder: its settings, command line included, to run it again elsewhere."""
 
 _OWN_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
-Plain = str | int | float | bool
 HARM_MARGIN = 0.01
 """Nats a token: a hundredth more loss is a hundredth more perplexity, less than text from elsewhere makes."""
-
-
-class Backend(NamedTuple):
-    """What lm-eval may run a model with: its ``--model``."""
-
-    name: str
-    """lm-eval's name for it."""
-    package: str
-    """What it imports."""
-    install: str
-    """What installs it."""
-    takes_device: bool
-    """Whether it is told the device; otherwise it places the model itself."""
-
-
-BACKENDS = {
-    backend.name: backend
-    for backend in (
-        Backend("hf", "transformers", "lm-eval[hf]", takes_device=True),
-        Backend("vllm", "vllm", "lm-eval[vllm]", takes_device=False),
-    )
-}
-"""All of them, by name."""
-
-
-def _as_list(value: Any) -> Any:
-    return value.split(",") if isinstance(value, str) else value
-
-
-class EvaluationSettings(Record):
-    """How lm-eval is called; the names are its own command's."""
-
-    model: Annotated[str, OneOf(BACKENDS)] = "hf"
-    """lm-eval's backend that runs the models."""
-    model_args: dict[str, Plain] = Field(default_factory=dict)
-    """The backend's arguments beside ``pretrained``, which is the arm's: dtype, max_length, ..."""
-    tasks: Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)] = ("minerva_math_sae",)
-    """Tasks, groups or tags of lm-eval."""
-    include_path: Location | None = None
-    """Folder with tasks of the user's own."""
-    num_fewshot: int | None = Field(default=None, ge=0)
-    """Solved problems shown before each; without it, the task's own number."""
-    limit: float | None = Field(default=None, gt=0)
-    """Problems a task, or below 1 a share of them; without it, all."""
-    batch_size: int | str = 1
-    """Problems that go through the model together: a number, auto or auto:N."""
-    device: DeviceName = AUTO
-    """Torch device; auto is the first there is of cuda, mps and cpu. A backend that places models itself
-    is not told."""
-    apply_chat_template: bool | str = False
-    """Whether problems are put into the model's chat template, or the name of the template."""
-    fewshot_as_multiturn: bool = True
-    """Whether solved problems become turns of a chat, where there is a chat template."""
-    system_instruction: str | None = None
-    """What stands before all problems."""
-    gen_kwargs: dict[str, Plain] = Field(default_factory=dict)
-    """Arguments of generation in place of the task's."""
-
-    @field_validator("model_args")
-    @classmethod
-    def _of_the_user(cls, value: dict[str, Plain]) -> dict[str, Plain]:
-        taken = sorted({"pretrained", "revision", "trust_remote_code"} & value.keys())
-        if taken:
-            raise ValueError(f"{', '.join(taken)} cannot be set: the arm decides, and remote code stays off")
-        return value
-
-    @field_validator("batch_size")
-    @classmethod
-    def _a_size(cls, value: int | str) -> int | str:
-        if (isinstance(value, int) and value > 0) or (isinstance(value, str) and value.startswith("auto")):
-            return value
-        raise ValueError("expected a number above 0, auto or auto:N")
 
 
 class GeneralLossSettings(Record):

@@ -25,9 +25,9 @@ from sae_merge_method.artifacts.experiment_plan import (
     write_arm,
 )
 from sae_merge_method.errors import SaeMergeError, UsageError
-from sae_merge_method.experiment.harness import Harness
+from sae_merge_method.evaluation.harness import Harness
+from sae_merge_method.evaluation.settings import EvaluationSettings
 from sae_merge_method.experiment.likelihoods import log_likelihoods
-from sae_merge_method.experiment.settings import EvaluationSettings
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.merge.run import merge
 

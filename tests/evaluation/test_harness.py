@@ -3,8 +3,8 @@
 import pytest
 
 from sae_merge_method.errors import UsageError
-from sae_merge_method.experiment.harness import Harness
-from sae_merge_method.experiment.settings import BACKENDS, Backend, EvaluationSettings
+from sae_merge_method.evaluation.harness import Harness
+from sae_merge_method.evaluation.settings import BACKENDS, Backend, EvaluationSettings
 
 
 def test_a_missing_backend_is_named_with_what_installs_it(monkeypatch):

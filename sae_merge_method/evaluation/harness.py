@@ -18,9 +18,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sae_merge_method.compare.answers import token_limit
+from sae_merge_method.artifacts.lm_eval_results import token_limit
 from sae_merge_method.errors import UsageError
-from sae_merge_method.experiment.settings import BACKENDS, EvaluationSettings
+from sae_merge_method.evaluation.settings import BACKENDS, EvaluationSettings
 from sae_merge_method.lm_eval_tasks import tasks_path
 from sae_merge_method.models.devices import resolve_device
 from sae_merge_method.models.hub import as_path, parse_model_id
