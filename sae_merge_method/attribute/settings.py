@@ -58,7 +58,7 @@ class AttributeSettings(PathSettings):
     batch_tokens: int = Field(default=2048, ge=1)
     """Tokens that go through the model together, with padding."""
     dtype: Literal["auto", "bfloat16", "float32", "float16"] = "float32"
-    """Precision of the model; auto is the checkpoint's. In bfloat16 most of a small step along the path is
+    """Precision of the model; auto as in diagnose. In bfloat16 most of a small step along the path is
     rounded away, and the points do not add up."""
     device: DeviceName = AUTO
     """Torch device, such as cpu, cuda or cuda:1; auto is the best there is."""

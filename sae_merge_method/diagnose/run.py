@@ -131,7 +131,7 @@ def _attribute(
 def _inputs(settings: DiagnoseSettings, subject: Subject) -> dict[str, str | int | None]:
     """What a resumed run must have in common with the one that was interrupted."""
     return {
-        **settings.of_encoding(subject.model.device.type),
+        **settings.of_encoding(str(subject.model.dtype).removeprefix("torch."), subject.model.device.type),
         "version": __version__,
         "model's config.json": subject.model.config_sha256,
         "model's weights": subject.model.fingerprint.numbers["float32"],

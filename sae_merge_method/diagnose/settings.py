@@ -69,7 +69,8 @@ class EncodingSettings(Record):
     variance_tokens: int = Field(default=8192, ge=1)
     """About how many tokens to reconstruct for the explained variance."""
     dtype: Literal["auto", "bfloat16", "float32", "float16"] = "auto"
-    """Precision of model and SAEs; auto is the checkpoint's."""
+    """Precision of model and SAEs; auto is the checkpoint's, or float32 where this machine is clearly
+    faster in it and has the memory."""
     device: DeviceName = AUTO
     """Torch device, such as cpu, cuda, cuda:1 or mps; auto is the first there is of cuda, mps and cpu."""
     device_map: Literal["auto"] | None = None
@@ -131,11 +132,11 @@ class DiagnoseSettings(ScoringSettings, EncodingSettings):
         kept = self.model_dump(exclude=elsewhere | change_no_number)
         return {**_flat(kept), "dtype": dtype, "device": device, "epsilon": EPSILON}
 
-    def of_encoding(self, device: str) -> dict[str, str | int | None]:
-        """What must be the same for an interrupted run to be resumed; ``device`` as in :meth:`recorded`."""
+    def of_encoding(self, dtype: str, device: str) -> dict[str, str | int | None]:
+        """What must be the same for an interrupted run to be resumed; arguments as in :meth:`recorded`."""
         # More layers, or more memory, encode the others no differently.
         kept = self.model_dump(include=set(EncodingSettings.model_fields) - {"layers", "memory"})
-        return {**_flat(kept), "device": device}
+        return {**_flat(kept), "dtype": dtype, "device": device}
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
-"""Which device a name means here, and what it can do: precision, speed, and how much memory is free on it."""
+"""Which device a name means here, and how much memory is free on it."""
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -84,33 +83,6 @@ def exact_device(device: "torch.device") -> "torch.device":
     import torch
 
     return torch.device("cpu") if device.type == "mps" else device
-
-
-def product_dtype(dtype: "torch.dtype", device: "torch.device") -> "torch.dtype":
-    """The precision in which matrix products of ``dtype`` are fast here: its own, or float32.
-
-    A processor without AVX-512 has no bfloat16 arithmetic: torch then multiplies element by
-    element, up to two hundred times slower than in float32.
-    """
-    import torch
-
-    if device.type == "cpu" and dtype == torch.bfloat16:
-        capability = torch.backends.cpu.get_cpu_capability()
-        return torch.float32 if capability in ("DEFAULT", "NO AVX", "AVX2") else dtype
-    return dtype
-
-
-def matmul_speed(dtype: "torch.dtype", device: "torch.device", size: int = 1024) -> float:
-    """Floating-point operations a second of a matrix product here, measured in a few milliseconds."""
-    import torch
-
-    square = torch.ones(size, size, dtype=dtype, device=device)
-    durations = []
-    for _ in range(3):
-        start = time.perf_counter()
-        (square @ square)[0, 0].item()  # reading a number waits for the device
-        durations.append(time.perf_counter() - start)
-    return 2 * size**3 / min(durations)
 
 
 @dataclass

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from sae_merge_method.artifacts.fingerprint import Fingerprint
 from sae_merge_method.errors import ModelError, UsageError, first_line
 from sae_merge_method.models.checkpoint import CONFIG_FILE, open_checkpoint
-from sae_merge_method.models.devices import AUTO, product_dtype, resolve_device
+from sae_merge_method.models.devices import AUTO, resolve_device
 from sae_merge_method.models.families import family_of, vocabulary
 from sae_merge_method.models.fingerprint import fingerprint
 from sae_merge_method.models.hub import ModelId, parse_model_id
+from sae_merge_method.models.precision import model_dtype, product_dtype
 from sae_merge_method.models.shards import read_json
 from sae_merge_method.models.tensor_names import decoder_layer
 from sae_merge_method.models.unreadable import explain, held_at, quantised_by_config
@@ -68,7 +69,8 @@ def load_text_model(
 
     Args:
         text: Folder or Hub id, ``@revision`` allowed.
-        dtype: Name of a torch dtype; ``auto`` is the checkpoint's own.
+        dtype: Name of a torch dtype; ``auto`` is the checkpoint's own, or float32 where this machine is
+            clearly faster in it and has the memory.
         device: A torch device, or auto for the best there is; None to spread the model over all there are.
         with_head: Keep the whole model, too, for its logits.
 
@@ -98,6 +100,8 @@ def load_text_model(
             raise ModelError(explain(f"the model {text}", coded))
         config = AutoConfig.from_pretrained(name.path, **where)
         tokenizer = AutoTokenizer.from_pretrained(name.path, **where)
+        if dtype == AUTO:
+            dtype = model_dtype(config, at)
         with _quiet_loading():
             model, info = AutoModelForCausalLM.from_pretrained(
                 name.path,
@@ -123,7 +127,7 @@ def load_text_model(
     blocks = _find_blocks(text, decoder, text_config.num_hidden_layers)
     _check_dtype(text, model.dtype, text_config.model_type)
     if product_dtype(model.dtype, model.device) != model.dtype:
-        logger.warning("this processor has no bfloat16 arithmetic: --dtype float32 is several times faster")
+        logger.warning("this processor has no bfloat16 arithmetic: --dtype float32 is many times faster")
     return TextModel(
         name=name,
         revision=getattr(config, "_commit_hash", None),

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.errors import SaeError, UsageError
-from sae_merge_method.models.devices import product_dtype
+from sae_merge_method.models.precision import product_dtype
 
 if TYPE_CHECKING:
     import torch

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from sae_merge_method.errors import ModelError, SaeError
-from sae_merge_method.models.devices import product_dtype
 from sae_merge_method.models.dtypes import DTYPES
 from sae_merge_method.models.headers import TensorEntry, read_header
+from sae_merge_method.models.precision import product_dtype
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.errors import SaeError
-from sae_merge_method.models.devices import product_dtype
+from sae_merge_method.models.precision import product_dtype
 from sae_merge_method.saes.encoders import LoadedEncoder
 
 if TYPE_CHECKING:

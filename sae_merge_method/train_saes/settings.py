@@ -58,7 +58,8 @@ class TrainSaesSettings(Record):
     loss_tokens: int = Field(default=4096, ge=1)
     """How many of them to judge the model's loss on, with a reconstruction in the activations' place."""
     dtype: Literal["auto", "bfloat16", "float32", "float16"] = "auto"
-    """Precision of the model; auto is the checkpoint's. SAEs are always float32."""
+    """Precision of the model; auto is the checkpoint's, or float32 where this machine is clearly faster in
+    it and has the memory. SAEs are always float32."""
     device: DeviceName = AUTO
     """Torch device, such as cpu, cuda, cuda:1 or mps; auto is the first there is of cuda, mps and cpu."""
     memory: MemoryAmount = AUTO

@@ -49,7 +49,7 @@ def test_what_is_missing_is_named() -> None:
 def test_only_what_changes_an_encoding_forbids_to_resume() -> None:
     later = {"layers", "memory", "score", "permutations", "bootstrap", "seed", "select", "snippets", "donor"}
     settings = DiagnoseSettings.model_validate(NEEDED)
-    assert set(settings.of_encoding("cpu")) == set(DiagnoseSettings.model_fields) - later
+    assert set(settings.of_encoding("float32", "cpu")) == set(DiagnoseSettings.model_fields) - later
 
 
 def test_every_setting_that_can_change_a_number_is_recorded() -> None:

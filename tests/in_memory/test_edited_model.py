@@ -183,7 +183,7 @@ def test_tied_weights_are_one_tensor(tmp_path):
 def test_a_bfloat16_model_is_dotted_in_float64_and_restored(tmp_path):
     base = llama(tmp_path / "base", dtype="bfloat16")
     near(base, tmp_path / "donor")
-    with open_edited(str(base), [str(tmp_path / "donor")], beside=tmp_path) as edited:
+    with open_edited(str(base), [str(tmp_path / "donor")], beside=tmp_path, dtype="bfloat16") as edited:
         before = bits(edited.model.causal)
         edited.set_weights(everywhere(0.5))
         narrow = edited.dots(loss_of(edited.model, batch_of(edited.model))).values

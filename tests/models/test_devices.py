@@ -8,7 +8,6 @@ from sae_merge_method.models.devices import (
     exact_device,
     format_memory,
     free_memory,
-    matmul_speed,
     parse_memory,
     peak_memory,
     resolve_device,
@@ -31,10 +30,8 @@ def test_what_is_no_amount_is_refused_and_amounts_are_written_for_people() -> No
     assert format_memory(GIB / 4) == "256 MiB"
 
 
-def test_this_machine_has_free_memory_and_multiplies() -> None:
-    cpu = torch.device("cpu")
-    assert free_memory(cpu) > 1 << 20
-    assert matmul_speed(torch.float32, cpu, size=128) > 1e6
+def test_this_machine_has_free_memory() -> None:
+    assert free_memory(torch.device("cpu")) > 1 << 20
 
 
 @pytest.mark.parametrize(
