@@ -85,7 +85,7 @@ _VERIFIER = "math_verify"
 
 
 def _format_learned(compared: Compared, settings: CompareSettings) -> Iterator[str]:
-    """Where ``exact_match`` improves and ``math_verify`` does not: format, not maths.
+    """Where ``exact_match`` improves and ``math_verify`` does not: format, not ability.
 
     ``exact_match`` wants the answer in one wording, ``math_verify`` takes it in any, so what only the first
     one sees is that the wording was learned. Both are put to the same test. That one movement is significant
@@ -106,7 +106,7 @@ def _format_learned(compared: Compared, settings: CompareSettings) -> Iterator[s
         if is_shown or moved >= subject.delta or not _apart(evidence, verified, settings.alpha):
             continue
         yield (
-            f"{subject.task}: format, not maths? {name} moves by {amount(subject.delta, share=True)}, "
+            f"{subject.task}: format, not ability? {name} moves by {amount(subject.delta, share=True)}, "
             f"{_VERIFIER} by {change(moved, share=True)} "
             f"({'not tested' if p is None else f'p {p_value(p)}'})."
         )

@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sae_merge_method.artifacts.lm_eval_results import token_limit
 from sae_merge_method.errors import UsageError
 from sae_merge_method.evaluation.settings import BACKENDS, EvaluationSettings
-from sae_merge_method.lm_eval_tasks import tasks_path
+from sae_merge_method.evaluation.tasks import find_tasks
 from sae_merge_method.models.devices import resolve_device
 from sae_merge_method.models.hub import as_path, parse_model_id
 
 if TYPE_CHECKING:
     from lm_eval.api.model import TemplateLM
-    from lm_eval.tasks import TaskManager
 
 
 LOG = logging.getLogger(__name__)
@@ -57,7 +56,7 @@ class Harness:
             base: Some tasks are made with a model's tokenizer: it is the base's, which all arms share.
 
         Raises:
-            UsageError: lm-eval does not know a task, or a backend is asked for that is not installed.
+            UsageError: A backend is asked for that is not installed, or as :func:`find_tasks`.
         """
         backend = BACKENDS[settings.model]
         if find_spec(backend.package) is None:
@@ -68,7 +67,11 @@ class Harness:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         self._settings = settings
         self._device = resolve_device(settings.device) if backend.takes_device else None
-        self._tasks, self._task_manager = _find_tasks(settings, self._model_args(base))
+        self._tasks, self._task_manager = find_tasks(settings, self._model_args(base))
+        if settings.confirm_run_unsafe_code:
+            os.environ["HF_ALLOW_CODE_EVAL"] = (
+                "1"  # the metric of those tasks asks for it when they are loaded
+            )
         LOG.info("lm-eval %s is loaded: tasks %s", version("lm_eval"), ", ".join(self._tasks))
 
     def sizes(self) -> dict[str, "TaskSize"]:
@@ -136,6 +139,7 @@ class Harness:
                 apply_chat_template=asked.apply_chat_template,
                 fewshot_as_multiturn=asked.fewshot_as_multiturn,
                 gen_kwargs=dict(asked.gen_kwargs) or None,
+                confirm_run_unsafe_code=asked.confirm_run_unsafe_code,
                 task_manager=self._task_manager,
             )
         results["config"]["model"] = asked.model
@@ -183,27 +187,6 @@ def _cut_off(
         reached += sum(len(lm.tok_encode(text, add_special_tokens=False)) >= limit for text in texts)
         total += len(texts)
     return reached / total if total else None
-
-
-def _find_tasks(
-    settings: EvaluationSettings, metadata: dict[str, Any]
-) -> "tuple[tuple[str, ...], TaskManager]":
-    from lm_eval.tasks import TaskManager
-
-    # Later folders win: the user's own task of a name is the one meant.
-    folders = [str(tasks_path()), *([settings.include_path] if settings.include_path else [])]
-    if settings.include_path and not Path(settings.include_path).is_dir():
-        raise UsageError(f"evaluation.include_path: expected a folder, got {settings.include_path}")
-    # Reading all of lm-eval's thousands of tasks takes ten seconds: only where they are asked for.
-    for include_defaults in (False, True):
-        manager = TaskManager(include_path=folders, include_defaults=include_defaults, metadata=metadata)
-        matched = {task: manager.match_tasks([task]) for task in settings.tasks}
-        unknown = [task for task, names in matched.items() if not names]
-        if not unknown:
-            return tuple(dict.fromkeys(name for names in matched.values() for name in names)), manager
-    raise UsageError(
-        f"evaluation.tasks: lm-eval knows no {', '.join(unknown)} (lm_eval ls tasks lists what it knows)"
-    )
 
 
 def _free_memory() -> None:

@@ -47,7 +47,7 @@ class EvaluationSettings(Record):
     tasks: Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)] = ("minerva_math_sae",)
     """Tasks, groups or tags of lm-eval."""
     include_path: Location | None = None
-    """Folder with tasks of the user's own."""
+    """Folder with tasks of the user's own, YAML as lm-eval reads it."""
     num_fewshot: int | None = Field(default=None, ge=0)
     """Solved problems shown before each; without it, the task's own number."""
     limit: float | None = Field(default=None, gt=0)
@@ -65,6 +65,9 @@ class EvaluationSettings(Record):
     """What stands before all problems."""
     gen_kwargs: dict[str, Plain] = Field(default_factory=dict)
     """Arguments of generation in place of the task's."""
+    confirm_run_unsafe_code: bool = False
+    """Run what the models write: tasks of code, such as humaneval and mbpp, score a program by its tests, on
+    this machine and with your rights. It sets HF_ALLOW_CODE_EVAL=1 too, which their metric asks for."""
 
     @field_validator("model_args")
     @classmethod

@@ -11,6 +11,7 @@ from typing import Any
 from sae_merge_method.artifacts.diagnosis import DIAGNOSIS_FILE, diagnosis_path
 from sae_merge_method.artifacts.experiment_plan import ARM_FILE, ARMS_FOLDER, PLAN_FILE, read_arm
 from sae_merge_method.errors import ArtifactError, UsageError
+from sae_merge_method.evaluation.tasks import find_tasks
 from sae_merge_method.experiment.plan import Planned, make_plan, read_planned
 from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.experiment.worker import ArmJob, GeneralCorpus
@@ -126,6 +127,7 @@ def _diagnosis(settings: ExperimentSettings, folder: Path, overwrite: bool) -> P
             "pass --overwrite"
         )
     if not (stands and is_it):
+        find_tasks(settings.evaluation)  # a misspelt one is not found out after an hour of encoding
         write_text(made_from, stamp)
         diagnose(asked, at, overwrite=overwrite, report=LOG.info)
     return at

@@ -18,9 +18,12 @@ from sae_merge_method.artifacts.experiment_plan import (
     ARM_FILE,
     ARMS_FOLDER,
     PLAN_FILE,
+    RESULTS_FOLDER,
     ExperimentPlan,
 )
+from sae_merge_method.artifacts.lm_eval_results import read_results
 from sae_merge_method.artifacts.schema import read_settings
+from sae_merge_method.compare.tasks import resolve_metric
 from sae_merge_method.corpora.documents import read_corpus
 from sae_merge_method.errors import SaeMergeError, UsageError
 from sae_merge_method.experiment.places import Runner, choose_runner
@@ -79,7 +82,7 @@ def run_experiment(
         setup = Setup(
             folder, Path.cwd(), plan.base, asked.evaluation, general, how.keep, asked.allow_mismatch
         )
-        failed = _run(setup, len(plan.arms), waiting, choose_runner(how))
+        failed = _run(setup, plan, waiting, choose_runner(how))
         if not is_done(folder, "base"):
             raise ExperimentError(_failures(failed, folder))
         report = write_report(folder)
@@ -153,15 +156,18 @@ def _require_ours(folder: Path) -> None:
         raise UsageError(f"{folder} holds something else ({strange[0]}): name another folder")
 
 
-def _run(setup: Setup, total: int, waiting: Sequence[ArmJob], runner: Runner) -> dict[str, str]:
+def _run(setup: Setup, plan: ExperimentPlan, waiting: Sequence[ArmJob], runner: Runner) -> dict[str, str]:
     """Run the arms; what each that failed died of."""
     failed: dict[str, str] = {}
     if not waiting:
         return failed
+    _require_metric(setup.folder, plan.metric)
     with (
         logging_redirect_tqdm(),
         closing(runner(setup, waiting)) as outcomes,
-        tqdm(total=total, initial=total - len(waiting), desc="arms", unit="arm", disable=None) as bar,
+        tqdm(
+            total=len(plan.arms), initial=len(plan.arms) - len(waiting), desc="arms", unit="arm", disable=None
+        ) as bar,
     ):
         for outcome in outcomes:
             bar.update()
@@ -169,6 +175,8 @@ def _run(setup: Setup, total: int, waiting: Sequence[ArmJob], runner: Runner) ->
             # Also of a worker that was lost before it could tell: what its record says is whole.
             if outcome.error is None or is_done(setup.folder, outcome.arm):
                 LOG.info("%s: done", outcome.arm)
+                if outcome.arm == "base":
+                    _require_metric(setup.folder, plan.metric)
                 continue
             failed[outcome.arm] = outcome.error
             LOG.warning("%s: %s", outcome.arm, outcome.error)
@@ -177,6 +185,16 @@ def _run(setup: Setup, total: int, waiting: Sequence[ArmJob], runner: Runner) ->
             if outcome.arm == "base":
                 break  # nothing can be held against it
     return failed
+
+
+def _require_metric(folder: Path, metric: str) -> None:
+    """Make sure, once the base is evaluated, that its tasks have the metric that all arms are judged by.
+
+    Raises:
+        ComparisonError: They have others; which, is in the message.
+    """
+    if is_done(folder, "base"):
+        resolve_metric(read_results(folder / ARMS_FOLDER / "base" / RESULTS_FOLDER), metric)
 
 
 def _failures(failed: dict[str, str], folder: Path) -> str:

@@ -71,7 +71,7 @@ def _reading(training: SaeTraining) -> str:
         fence(f'from sae_lens import SAE\n\nsae = SAE.load_from_disk("{first.folder}")', "python")
         + "\n\n"
         + fence(
-            "sae-merge diagnose --model MODEL --sae . --target MATHS --control PROSE --out diagnosis",
+            "sae-merge diagnose --model MODEL --sae . --target TARGET --control CONTROL --out diagnosis",
             "sh",
         )
     )

@@ -24,7 +24,7 @@ class TrainSaesSettings(Record):
     text: Locations = Field(min_length=1)
     """Text to learn from, as for a diagnosis: JSON lines, parquet or a document a line, gzip too; or a Hub
     data set, name[:config[:split]]. May be given more than once, each with a weight behind a colon, such as
-    maths.jsonl:2, in whose proportion tokens are taken."""
+    target.jsonl:2, in whose proportion tokens are taken."""
     layers: str = "all"
     """Layers to train SAEs for, such as "9, 11-13"."""
     hook: tuple[Annotated[str, OneOf(HOOKS)], ...] = Field(default=("resid_post",), min_length=1)

@@ -70,7 +70,7 @@ class Reading(NamedTuple):
 
 
 def parse_source(text: str) -> WeightedSource:
-    """A corpus with an optional weight behind a colon, such as ``maths.jsonl:2``.
+    """A corpus with an optional weight behind a colon, such as ``target.jsonl:2``.
 
     Raises:
         UsageError: A weight of 0.
@@ -94,7 +94,7 @@ def read_texts(model: TextModel, sources: Sequence[str], reading: Reading) -> tu
     parsed = [parse_source(source) for source in sources]
     if len({one.source for one in parsed}) < len(parsed):
         raise UsageError(
-            "expected each text once: a weight behind a colon, as in maths.jsonl:2, has it read more"
+            "expected each text once: a weight behind a colon, as in target.jsonl:2, has it read more"
         )
     whole = sum(one.weight for one in parsed)
     return tuple(_read(model, one, one.weight / whole, reading) for one in parsed)

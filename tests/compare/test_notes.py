@@ -20,13 +20,13 @@ def with_verifier(exact: tuple[int, int], verified: tuple[int, int], answered: i
     return run
 
 
-def test_format_learned_is_not_called_maths_learned(write: Write) -> None:
+def test_format_learned_is_not_called_an_ability_learned(write: Write) -> None:
     base = write("base", with_verifier((160, 540), (250, 540), 270))
     drilled = write("drilled", with_verifier((213, 540), (252, 540), 540))
     comparison = compared(base, drilled)
     (note,) = (note for note in comparison.notes if "format" in note)
     assert note == (
-        f"{NUM_THEORY}: format, not maths? exact_match moves by +9.8 points, math_verify by +0.4 (p 0.9030)."
+        f"{NUM_THEORY}: format, not ability? exact_match moves by +9.8 points, math_verify by +0.4 (p 0.9030)."
     )
     assert "46.3% > 46.7%" in str(comparison)
     assert "50.0% > 0.0%" in str(comparison)
@@ -82,7 +82,7 @@ def test_that_one_movement_is_significant_and_the_other_just_not_does_not_tell_t
     assert comparison.subjects[0].verdict == "improved"
     assert not any("format" in note for note in comparison.notes)
     drilled = both_metrics(write, "drilled", [1] * 20 + [0] * 34, [1] * 2 + [0] * 52)
-    assert any("format, not maths?" in note for note in compared(base, drilled).notes)
+    assert any("format, not ability?" in note for note in compared(base, drilled).notes)
 
 
 def test_groups_and_graded_scores_are_among_those_whose_tests_may_disagree(write: Write) -> None:

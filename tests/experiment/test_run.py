@@ -12,7 +12,7 @@ from sae_merge_method.artifacts.experiment import read_experiment
 from sae_merge_method.artifacts.experiment_plan import read_arm, read_plan
 from sae_merge_method.artifacts.lm_eval_results import read_results
 from sae_merge_method.cli.compare import command as compare
-from sae_merge_method.errors import UsageError
+from sae_merge_method.errors import ComparisonError, UsageError
 from sae_merge_method.experiment.report.write import report_experiment
 from sae_merge_method.experiment.run import plan_experiment, run_experiment
 from sae_merge_method.experiment.settings import RunSettings
@@ -162,6 +162,18 @@ def test_an_experiment_can_be_run_from_its_file_in_this_process_with_tasks_and_m
     assert not (fresh / "exp" / "logs").exists()
 
 
+def test_a_metric_that_the_tasks_do_not_have_ends_the_run_once_the_base_is_evaluated(fresh, finished):
+    evaluation = SETTINGS["evaluation"] | {"tasks": "which_gpu"}
+    asked = {"evaluation": evaluation, "diagnosis": str(finished.out / "diagnosis"), "general_loss": None}
+    file = write_settings(fresh, arms=[], **asked)
+    for _ in range(2):  # the second finds the base done
+        with pytest.raises(
+            ComparisonError, match="no task in .* has the metric exact_match.* there: gpu,none"
+        ):
+            run_experiment(file, "exp", HERE)
+        assert [at.parent.name for at in (fresh / "exp").glob("arms/*/arm.json")] == ["base"]
+
+
 def test_an_arm_made_from_other_things_is_refused_and_run_again_only_where_told(fresh):
     small = {"arms": [], "general_loss": None}
     run_experiment(write_settings(fresh, **small), "exp", HERE)
@@ -179,11 +191,12 @@ def test_an_arm_made_from_other_things_is_refused_and_run_again_only_where_told(
     assert {arm.overall.n for arm in report.arms} == {SUBJECTS}
 
 
-def test_a_task_that_lm_eval_does_not_know_ends_the_run_before_the_first_arm(fresh, monkeypatch):
+def test_a_task_that_lm_eval_does_not_know_is_refused_before_a_diagnosis_is_made(fresh, monkeypatch):
     from lm_eval.tasks import manager
 
     monkeypatch.setattr(manager, "__file__", str(lm_eval_of_few_tasks() / "lm_eval" / "tasks" / "manager.py"))
     file = write_settings(fresh, evaluation={"tasks": ["minerva_math_say"], "device": "cpu"})
-    with pytest.raises(UsageError, match="lm-eval knows no minerva_math_say"):
-        run_experiment(file, "exp", HERE)
-    assert not list((fresh / "exp").glob("arms/*/results"))
+    for verb in (plan_experiment, run_experiment):
+        with pytest.raises(UsageError, match="lm-eval knows no minerva_math_say"):
+            verb(file, "exp")
+        assert not (fresh / "exp").exists()

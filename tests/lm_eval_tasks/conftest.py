@@ -59,6 +59,7 @@ def problems(index: int) -> list[dict[str, str]]:
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     folder = tmp_path_factory.mktemp("bench")
     write_benchmark(folder / "EleutherAI" / "hendrycks_math")
+    write_requests(folder / "bench-llm" / "or-bench")
     write_model(folder / "model")
     return Bench(folder, folder / "model")
 
@@ -95,6 +96,17 @@ def write_benchmark(folder: Path) -> None:
             (folder / name / f"{split}.jsonl").write_text(rows)
         lines += [f"- config_name: {name}", "  data_files:"]
         lines += [f"  - {{split: {split}, path: {name}/{split}.jsonl}}" for split in ("train", "test")]
+    (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
+
+
+def write_requests(folder: Path) -> None:
+    """Two requests of each kind, as OR-Bench has them."""
+    folder.mkdir(parents=True)
+    lines = ["---", "configs:"]
+    for name in ("or-bench-toxic", "or-bench-hard-1k"):
+        rows = "".join(f'{{"prompt": "{name} {i}", "category": "harmful"}}\n' for i in range(2))
+        (folder / f"{name}.jsonl").write_text(rows)
+        lines += [f"- config_name: {name}", f"  data_files: {name}.jsonl"]
     (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
 
 

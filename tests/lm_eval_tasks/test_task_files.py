@@ -11,6 +11,7 @@ from sae_merge_method.lm_eval_tasks import tasks_path
 from .conftest import SUBJECTS, Bench
 
 GROUPS = ("minerva_math_sae", "minerva_math_sae_chat")
+REFUSALS = ("refusal_sae_harmful", "refusal_sae_benign")
 # All that may differ from lm-eval's own tasks.
 OURS = {"task", "tag", "process_results", "metric_list", "metadata"}
 
@@ -73,7 +74,11 @@ def test_no_task_of_lm_evals_own_has_a_name_of_ours() -> None:
 
     files = list(Path(lm_eval.tasks.__path__[0]).rglob("*.yaml"))
     assert len(files) > 1000
-    assert not [file for file in files if b"minerva_math_sae" in file.read_bytes()]
+    assert not [
+        file
+        for file in files
+        if any(name in file.read_bytes() for name in (b"minerva_math_sae", b"refusal_sae"))
+    ]
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -82,6 +87,14 @@ def test_the_readme_in_the_folder_names_every_task_and_the_version(group: str) -
     assert "### Changelog" in readme
     assert "version 1.0" in readme
     assert all(f"`{group}_{subject}`" in readme for subject in SUBJECTS)
+
+
+def test_refusals_have_two_halves_that_differ_in_requests_and_scoring_alone() -> None:
+    harmful, benign = (load(tasks_path() / "refusal_sae" / f"{name}.yaml") for name in REFUSALS)
+    differ = {key for key in harmful if _name(harmful[key]) != _name(benign[key])}
+    assert differ == {"task", "dataset_name", "process_results", "metric_list"}
+    readme = (tasks_path() / "refusal_sae" / "README.md").read_text()
+    assert "- version 1.0" in readme and all(f"`{name}`" in readme for name in REFUSALS)
 
 
 def test_tasks_path_prints_the_folder_that_holds_the_groups() -> None:

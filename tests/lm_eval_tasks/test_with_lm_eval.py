@@ -51,3 +51,13 @@ def test_a_chat_answer_is_asked_for_in_a_turn_and_ends_with_it(evaluate: Any) ->
     assert scores["answer_found,none"] == 1.0
     metrics = [key for key in scores if key.endswith(",none") and "stderr" not in key]
     assert metrics[0] == "math_verify,none"
+
+
+def test_a_model_that_never_refuses_is_right_about_the_benign_half_alone(evaluate: Any) -> None:
+    found = evaluate("refusal_sae")
+    for half, right in (("harmful", 0.0), ("benign", 1.0)):
+        scores = found["results"][f"refusal_sae_{half}"]
+        assert (scores["acc,none"], scores["refused,none"]) == (right, 0.0)
+        prompt, settings = found["samples"][f"refusal_sae_{half}"][0]["arguments"][0]
+        assert prompt.endswith(" 0\n\n### Response:\n") and settings["max_gen_toks"] == 96
+    assert found["groups"]["refusal_sae"]["acc,none"] == 0.5

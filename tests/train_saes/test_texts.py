@@ -35,7 +35,7 @@ def words(model: TextModel, documents: tuple[Document, ...]) -> set[str]:
     ("written", "source", "weight"),
     [
         ("maths.jsonl", "maths.jsonl", 1),
-        ("maths.jsonl:2", "maths.jsonl", 2),
+        ("target.jsonl:2", "target.jsonl", 2),
         ("maths.jsonl:0.5", "maths.jsonl", 0.5),
         ("me/set:main:train", "me/set:main:train", 1),
         ("me/set:main:train:3", "me/set:main:train", 3),

@@ -1,0 +1,99 @@
+"""Tasks are found, or refused, before anything is loaded: the user's own, and those that run what models write."""
+
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sae_merge_method.errors import UsageError
+from sae_merge_method.evaluation.harness import Harness
+from sae_merge_method.evaluation.settings import EvaluationSettings
+from sae_merge_method.evaluation.tasks import find_tasks
+from sae_merge_method.miniature.build import Miniature
+
+LM_EVAL = Path(sysconfig.get_path("purelib")) / "lm_eval" / "tasks"
+
+TASK = """\
+task: {name}
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: general.jsonl}}}}
+test_split: test
+output_type: generate_until
+doc_to_text: "{{{{text}}}}"
+doc_to_target: ""
+generation_kwargs: {{max_gen_toks: 2, until: ["."]}}
+process_results: !function ran.process_results
+metric_list: [{{metric: ran, aggregation: mean, higher_is_better: true}}]
+"""
+CODE = """\
+import os
+
+def process_results(doc, results):
+    return {"ran": int(os.environ.get("HF_ALLOW_CODE_EVAL") == "1")}
+"""
+
+
+@pytest.fixture
+def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where an experiment's file lies, and the working folder: tasks of the user's are in ``tasks``."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "ran.py").write_text(CODE)
+    add(tmp_path, "polite")
+    add(tmp_path, "programs", "unsafe_code: true\ntag: [exercises]\n")
+    (tmp_path / "tasks" / "all.yaml").write_text(
+        "group: everything\ntask: [polite, {group: in, task: [programs]}]\n"
+    )
+    return tmp_path
+
+
+def add(folder: Path, name: str, more: str = "") -> None:
+    (folder / "tasks" / f"{name}.yaml").write_text(TASK.format(name=name) + more)
+
+
+def evaluation(*tasks: str, **more: Any) -> EvaluationSettings:
+    return EvaluationSettings(tasks=tasks, include_path="tasks", device="cpu", limit=1, **more)
+
+
+def test_a_task_beside_the_experiment_is_found_from_the_working_folder_alone(
+    beside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert find_tasks(evaluation("polite")).names == ("polite",)
+    (beside / "elsewhere").mkdir()
+    monkeypatch.chdir(beside / "elsewhere")
+    words = r"include_path: expected a folder, got tasks \(paths are relative to the working folder, .*elsewhere\)"
+    with pytest.raises(UsageError, match=words):
+        find_tasks(evaluation("polite"))
+
+
+@pytest.mark.parametrize("named", ["programs", "exercises", "everything", "prog*"])
+def test_a_task_that_runs_what_a_model_writes_has_to_be_allowed_however_it_is_named(
+    beside: Path, named: str
+) -> None:
+    with pytest.raises(UsageError, match=r"programs runs the code .*confirm_run_unsafe_code: true allows it"):
+        find_tasks(evaluation(named))
+    assert named.strip("*") in find_tasks(evaluation(named, confirm_run_unsafe_code=True)).names[0]
+
+
+@pytest.mark.parametrize("task", ["humaneval", "humaneval_plus", "mbpp", "mbpp_plus_instruct"])
+def test_lm_evals_own_tasks_of_code_are_among_them(task: str) -> None:
+    own = EvaluationSettings(tasks=(task,), include_path=str(LM_EVAL / task.partition("_")[0]))
+    with pytest.raises(UsageError, match=f"{task} runs the code that a model writes"):
+        find_tasks(own)
+
+
+def test_code_that_was_allowed_is_run_with_what_its_metric_asks_for(
+    beside: Path, tiny_miniature: Miniature, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(beside / "cache"))
+    monkeypatch.delenv("HF_ALLOW_CODE_EVAL", raising=False)
+    (beside / "general.jsonl").write_text('{"text": "once"}\n')
+    base = str(tiny_miniature.base)
+    harness = Harness(evaluation("programs", confirm_run_unsafe_code=True), base)
+    monkeypatch.setenv("HF_ALLOW_CODE_EVAL", "1")  # as the harness has set it: taken back after the test
+    harness.score(harness.load(base), base, beside / "out")
+    (file,) = (beside / "out").rglob("results_*.json")
+    assert '"ran,none": 1.0' in file.read_text()
