@@ -23,7 +23,7 @@ from sae_merge_method.errors import UsageError
 from sae_merge_method.evaluation.settings import BACKENDS, EvaluationSettings
 from sae_merge_method.evaluation.tasks import find_tasks
 from sae_merge_method.models.devices import resolve_device
-from sae_merge_method.models.hub import as_path, parse_model_id
+from sae_merge_method.models.hub import ModelId, as_path, parse_model_id
 
 if TYPE_CHECKING:
     from lm_eval.api.model import TemplateLM
@@ -91,7 +91,7 @@ class Harness:
             sizes[name] = TaskSize(problems if limit is None else min(problems, limit), tokens)
         return sizes
 
-    def load(self, model: str) -> "TemplateLM":
+    def load(self, model: str | ModelId) -> "TemplateLM":
         """A model as lm-eval holds it; the memory of the one before, if nobody holds it, is free first."""
         from lm_eval.api.registry import get_model
 
@@ -101,12 +101,12 @@ class Harness:
             {"batch_size": self._settings.batch_size, "device": self._device},
         )
 
-    def score(self, lm: "TemplateLM", model: str, out: Path) -> float | None:
+    def score(self, lm: "TemplateLM", model: str | ModelId, out: Path) -> float | None:
         """Run the tasks, and write results and samples into ``out`` as ``lm_eval run`` would.
 
         Args:
             lm: The loaded model.
-            model: Its name, for the record.
+            model: Its name, for the record: of a model that can be had, or as it is to stand there.
             out: What the command calls ``--output_path``.
 
         Returns:
@@ -149,10 +149,11 @@ class Harness:
             tracker.save_results_samples(task_name=task, samples=samples[task])
         return _cut_off(lm, results["configs"], samples)
 
-    def _model_args(self, model: str) -> dict[str, Any]:
-        at = parse_model_id(model)
+    def _model_args(self, model: str | ModelId) -> dict[str, Any]:
+        at = model if isinstance(model, ModelId) else parse_model_id(model)
+        path = at.path if isinstance(model, ModelId) else as_path(at.path)
         revision = {"revision": at.revision} if at.revision else {}
-        return {"pretrained": as_path(at.path), **revision, **self._settings.model_args}
+        return {"pretrained": path, **revision, **self._settings.model_args}
 
 
 @cache

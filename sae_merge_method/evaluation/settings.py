@@ -21,12 +21,24 @@ class Backend(NamedTuple):
     """What installs it."""
     takes_device: bool
     """Whether it is told the device; otherwise it places the model itself."""
+    casting_alone: frozenset[str] = frozenset()
+    """Arguments with which its model lies in our own process, each tensor the cast of its file's: with any
+    other, the weights may be spread, packed or changed. Empty where they never lie in our process."""
 
+
+_HF_CASTING_ALONE = frozenset(
+    (
+        "add_bos_token", "attn_implementation", "dtype", "enable_thinking", "logits_cache",
+        "low_cpu_mem_usage", "max_batch_size", "max_length", "mixed_precision_dtype",
+        "prefix_token_id", "softmax_dtype", "think_end_token", "tokenizer", "truncation",
+        "use_fast_tokenizer",
+    )
+)  # fmt: skip
 
 BACKENDS = {
     backend.name: backend
     for backend in (
-        Backend("hf", "transformers", "lm-eval[hf]", takes_device=True),
+        Backend("hf", "transformers", "lm-eval[hf]", takes_device=True, casting_alone=_HF_CASTING_ALONE),
         Backend("vllm", "vllm", "lm-eval[vllm]", takes_device=False),
     )
 }

@@ -26,6 +26,7 @@ from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.compare.tasks import resolve_metric
 from sae_merge_method.corpora.documents import read_corpus
 from sae_merge_method.errors import SaeMergeError, UsageError
+from sae_merge_method.experiment.arm_models import MERGED_FOLDER
 from sae_merge_method.experiment.places import Runner, choose_runner
 from sae_merge_method.experiment.plan import write_planned
 from sae_merge_method.experiment.processes import LOGS_FOLDER
@@ -38,7 +39,7 @@ from sae_merge_method.experiment.settings import (
     RunSettings,
     settings_text,
 )
-from sae_merge_method.experiment.worker import MERGED_FOLDER, ArmJob, GeneralCorpus, Setup
+from sae_merge_method.experiment.worker import ArmJob, GeneralCorpus, Setup
 from sae_merge_method.files.lock import forget_other_machines, locked
 from sae_merge_method.files.writing import write_text
 
@@ -121,6 +122,8 @@ def _prepare(
     """The plan, written once it is known that no arm stands in its way, and the arms to run."""
     planned = standing_plan(settings, folder, overwrite)
     waiting = not_done(jobs_of(settings, planned, general), folder, overwrite)
+    # A model of its own takes the place of the base that the others are edited into: loaded last, only once.
+    waiting.sort(key=lambda job: job.model is not None and job.arm.role != "base")
     for job in waiting:
         # What was made from other things is no part of any report from now on.
         (folder / ARMS_FOLDER / job.arm.name / ARM_FILE).unlink(missing_ok=True)

@@ -1,24 +1,18 @@
-"""What a worker does: merge one arm, have it evaluated, and leave its record. Where it runs is for others.
+"""What a worker does: have arm after arm evaluated, and leave its record. Where it runs is for others.
 
 Every part is written whole or not at all, the record last: a worker killed at any moment leaves an
 arm that is either done or not begun.
 """
 
-import contextlib
 import logging
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.arm import ArmIdentity
-from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport
 from sae_merge_method.artifacts.experiment_plan import (
     ARMS_FOLDER,
-    RECIPE_FILE,
     RESULTS_FOLDER,
     ArmRecord,
     GeneralText,
@@ -27,13 +21,11 @@ from sae_merge_method.artifacts.experiment_plan import (
 from sae_merge_method.errors import SaeMergeError, UsageError
 from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.settings import EvaluationSettings
+from sae_merge_method.experiment.arm_models import ArmModels
 from sae_merge_method.experiment.likelihoods import log_likelihoods
 from sae_merge_method.files.folders import new_folder
-from sae_merge_method.merge.run import merge
 
 LOG = logging.getLogger(__name__)
-
-MERGED_FOLDER = "merged"
 
 
 @dataclass(frozen=True)
@@ -89,13 +81,14 @@ class ArmRunner:
         os.chdir(setup.working_folder)
         self.setup = setup
         self._harness: Harness | None = None
+        self._models: ArmModels | None = None
 
     def run(self, job: ArmJob) -> Outcome:
         """Run one arm; what goes wrong is told in the outcome, the traceback in the log."""
         try:
-            if self._harness is None:
-                self._harness = Harness(self.setup.evaluation, self.setup.base)
-            self._run(self._harness, job)
+            if self._harness is None or self._models is None:
+                self._harness, self._models = self._begun()
+            self._run(self._harness, self._models, job)
         except UsageError as error:
             return Outcome(job.arm.name, str(error), fatal=True)
         except SaeMergeError as error:
@@ -106,13 +99,25 @@ class ArmRunner:
             return Outcome(job.arm.name, f"{type(error).__name__}: {error}")
         return Outcome(job.arm.name)
 
-    def _run(self, harness: Harness, job: ArmJob) -> None:
+    def _begun(self) -> tuple[Harness, ArmModels]:
+        setup = self.setup
+        harness = Harness(setup.evaluation, setup.base)
+        models = ArmModels(
+            harness,
+            setup.evaluation,
+            setup.base,
+            setup.folder,
+            keep=setup.keep,
+            allow_mismatch=setup.allow_mismatch,
+        )
+        return harness, models
+
+    def _run(self, harness: Harness, models: ArmModels, job: ArmJob) -> None:
         LOG.info("arm %s", job.arm.name)
         folder = self.setup.folder / ARMS_FOLDER / job.arm.name
-        with self._checkpoint(job, folder) as (model, report):
+        with models.open(job.arm.name, job.model, folder) as (lm, model, report):
             general = None
             with new_folder(folder / RESULTS_FOLDER, overwrite=True) as results:
-                lm = harness.load(model)
                 cut_off = harness.score(lm, model, results)
                 if self.setup.general is not None:
                     text = self.setup.general
@@ -132,29 +137,3 @@ class ArmRunner:
                 general=general,
             ),
         )
-
-    @contextmanager
-    def _checkpoint(self, job: ArmJob, folder: Path) -> Iterator[tuple[str, EditReport | None]]:
-        """Yield the model to evaluate, and the report of its merge where there was one."""
-        if job.model is not None:
-            yield job.model, None
-            return
-        recipe = folder / RECIPE_FILE
-        merged = self.setup.folder / MERGED_FOLDER / job.arm.name
-        # Not synced: after a crash of the machine the merge is done again.
-        report = merge(
-            recipe,
-            merged,
-            overwrite=True,
-            sync=False,
-            options={"quiet": True},
-            allow_mismatch=self.setup.allow_mismatch,
-        )
-        shutil.copyfile(merged / REPORT_FILE, folder / REPORT_FILE)
-        try:
-            yield str(merged), report
-        finally:
-            if not self.setup.keep:
-                shutil.rmtree(merged, ignore_errors=True)
-                with contextlib.suppress(OSError):  # others are still in it
-                    merged.parent.rmdir()

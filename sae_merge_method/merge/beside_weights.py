@@ -12,7 +12,7 @@ import yaml
 
 from sae_merge_method.artifacts.recipe import RECIPE_FILE
 from sae_merge_method.merge.job import Job
-from sae_merge_method.models.beside_weights import files_to_take
+from sae_merge_method.models.beside_weights import files_to_take, side_file_hashes
 from sae_merge_method.models.hub import CARD_FILE, as_path, parse_model_id
 from sae_merge_method.models.shards import file_inside
 from sae_merge_method.recipe.methods import method_named
@@ -29,8 +29,16 @@ def copy_side_files(job: Job, folder: Path) -> None:
     Raises:
         ModelError: One of them is a link that leads out of the base's folder.
     """
-    tokenizer = job.options.get("copy_tokenizer", True)
-    _copy(job, _to_take(job, tokenizer=tokenizer), folder)
+    _copy(job, _taken(job), folder)
+
+
+def copied_hashes(job: Job) -> dict[str, str]:
+    """Hex sha256 of each file that :func:`copy_side_files` would copy, by its path.
+
+    Raises:
+        ModelError: See there.
+    """
+    return side_file_hashes(job.base.folder, _taken(job))
 
 
 def complete_side_files(job: Job, folder: Path) -> None:
@@ -42,6 +50,10 @@ def complete_side_files(job: Job, folder: Path) -> None:
         ModelError: See :func:`copy_side_files`.
     """
     _copy(job, [name for name in _to_take(job, tokenizer=False) if not (folder / name).exists()], folder)
+
+
+def _taken(job: Job) -> Iterator[str]:
+    return _to_take(job, tokenizer=job.options.get("copy_tokenizer", True))
 
 
 def _to_take(job: Job, *, tokenizer: bool) -> Iterator[str]:

@@ -6,7 +6,7 @@ tensor is lives in ``tensor_edit``; what the folder holds beside the weights, in
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -14,11 +14,14 @@ from types import TracebackType
 from sae_merge_method.artifacts.edit_report import EditReport, TensorReport
 from sae_merge_method.files.copying import Copying, place_file
 from sae_merge_method.files.descriptors import open_plain, sync, write_at
+from sae_merge_method.files.hashing import Hashes
 from sae_merge_method.files.parallel import Advance, bytes_bar, run_all
 from sae_merge_method.files.regular import read_regular
+from sae_merge_method.merge.beside_weights import copied_hashes
 from sae_merge_method.merge.job import Job
 from sae_merge_method.merge.report import report_of
 from sae_merge_method.merge.tensor_edit import EditedTensor, TensorTask, Write, edit_tensor, tensor_tasks
+from sae_merge_method.models.beside_weights import side_file_hashes
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.reading import WeightFiles
@@ -71,7 +74,31 @@ def run_direct(job: Job, folder: Path, *, link: bool = False, hash_all: bool = F
         merged = open_checkpoint(folder)
         with WeightFiles([merged]) as files:
             kept = kept_reports(job, tasks, merged, files, advance, with_sha256=hash_all)
-    return report_of(job, folder, [*edited_reports(edited), *kept])
+    return report_of(job, side_file_hashes(folder), [*edited_reports(edited), *kept])
+
+
+def edit_in_memory(
+    job: Job, tasks: Iterable[TensorTask], into: Callable[[TensorEntry], Write], kept: Mapping[str, Hashes]
+) -> EditReport:
+    """Hand the bytes of all edited tensors on, and report the merge that would have written them.
+
+    Args:
+        job: One that :func:`why_not_direct` has nothing against.
+        tasks: Its tensors.
+        into: From a tensor of the base to what takes its new bytes; of any thread.
+        kept: Hashes of the base's tensors by name, for those that stay.
+
+    Raises:
+        MergeError: A tensor cannot be edited, or a file changed under us; what was handed on is then
+            incomplete.
+    """
+    with WeightFiles(job.checkpoints) as files:
+        edited = edited_reports(edit_tensors(job, tasks, files, lambda _: None, into))
+        files.require_unchanged()
+    names = {report.name for report in edited}
+    left = [entry for name, entry in job.base.tensors.items() if name not in names]
+    stay = [TensorReport.of(entry, kept[entry.name], "base") for entry in left]
+    return report_of(job, copied_hashes(job), [*edited, *stay])
 
 
 def edit_tensors(

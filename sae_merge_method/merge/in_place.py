@@ -36,6 +36,7 @@ from sae_merge_method.merge.journal import begin_journal, make_room
 from sae_merge_method.merge.report import report_of
 from sae_merge_method.merge.tensor_edit import TensorTask, tensor_tasks
 from sae_merge_method.merge.undo import roll_back
+from sae_merge_method.models.beside_weights import side_file_hashes
 from sae_merge_method.models.hub import local_folder, parse_model_id
 from sae_merge_method.models.reading import WeightFiles
 from sae_merge_method.recipe.methods import parse_recipe
@@ -132,7 +133,7 @@ def _edit(job: Job, tasks: tuple[TensorTask, ...], hash_all: bool) -> EditReport
         else:
             kept = _left_unread(job, tasks)
         writers.sync()
-    return report_of(job, job.base.folder, [*edited_reports(edited), *kept])
+    return report_of(job, side_file_hashes(job.base.folder), [*edited_reports(edited), *kept])
 
 
 def _left_unread(job: Job, tasks: tuple[TensorTask, ...]) -> list[TensorReport]:

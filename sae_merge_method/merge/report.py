@@ -1,9 +1,8 @@
 """The report of a merge: from what the direct engine knows already, or read back from what mergekit wrote."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
-from pathlib import Path
 
 from sae_merge_method.artifacts.edit_report import EditReport, FileReport, TensorReport
 from sae_merge_method.artifacts.realised import layer_edit, swallowed_note
@@ -21,20 +20,17 @@ from sae_merge_method.recipe.request import request_of
 LOG = logging.getLogger(__name__)
 
 
-def report_of(job: Job, folder: Path, tensors: Iterable[TensorReport]) -> EditReport:
+def report_of(job: Job, beside: Mapping[str, str], tensors: Iterable[TensorReport]) -> EditReport:
     """The report of one merge, its tensors in the order of their names.
 
     Args:
         job: The edit.
-        folder: The checkpoint's, with all that lies beside its weights; its config may be put away.
+        beside: Hex sha256 of the files beside its weights, by path; the config may be left out.
         tensors: What became of each tensor.
-
-    Raises:
-        ModelError: A file beside the weights is no regular file.
     """
     ordered = tuple(sorted(tensors, key=lambda tensor: tensor.name))
     # An edit in place hides the config, which is then the base's own.
-    beside = {CONFIG_FILE: job.base.config_sha256} | side_file_hashes(folder)
+    hashed = {CONFIG_FILE: job.base.config_sha256} | dict(beside)
     plan, base = job.plan, job.base
     edited = [tensor for tensor in ordered if tensor.status == "edited"]
     report = EditReport(
@@ -50,7 +46,7 @@ def report_of(job: Job, folder: Path, tensors: Iterable[TensorReport]) -> EditRe
         donors=plan.donors,
         layers=plan.layers,
         tensors=ordered,
-        beside=tuple(FileReport(name=name, sha256=digest) for name, digest in sorted(beside.items())),
+        beside=tuple(FileReport(name=name, sha256=digest) for name, digest in sorted(hashed.items())),
         request=request_of(job.resolved),
     )
     note = swallowed_note(report, report.rounding)
@@ -81,7 +77,7 @@ def report_read_back(job: Job, merged: Checkpoint, *, hash_all: bool = False) ->
         with job.filtering() as change:
             report = partial(_report, base, merged, files=files, change=change, hash_all=hash_all)
             calls = [partial(report, name, tasks.get(name)) for name in merged.tensors]
-            return report_of(job, merged.folder, run_all(calls, job.threads))
+            return report_of(job, side_file_hashes(merged.folder), run_all(calls, job.threads))
 
 
 def _report(

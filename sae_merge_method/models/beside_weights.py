@@ -4,7 +4,7 @@ A merge copies by it, a download fetches by it and an audit compares by it, so t
 and forgotten in the other. What a loader would take in place of the weights is in ``taken_instead``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
@@ -125,16 +125,20 @@ def files_to_take(folder: Path, *, tokenizer: bool, multimodal: bool) -> Iterato
     return (file.path for file in side_files(folder) if wanted[file.row.taken])
 
 
-def side_file_hashes(folder: Path) -> dict[str, str]:
+def side_file_hashes(folder: Path, paths: Iterable[str] | None = None) -> dict[str, str]:
     """Hex sha256 of each file of the table that a model's folder holds, by its path.
+
+    Args:
+        folder: The model's.
+        paths: The files alone that are asked for; None for all.
 
     Raises:
         ModelError: One of them is no regular file, or a link that leads out of the folder.
     """
     hashes = {}
-    for file in side_files(folder):
+    for path in [file.path for file in side_files(folder)] if paths is None else paths:
         try:
-            hashes[file.path] = sha256(read_regular(file_inside(folder, file.path))).hexdigest()
+            hashes[path] = sha256(read_regular(file_inside(folder, path))).hexdigest()
         except OSError as error:
-            raise ModelError(f"cannot read {folder / file.path}: {error.strerror}") from error
+            raise ModelError(f"cannot read {folder / path}: {error.strerror}") from error
     return hashes

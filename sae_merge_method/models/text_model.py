@@ -124,7 +124,7 @@ def load_text_model(
         except RuntimeError as error:  # its memory is too small
             raise ModelError(f"cannot put the model {text} on {at}: {first_line(error)}") from error
     _check_placed(text, decoder)
-    blocks = _find_blocks(text, decoder, text_config.num_hidden_layers)
+    blocks = find_blocks(text, decoder, text_config.num_hidden_layers)
     _check_dtype(text, model.dtype, text_config.model_type)
     if product_dtype(model.dtype, model.device) != model.dtype:
         logger.warning("this processor has no bfloat16 arithmetic: --dtype float32 is many times faster")
@@ -168,7 +168,17 @@ def _check_placed(text: str, decoder: Any) -> None:
         )
 
 
-def _find_blocks(text: str, decoder: Any, n_layers: int) -> Any:
+def find_blocks(text: str, decoder: Any, n_layers: int) -> Any:
+    """The list of a decoder's blocks.
+
+    Args:
+        text: The model's name, for messages.
+        decoder: A text model without its head.
+        n_layers: How many blocks it has.
+
+    Raises:
+        ModelError: It has none under a name that a family gives it.
+    """
     names = vocabulary().block_lists
     for attribute in names:
         blocks = getattr(decoder, attribute, None)

@@ -107,7 +107,7 @@ def test_a_new_familys_layers_axes_and_tokens_are_known_by_its_row_alone(tower: 
     )
     assert special_token_ids(tokenizer, SimpleNamespace(door_id=7)) == {0, 5, 7}
     blocks = [object(), object()]
-    assert text_model._find_blocks("m", SimpleNamespace(floors=blocks), 2) is blocks
+    assert text_model.find_blocks("m", SimpleNamespace(floors=blocks), 2) is blocks
     with pytest.raises(ModelError, match="float16 overflows on Tower"):
         text_model._check_dtype("m", torch.float16, "tower")
 
