@@ -1,4 +1,4 @@
-"""Training base and donor: Muon for the matrices of the layers, AdamW for the rest."""
+"""Training base and donor: Muon for the matrices of the layers, AdamW for the rest, unless told otherwise."""
 
 import math
 from collections import defaultdict
@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from sae_merge_method.miniature.texts import Document
 
 if TYPE_CHECKING:
-    from transformers import Gemma3ForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
@@ -126,21 +126,32 @@ def take_tokens(
 
 
 def train(
-    model: "Gemma3ForCausalLM",
+    model: "PreTrainedModel",
     examples: list[Example],
     schedule: Schedule,
     seed: int,
     title: str,
+    *,
+    optimizers: list[torch.optim.Optimizer] | None = None,
+    threads: int = 1,
 ) -> None:
     """Train ``model`` in place, one pass over ``examples`` in a seeded order.
 
     Parameters that do not require a gradient stay as they are.
-    """
-    import torch
 
-    torch.set_num_threads(1)
+    Args:
+        model: Of transformers, with its decoder at ``model`` and its head at ``lm_head``.
+        examples: What it is trained on.
+        schedule: How long and how fast.
+        seed: Of the order.
+        title: What the progress bar says.
+        optimizers: What moves the parameters; by default Muon and AdamW, as the module says.
+        threads: Of PyTorch, from here on. Another number may change last bits.
+    """
+    torch.set_num_threads(threads)
     steps = batches(examples, schedule.documents_per_step, seed)
-    optimizers = _optimizers(model)
+    if optimizers is None:
+        optimizers = _optimizers(model)
     model.train()
     with tqdm(total=sum(len(e.ids) for e in examples), desc=title, unit="tok", disable=None) as bar:
         for number, batch in enumerate(steps):
@@ -178,17 +189,15 @@ def batches(examples: list[Example], size: int, seed: int) -> list[list[Example]
 
 def pad(batch: list[Example]) -> "torch.Tensor":
     """Token ids, one row an example, right-padded with id 0: batch x longest."""
-    import torch
 
     longest = max(len(example.ids) for example in batch)
     return torch.tensor([(*e.ids, *(0,) * (longest - len(e.ids))) for e in batch])
 
 
 def next_token_loss(
-    model: "Gemma3ForCausalLM", batch: list[Example], completion_only: bool = False
+    model: "PreTrainedModel", batch: list[Example], completion_only: bool = False
 ) -> "torch.Tensor":
     """Mean next-token cross-entropy in nats over the positions that count."""
-    import torch
 
     ids = pad(batch)
     labels = ids.clone()
@@ -204,8 +213,7 @@ def next_token_loss(
     return torch.nn.functional.cross_entropy(logits, labels[:, 1:][counted])
 
 
-def _optimizers(model: "Gemma3ForCausalLM") -> list["torch.optim.Optimizer"]:
-    import torch
+def _optimizers(model: "PreTrainedModel") -> list["torch.optim.Optimizer"]:
 
     from sae_merge_method.miniature.training import StackedMuon
 
