@@ -1,23 +1,24 @@
 """``attribution.json``: how much of a donor's gain and damage lies in which layer, part and tensor.
 
-And ``attribution.safetensors``, the same by group of documents: what intervals and scores are told from,
-without the model. Neither holds a clock time: the same inputs write the same bytes.
+It holds no clock time: the same inputs write the same bytes.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
+from sae_merge_method.artifacts.attribution_groups import TextGroups, write_groups
+from sae_merge_method.artifacts.donor_score import DonorScore
 from sae_merge_method.artifacts.fingerprint import Fingerprint
+from sae_merge_method.artifacts.heard import HeardLayer
+from sae_merge_method.artifacts.layer_diagnosis import SaeSource
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
-from sae_merge_method.errors import ArtifactError, UsageError
-from sae_merge_method.files.writing import write_bytes
+from sae_merge_method.errors import UsageError
 
 ATTRIBUTION_FILE = "attribution.json"
-GROUPS_FILE = "attribution.safetensors"
+ATTRIBUTION_PAGE = "attribution.html"
 
 
 class AttributedModel(Record):
@@ -59,6 +60,8 @@ class AttributedLayer(Record):
     probe: Amount | None = None
     """What the text gains when this layer alone is injected, at weight one; null where it was not asked
     for."""
+    heard: HeardLayer | None = None
+    """What the layer's SAE hears of the edit; null where there is none."""
 
 
 class AttributedText(Record):
@@ -100,45 +103,10 @@ class AttributedText(Record):
         return {entry.layer: (entry.path or entry.first_order).gain for entry in self.layers}
 
 
-class LayerScore(Record):
-    """One layer's score."""
-
-    layer: int = Field(ge=0)
-    """Index of the decoder layer."""
-    score: float
-    """The score: the higher, the sooner the layer is edited."""
-    low: float | None = None
-    """Lower end of its 95 % interval over groups of documents; null for a single group."""
-    high: float | None = None
-    """Upper end of the interval."""
-
-
-class DepthCorrelation(Record):
-    """How a score ranks with depth: what depth alone tells is known without it."""
-
-    rho: float
-    """Spearman's rank correlation with the layer's number."""
-    p: float
-    """Two-sided, among shifted and mirrored profiles."""
-
-
-class DonorScore(Record):
-    """One score of all layers. It has no null: its layers were measured, nothing was shuffled."""
-
-    name: str
-    """Name of the score, for example "attributed_gain"."""
-    unit: str
-    """What it is measured in."""
-    layers: tuple[LayerScore, ...]
-    """All decoder layers, ascending."""
-    depth: DepthCorrelation | None = None
-    """The score's rank correlation with depth; null where it does not vary."""
-
-
 class Attribution(Record):
     """One run of ``sae-merge attribute``, or of ``sae-merge diagnose --donor``."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     """Version of this file's format."""
     base: AttributedModel
     """The base."""
@@ -150,6 +118,8 @@ class Attribution(Record):
     """Texts that are to stay as they are: losses there are damage."""
     scores: tuple[DonorScore, ...]
     """Scores to choose layers by: those whose figures were measured."""
+    saes: dict[int, SaeSource] = Field(default_factory=dict)
+    """By layer the SAE that was asked what it hears of the edit; empty where none was."""
     left_out: tuple[str, ...] = ()
     """What of base and donor is in no tensor here, in words."""
     settings: dict[str, str | int | float | bool | None]
@@ -170,32 +140,9 @@ class Attribution(Record):
         if found is None:
             raise UsageError(
                 f"unknown score {name!r}: this attribution has {', '.join(one.name for one in self.scores)} "
-                "(probe_gain is measured with --probe)"
+                "(probe_gain is measured with --probe, sae_attribution with --sae)"
             )
         return {entry.layer: entry.score for entry in found.layers}
-
-
-class TextGroups(NamedTuple):
-    """Of one text, sums over each group's predicted tokens: G groups, T tensors, L layers."""
-
-    tokens: npt.NDArray[np.int64]
-    """(G,)"""
-    base: npt.NDArray[np.float64]
-    """(G,) nats of the base."""
-    first_order: npt.NDArray[np.float64]
-    """(G, T) nats gained to first order."""
-    squares: npt.NDArray[np.float64]
-    """(G, T) squared norms of the base's gradients, summed over batches."""
-    path: npt.NDArray[np.float64]
-    """(G, T) nats gained along the path; (G, 0) where only the first order was asked for."""
-    probes: npt.NDArray[np.float64]
-    """(G, L) nats gained by each layer alone; (G, 0) where it was not asked for."""
-    read: npt.NDArray[np.float64]
-    """(G, L) tokens whose activations were looked at; (G, 0) for controls."""
-    shift: npt.NDArray[np.float64]
-    """(G, L) sum over them of how far the donor moves the layer's output, over its length."""
-    lengths: npt.NDArray[np.float64]
-    """(G, L) sum over them of how much the donor changes its length."""
 
 
 def attribution_path(path: str | Path) -> Path:
@@ -213,34 +160,7 @@ def read_attribution(path: str | Path) -> Attribution:
     return read_record(attribution_path(path), Attribution, "an attribution")
 
 
-def write_attribution(folder: Path, attribution: Attribution, groups: "tuple[TextGroups, ...]") -> None:
+def write_attribution(folder: Path, attribution: Attribution, groups: Sequence[TextGroups]) -> None:
     """Write both files into ``folder``; ``groups`` in the order of the texts."""
-    from safetensors.numpy import save
-
-    tensors = {
-        f"{nth}.{name}": np.ascontiguousarray(value)
-        for nth, of_text in enumerate(groups)
-        for name, value in of_text._asdict().items()
-    }
-    write_bytes(folder / GROUPS_FILE, save(tensors))
+    write_groups(folder, groups)
     write_record(folder / ATTRIBUTION_FILE, attribution)
-
-
-def read_groups(folder: Path, attribution: Attribution) -> tuple[TextGroups, ...]:
-    """Read the sums of an attribution's groups, in the order of its texts.
-
-    Raises:
-        ArtifactError: Missing, or not of that attribution.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    path = folder / GROUPS_FILE
-    try:
-        tensors = load_file(path)
-        return tuple(
-            TextGroups(*(tensors[f"{nth}.{name}"] for name in TextGroups._fields))
-            for nth in range(len(attribution.texts))
-        )
-    except (OSError, SafetensorError, KeyError) as error:
-        raise ArtifactError(f"{path} holds no sums of that attribution: {error}") from error

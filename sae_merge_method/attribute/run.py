@@ -12,23 +12,31 @@ from sae_merge_method import __version__
 from sae_merge_method.artifacts.attribution import (
     AttributedModel,
     Attribution,
-    TextGroups,
     read_attribution,
     write_attribution,
 )
+from sae_merge_method.artifacts.attribution_groups import TextGroups
 from sae_merge_method.attribute.amounts import attributed_text
-from sae_merge_method.attribute.measure import BACKWARD, Measurements, Point
-from sae_merge_method.attribute.path import FIRST_POINTS, path_gains
+from sae_merge_method.attribute.costs import cost, fits, memory_of
+from sae_merge_method.attribute.heard import Listening
+from sae_merge_method.attribute.hearing import NOTHING_HEARD, heard_texts
+from sae_merge_method.attribute.measure import Measurements, Point
+from sae_merge_method.attribute.page import write_page
+from sae_merge_method.attribute.path import path_gains
 from sae_merge_method.attribute.scores import donor_scores
 from sae_merge_method.attribute.settings import AttributeSettings
 from sae_merge_method.attribute.texts import Text, make_text
 from sae_merge_method.corpora.documents import check_disjoint, read_corpus
+from sae_merge_method.errors import UsageError
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.progress import Progress
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.opening import open_edited
-from sae_merge_method.models.devices import AUTO, format_memory, free_memory, parse_memory
+from sae_merge_method.layers import parse_layers
 from sae_merge_method.models.fingerprint import fingerprint
+from sae_merge_method.models.hub import open_model
+from sae_merge_method.saes.find import SaeAddress, find_saes
+from sae_merge_method.saes.opening import open_sae
 from sae_merge_method.workers import Workers, join_workers
 
 logger = logging.getLogger(__name__)
@@ -74,6 +82,7 @@ def attribute(
             attributed, progress = attributed_beside(settings, out, workers, report)
             if folder is not None:
                 write_attribution(folder, *attributed)
+                write_page(folder, attributed.attribution)
         if workers.is_first:
             progress.discard()
         workers.wait()
@@ -94,6 +103,7 @@ def attributed_beside(
     )
     check_disjoint(corpora)
     device = workers.device(settings.device, settings.device_map)
+    addresses = _saes(settings)
     with open_edited(
         settings.base,
         [settings.donor],
@@ -103,12 +113,16 @@ def attributed_beside(
         allow_mismatch=settings.allow_mismatch,
     ) as edited:
         texts = [make_text(corpus, edited.model, settings) for corpus in corpora]
-        edited.hold = _fits(edited, settings.memory)
+        edited.hold = fits(edited, settings)
         progress = Progress(out, _inputs(settings, edited, texts), "attribution")
         measurements = Measurements(edited, texts, progress, workers, recompute=settings.checkpointing)
+        listening = Listening(
+            edited, texts, addresses, progress, workers,
+            recompute=settings.checkpointing, spare=memory_of(settings) // 4,
+        )  # fmt: skip
         if workers.is_first:
-            report(_cost(settings, edited, texts))
-        attributed = _attributed(settings, edited, texts, measurements)
+            report(cost(settings, edited, texts, len(addresses)))
+        attributed = _attributed(settings, edited, texts, measurements, listening)
     for text in attributed.attribution.texts:
         if workers.is_first and text.missed is not None and text.missed > settings.tolerance:
             logger.warning(
@@ -120,7 +134,11 @@ def attributed_beside(
 
 
 def _attributed(
-    settings: AttributeSettings, edited: EditedModel, texts: Sequence[Text], measurements: Measurements
+    settings: AttributeSettings,
+    edited: EditedModel,
+    texts: Sequence[Text],
+    measurements: Measurements,
+    listening: Listening,
 ) -> Attributed:
     numbers, layers = range(len(texts)), range(len(edited.model.blocks))
     at_base = measurements.make([Point(nth, "slope", 0.0) for nth in numbers])
@@ -133,6 +151,11 @@ def _attributed(
     alone = measurements.make(wanted)
     shifted = Point(0, "moved", 1.0)
     moved = measurements.make([shifted])[shifted]
+    sources, heard = {}, [NOTHING_HEARD] * len(texts)
+    if listening.layers:
+        listening.listen()
+        sources = listening.sources()
+        heard = heard_texts(listening, sources, texts, edited.model, settings.snippets)
     groups, described = [], []
     for nth, text in enumerate(texts):
         base, path = at_base[Point(nth, "slope", 0.0)], paths.get(nth)
@@ -146,9 +169,11 @@ def _attributed(
             path=none if path is None else path.tensors,
             probes=np.stack(probes, axis=1) if probes else none,
             **{name: none if nth else getattr(moved, name) for name in ("read", "shift", "lengths")},
+            **heard[nth].sums._asdict(),
+            heard_layers=np.array(listening.layers, dtype=np.int64),
         )
         groups.append(sums)
-        described.append(attributed_text(text, sums, path, edited))
+        described.append(attributed_text(text, sums, path, edited, heard[nth].layers))
     of_base, of_donor = map(fingerprint, edited.checkpoints)
     return Attributed(
         Attribution(
@@ -157,11 +182,30 @@ def _attributed(
             target=described[0],
             controls=tuple(described[1:]),
             scores=donor_scores(groups, [tensor.layer for tensor in edited.tensors]),
+            saes=sources,
             left_out=edited.left_out,
             settings=settings.recorded(str(edited.model.dtype).removeprefix("torch.")),
         ),
         tuple(groups),
     )
+
+
+def _saes(settings: AttributeSettings) -> tuple[SaeAddress, ...]:
+    """The SAEs that are asked; what keeps one from being used is told before anything is loaded.
+
+    Raises:
+        UsageError: An id without a place.
+        SaeError: One cannot be found or used.
+    """
+    if settings.sae is None:
+        if settings.sae_id is not None:
+            raise UsageError(f"--sae-id {settings.sae_id}: expected --sae as well, the place of the SAEs")
+        return ()
+    base = open_model(settings.base)
+    addresses = find_saes(settings.sae, settings.sae_id, parse_layers(settings.layers, base.n_layers))
+    for address in addresses:
+        open_sae(address, base.d_model)
+    return addresses
 
 
 def _inputs(
@@ -176,29 +220,3 @@ def _inputs(
         "donor's weights": prints[1],
         "texts' sha256": ", ".join(text.sha256 for text in texts),
     }
-
-
-def _fits(edited: EditedModel, memory: str) -> bool:
-    """Whether base and task vector go into half of the memory beside the model, in float32 each."""
-    import torch
-
-    budget = free_memory(torch.device("cpu")) if memory == AUTO else parse_memory(memory)
-    return 2 * 4 * sum(tensor.base.n_values for tensor in edited.tensors) <= budget / 2
-
-
-def _cost(settings: AttributeSettings, edited: EditedModel, texts: Sequence[Text]) -> str:
-    """What will be done, in forward passes over the texts."""
-    once = sum(text.batches for text in texts)
-    tokens = sum(int(text.tokens.sum()) for text in texts)
-    slopes = 1 if settings.first_order else 1 + FIRST_POINTS
-    ends = 0 if settings.first_order else FIRST_POINTS // 2
-    probes = len(edited.model.blocks) if settings.probe else 0
-    passes = BACKWARD * slopes + ends + probes
-    more = "" if settings.first_order else f", up to {settings.most_points} points where these miss too much"
-    held = sum(tensor.base.n_values for tensor in edited.tensors) * 8
-    where = f"held in {format_memory(held)}" if edited.hold else "read from its files at every point"
-    return (
-        f"{tokens:,} predicted tokens of {len(texts)} texts: {slopes} backward and {ends + probes} forward "
-        f"passes over each, as many as {passes} forward passes ({passes * once} batches){more}; "
-        f"then two over a sample of the target; the task vector is {where}"
-    )

@@ -1,8 +1,13 @@
 """Scores of layers that know the donor, by name: pure functions of sums over texts, with intervals.
 
 Their rivals, which know the donor but no slope, or slopes but no donor, stand in the same table: whatever is
-claimed for a score has to be more than they give. None has a null: a layer's gain is what it is, not one of
-many that shuffled labels would give; what is uncertain about it is its documents, and that is the interval.
+claimed for a score has to be more than they give.
+
+What is uncertain about a score is its documents: an interval is told from groups of their sources. A layer's
+gain was measured, no shuffle of labels makes it another; the null that fits is that no layer stands out, and
+a p is of the layer's distance from the mean of all. Which neighbours a score prefers is smooth in depth: a
+correlation of scores over layers is held against shifted and mirrored profiles. Where a score is a share
+among an SAE's features, those are dealt out anew.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,20 +16,25 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.artifacts.attribution import DepthCorrelation, DonorScore, LayerScore, TextGroups
+from sae_merge_method.artifacts.attribution_groups import TextGroups
+from sae_merge_method.artifacts.donor_score import DepthCorrelation, DonorScore, LayerScore
+from sae_merge_method.attribute.jackknife import Kept, Spread, jackknife
 from sae_merge_method.statistics.curves import curve_correlation
+from sae_merge_method.statistics.multiplicity import benjamini_hochberg
+from sae_merge_method.statistics.permutation import upper_tail
 
 Floats = npt.NDArray[np.float64]
 
-LEVEL = 0.95
+MEAN_LAYER = "the mean of all layers, over groups of sources"
+"""What a layer's p is held against where the row says nothing else."""
+_BY_TENSOR = ("first_order", "squares", "path")
+"""Fields of :class:`TextGroups` that are summed by tensor."""
 
 
 class _Totals:
     """A text's sums over groups, by layer: the fields of :class:`TextGroups`, (L,) each, and ``tokens``."""
 
-    def __init__(
-        self, sums: TextGroups, layer_of: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]
-    ) -> None:
+    def __init__(self, sums: TextGroups, layer_of: npt.NDArray[np.int64], kept: Kept) -> None:
         self._sums, self._layer_of, self._kept = sums, layer_of, kept
         self.tokens = int(sums.tokens[kept].sum())
 
@@ -35,16 +45,21 @@ class _Totals:
     def total(self, field: str) -> Floats:
         """(L,) of what is summed by tensor or by layer."""
         total = getattr(self._sums, field)[self._kept].sum(0)
-        if len(total) != len(self._layer_of):
+        if field not in _BY_TENSOR:
             return np.asarray(total)
         inside = self._layer_of >= 0
         by_layer: Floats = np.zeros(int(self._layer_of.max()) + 1)
         np.add.at(by_layer, self._layer_of[inside], total[inside])
         return by_layer
 
+    @property
+    def dealt(self) -> Floats:
+        """(R, S) draws, over all groups whichever are kept."""
+        return self._sums.dealt
+
 
 Formula = Callable[[_Totals, Sequence[_Totals]], Floats]
-"""From the target's sums and the controls' to (L,) scores; higher for layers to edit."""
+"""From the target's sums and the controls' to scores (L,) or (S,); higher for layers to edit."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +75,10 @@ class DonorScoreRow:
     needs: tuple[str, ...]
     """Fields of :class:`TextGroups` that it reads: a score is told where they were measured."""
     formula: Formula
+    null: str = MEAN_LAYER
+    """What a layer's p is held against."""
+    draws: Callable[[_Totals], Floats] | None = None
+    """From the target's sums to (R, S) scores under that null; None where the jackknife tells p."""
 
 
 def _gain(field: str) -> Formula:
@@ -80,6 +99,22 @@ def _fisher(target: _Totals, controls: Sequence[_Totals]) -> Floats:
     """Diagonal of the empirical Fisher information, summed over a layer: squared gradients a token."""
     of_control = np.max([control.gain("squares") for control in controls], axis=0)
     return np.asarray(target.gain("squares") / np.maximum(of_control, np.finfo(np.float64).tiny))
+
+
+def _apart(target: _Totals, controls: Sequence[_Totals]) -> Floats:
+    return _share_apart(target.total("apart"), target)
+
+
+def _share_apart(apart: Floats, target: _Totals) -> Floats:
+    """Nats that pass through features of the target's own, over all that pass there, elsewhere and unheard.
+
+    Each of the three without its sign below the line, so that it lies between -1 and 1, where they cancel,
+    too; below 0 where what passes apart is damage.
+    """
+    heard, unheard = target.total("heard"), target.total("unheard")
+    passing = np.abs(apart) + np.abs(heard - apart) + np.abs(unheard)
+    share: Floats = np.divide(apart, passing, out=np.zeros_like(passing), where=passing > 0)
+    return share
 
 
 def _of_read(field: str) -> Formula:
@@ -125,6 +160,15 @@ DONOR_SCORES: dict[str, DonorScoreRow] = {
             "activation", "after Chopra et al., arXiv 2503.03874, as we read it",
             ("lengths",), _of_read("lengths"),
         ),
+        DonorScoreRow(
+            "sae_attribution", "share of what the layer alone does to the target, to first order at its "
+            "output, that passes through SAE features which the controls do not use; below 0 where that is "
+            "damage", "share", "ours",
+            ("apart",), _apart,
+            "features' preferences dealt out anew among features of like use on the target, which takes "
+            "these to be exchangeable; one-sided",
+            lambda target: _share_apart(target.dealt, target),
+        ),
     )
 }  # fmt: skip
 """All scores by name: a row here is all that a new one takes."""
@@ -146,51 +190,45 @@ def donor_scores(groups: Sequence[TextGroups], layer_of: Sequence[int | None]) -
 
 
 def _scored(row: DonorScoreRow, groups: Sequence[TextGroups], layer_of: npt.NDArray[np.int64]) -> DonorScore:
-    whole = [np.ones(len(of_text.tokens), dtype=np.bool_) for of_text in groups]
-
-    def score(kept: Sequence[npt.NDArray[np.bool_]]) -> Floats:
+    def totals(kept: Sequence[Kept]) -> tuple[_Totals, list[_Totals]]:
         target, *controls = (_Totals(sums, layer_of, one) for sums, one in zip(groups, kept, strict=True))
-        return row.formula(target, controls)
+        return target, controls
 
-    values = score(whole)
-    half = _half_width(score, whole)
+    sizes = [len(of_text.tokens) for of_text in groups]
+    target, controls = totals([np.ones(size, dtype=np.bool_) for size in sizes])
+    values = row.formula(target, controls)
+    spread = jackknife(lambda kept: row.formula(*totals(kept)), sizes)
+    means, tails = [None if spread is None else float(values.mean())] * len(values), _tails(values, spread)
+    if row.draws is not None:
+        draws = row.draws(target)
+        means = draws.mean(0).tolist()
+        tails = [upper_tail(float(value), drawn).p for value, drawn in zip(values, draws.T, strict=True)]
+    q_values = iter(benjamini_hochberg([p for p in tails if p is not None]))
+    at = groups[0].heard_layers.tolist() if len(groups[0].heard_layers) == len(values) else None
     layers = [
-        LayerScore(layer=nth, score=float(value))
-        if half is None
-        else LayerScore(
-            layer=nth, score=float(value), low=float(value - half[nth]), high=float(value + half[nth])
+        LayerScore(
+            layer=nth if at is None else at[nth],
+            score=float(value),
+            low=None if spread is None else float(value - spread.half_width[nth]),
+            high=None if spread is None else float(value + spread.half_width[nth]),
+            null=means[nth],
+            p=tails[nth],
+            q=None if tails[nth] is None else next(q_values),
         )
         for nth, value in enumerate(values)
     ]
-    found = curve_correlation(values.tolist(), list(range(len(values))))
+    found = curve_correlation(values.tolist(), [one.layer for one in layers])
     depth = None
     if found is not None and found.rho is not None and found.p is not None:
         depth = DepthCorrelation(rho=found.rho, p=found.p)
-    return DonorScore(name=row.name, unit=row.unit, layers=tuple(layers), depth=depth)
+    return DonorScore(name=row.name, unit=row.unit, null=row.null, layers=tuple(layers), depth=depth)
 
 
-def _half_width(
-    score: Callable[[Sequence[npt.NDArray[np.bool_]]], Floats], whole: Sequence[npt.NDArray[np.bool_]]
-) -> Floats | None:
-    """Half of the interval, by the jackknife over groups (Efron & Stein 1981); None for one group.
-
-    ``variance = (n - 1) / n sum (score without group i - their mean)^2``, summed over the texts.
-    """
-    from scipy.special import stdtrit
-
-    variance, least = 0.0, min(map(len, whole))
-    if least < 2:
-        return None
-    for nth, of_text in enumerate(whole):
-        without = []
-        for group in range(len(of_text)):
-            kept = list(whole)
-            kept[nth] = np.arange(len(of_text)) != group
-            without.append(score(kept))
-        n = len(of_text)
-        variance = variance + (n - 1) / n * ((np.array(without) - np.mean(without, axis=0)) ** 2).sum(0)
-    half: Floats = float(stdtrit(least - 1, 0.5 + LEVEL / 2)) * np.sqrt(np.asarray(variance))
-    return half
+def _tails(values: Floats, spread: Spread | None) -> list[float | None]:
+    """p of each layer by the jackknife; None where documents do not vary it."""
+    if spread is None:
+        return [None] * len(values)
+    return [None if np.isnan(p) else float(p) for p in spread.p]
 
 
 def describe(name: str) -> str:

@@ -42,6 +42,15 @@ class AttributeSettings(PathSettings):
     control: Locations = Field(min_length=1)
     """Text that is to stay as it is, as for the target; may be given more than once. What a layer loses there
     is its damage."""
+    sae: Location | None = None
+    """SAEs to ask which features the edit acts through: a folder template such as saes/layer_{layer}, or a
+    SAELens release; random or none for a dictionary that nobody trained. None are asked unless given."""
+    sae_id: str | None = None
+    """Id of a layer's SAE within ``sae``, such as layer_{layer}_width_16k_l0_small."""
+    layers: str = "all"
+    """Layers whose SAEs are asked, such as "9, 11-13"; gain and damage are attributed to all."""
+    snippets: int = Field(default=1, ge=0)
+    """Snippets to keep of each of the first features that a layer's edit acts through; 0 for none."""
     text_field: str = "text"
     """Field or column that holds the text."""
     group_field: str | None = None
@@ -74,12 +83,12 @@ class AttributeSettings(PathSettings):
         Args:
             dtype: The precision the model was really used in, in place of "auto".
         """
-        elsewhere = {"base", "donor", "target", "control", "memory", "device", "device_map"}
+        elsewhere = {"base", "donor", "target", "control", "sae", "sae_id", "memory", "device", "device_map"}
         return {**_flat(self.model_dump(exclude=elsewhere)), "dtype": dtype}
 
     def of_measurements(self) -> dict[str, str | int | float | None]:
         """What must be the same for an interrupted run to be resumed."""
-        change_no_measurement = {"tolerance", "most_points", "first_order", "probe", "memory"}
+        change_no_measurement = {"tolerance", "most_points", "first_order", "probe", "memory", "snippets"}
         return _flat(self.model_dump(exclude=change_no_measurement))
 
 

@@ -1,8 +1,8 @@
 """An attribution as tables and in sentences."""
 
-from collections.abc import Callable
-
 from sae_merge_method.artifacts.attribution import AttributedLayer, AttributedText, Attribution
+from sae_merge_method.artifacts.donor_score import LayerScore
+from sae_merge_method.attribute.heard_tables import heard_grids, heard_sentence
 from sae_merge_method.attribute.scores import DONOR_SCORES, describe
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid, with_content
 from sae_merge_method.reports.notebook import View
@@ -16,6 +16,7 @@ def attribution_view(attribution: Attribution) -> View:
     grids = (
         layers_grid(attribution.target, "gain"),
         *(layers_grid(control, "damage") for control in attribution.controls),
+        *heard_grids(attribution),
         scores_grid(attribution),
     )
     return View(grids, head=tuple(sentences(attribution)), tail=tuple(notes(attribution)))
@@ -24,7 +25,8 @@ def attribution_view(attribution: Attribution) -> View:
 def sentences(attribution: Attribution) -> list[str]:
     """What the donor does to each text, and the layer that carries most of it."""
     told = [_sentence(attribution.target, "gain", 1)]
-    return told + [_sentence(control, "damage", -1) for control in attribution.controls]
+    told += [_sentence(control, "damage", -1) for control in attribution.controls]
+    return [*told, *filter(None, [heard_sentence(attribution)])]
 
 
 def _sentence(text: AttributedText, what: str, sign: int) -> str:
@@ -108,11 +110,9 @@ def _number(value: float) -> Cell:
 def scores_grid(attribution: Attribution) -> Grid:
     """One row a layer, one column a score; above them how each ranks with depth."""
     scores = attribution.scores
+    by_layer = [{entry.layer: entry for entry in one.layers} for one in scores]
     rows = [
-        (
-            Cell(str(layer), layer),
-            *(Cell(_short(one.layers[layer].score), one.layers[layer].score) for one in scores),
-        )
+        (Cell(str(layer), layer), *(_score_cell(of_score.get(layer)) for of_score in by_layer))
         for layer in range(len(attribution.target.layers))
     ]
     depth = [
@@ -129,11 +129,25 @@ def scores_grid(attribution: Attribution) -> Grid:
     )
 
 
-_short: Callable[[float], str] = "{:.4g}".format
+def _score_cell(entry: LayerScore | None) -> Cell:
+    """With an asterisk where the layer stands off the score's null, false discoveries controlled."""
+    if entry is None:
+        return Cell(NOTHING)
+    stands_out = entry.q is not None and entry.q <= _FDR
+    return Cell(f"{entry.score:.4g}{_MARK if stands_out else ''}", entry.score, strong=stands_out)
+
+
+_FDR = 0.05
+_MARK = "*"
 
 
 def notes(attribution: Attribution) -> list[str]:
     """What the numbers mean, and what is not in them."""
     told = [describe(one.name) for one in attribution.scores if one.name in DONOR_SCORES]
+    nulls: dict[str, list[str]] = {}
+    for one in attribution.scores:
+        nulls.setdefault(one.null, []).append(one.name)
+    told += [f"p of {', '.join(names)}: against {null}" for null, names in nulls.items() if null]
+    told.append(f"{_MARK}: q at most {_FDR} over the layers")
     told.append("with depth: rank correlation with the layer's number, p among shifted and mirrored profiles")
     return told + [f"not in the task vector: {what}" for what in attribution.left_out]

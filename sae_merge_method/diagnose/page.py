@@ -6,6 +6,7 @@ from pathlib import Path
 from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE, Attribution, read_attribution
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, REPORT_FILE, Corpus, Diagnosis, ModelSource
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
+from sae_merge_method.attribute.page import attribution_section
 from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.diagnose.plot import plot_specificity
 from sae_merge_method.diagnose.specificity import find_score
@@ -23,7 +24,6 @@ from sae_merge_method.layers import format_layers
 from sae_merge_method.reports.escape import html
 from sae_merge_method.reports.grid import as_html
 from sae_merge_method.reports.html import html_page
-from sae_merge_method.reports.notebook import view_of
 from sae_merge_method.selection import SelectionRule
 from sae_merge_method.spacing import adjacency
 
@@ -66,16 +66,7 @@ def diagnosis_page(
     """
     title = f"Layers of {diagnosis.model.id}: {diagnosis.score}"
     body = _body(diagnosis, picture, rule, selected)
-    return html_page(title, body if attribution is None else body + _attribution(attribution))
-
-
-def _attribution(attribution: Attribution) -> str:
-    view = view_of(attribution)
-    assert view is not None  # there is a row for it
-    told = "".join(f"<p>{html(line)}</p>\n" for line in view.head)
-    tables = "".join(f"<h3>{html(grid.title)}</h3>\n{as_html(grid)}\n" for grid in view.grids)
-    notes = "".join(f'<p class="note">{html(line)}</p>\n' for line in view.tail)
-    return f"\n<h2>What the donor {html(attribution.donor.id)} does</h2>\n{told}{tables}{notes}"
+    return html_page(title, body if attribution is None else body + attribution_section(attribution))
 
 
 def _body(diagnosis: Diagnosis, picture: bytes, rule: SelectionRule | None, selected: tuple[int, ...]) -> str:

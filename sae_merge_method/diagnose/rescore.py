@@ -3,7 +3,8 @@
 import shutil
 from pathlib import Path
 
-from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE, GROUPS_FILE
+from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE
+from sae_merge_method.artifacts.attribution_groups import GROUPS_FILE
 from sae_merge_method.artifacts.diagnosis import USAGE_FILE, Diagnosis, read_diagnosis, write_diagnosis
 from sae_merge_method.artifacts.draws import write_draws
 from sae_merge_method.artifacts.layer_diagnosis import TopFeature

@@ -9,6 +9,7 @@ from sae_merge_method.artifacts.layer_diagnosis import TopFeature
 from sae_merge_method.artifacts.layer_usage import LayerUsage
 from sae_merge_method.artifacts.usage import Documents
 from sae_merge_method.corpora.batches import make_batches
+from sae_merge_method.corpora.snippets import snippet
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.diagnose.usage import encode, outliers
 from sae_merge_method.models.residual_stream import forward
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 FEATURES = 5
 """Top features of a layer that get snippets."""
-_AROUND = 12
-"""Tokens shown on either side of the strongest."""
 
 
 def add_snippets(
@@ -56,7 +55,12 @@ def add_snippets(
         entry.model_copy(
             update={
                 "snippets": tuple(
-                    _snippet(model, documents[document], strongest[document][entry.feature])
+                    snippet(
+                        model.tokenizer,
+                        documents[document].ids,
+                        documents[document].shown,
+                        strongest[document][entry.feature],
+                    )
                     for document in users.get(entry.feature, ())
                 )
             }
@@ -92,18 +96,3 @@ def _strongest(
 
     activations = forward(model, batch, {sae.layer: counted})[sae.layer]
     return {feature: int(positions[int(activations[:, feature].argmax())]) for feature in features}
-
-
-def _snippet(model: "TextModel", document: Document, token: int) -> str:
-    def text(start: int, stop: int) -> str:
-        inside = slice(max(0, start), stop)
-        ids = document.ids[inside][document.shown[inside]]
-        decoded: str = model.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
-        return " ".join(decoded.split("\n"))
-
-    before, peak, after = (
-        text(token - _AROUND, token),
-        text(token, token + 1),
-        text(token + 1, token + 1 + _AROUND),
-    )
-    return f"{before}«{peak}»{after}"

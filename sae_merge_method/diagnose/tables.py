@@ -8,8 +8,8 @@ from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, TopFeatur
 from sae_merge_method.artifacts.left_out import LeftOut
 from sae_merge_method.diagnose.specificity import SCORES
 from sae_merge_method.reports import numbers
-from sae_merge_method.reports.escape import html
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid
+from sae_merge_method.reports.html import marked
 from sae_merge_method.reports.notebook import View
 
 MOVED = "!"
@@ -83,14 +83,8 @@ def _feature_row(feature: TopFeature, neuronpedia: str | None) -> tuple[Cell, ..
         Cell(numbers.score(feature.control, share=False), feature.control),
         Cell(numbers.percent(feature.target_rate), feature.target_rate),
         Cell(numbers.percent(feature.control_rate), feature.control_rate),
-        Cell(" | ".join(feature.snippets), html="<br>".join(map(_marked, feature.snippets))),
+        Cell(" | ".join(feature.snippets), html="<br>".join(map(marked, feature.snippets))),
     )
-
-
-def _marked(snippet: str) -> str:
-    before, _, rest = snippet.partition("«")
-    peak, _, after = rest.partition("»")
-    return f"{html(before)}<mark>{html(peak)}</mark>{html(after)}"
 
 
 def diagnosis_view(diagnosis: Diagnosis) -> View:

@@ -134,6 +134,50 @@ def hooked(
             handle.remove()
 
 
+@contextmanager
+def fed(model: "TextModel", inputs: "Mapping[int, torch.Tensor]") -> Iterator[None]:
+    """Within, a layer's block reads the residual stream (B, T, d) of ``inputs``, whatever came before."""
+    handles = []
+    try:
+        for layer, states in inputs.items():
+            hook = partial(_instead, states)
+            handles.append(model.blocks[layer].register_forward_pre_hook(hook, with_kwargs=True))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def read_inputs(
+    model: "TextModel", receive: "Mapping[int, Callable[[torch.Tensor], None]]"
+) -> Iterator[None]:
+    """Within, the residual stream (B, T, d) that a layer's block reads is handed on before it runs."""
+    handles = []
+    try:
+        for layer, function in receive.items():
+            hook = partial(_hand_on, function)
+            handles.append(model.blocks[layer].register_forward_pre_hook(hook, with_kwargs=True))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+_STREAM = "hidden_states"
+"""transformers' name of what a block reads, where it is not its first argument."""
+
+
+def _instead(states: "torch.Tensor", _module: object, args: Any, kwargs: Any) -> Any:
+    read = args[0] if args else kwargs[_STREAM]
+    own = states.to(read.device)
+    return ((own, *args[1:]), kwargs) if args else (args, kwargs | {_STREAM: own})
+
+
+def _hand_on(function: "Callable[[torch.Tensor], None]", _module: object, args: Any, kwargs: Any) -> None:
+    function(args[0] if args else kwargs[_STREAM])
+
+
 def _through(function: "Callable[[torch.Tensor], Any]", _module: object, _inputs: object, output: Any) -> Any:
     # Whether a module returns a tensor or a tuple depends on the architecture.
     made = function(output[0] if isinstance(output, tuple) else output)

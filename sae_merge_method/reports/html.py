@@ -42,6 +42,13 @@ for (const head of document.querySelectorAll("table.sortable th")) {
 """
 
 
+def marked(snippet: str) -> str:
+    """A snippet of text as a page shows it, safe: what stands between guillemets is marked."""
+    before, _, rest = snippet.partition("«")
+    peak, _, after = rest.partition("»")
+    return f"{html(before)}<mark>{html(peak)}</mark>{html(after)}"
+
+
 def html_page(title: str, body: str, style: str = "") -> str:
     """A whole page.
 

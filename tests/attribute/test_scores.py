@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sae_merge_method.artifacts.attribution import TextGroups
+from sae_merge_method.artifacts.attribution_groups import TextGroups
 from sae_merge_method.attribute.scores import DONOR_SCORES, DonorScoreRow, donor_scores
 
 LAYER_OF = [0, 0, 1, 1, None]

@@ -51,7 +51,7 @@ def test_the_command_says_what_it_costs_and_prints_what_it_found(words, tmp_path
     assert "1 backward and 0 forward passes" in result.stderr
     assert "first_order_gain" in result.stdout
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "attribution.json", "attribution.safetensors",
+        "attribution.html", "attribution.json", "attribution.safetensors",
     ]  # fmt: skip
 
 

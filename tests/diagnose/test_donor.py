@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE, GROUPS_FILE, read_attribution
+from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE, read_attribution
+from sae_merge_method.artifacts.attribution_groups import GROUPS_FILE
 from sae_merge_method.cli import diagnose as diagnose_command
 from sae_merge_method.cli import score as score_command
 from sae_merge_method.diagnose import run as diagnosing

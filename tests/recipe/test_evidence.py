@@ -13,11 +13,10 @@ from sae_merge_method.artifacts.attribution import (
     AttributedModel,
     AttributedText,
     Attribution,
-    DonorScore,
-    LayerScore,
-    TextGroups,
     write_attribution,
-)  # fmt: skip
+)
+from sae_merge_method.artifacts.attribution_groups import TextGroups
+from sae_merge_method.artifacts.donor_score import DonorScore, LayerScore
 from sae_merge_method.diagnose.select import draw_selection, select_layers
 from sae_merge_method.errors import RecipeError, UsageError
 from sae_merge_method.models.checkpoint import open_checkpoint

@@ -6,11 +6,13 @@ from unittest.mock import patch
 import yaml
 
 import sae_merge_method as sm
-from sae_merge_method.artifacts.attribution import AttributedText, DonorScore
+from sae_merge_method.artifacts.attribution import AttributedModel, AttributedText
 from sae_merge_method.artifacts.conclusions import DampingCurve
 from sae_merge_method.artifacts.diagnosis import Diagnosis
+from sae_merge_method.artifacts.donor_score import DonorScore
 from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.artifacts.experiment_plan import read_plan
+from sae_merge_method.artifacts.layer_diagnosis import SaeSource
 from sae_merge_method.artifacts.left_out import LeftOut
 from sae_merge_method.artifacts.realised import Realised
 from sae_merge_method.artifacts.statement import Statement
@@ -61,8 +63,9 @@ def renamed_diagnosis(scene: Scene, name: str) -> Diagnosis:
 
 
 def attribution(name: str) -> sm.Attribution:
-    text, score = filled(AttributedText, name), filled(DonorScore, name)
-    shown = {"target": text, "controls": (text,), "scores": (score,), "left_out": (name,)}
+    text, score, model = filled(AttributedText, name), filled(DonorScore, name), filled(AttributedModel, name)
+    shown = {"base": model, "donor": model, "target": text, "controls": (text,), "scores": (score,)}
+    shown |= {"saes": {0: filled(SaeSource, name)}, "left_out": (name,)}
     return sm.Attribution.model_construct(**shown)
 
 

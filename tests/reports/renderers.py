@@ -15,6 +15,8 @@ from sae_merge_method.artifacts.energy_report import Energy, EnergyReport
 from sae_merge_method.artifacts.sae_training import SaeTraining
 from sae_merge_method.artifacts.strict_yaml import dump_yaml
 from sae_merge_method.artifacts.tune import Tune
+from sae_merge_method.attribute import heard_tables
+from sae_merge_method.attribute import page as attribute_page
 from sae_merge_method.attribute import show as attribute
 from sae_merge_method.compare import render
 from sae_merge_method.controls import show as controls
@@ -99,6 +101,24 @@ RENDERERS: Mapping[str, Renderer] = {
     ),
     "attribute.show:attribution_view": Renderer(
         "view", lambda scene, name: attribute.attribution_view(named.attribution(name))
+    ),
+    "attribute.page:attribution_page": Renderer(
+        "html", lambda scene, name: attribute_page.attribution_page(named.attribution(name))
+    ),
+    "attribute.page:attribution_section": Renderer(
+        "html", lambda scene, name: attribute_page.attribution_section(named.attribution(name))
+    ),
+    "attribute.heard_tables:heard_grids": Renderer(
+        "grids", lambda scene, name: heard_tables.heard_grids(named.attribution(name))[0]
+    ),
+    "attribute.heard_tables:heard_grid": Renderer(
+        "grids", lambda scene, name: heard_tables.heard_grid(named.attribution(name).target, 1)
+    ),
+    "attribute.heard_tables:heard_features_grid": Renderer(
+        "grids",
+        lambda scene, name: heard_tables.heard_features_grid(
+            named.attribution(name).target.layers[0].heard, 1
+        ),
     ),
     "attribute.show:layers_grid": Renderer(
         "grids", lambda scene, name: attribute.layers_grid(named.attribution(name).target, name)

@@ -1,0 +1,201 @@
+"""From what passes through features to what an attribution says of it: layers, features, snippets, sums.
+
+A feature counts for the target as far as the target uses it more than the controls do, by
+``(m_T - m_C) / (m_T + m_C)`` of mean activations, base's and edited's: a graded measure, since a hard cut at
+"never used" differs from one training of an SAE to the next.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sae_merge_method.artifacts.heard import HeardFeature, HeardLayer
+from sae_merge_method.artifacts.layer_diagnosis import SaeSource
+from sae_merge_method.attribute.features import Passed
+from sae_merge_method.attribute.heard import Listening
+from sae_merge_method.attribute.texts import Text
+from sae_merge_method.corpora.batches import Batch
+from sae_merge_method.corpora.snippets import snippet
+from sae_merge_method.corpora.tokens import special_token_ids
+from sae_merge_method.models.text_model import TextModel
+
+Floats = npt.NDArray[np.float64]
+
+_NONE: Floats = np.zeros((0, 0))
+
+TOP = 10
+"""Features of a layer that are kept for each text."""
+SHOWN = 5
+"""Of those, how many get snippets."""
+DRAWS = 1000
+"""How often preferences are dealt out anew."""
+STRATA = 10
+"""Classes of features of like use, within which they are."""
+
+
+class HeardSums(NamedTuple):
+    """Of one text, by layer: the fields of that name of an attribution's sums."""
+
+    heard: Floats = _NONE
+    apart: Floats = _NONE
+    unheard: Floats = _NONE
+    dealt: Floats = _NONE
+
+
+class HeardText(NamedTuple):
+    """What is heard of an edit on one text."""
+
+    layers: dict[int, HeardLayer]
+    sums: HeardSums
+
+
+NOTHING_HEARD = HeardText({}, HeardSums())
+"""Where no SAE was asked."""
+
+
+def heard_texts(
+    listening: Listening,
+    sources: dict[int, SaeSource],
+    texts: Sequence[Text],
+    model: TextModel,
+    snippets: int,
+) -> list[HeardText]:
+    """Put together what was heard on all texts.
+
+    Args:
+        listening: With all chunks there.
+        sources: The SAEs, by layer.
+        texts: The target, then the controls.
+        model: For snippets.
+        snippets: How many of each of a layer's first features.
+    """
+    described: list[dict[int, HeardLayer]] = [{} for _ in texts]
+    columns: list[list[HeardSums]] = [[] for _ in texts]
+    for layer, source in sources.items():
+        of_texts = [listening.passed(nth, layer) for nth in range(len(texts))]
+        means = [_usage(one, source.d_sae) for one in of_texts]
+        preference = preferences(means[0].mean(0), np.max([one.mean(0) for one in means[1:]], axis=0))
+        for nth, (text, one) in enumerate(zip(texts, of_texts, strict=True)):
+            sums = _sums(one, len(text.groups), preference, means[0].mean(0), layer, is_target=nth == 0)
+            columns[nth].append(sums)
+            top = _top(one, means[nth], preference, float(text.tokens.sum()))
+            shown = _with_snippets(top, one, listening.batches(nth), model, snippets)
+            described[nth][layer] = _layer(one, sums, float(text.tokens.sum()), shown)
+    return [
+        HeardText(of_text, HeardSums(*(np.stack(parts, axis=1) for parts in zip(*sums, strict=True))))
+        for of_text, sums in zip(described, columns, strict=True)
+    ]
+
+
+def preferences(target: Floats, control: Floats) -> Floats:
+    """(F,) how far the controls leave each feature to the target, 0 to 1.
+
+    Args:
+        target: (F,) mean activations on the target.
+        control: (F,) on the control that uses each most.
+    """
+    used = target + control
+    return np.maximum(0.0, np.divide(target - control, used, out=np.zeros_like(used), where=used > 0))
+
+
+def dealt(gains: Floats, preference: Floats, use: Floats, seed: int) -> Floats:
+    """(R,) what would pass apart if preferences had nothing to do with what the edit acts through.
+
+    Preferences are dealt out at random among features of like use on the target. It takes features that are
+    used about as much to be exchangeable, and leaves the edit's effects as they are.
+
+    Args:
+        gains: (F,) nats gained through each feature.
+        preference: (F,)
+        use: (F,) mean activation on the target; features without any are not dealt to.
+        seed: Of the draws.
+    """
+    draws = np.random.default_rng(seed)
+    in_use = np.flatnonzero(use > 0)
+    total = np.zeros(DRAWS)
+    for stratum in np.array_split(in_use[np.argsort(use[in_use], kind="stable")], STRATA):
+        shuffled = draws.permuted(np.tile(preference[stratum], (DRAWS, 1)), axis=1)
+        total += shuffled @ gains[stratum]
+    return total
+
+
+def _usage(passed: Passed, d_sae: int) -> Floats:
+    """(2, F) mean activations over the tokens that count, base and edited."""
+    tokens = max(1, int(passed.tokens.sum()))
+    return np.stack([_summed(passed.feature, sums, d_sae) / tokens for sums in (passed.base, passed.edited)])
+
+
+def _summed(at: npt.NDArray[np.int32], values: Floats, n: int) -> Floats:
+    """(n,) sums of the values at each number."""
+    return np.asarray(np.bincount(at, values, n), dtype=np.float64)
+
+
+def _sums(
+    passed: Passed, n_groups: int, preference: Floats, use: Floats, layer: int, *, is_target: bool
+) -> HeardSums:
+    group = passed.group[passed.batch]
+    heard = _summed(group, passed.gain, n_groups)
+    unheard = _summed(passed.group, passed.effect, n_groups) - heard
+    if not is_target:
+        return HeardSums(heard, np.zeros(0), unheard, np.zeros(0))
+    gains = _summed(passed.feature, passed.gain, len(preference))
+    apart = _summed(group, passed.gain * preference[passed.feature], n_groups)
+    return HeardSums(heard, apart, unheard, dealt(gains, preference, use, layer))
+
+
+def _top(passed: Passed, means: Floats, preference: Floats, predicted: float) -> list[HeardFeature]:
+    gains = _summed(passed.feature, passed.gain, len(preference))
+    first = np.argsort(-np.abs(gains), kind="stable")[:TOP]
+    return [
+        HeardFeature(
+            feature=int(feature),
+            gain=float(gains[feature]) / predicted,
+            base=float(means[0, feature]),
+            edited=float(means[1, feature]),
+            preference=float(preference[feature]),
+        )
+        for feature in first
+        if gains[feature]
+    ]
+
+
+def _with_snippets(
+    top: Sequence[HeardFeature], passed: Passed, batches: Sequence[Batch], model: TextModel, count: int
+) -> tuple[HeardFeature, ...]:
+    """The first features with the text around the tokens where each acts most, no two of one batch."""
+    special = special_token_ids(model.tokenizer, *model.configs) if count else frozenset()
+
+    def around(feature: int) -> tuple[str, ...]:
+        entries = np.flatnonzero(passed.feature == feature)
+        strongest = entries[np.argsort(-passed.peak[entries], kind="stable")][:count]
+        return tuple(
+            _snippet(model, batches[passed.batch[nth]], int(passed.token[nth]), special) for nth in strongest
+        )
+
+    return tuple(
+        one.model_copy(update={"snippets": around(one.feature)}) if nth < SHOWN and count else one
+        for nth, one in enumerate(top)
+    )
+
+
+def _snippet(model: TextModel, batch: Batch, token: int, special: frozenset[int]) -> str:
+    ends = np.cumsum(batch.attention.sum(1))
+    row = int(np.searchsorted(ends, token, side="right"))
+    ids = batch.ids[row][batch.attention[row]]
+    shown = ~np.isin(ids, np.array(sorted(special), dtype=np.int64))
+    return snippet(model.tokenizer, ids, shown, token - int(ends[row] - len(ids)))
+
+
+def _layer(passed: Passed, sums: HeardSums, predicted: float, top: tuple[HeardFeature, ...]) -> HeardLayer:
+    features, error = float(sums.heard.sum()) / predicted, float(sums.unheard.sum()) / predicted
+    return HeardLayer(
+        effect=float(passed.effect.sum()) / predicted,
+        features=features,
+        error=error,
+        uncounted=float(passed.uncounted.sum()) / predicted,
+        apart=float(sums.apart.sum()) / predicted if len(sums.apart) else None,
+        tokens=int(passed.tokens.sum()),
+        top=top,
+    )

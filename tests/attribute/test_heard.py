@@ -1,0 +1,271 @@
+"""What SAEs hear of an edit: features and error add up to the layer's own first-order effect, in every format."""
+
+import numpy as np
+import pytest
+import torch
+
+from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE, ATTRIBUTION_PAGE
+from sae_merge_method.artifacts.attribution_groups import GROUPS_FILE, read_groups
+from sae_merge_method.attribute import heard, streams
+from sae_merge_method.attribute.features import passed
+from sae_merge_method.attribute.hearing import dealt, preferences
+from sae_merge_method.attribute.run import attribute
+from sae_merge_method.attribute.streams import Streams, streams_of
+from sae_merge_method.errors import ArtifactError, RefusedSaeError, UsageError
+from sae_merge_method.in_memory.opening import open_edited
+from sae_merge_method.in_memory.weights import by_layer
+from sae_merge_method.models.residual_stream import forward
+from tests.attribute.conftest import settings
+from tests.attribute.planted import DAMAGE, GAIN, N_LAYERS
+from tests.diagnose import hosts
+from tests.in_memory.models import batch_of, loss_of
+from tests.saes.at_hand import sae_at
+
+D_MODEL = 16
+CPU = torch.device("cpu")
+KINDS = [
+    ("raw", {}),
+    ("jumprelu", {}),
+    ("standard", {}),
+    ("standard", {"normalize_activations": "constant_norm_rescale"}),
+    ("topk", {"k": 5}),
+    ("topk", {"k": 5, "rescale_acts_by_decoder_norm": True}),
+    ("gated", {"normalize_activations": "layer_norm"}),
+]
+
+
+@pytest.fixture(scope="module")
+def saes(tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("saes")
+    for layer in range(N_LAYERS):
+        hosts.save_raw(folder / f"layer_{layer}", layer, d_in=D_MODEL)
+    return str(folder / "layer_{layer}")
+
+
+@pytest.fixture(scope="module")
+def listened(ground, planted, saes, tmp_path_factory):
+    out = tmp_path_factory.mktemp("listened") / "out"
+    return out, attribute(settings(ground, planted, sae=saes, first_order=True), out)
+
+
+def of_layers(text):
+    return {entry.layer: entry.heard for entry in text.layers}
+
+
+def test_each_layer_is_edited_alone_and_reads_what_it_reads_in_the_base(ground, planted, tmp_path):
+    with open_edited(ground.base, [planted], beside=tmp_path / "x", device="cpu") as edited:
+        batch = batch_of(edited.model)
+        found = dict(streams_of(edited, [batch], range(N_LAYERS), recompute=False))
+        everywhere = batch._replace(counted=batch.attention)
+        for layer, (one,) in found.items():
+            for weight, states in ((0.0, one.base), (1.0, one.edited)):
+                edited.set_weights(by_layer({layer: weight}))
+                alone = forward(edited.model, everywhere, {layer: torch.clone})[layer]
+                torch.testing.assert_close(states, alone)
+
+
+def test_gradients_are_those_of_the_loss_at_each_layers_output(ground, planted, tmp_path):
+    from sae_merge_method.models.sites import Site, hooked
+
+    with open_edited(ground.base, [planted], beside=tmp_path / "x", device="cpu") as edited:
+        batch, model = batch_of(edited.model), edited.model
+        losses = {}
+        ((_, (one,)),) = list(streams_of(edited, [batch], [1], recompute=True))
+        edited.set_weights(by_layer({}))
+        direction = torch.randn(one.base.shape, generator=torch.Generator().manual_seed(0))
+        step = torch.zeros(*batch.ids.shape, D_MODEL)
+        step[torch.from_numpy(batch.attention)] = direction
+        for size in (-1e-2, 1e-2):
+            with hooked(model, {Site(1): lambda states, size=size: states + size * step}), torch.no_grad():
+                losses[size] = float(loss_of(model, batch)()) * batch.counted.sum()
+        slope = (losses[1e-2] - losses[-1e-2]) / 2e-2
+        assert float((one.gradient * direction).sum()) == pytest.approx(slope, rel=1e-2)
+
+
+@pytest.mark.parametrize(("kind", "config"), KINDS)
+def test_features_and_error_add_up_to_the_effect_in_every_format(tmp_path, kind, config):
+    save = hosts.save_raw if kind == "raw" else hosts.save_sae
+    save(tmp_path / "1", 1, d_in=D_MODEL, **({} if kind == "raw" else {"kind": kind}), **config)
+    sae = sae_at(tmp_path / "1", 1).load(torch.float32, CPU)
+    draws = torch.Generator().manual_seed(0)
+    base, step, gradient = (torch.randn(300, D_MODEL, generator=draws) for _ in range(3))
+    edited = base + 0.3 * step
+    counts = np.arange(300) > 0
+    found = passed(sae, [Streams(base, edited, gradient)], [0], [counts], CPU)
+    rebuilt = [sae.encoder.decode(sae.encoder.encode(states)) for states in (base, edited)]
+    without = [_without_features(sae.encoder, states) for states in (base, edited)]
+    kept = torch.from_numpy(counts)
+    # What is left of the output once the features' own part is gone: the SAE's error, and its biases.
+    left = [states - (one - none) for states, one, none in zip((base, edited), rebuilt, without, strict=True)]
+    error = -float((gradient * (left[1] - left[0]))[kept].double().sum())
+    whole = -float((gradient * (edited - base))[kept].double().sum())
+    assert found.gain.sum() + error == pytest.approx(whole, abs=1e-3)
+    assert found.effect.sum() == pytest.approx(whole)
+    assert found.uncounted.sum() == pytest.approx(-float((gradient * (edited - base))[0].sum()), rel=1e-4)
+
+
+def _without_features(encoder, states):
+    features = encoder.encode(states)
+    return encoder.decode(torch.zeros_like(features))
+
+
+def test_a_feature_gets_its_gradient_times_its_change(tmp_path):
+    hosts.save_raw(tmp_path / "1", 1, d_in=D_MODEL)
+    sae = sae_at(tmp_path / "1", 1)
+    loaded = sae.load(torch.float32, CPU)
+    draws = torch.Generator().manual_seed(0)
+    base, edited, gradient = (torch.randn(20, D_MODEL, generator=draws) for _ in range(3))
+    found = passed(loaded, [Streams(base, edited, gradient)], [3], [np.ones(20, np.bool_)], CPU)
+    change = loaded.encoder.encode(edited) - loaded.encoder.encode(base)
+    slopes = gradient @ torch.from_numpy(sae.directions(range(loaded.source.d_sae))).T
+    each = -(slopes * change)
+    for feature, gain, peak, token in zip(found.feature, found.gain, found.peak, found.token, strict=True):
+        assert gain == pytest.approx(float(each[:, feature].sum()), abs=1e-4)
+        assert peak == pytest.approx(float(each[:, feature].abs().max()), abs=1e-4)
+        assert token == int(each[:, feature].abs().argmax())
+    assert found.group.tolist() == [3]
+
+
+def test_tokens_of_outlying_norm_are_not_asked_about(tmp_path):
+    hosts.save_raw(tmp_path / "1", 1, d_in=D_MODEL)
+    sae = sae_at(tmp_path / "1", 1).load(torch.float32, CPU)
+    base, edited = torch.ones(5, D_MODEL), torch.ones(5, D_MODEL) * 2
+    base[2] *= 100
+    found = passed(sae, [Streams(base, edited, torch.ones(5, D_MODEL))], [0], [np.ones(5, np.bool_)], CPU)
+    assert found.tokens.tolist() == [4]
+    assert found.uncounted[0] == pytest.approx(float((base[2] - edited[2]).sum()))
+
+
+def test_a_layer_that_is_not_edited_is_not_heard_and_those_that_are_add_up(listened):
+    out, attribution = listened
+    for text, sums in zip(attribution.texts, read_groups(out, 2), strict=True):
+        for nth, one in enumerate(of_layers(text).values()):
+            assert one.features + one.error == pytest.approx(one.effect)
+            assert sums.heard[:, nth].sum() / text.tokens == pytest.approx(one.features)
+    gains, harms = (
+        {layer: one.effect + one.uncounted for layer, one in of_layers(text).items()}
+        for text in attribution.texts
+    )
+    assert max(gains, key=gains.__getitem__) == GAIN
+    assert min(harms, key=harms.__getitem__) == DAMAGE
+
+
+def test_features_are_named_with_the_text_they_act_on_for_target_and_control(listened):
+    _, attribution = listened
+    assert set(attribution.saes) == set(range(N_LAYERS))
+    for text, letter in zip(attribution.texts, "mp", strict=True):
+        top = of_layers(text)[GAIN].top
+        assert abs(top[0].gain) == max(abs(one.gain) for one in top)
+        assert f"«{letter}" in top[0].snippets[0]
+    page = (listened[0] / ATTRIBUTION_PAGE).read_text()
+    assert "Features that the edit acts through" in page
+    assert "as its SAE hears it" in str(attribution)
+
+
+def test_the_score_is_the_share_that_passes_apart_from_what_the_controls_use(listened):
+    _, attribution = listened
+    heard_at = of_layers(attribution.target)
+    scores = attribution.scores_by("sae_attribution")
+    for layer, one in heard_at.items():
+        shared = one.features - one.apart
+        passing = abs(one.apart) + abs(shared) + abs(one.error)
+        assert scores[layer] == pytest.approx(one.apart / passing if passing else 0)
+    (row,) = [one for one in attribution.scores if one.name == "sae_attribution"]
+    assert all(0 < entry.p <= entry.q <= 1 for entry in row.layers)
+    assert "dealt out" in row.null
+
+
+def test_without_saes_there_is_no_such_score(attributed):
+    assert not attributed.saes
+    with pytest.raises(UsageError, match="sae_attribution with --sae"):
+        attributed.scores_by("sae_attribution")
+
+
+def test_the_streams_own_coordinates_leave_no_error(ground, planted, tmp_path):
+    found = attribute(settings(ground, planted, sae="none", first_order=True), tmp_path / "out")
+    for one in of_layers(found.target).values():
+        assert one.error == pytest.approx(0, abs=1e-5)
+
+
+def test_some_layers_may_have_saes_and_others_none(ground, planted, saes, tmp_path):
+    few = settings(ground, planted, sae=saes, first_order=True, layers="1-2")
+    found = attribute(few, tmp_path / "out")
+    assert [layer for layer, one in of_layers(found.target).items() if one] == [1, 2]
+    assert list(found.scores_by("sae_attribution")) == [1, 2]
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_killed_between_two_chunks_it_goes_on_and_writes_the_same_bytes(
+    ground, planted, saes, listened, tmp_path, monkeypatch
+):
+    kept = heard.Listening._keep
+
+    def one_text(self, chunk):
+        if chunk.text == 1:
+            raise Killed
+        kept(self, chunk)
+
+    monkeypatch.setattr(heard.Listening, "_keep", one_text)
+    asked = settings(ground, planted, sae=saes, first_order=True)
+    with pytest.raises(Killed):
+        attribute(asked, tmp_path / "out")
+    again = []
+    monkeypatch.setattr(
+        heard.Listening, "_keep", lambda self, chunk: again.append(chunk.text) or kept(self, chunk)
+    )
+    attribute(asked, tmp_path / "out")
+    assert again == [1]
+    for name in (ATTRIBUTION_FILE, GROUPS_FILE, ATTRIBUTION_PAGE):
+        assert (tmp_path / "out" / name).read_bytes() == (listened[0] / name).read_bytes()
+
+
+def test_smaller_chunks_say_the_same(ground, planted, saes, listened, tmp_path, monkeypatch):
+    monkeypatch.setattr(streams, "HELD", 1)
+    found = attribute(settings(ground, planted, sae=saes, first_order=True), tmp_path / "out")
+    for text, other in zip(found.texts, listened[1].texts, strict=True):
+        for layer, one in of_layers(text).items():
+            assert one.features == pytest.approx(of_layers(other)[layer].features)
+            assert one.effect == pytest.approx(of_layers(other)[layer].effect)
+
+
+def test_other_saes_than_those_of_an_interrupted_run_are_told_of(ground, planted, tmp_path, monkeypatch):
+    folder = tmp_path / "saes"
+    for layer in range(N_LAYERS):
+        hosts.save_raw(folder / f"layer_{layer}", layer, d_in=D_MODEL)
+    # With so little memory no SAE stays in it from one chunk to the next.
+    asked = settings(ground, planted, sae=str(folder), first_order=True, memory="1K")
+    kept = heard.Listening._keep
+
+    def change(self, chunk):
+        if chunk.text == 1:
+            (folder / "layer_0" / "params.safetensors").write_bytes(
+                (folder / "layer_1" / "params.safetensors").read_bytes()
+            )
+        kept(self, chunk)
+
+    monkeypatch.setattr(heard.Listening, "_keep", change)
+    with pytest.raises(ArtifactError, match="was made with other SAEs"):
+        attribute(asked, tmp_path / "out")
+
+
+def test_what_cannot_be_used_is_told_before_anything_is_loaded(ground, planted, tmp_path):
+    with pytest.raises(UsageError, match="expected --sae as well"):
+        attribute(settings(ground, planted, sae_id="layer_{layer}"), tmp_path / "out")
+    hosts.save_raw(tmp_path / "wide/layer_0", 0, d_in=D_MODEL + 1)
+    with pytest.raises(RefusedSaeError, match="width 17"):
+        attribute(settings(ground, planted, sae=str(tmp_path / "wide")), tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["wide"]
+
+
+def test_a_feature_that_no_control_uses_is_the_targets_own():
+    found = preferences(np.array([1.0, 1.0, 3.0, 1.0, 0.0]), np.array([0.0, 1.0, 1.0, 2.0, 0.0]))
+    assert found.tolist() == [1, 0, 0.5, 0, 0]
+
+
+def test_preferences_that_are_all_alike_are_dealt_to_the_same_sum():
+    gains = np.array([1.0, -2.0, 4.0])
+    found = dealt(gains, np.full(3, 0.5), np.array([1.0, 2.0, 0.0]), seed=0)
+    assert found == pytest.approx(np.full(len(found), -0.5))  # the third is not in use
