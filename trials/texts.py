@@ -7,7 +7,8 @@ depends on the versions installed (``constraints.txt`` names the tested ones), a
 
 import ast
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -81,17 +82,20 @@ def prose_paragraphs() -> list[str]:
     return Random("prose").sample(sorted(seen), len(seen))
 
 
-def code_texts() -> list[str]:
-    """Functions as they stand in their files, no two alike, in an order of their own."""
-    seen: dict[str, None] = {}
-    for file in sorted((_folder_of(CODE) / "tasks").rglob("*.py")):
+def code_texts() -> Iterator[str]:
+    """Functions as they stand in their files, no two alike, file by file in an order of its own."""
+    files = sorted((_folder_of(CODE) / "tasks").rglob("*.py"))
+    seen: set[str] = set()
+    for file in Random("code").sample(files, len(files)):
         source = file.read_text(encoding="utf-8")
-        for node in ast.parse(source).body:
-            if isinstance(node, ast.FunctionDef):
-                text = ast.get_source_segment(source, node)
-                if text and len(text) in _FUNCTION and text.isascii():
-                    seen[text] = None
-    return Random("code").sample(sorted(seen), len(seen))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of their escapes
+            nodes = ast.parse(source).body
+        for node in nodes:
+            text = ast.get_source_segment(source, node) if isinstance(node, ast.FunctionDef) else None
+            if text and len(text) in _FUNCTION and text.isascii() and text not in seen:
+                seen.add(text)
+                yield text
 
 
 def maths_texts(settings: TrialSettings) -> Iterator[str]:
@@ -106,7 +110,7 @@ def maths_texts(settings: TrialSettings) -> Iterator[str]:
             yield next(problems_of_one)
 
 
-def _within(texts: "list[str] | Iterator[str]", characters: int) -> list[str]:
+def _within(texts: Iterable[str], characters: int) -> list[str]:
     taken: list[str] = []
     for text in texts:
         if characters <= 0:
