@@ -10,12 +10,13 @@ export OMP_NUM_THREADS ?= 1
 # pip is told not to compile the whole of torch; what is used is compiled once, so it must be kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo test check mutants wheel constraints clean
+.PHONY: help venv demo test check docs mutants wheel constraints clean
 
 help:
 	@echo "make demo         the whole road on a miniature trained on the spot"
 	@echo "make test         the tests"
-	@echo "make check        ruff, ruff format, mypy"
+	@echo "make check        ruff, ruff format, mypy, and the manual without a broken link"
+	@echo "make docs         the manual, in build/docs"
 	@echo "make mutants      how many faults of the pure modules the tests notice; most of an hour"
 	@echo "make wheel        sdist and wheel in dist/"
 	@echo "make venv         the environment alone, in $(VENV)"
@@ -26,7 +27,7 @@ venv: $(READY)
 
 $(READY): pyproject.toml setup.py constraints.txt sae_merge_method.pth sae_merge_method.start
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev,docs]'
 	touch $@
 
 demo: $(READY)
@@ -35,12 +36,16 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-check: $(READY)
+check: docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	rm -rf $(TYPED) && mkdir -p $(TYPED)/sae_merge_method
 	ln -s $(addprefix $(CURDIR)/,$(wildcard sae_merge_method/*) cli lm_eval_tasks recipes) $(TYPED)/sae_merge_method
 	cd $(TYPED) && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache
+
+# Links and anchors that lead nowhere are warnings, and --strict fails on any.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 mutants: $(READY)
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt 'cosmic-ray==8.7.0'

@@ -72,6 +72,7 @@ def _script(name: str) -> str:
 MARK_FILE = "miniature.json"
 """In a demo's folder: the settings it was made with."""
 SETTINGS_FILE = "experiment.yml"
+TUNE_FILE = "tune.yml"
 EXPERIMENT_FOLDER = "experiment"
 
 OF_A_MINIATURE = (
@@ -127,7 +128,8 @@ def make_miniature(
 ) -> Miniature:
     """Make a folder with all that an experiment on the miniature needs.
 
-    Base, donor and SAEs, texts, held-out problems where lm-eval finds them, and ``experiment.yml``.
+    Base, donor and SAEs, texts, held-out problems where lm-eval finds them, and settings of an experiment and
+    of tune.
 
     Trained the first time, some minutes on two cores; from then on taken from the user's cache.
 
@@ -169,6 +171,7 @@ def _lay_out(settings: MiniatureSettings, miniature: Miniature, folder: Path) ->
     for name, source in (("base", miniature.base), ("donor", miniature.donor), ("saes", miniature.saes)):
         _copy_entry(source, folder / name)
     write_text(folder / SETTINGS_FILE, ready_file("experiment/miniature").text)
+    write_text(folder / TUNE_FILE, ready_file("tune/miniature").text)
     write_text(folder / MARK_FILE, _mark(settings))
 
 

@@ -1,11 +1,11 @@
-"""What the README promises of edits in place, undo and folders: each sentence has the test that holds it."""
+"""What the manual promises of edits in place, undo and folders: each sentence has the test that holds it."""
 
 import importlib
 from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "merge.md"
 PROMISES = {
     "edits the base's own folder and reads of it what it changes alone": (
         "merge.test_in_place",
@@ -31,7 +31,7 @@ PROMISES = {
 
 
 @pytest.mark.parametrize("sentence", PROMISES)
-def test_a_promise_of_the_readme_has_a_test_of_its_own(sentence):
+def test_a_promise_of_the_manual_has_a_test_of_its_own(sentence):
     module, name = PROMISES[sentence]
-    assert sentence in " ".join(README.read_text(encoding="utf-8").split())
+    assert sentence in " ".join(PAGE.read_text(encoding="utf-8").split())
     assert callable(getattr(importlib.import_module(f"tests.{module}"), name))

@@ -1,4 +1,4 @@
-"""What the README says is refused, warned of and read: a test for each sentence, named after it."""
+"""What the manual says is refused, warned of and read: a test for each sentence, named after it."""
 
 import json
 import shutil

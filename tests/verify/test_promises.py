@@ -1,4 +1,4 @@
-"""What the README promises of ``sae-merge verify``: a test for each line, whose docstring is that line."""
+"""What the manual promises of ``sae-merge verify``: a test for each line, whose docstring is that line."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from tests.merged import BESIDE_IMAGES, BESIDE_TEXT, rename_models
 from tests.recipes import recipe_text
 from tests.verify.conftest import CLOSED, Q_PROJ, flip_one_bit, rewrite
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "share.md"
 
 
 def audited(folder: Path, *words: str) -> Result:
@@ -113,10 +113,10 @@ def test_a_statement_is_written_only_of_what_is_proved(tmp_path, merged):
     assert audited(merged.out, "--statement", str(file)).exit_code == 0 and file.exists()
 
 
-def test_every_promise_of_the_readme_is_a_docstring_here():
-    if not README.is_file():
-        pytest.skip("no README beside the tests")
-    _, _, after = README.read_text(encoding="utf-8").partition("What `verify` promises")
+def test_every_promise_of_the_manual_is_a_docstring_here():
+    if not PAGE.is_file():
+        pytest.skip("no manual beside the tests")
+    _, _, after = PAGE.read_text(encoding="utf-8").partition("What `verify` promises")
     lines = re.findall(r"^- (.*(?:\n  .*)*)", after.partition("\n\n")[2].partition("\n\n")[0], re.MULTILINE)
     promises = {" ".join(line.split()) for line in lines}
     tests = [value for name, value in globals().items() if name.startswith("test_")]
