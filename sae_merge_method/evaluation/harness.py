@@ -27,6 +27,7 @@ from sae_merge_method.models.hub import ModelId, as_path, parse_model_id
 
 if TYPE_CHECKING:
     from lm_eval.api.model import TemplateLM
+    from lm_eval.api.task import Task
 
 
 LOG = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class Harness:
             )
         # As lm_eval's own command does, before tokenizers are loaded.
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
-        self._settings = settings
+        self.settings = settings
         self._device = resolve_device(settings.device) if backend.takes_device else None
         self._tasks, self._task_manager = find_tasks(settings, self._model_args(base))
         if settings.confirm_run_unsafe_code:
@@ -80,25 +81,70 @@ class Harness:
         Raises:
             Exception: A data set cannot be had: whatever its library raises.
         """
-        from lm_eval.evaluator_utils import get_sample_size
-
         sizes = {}
-        for name, task in self._task_manager.load(list(self._tasks))["tasks"].items():
-            problems, limit = len(task.eval_docs), get_sample_size(task, self._settings.limit)
-            generation = {**(task.config.generation_kwargs or {}), **self._settings.gen_kwargs}
+        for name, task in self.load_tasks().items():
+            problems, limit = len(task.eval_docs), self.limit_of(task)
+            generation = {**(task.config.generation_kwargs or {}), **self.settings.gen_kwargs}
             generates = task.get_config("output_type") == "generate_until"
             tokens = (token_limit(generation) or _MAX_GEN_TOKS) if generates else 0
             sizes[name] = TaskSize(problems if limit is None else min(problems, limit), tokens)
         return sizes
+
+    def load_tasks(self) -> "dict[str, Task]":
+        """The tasks by name, groups taken apart; their problems are loaded, and may raise what they like."""
+        loaded: dict[str, Task] = self._task_manager.load(list(self._tasks))["tasks"]
+        return loaded
+
+    def limit_of(self, task: "Task") -> int | None:
+        """How many of a task's problems are asked; None for all."""
+        from lm_eval.evaluator_utils import get_sample_size
+
+        limit: int | None = get_sample_size(task, self.settings.limit)
+        return limit
+
+    def ask(self, lm: "TemplateLM", indices: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+        """Ask some problems, and write nothing.
+
+        Args:
+            lm: The loaded model.
+            indices: By task, numbers of its problems, ascending; at least one each.
+
+        Returns:
+            lm-eval's own results, samples inside.
+        """
+        with _machine_described_once():
+            return self._evaluate(lm, list(indices), samples=dict(indices), bootstrap_iters=0)
+
+    def _evaluate(self, lm: "TemplateLM", tasks: list[str], **more: Any) -> dict[str, Any]:
+        """lm-eval's own call, as the settings have it."""
+        from lm_eval import simple_evaluate
+
+        asked = self.settings
+        results: dict[str, Any] = simple_evaluate(
+            model=lm,
+            tasks=tasks,
+            num_fewshot=asked.num_fewshot,
+            batch_size=asked.batch_size,
+            device=self._device,
+            log_samples=True,
+            system_instruction=asked.system_instruction,
+            apply_chat_template=asked.apply_chat_template,
+            fewshot_as_multiturn=asked.fewshot_as_multiturn,
+            gen_kwargs=dict(asked.gen_kwargs) or None,
+            confirm_run_unsafe_code=asked.confirm_run_unsafe_code,
+            task_manager=self._task_manager,
+            **more,
+        )
+        return results
 
     def load(self, model: str | ModelId) -> "TemplateLM":
         """A model as lm-eval holds it; the memory of the one before, if nobody holds it, is free first."""
         from lm_eval.api.registry import get_model
 
         _free_memory()
-        return get_model(self._settings.model).create_from_arg_obj(
+        return get_model(self.settings.model).create_from_arg_obj(
             self._model_args(model),
-            {"batch_size": self._settings.batch_size, "device": self._device},
+            {"batch_size": self.settings.batch_size, "device": self._device},
         )
 
     def score(self, lm: "TemplateLM", model: str | ModelId, out: Path) -> float | None:
@@ -112,10 +158,9 @@ class Harness:
         Returns:
             Share of the generated answers as long as the task's token limit; None where none is generated.
         """
-        from lm_eval import simple_evaluate
         from lm_eval.loggers import EvaluationTracker
 
-        asked = self._settings
+        asked = self.settings
         tracker = EvaluationTracker(output_path=str(out))
         # Given a loaded model, lm-eval records none: what it was called with is told to it here.
         tracker.general_config_tracker.log_experiment_args(
@@ -126,21 +171,8 @@ class Harness:
             fewshot_as_multiturn=asked.fewshot_as_multiturn,
         )
         with _machine_described_once():
-            results = simple_evaluate(
-                model=lm,
-                model_args=self._model_args(model),
-                tasks=list(self._tasks),
-                num_fewshot=asked.num_fewshot,
-                batch_size=asked.batch_size,
-                device=self._device,
-                limit=asked.limit,
-                log_samples=True,
-                system_instruction=asked.system_instruction,
-                apply_chat_template=asked.apply_chat_template,
-                fewshot_as_multiturn=asked.fewshot_as_multiturn,
-                gen_kwargs=dict(asked.gen_kwargs) or None,
-                confirm_run_unsafe_code=asked.confirm_run_unsafe_code,
-                task_manager=self._task_manager,
+            results = self._evaluate(
+                lm, list(self._tasks), limit=asked.limit, model_args=self._model_args(model)
             )
         results["config"]["model"] = asked.model
         samples = results.pop("samples")
@@ -153,7 +185,7 @@ class Harness:
         at = model if isinstance(model, ModelId) else parse_model_id(model)
         path = at.path if isinstance(model, ModelId) else as_path(at.path)
         revision = {"revision": at.revision} if at.revision else {}
-        return {"pretrained": path, **revision, **self._settings.model_args}
+        return {"pretrained": path, **revision, **self.settings.model_args}
 
 
 @cache

@@ -45,8 +45,21 @@ BACKENDS = {
 """All of them, by name."""
 
 
+OF_A_LOADED_MODEL = frozenset(
+    (
+        "add_bos_token", "enable_thinking", "logits_cache", "max_batch_size", "max_length", "prefix_token_id",
+        "softmax_dtype", "think_end_token", "truncation",
+    )
+)  # fmt: skip
+"""Arguments of the backend hf that say how a model is asked, not how it is loaded."""
+
+
 def _as_list(value: Any) -> Any:
     return value.split(",") if isinstance(value, str) else value
+
+
+TaskNames = Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)]
+"""Tasks, groups or tags of lm-eval, as a list or with commas between."""
 
 
 class EvaluationSettings(Record):
@@ -56,7 +69,7 @@ class EvaluationSettings(Record):
     """lm-eval's backend that runs the models."""
     model_args: dict[str, Plain] = Field(default_factory=dict)
     """The backend's arguments beside ``pretrained``, which is the arm's: dtype, max_length, ..."""
-    tasks: Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)] = ("minerva_math_sae",)
+    tasks: TaskNames = ("minerva_math_sae",)
     """Tasks, groups or tags of lm-eval."""
     include_path: Location | None = None
     """Folder with tasks of the user's own, YAML as lm-eval reads it."""

@@ -99,8 +99,10 @@ def _problem(tokenizer: Any, problem: Problem, first: int, *, in_chat: bool) -> 
     if not kept:
         return [first, *_encode(tokenizer, prompt + answer, special=False)], 1
     whole = _encode(tokenizer, prompt + answer, special=True)
-    start = max(1, len(_encode(tokenizer, kept, special=True)))
-    return whole, start
+    start = len(_encode(tokenizer, kept, special=True))
+    if whole[:2] == [first, first]:  # the prompt is a chat's, and begins with it by itself
+        return whole[1:], max(1, start - 1)
+    return whole, max(1, start)
 
 
 def _shortened(ids: list[int], start: int, length: int, *, from_prompt: bool) -> tuple[list[int], int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from sae_merge_method.tune.store import Store, key_of
 
 if TYPE_CHECKING:
     import torch
+
+
+LOSSES, SLOPES = "losses", "slopes"
+"""Kinds of measurement."""
 
 
 class Measured(NamedTuple):
@@ -87,17 +91,11 @@ class Bench:
         self._advance, self._rounded = advance, rounded
         self._groups = [in_groups(side, step) for side in parts[SEARCH].sides]
         self._set = self.base
-        self._asked: dict[str, set[str]] = {"losses": set(), "slopes": set()}
+        self._asked: dict[str, set[str]] = {}
 
-    @property
-    def evaluations(self) -> int:
-        """Edits measured on a part, each once, the base among them."""
-        return len(self._asked["losses"])
-
-    @property
-    def backward(self) -> int:
-        """Slopes told, each once."""
-        return len(self._asked["slopes"])
+    def asked(self, kind: str) -> int:
+        """How many measurements of a kind there were, each once, the base's among them."""
+        return len(self._asked.get(kind, ()))
 
     @property
     def n_groups(self) -> int:
@@ -123,14 +121,8 @@ class Bench:
         """Slopes at an edit on a share of the search part: a group of problems and one of each control, by
         turns."""
         chosen = [groups[turn % len(groups)] for groups in self._groups]
-        key = key_of("slopes", edit.weights, [turn % len(groups) for groups in self._groups])
-        known = self._store.find(key)
-        if known is None:
-            self._hold(edit)
-            known = [self._slope(batches) for batches in chosen]
-            self._store.keep(key, known)
-            self._advance()
-        self._asked["slopes"].add(key)
+        turns = [turn % len(groups) for groups in self._groups]
+        known = self.recall(SLOPES, edit, turns, lambda: [self._slope(batches) for batches in chosen])
         (target, by_target), *controls = ((loss, np.array(slope)) for loss, slope in known)
         before = self._losses(self.base, SEARCH)[1:]
         at_base = [
@@ -141,16 +133,31 @@ class Bench:
         by_control = np.mean([slope for _, slope in controls], axis=0)
         return Slopes(target, float(np.mean(moved)), by_target, by_control)
 
-    def _losses(self, edit: Edit, part: str) -> list[tuple[float, ...]]:
-        """Nats of every text of each side."""
-        key = key_of("losses", edit.weights, part)
+    def recall(self, kind: str, edit: Edit, what: Any, measure: Callable[[], Any]) -> Any:
+        """What was measured of an edit before; else the edit is put into the model and measured.
+
+        Args:
+            kind: Of measurement.
+            edit: The edit.
+            what: On what it is measured, as JSON can hold it.
+            measure: Looks at the model; its result is one that JSON can hold.
+        """
+        key = key_of(kind, edit.weights, what)
         known = self._store.find(key)
         if known is None:
-            self._hold(edit)
-            known = [self._nats(side) for side in self._parts[part].sides]
+            if edit != self._set:
+                self._edited.set_weights(edit.to_weights(), self._rounded)
+                self._set = edit
+            known = measure()
             self._store.keep(key, known)
             self._advance()
-        self._asked["losses"].add(key)
+        self._asked.setdefault(kind, set()).add(key)
+        return known
+
+    def _losses(self, edit: Edit, part: str) -> list[tuple[float, ...]]:
+        """Nats of every text of each side."""
+        sides = self._parts[part].sides
+        known = self.recall(LOSSES, edit, part, lambda: [self._nats(side) for side in sides])
         return [tuple(side) for side in known]
 
     def _nats(self, side: Side) -> list[float]:
@@ -172,11 +179,6 @@ class Bench:
 
     def _total(self, batch: Batch) -> "torch.Tensor":
         return nats(self._edited.model, batch).sum()
-
-    def _hold(self, edit: Edit) -> None:
-        if edit != self._set:
-            self._edited.set_weights(edit.to_weights(), self._rounded)
-            self._set = edit
 
 
 def _tokens(batches: Sequence[Batch]) -> int:

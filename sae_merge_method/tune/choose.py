@@ -1,16 +1,22 @@
-"""The choice: the few best edits of the search measured on texts that it never saw, and one of them taken."""
+"""The choice: the few best edits of the search measured on texts that it never saw, and one of them taken.
+
+Where a task judges, it chooses as well: what lowers a loss may answer no more problems.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from sae_merge_method.statistics.losses import RatioChange, upper_p
-from sae_merge_method.tune.bench import Bench, Measured
+from sae_merge_method.tune.bench import Measured
 from sae_merge_method.tune.edit import Edit
+from sae_merge_method.tune.exam import Panel
 from sae_merge_method.tune.parts import CHOICE
 from sae_merge_method.tune.search import Candidate, TuneError
 
 _AIM = 0.9
 """Of the budget: how large an edit's damage should be that was too large before."""
+_LESS = 0.7
+"""Factor of an edit that lost too many points, which grow in no known way."""
 
 
 class Chosen(NamedTuple):
@@ -24,34 +30,30 @@ class Chosen(NamedTuple):
     """On the choice part."""
 
 
-def choose(bench: Bench, finalists: Sequence[Candidate], budget: float, alpha: float) -> Chosen:
-    """Take the finalist that gains most on the choice part within the budget.
+def choose(panel: Panel, finalists: Sequence[Candidate], budget: float, alpha: float) -> Chosen:
+    """Take the finalist that gains most on the choice part within the budget: by the task, if there is one.
 
     Where all of them do more damage there than is allowed, each is made smaller once.
 
     Args:
-        bench: To measure on.
+        panel: To measure by.
         finalists: From the search, at least one.
         budget: Damage that is allowed, in nats a token.
-        alpha: Level at which the gain has to be shown, corrected for the number of finalists (Bonferroni).
+        alpha: Level at which the gain in loss has to be shown, corrected for the number of finalists
+            (Bonferroni).
 
     Raises:
         TuneError: None is within the budget, or none is shown to gain anything.
     """
+    bench = panel.bench
     tried = [Chosen(one, 1.0, bench.measure(one.edit, CHOICE)) for one in finalists]
-    within = [one for one in tried if one.measured.damage <= budget]
+    within = [one for one in tried if _allowed(panel, one, budget)]
     if not within:
-        tried += [_smaller(bench, one, budget) for one in tried]
-        # One that was made so small that nothing is left of it is no edit.
-        within = [one for one in tried if one.measured.damage <= budget and one.measured.edit.layers]
+        tried += [_smaller(panel, one, budget) for one in tried]
+        within = [one for one in tried if _allowed(panel, one, budget)]
     if not within:
-        least = min((one for one in tried if one.measured.edit.layers), key=lambda one: one.measured.damage)
-        raise TuneError(
-            f"no edit meets the budget of {budget:g} nats a token on the choice part, though edits did on "
-            f"the search part: the least damage is {least.measured.damage:.4g} ({least.candidate.family}); "
-            "more control text tells them apart"
-        )
-    best = max(within, key=lambda one: one.measured.gain)
+        raise TuneError(_too_harmful(panel, tried, budget))
+    best = max(within, key=lambda one: (_score(panel, one), one.measured.gain))
     p = chance_of_gain(best.measured.target)
     if best.measured.gain <= 0 or min(1.0, p * len(tried)) >= alpha:
         raise TuneError(
@@ -59,6 +61,14 @@ def choose(bench: Bench, finalists: Sequence[Candidate], budget: float, alpha: f
             f"{best.measured.gain:.4g} nats a token, p {min(1.0, p * len(tried)):.2g} for {len(tried)} "
             f"finalists; on the search part it gained {best.candidate.measured.gain:.4g}"
         )
+    if panel.task is not None:
+        base = panel.task.mean(bench, bench.base, CHOICE)
+        if _score(panel, best) <= base:
+            raise TuneError(
+                f"no edit helps on {panel.task.name}: the best ({best.candidate.family}) has "
+                f"{_score(panel, best):.3f} of {panel.task.metric} on the choice part, the base {base:.3f}, "
+                f"though its loss fell by {best.measured.gain:.4g} nats a token"
+            )
     return best
 
 
@@ -72,8 +82,38 @@ def chance_of_gain(change: RatioChange) -> float:
     return upper_p(-change.delta / change.stderr, change.df)
 
 
-def _smaller(bench: Bench, one: Chosen, budget: float) -> Chosen:
+def _allowed(panel: Panel, one: Chosen, budget: float) -> bool:
+    edit = one.measured.edit
+    # One that was made so small that nothing is left of it is no edit.
+    return bool(edit.layers) and one.measured.damage <= budget and panel.keeps(edit, CHOICE)
+
+
+def _score(panel: Panel, one: Chosen) -> float:
+    """On the task; the same for all where there is none."""
+    return 0.0 if panel.task is None else panel.task.mean(panel.bench, one.measured.edit, CHOICE)
+
+
+def _smaller(panel: Panel, one: Chosen, budget: float) -> Chosen:
     # Damage grows at least as the weight does: then this is small enough.
-    factor = _AIM * budget / one.measured.damage
+    factor = _AIM * budget / one.measured.damage if one.measured.damage > budget else _LESS
     edit = Edit.of(factor * one.candidate.edit.array)
-    return Chosen(one.candidate, factor, bench.measure(edit, CHOICE))
+    return Chosen(one.candidate, factor, panel.bench.measure(edit, CHOICE))
+
+
+def _too_harmful(panel: Panel, tried: Sequence[Chosen], budget: float) -> str:
+    edits = [one for one in tried if one.measured.edit.layers]
+    least = min(edits, key=lambda one: one.measured.damage)
+    if least.measured.damage > budget:
+        return (
+            f"no edit meets the budget of {budget:g} nats a token on the choice part, though edits did on "
+            f"the search part: the least damage is {least.measured.damage:.4g} ({least.candidate.family}); "
+            "more control text tells them apart"
+        )
+    assert panel.guard is not None
+    least = min(edits, key=lambda one: panel.lost(one.measured.edit, CHOICE))
+    lost = panel.lost(least.measured.edit, CHOICE)
+    return (
+        f"no edit meets the budget of {panel.points:g} points of {panel.guard.name} on the choice part: the "
+        f"least that is lost is {lost:.3g} ({least.candidate.family}), of "
+        f"{panel.guard.sizes[CHOICE]} problems; more of them tell edits apart"
+    )

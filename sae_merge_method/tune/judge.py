@@ -1,10 +1,14 @@
-"""The judgement: the winner once, beside its rivals, on texts that neither search nor choice ever saw."""
+"""The judgement: the winner once, beside its rivals, on texts and problems that were held back.
+
+By the task where there is one, else by loss.
+"""
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sae_merge_method.artifacts.conclusions import Beside
-from sae_merge_method.artifacts.tune import (
+from sae_merge_method.artifacts.tuned_edits import (
     BesideCurve,
     Budget,
     Change,
@@ -12,41 +16,86 @@ from sae_merge_method.artifacts.tune import (
     Effect,
     Held,
     Rival,
+    Scored,
     Winner,
 )
 from sae_merge_method.statistics.interpolation import excess_over_line, share_of_cost
 from sae_merge_method.statistics.losses import RatioChange, paired_ratio
 from sae_merge_method.statistics.multiplicity import holm
-from sae_merge_method.tune.bench import Bench, Measured
+from sae_merge_method.tune.bench import Measured
 from sae_merge_method.tune.choose import Chosen
 from sae_merge_method.tune.edit import Edit
-from sae_merge_method.tune.parts import REPORT
+from sae_merge_method.tune.exam import Compared, Exam, Panel
+from sae_merge_method.tune.parts import CHOICE, REPORT
 from sae_merge_method.tune.rivals import Contender, Field
 
 
-def effect(bench: Bench, measured: Measured, alpha: float) -> Effect:
-    """A measurement as the report has it."""
-    worst = measured.worst
+class _Difference(NamedTuple):
+    """The winner's gain less another edit's, by what judges."""
+
+    loss: RatioChange
+    """Of the loss: below 0 where the winner's is lower."""
+    task: Compared | None
+    """Of the task's score; None where none judges."""
+
+    @property
+    def delta(self) -> float:
+        """Above 0 where the winner gains more."""
+        return -self.loss.delta if self.task is None else self.task.delta
+
+    @property
+    def p(self) -> float | None:
+        """Two-sided; None where there is no test."""
+        return self.loss.p if self.task is None else self.task.p
+
+
+def effect(panel: Panel, measured: Measured, alpha: float, *, guarded: bool = False) -> Effect:
+    """A measurement as the report has it.
+
+    Args:
+        panel: To measure by; the task is asked on the parts that it has.
+        measured: The losses.
+        alpha: Intervals are at 1 - alpha.
+        guarded: Whether the guard is asked as well.
+    """
+    worst, part = measured.worst, measured.part
+    task = panel.task if panel.task is not None and part in (CHOICE, REPORT) else None
     return Effect(
         gain=_change(measured.target, alpha, sign=-1),
         damage=_change(measured.controls[worst], alpha),
-        control=bench.side(measured.part, worst).name,
+        control=panel.bench.side(part, worst).name,
+        task=None if task is None else _scored(panel, task, measured, alpha),
+        guard=None if panel.guard is None or not guarded else _scored(panel, panel.guard, measured, alpha),
     )
 
 
-def winner(bench: Bench, chosen: Chosen, budget: float, alpha: float) -> Winner:
+def _scored(panel: Panel, exam: Exam, measured: Measured, alpha: float) -> Scored:
+    bench, edit, part = panel.bench, measured.edit, measured.part
+    change = exam.compare(bench, edit, bench.base, part, 1 - alpha)
+    return Scored(score=exam.mean(bench, edit, part), change=change.delta, interval=change.interval)
+
+
+def winner(panel: Panel, chosen: Chosen, budget: float, alpha: float) -> Winner:
     """The edit that was chosen, on all three parts."""
-    report = bench.measure(chosen.measured.edit, REPORT)
+    bench, edit = panel.bench, chosen.measured.edit
+    report = bench.measure(edit, REPORT)
+    curse = chosen.measured.gain - report.gain
+    if panel.task is not None:
+        gains = [
+            panel.task.compare(bench, edit, bench.base, part, 1 - alpha).delta for part in (CHOICE, REPORT)
+        ]
+        curse = gains[0] - gains[1]
     return Winner(
         family=chosen.candidate.family,
         shape=chosen.candidate.shape.name,
-        weights=chosen.measured.edit.weights,
+        weights=edit.weights,
         scaled=chosen.scaled,
-        search=effect(bench, chosen.candidate.measured, alpha) if chosen.scaled == 1.0 else None,
-        choice=effect(bench, chosen.measured, alpha),
-        report=effect(bench, report, alpha),
-        curse=chosen.measured.gain - report.gain,
+        search=effect(panel, chosen.candidate.measured, alpha) if chosen.scaled == 1.0 else None,
+        choice=effect(panel, chosen.measured, alpha, guarded=True),
+        report=effect(panel, report, alpha, guarded=True),
+        curse=curse,
         budget=_kept(report.controls[report.worst], budget, alpha),
+        points=_points_kept(panel, edit, alpha),
     )
 
 
@@ -57,57 +106,78 @@ def _kept(damage: RatioChange, budget: float, alpha: float) -> Budget:
     return "exceeded" if above is not None and above < alpha else "not shown"
 
 
-def rivals(bench: Bench, edit: Edit, contenders: Sequence[Contender], alpha: float) -> tuple[Rival, ...]:
+def _points_kept(panel: Panel, edit: Edit, alpha: float) -> Budget | None:
+    """By the interval that two one-sided tests at alpha leave."""
+    if panel.guard is None or panel.points is None:
+        return None
+    bench = panel.bench
+    reach = panel.guard.compare(bench, edit, bench.base, REPORT, 1 - 2 * alpha).interval
+    if reach is None:
+        return "not shown"
+    if reach.low > -panel.points / 100:
+        return "kept"
+    return "exceeded" if reach.high < -panel.points / 100 else "not shown"
+
+
+def rivals(panel: Panel, edit: Edit, contenders: Sequence[Contender], alpha: float) -> tuple[Rival, ...]:
     """Every rival beside the winner, problem by problem, corrected together by Holm."""
-    own = bench.measure(edit, REPORT)
-    tokens = bench.side(REPORT).tokens
+    bench = panel.bench
     measured = [bench.measure(one.edit, REPORT) for one in contenders]
-    changes = [paired_ratio(other.target_nats, own.target_nats, tokens) for other in measured]
-    corrected = iter(holm([change.p for change in changes if change.p is not None]))
+    differences = [_difference(panel, edit, other, alpha) for other in measured]
+    corrected = iter(holm([one.p for one in differences if one.p is not None]))
     found = []
-    for one, other, change in zip(contenders, measured, changes, strict=True):
-        p = None if change.p is None else next(corrected)
+    for one, other, difference in zip(contenders, measured, differences, strict=True):
+        p = None if difference.p is None else next(corrected)
+        task = difference.task
         found.append(
             Rival(
                 name=one.name,
                 description=one.description,
                 weights=one.edit.weights,
-                report=effect(bench, other, alpha),
-                difference=_change(change, alpha, sign=-1),
-                p=change.p,
+                report=effect(panel, other, alpha),
+                difference=_change(difference.loss, alpha, sign=-1),
+                task=None if task is None else Change(delta=task.delta, interval=task.interval),
+                p=difference.p,
                 p_adjusted=p,
-                winner_is=_held(change, p, alpha),
+                winner_is=_held(difference.delta, p, alpha),
             )
         )
     return tuple(found)
 
 
-def _held(change: RatioChange, p: float | None, alpha: float) -> Held:
+def _difference(panel: Panel, edit: Edit, other: Measured, alpha: float) -> _Difference:
+    bench = panel.bench
+    own = bench.measure(edit, REPORT)
+    return _Difference(
+        paired_ratio(other.target_nats, own.target_nats, bench.side(REPORT).tokens),
+        None if panel.task is None else panel.task.compare(bench, edit, other.edit, REPORT, 1 - alpha),
+    )
+
+
+def _held(delta: float, p: float | None, alpha: float) -> Held:
     if p is None:
         return "not tested"
     if p >= alpha:
         return "not shown"
-    return "better" if change.delta < 0 else "worse"
+    return "better" if delta > 0 else "worse"
 
 
-def beside_curve(bench: Bench, edit: Edit, field: Field, alpha: float) -> BesideCurve:
+def beside_curve(panel: Panel, edit: Edit, field: Field, alpha: float) -> BesideCurve:
     """The winner's gain less that of all layers damped to its damage, the line between two points of the
-    curve."""
+    curve: by the task's score, where there is one."""
+    bench = panel.bench
     own = bench.measure(edit, REPORT)
     points = [(weight, bench.measure(point, REPORT)) for weight, point in field.curve]
     points.sort(key=lambda one: one[1].controls[own.worst].delta)
     (low_weight, low), (high_weight, high) = points
     share = share_of_cost(*(one.control_nats[own.worst] for one in (own, low, high)))
     ends = {
-        "low": CurvePoint(weight=low_weight, report=effect(bench, low, alpha)),
-        "high": CurvePoint(weight=high_weight, report=effect(bench, high, alpha)),
+        "low": CurvePoint(weight=low_weight, report=effect(panel, low, alpha)),
+        "high": CurvePoint(weight=high_weight, report=effect(panel, high, alpha)),
     }
     if isinstance(share, str):
         return BesideCurve(**ends, share=None, difference=None, p=None, stands="not tested", reason=share)
-    tokens = bench.side(REPORT).tokens
-    each = len(tokens) / math.fsum(tokens)
-    gains = [[-each * nats for nats in one.target_nats] for one in (own, low, high)]
-    excess = excess_over_line(share, *gains)
+    excess = excess_over_line(share, *(_gains(panel, one) for one in (own, low, high)))
     interval = excess.interval(1 - alpha)
     stands: Beside = "not tested" if excess.p is None else "not shown"
     if excess.p is not None and excess.p < alpha:
@@ -120,6 +190,15 @@ def beside_curve(bench: Bench, edit: Edit, field: Field, alpha: float) -> Beside
         stands=stands,
         reason=excess.reason,
     )
+
+
+def _gains(panel: Panel, measured: Measured) -> Sequence[float]:
+    """Of every problem of the report part."""
+    if panel.task is not None:
+        return panel.task.scores(panel.bench, measured.edit, REPORT)
+    tokens = panel.bench.side(REPORT).tokens
+    each = len(tokens) / math.fsum(tokens)
+    return [-each * nats for nats in measured.target_nats]
 
 
 def _change(change: RatioChange, alpha: float, sign: int = 1) -> Change:

@@ -3,7 +3,7 @@ Markdown."""
 
 import base64
 
-from sae_merge_method.artifacts.tune import RECIPE_FILE, Tune, TunedText
+from sae_merge_method.artifacts.tune import RECIPE_FILE, Asked, Tune, TunedText
 from sae_merge_method.reports.escape import html
 from sae_merge_method.reports.grid import as_html
 from sae_merge_method.reports.grid import as_markdown as as_markdown_table
@@ -51,9 +51,11 @@ def facts(tune: Tune) -> list[tuple[str, str]]:
     return [
         ("base", tune.base),
         ("donor" if len(tune.donors) == 1 else "donors", ", ".join(tune.donors)),
-        ("budget", f"{tune.budget:g} nats a token"),
+        ("budget", _budget(tune)),
         ("target", _text(tune.target)),
         *(("control", _text(one)) for one in tune.controls),
+        *(() if tune.task is None else (("judged by", _asked(tune.task)),)),
+        *(() if tune.guard is None else (("guard", _asked(tune.guard)),)),
         ("families", ", ".join(tune.families)),
         ("computed in", f"{tune.dtype}, with weights rounded as they are written ({tune.rounding})"),
     ]
@@ -62,6 +64,22 @@ def facts(tune: Tune) -> list[tuple[str, str]]:
 def _text(text: TunedText) -> str:
     parts = ", ".join(f"{count} in the {part} part" for part, count in text.texts.items())
     return f"{text.name}: {parts}; sha256 {text.sha256[:16]}"
+
+
+def _budget(tune: Tune) -> str:
+    in_nats = f"{tune.budget:g} nats a token"
+    if tune.guard is None:
+        return in_nats
+    in_points = f"{tune.points:g} points of {tune.guard.name}"
+    if tune.budget_weight is None:
+        return f"{in_nats}, and {in_points}"
+    return f"{in_points}; {in_nats} by all layers at weight {tune.budget_weight:g}, which keeps to them"
+
+
+def _asked(asked: Asked) -> str:
+    parts = ", ".join(f"{count} problems in the {part} part" for part, count in asked.problems.items())
+    base = ", ".join(f"{score:.4g} in the {part} part" for part, score in asked.base.items())
+    return f"{asked.name}, {asked.metric}: {parts}; the base has {base}; sha256 {asked.sha256[:16]}"
 
 
 def as_markdown(tune: Tune) -> str:

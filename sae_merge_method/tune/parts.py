@@ -4,7 +4,7 @@ Which part a text is in is decided by its hash, or its source's, and by nothing 
 those that were there, and the same text is never in two parts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from typing import NamedTuple
@@ -19,6 +19,8 @@ from sae_merge_method.models.text_model import TextModel
 SEARCH, CHOICE, REPORT = "search", "choice", "report"
 PARTS = {SEARCH: 0.5, CHOICE: 0.25, REPORT: 0.25}
 """Share of the texts in each part."""
+HELD_BACK = {CHOICE: 0.5, REPORT: 0.5}
+"""The same of problems that nothing is searched on."""
 FEWEST = 2
 """Texts of a part: one alone has no spread."""
 
@@ -49,11 +51,11 @@ class Part(NamedTuple):
         return self.target, *self.controls
 
 
-def part_of(text: str) -> str:
+def part_of(text: str, shares: Mapping[str, float] = PARTS) -> str:
     """The part that a text, or a source's name, is in; white space does not count."""
     digest = sha256(" ".join(text.split()).encode()).digest()
     at, end = int.from_bytes(digest[:8], "big") / 2**64, 0.0
-    for name, share in PARTS.items():
+    for name, share in shares.items():
         end += share
         if at < end:
             return name

@@ -3,28 +3,28 @@
 from collections.abc import Mapping
 
 from sae_merge_method.tune.attribution import NODES
+from sae_merge_method.tune.exam import Panel
 from sae_merge_method.tune.families import sizes_of
 from sae_merge_method.tune.parts import CHOICE, REPORT, SEARCH, Part
 from sae_merge_method.tune.rivals import SHUFFLES
+from sae_merge_method.tune.search import POINT_WEIGHTS
 from sae_merge_method.tune.settings import TuneSettings
 
 _TRIES = 3
 """Sizes of a shape that are mostly tried until its damage is as large as allowed."""
 
 
-def cost_words(
-    asked: TuneSettings, parts: Mapping[str, Part], n_donors: int, n_layers: int, n_groups: int
-) -> str:
-    """Two sentences: how the texts are divided, and about how much is computed.
+def cost_words(asked: TuneSettings, parts: Mapping[str, Part], panel: Panel) -> str:
+    """A few sentences: how the texts are divided, and about how much is computed.
 
     Args:
         asked: What is searched.
         parts: By name.
-        n_donors: Number of donors.
-        n_layers: Decoder layers.
-        n_groups: Slopes that tell of all problems of the search part once.
+        panel: To measure by.
     """
-    sizes = asked.sizes or sizes_of(n_layers)
+    bench = panel.bench
+    n_donors = bench.n_donors
+    sizes = asked.sizes or sizes_of(bench.n_layers)
     shapes = {
         "damped": n_donors if n_donors == 1 else 1 + n_donors,
         "top-k": len(sizes),
@@ -33,7 +33,7 @@ def cost_words(
     edits = _TRIES * sum(shapes.get(name, 1) for name in asked.families) + n_donors + 1
     on_choice = asked.finalists + 1 + 3 * _TRIES
     on_report = 4 + n_donors + SHUFFLES + 2
-    slopes = NODES * n_groups + (asked.steps if "learned" in asked.families else 0)
+    slopes = NODES * bench.n_groups + (asked.steps if "learned" in asked.families else 0)
     per_step = asked.tokens_per_step * (1 + len(asked.control))
     tokens = {
         name: sum(len(one.ids) for side in part.sides for one in side.documents)
@@ -45,11 +45,27 @@ def cost_words(
         f"{sum(len(side.documents) for side in parts[name].controls)} to {verb}"
         for name, verb in _FOR.items()
     )
-    return (
+    lines = [
         f"problems: {problems}; control texts: {texts}. About {edits} edits on the search part, {on_choice} "
         f"on the choice part and {on_report} on the report part, {forward:,} tokens forward; {slopes} "
         f"slopes, {slopes * per_step:,} tokens forward and backward."
-    )
+    ]
+    if panel.task is not None:
+        sizes_of_task = panel.task.sizes
+        answered = (asked.finalists + 1) * sizes_of_task[CHOICE] + on_report * sizes_of_task[REPORT]
+        lines.append(
+            f"{panel.task.name}: {sizes_of_task[CHOICE]} problems to choose on, {sizes_of_task[REPORT]} to "
+            f"report on; some {answered:,} answers."
+        )
+    if panel.guard is not None:
+        of_guard = panel.guard.sizes
+        tries = len(POINT_WEIGHTS) if asked.budget.nats is None else 0
+        answered = (asked.finalists + 1 + tries) * of_guard[CHOICE] + 2 * of_guard[REPORT]
+        lines.append(
+            f"{panel.guard.name}: {of_guard[CHOICE]} problems to choose on, {of_guard[REPORT]} to report on; "
+            f"some {answered:,} answers."
+        )
+    return " ".join(lines)
 
 
 _FOR = {SEARCH: "search on", CHOICE: "choose on", REPORT: "report on"}

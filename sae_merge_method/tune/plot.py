@@ -3,7 +3,8 @@ weights."""
 
 from typing import Any
 
-from sae_merge_method.artifacts.tune import SearchedEdit, Tune
+from sae_merge_method.artifacts.tune import Tune
+from sae_merge_method.artifacts.tuned_edits import SearchedEdit
 from sae_merge_method.reports import escape
 from sae_merge_method.reports.figure import BLUE, INK, RED, layer_axes, layer_width, new_figure, picture
 from sae_merge_method.tune.families import EVERY_LAYER, FAMILIES

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from sae_merge_method.artifacts.recipe import TUNE_KEY
-from sae_merge_method.artifacts.tune import Winner
+from sae_merge_method.artifacts.tuned_edits import Effect, Winner
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.hub import as_path, open_model
 from sae_merge_method.models.rounding import NEAREST, Rounding
@@ -60,6 +60,7 @@ def recipe_of(
         f"{weights}.",
         f"On texts that were held back it gains {nats(report.gain.delta)} nats a token of the target, at a "
         f"damage of {nats(report.damage.delta)} to {report.control}; {budget:g} was allowed.",
+        *_on_task(report),
         f"{METHODS[METHOD].effect}; everything else stays the base's.",
         *how_to_run(checkpoint, opened.values(), plan.layers),
     )
@@ -71,6 +72,16 @@ def recipe_of(
             "gain": report.gain.delta,
             "damage": report.damage.delta,
             "control": report.control,
+            **({} if report.task is None else {"score": report.task.score, "score_gain": report.task.change}),
         }
     }
     return recipe_text(note, form, record, "How the weights were found.")
+
+
+def _on_task(report: Effect) -> tuple[str, ...]:
+    if report.task is None:
+        return ()
+    return (
+        f"On the task's problems that were held back it scores {report.task.score:.4g}, "
+        f"{report.task.change:+.4g} beside the base.",
+    )

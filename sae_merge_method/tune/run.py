@@ -14,16 +14,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from sae_merge_method import __version__
 from sae_merge_method.artifacts.schema import read_settings
-from sae_merge_method.artifacts.tune import (
-    PAGE_FILE,
-    RECIPE_FILE,
-    TABLE_FILE,
-    LayerShare,
-    SearchedEdit,
-    Tune,
-    TunedText,
-    write_tune,
-)
+from sae_merge_method.artifacts.tune import PAGE_FILE, RECIPE_FILE, TABLE_FILE, Tune, write_tune
 from sae_merge_method.corpora.documents import Corpus, check_disjoint, read_corpus
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.progress import Progress
@@ -38,20 +29,20 @@ from sae_merge_method.recipe.precision import rounding_of
 from sae_merge_method.selection import choose_layers, parse_rule
 from sae_merge_method.tune.bench import Bench
 from sae_merge_method.tune.choose import choose
-from sae_merge_method.tune.judge import beside_curve, effect, rivals, winner
+from sae_merge_method.tune.exam import Exam, Panel
+from sae_merge_method.tune.judge import beside_curve, rivals, winner
 from sae_merge_method.tune.page import as_markdown, as_page
-from sae_merge_method.tune.parts import CHOICE, PARTS, Part, make_parts
+from sae_merge_method.tune.parts import CHOICE, make_parts
 from sae_merge_method.tune.planned import cost_words
 from sae_merge_method.tune.recipe import recipe_of
+from sae_merge_method.tune.result import ALPHA, Judged, Texts, result_of
 from sae_merge_method.tune.rivals import Pick, contenders
-from sae_merge_method.tune.search import Searched, finalists, search
+from sae_merge_method.tune.search import allowed_damage, finalists, search
 from sae_merge_method.tune.settings import TuneSettings
 from sae_merge_method.tune.store import Store
 
 LOG = logging.getLogger(__name__)
 
-ALPHA = 0.05
-"""Level of the tests."""
 _MEASURED_BY = (
     "base", "donor", "target", "control", "text_field", "group_field", "apply_chat_template", "max_documents",
     "max_length", "tokens_per_batch", "tokens_per_step", "dtype", "device", "rounding", "rounding_seed",
@@ -80,7 +71,7 @@ def tune(
 
     Raises:
         UsageError: ``out`` exists, or an interrupted search of other settings stands beside it.
-        CorpusError: A text cannot be read, or a part of it is empty.
+        CorpusError: A text cannot be read, or a part of texts or of a task's problems is empty.
         TuneError: No edit meets the budget, or none is shown to help.
         SaeMergeError: Models do not fit together.
     """
@@ -89,12 +80,14 @@ def tune(
     )
     folder, tell = Path(out), report or LOG.info
     with new_folder(folder, overwrite=overwrite) as new:
-        target = read_corpus(asked.target, asked.text_field, asked.max_documents, asked.group_field)
-        controls = [
-            read_corpus(control, asked.text_field, asked.max_documents, asked.group_field)
-            for control in asked.control
-        ]
-        check_disjoint([target, *controls])
+        read = partial(
+            read_corpus,
+            text_field=asked.text_field,
+            max_documents=asked.max_documents,
+            group_field=asked.group_field,
+        )
+        target = None if asked.target is None else read(asked.target)
+        controls = [read(control) for control in asked.control]
         pick = _pick(asked)
         with open_edited(
             asked.base,
@@ -106,8 +99,14 @@ def tune(
             hold=asked.hold,
             allow_mismatch=asked.allow_mismatch,
         ) as edited:
+            task, guard = _exams(asked, edited, target)
+            if target is None:
+                assert task is not None
+                target = task.corpus()
+            check_disjoint([target, *controls])
             progress = Progress(folder, _inputs(asked, [target, *controls], edited), "search")
-            result, recipe = _search_and_judge(asked, edited, target, controls, progress, pick, tell)
+            texts = Texts(target, tuple(controls))
+            result, recipe = _search_and_judge(asked, edited, texts, task, guard, progress, pick, tell)
         write_text(new / RECIPE_FILE, recipe)
         write_tune(new, result)
         write_text(new / TABLE_FILE, as_markdown(result))
@@ -116,19 +115,35 @@ def tune(
     return result
 
 
+def _exams(
+    asked: TuneSettings, edited: EditedModel, target: Corpus | None
+) -> tuple[Exam | None, Exam | None]:
+    """The task that judges and the guard, where they are asked for."""
+    task = guard = None
+    if asked.evaluation is not None:
+        task = Exam(asked.evaluation, asked.metric, edited.model, searched=target is None)
+        if target is not None:
+            task.check_unseen(target)
+    how = asked.guard()
+    if how is not None:
+        guard = Exam(how, asked.budget.metric, edited.model)
+    return task, guard
+
+
 def _search_and_judge(
     asked: TuneSettings,
     edited: EditedModel,
-    target: Corpus,
-    controls: list[Corpus],
+    texts: Texts,
+    task: Exam | None,
+    guard: Exam | None,
     progress: Progress,
     pick: Pick | None,
     tell: Callable[[str], None],
 ) -> tuple[Tune, str]:
     parts = make_parts(
         edited.model,
-        target,
-        controls,
+        texts.target,
+        texts.controls,
         asked.max_length,
         asked.tokens_per_batch,
         in_chat=asked.apply_chat_template,
@@ -144,79 +159,29 @@ def _search_and_judge(
         rounding = rounding_of(asked)
         rounded = stochastic(rounding.seed) if rounding.unbiased else nearest
         bench = Bench(edited, parts, store, asked.tokens_per_step, partial(_advance, bar), rounded)
-        tell(cost_words(asked, parts, bench.n_donors, bench.n_layers, bench.n_groups))
-        searched = search(bench, asked, tell)
-        best = finalists(searched.candidates, asked.budget, asked.finalists)
-        chosen = choose(bench, best, asked.budget, ALPHA)
-        field = contenders(bench, searched, chosen.measured, asked.budget, asked.donor, pick)
-        won = winner(bench, chosen, asked.budget, ALPHA)
-        recipe = recipe_of(won, asked.base, asked.donor, asked.budget, rounding, asked.allow_mismatch)
-        held = rivals(bench, chosen.measured.edit, field.contenders, ALPHA)
-        curve = beside_curve(bench, chosen.measured.edit, field, ALPHA)
+        panel = Panel(bench, task, guard, asked.budget.points)
+        tell(cost_words(asked, parts, panel))
+        for exam in filter(None, (task, guard)):
+            # What the choice asks anyway: a metric that cannot judge is told before the search, not after.
+            exam.mean(bench, bench.base, CHOICE)
+        allowed = allowed_damage(panel, asked.budget.nats, tell)
+        searched = search(bench, asked, allowed.nats, tell)
+        best = finalists(searched.candidates, allowed.nats, asked.finalists)
+        chosen = choose(panel, best, allowed.nats, ALPHA)
+        field = contenders(bench, searched, chosen.measured, allowed.nats, asked.donor, pick)
+        won = winner(panel, chosen, allowed.nats, ALPHA)
+        recipe = recipe_of(won, asked.base, asked.donor, allowed.nats, rounding, asked.allow_mismatch)
+        judged = Judged(
+            won,
+            rivals(panel, chosen.measured.edit, field.contenders, ALPHA),
+            beside_curve(panel, chosen.measured.edit, field, ALPHA),
+        )
     edited.restore()
-    in_choice = {one.edit for one in best}
-    result = Tune(
-        base=asked.base,
-        donors=asked.donor,
-        n_layers=bench.n_layers,
-        budget=asked.budget,
-        alpha=ALPHA,
-        target=_text(target, bench, parts, None),
-        controls=tuple(_text(one, bench, parts, number) for number, one in enumerate(controls)),
-        families=asked.families,
-        steps=asked.steps,
-        dtype=asked.dtype,
-        rounding=str(rounding),
-        layers=_layers(searched),
-        donors_alone=tuple(effect(bench, one, ALPHA) for one in searched.donors),
-        candidates=tuple(
-            SearchedEdit(
-                family=one.family,
-                shape=one.shape.name,
-                weights=one.edit.weights,
-                search=effect(bench, one.measured, ALPHA),
-                choice=effect(bench, bench.measure(one.edit, CHOICE), ALPHA)
-                if one.edit in in_choice
-                else None,
-            )
-            for one in searched.candidates
-        ),
-        winner=won,
-        rivals=held,
-        beside_curve=curve,
-        evaluations=bench.evaluations,
-        slopes=bench.backward,
-        recipe_sha256=sha256(recipe.encode()).hexdigest(),
-    )
-    return result, recipe
+    return result_of(asked, panel, texts, allowed, searched, best, judged, recipe), recipe
 
 
 def _advance(bar: "tqdm[NoReturn]") -> None:
     bar.update()
-
-
-def _layers(searched: Searched) -> tuple[LayerShare, ...]:
-    found = searched.attribution
-    return tuple(
-        LayerShare(layer=layer, gain=float(gain), damage=float(damage), stands_out=layer in found.costly)
-        for layer, (gain, damage) in enumerate(zip(found.gain, found.damage, strict=True))
-    )
-
-
-def _text(corpus: Corpus, bench: Bench, parts: dict[str, Part], control: int | None) -> TunedText:
-    sides = {name: bench.side(name, control) for name in PARTS}
-    nats = {
-        name: measured.target_nats if control is None else measured.control_nats[control]
-        for name in PARTS
-        for measured in [bench.measure(bench.base, name)]
-    }
-    return TunedText(
-        name=corpus.name,
-        sha256=corpus.sha256,
-        texts={name: len(side.documents) for name, side in sides.items()},
-        tokens={name: sum(side.tokens) for name, side in sides.items()},
-        base={name: sum(nats[name]) / sum(side.tokens) for name, side in sides.items()},
-    )
 
 
 def _pick(asked: TuneSettings) -> Pick | None:

@@ -8,10 +8,16 @@ from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.tune.attribution import Attribution, attribute
 from sae_merge_method.tune.bench import Bench, Measured
 from sae_merge_method.tune.edit import Edit
+from sae_merge_method.tune.exam import Panel
 from sae_merge_method.tune.families import FAMILIES, Known, NamedShape, on_layers, sizes_of
-from sae_merge_method.tune.parts import SEARCH
+from sae_merge_method.tune.parts import CHOICE, SEARCH
 from sae_merge_method.tune.scaling import Scaled, largest_within, up_to_damage
 from sae_merge_method.tune.settings import TuneSettings
+
+POINT_WEIGHTS = (1.0, 0.75, 0.55, 0.4, 0.3, 0.2, 0.1)
+"""Weights of all layers at which a guard is asked what they cost."""
+_LEAST = 0.001
+"""Nats a token that are allowed at the least, where all that the guard allows does no damage to text."""
 
 
 class TuneError(SaeMergeError):
@@ -52,12 +58,54 @@ def whole(bench: Bench, donor: int) -> Edit:
     return Edit.of(array)
 
 
-def search(bench: Bench, settings: TuneSettings, tell: Callable[[str], None]) -> Searched:
+class Allowed(NamedTuple):
+    """How much damage an edit may do."""
+
+    nats: float
+    """Nats a token of control text."""
+    weight: float | None
+    """Of all layers, whose damage that is, where it was not set; None where it was."""
+
+
+def allowed_damage(panel: Panel, nats: float | None, tell: Callable[[str], None]) -> Allowed:
+    """The budget in nats; where it was set in points alone, the damage of all layers at the largest weight
+    that keeps to them on the choice part.
+
+    Args:
+        panel: To measure by.
+        nats: As it was set; None for points alone.
+        tell: Takes a line on what came of it.
+
+    Raises:
+        TuneError: No weight keeps to the points.
+    """
+    if nats is not None:
+        return Allowed(nats, None)
+    bench, guard = panel.bench, panel.guard
+    assert guard is not None and panel.points is not None
+    everything = on_layers(bench.n_donors, bench.n_layers, range(bench.n_layers))
+    for weight in POINT_WEIGHTS:
+        edit = Edit.of(weight * everything)
+        if panel.keeps(edit, CHOICE):
+            damage = max(_LEAST, bench.measure(edit, SEARCH).damage)
+            tell(
+                f"{panel.points:g} points of {guard.name}: kept by all layers at weight {weight:g}, whose "
+                f"damage of {damage:.4g} nats a token is the budget of the search"
+            )
+            return Allowed(damage, weight)
+    raise TuneError(
+        f"no edit meets the budget of {panel.points:g} points of {guard.name}: all layers at weight "
+        f"{POINT_WEIGHTS[-1]:g} lose {panel.lost(edit, CHOICE):.3g} on the choice part"
+    )
+
+
+def search(bench: Bench, settings: TuneSettings, budget: float, tell: Callable[[str], None]) -> Searched:
     """Try every family's shapes.
 
     Args:
         bench: To measure on.
         settings: What to search.
+        budget: Damage that is allowed, in nats a token.
         tell: Takes a line on how far it is.
 
     Raises:
@@ -65,12 +113,12 @@ def search(bench: Bench, settings: TuneSettings, tell: Callable[[str], None]) ->
     """
     donors = tuple(bench.measure(whole(bench, donor), SEARCH) for donor in range(bench.n_donors))
     everything = on_layers(bench.n_donors, bench.n_layers, range(bench.n_layers))
-    damped = list(up_to_damage(bench, everything, SEARCH, settings.budget, most=1.0))
-    allowed = largest_within(damped, settings.budget)
+    damped = list(up_to_damage(bench, everything, SEARCH, budget, most=1.0))
+    allowed = largest_within(damped, budget)
     if allowed is None:
         least = min(damped, key=lambda one: one.measured.damage)
         raise TuneError(
-            f"no edit meets the budget of {settings.budget:g} nats a token: all layers at weight "
+            f"no edit meets the budget of {budget:g} nats a token: all layers at weight "
             f"{least.factor:.3g} do {least.measured.damage:.4g} on the search part"
         )
     attribution = attribute(bench, allowed.measured.edit)
@@ -78,7 +126,7 @@ def search(bench: Bench, settings: TuneSettings, tell: Callable[[str], None]) ->
         bench,
         allowed.measured.edit,
         attribution,
-        settings.budget,
+        budget,
         tuple(size for size in settings.sizes or sizes_of(bench.n_layers) if size <= bench.n_layers),
         settings.steps,
     )
@@ -93,13 +141,13 @@ def search(bench: Bench, settings: TuneSettings, tell: Callable[[str], None]) ->
                     bench,
                     shape.shape,
                     SEARCH,
-                    settings.budget,
+                    budget,
                     guess=shape.guess or _guess(shape, known, allowed),
                 )
             )
             for one in tries:
                 found.setdefault(one.measured.edit, Candidate(name, shape, one.factor, one.measured))
-            tell(_told(name, shape, tries, settings.budget))
+            tell(_told(name, shape, tries, budget))
     return Searched(tuple(found.values()), donors, attribution, allowed.measured.edit)
 
 

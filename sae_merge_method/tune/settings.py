@@ -1,15 +1,46 @@
 """``tune.yml``: which models and texts, how much damage, and which kinds of edits to search."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from sae_merge_method.artifacts.recipe import RoundingKeys
-from sae_merge_method.artifacts.schema import Location, Locations, OneOf
+from sae_merge_method.artifacts.schema import Location, Locations, OneOf, Record
+from sae_merge_method.evaluation.settings import OF_A_LOADED_MODEL, EvaluationSettings, TaskNames
 from sae_merge_method.models.constants import AllowedMismatch
 from sae_merge_method.models.devices import AUTO, DeviceName
 from sae_merge_method.selection import RuleText
 from sae_merge_method.tune.families import FAMILIES
+
+
+class DamageBudget(Record):
+    """How much damage is allowed: on control text, in points of a task, or both."""
+
+    nats: float | None = Field(default=None, gt=0)
+    """Nats a token of control text; of several controls none may be harmed more. Without it, the damage of
+    all layers at the largest weight that keeps to the points."""
+    points: float | None = Field(default=None, gt=0)
+    """Points that the guard may lose: hundredths of its metric."""
+    task: TaskNames | None = None
+    """The guard: tasks, groups or tags of lm-eval, such as a general benchmark."""
+    metric: str = "acc"
+    """The guard's metric, with or without its filter."""
+    num_fewshot: int | None = Field(default=None, ge=0)
+    """Solved problems shown before each of the guard's; without it, the task's own number."""
+    limit: float | None = Field(default=None, gt=0)
+    """Problems a task of the guard, or below 1 a share of them; without it, all."""
+
+    @model_validator(mode="after")
+    def _something(self) -> "DamageBudget":
+        if (self.points is None) != (self.task is None):
+            raise ValueError("expected points and task together: how much of which guard may be lost")
+        if self.nats is None and self.points is None:
+            raise ValueError("expected nats a token of control text, or task and points")
+        return self
+
+
+def _as_nats(value: Any) -> Any:
+    return {"nats": value} if isinstance(value, int | float) else value
 
 
 class TuneSettings(RoundingKeys):
@@ -20,14 +51,20 @@ class TuneSettings(RoundingKeys):
     donor: Locations
     """Donor model, or several: folder, Hub id with an optional @revision, or model+adapter."""
     allow_mismatch: AllowedMismatch = ()
-    target: Location
+    target: Location | None = None
     """Problems that the edit is for, none of which a donor was trained on: JSON lines with prompt and
-    completion, of which the completion counts, or text as diagnose takes it."""
+    completion, of which the completion counts, or text as diagnose takes it. Without it, the problems of the
+    tasks of evaluation with their right answers."""
+    evaluation: EvaluationSettings | None = None
+    """Tasks of lm-eval that choose among the best edits and judge the winner, as an experiment's file has
+    them; the search itself goes by loss. Without it, loss chooses and judges."""
+    metric: str = "exact_match"
+    """The metric of those tasks, with or without its filter: more is better."""
     control: Locations
     """Text that shows damage, one corpus or several: none of it may be what the edit is for."""
-    budget: float = Field(gt=0)
-    """Damage that is allowed, in nats a token of control text; of several controls none may be harmed
-    more."""
+    budget: Annotated[DamageBudget, BeforeValidator(_as_nats)]
+    """Damage that is allowed: a number is nats a token of control text, of which no control may be harmed
+    more; or keys nats, task, metric, points, num_fewshot and limit: the points that a guard task may lose."""
     families: Annotated[tuple[Annotated[str, OneOf(FAMILIES)], ...], Field(min_length=1)] = tuple(FAMILIES)
     """Kinds of edits to search, by name."""
     sizes: tuple[Annotated[int, Field(ge=1)], ...] = ()
@@ -69,3 +106,34 @@ class TuneSettings(RoundingKeys):
         if not value or len(set(value)) < len(value):
             raise ValueError("expected a donor, or several, each once")
         return value
+
+    @field_validator("evaluation")
+    @classmethod
+    def _in_memory(cls, value: EvaluationSettings | None) -> EvaluationSettings | None:
+        if value is None:
+            return None
+        if value.model != "hf":
+            raise ValueError(f"expected model hf, got {value.model}: edits are asked in memory")
+        if "device" in value.model_fields_set:
+            raise ValueError("expected device beside it, not in it: the model is loaded once for all")
+        unused = sorted(value.model_args.keys() - OF_A_LOADED_MODEL)
+        if unused:
+            raise ValueError(
+                f"{', '.join(unused)} of model_args says how a model is loaded; expected some of "
+                f"{', '.join(sorted(OF_A_LOADED_MODEL))}, and dtype beside evaluation"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _some_problems(self) -> "TuneSettings":
+        if self.target is None and self.evaluation is None:
+            raise ValueError("expected target, evaluation, or both: texts or tasks that the edit is for")
+        return self
+
+    def guard(self) -> EvaluationSettings | None:
+        """How lm-eval is called for the guard; None without one."""
+        if self.budget.task is None:
+            return None
+        asked = self.evaluation or EvaluationSettings()
+        own = {"tasks": self.budget.task, "num_fewshot": self.budget.num_fewshot, "limit": self.budget.limit}
+        return asked.model_copy(update=own | {"gen_kwargs": {}})

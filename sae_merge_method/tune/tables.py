@@ -1,10 +1,11 @@
 """A search's tables and sentences: terminal, Markdown and page show the same."""
 
-from sae_merge_method.artifacts.tune import Change, Effect, SearchedEdit, Tune
+from sae_merge_method.artifacts.tune import Asked, Tune
+from sae_merge_method.artifacts.tuned_edits import Change, Effect, Scored, SearchedEdit
 from sae_merge_method.layers import format_layers
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid
 from sae_merge_method.reports.notebook import View
-from sae_merge_method.reports.numbers import nats, p_value
+from sae_merge_method.reports.numbers import decimal, nats, p_value, signed_decimal
 
 _UNDER_HEADER = frozenset((0,))
 MOST_CANDIDATES = 40
@@ -13,22 +14,26 @@ MOST_CANDIDATES = 40
 
 def rival_grid(tune: Tune) -> Grid:
     """The winner and its rivals on the report part."""
-    won = tune.winner.report
+    won, task = tune.winner.report, tune.task is not None
     nothing = Cell(NOTHING)
-    rows = [(Cell("the winner", "the winner"), *_effect(won), nothing, nothing, nothing, Cell("", ""))]
+    rows = [
+        (Cell("the winner", "the winner"), *_effect(won, task=task), nothing, nothing, nothing, Cell("", ""))
+    ]
     for one in tune.rivals:
         strong = one.winner_is in ("better", "worse")
+        change = one.difference if one.task is None else one.task
         rows.append(
             (
                 Cell(one.name, one.name),
-                *_effect(one.report),
-                Cell(nats(one.difference.delta), one.difference.delta, strong),
-                Cell(_reach(one.difference)),
+                *_effect(one.report, task=task),
+                Cell(_amount(change.delta, task), change.delta, strong),
+                Cell(_reach(change.interval, task)),
                 Cell(p_value(one.p_adjusted) or NOTHING, one.p_adjusted),
                 Cell(one.winner_is, one.winner_is),
             )
         )
-    header = ("edit", "gain", "damage", "winner's gain less its", "interval", "Holm p", "the winner is")
+    more = "winner's score less its" if task else "winner's gain less its"
+    header = (*_heads(tune, "edit"), more, "interval", "Holm p", "the winner is")
     return Grid(
         header,
         tuple(rows),
@@ -38,30 +43,45 @@ def rival_grid(tune: Tune) -> Grid:
     )
 
 
+def _heads(tune: Tune, first: str) -> tuple[str, ...]:
+    return (first, *((tune.task.metric,) if tune.task is not None else ()), "gain", "damage")
+
+
 def finalist_grid(tune: Tune) -> Grid:
-    """The edits that the choice was among, by their gain there."""
-    chosen = [one for one in tune.candidates if one.choice is not None]
-    chosen.sort(key=lambda one: -(one.choice.gain.delta if one.choice else 0.0))
+    """The edits that the choice was among, by their gain there: by the task's score, where there is one."""
+    chosen = [(one, one.choice) for one in tune.candidates if one.choice is not None]
+    chosen.sort(key=lambda each: (-_score(each[1].task), -each[1].gain.delta))
     won = tune.winner
     rows = tuple(
         (
             Cell(one.family, one.family),
             Cell(one.shape, one.shape),
             *_effect(one.search),
-            *(_effect(one.choice) if one.choice is not None else ()),
+            *_effect(choice, task=tune.task is not None),
+            *((Cell(_points_lost(choice.guard)),) if choice.guard is not None else ()),
         )
-        for one in chosen
+        for one, choice in chosen
     )
     marked = {
         number
-        for number, one in enumerate(chosen)
+        for number, (one, _) in enumerate(chosen)
         if (one.family, one.shape) == (won.family, won.shape)
         and (one.weights == won.weights or won.scaled != 1)
     }
-    header = ("family", "shape", "gain, search", "damage, search", "gain, choice", "damage, choice")
+    on_choice = tuple(f"{head}, choice" for head in _heads(tune, "")[1:])
+    guard = () if tune.guard is None else ("points lost, choice",)
+    header = ("family", "shape", "gain, search", "damage, search", *on_choice, *guard)
     return Grid(
         header, rows, words=frozenset(("family", "shape")), marked=frozenset(marked), ruled=_UNDER_HEADER
     )
+
+
+def _score(scored: Scored | None) -> float:
+    return 0.0 if scored is None else scored.score
+
+
+def _points_lost(scored: Scored) -> str:
+    return f"{-100 * scored.change + 0.0:.2g}"
 
 
 def weight_grid(tune: Tune) -> Grid:
@@ -103,30 +123,45 @@ def candidate_grid(tune: Tune) -> Grid:
     )
 
 
+_KEPT = {
+    "kept": "shown to be kept",
+    "exceeded": "shown to be exceeded",
+    "not shown": "neither shown kept nor exceeded",
+}
+
+
 def sentences(tune: Tune) -> list[str]:
     """What came of it, in plain words."""
-    won, curve = tune.winner, tune.beside_curve
+    won, curve, task = tune.winner, tune.beside_curve, tune.task is not None
     smaller = f", made smaller by {won.scaled:.3g} to meet it" if won.scaled != 1 else ""
-    kept = {
-        "kept": "shown to be kept",
-        "exceeded": "shown to be exceeded",
-        "not shown": "neither shown kept nor exceeded",
-    }
     lines = [
         f"The winner is {won.family} ({won.shape}){smaller}: on the report part it gains "
         f"{_with_reach(won.report.gain)} nats a token at a damage of {_with_reach(won.report.damage)} to "
         f"{won.report.control}.",
-        f"The budget of {tune.budget:g} nats a token is {kept[won.budget]} there.",
-        "Winner's curse: on the choice part, where it was the best, it gained "
-        f"{nats(won.choice.gain.delta)}: {nats(won.curse)} beside the report part, where nothing was chosen.",
     ]
+    if tune.task is not None and won.report.task is not None:
+        lines.append(_on_task(tune.task, won.report.task))
+    lines.append(f"The budget of {tune.budget:g} nats a token is {_KEPT[won.budget]} there.")
+    if tune.guard is not None and won.report.guard is not None and won.points is not None:
+        lost = Change(delta=won.report.guard.change, interval=won.report.guard.interval)
+        lines.append(
+            f"On {tune.guard.name} {tune.guard.metric} changes by {_with_reach(lost, True)}: the "
+            f"budget of {tune.points:g} points is {_KEPT[won.points]}, of "
+            f"{tune.guard.problems.get('report', 0)} problems."
+        )
+    had = won.choice.task.change if won.choice.task is not None else won.choice.gain.delta
+    lines.append(
+        "Winner's curse: on the choice part, where it was the best, it gained "
+        f"{_amount(had, task)}: {_amount(won.curse, task)} beside the report part, where nothing was chosen."
+    )
     between = f"all layers at {curve.low.weight:.4g} and {curve.high.weight:.4g}"
     if curve.difference is None or curve.p is None:
         lines.append(f"Beside the damping curve ({between}): not tested, {curve.reason}.")
     else:
+        unit = tune.task.metric if tune.task is not None else "nats a token"
         lines.append(
             f"Beside the damping curve ({between}), at equal damage: {curve.stands}, "
-            f"{_with_reach(curve.difference)} nats a token, p {p_value(curve.p)}."
+            f"{_with_reach(curve.difference, task)} {unit}, p {p_value(curve.p)}."
         )
     alone = "; ".join(
         f"{name} whole: gain {nats(one.gain.delta)}, damage {nats(one.damage.delta)}"
@@ -135,11 +170,20 @@ def sentences(tune: Tune) -> list[str]:
     costly = [one.layer for one in tune.layers if one.stands_out]
     out = f"damage stands out in layers {format_layers(costly)}" if costly else "no layer's damage stands out"
     lines.append(f"On the search part, {alone}; {out}.")
+    answered = f", {tune.answers} of answers" if tune.answers else ""
     lines.append(
-        f"{len(tune.candidates)} edits were searched; {tune.evaluations} evaluations and {tune.slopes} "
-        "slopes in all."
+        f"{len(tune.candidates)} edits were searched; {tune.evaluations} evaluations of loss{answered} and "
+        f"{tune.slopes} slopes in all."
     )
     return lines
+
+
+def _on_task(asked: Asked, scored: Scored) -> str:
+    change = _with_reach(Change(delta=scored.change, interval=scored.interval), True)
+    return (
+        f"On {asked.name} it has {decimal(scored.score)} of {asked.metric}, {change} beside the base, on "
+        f"{asked.problems.get('report', 0)} problems."
+    )
 
 
 HOW_TO_READ = (
@@ -147,7 +191,8 @@ HOW_TO_READ = (
     "one that is harmed most. Edits were searched on the search part, chosen on the choice part, and are "
     "judged here on the report part, which shares no text with either. Rivals that are shapes have the "
     "weight that gained most on the choice part without more damage than the winner had there. p: the same "
-    "problems under both edits, corrected by Holm over the rivals; not shown is no proof of no difference."
+    "problems under both edits, by the task's scores where a task judges (exact McNemar for right and "
+    "wrong), corrected by Holm over the rivals; not shown is no proof of no difference."
 )
 
 
@@ -156,9 +201,11 @@ def tune_view(tune: Tune) -> View:
     return View((rival_grid(tune), finalist_grid(tune)), tail=tuple(sentences(tune)))
 
 
-def _effect(effect: Effect) -> tuple[Cell, Cell]:
+def _effect(effect: Effect, *, task: bool = False) -> tuple[Cell, ...]:
     gain, damage = effect.gain.delta, effect.damage.delta
-    return Cell(nats(gain), gain), Cell(nats(damage), damage)
+    score = None if effect.task is None else effect.task.score
+    on_task = (Cell(decimal(score), score),) if task else ()
+    return *on_task, Cell(nats(gain), gain), Cell(nats(damage), damage)
 
 
 def _weights(one: SearchedEdit) -> str:
@@ -168,10 +215,14 @@ def _weights(one: SearchedEdit) -> str:
     return f"{values[0]:.4g} to {values[-1]:.4g}" if values else NOTHING
 
 
-def _reach(change: Change) -> str:
-    return NOTHING if change.interval is None else " to ".join(map(nats, change.interval))
+def _amount(value: float, of_task: bool) -> str:
+    return signed_decimal(value) if of_task else nats(value)
 
 
-def _with_reach(change: Change) -> str:
-    reach = f" ({_reach(change)})" if change.interval is not None else ""
-    return f"{nats(change.delta)}{reach}"
+def _reach(ends: tuple[float, float] | None, of_task: bool) -> str:
+    return NOTHING if ends is None else " to ".join(_amount(end, of_task) for end in ends)
+
+
+def _with_reach(change: Change, of_task: bool = False) -> str:
+    reach = f" ({_reach(change.interval, of_task)})" if change.interval is not None else ""
+    return f"{_amount(change.delta, of_task)}{reach}"

@@ -132,3 +132,34 @@ def _train(
 
 def _write(file: Path, rows: Sequence[dict[str, str]]) -> None:
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+TASK = """task: {name}
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {data}}}}}
+test_split: test
+output_type: generate_until
+doc_to_text: "{{{{prompt}}}}"
+doc_to_target: "{{{{completion}}}}"
+target_delimiter: ""
+generation_kwargs: {{until: ["."], max_gen_toks: 1, do_sample: false}}
+metric_list:
+  - {{metric: exact_match, aggregation: mean, higher_is_better: true, regexes_to_ignore: [" "]}}
+metadata: {{version: 1}}
+"""
+
+
+def plant_tasks(planted: Planted) -> Path:
+    """lm-eval's tasks for a folder of one's own: the ability, asked for on problems that nobody has seen, and
+    a guard: which word of prose follows."""
+    folder = planted.folder / "tasks"
+    folder.mkdir()
+    draw = random.Random(1)
+    seen = {json.loads(line)["prompt"] for line in (planted.folder / "target.jsonl").read_text().splitlines()}
+    fresh = {one["prompt"]: one for one in (_problem(draw) for _ in range(300)) if one["prompt"] not in seen}
+    prose = {text.rpartition(" ")[0]: text.rpartition(" ")[2] for text in (_prose(draw) for _ in range(400))}
+    of_prose = [{"prompt": prompt, "completion": f" {last}"} for prompt, last in prose.items()]
+    for name, rows in (("answers", list(fresh.values())[:160]), ("prose", of_prose)):
+        _write(folder / f"{name}.jsonl", rows)
+        (folder / f"{name}.yaml").write_text(TASK.format(name=name, data=folder / f"{name}.jsonl"))
+    return folder

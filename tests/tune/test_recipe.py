@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from sae_merge_method.artifacts.recipe import RecipeText
-from sae_merge_method.artifacts.tune import Change, Effect, Winner
+from sae_merge_method.artifacts.tuned_edits import Change, Effect, Winner
 from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.in_memory.weights import by_layer, nearest, stochastic
 from sae_merge_method.models.rounding import Rounding
@@ -21,13 +21,15 @@ EFFECT = Effect(
     gain=Change(delta=0.5, interval=None),
     damage=Change(delta=0.01, interval=None),
     control="prose\n# evil: 1",
+    task=None,
+    guard=None,
 )
 
 
 def winner(weights: tuple[tuple[float, ...], ...]) -> Winner:
     return Winner(
         family="learned", shape="30 steps", weights=weights, scaled=1.0, search=EFFECT, choice=EFFECT, report=EFFECT,
-        curse=0.0, budget="kept",
+        curse=0.0, budget="kept", points=None,
     )  # fmt: skip
 
 

@@ -1,0 +1,144 @@
+"""What ``tune.json`` says of single edits: those that were searched, the one that was chosen, and its rivals.
+
+The whole file is in :mod:`.tune`.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from sae_merge_method.artifacts.conclusions import Beside
+from sae_merge_method.artifacts.schema import Record
+
+Budget = Literal["kept", "exceeded", "not shown"]
+Held = Literal["better", "worse", "not shown", "not tested"]
+
+
+class Change(Record):
+    """How much more, or less, of something: told by the same texts or problems."""
+
+    delta: float
+    """The difference, in nats a token of texts, in the metric of a task."""
+    interval: tuple[float, float] | None
+    """Interval of delta at 1 - alpha, over texts or problems; null where all changed alike."""
+
+
+class Scored(Record):
+    """What an edit scores on the problems of a task, on one part."""
+
+    score: float
+    """Mean of the metric over the problems."""
+    change: float
+    """The score less the base's."""
+    interval: tuple[float, float] | None
+    """Interval of change at 1 - alpha, the same problems under both; null where it has none."""
+
+
+class Effect(Record):
+    """What an edit does on one part of the texts."""
+
+    gain: Change
+    """Nats a token that the target loses."""
+    damage: Change
+    """Nats a token that the control text gains, of several the one that is harmed most."""
+    control: str
+    """The control text that damage is of."""
+    task: Scored | None
+    """On the task that chooses and judges; null where none does, and on the search part."""
+    guard: Scored | None
+    """On the task that must not be harmed; null without one, and where it was not asked."""
+
+
+class SearchedEdit(Record):
+    """One edit that was measured."""
+
+    family: str
+    """Kind of edit it is of."""
+    shape: str
+    """Which layers it takes, or how its weights were come by."""
+    weights: tuple[tuple[float, ...], ...]
+    """For each donor, the weight of its task vector in every layer."""
+    search: Effect
+    """On the search part, where it was found."""
+    choice: Effect | None
+    """On the choice part; null for edits that were no finalists."""
+
+
+class Winner(Record):
+    """The edit that was chosen, as recipe.yml has it."""
+
+    family: str
+    """Kind of edit it is of."""
+    shape: str
+    """Which layers it takes, or how its weights were come by."""
+    weights: tuple[tuple[float, ...], ...]
+    """For each donor, the weight of its task vector in every layer."""
+    scaled: float
+    """Factor by which the finalist's weights were made smaller to meet the budget on the choice part; 1 for
+    as it was searched."""
+    search: Effect | None
+    """On the search part; null where it was scaled after the search."""
+    choice: Effect
+    """On the choice part, where it was the best: partly by luck."""
+    report: Effect
+    """On the report part, where nothing was chosen."""
+    curse: float
+    """Winner's curse: gain on the choice part less gain on the report part; in the task's score where one
+    judges, else in nats a token."""
+    budget: Budget
+    """Whether damage on the report part is shown to be within the budget, or above it, one-sided at alpha."""
+    points: Budget | None
+    """The same of the points that the guard loses there; null without a guard."""
+
+
+class Rival(Record):
+    """One edit beside the winner on the report part."""
+
+    name: str
+    """What it is called."""
+    description: str
+    """What it is, and what beating it says."""
+    weights: tuple[tuple[float, ...], ...]
+    """For each donor, the weight of its task vector in every layer."""
+    report: Effect
+    """On the report part."""
+    difference: Change
+    """The winner's gain less its own, in nats a token."""
+    task: Change | None
+    """The winner's score on the task less its own; null where no task judges."""
+    p: float | None
+    """Two-sided p, the same problems under both: of the task's scores where one judges, else of difference;
+    null where nothing could be tested."""
+    p_adjusted: float | None
+    """p corrected by Holm over all rivals; null where there is no p."""
+    winner_is: Held
+    """What the corrected p says at alpha; not shown is no proof of no difference."""
+
+
+class CurvePoint(Record):
+    """All layers at one weight, on the report part."""
+
+    weight: float = Field(gt=0)
+    """The weight."""
+    report: Effect
+    """What it does."""
+
+
+class BesideCurve(Record):
+    """The winner beside the damping curve, all layers at one weight, at its own damage on the report part."""
+
+    low: CurvePoint
+    """The point with less damage."""
+    high: CurvePoint
+    """The point with more damage."""
+    share: float | None
+    """How far along the damage from low to high the winner's lies, 0 to 1; null where that cannot be told."""
+    difference: Change | None
+    """The winner's gain less the curve's at the same damage, in the task's score where one judges, else in
+    nats a token; null where that cannot be told."""
+    p: float | None
+    """Two-sided p of difference, Student's t over problems and passages; null where nothing was tested."""
+    stands: Beside
+    """above or below the curve at alpha; not shown, where neither is; not tested, for the reason."""
+    reason: str | None
+    """Why nothing was tested; null where it was."""
