@@ -27,7 +27,7 @@ class Question(NamedTuple):
     """One problem of one task."""
 
     task: str
-    index: int
+    number: int
     """Number among the task's problems."""
     text: str
     """What is asked, without examples and instructions: the same text is the same problem."""
@@ -52,7 +52,7 @@ def lm_around(model: "TextModel", settings: EvaluationSettings) -> "TemplateLM":
         batch_size=settings.batch_size,
         **settings.model_args,
     )
-    return held  # type: ignore[no-any-return]
+    return held
 
 
 def questions(harness: Harness, lm: "TemplateLM") -> tuple[Question, ...]:
@@ -141,7 +141,7 @@ def scores(harness: Harness, lm: "TemplateLM", asked: Sequence[Question], metric
     """
     of_tasks: dict[str, list[int]] = {}
     for question in asked:
-        of_tasks.setdefault(question.task, []).append(question.index)
+        of_tasks.setdefault(question.task, []).append(question.number)
     answered = harness.ask(lm, {task: sorted(indices) for task, indices in of_tasks.items()})
     for task, better in answered["higher_is_better"].items():
         if not better.get(metric.partition(",")[0], True):
@@ -154,7 +154,7 @@ def scores(harness: Harness, lm: "TemplateLM", asked: Sequence[Question], metric
         for task, rows in samples.items()
         for row in _of_filter(task, rows, metric)
     }
-    return tuple(found[question.task, question.index] for question in asked)
+    return tuple(found[question.task, question.number] for question in asked)
 
 
 def _of_filter(task: str, rows: Sequence[Mapping[str, Any]], metric: str) -> list[Mapping[str, Any]]:

@@ -11,7 +11,6 @@ from sae_merge_method.corpora.reading import Problem
 from sae_merge_method.errors import CorpusError
 from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.questions import Question, lm_around, questions, scores
-from sae_merge_method.evaluation.settings import EvaluationSettings
 from sae_merge_method.models.text_model import TextModel
 from sae_merge_method.statistics.evidence import Evidence, Mean
 from sae_merge_method.statistics.intervals import Interval
@@ -42,22 +41,19 @@ class Exam:
     """The problems of some tasks.
 
     Args:
-        settings: How lm-eval is called.
+        harness: With the tasks.
         metric: What is scored, with or without its filter.
         model: In memory: edits of its weights are asked.
         searched: Whether edits are searched on the problems, too: they are in three parts then, else in two.
 
     Raises:
-        UsageError: lm-eval does not know a task.
         CorpusError: A part has less than two problems.
     """
 
-    def __init__(
-        self, settings: EvaluationSettings, metric: str, model: TextModel, *, searched: bool = False
-    ) -> None:
+    def __init__(self, harness: Harness, metric: str, model: TextModel, *, searched: bool = False) -> None:
         self.metric = metric
-        self._harness = Harness(settings, str(model.name))
-        self._lm: TemplateLM = lm_around(model, settings)
+        self._harness = harness
+        self._lm: TemplateLM = lm_around(model, harness.settings)
         self._questions = questions(self._harness, self._lm)
         shares = PARTS if searched else HELD_BACK
         self._parts: dict[str, list[Question]] = {name: [] for name in shares}
@@ -79,7 +75,7 @@ class Exam:
     @cached_property
     def sha256(self) -> str:
         """Over all problems as the model reads them."""
-        whole = [[one.task, one.index, one.prompt, one.answer] for one in self._questions]
+        whole = [[one.task, one.number, one.prompt, one.answer] for one in self._questions]
         return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
     @property

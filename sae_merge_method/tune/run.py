@@ -16,6 +16,7 @@ from sae_merge_method import __version__
 from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.artifacts.tune import PAGE_FILE, RECIPE_FILE, TABLE_FILE, Tune, write_tune
 from sae_merge_method.corpora.documents import Corpus, check_disjoint, read_corpus
+from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.progress import Progress
 from sae_merge_method.files.writing import write_text
@@ -70,7 +71,8 @@ def tune(
         report: Takes lines on what it will cost and how far it is; logged unless given.
 
     Raises:
-        UsageError: ``out`` exists, or an interrupted search of other settings stands beside it.
+        UsageError: ``out`` exists, or an interrupted search of other settings stands beside it; or lm-eval
+            does not know a task, or has no such metric of it.
         CorpusError: A text cannot be read, or a part of texts or of a task's problems is empty.
         TuneError: No edit meets the budget, or none is shown to help.
         SaeMergeError: Models do not fit together.
@@ -89,6 +91,9 @@ def tune(
         target = None if asked.target is None else read(asked.target)
         controls = [read(control) for control in asked.control]
         pick = _pick(asked)
+        harnesses = [
+            None if one is None else Harness(one, asked.base) for one in (asked.evaluation, asked.guard())
+        ]
         with open_edited(
             asked.base,
             asked.donor,
@@ -99,7 +104,7 @@ def tune(
             hold=asked.hold,
             allow_mismatch=asked.allow_mismatch,
         ) as edited:
-            task, guard = _exams(asked, edited, target)
+            task, guard = _exams(asked, edited, target, *harnesses)
             if target is None:
                 assert task is not None
                 target = task.corpus()
@@ -116,17 +121,20 @@ def tune(
 
 
 def _exams(
-    asked: TuneSettings, edited: EditedModel, target: Corpus | None
+    asked: TuneSettings,
+    edited: EditedModel,
+    target: Corpus | None,
+    tasks: Harness | None,
+    guards: Harness | None,
 ) -> tuple[Exam | None, Exam | None]:
     """The task that judges and the guard, where they are asked for."""
     task = guard = None
-    if asked.evaluation is not None:
-        task = Exam(asked.evaluation, asked.metric, edited.model, searched=target is None)
+    if tasks is not None:
+        task = Exam(tasks, asked.metric, edited.model, searched=target is None)
         if target is not None:
             task.check_unseen(target)
-    how = asked.guard()
-    if how is not None:
-        guard = Exam(how, asked.budget.metric, edited.model)
+    if guards is not None:
+        guard = Exam(guards, asked.budget.metric, edited.model)
     return task, guard
 
 

@@ -65,7 +65,7 @@ def test_every_problem_has_its_text_its_prompt_and_a_right_answer(folder: Path, 
     asked = harness(folder, model, *KINDS, num_fewshot=1)
     found = questions(asked, lm_around(model, asked.settings))
     of_task = {name: [one for one in found if one.task == name] for name in KINDS}
-    assert [(one.index, one.text.splitlines()[0]) for one in of_task["answers"]] == [
+    assert [(one.number, one.text.splitlines()[0]) for one in of_task["answers"]] == [
         (nth, row["q"]) for nth, row in enumerate(ROWS)
     ]
     for name in KINDS:
@@ -87,7 +87,7 @@ def test_some_problems_score_what_they_score_among_all(folder: Path, model: Text
     whole = scores(asked, lm, chooses, "acc")
     assert set(whole) <= {0.0, 1.0} and len(whole) == len(ROWS)
     some = [chooses[nth] for nth in (4, 1, 3)]
-    assert scores(asked, lm, some, "acc,none") == tuple(whole[one.index] for one in some)
+    assert scores(asked, lm, some, "acc,none") == tuple(whole[one.number] for one in some)
 
 
 @pytest.mark.parametrize(
