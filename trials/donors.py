@@ -45,6 +45,8 @@ TRAININGS = {
     ("smollm2-135m", "arithmetic"): Training(32, 2e-4),
     ("smollm2-135m", "letters"): Training(12, 1.5e-4),
     ("smollm2-135m", "sorting"): Training(16, 1.5e-4),
+    ("gemma-3-270m", "letters"): Training(10, 5e-5),
+    ("gemma-3-270m", "sorting"): Training(16, 5e-5),
 }
 """By model and ability: long enough for a gain that shows, short of all answers right."""
 

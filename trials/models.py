@@ -43,6 +43,12 @@ class PackagedModel:
     """Where the terms stand that are accepted by asking for this model; None where there are none."""
 
     @property
+    def notice(self) -> str:
+        """What is said before it is used."""
+        accepted = f"; by asking for it you accept the terms at {self.terms}" if self.terms else ""
+        return f"{self.title}, dequantised from {self.quantisation} ({self.licence} licence){accepted}"
+
+    @property
     def file_name(self) -> str:
         """What the whole GGUF file is called."""
         return Path(self.parts[0][1]).name.partition(".part")[0]

@@ -83,7 +83,8 @@ def test_every_model_says_where_it_is_from_and_under_which_licence():
         assert re.fullmatch("[0-9a-f]{64}", model.sha256)
         assert model.file_name.endswith(".gguf")
         assert model.licence
-        assert model.licence != "Gemma" or model.terms
+        assert model.licence in model.notice
+        assert (model.licence == "Gemma") == ("you accept the terms at https://" in model.notice)
     assert next(iter(MODELS.values())).terms is None  # what nobody asked for asks for no consent
 
 
