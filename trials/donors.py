@@ -1,4 +1,4 @@
-"""The trial's donors: the base trained on one ability, each by a fixed number of steps that a table names.
+"""The trial's donors: the base trained on one ability, each by the steps that :mod:`.trainings` names.
 
 Embeddings and the final norm stay as they are, so that the task vector lies in the layers alone; the loss is
 of the answer's tokens and of the line's end behind them. Weights are trained in float32 and saved in bfloat16
@@ -9,16 +9,16 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from sae_merge_method.artifacts.schema import Record
-from sae_merge_method.errors import UsageError
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.parallel import usable_cores
 from sae_merge_method.files.writing import canonical_json, write_text
 from trials.abilities import Ability, Problem, ability_named, problems, stream
 from trials.settings import TrialSettings
 from trials.tasks import ANSWER_TOKENS
+from trials.trainings import Training, training_of
 
 if TYPE_CHECKING:
     import torch
@@ -31,24 +31,6 @@ PROBLEMS_A_STEP = 8
 _WARM_UP = 0.1
 _BETAS = (0.9, 0.98)
 _GENERATED_TOGETHER = 25
-
-
-class Training(NamedTuple):
-    """How a donor is trained: one row of :data:`TRAININGS`."""
-
-    steps: int
-    learning_rate: float
-    """The highest: it rises for a tenth of the steps and falls with half a cosine."""
-
-
-TRAININGS = {
-    ("smollm2-135m", "arithmetic"): Training(32, 2e-4),
-    ("smollm2-135m", "letters"): Training(12, 1.5e-4),
-    ("smollm2-135m", "sorting"): Training(16, 1.5e-4),
-    ("gemma-3-270m", "letters"): Training(10, 5e-5),
-    ("gemma-3-270m", "sorting"): Training(16, 5e-5),
-}
-"""By model and ability: long enough for a gain that shows, short of all answers right."""
 
 
 class DonorRecord(Record):
@@ -90,7 +72,7 @@ def make_donors(settings: TrialSettings, base: Path, folder: Path) -> None:
         folder: Receives ``<ability>-<seed>/`` and, when that is whole, ``<ability>-<seed>.json``.
 
     Raises:
-        UsageError: No row of :data:`TRAININGS` says how.
+        UsageError: No row says how an ability is trained on the model.
     """
     answers_of_base: dict[str, list[str]] = {}
     for seed in settings.seeds:
@@ -126,17 +108,6 @@ def _make_donor(
         tokenizer.save_pretrained(new)
         after = answers(model.float(), tokenizer, held_out)  # as it was rounded
     return judged(settings.model, ability, seed, training, held_out, answers_of_base[ability.name], after)
-
-
-def training_of(model: str, ability: str) -> Training:
-    """A row of :data:`TRAININGS`.
-
-    Raises:
-        UsageError: There is none for the two.
-    """
-    if (model, ability) not in TRAININGS:
-        raise UsageError(f"expected a row of TRAININGS in trials/donors.py for {ability} on {model}")
-    return TRAININGS[model, ability]
 
 
 def train_donor(

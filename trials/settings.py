@@ -1,19 +1,24 @@
 """What a trial is made of: model, abilities, seeds and sizes. Same settings, same trial."""
 
-from pydantic import Field, field_validator
+from typing import Any
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from sae_merge_method.artifacts.schema import Record
-from trials.abilities import ABILITIES, ability_named
 from trials.models import MODELS, model_named
+from trials.trainings import trained_abilities, training_of
+
+DEFAULT_MODEL = next(iter(MODELS))
+"""The first of the table of models."""
 
 
 class TrialSettings(Record):
     """Everything that the models, texts, tasks and donors of a trial depend on."""
 
-    model: str = next(iter(MODELS))
+    model: str = DEFAULT_MODEL
     """Name of the base, a row of the table of models."""
-    abilities: tuple[str, ...] = tuple(ABILITIES)
-    """Names of the abilities that donors are trained in."""
+    abilities: tuple[str, ...] = ()
+    """Names of the abilities that donors are trained in; by default all that the model has a training for."""
     seeds: tuple[int, ...] = (0, 1)
     """One donor of every ability is trained by each."""
     target_problems: int = Field(default=150, ge=1, le=500)
@@ -33,6 +38,11 @@ class TrialSettings(Record):
     mixture_code: int = Field(default=100_000, ge=1)
     """Characters of code in it."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _all_abilities(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {"abilities": trained_abilities(values.get("model", DEFAULT_MODEL)), **values}
+
     @field_validator("model")
     @classmethod
     def _is_a_model(cls, name: str) -> str:
@@ -40,5 +50,7 @@ class TrialSettings(Record):
 
     @field_validator("abilities")
     @classmethod
-    def _are_abilities(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(ability_named(name).name for name in names)
+    def _are_trained(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for name in names:
+            training_of(info.data["model"], name)
+        return names

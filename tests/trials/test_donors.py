@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 
-from sae_merge_method.errors import UsageError
 from sae_merge_method.files.hashing import file_sha256
 from sae_merge_method.miniature.model import build_model, train_tokenizer
 from sae_merge_method.miniature.settings import MiniatureSettings
@@ -15,10 +14,10 @@ from sae_merge_method.models.tensor_names import decoder_layer
 from tests.tiny import load_tensors
 from trials import donors
 from trials.abilities import ABILITIES, Problem, ability_named, problems
-from trials.donors import Training, answers, judged, make_donors, training_of
-from trials.models import MODELS
+from trials.donors import answers, judged, make_donors
 from trials.settings import TrialSettings
 from trials.tasks import make_tasks
+from trials.trainings import TRAININGS, Training
 
 SETTINGS = TrialSettings(abilities=("letters",), held_out_problems=6, task_problems=6)
 
@@ -38,7 +37,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three steps a donor, on one core."""
-    monkeypatch.setitem(donors.TRAININGS, ("smollm2-135m", "letters"), Training(3, 1e-2))
+    monkeypatch.setitem(TRAININGS, ("smollm2-135m", "letters"), Training(3, 1e-2))
     monkeypatch.setattr(donors, "usable_cores", lambda: 1)
 
 
@@ -46,7 +45,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def made(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("donors")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(donors.TRAININGS, ("smollm2-135m", "letters"), Training(3, 1e-2))
+        patch.setitem(TRAININGS, ("smollm2-135m", "letters"), Training(3, 1e-2))
         patch.setattr(donors, "usable_cores", lambda: 1)
         make_donors(SETTINGS, base, folder)
     return folder
@@ -134,13 +133,3 @@ def test_of_a_gain_form_is_what_the_base_did_not_even_try():
     assert record.form_share == 2 / 3  # gained: the second, which was a wrong number, and two that were none
     same = judged("smollm2-135m", ability, 0, Training(3, 1e-2), held_out, before, before)
     assert same.form_share is None
-
-
-def test_every_model_has_a_training_for_every_ability():
-    for model in list(MODELS)[:1]:
-        for ability in ABILITIES:
-            assert training_of(model, ability).steps > 0
-    with pytest.raises(
-        UsageError, match="a row of TRAININGS in trials/donors.py for spelling on smollm2-135m"
-    ):
-        training_of("smollm2-135m", "spelling")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from sae_merge_method.errors import SaeMergeError
 from trials import texts
 from trials.abilities import ABILITIES, problems
 from trials.settings import TrialSettings
@@ -100,9 +99,3 @@ def test_a_package_has_more_prose_than_one_kind_needs(monkeypatch):
     monkeypatch.setattr(texts, "PROSE", ("numpy", "matplotlib"))
     paragraphs = prose_paragraphs()
     assert len(set(paragraphs)) == len(paragraphs) > 200
-
-
-@pytest.mark.parametrize("wrong", [{"model": "llama"}, {"abilities": ("arithmetic", "spelling")}])
-def test_settings_refuse_names_that_no_table_has(wrong):
-    with pytest.raises(SaeMergeError, match="expected"):
-        TrialSettings(**wrong)
