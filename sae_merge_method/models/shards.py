@@ -62,16 +62,14 @@ def shards_of(folder: Path) -> dict[Path, list[str] | None]:
     weight_map = read_json(index, "a safetensors index").get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise ModelError(f"{index} has no weight_map")
-    shards: dict[Path, list[str] | None] = {}
+    names_of: dict[str, list[str]] = {}
     for name, file in weight_map.items():
         if not isinstance(file, str) or not _is_shard_name(file):
             raise ModelError(
                 f"{index} places {name} in {file!r}: expected a file name inside {folder}, *.safetensors"
             )
-        names = shards.setdefault(file_inside(folder, file), [])
-        assert names is not None
-        names.append(name)
-    return shards
+        names_of.setdefault(file, []).append(name)
+    return {file_inside(folder, file): names for file, names in names_of.items()}
 
 
 def _without_index(folder: Path) -> list[str]:
