@@ -60,7 +60,6 @@ def serve() -> Iterator[Hub]:
 def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        timeout = 20
 
         def log_message(self, format: str, *args: object) -> None:
             pass

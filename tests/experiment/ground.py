@@ -32,12 +32,19 @@ process_results: !function which_gpu.process_results
 metric_list: [{metric: gpu, aggregation: mean, higher_is_better: true}]
 """
 CODE = """\
-import os
+import os, time
+from pathlib import Path
 
 def process_results(doc, results):
+    while Path("hold").exists():
+        time.sleep(0.01)
     return {"gpu": float(os.environ.get("CUDA_VISIBLE_DEVICES", "-1"))}
 """
-"""A task of the user's, in tasks/: its score says which GPUs the process was given."""
+"""A task of the user's, in tasks/: its score says which GPUs the process was given.
+
+Whoever evaluates it stands still while there is a file named hold, or what a link of that name leads to: there a
+test meets a process at work.
+"""
 
 GROUP = """\
 group: two_subjects

@@ -5,7 +5,10 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from sae_merge_method.artifacts.experiment import read_experiment
 from sae_merge_method.experiment import run
@@ -33,30 +36,26 @@ def wait_for(what: Callable[[], bool], running: "subprocess.Popen[str]") -> None
         time.sleep(0.02)
 
 
-def children(process: int) -> list[int]:
-    tasks = Path(f"/proc/{process}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+def workers(running: "subprocess.Popen[str]") -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process(process_behind(running.pid)).children():
+        with suppress(psutil.NoSuchProcess):
+            if any("spawn_main" in word for word in child.cmdline()):
+                found.append(child)
+    return found
 
 
-def command_line(process: int) -> str:
-    return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
-
-
-def workers(running: "subprocess.Popen[str]") -> list[int]:
-    return [child for child in children(process_behind(running)) if "spawn_main" in command_line(child)]
-
-
-def alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+def alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def test_killed_between_arms_it_goes_on_to_the_same_bytes(copied, finished, warm_python):
     undo_arms(copied, "base", "scalpel")
+    first, hold = copied / "exp" / "arms" / "base" / "arm.json", copied / "hold"
+    hold.symlink_to(first)  # the arm after it comes to no end
     running = start(copied, warm_python)
-    first = copied / "exp" / "arms" / "base" / "arm.json"
     wait_for(first.exists, running)
     left = workers(running)
     running.kill()
@@ -64,6 +63,7 @@ def test_killed_between_arms_it_goes_on_to_the_same_bytes(copied, finished, warm
     assert left
     while any(map(alive, left)):  # without end, if a worker outlived the run it worked for
         time.sleep(0.05)
+    hold.unlink()
     assert not (copied / "exp" / "experiment.json").exists()
     when = stamps(copied / "exp" / "arms" / "base")
     run_experiment("experiment.yml", "exp", HERE)
@@ -74,6 +74,7 @@ def test_killed_between_arms_it_goes_on_to_the_same_bytes(copied, finished, warm
 
 def test_interrupted_at_the_terminal_it_ends_and_says_so(copied, warm_python):
     undo_arms(copied, "base")
+    (copied / "hold").touch()
     running = start(copied, warm_python)
     wait_for(lambda: (copied / "exp" / "logs").exists() and bool(workers(running)), running)
     left = workers(running)
@@ -86,11 +87,14 @@ def test_interrupted_at_the_terminal_it_ends_and_says_so(copied, warm_python):
 
 def test_a_killed_worker_costs_its_own_arm_alone(copied, warm_python):
     undo_arms(copied, "base", "scalpel", "mine")
+    hold = copied / "hold"
+    hold.symlink_to(copied / "exp" / "arms" / "base" / "arm.json")
     running = start(copied, warm_python)
     log = copied / "exp" / "logs" / "worker-0.log"
     wait_for(lambda: log.exists() and log.read_text().count(": arm ") == 2, running)
     (worker,) = workers(running)
-    os.kill(worker, signal.SIGKILL)
+    os.kill(process_behind(worker.pid), signal.SIGKILL)
+    hold.unlink()
     _, said = running.communicate()
     assert running.returncode == 1
     assert "its worker ended with SIGKILL" in said and "Traceback" not in said

@@ -57,5 +57,4 @@ def run(
         capture_output=True,
         text=True,
         preexec_fn=before,
-        timeout=60,
     )

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import Future
 from functools import partial
 
 import pytest
@@ -17,15 +18,27 @@ def test_results_come_in_the_order_of_the_calls():
     assert run_all([partial(after, seconds) for seconds in (0.03, 0.0, 0.01)], threads=3) == [0.03, 0.0, 0.01]
 
 
-def test_the_first_failure_is_raised_and_nothing_new_begins():
-    begun = []
+def test_the_first_failure_is_raised_and_nothing_new_begins(monkeypatch):
+    begun, cancelled, all_cancelled = [], [], threading.Event()
+    cancel = Future.cancel
+
+    def seen(future: Future) -> bool:
+        cancelled.append(cancel(future))
+        if len(cancelled) == 101:
+            all_cancelled.set()
+        return cancelled[-1]
 
     def fail() -> None:
         raise ValueError("the first")
 
+    def begin() -> None:
+        begun.append("a call that had begun when the failure was seen")
+        all_cancelled.wait()
+
+    monkeypatch.setattr(Future, "cancel", seen)
     with pytest.raises(ValueError, match="the first"):
-        run_all([fail, *[partial(begun.append, number) for number in range(100)]], threads=1)
-    assert len(begun) < 100
+        run_all([fail, *[begin] * 100], threads=1)
+    assert len(begun) <= 1
 
 
 def test_any_thread_may_move_the_bar_and_a_quiet_one_shows_nothing(capsys):

@@ -54,6 +54,8 @@ def environment(hub: Hub, home: Path, *, offline: bool) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1" if offline else "0",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_ETAG_TIMEOUT": "1000",
+        "HF_HUB_DOWNLOAD_TIMEOUT": "1000",
         "NO_PROXY": "127.0.0.1",
     }
 
@@ -115,11 +117,10 @@ def test_an_uploaded_folder_is_downloaded_by_the_hubs_client_with_the_same_bytes
         "import sys; from huggingface_hub import snapshot_download, ModelCard; "
         "print(snapshot_download('me/maths', local_dir='copy')); print(ModelCard.load('me/maths').data.tags)"
     )
-    environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1"}
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+    environ = environment(hub, tmp_path, offline=False)
     done = subprocess.run(
         [sys.executable, "-c", program],
-        cwd=tmp_path, env=kept | environment, capture_output=True, text=True, timeout=100,
+        cwd=tmp_path, env=environ, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "['mergekit', 'merge']" in done.stdout

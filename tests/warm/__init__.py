@@ -109,11 +109,13 @@ def lm_eval_of_few_tasks() -> Path:
     return Path(os.environ[FOLDER], FEW)
 
 
-def process_behind(stub: "subprocess.Popen[str]") -> int:
-    """The process id of the interpreter that an executable of ours, running, stands in for."""
-    note = Path(os.environ[FOLDER], "processes", str(stub.pid))
-    while not (note.exists() and note.read_text()):
-        assert stub.poll() is None
+def process_behind(stub: int) -> int:
+    """The process id of the interpreter that an executable of ours, running under this id, stands in for."""
+    import psutil  # not above: the server reads this file before it knows site-packages
+
+    note = Path(os.environ[FOLDER], "processes", str(stub))
+    while not note.exists():
+        assert psutil.Process(stub).status() != psutil.STATUS_ZOMBIE
         time.sleep(0.005)
     return int(note.read_text())
 

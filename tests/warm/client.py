@@ -47,7 +47,9 @@ def main(folder: str, level: str, python: str, executable: str, *arguments: str)
         for number in PASSED_ON:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, lambda number, _: os.kill(child, number))
-        Path(folder, "processes", str(os.getpid())).write_text(str(child))
+        note = Path(folder, "processes", str(os.getpid()))
+        note.with_suffix(".new").write_text(str(child))
+        note.with_suffix(".new").replace(note)  # whole as soon as it is seen
         code = int(answers.readline() or 1)
     if code < 0:
         if -code in PASSED_ON:
