@@ -2,11 +2,15 @@
 
 import gc
 import os
+import random
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import pytest
 
@@ -35,21 +39,37 @@ LONGEST_FIRST = (
     "tests/experiment/",
     "tests/lm_eval_tasks/",
     "tests/publish/",
+    "tests/tune/test_run.py",
     "tests/diagnose/test_chunk_store.py",
+    "tests/layouts/",
+    "tests/attribute/",
+    "tests/train_saes/",
+    "tests/merge/test_mergekit_engine.py",
     "tests/test_door.py",
 )
 """Where the longest tests are: begun first, they leave no process of a test run alone with one at the end."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # lm-eval gives up comparing two answers after five seconds of the clock, which are few on a busy machine.
+    signal.alarm = lambda seconds: 0
     if not hasattr(config, "workerinput"):  # of pytest-xdist's processes the one that starts the others
         warm.begin()
     if hasattr(config, "workerinput") or not getattr(config.option, "numprocesses", None):
-        from hypothesis import settings
+        from hypothesis import HealthCheck, settings
 
-        # The same examples in every run, however long the machine takes for one.
-        settings.register_profile("tests", deadline=None, derandomize=True)
+        # The same examples in every run, however long the machine takes for one, or to think of one.
+        slow = [HealthCheck.too_slow]
+        settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=slow)
         settings.load_profile("tests")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """Let pytest-xdist's processes be warm interpreters too: each would import the same libraries once more."""
+    stub = warm.python(Path(os.environ[warm.FOLDER], "workers"), warm_children=False)
+    for spec in specs:
+        spec.python = str(stub)
 
 
 def pytest_collection_finish() -> None:
@@ -67,6 +87,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return min(ranks, default=len(LONGEST_FIRST))
 
     items.sort(key=rank)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Draw the same numbers in every run, in every order: a test that seeds nothing is never one of chance."""
+    seed = crc32(item.nodeid.encode())
+    random.seed(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
 
 
 @pytest.fixture

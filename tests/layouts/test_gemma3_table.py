@@ -56,10 +56,20 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return make
 
 
+def in_cell(base_layout: str, donor_layout: str) -> list[str]:
+    """Variants of a cell: the first and the last in each, the others once with each layout of either side."""
+    shift = LAYOUTS.index(donor_layout) - LAYOUTS.index(base_layout)
+    last = len(VARIANTS) - 1
+    return [
+        name for nth, name in enumerate(VARIANTS) if nth in (0, last) or (nth - shift) % len(LAYOUTS) == 0
+    ]
+
+
 @pytest.mark.parametrize("base_layout", LAYOUTS)
 @pytest.mark.parametrize("donor_layout", LAYOUTS)
 def test_every_cell_is_right_in_the_bases_own_layout(tmp_path, checkpoint, base_layout, donor_layout):
-    for name, (of_base, of_donor) in VARIANTS.items():
+    for name in in_cell(base_layout, donor_layout):
+        of_base, of_donor = VARIANTS[name]
         base, donor = checkpoint(base_layout, 0, of_base), checkpoint(donor_layout, 1, of_donor)
         out = tmp_path / name.replace(" ", "-")
         assert_same(merge(base, donor, out), expected(base, donor, OPEN, ALPHA))

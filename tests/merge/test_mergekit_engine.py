@@ -83,10 +83,14 @@ def engines_agree(source: str, folder: Path) -> dict[str, torch.Tensor]:
     return tensors[0]
 
 
+@pytest.fixture(scope="module", params=[torch.float32, torch.bfloat16, torch.float64], ids=str)
+def scene_of_dtype(request, tmp_path_factory):
+    return scenes.build(tmp_path_factory.mktemp("scene"), dtype=request.param)
+
+
 @pytest.mark.parametrize("given", MODES.values(), ids=MODES)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
-def test_both_engines_give_the_same_bytes_in_every_mode(tmp_path, caplog, given, dtype):
-    scene = scenes.build(tmp_path, dtype=dtype)
+def test_both_engines_give_the_same_bytes_in_every_mode(tmp_path, caplog, scene_of_dtype, given):
+    scene = scene_of_dtype
     with caplog.at_level(logging.WARNING):
         merged = engines_agree(recipe(scene, **parameters(scene, **given)), tmp_path)
     assert "hands over" not in caplog.text

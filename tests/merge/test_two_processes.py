@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,8 +38,8 @@ GAPS = (0.0, 0.01, 0.02, 0.04, 0.08, 0.16)
 class Process:
     """A user's second shell, Python imported already."""
 
-    def __init__(self) -> None:
-        words = [sys.executable, "-c", _PROGRAM]
+    def __init__(self, python: Path) -> None:
+        words = [str(python), "-c", _PROGRAM]
         self.child = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
@@ -70,8 +69,8 @@ def work(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def both_processes() -> Iterator[tuple[Process, Process]]:
-    both = Process(), Process()
+def both_processes(warm_python: Path) -> Iterator[tuple[Process, Process]]:
+    both = Process(warm_python), Process(warm_python)
     for process in both:
         assert process.line() == "ready\n"
     yield both

@@ -30,7 +30,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "torch": ("torch", "safetensors.torch"),
     "libraries": (
         "transformers.trainer_utils", "transformers.models.auto.modeling_auto", "peft", "accelerate", "networkx",
-        "datasets", "evaluate", "sklearn.metrics", "sympy", "pydantic",
+        "datasets", "evaluate", "sklearn.metrics", "sympy.parsing.latex", "pydantic",
     ),
     "hosts": (
         "mergekit.merge", "lm_eval.evaluator", "lm_eval.models.huggingface", "lm_eval.tasks.minerva_math.utils",
@@ -60,6 +60,7 @@ def main(folder: str, packages: str, *handles: str) -> None:
     # Of an interpreter's children: they start as it would have been started, not, as we were, without site.
     subprocess._args_from_interpreter_flags = list  # type: ignore[attr-defined]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: who started us ends us
+    signal.alarm = lambda seconds: 0  # in tests/conftest.py it is said why
     _serve(None, doors, folder, packages)
 
 
@@ -121,6 +122,9 @@ def _load(level: str, folder: str) -> None:
         site.main()
     for name in LEVELS[level]:
         importlib.import_module(name)
+    if level == "libraries":
+        # Who first reads a formula reads its grammar, which takes longer than many an evaluation here.
+        sys.modules["sympy.parsing.latex"].parse_latex(r"\frac{8}{2}")
     if level == HOSTS:
         ours = importlib.import_module("sae_merge_method")
         for module in pkgutil.walk_packages(ours.__path__, "sae_merge_method."):
