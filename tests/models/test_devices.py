@@ -79,5 +79,5 @@ def test_the_peak_of_some_work_is_what_it_held_at_once() -> None:
         del held
     with peak_memory(torch.device("cpu")) as none:
         pass
-    assert 60 << 20 < peak.nbytes < 100 << 20
-    assert none.nbytes < 8 << 20
+    assert 40 << 20 < peak.nbytes < 200 << 20
+    assert none.nbytes < 30 << 20
