@@ -21,6 +21,7 @@ import site
 import socket
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ def main(folder: str, packages: str, *handles: str) -> None:
     """
     doors = {level: socket.socket(fileno=int(handle)) for level, handle in zip(LEVELS, handles, strict=True)}
     sys.prefix = sys.exec_prefix = str(Path(sys.executable).parent.parent)  # without site it is the base's
+    importlib.reload(sysconfig)  # which has looked already where it is
     sys.path.append(packages)
     # Of an interpreter's children: they start as it would have been started, not, as we were, without site.
     subprocess._args_from_interpreter_flags = list  # type: ignore[attr-defined]
