@@ -46,6 +46,7 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     from sae_merge_method.artifacts.attribution import read_attribution
     from sae_merge_method.artifacts.schema import read_settings
     from sae_merge_method.diagnose.run import diagnose
+    from sae_merge_method.diagnose.score_ranks import depth_sentence
     from sae_merge_method.diagnose.tables import corpora_grid, layers_grid, surface_grid
     from sae_merge_method.reports.grid import as_text
     from sae_merge_method.workers import is_first_process
@@ -54,7 +55,8 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     diagnosis = diagnose(settings, out, overwrite=overwrite, report=lambda line: show(line, err=True))
     if is_first_process():
         show(as_text(layers_grid(diagnosis)))
-        for sentence in filter(None, (diagnosis.without_saes(), diagnosis.outliers())):
+        told = (diagnosis.without_saes(), depth_sentence(diagnosis), diagnosis.outliers())
+        for sentence in filter(None, told):
             show(f"\n{sentence}")
         for grid in (surface_grid(diagnosis), corpora_grid(diagnosis)):
             if len(grid.header) > 1:

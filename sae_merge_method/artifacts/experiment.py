@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from sae_merge_method.artifacts.arm import ArmIdentity
+from sae_merge_method.artifacts.attribution_summary import AttributionSummary
 from sae_merge_method.artifacts.conclusions import (
     ArmContrast,
     Conclusion,
@@ -134,7 +135,7 @@ class GeneralCorpus(Record):
 class Experiment(Record):
     """A whole experiment."""
 
-    schema_version: Literal[4] = 4
+    schema_version: Literal[5] = 5
     """Version of this file's format."""
     base: str
     """Base model, as the user wrote it."""
@@ -143,13 +144,15 @@ class Experiment(Record):
     n_layers: int = Field(ge=1)
     """Decoder layers of the base."""
     layers: tuple[int, ...]
-    """The selected layers, the pick: what the rule selects of the diagnosis."""
+    """The selected layers, the pick: what the rule selects of the scores."""
     select: str
     """Rule that selects the layers."""
     score: str
-    """Specificity score that the layers are selected by."""
+    """Score that the layers are selected by: a diagnosis' own, or one that knows the donor."""
     scores: dict[int, float]
-    """Specificity of every layer diagnosed."""
+    """That score of every layer that has one."""
+    attribution: AttributionSummary | None = None
+    """What each layer carries of the donor's gain and damage; null where that was not attributed."""
     weight: float
     """Factor of the task vector, alpha."""
     metric: str

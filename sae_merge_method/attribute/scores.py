@@ -157,7 +157,8 @@ DONOR_SCORES: dict[str, DonorScoreRow] = {
         ),
         DonorScoreRow(
             "lewis", "how much the donor changes the length of the layer's output on the target",
-            "activation", "after Chopra et al., arXiv 2503.03874, as we read it",
+            "activation", "ours, after the idea of LEWIS, Chopra et al., arXiv 2503.03874, whose own formula "
+            "sets the sparsity of task vectors and was not at hand",
             ("lengths",), _of_read("lengths"),
         ),
         DonorScoreRow(

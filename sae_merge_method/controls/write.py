@@ -11,6 +11,7 @@ from sae_merge_method.artifacts.method_parameters import ScalpelParameters
 from sae_merge_method.artifacts.recipe import CONTROL_KEY, DIAGNOSIS_KEY, AnyRecipe, Control
 from sae_merge_method.controls.arms import ARMS, asked_for
 from sae_merge_method.controls.energies import measure_energies
+from sae_merge_method.controls.evidence import evidence_of, without_scalpels
 from sae_merge_method.controls.kinds import ArmKind, Ground, NoArmError, matches_of
 from sae_merge_method.controls.layer_sets import Layers, overlap
 from sae_merge_method.controls.settings import ControlSettings
@@ -27,7 +28,6 @@ from sae_merge_method.recipe.precision import precision_of
 from sae_merge_method.recipe.preflight import open_donor
 from sae_merge_method.recipe.resolved import ResolvedRecipe, open_recipe
 from sae_merge_method.recipe.subspaces import Subspaces
-from sae_merge_method.saes.ranking import default_rank
 
 LOG = logging.getLogger(__name__)
 
@@ -88,16 +88,17 @@ def make_controls(recipe: ResolvedRecipe, settings: ControlSettings) -> Controls
         raise RecipeError(f"{recipe.where}: expected a recipe of {CONTROLLED}, got {method}")
     kinds = [ARMS[name] for name in asked_for(settings.arms or None, settings)]
     base, layers, donation = recipe.base, recipe.layers, _the_donation(recipe)
-    path, diagnosis = recipe.any_diagnosis(Path(settings.diagnosis) if settings.diagnosis else None)
+    evidence = evidence_of(recipe, settings)
+    if not evidence.scalpel:
+        kinds = without_scalpels(kinds)
     every = range(base.n_layers)
     donor = open_donor(donation.model, every, base, recipe.recipe.base_model, settings.allow_mismatch)
-    scalpel = {"diagnosis": str(path), "rank": settings.rank or default_rank(diagnosis.model.d_model)}
     modes = dict.fromkeys(mode for kind in kinds for mode in kind.measures)
     with one_blas_thread():
         energies = measure_energies(
             task_vector(base, donor, every),
             donation,
-            {mode: _subspaces({**scalpel, "mode": mode}, layers) for mode in modes},
+            {mode: _subspaces({**evidence.scalpel, "mode": mode}, layers) for mode in modes},
             layers,
             base,
         )
@@ -109,8 +110,8 @@ def make_controls(recipe: ResolvedRecipe, settings: ControlSettings) -> Controls
         layers,
         base.n_layers,
         energies,
-        diagnosis.scores(),
-        scalpel,
+        evidence.scores,
+        evidence.scalpel,
         weight=donation.weights[0][1] if len(donation.weights) == 1 else None,
         random_layers=settings.random_layers,
         random_spread=settings.random_spread,

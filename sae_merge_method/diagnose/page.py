@@ -9,6 +9,7 @@ from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
 from sae_merge_method.attribute.page import attribution_section
 from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.diagnose.plot import plot_specificity
+from sae_merge_method.diagnose.score_ranks import depth_sentence
 from sae_merge_method.diagnose.specificity import find_score
 from sae_merge_method.diagnose.tables import (
     MOVED,
@@ -95,6 +96,7 @@ the layer's median, which do not count; with them: the score if they did, marked
 another by more than its interval. A column's head sorts by it.</p>
 {as_html(layers_grid(diagnosis, selected), "sortable", ascending="layer")}
 <p>{html(diagnosis.without_saes() or "")}</p>
+<p>{html(depth_sentence(diagnosis) or "")}</p>
 {_surface(diagnosis)}{_left_out(diagnosis)}<h2>Texts</h2>
 <p class="note">What was encoded. All sides are cropped to one number and length of documents unless
 matching was switched off; read: what there was. Repeated: documents that say the same as one of another

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.arm import ArmIdentity
-from sae_merge_method.artifacts.diagnosis import diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.energy_report import Energy
 from sae_merge_method.artifacts.experiment_plan import (
     ARMS_FOLDER,
@@ -16,10 +15,11 @@ from sae_merge_method.artifacts.experiment_plan import (
 )
 from sae_merge_method.artifacts.recipe import RecipeText, read_recipe_text
 from sae_merge_method.controls.settings import ControlSettings
-from sae_merge_method.controls.write import ControlRecipe, make_controls
+from sae_merge_method.controls.write import ControlRecipe, Controls, make_controls
 from sae_merge_method.energy.run import energy
 from sae_merge_method.energy.settings import EnergySettings
 from sae_merge_method.errors import RecipeError
+from sae_merge_method.experiment.evidence import ChosenBy
 from sae_merge_method.experiment.settings import HARM_MARGIN, ExperimentSettings
 from sae_merge_method.files.writing import write_text
 from sae_merge_method.layers import format_layers
@@ -36,24 +36,26 @@ class Planned(NamedTuple):
     """Text by name of the arm; an arm without one is a model that is evaluated as it is."""
 
 
-def make_plan(settings: ExperimentSettings, diagnosis_at: Path, depends_on: Mapping[str, str]) -> Planned:
+def make_plan(settings: ExperimentSettings, evidence: ChosenBy, depends_on: Mapping[str, str]) -> Planned:
     """Choose the arms and write their recipes in memory; nothing is kept on disk.
 
     Args:
         settings: What was asked for.
-        diagnosis_at: The diagnosis, given or made.
+        evidence: What layers are chosen by, given or made.
         depends_on: What the plan is made from, to be kept with it.
 
     Raises:
         SaeMergeError: Models, diagnosis, rule and recipes do not fit together.
     """
-    diagnosis = read_diagnosis(diagnosis_path(diagnosis_at))
+    score, scores = evidence.scored()
+    diagnosis_at = None if evidence.diagnosis is None else str(evidence.diagnosis)
     pick = make_recipe(
         RecipeSettings(
-            diagnosis=str(diagnosis_at),
+            diagnosis=str(evidence.chosen_from),
             base=settings.base,
             donor=settings.donor,
             select=settings.select,
+            score=evidence.score,
             weight=settings.weight,
             rounding=settings.rounding,
             rounding_seed=settings.rounding_seed,
@@ -64,7 +66,7 @@ def make_plan(settings: ExperimentSettings, diagnosis_at: Path, depends_on: Mapp
     controls = make_controls(
         open_recipe(RecipeText(pick.text, "the pick's recipe")),
         ControlSettings(
-            diagnosis=str(diagnosis_at),
+            diagnosis=diagnosis_at,
             arms=settings.controls(),
             random_layers=settings.random_layers,
             random_spread=settings.random_spread,
@@ -76,6 +78,8 @@ def make_plan(settings: ExperimentSettings, diagnosis_at: Path, depends_on: Mapp
             allow_mismatch=settings.allow_mismatch,
         ),
     )
+    if evidence.score is not None:
+        controls = _named_by(controls, f"{settings.select} of {score}, which knows the donor")
     recipes = {one.arm.name: one.text for one in controls.recipes if one.kind.as_it_is is None}
     arms = sorted(map(_as_evaluated, controls.recipes), key=lambda arm: _FIRST.get(arm.role, len(_FIRST)))
     for name, file in settings.own_recipes().items():
@@ -87,8 +91,8 @@ def make_plan(settings: ExperimentSettings, diagnosis_at: Path, depends_on: Mapp
         base=settings.base,
         donor=settings.donor,
         n_layers=pick.n_layers,
-        score=diagnosis.score,
-        scores=diagnosis.scores(),
+        score=score,
+        scores=scores,
         select=settings.select,
         layers=pick.layers,
         weight=settings.weight,
@@ -99,10 +103,21 @@ def make_plan(settings: ExperimentSettings, diagnosis_at: Path, depends_on: Mapp
         harm_margin=settings.general_loss.margin if settings.general_loss else HARM_MARGIN,
         evaluation=_in_short(settings),
         task_vector_energy=controls.task_vector_energy,
-        projection=_projection(settings, diagnosis_at, pick.layers) if has_scalpel else None,
+        projection=_projection(settings, diagnosis_at, pick.layers) if has_scalpel and diagnosis_at else None,
         arms=tuple(arms),
     )
     return Planned(plan, recipes)
+
+
+def _named_by(controls: Controls, chosen: str) -> Controls:
+    """The same with the pick's arm described by what chose its layers."""
+    recipes = [
+        one._replace(arm=one.arm.model_copy(update={"description": f"{one.arm.description}: {chosen}"}))
+        if one.arm.role == "selected"
+        else one
+        for one in controls.recipes
+    ]
+    return controls._replace(recipes=tuple(recipes))
 
 
 _FIRST = {"base": 0, "selected": 1}
@@ -138,13 +153,13 @@ def _own(name: str, file: Path, text: str, settings: ExperimentSettings) -> ArmI
     )
 
 
-def _projection(settings: ExperimentSettings, diagnosis_at: Path, layers: tuple[int, ...]) -> Energy:
+def _projection(settings: ExperimentSettings, diagnosis_at: str, layers: tuple[int, ...]) -> Energy:
     """What the scalpel's span keeps in the selected layers."""
     return energy(
         EnergySettings(
             base=settings.base,
             donor=settings.donor,
-            diagnosis=str(diagnosis_at),
+            diagnosis=diagnosis_at,
             rank=settings.rank,
             layers=format_layers(layers),
             weight=settings.weight,

@@ -13,6 +13,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE
 from sae_merge_method.artifacts.experiment import EXPERIMENT_FILE, PAGE_FILE, TABLE_FILE, Experiment
 from sae_merge_method.artifacts.experiment_plan import (
     ARM_FILE,
@@ -27,12 +28,18 @@ from sae_merge_method.compare.tasks import resolve_metric
 from sae_merge_method.corpora.documents import read_corpus
 from sae_merge_method.errors import SaeMergeError, UsageError
 from sae_merge_method.experiment.arm_models import MERGED_FOLDER
+from sae_merge_method.experiment.evidence import (
+    ATTRIBUTION_FOLDER,
+    DIAGNOSIS_FOLDER,
+    find_evidence,
+    keep_attribution,
+)
 from sae_merge_method.experiment.places import Runner, choose_runner
 from sae_merge_method.experiment.plan import write_planned
 from sae_merge_method.experiment.processes import LOGS_FOLDER
 from sae_merge_method.experiment.prospect import Prospect, look_ahead
 from sae_merge_method.experiment.report.write import write_report
-from sae_merge_method.experiment.resume import DIAGNOSIS_FOLDER, is_done, jobs_of, not_done, standing_plan
+from sae_merge_method.experiment.resume import is_done, jobs_of, not_done, standing_plan
 from sae_merge_method.experiment.settings import (
     SETTINGS_FILE,
     ExperimentSettings,
@@ -47,8 +54,8 @@ LOG = logging.getLogger(__name__)
 
 _OURS = frozenset(
     (
-        PLAN_FILE, ARMS_FOLDER, DIAGNOSIS_FOLDER, MERGED_FOLDER, LOGS_FOLDER,
-        SETTINGS_FILE, EXPERIMENT_FILE, TABLE_FILE, PAGE_FILE,
+        PLAN_FILE, ARMS_FOLDER, DIAGNOSIS_FOLDER, ATTRIBUTION_FOLDER, MERGED_FOLDER, LOGS_FOLDER,
+        SETTINGS_FILE, EXPERIMENT_FILE, TABLE_FILE, PAGE_FILE, ATTRIBUTION_FILE,
     )
 )  # fmt: skip
 
@@ -120,13 +127,15 @@ def _prepare(
     settings: ExperimentSettings, general: GeneralCorpus | None, folder: Path, overwrite: bool
 ) -> tuple[ExperimentPlan, list[ArmJob]]:
     """The plan, written once it is known that no arm stands in its way, and the arms to run."""
-    planned = standing_plan(settings, folder, overwrite)
+    evidence = find_evidence(settings, folder, overwrite=overwrite)
+    planned = standing_plan(settings, evidence, folder, overwrite)
     waiting = not_done(jobs_of(settings, planned, general), folder, overwrite)
     # A model of its own takes the place of the base that the others are edited into: loaded last, only once.
     waiting.sort(key=lambda job: job.model is not None and job.arm.role != "base")
     for job in waiting:
         # What was made from other things is no part of any report from now on.
         (folder / ARMS_FOLDER / job.arm.name / ARM_FILE).unlink(missing_ok=True)
+    keep_attribution(evidence, folder)
     write_planned(folder, planned)
     write_text(folder / SETTINGS_FILE, settings_text(settings))
     return planned.plan, waiting

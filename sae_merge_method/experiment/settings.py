@@ -1,8 +1,9 @@
 """``experiment.yml``: an experiment as a file to share. Paths resolve against the working folder."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -10,6 +11,7 @@ from sae_merge_method.artifacts.recipe import OutDtype, RoundingName, RoundingSe
 from sae_merge_method.artifacts.schema import Location, Record, describe
 from sae_merge_method.artifacts.strict_yaml import dump_yaml
 from sae_merge_method.artifacts.subject import Test
+from sae_merge_method.attribute.settings import AttributeSettings
 from sae_merge_method.controls import settings as control
 from sae_merge_method.controls.arms import ARMS, asked_for
 from sae_merge_method.diagnose.settings import DiagnoseSettings
@@ -50,8 +52,15 @@ class ExperimentSettings(Record):
     donor: Location
     """Donor model, a whole checkpoint: folder, or Hub id with an optional @revision."""
     allow_mismatch: AllowedMismatch = ()
-    diagnosis: Location | dict[str, Any]
-    """A diagnosis folder, or the settings to make one with, as diagnose --config takes them."""
+    diagnosis: Location | dict[str, Any] | None = None
+    """A diagnosis folder, or the settings to make one with, as diagnose --config takes them. May be left out
+    where layers are chosen by an attribution: then there are no scalpel arms."""
+    attribution: Location | dict[str, Any] | None = None
+    """An attribution folder, or the settings to make one with, as attribute --config takes them; without it,
+    the one that stands in the diagnosis' folder. The report says what each layer carries."""
+    score: str | None = None
+    """A score that knows the donor, such as attributed_gain, of that attribution, to choose layers by; the
+    diagnosis' own unless given. Of a diagnosis that is made, the donor is then attributed with it."""
     select: RuleText = "top_k=3"
     """Rule that selects the layers."""
     weight: float = 1.0
@@ -107,8 +116,14 @@ class ExperimentSettings(Record):
 
     @model_validator(mode="after")
     def _one_model(self) -> "ExperimentSettings":
+        if self.diagnosis is None and (self.score is None or self.attribution is None):
+            raise ValueError(
+                "expected diagnosis: a folder or settings; or attribution: and score:, to do without"
+            )
         if isinstance(self.diagnosis, dict):
             self.to_diagnose()
+        if isinstance(self.attribution, dict):
+            self.to_attribute()
         return self
 
     def to_diagnose(self) -> DiagnoseSettings:
@@ -118,12 +133,21 @@ class ExperimentSettings(Record):
             ValueError: They cannot be used; pydantic's own error says why.
         """
         assert isinstance(self.diagnosis, dict)
-        if self.diagnosis.get("model", self.base) != self.base:
-            raise ValueError(f"diagnosis.model: expected the base {self.base}, got {self.diagnosis['model']}")
-        try:
-            return DiagnoseSettings.model_validate({**self.diagnosis, "model": self.base})
-        except ValidationError as error:
-            raise ValueError(describe(error, inside=("diagnosis",)).strip()) from error
+        own: dict[str, Any] = {"model": self.base}
+        if self.score is not None and self.attribution is None:
+            own["donor"] = self.donor
+        return _within(DiagnoseSettings, self.diagnosis, "diagnosis", own)
+
+    def to_attribute(self) -> AttributeSettings:
+        """Settings of the attribution to make; its models are the experiment's.
+
+        Raises:
+            ValueError: They cannot be used; pydantic's own error says why.
+        """
+        assert isinstance(self.attribution, dict)
+        return _within(
+            AttributeSettings, self.attribution, "attribution", {"base": self.base, "donor": self.donor}
+        )
 
     def controls(self) -> tuple[str, ...]:
         """Names of the controls asked for, and of those that are always there, in the table's order."""
@@ -135,6 +159,21 @@ class ExperimentSettings(Record):
         """The user's own arms, by name."""
         listed = () if self.arms == "all" else self.arms
         return {name: Path(file) for one in listed if isinstance(one, dict) for name, file in one.items()}
+
+
+Within = TypeVar("Within", bound=Record)
+
+
+def _within(kind: type[Within], written: Mapping[str, Any], key: str, own: Mapping[str, str]) -> Within:
+    """Settings of another command that stand under a key, with the experiment's own models."""
+    for name, model in own.items():
+        if written.get(name, model) != model:
+            whose = "donor" if name == "donor" else "base"
+            raise ValueError(f"{key}.{name}: expected the {whose} {model}, got {written[name]}")
+    try:
+        return kind.model_validate({**written, **own})
+    except ValidationError as error:
+        raise ValueError(describe(error, inside=(key,)).strip()) from error
 
 
 class RunSettings(Record):

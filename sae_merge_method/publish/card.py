@@ -26,7 +26,18 @@ from sae_merge_method.recipe.merged_folder import MergedFolder, open_merged
 LOG = logging.getLogger(__name__)
 
 
-_ORDER = ("recipe", "edit", "statement", "layers", "tune", "verdict", "experiment", "rebuild", "limits")
+_ORDER = (
+    "recipe",
+    "edit",
+    "statement",
+    "layers",
+    "attribution",
+    "tune",
+    "verdict",
+    "experiment",
+    "rebuild",
+    "limits",
+)
 """The sections of a card."""
 
 

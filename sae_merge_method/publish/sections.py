@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 
 from sae_merge_method import __version__
+from sae_merge_method.artifacts.attribution_summary import AttributionSummary
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport
 from sae_merge_method.artifacts.layer_diagnosis import LITTLE_EXPLAINED, LayerDiagnosis
@@ -18,6 +19,7 @@ from sae_merge_method.recipe.merged_folder import MergedFolder
 from sae_merge_method.recipe.methods import method_named
 from sae_merge_method.recipe.precision import rounding_of
 from sae_merge_method.reports import numbers
+from sae_merge_method.reports.attributed import HOW_CARRIED, carried_grid
 from sae_merge_method.reports.grid import Cell, Grid, as_markdown
 from sae_merge_method.reports.markdown import bullets, code, fence, plain, section
 
@@ -101,6 +103,21 @@ def layers_section(diagnosis: Diagnosis, selected: Sequence[int], rule: str | No
         f"SAEs: {', '.join(map(code, releases))}. Corrected: less the mean under shuffled labels, which "
         "layers are chosen by. Estimate and interval: for unlimited documents. q: Benjamini-Hochberg over "
         "layers, whether usage differs at all.",
+    )
+
+
+def attribution_section(summary: AttributionSummary, edited: Sequence[int]) -> str:
+    """What each layer carries of the donor's gain and damage.
+
+    Args:
+        summary: Of an attribution.
+        edited: The layers of this model's edit.
+    """
+    return section(
+        "What each layer carries of the donor",
+        bullets([plain(line) for line in summary.sentences(edited)]),
+        as_markdown(carried_grid(summary, edited)),
+        plain(f"Of {summary.donor}. {HOW_CARRIED}"),
     )
 
 

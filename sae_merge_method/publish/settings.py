@@ -8,6 +8,8 @@ class CardSettings(Record):
 
     diagnosis: Location | None = None
     """Diagnosis that chose the layers, folder or file: adds their table and plot."""
+    attribution: Location | None = None
+    """Attribution of the donor, folder or file: adds what each layer carries of its gain and damage."""
     comparison: Location | None = None
     """comparison.json of the base and this model, or its folder: adds the verdict, and results to the
     metadata."""

@@ -7,6 +7,8 @@ affair of ``sections`` and ``measured``.
 import logging
 from pathlib import Path
 
+from sae_merge_method.artifacts.attribution import read_attribution
+from sae_merge_method.artifacts.attribution_summary import summary_of
 from sae_merge_method.artifacts.comparison import Comparison
 from sae_merge_method.artifacts.diagnosis import Diagnosis, read_diagnosis
 from sae_merge_method.errors import ArtifactError
@@ -25,7 +27,7 @@ from sae_merge_method.recipe.merged_folder import MergedFolder
 
 LOG = logging.getLogger(__name__)
 
-_MEASURED = ("layers", "tune", "verdict", "experiment")
+_MEASURED = ("layers", "attribution", "tune", "verdict", "experiment")
 """Those that a later run keeps where it is told of nothing newer."""
 
 
@@ -37,7 +39,7 @@ def shown_sections(
     *,
     with_plot: bool,
 ) -> dict[str, OurSection]:
-    """The sections on layers, tuning, verdict and experiment that a card shows, by name.
+    """The sections on layers, attribution, tuning, verdict and experiment that a card shows, by name.
 
     Args:
         merged: The folder.
@@ -52,6 +54,7 @@ def shown_sections(
     result = merged.report.result_sha256 if merged.report is not None else None
     newer = (
         _layers(merged, settings, with_plot=with_plot),
+        _attribution(merged, settings),
         _tune(merged, settings),
         _verdict(comparison, settings, result),
         _experiment(settings, result),
@@ -67,6 +70,30 @@ def _layers(merged: MergedFolder, settings: CardSettings, *, with_plot: bool) ->
     _require_same_base(merged, diagnosis)
     text = sections.layers_section(diagnosis, merged.layers, _rule(merged), with_plot)
     return OurSection("layers", text, merged.report.result_sha256 if merged.report is not None else None)
+
+
+def _attribution(merged: MergedFolder, settings: CardSettings) -> OurSection | None:
+    """What each layer carries, by the attribution that the user names, once it is of this base and donor."""
+    if settings.attribution is None:
+        return None
+    attribution = read_attribution(settings.attribution)
+    n_layers, own = len(attribution.target.layers), merged.checkpoint.n_layers
+    if n_layers != own:
+        raise ArtifactError(
+            f"the attribution is of a model with {n_layers} layers, {merged.folder} has {own}"
+        )
+    summary = summary_of(attribution)
+    if summary is None:
+        raise ArtifactError(
+            f"{settings.attribution} has the first order alone, which says nothing of the whole donor: "
+            "attribute without --first-order"
+        )
+    if attribution.donor.id not in merged.donors:
+        LOG.warning(
+            "the attribution is of the donor %s, the recipe names %s", summary.donor, ", ".join(merged.donors)
+        )
+    text = sections.attribution_section(summary, merged.layers)
+    return OurSection("attribution", text, merged.report.result_sha256 if merged.report is not None else None)
 
 
 def _tune(merged: MergedFolder, settings: CardSettings) -> OurSection | None:

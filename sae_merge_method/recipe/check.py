@@ -6,7 +6,6 @@ nothing but config.json is fetched. Where the models lie is found by ``located``
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 from sae_merge_method.artifacts.recipe import AnyRecipe
 from sae_merge_method.errors import RecipeError
@@ -15,11 +14,12 @@ from sae_merge_method.layers import format_layers
 from sae_merge_method.models.adapter import Adapter
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.hub import parse_model_id
+from sae_merge_method.recipe.evidence import recorded_scores
 from sae_merge_method.recipe.findings import CheckedRecipe, Notes
 from sae_merge_method.recipe.lineage import oddities
 from sae_merge_method.recipe.located import Located, locate, open_located, open_located_adapter
 from sae_merge_method.recipe.methods import method_named, parse_recipe
-from sae_merge_method.recipe.pin import models_of, pin
+from sae_merge_method.recipe.pin import donors_of, models_of, pin
 from sae_merge_method.recipe.precision import precision_of
 from sae_merge_method.recipe.preflight import check_donors, check_family, require_plain
 from sae_merge_method.recipe.resolved import ResolvedRecipe, read_recipe
@@ -115,7 +115,7 @@ def _check_record(resolved: ResolvedRecipe, layers: tuple[int, ...], notes: Note
         return
     with notes.of("sae_diagnosis"):
         of_base = resolved.recorded is not None and bool(resolved.base.tensors)
-        scores, rule = _recorded_scores(record), record.get("select")
+        scores, rule = recorded_scores(record), record.get("select")
         if scores and isinstance(rule, str) and layers and not parse_rule(rule).needs("q_values"):
             chosen = choose_layers(parse_rule(rule), scores)
             if chosen != layers:
@@ -124,21 +124,18 @@ def _check_record(resolved: ResolvedRecipe, layers: tuple[int, ...], notes: Note
                     f"the gate has {format_layers(layers)}"
                 )
             notes.add("sae_diagnosis", f"{rule} of the recorded scores chooses these layers")
+        donor = record.get("donor")
+        if donor is not None:
+            notes.add(
+                "sae_diagnosis",
+                f"the scores, {record.get('score')}, are of an attribution of the donor {donor}",
+                "fits" if donor in donors_of(resolved.recipe) else "odd",
+            )
         if of_base:
             notes.add("sae_diagnosis", "the recorded diagnosis is of this base's weights")
         else:
             missing = "no fingerprint is recorded" if resolved.base.tensors else "they are not at hand"
             notes.add("sae_diagnosis", f"whether it is of this base's weights: {missing}", "not checked")
-
-
-def _recorded_scores(record: Mapping[str, Any]) -> dict[int, float]:
-    scores = record.get("scores")
-    if not isinstance(scores, dict):
-        return {}
-    try:
-        return {int(layer): float(score) for layer, score in scores.items()}
-    except (TypeError, ValueError) as error:
-        raise RecipeError(f"expected a score by layer in scores, and {error}") from error
 
 
 def _check_edit(

@@ -146,6 +146,26 @@ def _record_of_attribution(
     }
 
 
+def recorded_scores(record: Mapping[str, Any]) -> dict[int, float]:
+    """The scores that a recipe keeps of what its layers were chosen from; none where it keeps none.
+
+    Raises:
+        RecipeError: What stands there are no scores.
+    """
+    scores = record.get("scores")
+    if not isinstance(scores, dict):
+        return {}
+    try:
+        return {int(layer): float(score) for layer, score in scores.items()}
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"expected a score by layer in scores, and {error}") from error
+
+
+def is_of_attribution(record: Mapping[str, Any] | None) -> bool:
+    """Whether a recipe's layers were chosen by a score that knows the donor."""
+    return "attribution" in (record or {})
+
+
 def _texts(content: Diagnosis | Attribution) -> dict[str, Any]:
     return {
         "target": {"name": content.target.name, "sha256": content.target.sha256},

@@ -84,6 +84,11 @@ def make_ground(folder: Path, steps: int = 40) -> Ground:
     return Ground(folder, _trained(texts, GAIN, (1, 0), steps), _trained(texts, DAMAGE, (0, -1), steps // 4))
 
 
+def trained_on(ground: Ground, layer: int, signs: tuple[int, int], steps: int = 40) -> Tensors:
+    """One more task vector: of one layer, by what becomes of the losses on target and control."""
+    return _trained(_read(Path(ground.base), ground.folder), layer, signs, steps)
+
+
 class _Texts(NamedTuple):
     model: TextModel
     batches: tuple[Batch, ...]

@@ -3,6 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
+from sae_merge_method.artifacts.attribution_summary import summary_of
 from sae_merge_method.attribute.run import attribute
 from sae_merge_method.cli.main import road
 from sae_merge_method.errors import UsageError
@@ -62,3 +63,10 @@ def test_settings_out_of_bounds_are_usage_errors(words, tmp_path, wrong):
     assert str(result.exception or result.stderr).count(f"got {wrong[1]!r}") <= 1
     assert not list(tmp_path.iterdir())
     assert not (tmp_path / "out").exists()
+
+
+def test_an_attribution_is_put_in_short(attributed):
+    short = summary_of(attributed)
+    assert short is not None
+    assert [one.gain for one in short.layers] == [entry.path.gain for entry in attributed.target.layers]
+    assert short.controls[0].amount == -attributed.controls[0].gain.gain

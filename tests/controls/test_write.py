@@ -15,6 +15,7 @@ from sae_merge_method.controls.write import write_controls
 from sae_merge_method.errors import RecipeError, UsageError
 from sae_merge_method.recipe.methods import parse_recipe, written_parameters
 from tests import tiny
+from tests.attributions import save_attribution
 from tests.geometry import scenes
 from tests.recipes import run_recipe
 
@@ -186,3 +187,21 @@ def test_settings_of_a_recipe_are_checked_when_it_is_written(scene, tmp_path):
         scene, tmp_path / "f.yml", "--method", "sae_scalpel", "--set", "features=1: 0, 2; 3: 4"
     )
     assert written_parameters(parse_recipe(listed.read_text(), "f"))["features"] == "1: 0, 2; 3: 4"
+
+
+def test_layers_chosen_by_a_score_that_knows_the_donor_have_controls_by_that_score(scene, tmp_path, caplog):
+    attribution = save_attribution(tmp_path / "attribution", scene.base, scene.donor)
+    recipe = write_recipe(
+        scene, tmp_path / "recipe.yml", "--diagnosis", attribution, "--score", "attributed_gain"
+    )
+    asked = ControlSettings(arms=("stethoscope", "lowest-specificity", "scalpel", "scalpel-random"))
+    arms = write_controls(recipe, tmp_path / "without", asked)
+    assert [(arm.name, arm.layers) for arm in arms] == [
+        ("stethoscope", (1, 3)),
+        ("lowest-specificity", (0, 2)),
+    ]
+    assert "no arm scalpel, scalpel-random: an attribution chose the layers" in caplog.text
+    beside = asked.model_copy(update={"diagnosis": str(scene.diagnosis)})
+    arms = write_controls(recipe, tmp_path / "beside", beside)
+    assert [arm.name for arm in arms][2:] == ["scalpel", "scalpel-random"]
+    assert arms[1].layers == (0, 2)

@@ -21,7 +21,7 @@ def test_select_shows_each_rules_layers_and_their_stability(planted: Path, tmp_p
     printed = run(
         select.command, planted, "--rule", "top_k=2", "--rule", "differs=0.05", "--plot", tmp_path / "a.png"
     ).output
-    header, top, differs = printed.splitlines()
+    header, top, differs = printed.split("\n\n")[0].splitlines()
     assert header.split()[:4] == ["rule", "of", "scores", "layers"]
     shares = ["1.00", "1.00", "1.00", "-"]  # over resamples, halves, scores, and no other SAEs
     choice = ["1,", "3", "0", "of", "2"]

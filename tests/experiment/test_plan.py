@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from sae_merge_method.artifacts.attribution import read_attribution
+from sae_merge_method.artifacts.experiment_plan import read_plan
 from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.controls.kinds import ArmKind
 from sae_merge_method.errors import InUseError, SaeMergeError, UsageError
@@ -126,3 +128,53 @@ def test_two_runs_at_once_in_one_folder_are_refused(fresh, sae_merge_experiment)
     with locked(fresh / "exp"):
         result = sae_merge_experiment("plan")
     assert isinstance(result.exception, InUseError) and "is being edited by process" in str(result.exception)
+
+
+ATTRIBUTED = {
+    "diagnosis": None,
+    "attribution": {
+        "target": "target.jsonl", "control": "control.jsonl", "max_documents": 8, "groups": 2, "device": "cpu",
+        "first_order": True,
+    },
+    "score": "first_order_gain",
+}  # fmt: skip
+
+
+def test_layers_are_chosen_by_an_attribution_that_is_made_on_the_way(fresh, sae_merge_experiment):
+    write_settings(fresh, arms=["all-layers", "scalpel"], **ATTRIBUTED)
+    result = sae_merge_experiment("plan")
+    assert result.exit_code == 0, result.output
+    plan = read_plan(fresh / "exp")
+    scores = read_attribution(fresh / "exp" / "attribution").scores_by("first_order_gain")
+    assert (plan.score, plan.scores) == ("first_order_gain", scores)
+    assert plan.layers == tuple(sorted(sorted(scores, key=scores.__getitem__)[-2:]))
+    assert [arm.name for arm in plan.arms] == ["base", "stethoscope", "all-layers"]
+    assert plan.arms[1].description.endswith("top_k=2 of first_order_gain, which knows the donor")
+    before = stamps(fresh / "exp" / "attribution")
+    assert sae_merge_experiment("plan").exit_code == 0
+    assert stamps(fresh / "exp" / "attribution") == before  # what stands is not made anew
+
+
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({"diagnosis": None}, "expected diagnosis: a folder or settings"),
+        ({"diagnosis": None, "score": "attributed_gain"}, "expected diagnosis: a folder or settings"),
+        (
+            ATTRIBUTED | {"attribution": {"target": "a", "control": "b", "base": "./other"}},
+            "attribution.base",
+        ),
+        (ATTRIBUTED | {"attribution": {"target": "a"}}, "attribution.control"),
+    ],
+)
+def test_settings_without_scores_to_choose_by_are_refused(fresh, sae_merge_experiment, changed, words):
+    write_settings(fresh, **changed)
+    result = sae_merge_experiment("plan")
+    assert isinstance(result.exception, SaeMergeError) and words in str(result.exception)
+    assert not (fresh / "exp").exists()
+
+
+def test_a_score_of_an_attribution_that_is_not_there_is_told_of(fresh, sae_merge_experiment):
+    write_settings(fresh, diagnosis="diagnosis", score="attributed_gain")
+    result = sae_merge_experiment("plan")
+    assert "there is no attribution.json in" in str(result.exception)

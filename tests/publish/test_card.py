@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
+from sae_merge_method.artifacts.attribution import Attribution, write_attribution
 from sae_merge_method.artifacts.diagnosis import read_diagnosis
 from sae_merge_method.artifacts.edit_report import read_edit_report
 from sae_merge_method.cli.card import command
@@ -20,6 +21,7 @@ from sae_merge_method.publish.sections import edit_section, layers_section
 from sae_merge_method.publish.settings import CardSettings
 from sae_merge_method.recipe.merged_folder import open_merged
 from tests import tiny
+from tests.attributions import save_attribution
 from tests.comparisons import comparison, save_comparison, subject
 from tests.diagnoses import save_diagnosis
 from tests.merged import rename_models
@@ -220,3 +222,23 @@ def test_a_card_says_how_values_were_rounded_and_what_is_stored_of_the_edit(tmp_
     assert re.search(
         r"Stored of it: \d+\.\d+% of its energy, cosine 0\.\d\d; \d+\.\d+% of these tensors' values", words
     )
+
+
+def test_what_each_layer_carries_of_the_donor_is_shown(out, merged, tmp_path, caplog):
+    attribution = save_attribution(tmp_path / "attribution", merged.base, merged.donor)
+    write_card(out, MIT.model_copy(update={"attribution": str(attribution)}))
+    card = body(out)
+    assert "Of the donor's gain of 1.5000 nats a token on maths.jsonl, layer 1 carries 60.0%." in card
+    assert "Layers 1, 3 carry +1.6000 of the gain" in card
+    write_card(out, MIT)
+    assert "layer 1 carries 60.0%" in body(out)  # of this very checkpoint: it stays
+
+
+def test_an_attribution_of_the_first_order_alone_says_nothing_of_the_whole_donor(out, merged, tmp_path):
+    folder = save_attribution(tmp_path / "attribution", merged.base, merged.donor)
+    text = (folder / "attribution.json").read_text()
+    made = Attribution.model_validate_json(text)
+    first = made.target.model_copy(update={"gain": None})
+    write_attribution(folder, made.model_copy(update={"target": first}), ())
+    with pytest.raises(ArtifactError, match="without --first-order"):
+        write_card(out, MIT.model_copy(update={"attribution": str(folder)}))

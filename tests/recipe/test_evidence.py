@@ -1,61 +1,16 @@
 """Layers chosen by a score that knows the donor: of an attribution, with or without a diagnosis beside it."""
 
 import logging
-from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 
-from sae_merge_method.artifacts.attribution import (
-    Amount,
-    AttributedLayer,
-    AttributedModel,
-    AttributedText,
-    Attribution,
-    write_attribution,
-)
-from sae_merge_method.artifacts.attribution_groups import TextGroups
-from sae_merge_method.artifacts.donor_score import DonorScore, LayerScore
 from sae_merge_method.diagnose.select import draw_selection, select_layers
 from sae_merge_method.errors import RecipeError, UsageError
-from sae_merge_method.models.checkpoint import open_checkpoint
-from sae_merge_method.models.fingerprint import fingerprint
 from sae_merge_method.recipe.from_diagnosis import RecipeSettings, make_recipe, write_recipe
 from sae_merge_method.recipe.resolved import resolve_recipe
 from tests import tiny
-
-SCORES = {"attributed_gain": (0.1, 0.9, -0.2, 0.7), "lewis": (0.0, 0.1, 0.2, 0.3)}
-
-
-def save_attribution(folder: Path, base: Path, donor: Path) -> Path:
-    """An attribution whose scores are known."""
-    folder.mkdir(exist_ok=True)
-    nothing = Amount(gain=0.0)
-    layers = tuple(AttributedLayer(layer=layer, first_order=nothing) for layer in range(4))
-    text = AttributedText(
-        name="maths.jsonl", sha256="a" * 64, documents=2, groups=2, tokens=20, answers=False, base_loss=1.0,
-        layers=layers,
-    )  # fmt: skip
-    models = [
-        AttributedModel(id=str(model), fingerprint=fingerprint(open_checkpoint(model)))
-        for model in (base, donor)
-    ]
-    scores = tuple(
-        DonorScore(
-            name=name,
-            unit="",
-            layers=tuple(LayerScore(layer=nth, score=one) for nth, one in enumerate(of_layers)),
-        )
-        for name, of_layers in SCORES.items()
-    )
-    attribution = Attribution(
-        base=models[0], donor=models[1], target=text, controls=(text,), scores=scores, settings={}
-    )
-    none = np.zeros((2, 0))
-    sums = TextGroups(np.array([10, 10]), np.zeros(2), *[none] * 7)
-    write_attribution(folder, attribution, (sums, sums))
-    return folder
+from tests.attributions import save_attribution
 
 
 @pytest.fixture

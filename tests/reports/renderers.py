@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import sae_merge_method as sm
 from sae_merge_method.artifacts.arm import ArmIdentity
+from sae_merge_method.artifacts.attribution_summary import AttributionSummary
 from sae_merge_method.artifacts.difference import Difference
 from sae_merge_method.artifacts.edit_preview import EditPreview
 from sae_merge_method.artifacts.energy_report import Energy, EnergyReport
@@ -20,7 +21,7 @@ from sae_merge_method.attribute import page as attribute_page
 from sae_merge_method.attribute import show as attribute
 from sae_merge_method.compare import render
 from sae_merge_method.controls import show as controls
-from sae_merge_method.diagnose import page, plot, select, tables
+from sae_merge_method.diagnose import page, plot, score_ranks, select, tables
 from sae_merge_method.diff import show as diff
 from sae_merge_method.energy import show as energy
 from sae_merge_method.experiment.report import html, markdown, scatter
@@ -30,6 +31,7 @@ from sae_merge_method.merge import show as merge
 from sae_merge_method.publish import measured, sections
 from sae_merge_method.publish.licence import Licence
 from sae_merge_method.publish.rebuild import Rebuilt, rebuilt_view
+from sae_merge_method.reports import attributed
 from sae_merge_method.reports.grid import (
     as_csv,
     as_html,
@@ -126,6 +128,9 @@ RENDERERS: Mapping[str, Renderer] = {
     "attribute.show:scores_grid": Renderer(
         "grids", lambda scene, name: attribute.scores_grid(named.attribution(name))
     ),
+    "diagnose.score_ranks:ranks_grid": Renderer(
+        "grids", lambda scene, name: score_ranks.ranks_grid([score_ranks.ScoreRank(name, None)], name)
+    ),
     "diagnose.select:selections_grid": _filled(
         sm.Selection, lambda one: select.selections_grid([one]), "grids"
     ),
@@ -185,6 +190,12 @@ RENDERERS: Mapping[str, Renderer] = {
         "markdown", lambda scene, name: measured.verdict_section(renamed(scene.comparison, name), name)
     ),
     "publish.rebuild:rebuilt_view": _filled(Rebuilt, rebuilt_view, "view"),
+    "publish.sections:attribution_section": _filled(
+        AttributionSummary, lambda one: sections.attribution_section(one, (0,)), "markdown"
+    ),
+    "reports.attributed:carried_grid": _filled(
+        AttributionSummary, lambda one: attributed.carried_grid(one, (0,)), "grids"
+    ),
     "publish.sections:edit_section": Renderer(
         "markdown", lambda scene, name: sections.edit_section(named.merged(scene, name))
     ),

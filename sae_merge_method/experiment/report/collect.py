@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from pathlib import Path
 
+from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE, read_attribution
+from sae_merge_method.artifacts.attribution_summary import AttributionSummary, summary_of
 from sae_merge_method.artifacts.conclusions import ArmContrast, DampingCurve
 from sae_merge_method.artifacts.experiment import Experiment, GeneralCorpus, MeasuredArm
 from sae_merge_method.artifacts.experiment_plan import (
@@ -80,7 +82,9 @@ def collect(folder: Path) -> Experiment:
     ]
     shares = are_shares(score.score for arm in arms for score in (arm.overall, *arm.subjects))
     curve = damping_curve(plan, measured, up=base.higher_is_better, share=shares)
-    return _with_conclusions(plan, base, tuple(arms), tuple(contrasts), missing, curve)
+    kept = folder / ATTRIBUTION_FILE
+    summary = summary_of(read_attribution(kept)) if kept.is_file() else None
+    return _with_conclusions(plan, base, tuple(arms), tuple(contrasts), missing, curve, summary)
 
 
 def _pairs_of_claims(done: Collection[str]) -> list[tuple[str, str]]:
@@ -96,6 +100,7 @@ def _with_conclusions(
     contrasts: tuple[ArmContrast, ...],
     missing: tuple[str, ...],
     curve: DampingCurve | None,
+    attribution: AttributionSummary | None,
 ) -> Experiment:
     up, corpus = base.higher_is_better, base.record.general
     measured = Experiment(
@@ -106,6 +111,7 @@ def _with_conclusions(
         select=plan.select,
         score=plan.score,
         scores=plan.scores,
+        attribution=attribution,
         weight=plan.weight,
         metric=base.metric,
         higher_is_better=up,

@@ -21,6 +21,7 @@ from sae_merge_method.experiment.report.words import (
     how_to_read_arms,
     layer_words,
 )
+from sae_merge_method.reports.attributed import HOW_CARRIED, carried_grid
 from sae_merge_method.reports.grid import Grid
 
 
@@ -44,6 +45,20 @@ def _projection(experiment: Experiment) -> Grid | None:
 
 _KEPT = "Share of the task vector's energy in the selected layers that a subspace keeps."
 
+
+def _carried(experiment: Experiment) -> Grid | None:
+    summary = experiment.attribution
+    return None if summary is None else carried_grid(summary, experiment.layers)
+
+
+def _carried_words(experiment: Experiment) -> str:
+    """What the table says in short."""
+    summary = experiment.attribution
+    if summary is None:
+        return ""
+    return " ".join((*summary.sentences(experiment.layers), HOW_CARRIED))
+
+
 ARMS = Shown("Arms", arm_grid, how_to_read_arms)
 SHOWN = (
     ARMS,
@@ -52,4 +67,5 @@ SHOWN = (
     Shown("Subjects", subject_grid, lambda experiment: HOW_TO_READ_SUBJECTS, is_coloured=True),
     Shown("Projection", _projection, lambda experiment: _KEPT, is_sortable=False),
     Shown("Single layers", layer_grid, layer_words),
+    Shown("What each layer carries", _carried, _carried_words),
 )

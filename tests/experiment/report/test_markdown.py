@@ -1,13 +1,18 @@
 """The report in Markdown: for a repository, and for a model card."""
 
 import shlex
+import shutil
 from pathlib import Path
 
 from lm_eval._cli.harness import HarnessCLI
 
 from sae_merge_method.artifacts.experiment import Experiment
-from sae_merge_method.experiment.report.markdown import commands, evaluate
+from sae_merge_method.experiment.report.collect import collect
+from sae_merge_method.experiment.report.markdown import as_markdown, commands, evaluate
 from sae_merge_method.publish.measured import experiment_section
+from tests import tiny
+from tests.attributions import save_attribution
+from tests.experiment.report.folders import BASE, PICK, lay_out
 
 
 def test_the_arm_by_hand_is_evaluated_as_the_experiment_did(folder: Path, experiment: Experiment) -> None:
@@ -42,3 +47,15 @@ def test_a_card_takes_the_report_without_the_commands_on_its_files(folder: Path)
     assert section.startswith("## What else was tried\n\n- base: ./base")
     assert "### What the numbers support" in section and "### Single layers" in section
     assert "recipe.yml" not in section and "By hand" not in section
+
+
+def test_what_each_layer_carries_of_the_donor_stands_where_it_was_attributed(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path / "exp", [BASE, PICK])
+    assert "What each layer carries" not in as_markdown(collect(folder))
+    base, donor = (tiny.gemma3_text(tmp_path / f"model-{seed}", seed) for seed in (0, 1))
+    made = save_attribution(tmp_path / "attribution", base, donor)
+    shutil.copyfile(made / "attribution.json", folder / "attribution.json")
+    text = as_markdown(collect(folder))
+    assert "## What each layer carries" in text
+    assert "Of the donor's gain of 1.5000 nats a token on maths.jsonl, layer 1 carries 60.0%." in text
+    assert "the damage to prose.jsonl" in text

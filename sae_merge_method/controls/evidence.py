@@ -1,0 +1,52 @@
+"""What the arms of a recipe know of its layers: the scores that chose them, and features to project onto."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sae_merge_method.controls.kinds import ArmKind
+from sae_merge_method.controls.settings import ControlSettings
+from sae_merge_method.recipe.evidence import is_of_attribution, recorded_scores
+from sae_merge_method.recipe.resolved import ResolvedRecipe
+from sae_merge_method.saes.ranking import default_rank
+
+LOG = logging.getLogger(__name__)
+
+
+class ArmEvidence(NamedTuple):
+    """What a recipe's layers were chosen by, and what features a scalpel can have."""
+
+    scores: Mapping[int, float]
+    scalpel: Mapping[str, Any]
+    """Parameters of the scalpel arms but ``mode``; empty where there is no diagnosis."""
+
+
+def evidence_of(recipe: ResolvedRecipe, settings: ControlSettings) -> ArmEvidence:
+    """A diagnosis; or an attribution, whose scores the recipe keeps, with or without a diagnosis.
+
+    Raises:
+        ArtifactError: The diagnosis cannot be read.
+        RecipeError: There is none, or it is of another model; or the scores that are kept are none.
+    """
+    record = recipe.recipe.sae_diagnosis or {}
+    instead = Path(settings.diagnosis) if settings.diagnosis else None
+    known = is_of_attribution(record)
+    if known and instead is None and recipe.diagnosis is None and record.get("path") is None:
+        return ArmEvidence(recorded_scores(record), {})
+    path, diagnosis = recipe.any_diagnosis(instead)
+    rank = settings.rank or default_rank(diagnosis.model.d_model)
+    scores = recorded_scores(record) if known else diagnosis.scores()
+    return ArmEvidence(scores, {"diagnosis": str(path), "rank": rank})
+
+
+def without_scalpels(kinds: Sequence[ArmKind]) -> list[ArmKind]:
+    """Those that need no features; a warning names the others."""
+    absent = [kind.name for kind in kinds if kind.measures]
+    if absent:
+        LOG.warning(
+            "no arm %s: an attribution chose the layers, and without a diagnosis (--diagnosis) there are no "
+            "features to project onto",
+            ", ".join(absent),
+        )
+    return [kind for kind in kinds if not kind.measures]

@@ -1,0 +1,150 @@
+"""How scores of layers rank with depth, and with the same score for another target: what they owe to neither.
+
+A score that ranks the layers of one ability as it ranks those of another does not see the ability, and one
+that ranks with depth says little that is not known without it. Profiles are smooth, so a rank correlation is
+held against shifted and mirrored profiles (:func:`~sae_merge_method.statistics.curves.curve_correlation`).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from sae_merge_method.artifacts.attribution import Attribution, attribution_path, read_attribution
+from sae_merge_method.artifacts.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
+from sae_merge_method.artifacts.fingerprint import Fingerprint
+from sae_merge_method.errors import UsageError
+from sae_merge_method.reports.grid import NOTHING, Cell, Grid
+from sae_merge_method.statistics.curves import CurveCorrelation, curve_correlation
+
+BLIND = 0.9
+"""Rank correlation from which on a score's layers for one target are those for another."""
+
+
+class ScoreRank(NamedTuple):
+    """How one score ranks."""
+
+    score: str
+    depth: CurveCorrelation | None
+    """With the layer's number; None below three layers."""
+    other: CurveCorrelation | None = None
+    """With the same score for another target; None without one that has it."""
+
+
+class Scored(NamedTuple):
+    """All scores of one diagnosis, or of one attribution."""
+
+    target: str
+    """Name of the text."""
+    target_sha256: str
+    base: Fingerprint
+    scores: Mapping[str, Mapping[int, float]]
+    """By name, the score of every layer that has it."""
+
+
+def scored_in(at: str | Path, *, knows_donor: bool) -> Scored:
+    """Read the scores of a folder or file.
+
+    Args:
+        at: Of a diagnosis, or of an attribution.
+        knows_donor: Whether those of the attribution are meant.
+
+    Raises:
+        ArtifactError: There is none.
+    """
+    if knows_donor or not diagnosis_path(at).is_file():
+        return of_attribution(read_attribution(attribution_path(at)))
+    return of_diagnosis(read_diagnosis(at))
+
+
+def of_diagnosis(diagnosis: Diagnosis) -> Scored:
+    """Its own score, and every other formula's on the same documents."""
+    others = {one.name: one.scores for one in diagnosis.others if one.kind == "score"}
+    return Scored(
+        diagnosis.target.name,
+        diagnosis.target.sha256,
+        diagnosis.model.fingerprint,
+        {diagnosis.score: diagnosis.scores(), **others},
+    )
+
+
+def of_attribution(attribution: Attribution) -> Scored:
+    """All its scores."""
+    return Scored(
+        attribution.target.name,
+        attribution.target.sha256,
+        attribution.base.fingerprint,
+        {one.name: attribution.scores_by(one.name) for one in attribution.scores},
+    )
+
+
+def score_ranks(scored: Scored, other: Scored | None = None) -> list[ScoreRank]:
+    """How each score ranks, with depth and with the same one for another target.
+
+    Raises:
+        UsageError: The other is of the same target, of another model, or has none of the scores.
+    """
+    if other is not None:
+        _require_other_target(scored, other)
+    return [
+        ScoreRank(
+            name,
+            curve_correlation(list(scores.values()), list(scores)),
+            None if other is None else _with_other(scores, other.scores.get(name, {})),
+        )
+        for name, scores in scored.scores.items()
+    ]
+
+
+def _require_other_target(scored: Scored, other: Scored) -> None:
+    if other.base.agrees_in(scored.base) is None:
+        raise UsageError(f"--other-target: the scores for {other.target} are of another model's layers")
+    if other.target_sha256 == scored.target_sha256:
+        raise UsageError(f"--other-target: expected another target than {scored.target}, got the same text")
+    if not scored.scores.keys() & other.scores.keys():
+        raise UsageError(
+            f"--other-target: expected one of the scores {', '.join(scored.scores)} for {other.target} too, "
+            f"got {', '.join(other.scores)}"
+        )
+
+
+def _with_other(scores: Mapping[int, float], others: Mapping[int, float]) -> CurveCorrelation | None:
+    layers = [layer for layer in scores if layer in others]
+    return curve_correlation([scores[layer] for layer in layers], [others[layer] for layer in layers])
+
+
+def ranks_grid(ranks: Sequence[ScoreRank], other: str | None = None) -> Grid:
+    """One row a score; ``other`` is the other target's name."""
+    header = ("score", "with depth", "p", *((f"with {other}", "its p") if other else ()))
+    rows = tuple(
+        (Cell(one.score, one.score), *_cells(one.depth), *(_cells(one.other) if other else ()))
+        for one in ranks
+    )
+    return Grid(header, rows, words=frozenset(("score",)), title="how scores rank")
+
+
+def _cells(found: CurveCorrelation | None) -> tuple[Cell, Cell]:
+    if found is None or found.rho is None or found.p is None:
+        return Cell(NOTHING), Cell(NOTHING)
+    return Cell(f"{found.rho:+.2f}", found.rho), Cell(f"{found.p:.2f}", found.p)
+
+
+def blindness(ranks: Sequence[ScoreRank], target: str, other: str) -> list[str]:
+    """Of each score that does not tell the targets apart, that it does not."""
+    return [
+        f"{one.score} ranks the layers for {target} as for {other} (rank correlation {one.other.rho:+.2f}): "
+        "it does not see which of them is asked for"
+        for one in ranks
+        if one.other is not None and one.other.rho is not None and one.other.rho >= BLIND
+    ]
+
+
+def depth_sentence(diagnosis: Diagnosis) -> str | None:
+    """How a diagnosis' score ranks with depth; None where it cannot be told."""
+    (found, *_) = score_ranks(of_diagnosis(diagnosis))
+    if found.depth is None or found.depth.rho is None or found.depth.p is None:
+        return None
+    return (
+        f"Depth: {found.score} ranks with the layer's number at {found.depth.rho:+.2f} "
+        f"(p {found.depth.p:.2f} among shifted and mirrored profiles): what depth alone tells is known "
+        "without it."
+    )

@@ -1,0 +1,158 @@
+"""What an experiment chooses layers by: a diagnosis, an attribution of its donor, or both.
+
+They are given, or made in the experiment's folder and kept there while they are made from the same things.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel
+
+from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE, attribution_path, read_attribution
+from sae_merge_method.artifacts.diagnosis import DIAGNOSIS_FILE, diagnosis_path, read_diagnosis
+from sae_merge_method.errors import ArtifactError, UsageError
+from sae_merge_method.evaluation.tasks import find_tasks
+from sae_merge_method.experiment.settings import ExperimentSettings
+from sae_merge_method.experiment.stamps import model_stamp, value_stamp
+from sae_merge_method.files.hashing import file_sha256
+from sae_merge_method.files.writing import write_bytes, write_text
+
+LOG = logging.getLogger(__name__)
+
+DIAGNOSIS_FOLDER = "diagnosis"
+ATTRIBUTION_FOLDER = "attribution"
+_MADE_FROM = {DIAGNOSIS_FOLDER: ".diagnosed", ATTRIBUTION_FOLDER: ".attributed"}
+"""Files that say what is made in a folder, or being made, is made from."""
+
+
+class ChosenBy(NamedTuple):
+    """Where the scores are that an experiment chooses layers by."""
+
+    diagnosis: Path | None
+    """Its folder or file; None where layers are chosen without one."""
+    attribution: Path | None
+    """Its folder or file; None where there is none."""
+    score: str | None
+    """One of the attribution's; None for the diagnosis' own."""
+
+    @property
+    def chosen_from(self) -> Path:
+        """The one that the rule is applied to."""
+        chosen = self.diagnosis if self.score is None else self.attribution
+        assert chosen is not None  # settings see to it, and find
+        return chosen
+
+    def scored(self) -> tuple[str, dict[int, float]]:
+        """The score's name, and every layer's score.
+
+        Raises:
+            ArtifactError: It cannot be read.
+            UsageError: The attribution has no such score.
+        """
+        if self.score is not None:
+            return self.score, read_attribution(self.chosen_from).scores_by(self.score)
+        diagnosis = read_diagnosis(diagnosis_path(self.chosen_from))
+        return diagnosis.score, diagnosis.scores()
+
+    def stamps(self) -> dict[str, str]:
+        """What of it a plan depends on."""
+        files = {}
+        if self.diagnosis is not None:
+            files["diagnosis"] = file_sha256(diagnosis_path(self.diagnosis))
+        if self.attribution is not None:
+            files["attribution"] = file_sha256(attribution_path(self.attribution))
+        return files
+
+
+def find_evidence(settings: ExperimentSettings, folder: Path, *, overwrite: bool) -> ChosenBy:
+    """Make what is to be made here, and see that what is named is there.
+
+    Args:
+        settings: Of the experiment.
+        folder: Its folder.
+        overwrite: Make anew what was made from other things.
+
+    Raises:
+        UsageError: What stands in the folder was made from other things, and ``overwrite`` is off.
+        ArtifactError: There is no attribution where one is expected.
+        SaeMergeError: Anything that makes one impossible.
+    """
+    diagnosis = _diagnosis(settings, folder, overwrite)
+    attribution = _attribution(settings, folder, overwrite)
+    if attribution is None and diagnosis is not None and attribution_path(diagnosis).is_file():
+        attribution = diagnosis if diagnosis.is_dir() else diagnosis.parent
+    if settings.score is not None and attribution is None:
+        raise ArtifactError(
+            f"score: {settings.score}: there is no {ATTRIBUTION_FILE} in {diagnosis}: name the folder of one "
+            "as attribution:, or diagnose with --donor"
+        )
+    return ChosenBy(diagnosis, attribution, settings.score)
+
+
+def keep_attribution(evidence: ChosenBy, folder: Path) -> None:
+    """Put the attribution beside the plan: a report is made from the experiment's folder alone."""
+    kept = folder / ATTRIBUTION_FILE
+    if evidence.attribution is None:
+        kept.unlink(missing_ok=True)
+    else:
+        write_bytes(kept, attribution_path(evidence.attribution).read_bytes())
+
+
+def _diagnosis(settings: ExperimentSettings, folder: Path, overwrite: bool) -> Path | None:
+    if settings.diagnosis is None or isinstance(settings.diagnosis, str):
+        return None if settings.diagnosis is None else Path(settings.diagnosis)
+    from sae_merge_method.diagnose.run import diagnose
+
+    asked = settings.to_diagnose()
+    models = [settings.base, settings.donor] if asked.donor == settings.donor else [settings.base]
+    stamp = _stamp(asked, models, (asked.target, *asked.control))
+    return _made(
+        settings, folder / DIAGNOSIS_FOLDER, DIAGNOSIS_FILE, stamp,
+        lambda at: diagnose(asked, at, overwrite=overwrite, report=LOG.info), overwrite=overwrite,
+    )  # fmt: skip
+
+
+def _attribution(settings: ExperimentSettings, folder: Path, overwrite: bool) -> Path | None:
+    if settings.attribution is None or isinstance(settings.attribution, str):
+        return None if settings.attribution is None else Path(settings.attribution)
+    from sae_merge_method.attribute.run import attribute
+
+    asked = settings.to_attribute()
+    stamp = _stamp(asked, [settings.base, settings.donor], (asked.target, *asked.control))
+    return _made(
+        settings, folder / ATTRIBUTION_FOLDER, ATTRIBUTION_FILE, stamp,
+        lambda at: attribute(asked, at, overwrite=overwrite, report=LOG.info), overwrite=overwrite,
+    )  # fmt: skip
+
+
+def _stamp(asked: BaseModel, models: Sequence[str], corpora: Sequence[str]) -> str:
+    files = [Path(corpus) for corpus in corpora]
+    texts = [file_sha256(file) if file.is_file() else None for file in files]
+    return value_stamp([asked.model_dump(mode="json"), *map(model_stamp, models), texts])
+
+
+def _made(
+    settings: ExperimentSettings,
+    at: Path,
+    file: str,
+    stamp: str,
+    make: Callable[[Path], object],
+    *,
+    overwrite: bool,
+) -> Path:
+    """What is made in the experiment's folder; one made from other things is not taken for it."""
+    made_from = at.with_name(_MADE_FROM[at.name])
+    stands = (at / file).exists()
+    is_it = made_from.exists() and made_from.read_text(encoding="utf-8") == stamp
+    if stands and not is_it and not overwrite:
+        raise UsageError(
+            f"{at} was made with other settings, texts or models than now asked for: name another folder, or "
+            "pass --overwrite"
+        )
+    if not (stands and is_it):
+        find_tasks(settings.evaluation)  # a misspelt one is not found out after an hour of encoding
+        write_text(made_from, stamp)
+        make(at)
+    return at

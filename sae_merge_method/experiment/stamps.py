@@ -1,0 +1,62 @@
+"""Hashes that tell what an experiment's files are made from, and from what else now."""
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from sae_merge_method.files.hashing import file_sha256
+from sae_merge_method.models.checkpoint import CONFIG_FILE
+from sae_merge_method.models.hub import local_folder, parse_model_id
+
+# Whose releases can change a number.
+_PACKAGES = ("lm-eval", "math-verify", "sympy", "torch", "transformers", "vllm")
+
+
+def model_stamp(model: str) -> str:
+    """Tells a model's weights from others without reading them.
+
+    Over its config and, for every weight file, its name, size and time of change; of the Hub's cache,
+    the name of the blob, which is the hash of its bytes.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    folder = local_folder(parse_model_id(model))
+    digest = sha256(file_sha256(folder / CONFIG_FILE).encode())
+    for file in sorted(folder.glob("*.safetensors")):
+        target = file.resolve()
+        state = target.stat()
+        what = target.name if file.is_symlink() else str(state.st_mtime_ns)
+        digest.update(f"{file.name} {state.st_size} {what}\n".encode())
+    return digest.hexdigest()
+
+
+def value_stamp(value: Any) -> str:
+    """sha256 of a value that JSON can hold."""
+    return sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def folder_stamp(folder: Path) -> str:
+    """sha256 over a folder's file names and bytes."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    return value_stamp([[str(file.relative_to(folder)), file_sha256(file)] for file in files])
+
+
+def package_versions() -> str:
+    """Versions of the packages that evaluate, in a line."""
+    return ", ".join(f"{name} {installed}" for name in _PACKAGES if (installed := _version(name)))
+
+
+def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Names of the parts that differ."""
+    return [name for name in {**before, **now} if before.get(name) != now.get(name)]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

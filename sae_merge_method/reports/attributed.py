@@ -1,0 +1,38 @@
+"""What each layer carries of a donor's gain and damage as a table, for cards and reports of experiments."""
+
+from collections.abc import Collection
+
+from sae_merge_method.artifacts.attribution_summary import AttributionSummary
+from sae_merge_method.reports.grid import Cell, Grid
+from sae_merge_method.reports.numbers import percent, signed_decimal
+
+_PLACES = 5
+HOW_CARRIED = (
+    "Nats a predicted token, from the slope of the loss summed along the way from base to donor (after "
+    "integrated gradients, arXiv 1703.01365, for weights): all layers together, and what lies outside them, "
+    "add up to what the whole donor does."
+)
+"""How the table is read."""
+
+
+def carried_grid(summary: AttributionSummary, edited: Collection[int]) -> Grid:
+    """One row a layer; edited ones are marked.
+
+    Args:
+        summary: Of an attribution.
+        edited: Layers of the edit that is reported.
+    """
+    damages = [f"damage to {control.name}" for control in summary.controls]
+    header = ("layer", "edited", f"gain on {summary.target.name}", "share", *damages)
+    rows = tuple(
+        (
+            Cell(str(one.layer), one.layer),
+            Cell("yes", strong=True) if one.layer in edited else Cell(""),
+            Cell(signed_decimal(one.gain, _PLACES), one.gain),
+            Cell(percent(one.share), one.share),
+            *(Cell(signed_decimal(damage, _PLACES), damage) for damage in one.damage),
+        )
+        for one in summary.layers
+    )
+    marked = frozenset(nth for nth, one in enumerate(summary.layers) if one.layer in edited)
+    return Grid(header, rows, words=frozenset(("layer", "edited")), marked=marked)
