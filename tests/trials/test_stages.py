@@ -1,0 +1,101 @@
+"""Every command of a trial is one that our own commands would take, and every file one that they would read."""
+
+import pytest
+import yaml
+
+from sae_merge_method.cli.main import main
+from sae_merge_method.experiment.settings import ExperimentSettings
+from sae_merge_method.tune.settings import TuneSettings
+from tests.trials.laid import DONORS, lay_out_trial
+from trials.experiments import MANY_ARMS, experiment_text, rounding_text, write_picks
+from trials.sizes import Sizes
+from trials.stages import STAGES, Trial, jobs_of
+
+SIZES = Sizes(pick=2)
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory):
+    folder = lay_out_trial(tmp_path_factory.mktemp("trial"))
+    return Trial(folder, SIZES, folder.abilities(), (0,))
+
+
+def parsed(words):
+    """The context of the command that these words call, its options read."""
+    import click
+
+    context, command, rest = click.Context(main), main, list(words[1:])
+    while isinstance(command, click.Group):
+        name, found, rest = command.resolve_command(context, rest)
+        context = (
+            found.make_context(name, list(rest), parent=context)
+            if not isinstance(found, click.Group)
+            else context
+        )
+        command = found
+    return context
+
+
+def test_all_abilities_and_donors_of_the_folder_are_known(trial):
+    assert trial.abilities == ("sums", "words")
+    assert trial.folder.donors() == trial.donors == DONORS
+
+
+@pytest.mark.parametrize("stage", ["saes", "diagnoses", "attributions"])
+def test_every_option_of_a_stage_is_an_option_of_its_command(trial, stage):
+    for job in jobs_of(trial, [stage]):
+        assert parsed(job.words).params["out"] is not None
+
+
+def test_every_stage_has_a_job_for_every_donor_or_ability(trial):
+    counts = {name: len(list(stage.jobs(trial))) for name, stage in STAGES.items()}
+    assert counts == {
+        "saes": 1, "diagnoses": 2, "attributions": 2, "experiments": 2, "tunes": 2, "rounding": 2,
+    }  # fmt: skip
+
+
+def test_a_done_stage_has_nothing_left_to_do(trial):
+    assert all(job.is_done() for job in jobs_of(trial, ["diagnoses", "attributions"]))
+    assert not any(job.is_done() for job in jobs_of(trial, ["saes", "tunes", "rounding"]))
+
+
+def test_the_experiment_has_all_controls_and_the_users_picks(trial):
+    own = {"pick-lewis": "picks/sums-0/pick-lewis.yml"}
+    text = experiment_text(trial.folder, DONORS[0], SIZES, own, few=False)
+    read = ExperimentSettings.model_validate(yaml.safe_load(text))
+    assert set(MANY_ARMS) <= set(read.controls())
+    assert {name: str(file) for name, file in read.own_recipes().items()} == own
+    assert read.evaluation.tasks == ("trial_sums", "trial_sums_answers", "trial_sums_near")
+
+
+@pytest.mark.parametrize("rounding", ["stochastic", "float32"])
+def test_the_experiments_of_rounding_differ_in_how_values_are_written(trial, rounding):
+    text = rounding_text(trial.folder, DONORS[0], SIZES, rounding)
+    read = ExperimentSettings.model_validate(yaml.safe_load(text))
+    assert (read.rounding, read.out_dtype) == (
+        ("stochastic", None) if rounding == "stochastic" else ("nearest", "float32")
+    )
+
+
+def test_what_tune_reads_is_what_it_takes(trial, tmp_path):
+    job = next(iter(STAGES["tunes"].jobs(trial)))
+    prose = trial.folder.root / trial.folder.prose
+    prose.parent.mkdir(parents=True, exist_ok=True)
+    prose.write_text('{"text": "' + "A long story. " * 40 + '"}\n')
+    job.prepare()
+    file = trial.folder.root / job.words[2]
+    assert TuneSettings.model_validate(yaml.safe_load(file.read_text())).budget == SIZES.tune_budget
+    passages = (trial.folder.root / trial.folder.passages(trial.folder.prose)).read_text()
+    assert len(passages) < SIZES.passage_characters + 20
+
+
+def test_scores_that_pick_the_same_layers_share_an_arm(tmp_path):
+    from tests import tiny
+
+    folder = lay_out_trial(tmp_path, learned=(0, 0, 0, 0, 0, 0, 1, 2))
+    tiny.gemma3_text(tmp_path / "donors" / "sums-0", seed=1, n_layers=8)
+    # kl_bits takes layers 6 and 7, and so does the first order; js_bits takes 0 and 1.
+    arms = write_picks(folder, DONORS[0], SIZES, few=False)
+    assert list(arms) == ["pick-js_bits"]
+    recipe = yaml.safe_load((tmp_path / arms["pick-js_bits"]).read_text())
+    assert (recipe["parameters"]["layers"], recipe["base_model"]) == ("0-1", "./base")

@@ -1,0 +1,87 @@
+"""``python -m trials run``, and ``python -m trials report``: the trial of one model, and what it says."""
+
+from pathlib import Path
+
+import click
+
+from sae_merge_method.errors import SaeMergeError
+from trials.folder import TrialFolder
+from trials.jobs import run_jobs
+from trials.sizes import Sizes
+from trials.stages import STAGES, Trial, jobs_of
+
+MODELS = ("smollm2-135m", "gemma-3-270m")
+
+_model = click.option(
+    "--model", type=click.Choice(MODELS), default=MODELS[0], show_default=True, help="Model that is tried."
+)
+_out = click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("build/trial"),
+    show_default=True,
+    help="Folder of all trials; each model has its own in it.",
+)
+
+
+def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(name.strip() for name in value.split(","))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """What this software's claims are worth on a real model."""
+
+
+@main.command()
+@_model
+@_out
+@click.option(
+    "--only",
+    "stages",
+    multiple=True,
+    type=click.Choice(tuple(STAGES)),
+    help="Only this stage; may be repeated.",
+)
+@click.option("--abilities", callback=_names, help="Of these abilities alone, separated by commas.")
+@click.option("--seeds", default="0,1", show_default=True, callback=_names, help="Seeds of donors.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Commands that run at a time."
+)
+def run(
+    model: str,
+    out: Path,
+    stages: tuple[str, ...],
+    abilities: tuple[str, ...] | None,
+    seeds: tuple[str, ...],
+    workers: int,
+) -> None:
+    """Run the stages whose results do not stand yet; interrupted, the same command goes on."""
+    folder = TrialFolder((out / model).resolve())
+    trial = Trial(folder, Sizes(), abilities or folder.abilities(), tuple(int(seed) for seed in seeds))
+    left = run_jobs(folder.root, jobs_of(trial, stages or tuple(STAGES)), workers, click.echo)
+    if left:
+        raise click.ClickException(f"not done: {', '.join(job.called for job in left)}")
+
+
+@main.command()
+@_model
+@_out
+@click.option(
+    "--docs",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also write MODEL.md and its pictures there, such as docs/trials.",
+)
+def report(model: str, out: Path, docs: Path | None) -> None:
+    """Write report.json, report.md and pictures from what stands, finished or not."""
+    from trials.report.write import write_report
+
+    for file in write_report(out / model, model, docs):
+        click.echo(str(file))
+
+
+if __name__ == "__main__":
+    try:
+        main(prog_name="python -m trials", standalone_mode=True)
+    except SaeMergeError as error:
+        raise SystemExit(f"Error: {error}") from error

@@ -1,0 +1,185 @@
+"""Every arm beside the damping curve: exact answers, answer loss, and the loss on two kinds of text.
+
+Where an arm lies beside the curve in exact answers is the experiment's own judgement. The same is told here
+in answer loss, with the same formulas: a gain in loss is sharper, and flatters.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from sae_merge_method.artifacts.conclusions import CurveStanding
+from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
+from sae_merge_method.controls.arms import ARMS
+from sae_merge_method.statistics.interpolation import Excess, excess_over_line, share_of_cost
+from sae_merge_method.statistics.intervals import Interval, count_right, wilson_interval
+from sae_merge_method.statistics.losses import RatioChange
+from trials.experiments import ANSWERS, NEAR
+from trials.report.read import LEVEL, PROSE, DonorRun, Nats
+
+
+class ArmFigures(NamedTuple):
+    """One arm of one donor, with everything that a table shows."""
+
+    arm: MeasuredArm
+    right: Interval | None
+    """Wilson's interval of exact answers; None where they are not right or wrong."""
+    gain: float
+    """Exact answers above the base's, as a share."""
+    nats_gained: RatioChange | None
+    """Change of the answers' loss: below 0 is gain."""
+    damage: RatioChange | None
+    """Change of the loss on prose."""
+    near: RatioChange | None
+    """Change of the loss on the text near the ability."""
+    standing: CurveStanding | None
+    """Beside the damping curve in exact answers; None for the curve's own arms."""
+    in_loss: Excess | None
+    """The same in answer loss, above 0 for better; None where it cannot be told."""
+
+    @property
+    def name(self) -> str:
+        """Of the arm."""
+        return self.arm.name
+
+
+def figures(run: DonorRun) -> list[ArmFigures]:
+    """All arms of a donor, in the experiment's order; empty without an experiment."""
+    experiment = run.experiment
+    if experiment is None:
+        return []
+    base = run.nats["base"]
+    start = experiment.arms[0].overall.score
+    standings = (
+        {one.arm: one for one in experiment.damping_curve.standings} if experiment.damping_curve else {}
+    )
+    found = []
+    for arm in experiment.arms:
+        nats = run.nats[arm.name]
+        found.append(
+            ArmFigures(
+                arm=arm,
+                right=exact_interval(arm),
+                gain=arm.overall.score - start,
+                nats_gained=_change(nats, base, ANSWERS),
+                damage=_change(nats, base, PROSE),
+                near=_change(nats, base, NEAR),
+                standing=standings.get(arm.name),
+                in_loss=_in_loss(run, standings.get(arm.name)),
+            )
+        )
+    return found
+
+
+def exact_interval(arm: MeasuredArm) -> Interval | None:
+    """Wilson's interval of an arm's exact answers."""
+    score = arm.overall
+    right = count_right(score.score, score.stderr, score.n)
+    return None if right is None or not score.n else wilson_interval(right, score.n, LEVEL)
+
+
+def _change(nats: Mapping[str, Nats], base: Mapping[str, Nats], what: str) -> RatioChange | None:
+    return nats[what].less(base[what]) if what in nats and what in base else None
+
+
+def _in_loss(run: DonorRun, standing: CurveStanding | None) -> Excess | None:
+    """An arm's gain in answer loss less the curve's at the same damage to prose."""
+    if standing is None:
+        return None
+    three = [run.nats[name] for name in (standing.arm, standing.low, standing.high)]
+    if not all(ANSWERS in one and PROSE in one for one in three):
+        return None
+    share = share_of_cost(*(one[PROSE].nats for one in three))
+    if isinstance(share, str):
+        return None
+    tokens = three[0][ANSWERS].tokens
+    each = len(tokens) / sum(tokens)
+    return excess_over_line(share, *([-each * nats for nats in one[ANSWERS].nats] for one in three))
+
+
+def kind_of(arm: MeasuredArm) -> str:
+    """The table's name of an arm, without its number; an own arm's own name."""
+    if arm.role == "own":
+        return arm.name
+    row = next((row for row in ARMS.values() if row.owns(arm.name)), None)
+    if row is None:
+        return arm.name
+    return arm.name if row.name in ("window", "damped", "all-but-the-last") else row.name
+
+
+class KindFigures(NamedTuple):
+    """One kind of arm over all donors; of a donor's several arms of the kind the means."""
+
+    kind: str
+    donors: int
+    layers: float
+    """Mean number of layers."""
+    gain: float
+    damage: float | None
+    near: float | None
+    nats_gained: float | None
+    excess: tuple[float, ...]
+    """A donor each: exact answers above the curve at its damage, as a share."""
+    stands: Mapping[str, int]
+    """How many arms lie above, on, below the curve, or are not shown or tested to."""
+    excess_nats: tuple[float, ...]
+    """A donor each: answer loss below the curve's at its damage, in nats a token."""
+    stands_in_loss: Mapping[str, int]
+    """How many arms are shown to lie above or below it, uncorrected."""
+
+
+def by_kind(runs: Sequence[DonorRun]) -> list[KindFigures]:
+    """All kinds of arms, in the order in which experiments have them."""
+    grouped: dict[str, dict[str, list[ArmFigures]]] = {}
+    for run in runs:
+        for one in figures(run):
+            if one.arm.role != "base":
+                grouped.setdefault(kind_of(one.arm), {}).setdefault(str(run.donor), []).append(one)
+    return [_over(kind, by_donor) for kind, by_donor in grouped.items()]
+
+
+def _over(kind: str, by_donor: Mapping[str, list[ArmFigures]]) -> KindFigures:
+    everyone = [one for arms in by_donor.values() for one in arms]
+
+    def means(value: Callable[[ArmFigures], float | None]) -> list[float]:
+        found = []
+        for arms in by_donor.values():
+            known = [number for one in arms if (number := value(one)) is not None]
+            if known:
+                found.append(sum(known) / len(known))
+        return found
+
+    def overall(value: Callable[[ArmFigures], float | None]) -> float | None:
+        found = means(value)
+        return sum(found) / len(found) if found else None
+
+    stands: dict[str, int] = {}
+    in_loss: dict[str, int] = {}
+    for one in everyone:
+        if one.standing is not None:
+            stands[one.standing.stands] = stands.get(one.standing.stands, 0) + 1
+        if one.in_loss is not None and one.in_loss.p is not None:
+            side = (
+                "not shown" if one.in_loss.p >= 1 - LEVEL else "above" if one.in_loss.delta > 0 else "below"
+            )
+            in_loss[side] = in_loss.get(side, 0) + 1
+    return KindFigures(
+        kind=kind,
+        donors=len(by_donor),
+        layers=sum(len(one.arm.layers) for one in everyone) / len(everyone),
+        gain=overall(lambda one: one.gain) or 0.0,
+        damage=overall(lambda one: one.damage.delta if one.damage else None),
+        near=overall(lambda one: one.near.delta if one.near else None),
+        nats_gained=overall(lambda one: -one.nats_gained.delta if one.nats_gained else None),
+        excess=tuple(means(lambda one: one.standing.delta if one.standing else None)),
+        stands=stands,
+        excess_nats=tuple(means(lambda one: one.in_loss.delta if one.in_loss else None)),
+        stands_in_loss=in_loss,
+    )
+
+
+def picks(experiment: Experiment, layers: Sequence[int]) -> str | None:
+    """The arm that injects exactly these layers at weight 1."""
+    for arm in experiment.arms:
+        if set(arm.layers) == set(layers) and arm.role in ("selected", "own", "layers", "random"):
+            return arm.name
+    return None

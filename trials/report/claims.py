@@ -1,0 +1,176 @@
+"""For and against, in sentences that rules make of the figures. One model is a lead, never a law."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from sae_merge_method.reports.grid import Cell, Grid
+from sae_merge_method.reports.numbers import signed
+from trials.experiments import OWN_SCORE
+from trials.report.arms import KindFigures
+from trials.report.layers import ALPHA, Alike, Ranked, mean
+from trials.report.read import Findings
+from trials.report.tuned import TunedPair
+
+Side = Literal["for", "against", "neither"]
+BLIND = 0.9
+"""Profiles of different abilities that rank as alike as this are of the layer more than of the ability."""
+
+
+class Statement(NamedTuple):
+    """One sentence, and for whom it speaks."""
+
+    side: Side
+    """For or against the paper, or neither."""
+    text: str
+
+
+def statements(
+    findings: Findings,
+    gains: Mapping[str, Mapping[str, Ranked]],
+    likeness: Mapping[str, Alike],
+    kinds: Sequence[KindFigures],
+    pairs: Sequence[TunedPair],
+) -> list[Statement]:
+    """All that can be said of what stands."""
+    by_kind = {one.kind: one for one in kinds}
+    made = [
+        _score_against_gain(gains),
+        _blindness(likeness),
+        _pick_against_curve(by_kind),
+        _pick_against_random(by_kind),
+        _raw_against_projection(by_kind),
+        _knowing_scores(gains),
+        _tuned(pairs),
+    ]
+    return [one for one in made if one is not None]
+
+
+def _score_against_gain(gains: Mapping[str, Mapping[str, Ranked]]) -> Statement | None:
+    rows = gains.get(OWN_SCORE, {})
+    rhos = [one.rho for one in rows.values() if one.rho is not None]
+    if not rhos:
+        return None
+    shown = sum(one.is_shown and (one.rho or 0.0) > 0 for one in rows.values())
+    side: Side = "for" if 2 * shown > len(rows) else "against"
+    verb = "predicts" if side == "for" else "is not shown to predict"
+    return Statement(
+        side,
+        f"The specificity of a layer ({OWN_SCORE}) {verb} what injecting it alone gains: rank correlation "
+        f"{signed(mean(rhos))} in the mean ({signed(min(rhos))} to {signed(max(rhos))}), and beyond depth, "
+        f"by the smooth null, above 0 for {shown} of {len(rows)} donors.",
+    )
+
+
+def _blindness(likeness: Mapping[str, Alike]) -> Statement | None:
+    one, own = likeness.get(OWN_SCORE), likeness.get("a layer's own gain")
+    if one is None or not one.abilities:
+        return None
+    rho = mean(one.abilities)
+    beside = (
+        f"; what layers really gain agrees at {signed(mean(own.abilities))}" if own and own.abilities else ""
+    )
+    if rho >= BLIND:
+        said = "The score describes the layer more than the ability"
+        return Statement(
+            "against", f"{said}: its profiles of different abilities agree at {signed(rho)}{beside}."
+        )
+    return Statement(
+        "neither", f"The score's profiles of different abilities agree at {signed(rho)}{beside}."
+    )
+
+
+def _pick_against_curve(kinds: Mapping[str, KindFigures]) -> Statement | None:
+    pick = kinds.get("stethoscope")
+    if pick is None or not pick.excess:
+        return None
+    above, below = pick.stands.get("above", 0), pick.stands.get("below", 0)
+    side: Side = "for" if above > below else "against" if below > above else "neither"
+    return Statement(
+        side,
+        f"The layers that the paper's road picks gain {100 * mean(pick.excess):+.1f} points beside all "
+        f"layers damped to the same damage, in the mean over {len(pick.excess)} donors: shown above for "
+        f"{above}, below for {below}. In answer loss they lie {_loss(pick)}.",
+    )
+
+
+def _loss(one: KindFigures) -> str:
+    if not one.excess_nats:
+        return "nowhere that could be told"
+    counts = one.stands_in_loss
+    return (
+        f"{mean(one.excess_nats):+.3f} nats a token beside it (above for {counts.get('above', 0)}, below for "
+        f"{counts.get('below', 0)})"
+    )
+
+
+def _pick_against_random(kinds: Mapping[str, KindFigures]) -> Statement | None:
+    pick, drawn = kinds.get("stethoscope"), kinds.get("random-layers")
+    if pick is None or drawn is None or pick.nats_gained is None or drawn.nats_gained is None:
+        return None
+    better = pick.nats_gained > drawn.nats_gained
+    return Statement(
+        "neither",
+        f"The pick gains {100 * pick.gain:+.1f} points and {pick.nats_gained:+.3f} nats a token of the "
+        f"answer, matched random sets {100 * drawn.gain:+.1f} and {drawn.nats_gained:+.3f}: the pick is the "
+        f"{'better' if better else 'worse'} of the two in loss (means over donors; no test).",
+    )
+
+
+def _raw_against_projection(kinds: Mapping[str, KindFigures]) -> Statement | None:
+    pick, cut = kinds.get("stethoscope"), kinds.get("scalpel")
+    if pick is None or cut is None or pick.nats_gained is None or cut.nats_gained is None:
+        return None
+    better = pick.nats_gained > cut.nats_gained
+    return Statement(
+        "for" if better else "against",
+        f"The raw task vector gains {'more' if better else 'no more'} than its projection on the chosen "
+        f"features: {100 * pick.gain:+.1f} against {100 * cut.gain:+.1f} points, {pick.nats_gained:+.3f} "
+        f"against {cut.nats_gained:+.3f} nats a token of the answer; whether that is its direction or only "
+        "its size, the twins in the table tell.",
+    )
+
+
+def _knowing_scores(gains: Mapping[str, Mapping[str, Ranked]]) -> Statement | None:
+    means = {
+        name: mean([one.rho for one in rows.values() if one.rho is not None])
+        for name, rows in gains.items()
+        if any(one.rho is not None for one in rows.values())
+    }
+    if not means:
+        return None
+    best = max(means, key=lambda name: means[name])
+    shown = sum(one.is_shown for one in gains[best].values())
+    return Statement(
+        "neither",
+        f"Of all scores {best} ranks best with what a layer gains alone: {signed(means[best])} in the mean, "
+        f"shown beyond depth (p < {ALPHA:g}) for {shown} of {len(gains[best])} donors.",
+    )
+
+
+def _tuned(pairs: Sequence[TunedPair]) -> Statement | None:
+    if not pairs:
+        return None
+    above = sum(one.tune.beside_curve.stands == "above" for one in pairs)
+    half = sum(one.is_half for one in pairs)
+    return Statement(
+        "neither",
+        "Measured rather than guessed: tune finds edits above the damping curve at equal damage for "
+        f"{above} of {len(pairs)} donors by the paired test, and with half of its damage or less at equal "
+        f"gain for {half}.",
+    )
+
+
+def conclusions_grid(findings: Findings) -> Grid:
+    """What the experiments' own claims say, counted over donors."""
+    answers = ("yes", "no", "not shown", "not tested")
+    counted: dict[str, dict[str, int]] = {}
+    for run in findings.runs:
+        for one in run.experiment.conclusions if run.experiment else ():
+            of_claim = counted.setdefault(one.claim, dict.fromkeys(answers, 0))
+            of_claim[one.answer] += 1
+    rows = [
+        (Cell(claim, claim), *(Cell(str(count[answer]), count[answer]) for answer in answers))
+        for claim, count in counted.items()
+        if count["not tested"] < sum(count.values())
+    ]
+    return Grid(("claim", *answers), tuple(rows), frozenset(("claim",)))

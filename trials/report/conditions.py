@@ -1,0 +1,74 @@
+"""How a trial was run: sizes, what stages took, how busy the machine was, what is missing."""
+
+from collections.abc import Sequence
+
+from sae_merge_method.reports.grid import Cell, Grid
+from sae_merge_method.reports.numbers import duration
+from trials.jobs import Timing
+from trials.report.layers import mean
+from trials.report.read import Findings
+from trials.sizes import Sizes
+
+_BUSY = 1.25
+"""Processes a core from which on a machine counts as shared."""
+
+
+def timings_grid(timings: Sequence[Timing]) -> Grid:
+    """What every stage took."""
+    stages = dict.fromkeys(one.stage for one in timings)
+    rows = []
+    for stage in stages:
+        own = [one for one in timings if one.stage == stage]
+        wall, cpu = sum(one.seconds for one in own), sum(one.cpu_seconds for one in own)
+        load = mean([one.load for one in own])
+        rows.append(
+            (
+                Cell(stage, stage),
+                Cell(str(len(own)), len(own)),
+                Cell(duration(cpu), cpu),
+                Cell(duration(wall), wall),
+                Cell(f"{load:.1f}", load),
+            )
+        )
+    header = ("stage", "commands", "processor time", "time on the wall", "load")
+    return Grid(header, tuple(rows), frozenset(("stage",)))
+
+
+def machine_sentence(timings: Sequence[Timing]) -> str:
+    """How many cores, and whether others used them too."""
+    if not timings:
+        return ""
+    cores, load = timings[-1].cores, mean([one.load for one in timings])
+    minutes = sum(one.cpu_seconds for one in timings) / 60
+    text = f"{cores} cores; {minutes:.0f} minutes of processor time in all."
+    if load > _BUSY * cores:
+        return (
+            f"{text} The machine was shared: {load:.1f} processes wanted its cores in the mean, so times on "
+            "the wall say little; processor times say what a stage costs."
+        )
+    return f"{text} The machine was idle beside."
+
+
+def missing_sentence(findings: Findings) -> str:
+    """What of the trial does not stand yet; empty where nothing is missing."""
+    parts = []
+    for what, runs in (
+        ("attribution", [run for run in findings.runs if run.attribution is None]),
+        ("experiment", [run for run in findings.runs if run.experiment is None]),
+        ("tuned edit", [run for run in findings.runs if run.tune is None]),
+    ):
+        if runs:
+            parts.append(f"no {what} of {', '.join(str(run.donor) for run in runs)}")
+    unfinished = [run for run in findings.runs if run.experiment is not None and run.experiment.missing]
+    parts += [f"{len(run.experiment.missing)} arms of {run.donor}" for run in unfinished if run.experiment]
+    return f"Not done: {'; '.join(parts)}." if parts else ""
+
+
+def sizes_grid(sizes: Sizes) -> Grid:
+    """Every number that trades time for sharpness."""
+    docs = {name: field.description or "" for name, field in Sizes.model_fields.items()}
+    rows = []
+    for name, value in sizes.model_dump().items():
+        shown = ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+        rows.append((Cell(name, name), Cell(shown), Cell(docs[name])))
+    return Grid(("size", "value", "what"), tuple(rows), frozenset(("size", "what")))

@@ -1,0 +1,67 @@
+"""How large a trial is: every number that trades time for sharpness, in one place.
+
+The sizes fit one model into an hour of two CPU cores. Times are of one core through a model of 135 million
+parameters, some 300 tokens a second.
+"""
+
+from sae_merge_method.artifacts.schema import Record
+
+
+class Sizes(Record):
+    """The numbers of a trial, kept with its report."""
+
+    sae_width: int = 1024
+    """Features of an SAE."""
+    sae_tokens: int = 32_768
+    """Tokens that SAEs are trained on: three minutes with that width."""
+    sae_held_out: int = 2048
+    """Tokens that they are judged by."""
+    sae_loss_tokens: int = 128
+    """Of them, tokens that the loss with a reconstruction is told on."""
+    diagnosis_tokens: int = 3072
+    """Counted tokens of each side of a diagnosis, of which there are five: the target, two controls, two
+    surface twins."""
+    permutations: int = 100
+    """Shuffles of labels."""
+    attributed_problems: int = 24
+    """Problems, and passages of each control, that a donor is attributed on; every layer alone, too."""
+    attributed_length: int = 48
+    """Longest of them in tokens."""
+    attribution_points: int = 8
+    """Points on the way from base to donor."""
+    attribution_groups: int = 6
+    """Groups that intervals of an attribution are told from."""
+    problems: int = 50
+    """Problems of exact answers, an arm."""
+    answers: int = 28
+    """Problems of answer loss, an arm."""
+    passages: int = 40
+    """Passages of prose, an arm: 22 tokens each."""
+    near_passages: int = 16
+    """Passages of the text near the ability, an arm."""
+    passage_characters: int = 110
+    """Characters that are read of a passage."""
+    pick: int = 6
+    """Layers that a score picks."""
+    damping: tuple[float, ...] = (0.15, 0.25, 0.35, 0.5, 0.75)
+    """Weights of the damping curve, beside 0 and 1."""
+    random_sets: int = 2
+    """Matched random sets of layers, and as many that lie apart."""
+    rank: int = 14
+    """Features a layer of the scalpel."""
+    tune_budget: float = 0.02
+    """Damage that ``tune`` may do, in nats a token."""
+    tune_texts: int = 160
+    """Problems, and passages, of ``tune``: half to search, a quarter to choose, a quarter to
+    report."""
+    tune_length: int = 48
+    """Longest of them in tokens."""
+    tune_steps: int = 12
+    """Steps of gradient of its learned weights."""
+    tune_step_tokens: int = 512
+    """Tokens of problems, and as many of control text, a step."""
+    tune_families: tuple[str, ...] = ("damped", "all-but-costly", "learned")
+    """Kinds of edits that it searches."""
+    few_arms_from_seed: int = 1
+    """Donors of this seed and later ones run fewer arms: the damping curve, the picks that know the donor,
+    the stethoscope and the scalpel."""

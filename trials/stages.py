@@ -1,0 +1,220 @@
+"""The stages behind the donors, each a table row: which commands of ours it runs, and on what.
+
+    saes -> diagnoses -> attributions -> experiments -> tunes -> rounding
+
+Base, texts, tasks and donors are made before; what is made of it all is read by :mod:`trials.report`.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE
+from sae_merge_method.artifacts.diagnosis import DIAGNOSIS_FILE
+from sae_merge_method.artifacts.experiment import EXPERIMENT_FILE, read_experiment
+from sae_merge_method.artifacts.sae_training import TRAINING_FILE
+from sae_merge_method.artifacts.strict_yaml import dump_yaml, load_yaml
+from sae_merge_method.artifacts.tune import RECIPE_FILE, TUNE_FILE
+from sae_merge_method.corpora.documents import read_corpus
+from trials.experiments import ROUNDINGS, TUNED, experiment_text, rounding_text, write_picks, write_tasks
+from trials.folder import DonorName, TrialFolder
+from trials.jobs import Job
+from trials.sizes import Sizes
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One model's trial: where, how large, of which donors."""
+
+    folder: TrialFolder
+    sizes: Sizes
+    abilities: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def donors(self) -> tuple[DonorName, ...]:
+        """First one of every ability, then the next: what stands early says most."""
+        return tuple(DonorName(ability, seed) for seed in self.seeds for ability in self.abilities)
+
+    def stands(self, at: str) -> bool:
+        """Whether something of the trial's folder is there."""
+        return (self.folder.root / at).exists()
+
+
+def _saes(trial: Trial) -> Iterator[Job]:
+    folder, sizes = trial.folder, trial.sizes
+    words = ["sae-merge", "train-saes", "--model", folder.base, "--text", folder.mixture]
+    words += ["--width", str(sizes.sae_width), "--tokens", str(sizes.sae_tokens)]
+    words += ["--held-out", str(sizes.sae_held_out), "--loss-tokens", str(sizes.sae_loss_tokens)]
+    words += ["--dtype", "float32", "--device", "cpu", "--out", folder.saes]
+    done = partial(trial.stands, f"{folder.saes}/{TRAINING_FILE}")
+    yield Job("saes", "", tuple(words), (folder.base, folder.mixture), done)
+
+
+def _diagnoses(trial: Trial) -> Iterator[Job]:
+    folder, sizes = trial.folder, trial.sizes
+    for ability in trial.abilities:
+        target, near = folder.target(ability), folder.near(ability)
+        words = ["sae-merge", "diagnose", "--model", folder.base, "--sae", f"{folder.saes}/layer_{{layer}}"]
+        words += ["--target", target, "--control", folder.prose, "--control", near]
+        words += ["--max-tokens", str(sizes.diagnosis_tokens), "--permutations", str(sizes.permutations)]
+        words += ["--bootstrap", str(sizes.permutations), "--variance-tokens", str(sizes.sae_held_out)]
+        words += ["--dtype", "float32", "--device", "cpu", "--out", folder.diagnosis(ability)]
+        needs = (f"{folder.saes}/{TRAINING_FILE}", target, folder.prose, near)
+        done = partial(trial.stands, f"{folder.diagnosis(ability)}/{DIAGNOSIS_FILE}")
+        yield Job("diagnose", ability, tuple(words), needs, done)
+
+
+def _attributions(trial: Trial) -> Iterator[Job]:
+    folder, sizes = trial.folder, trial.sizes
+    for donor in trial.donors:
+        target = folder.target(donor.ability)
+        words = ["sae-merge", "attribute", "--base", folder.base, "--donor", folder.donor(donor)]
+        words += ["--target", target, "--control", folder.passages(folder.prose), "--probe"]
+        words += ["--max-documents", str(sizes.attributed_problems)]
+        words += ["--max-length", str(sizes.attributed_length)]
+        words += ["--most-points", str(sizes.attribution_points), "--groups", str(sizes.attribution_groups)]
+        words += ["--device", "cpu", "--out", folder.attribution(donor)]
+        yield Job(
+            "attribute", str(donor), tuple(words), (folder.donor_record(donor), target, folder.prose),
+            partial(trial.stands, f"{folder.attribution(donor)}/{ATTRIBUTION_FILE}"),
+            partial(_write_passages, trial, folder.prose),
+        )  # fmt: skip
+
+
+def _experiments(trial: Trial) -> Iterator[Job]:
+    folder = trial.folder
+    for donor in trial.donors:
+        at = folder.experiment(donor)
+        needs = (
+            folder.donor_record(donor),
+            f"{folder.diagnosis(donor.ability)}/{DIAGNOSIS_FILE}",
+            f"{folder.attribution(donor)}/{ATTRIBUTION_FILE}",
+            f"{folder.tasks}/{folder.task(donor.ability)}.yaml",
+        )
+        yield Job(
+            "experiment", str(donor), _experiment_words(at), needs,
+            partial(_is_whole, trial, at, donor), partial(_prepare_experiment, trial, donor),
+        )  # fmt: skip
+
+
+def _experiment_words(at: str) -> tuple[str, ...]:
+    return ("sae-merge", "experiment", "run", f"{at}.yml", "--out", at, "--workers", "0")
+
+
+def _prepare_experiment(trial: Trial, donor: DonorName) -> None:
+    folder, few = trial.folder, donor.seed >= trial.sizes.few_arms_from_seed
+    write_tasks(folder, donor.ability, trial.sizes)
+    own = write_picks(folder, donor, trial.sizes, few)
+    if trial.stands(f"{folder.tune(donor)}/{TUNE_FILE}"):
+        own[TUNED] = f"{folder.tune(donor)}/{RECIPE_FILE}"
+    _write(
+        folder.root / f"{folder.experiment(donor)}.yml", experiment_text(folder, donor, trial.sizes, own, few)
+    )
+
+
+def _is_whole(trial: Trial, at: str, donor: DonorName | None = None) -> bool:
+    """Whether every arm of the experiment's file is done, and the edit that was tuned since is among them."""
+    if not trial.stands(f"{at}/{EXPERIMENT_FILE}"):
+        return False
+    experiment = read_experiment(trial.folder.root / at)
+    asked = load_yaml((trial.folder.root / f"{at}.yml").read_text(encoding="utf-8"))["arms"]
+    own = {name for one in asked if isinstance(one, dict) for name in one}
+    if donor is not None and trial.stands(f"{trial.folder.tune(donor)}/{TUNE_FILE}"):
+        own.add(TUNED)
+    return not experiment.missing and own <= {arm.name for arm in experiment.arms}
+
+
+def _tunes(trial: Trial) -> Iterator[Job]:
+    folder, sizes = trial.folder, trial.sizes
+    for donor in trial.donors:
+        at, search = folder.tune(donor), folder.search(donor.ability)
+        settings = {
+            "base": folder.base,
+            "donor": folder.donor(donor),
+            "target": search,
+            "control": [folder.passages(folder.prose)],
+            "budget": sizes.tune_budget,
+            "families": list(sizes.tune_families),
+            "steps": sizes.tune_steps,
+            "diagnosis": folder.diagnosis(donor.ability),
+            "select": f"top_k={sizes.pick}",
+            "max_documents": sizes.tune_texts,
+            "max_length": sizes.tune_length,
+            "tokens_per_step": sizes.tune_step_tokens,
+            "device": "cpu",
+        }
+        needs = (
+            folder.donor_record(donor), f"{folder.diagnosis(donor.ability)}/{DIAGNOSIS_FILE}", search,
+        )  # fmt: skip
+        yield Job(
+            "tune", str(donor), ("sae-merge", "tune", f"{at}.yml", "--out", at), needs,
+            partial(trial.stands, f"{at}/{TUNE_FILE}"),
+            partial(_prepare_tune, trial, folder.root / f"{at}.yml", dump_yaml(settings)),
+        )  # fmt: skip
+
+
+def _prepare_tune(trial: Trial, file: Path, text: str) -> None:
+    _write_passages(trial, trial.folder.prose)
+    _write(file, text)
+
+
+def _write_passages(trial: Trial, text: str) -> None:
+    documents = read_corpus(str(trial.folder.root / text)).documents
+    short = (document[: trial.sizes.passage_characters] for document in documents)
+    lines = "".join(json.dumps({"text": one}) + "\n" for one in dict.fromkeys(short))
+    _write(trial.folder.root / trial.folder.passages(text), lines)
+
+
+def _rounding(trial: Trial) -> Iterator[Job]:
+    """Of the first donor of all."""
+    folder = trial.folder
+    for donor in trial.donors[:1]:
+        for rounding in ROUNDINGS:
+            at = folder.experiment(donor, rounding)
+            needs = (
+                f"{folder.experiment(donor)}/{EXPERIMENT_FILE}",  # its tasks are written by then
+                folder.donor_record(donor),
+            )
+            text = rounding_text(folder, donor, trial.sizes, rounding)
+            yield Job(
+                "rounding", f"{donor}-{rounding}", _experiment_words(at), needs,
+                partial(_is_whole, trial, at), partial(_write, folder.root / f"{at}.yml", text),
+            )  # fmt: skip
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row."""
+
+    name: str
+    makes: str
+    """What it makes, for help."""
+    jobs: Callable[[Trial], Iterator[Job]]
+    """Its commands, in the order of their urgency."""
+
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("saes", "an SAE for every layer", _saes),
+        Stage("diagnoses", "each ability's diagnosis, against prose and a text near it", _diagnoses),
+        Stage("attributions", "each donor's gain and damage by layer, every layer alone too", _attributions),
+        Stage("experiments", "each donor's arms: picks, controls, the damping curve", _experiments),
+        Stage("tunes", "each donor's best edit within the budget of damage", _tunes),
+        Stage("rounding", "all layers of one donor, rounded in other ways", _rounding),
+    )
+}
+"""All of them by name, in their order."""
+
+
+def jobs_of(trial: Trial, stages: Sequence[str]) -> list[Job]:
+    """The commands of some stages, in the order of their urgency."""
+    return [job for name in stages for job in STAGES[name].jobs(trial)]
