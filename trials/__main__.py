@@ -7,13 +7,18 @@ import click
 from sae_merge_method.errors import SaeMergeError
 from trials.folder import TrialFolder
 from trials.jobs import run_jobs
+from trials.make import make
+from trials.models import MODELS
+from trials.settings import TrialSettings
 from trials.sizes import Sizes
 from trials.stages import STAGES, Trial, jobs_of
 
-MODELS = ("smollm2-135m", "gemma-3-270m")
-
 _model = click.option(
-    "--model", type=click.Choice(MODELS), default=MODELS[0], show_default=True, help="Model that is tried."
+    "--model",
+    type=click.Choice(tuple(MODELS)),
+    default=next(iter(MODELS)),
+    show_default=True,
+    help="Model that is tried.",
 )
 _out = click.option(
     "--out",
@@ -56,9 +61,19 @@ def run(
     seeds: tuple[str, ...],
     workers: int,
 ) -> None:
-    """Run the stages whose results do not stand yet; interrupted, the same command goes on."""
+    """Run the stages whose results do not stand yet; interrupted, the same command goes on.
+
+    Base, texts, tasks and donors are made first, unless a stage is named.
+    """
     folder = TrialFolder((out / model).resolve())
-    trial = Trial(folder, Sizes(), abilities or folder.abilities(), tuple(int(seed) for seed in seeds))
+    settings = TrialSettings(
+        model=model,
+        seeds=tuple(int(seed) for seed in seeds),
+        **({"abilities": abilities} if abilities else {}),
+    )
+    if not stages:
+        make(settings, folder, click.echo)
+    trial = Trial(folder, Sizes(), settings.abilities, settings.seeds)
     left = run_jobs(folder.root, jobs_of(trial, stages or tuple(STAGES)), workers, click.echo)
     if left:
         raise click.ClickException(f"not done: {', '.join(job.called for job in left)}")

@@ -100,8 +100,7 @@ def run_jobs(root: Path, jobs: Sequence[Job], workers: int, tell: Callable[[str]
             ended, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in ended:
                 job, took = running.pop(future), future.result()
-                with (root / TIMINGS).open("a", encoding="utf-8") as stream:
-                    stream.write(json.dumps(took.model_dump(), sort_keys=True) + "\n")
+                keep_timing(root, took)
                 tell(_told(root, job, took))
     return [job for job in waiting if not job.is_done()]
 
@@ -149,6 +148,12 @@ def _run(root: Path, job: Job, threads: int) -> Timing:
         load=os.getloadavg()[0],
         code=process.returncode,
     )
+
+
+def keep_timing(root: Path, timing: Timing) -> None:
+    """Add a line to what is kept."""
+    with (root / TIMINGS).open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(timing.model_dump(), sort_keys=True) + "\n")
 
 
 def read_timings(root: Path) -> list[Timing]:

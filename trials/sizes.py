@@ -56,6 +56,8 @@ class Sizes(Record):
     report."""
     tune_length: int = 48
     """Longest of them in tokens."""
+    tune_finalists: int = 3
+    """Edits that it holds against each other on the choice part."""
     tune_steps: int = 12
     """Steps of gradient of its learned weights."""
     tune_step_tokens: int = 512

@@ -73,12 +73,14 @@ def _attributions(trial: Trial) -> Iterator[Job]:
         target = folder.target(donor.ability)
         words = ["sae-merge", "attribute", "--base", folder.base, "--donor", folder.donor(donor)]
         words += ["--target", target, "--control", folder.passages(folder.prose), "--probe"]
+        words += ["--sae", f"{folder.saes}/layer_{{layer}}"]
         words += ["--max-documents", str(sizes.attributed_problems)]
         words += ["--max-length", str(sizes.attributed_length)]
         words += ["--most-points", str(sizes.attribution_points), "--groups", str(sizes.attribution_groups)]
         words += ["--device", "cpu", "--out", folder.attribution(donor)]
+        needs = (folder.donor_record(donor), target, folder.prose, f"{folder.saes}/{TRAINING_FILE}")
         yield Job(
-            "attribute", str(donor), tuple(words), (folder.donor_record(donor), target, folder.prose),
+            "attribute", str(donor), tuple(words), needs,
             partial(trial.stands, f"{folder.attribution(donor)}/{ATTRIBUTION_FILE}"),
             partial(_write_passages, trial, folder.prose),
         )  # fmt: skip
@@ -139,16 +141,13 @@ def _tunes(trial: Trial) -> Iterator[Job]:
             "budget": sizes.tune_budget,
             "families": list(sizes.tune_families),
             "steps": sizes.tune_steps,
-            "diagnosis": folder.diagnosis(donor.ability),
-            "select": f"top_k={sizes.pick}",
+            "finalists": sizes.tune_finalists,
             "max_documents": sizes.tune_texts,
             "max_length": sizes.tune_length,
             "tokens_per_step": sizes.tune_step_tokens,
             "device": "cpu",
         }
-        needs = (
-            folder.donor_record(donor), f"{folder.diagnosis(donor.ability)}/{DIAGNOSIS_FILE}", search,
-        )  # fmt: skip
+        needs = (folder.donor_record(donor), search, folder.prose)
         yield Job(
             "tune", str(donor), ("sae-merge", "tune", f"{at}.yml", "--out", at), needs,
             partial(trial.stands, f"{at}/{TUNE_FILE}"),
