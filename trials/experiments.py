@@ -24,11 +24,13 @@ LOGLIKELIHOOD = "perplexity"
 """lm-eval's name for what those tasks tell of a document."""
 OWN_SCORE = "kl_bits"
 """The score of the diagnosis itself: its pick is the experiment's."""
+WITHOUT_LAST = "without-the-last"
+"""The arm of all layers but the last, in which damage often lies, at one weight of the damping curve."""
 TUNED = "tuned"
 """The arm of what ``sae-merge tune`` found."""
 FEW_ARMS = ("all-layers", "damped", "scalpel", "donor")
 MANY_ARMS = (
-    *FEW_ARMS, "all-but-the-last", "random-layers", "random-spread", "every-nth", "window", "depth-matched",
+    *FEW_ARMS, "random-layers", "random-spread", "every-nth", "window", "depth-matched",
     "largest-task-vector", "scalpel-random", "stethoscope-energy-matched",
 )  # fmt: skip
 ROUNDINGS = ("stochastic", "float32")
@@ -121,6 +123,12 @@ def write_picks(folder: TrialFolder, donor: DonorName, sizes: Sizes, few: bool) 
         spread = f"spread={sizes.pick}"
         ask(f"{best}-spread", attribution.scores_by(best), folder.attribution(donor), best, spread)
     if not few:
+        but_last = f"layers=0-{diagnosis.model.n_layers - 2}"
+        all_but_one = RecipeSettings(
+            diagnosis=folder.diagnosis(donor.ability), base=folder.base, donor=folder.donor(donor),
+            select=but_last, weight=sizes.without_last,
+        )  # fmt: skip
+        asked.append((WITHOUT_LAST, all_but_one))
         for other in diagnosis.others:
             if other.kind == "score":
                 ask(other.name, other.scores, folder.diagnosis(donor.ability), None, str(rule))

@@ -45,6 +45,8 @@ class Sizes(Record):
     """Layers that a score picks."""
     damping: tuple[float, ...] = (0.15, 0.25, 0.35, 0.5, 0.75)
     """Weights of the damping curve, beside 0 and 1."""
+    without_last: float = 0.5
+    """Weight of all layers but the last."""
     random_sets: int = 2
     """Matched random sets of layers, and as many that lie apart."""
     rank: int = 14

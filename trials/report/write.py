@@ -112,7 +112,8 @@ def page(
         as_markdown(sizes_grid(Sizes())),
         fence(
             f"make trial\npython -m trials run --model {findings.model}\n"
-            f"python -m trials report --model {findings.model} --docs docs/trials"
+            f"python -m trials report --model {findings.model} --docs docs/trials",
+            _AN_HOUR,
         ),
     ]
     blocks.append(section("How it was run", *how))
@@ -122,19 +123,17 @@ def page(
 def _section(findings: Findings, part: Part, pictures: dict[str, str]) -> str:
     command = findings.command(part.stage) if part.stage else None
     drawn = pictures.get(part.picture)
-    many = len(part.grids) > 2
-    tables = [as_markdown(grid) for grid in part.grids if grid.rows]
-    if many:
-        tables = [
-            f"<details><summary>{grid.title}</summary>\n\n{as_markdown(grid._replace(title=''))}\n\n</details>"
-            for grid in part.grids
-        ]
+    tables = [
+        "\n\n".join([*([f"### {grid.title}"] if grid.title else []), as_markdown(grid._replace(title=""))])
+        for grid in part.grids
+        if grid.rows
+    ]
     return section(
         part.title,
         part.reading,
         f"![{part.title}]({drawn})" if drawn else "",
         *tables,
-        fence(command) if command else "",
+        fence(command, _IN_THE_FOLDER) if command else "",
     )
 
 
@@ -172,6 +171,9 @@ def _json(findings: Findings, said: Sequence[Statement], parts: Sequence[Part]) 
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
+_IN_THE_FOLDER = 'sh title="Needs the folder of the trial"'
+"""What a command is marked by that stands beside its table."""
+_AN_HOUR = 'sh title="Takes an hour of two cores"'
 _DONORS = (
     "Exact answers with Wilson's interval at 95 %, and the loss on the answer's tokens in nats a token. "
     "*Gain of form* is told where a donor is trained: of the problems that it has right and the base has "
