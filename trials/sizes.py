@@ -23,27 +23,27 @@ class Sizes(Record):
     surface twins."""
     permutations: int = 100
     """Shuffles of labels."""
-    attributed_problems: int = 24
+    attributed_problems: int = 20
     """Problems, and passages of each control, that a donor is attributed on; every layer alone, too."""
     attributed_length: int = 48
     """Longest of them in tokens."""
     attribution_points: int = 8
     """Points on the way from base to donor."""
-    attribution_groups: int = 6
+    attribution_groups: int = 5
     """Groups that intervals of an attribution are told from."""
-    problems: int = 50
+    problems: int = 40
     """Problems of exact answers, an arm."""
     answers: int = 28
     """Problems of answer loss, an arm."""
-    passages: int = 40
+    passages: int = 48
     """Passages of prose, an arm: 22 tokens each."""
-    near_passages: int = 16
+    near_passages: int = 12
     """Passages of the text near the ability, an arm."""
     passage_characters: int = 110
     """Characters that are read of a passage."""
     pick: int = 6
     """Layers that a score picks."""
-    damping: tuple[float, ...] = (0.15, 0.25, 0.35, 0.5, 0.75)
+    damping: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5, 0.75)
     """Weights of the damping curve, beside 0 and 1."""
     without_last: float = 0.5
     """Weight of all layers but the last."""
