@@ -73,7 +73,7 @@ def run_jobs(root: Path, jobs: Sequence[Job], workers: int, tell: Callable[[str]
     """Run all jobs that are not done, so many at a time, each with its share of the cores.
 
     A job whose needs come to stand while others run is run after them. One that fails is told and not tried
-    again.
+    again; one that is not done although it did not fail is run once more when all others are.
 
     Args:
         root: The trial's folder.
@@ -84,7 +84,19 @@ def run_jobs(root: Path, jobs: Sequence[Job], workers: int, tell: Callable[[str]
     Returns:
         The jobs that did not come to be done.
     """
-    waiting, tried = [job for job in jobs if not job.is_done()], set[str]()
+    waiting = [job for job in jobs if not job.is_done()]
+    failed = _run_waiting(root, waiting, workers, tell)
+    # What a job takes may have come to stand while it ran: a tuned edit, for an experiment's arms.
+    again = [job for job in waiting if not job.is_done() and _has(root, job.needs) and job not in failed]
+    _run_waiting(root, again, workers, tell)
+    return [job for job in waiting if not job.is_done()]
+
+
+def _run_waiting(
+    root: Path, waiting: Sequence[Job], workers: int, tell: Callable[[str], None]
+) -> Sequence[Job]:
+    """Run every job once, as soon as its needs stand, and return those that failed."""
+    tried, failed = set[str](), list[Job]()
     running: dict[Future[Timing], Job] = {}
     with ThreadPoolExecutor(workers) as pool:
         while True:
@@ -96,13 +108,14 @@ def run_jobs(root: Path, jobs: Sequence[Job], workers: int, tell: Callable[[str]
                 tell(f"$ {job.command}")
                 running[pool.submit(_run, root, job, max(1, (os.cpu_count() or 1) // workers))] = job
             if not running:
-                break
+                return failed
             ended, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in ended:
                 job, took = running.pop(future), future.result()
                 keep_timing(root, took)
                 tell(_told(root, job, took))
-    return [job for job in waiting if not job.is_done()]
+                if took.code:
+                    failed.append(job)
 
 
 def _has(root: Path, needs: Iterable[str]) -> bool:

@@ -9,11 +9,10 @@ from sae_merge_method.artifacts.attribution import (
     AttributedModel,
     AttributedText,
     Attribution,
-    DonorScore,
-    LayerScore,
     write_attribution,
 )
 from sae_merge_method.artifacts.diagnosis import OtherScores
+from sae_merge_method.artifacts.donor_score import DonorScore, LayerScore
 from sae_merge_method.experiment.report.write import report_experiment
 from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.fingerprint import fingerprint

@@ -43,3 +43,10 @@ def test_files_that_a_command_reads_are_written_first(tmp_path):
     )  # fmt: skip
     assert run_jobs(tmp_path, [reading], 1, print) == []
     assert (tmp_path / "done").read_text() == "layers"
+
+
+def test_a_job_that_has_more_to_do_when_the_others_are_done_is_run_once_more(tmp_path):
+    count = "Path('runs').open('a').write('x')"
+    more = Job("stage", "more", ("python", "-c", f"from pathlib import Path; {count}"), (), lambda: False)
+    assert run_jobs(tmp_path, [more], 1, print) == [more]
+    assert (tmp_path / "runs").read_text() == "xx"
