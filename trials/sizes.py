@@ -25,7 +25,7 @@ class Sizes(Record):
     """Shuffles of labels."""
     attributed_problems: int = 20
     """Problems, and passages of each control, that a donor is attributed on; every layer alone, too."""
-    attributed_length: int = 48
+    attributed_length: int = 56
     """Longest of them in tokens."""
     attribution_points: int = 8
     """Points on the way from base to donor."""
@@ -56,7 +56,7 @@ class Sizes(Record):
     tune_texts: int = 160
     """Problems, and passages, of ``tune``: half to search, a quarter to choose, a quarter to
     report."""
-    tune_length: int = 48
+    tune_length: int = 56
     """Longest of them in tokens."""
     tune_finalists: int = 3
     """Edits that it holds against each other on the choice part."""
