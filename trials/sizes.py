@@ -12,8 +12,10 @@ class Sizes(Record):
 
     sae_width: int = 1024
     """Features of an SAE."""
-    sae_tokens: int = 32_768
+    sae_tokens: int = 24_576
     """Tokens that SAEs are trained on: three minutes with that width."""
+    sae_step_tokens: int = 192
+    """Tokens of a training step: few, for so few tokens are 128 steps."""
     sae_held_out: int = 2048
     """Tokens that they are judged by."""
     sae_loss_tokens: int = 128

@@ -47,6 +47,7 @@ def _saes(trial: Trial) -> Iterator[Job]:
     folder, sizes = trial.folder, trial.sizes
     words = ["sae-merge", "train-saes", "--model", folder.base, "--text", folder.mixture]
     words += ["--width", str(sizes.sae_width), "--tokens", str(sizes.sae_tokens)]
+    words += ["--step-tokens", str(sizes.sae_step_tokens), "--buffer-tokens", str(sizes.sae_tokens // 2)]
     words += ["--held-out", str(sizes.sae_held_out), "--loss-tokens", str(sizes.sae_loss_tokens)]
     words += ["--dtype", "float32", "--device", "cpu", "--out", folder.saes]
     done = partial(trial.stands, f"{folder.saes}/{TRAINING_FILE}")
