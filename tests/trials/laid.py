@@ -11,7 +11,7 @@ from sae_merge_method.artifacts.attribution import (
     Attribution,
     write_attribution,
 )
-from sae_merge_method.artifacts.diagnosis import OtherScores
+from sae_merge_method.artifacts.diagnosis import OtherScores, read_diagnosis, write_diagnosis
 from sae_merge_method.artifacts.donor_score import DonorScore, LayerScore
 from sae_merge_method.experiment.report.write import report_experiment
 from sae_merge_method.models.checkpoint import open_checkpoint
@@ -41,7 +41,10 @@ def lay_out_trial(root: Path, *, learned: tuple[float, ...] = WAVE) -> TrialFold
         record.write_text(json.dumps({"form_share": 0.25}))
         scores = {layer: layer / 10 for layer in range(N_LAYERS)}
         other = OtherScores(kind="score", name="js_bits", scores={layer: -layer / 10 for layer in scores})
-        save_diagnosis(root / folder.diagnosis(donor.ability), model, scores, others=(other,))
+        diagnosis = save_diagnosis(root / folder.diagnosis(donor.ability), model, scores, others=(other,))
+        standing = read_diagnosis(diagnosis)
+        of_eight = standing.model.model_copy(update={"n_layers": N_LAYERS})
+        write_diagnosis(diagnosis, standing.model_copy(update={"model": of_eight}))
         attribution = root / folder.attribution(donor)
         attribution.mkdir(parents=True)
         write_attribution(attribution, _attribution(model, learned), ())

@@ -18,7 +18,7 @@ def test_a_score_that_is_the_gain_itself_ranks_as_it(findings):
     assert table["first_order_gain"]["sums-0"].rho == pytest.approx(1)
     # Eight layers have sixteen images: the least p is above .05, and nothing can be shown.
     assert table["first_order_gain"]["sums-0"].is_shown is False
-    assert table["kl_bits"]["sums-0"].rho == -table["js_bits"]["sums-0"].rho
+    assert table["kl_bits"]["sums-0"].rho == pytest.approx(-table["js_bits"]["sums-0"].rho)
 
 
 def test_what_depth_tells_is_left_of_nothing_given_depth(findings):
