@@ -31,6 +31,7 @@ def make(settings: TrialSettings, folder: TrialFolder, tell: Callable[[str], Non
         ("tasks", lambda: make_tasks(settings, folder.root / folder.tasks)),
         ("donors", lambda: make_donors(settings, base, folder.root / "donors")),
     )
+    tell(model.notice)
     for name, step in steps:
         tell(f"{name}: made, unless it stands")
         start, cpu = time.perf_counter(), time.process_time()
