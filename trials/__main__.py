@@ -66,11 +66,8 @@ def run(
     Base, texts, tasks and donors are made first, unless a stage is named.
     """
     folder = TrialFolder((out / model).resolve())
-    settings = TrialSettings(
-        model=model,
-        seeds=tuple(int(seed) for seed in seeds),
-        **({"abilities": abilities} if abilities else {}),
-    )
+    asked = {"model": model, "seeds": seeds, **({"abilities": abilities} if abilities else {})}
+    settings = TrialSettings.model_validate(asked)
     if not stages:
         make(settings, folder, click.echo)
     trial = Trial(folder, Sizes(), settings.abilities, settings.seeds)
