@@ -82,19 +82,25 @@ def run(ctx: click.Context, /, experiment: Path, out: Path, **options: Any) -> N
 @command.command("plan", context_settings={"show_default": True})
 @click.argument("experiment", type=_FILE)
 @click.option("--out", type=_FOLDER, required=True, help="Folder of the experiment.")
+@click.option(
+    "--diagnose",
+    is_flag=True,
+    help="Fetch models and SAEs, and make the diagnosis, where they are not there; run goes on from that.",
+)
 @_overrides
 @click.pass_context
-def plan(ctx: click.Context, /, experiment: Path, out: Path, **options: Any) -> None:
-    """Write the recipes of all arms into --out and say what they can show, without running any.
+def plan(ctx: click.Context, /, experiment: Path, out: Path, diagnose: bool, **options: Any) -> None:
+    """Say what EXPERIMENT takes and what its arms can show, without running any.
 
-    For each claim the smallest p that these arms can give, by itself and corrected; for each task the
-    difference that would be found with a chance of 80 % and the problems that one of 2 or 5 points takes;
-    arms, minutes and disk. Diagnoses first where EXPERIMENT says how; run goes on from there.
+    Downloads, memory of a GPU, disk, arms and minutes; for each task the difference that would be found with
+    a chance of 80 % and the problems that one of 2 or 5 points takes. Once models and diagnosis are there,
+    also for each claim the smallest p that the arms can give, by itself and corrected, what each arm injects,
+    and its recipe in --out. Without them no weight is fetched or read.
     """
     from sae_merge_method.experiment.report.planned import plan_table
     from sae_merge_method.experiment.run import plan_experiment
 
-    show(plan_table(plan_experiment(_settings(ctx, experiment, options), out)), nl=False)
+    show(plan_table(plan_experiment(_settings(ctx, experiment, options), out, diagnose=diagnose)), nl=False)
 
 
 @command.command("report")

@@ -1,6 +1,7 @@
 """Ready-made recipes, and settings of other commands, and the way to find them: by name, by model.
 
-Recipes lie here as files. Settings of models with public SAEs are made from the rows of ``suites``.
+Recipes lie here as files. Settings of models with public SAEs are made from the rows of ``suites``, those
+with public donors too from the rows of ``mergebench``.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sae_merge_method.errors import UsageError
+from sae_merge_method.recipes.mergebench import experiments
 from sae_merge_method.recipes.suites import LISTENED, ListenedModel
 
 if TYPE_CHECKING:
@@ -60,11 +62,13 @@ def ready_recipes() -> tuple[ReadyFile, ...]:
 def ready_settings() -> tuple[ReadyFile, ...]:
     """The files for ``diagnose --config``, ``experiment run`` and ``tune``."""
     made = [
-        ReadyFile(f"{kind}/{row.name}", _summary(text), text)
+        (f"{kind}/{row.name}", text)
         for row in LISTENED.values()
         for kind, text in ((_DIAGNOSE, row.diagnosis), (_EXPERIMENT, row.experiment))
     ]
-    return (*made, *(file for name in _FOLDERS for file in _in_folder(files(__name__) / name, f"{name}/")))
+    made += [(f"{_EXPERIMENT}/{name}", text) for name, text in experiments().items()]
+    ready = (ReadyFile(name, _summary(text), text) for name, text in made)
+    return (*ready, *(file for name in _FOLDERS for file in _in_folder(files(__name__) / name, f"{name}/")))
 
 
 def ready_files() -> tuple[ReadyFile, ...]:

@@ -5,6 +5,7 @@ suites that cover a few layers only (Gemma Scope of Gemma 2 9B IT and 27B, those
 MXFP4 besides): a choice among three layers is none.
 """
 
+from collections.abc import Mapping, Sequence
 from textwrap import indent
 from typing import NamedTuple
 
@@ -31,6 +32,11 @@ class ListenedModel(NamedTuple):
     d_model: int
     """Width of the residual stream."""
 
+    d_sae: int
+    """Features of an SAE."""
+    parameters: int | None = None
+    """Numbers in its weights as the Hub counts them; None where that could not be looked up."""
+
     @property
     def diagnosis(self) -> str:
         """Settings of ``sae-merge diagnose``."""
@@ -39,48 +45,97 @@ class ListenedModel(NamedTuple):
 #   sae-merge diagnose --config diagnose-{self.name}.yml --out diagnosis/
 # Any option of the command overrides its line here (--device cpu, --max-documents 100, ...).
 model: {self.model}
-{_LISTENING.format(sae=self.sae, sae_id=self.sae_id)}"""
+{_listening(self, _MATHS)}"""
 
     @property
     def experiment(self) -> str:
         """Settings of ``sae-merge experiment``."""
-        return f"""\
-# {self.title} and a mathematics donor of yours: the pick, its controls, and what each does to general text
-#   sae-merge experiment run experiment-{self.name}.yml --out exp/ --gpus 0 --gpus 1
-base: {self.model}
-donor: path/to/maths-finetune
+        opening = (
+            f"{self.title} and a mathematics donor of yours: the pick, its controls, and what each does to "
+            "general text",
+            f"  sae-merge experiment run experiment-{self.name}.yml --out exp/ --gpus 0 --gpus 1",
+        )
+        return experiment_text(
+            opening, self, "path/to/maths-finetune", _MATHS, Measuring("minerva_math_sae", "exact_match")
+        )
+
+
+class Listening(NamedTuple):
+    """The texts of a diagnosis."""
+
+    target: str
+    """Text of the ability."""
+    control: tuple[str, ...]
+    """Texts of other kinds."""
+    text_field: str = "text"
+    """Column of each that holds its text: the first of these that it has."""
+
+
+class Measuring(NamedTuple):
+    """What an ability is measured by."""
+
+    tasks: str
+    """lm-eval's tasks, or ours."""
+    metric: str
+    """Of theirs, the one that arms are judged by."""
+    more: Mapping[str, str] = {}
+    """Other keys of an experiment's evaluation."""
+
+
+_MATHS = Listening("HuggingFaceTB/finemath:finemath-4plus", ("HuggingFaceFW/fineweb:sample-10BT",))
+
+
+def experiment_text(
+    opening: Sequence[str], base: ListenedModel, donor: str, listening: Listening, measuring: Measuring
+) -> str:
+    """Settings of ``sae-merge experiment``.
+
+    Args:
+        opening: Lines that stand above as comments; the first says what it is.
+        base: The model, and its SAEs.
+        donor: What the files are to name as the donor.
+        listening: Texts to find the layers by.
+        measuring: Tasks to judge the arms by.
+    """
+    more = "".join(f"  {key}: {value}\n" for key, value in measuring.more.items())
+    comments = "".join(f"# {line}\n" for line in opening)
+    return f"""\
+{comments}base: {base.model}
+donor: {donor}
 diagnosis: # how to make it; or the folder of one that stands
-{indent(_LISTENING.format(sae=self.sae, sae_id=self.sae_id), "  ")}{_EXPERIMENT}"""
-
-
-_LISTENING = """\
-sae: {sae}
-sae_id: {sae_id}
-target: HuggingFaceTB/finemath:finemath-4plus
-control: HuggingFaceFW/fineweb:sample-10BT
-max_documents: 1000
-max_length: 512
-dtype: bfloat16
-"""
-_EXPERIMENT = """\
-select: top_k=6
+{indent(_listening(base, listening), "  ")}select: top_k=6
 weight: 1.0
 random_layers: 20 # sets of as many other layers in as many runs at about the same depth, drawn at random
 damping: [0.1, 0.25, 0.35, 0.5, 0.75] # weights of all layers: the curve that any choice of layers has to beat
 all_but_the_last: 1 # layers left out of all layers at the same weights: the last is often the costliest
+metric: {measuring.metric}
 evaluation:
   model: hf # or vllm
-  model_args: {dtype: bfloat16}
-  tasks: minerva_math_sae
+  model_args: {{dtype: bfloat16}}
+  tasks: {measuring.tasks}
   batch_size: auto
-general_loss:
+{more}general_loss:
   corpus: allenai/c4:en:validation
   max_documents: 300
   margin: 0.01 # nats a token: general text is unharmed where its loss is shown to change by less
 """
 
 
-def _gemma_3(size: str, n_layers: int, d_model: int) -> tuple[ListenedModel, ...]:
+def _listening(model: ListenedModel, texts: Listening) -> str:
+    control = texts.control[0] if len(texts.control) == 1 else f"[{', '.join(texts.control)}]"
+    field = "" if texts.text_field == "text" else f"text_field: {texts.text_field}\n"
+    return f"""\
+sae: {model.sae}
+sae_id: {model.sae_id}
+target: {texts.target}
+control: {control}
+{field}max_documents: 1000
+max_length: 512
+dtype: bfloat16
+"""
+
+
+def _gemma_3(size: str, n_layers: int, d_model: int, parameters: int) -> tuple[ListenedModel, ...]:
     pretrained = "" if size == "270m" else "-pt"  # the smallest has no such ending
     return tuple(
         ListenedModel(
@@ -93,12 +148,14 @@ def _gemma_3(size: str, n_layers: int, d_model: int) -> tuple[ListenedModel, ...
             model_type="gemma3_text",
             n_layers=n_layers,
             d_model=d_model,
+            d_sae=16_384,
+            parameters=parameters,
         )
         for of, ending in (("pt", pretrained), ("it", "-it"))
     )
 
 
-def _gemma_2(size: str, n_layers: int, d_model: int) -> ListenedModel:
+def _gemma_2(size: str, n_layers: int, d_model: int, parameters: int) -> ListenedModel:
     return ListenedModel(
         name=f"gemma-2-{size}",
         title=f"Gemma 2 {size.upper()}",
@@ -109,34 +166,40 @@ def _gemma_2(size: str, n_layers: int, d_model: int) -> ListenedModel:
         model_type="gemma2",
         n_layers=n_layers,
         d_model=d_model,
+        d_sae=16_384,
+        parameters=parameters,
     )
 
 
-def _qwen(model: str, width: str, model_type: str, n_layers: int, d_model: int) -> ListenedModel:
+def _qwen(
+    model: str, width: int, model_type: str, n_layers: int, d_model: int, parameters: int | None = None
+) -> ListenedModel:
     name = model.lower()
     return ListenedModel(
         name=name,
         title=model.replace("-", " "),
         model=f"Qwen/{model}",
         suite="Qwen-Scope",
-        sae=f"qwen-scope-{name.removeprefix('qwen').lstrip('-')}-{width}-l50",
+        sae=f"qwen-scope-{name.removeprefix('qwen').lstrip('-')}-w{width}k-l50",
         sae_id="layer{layer}",
         model_type=model_type,
         n_layers=n_layers,
         d_model=d_model,
+        d_sae=1024 * width,
+        parameters=parameters,
     )
 
 
 LISTENED: dict[str, ListenedModel] = {
     row.name: row
     for row in (
-        *_gemma_3("270m", 18, 640),
-        *_gemma_3("1b", 26, 1152),
-        *_gemma_3("4b", 34, 2560),
-        *_gemma_3("12b", 48, 3840),
-        *_gemma_3("27b", 62, 5376),
-        _gemma_2("2b", 26, 2304),
-        _gemma_2("9b", 42, 3584),
+        *_gemma_3("270m", 18, 640, 268_098_176),
+        *_gemma_3("1b", 26, 1152, 999_885_952),
+        *_gemma_3("4b", 34, 2560, 4_300_079_472),
+        *_gemma_3("12b", 48, 3840, 12_187_325_040),
+        *_gemma_3("27b", 62, 5376, 27_432_406_640),
+        _gemma_2("2b", 26, 2304, 2_614_341_888),
+        _gemma_2("9b", 42, 3584, 9_241_705_984),
         ListenedModel(
             name="llama-3.1-8b",
             title="Llama 3.1 8B",
@@ -147,14 +210,16 @@ LISTENED: dict[str, ListenedModel] = {
             model_type="llama",
             n_layers=32,
             d_model=4096,
+            d_sae=32_768,
+            parameters=8_030_261_248,
         ),
-        _qwen("Qwen3-1.7B-Base", "w32k", "qwen3", 28, 2048),
-        _qwen("Qwen3-8B-Base", "w64k", "qwen3", 36, 4096),
-        _qwen("Qwen3-30B-A3B-Base", "w32k", "qwen3_moe", 48, 2048),
-        _qwen("Qwen3.5-2B-Base", "w32k", "qwen3_5_text", 24, 2048),
-        _qwen("Qwen3.5-9B-Base", "w64k", "qwen3_5_text", 32, 4096),
-        _qwen("Qwen3.5-27B", "w80k", "qwen3_5_text", 64, 5120),
-        _qwen("Qwen3.5-35B-A3B-Base", "w32k", "qwen3_5_moe_text", 40, 2048),
+        _qwen("Qwen3-1.7B-Base", 32, "qwen3", 28, 2048, 2_031_739_904),
+        _qwen("Qwen3-8B-Base", 64, "qwen3", 36, 4096, 8_190_735_360),
+        _qwen("Qwen3-30B-A3B-Base", 32, "qwen3_moe", 48, 2048, 30_532_122_624),
+        _qwen("Qwen3.5-2B-Base", 32, "qwen3_5_text", 24, 2048),
+        _qwen("Qwen3.5-9B-Base", 64, "qwen3_5_text", 32, 4096),
+        _qwen("Qwen3.5-27B", 80, "qwen3_5_text", 64, 5120),
+        _qwen("Qwen3.5-35B-A3B-Base", 32, "qwen3_5_moe_text", 40, 2048),
     )
 }
 """All by name: a row here is all that a new one takes."""

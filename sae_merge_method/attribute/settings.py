@@ -52,7 +52,7 @@ class AttributeSettings(PathSettings):
     snippets: int = Field(default=1, ge=0)
     """Snippets to keep of each of the first features that a layer's edit acts through; 0 for none."""
     text_field: str = "text"
-    """Field or column that holds the text."""
+    """Field or column that holds the text; of several, such as content,text, the first that a corpus has."""
     group_field: str | None = None
     """Field or column that says which source a document is a part of, such as url: intervals then take a
     source's documents together. Each document is its own source unless given."""

@@ -9,7 +9,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,17 +25,17 @@ class Fields(NamedTuple):
     """Names of the fields or columns that are read."""
 
     text: str
+    """Of the text; of several, with commas between them, the first that is there."""
     source: str | None = None
     """Of what a document is a part; None where nobody asks."""
 
-    @property
-    def names(self) -> list[str]:
-        """Those that are read."""
-        return [self.text] if self.source is None else [self.text, self.source]
+    def text_among(self, there: Collection[str]) -> str | None:
+        """The field of the text among those that are there; None for none."""
+        return next((name for name in (self.text, *self.text.split(",")) if name in there), None)
 
     def columns(self, there: Sequence[str]) -> list[str]:
         """Those of a table's columns that are read."""
-        return [name for name in there if name in (*self.names, *Problem._fields)]
+        return [name for name in there if name in (self.text_among(there), self.source, *Problem._fields)]
 
 
 class Problem(NamedTuple):
@@ -107,7 +107,7 @@ def _json_lines(path: Path, raw: bytes, fields: Fields) -> Iterator[Row]:
             raise CorpusError(f"expected one JSON object a line at {path}:{number}: {error}") from error
         if not isinstance(value, dict):
             raise CorpusError(f"expected a JSON object at {path}:{number}, got {type(value).__name__}")
-        if not isinstance(value.get(fields.text), str) and _problem(value) is None:
+        if not isinstance(value.get(fields.text_among(value)), str) and _problem(value) is None:
             raise CorpusError(
                 f"expected text in the field {fields.text!r}, or in prompt and completion, at "
                 f"{path}:{number}, found fields {sorted(value)} (--text-field names another)"
@@ -181,7 +181,7 @@ def _text(path: Path, raw: bytes) -> str:
 def _row(row: Mapping[str, Any], fields: Fields, where: str) -> Row:
     """One document of a mapping from field names to values."""
     problem = _problem(row)
-    text = row.get(fields.text)
+    text = row.get(fields.text_among(row) or fields.text)
     if text is None and problem is not None:
         text = problem.prompt + problem.completion
     if not isinstance(text, str):
@@ -215,10 +215,8 @@ def _problem(row: Mapping[str, Any]) -> Problem | None:
 
 
 def _check_columns(names: list[str], fields: Fields, where: str) -> None:
-    for column, option in zip(fields.names, ("--text-field", "--group-field"), strict=False):
-        if column == fields.text and set(Problem._fields) <= set(names):
-            continue
-        if column not in names:
-            raise CorpusError(
-                f"expected a column {column!r} in {where}, found {names} ({option} names another)"
-            )
+    has_text = fields.text_among(names) is not None or set(Problem._fields) <= set(names)
+    has_source = fields.source is None or fields.source in names
+    if not (has_text and has_source):
+        column, option = (fields.source, "--group-field") if has_text else (fields.text, "--text-field")
+        raise CorpusError(f"expected a column {column!r} in {where}, found {names} ({option} names another)")

@@ -40,7 +40,7 @@ class EncodingSettings(Record):
     layers: str = "all"
     """Layers to diagnose, such as "9, 11-13"."""
     text_field: str = "text"
-    """Field or column that holds the text."""
+    """Field or column that holds the text; of several, such as content,text, the first that a corpus has."""
     group_field: str | None = None
     """Field or column that says which source a document is a part of, such as url: shuffles and resamples
     then take a source's documents together. Each document is its own source unless given."""

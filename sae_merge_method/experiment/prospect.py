@@ -15,9 +15,9 @@ from sae_merge_method.compare.tasks import choose_tasks, resolve_metric
 from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.settings import EvaluationSettings
+from sae_merge_method.experiment.needs import Needs, needs_of, shape_of
+from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.experiment.worker import GeneralCorpus
-from sae_merge_method.models.checkpoint import open_checkpoint
-from sae_merge_method.models.hub import folder_at_hand, parse_model_id
 
 LOG = logging.getLogger(__name__)
 
@@ -49,8 +49,18 @@ class Prospect(NamedTuple):
     """Of general text; 0 without one."""
     minutes: float | None
     """Of lm-eval for one arm, the mean over those that are done; None where none is."""
-    checkpoint: int | None = None
-    """Bytes of one arm's merged checkpoint; None where the base's weights are not on this machine."""
+    needs: Needs | None = None
+    """What it takes; None where nobody has looked."""
+
+    @property
+    def checkpoint(self) -> int | None:
+        """Bytes of one arm's merged checkpoint; None where nobody could tell."""
+        return None if self.needs is None else self.needs.checkpoint
+
+    @property
+    def alpha(self) -> float:
+        """Level of the tests."""
+        return self.plan.alpha
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -63,11 +73,37 @@ class Prospect(NamedTuple):
         return sum(task.problems for task in self.tasks)
 
 
+class TasksAhead(NamedTuple):
+    """All tasks, or why they are not known."""
+
+    tasks: tuple[TaskAhead, ...]
+    reason: str | None
+
+
+def tasks_ahead(evaluation: EvaluationSettings, base: str) -> TasksAhead:
+    """Count problems through lm-eval's own tasks.
+
+    Raises:
+        UsageError: lm-eval knows no such task, or runs code that nobody allowed it to.
+    """
+    try:
+        sizes = Harness(evaluation, base).sizes()
+    except SaeMergeError:
+        raise
+    except Exception as error:
+        # A host's: data sets that are not at hand raise whatever their library likes.
+        LOG.warning("lm-eval could not load its problems to count them: %s", error)
+        return TasksAhead((), f"{type(error).__name__}: {error}")
+    return TasksAhead(
+        tuple(TaskAhead(name, size.problems, WORST_SD, size.tokens) for name, size in sizes.items()), None
+    )
+
+
 def look_ahead(
     folder: Path,
     plan: ExperimentPlan,
     done: frozenset[str],
-    evaluation: EvaluationSettings,
+    settings: ExperimentSettings,
     general: GeneralCorpus | None,
 ) -> Prospect:
     """Gather what is known of the arms to come.
@@ -76,7 +112,7 @@ def look_ahead(
         folder: The experiment's.
         plan: All its arms.
         done: Names of the arms that are done.
-        evaluation: How lm-eval is called.
+        settings: What was asked for.
         general: The text that damage is measured on.
 
     Raises:
@@ -84,37 +120,21 @@ def look_ahead(
     """
     runs = {name: read_results(folder / ARMS_FOLDER / name / RESULTS_FOLDER) for name in sorted(done)}
     taken = [seconds for run in runs.values() if (seconds := _seconds(run)) is not None]
-    base, reason = runs.get(plan.arms[0].name), None
-    tasks: tuple[TaskAhead, ...] = ()
-    if base is not None:
-        tasks = _of_base(base, plan.metric)
-    else:
-        try:
-            sizes = Harness(evaluation, plan.base).sizes()
-        except SaeMergeError:
-            raise
-        except Exception as error:
-            # A host's: data sets that are not at hand raise whatever their library likes.
-            LOG.warning("lm-eval could not load its problems to count them: %s", error)
-            reason = f"{type(error).__name__}: {error}"
-        else:
-            tasks = tuple(
-                TaskAhead(name, size.problems, WORST_SD, size.tokens) for name, size in sizes.items()
-            )
+    base = runs.get(plan.arms[0].name)
+    ahead = (
+        tasks_ahead(settings.evaluation, plan.base)
+        if base is None
+        else TasksAhead(_of_base(base, plan.metric), None)
+    )
     return Prospect(
         plan,
         done,
-        tasks,
-        reason,
+        ahead.tasks,
+        ahead.reason,
         len(general.documents) if general is not None else 0,
         sum(taken) / len(taken) / 60 if taken else None,
-        _size(plan.base),
+        needs_of(settings, shape_of(settings.base)),
     )
-
-
-def _size(model: str) -> int | None:
-    folder = folder_at_hand(parse_model_id(model))
-    return None if folder is None else sum(file.stat().st_size for file in open_checkpoint(folder).files)
 
 
 def _seconds(run: EvalRun) -> float | None:

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE
+from sae_merge_method.artifacts.diagnosis import DIAGNOSIS_FILE
 from sae_merge_method.artifacts.experiment import EXPERIMENT_FILE, PAGE_FILE, TABLE_FILE, Experiment
 from sae_merge_method.artifacts.experiment_plan import (
     ARM_FILE,
@@ -34,6 +35,8 @@ from sae_merge_method.experiment.evidence import (
     find_evidence,
     keep_attribution,
 )
+from sae_merge_method.experiment.forecast import Forecast, forecast
+from sae_merge_method.experiment.needs import is_here
 from sae_merge_method.experiment.places import Runner, choose_runner
 from sae_merge_method.experiment.plan import write_planned
 from sae_merge_method.experiment.processes import LOGS_FOLDER
@@ -99,22 +102,37 @@ def run_experiment(
     return report
 
 
-def plan_experiment(settings: ExperimentSettings | FileName, out: FileName) -> Prospect:
-    """Decide on all arms, write their recipes, and say what they can show; none is run.
+def plan_experiment(
+    settings: ExperimentSettings | FileName, out: FileName, *, diagnose: bool = False
+) -> Prospect | Forecast:
+    """Say what an experiment takes and can show; no arm is run.
+
+    Where models and diagnosis are at hand, all arms are decided on and their recipes written. Where they are not,
+    nothing is written, fetched or diagnosed, and what waits for them is left out.
 
     Args:
         settings: What the experiment is, or its YAML file.
         out: Its folder.
+        diagnose: Fetch the models and make the diagnosis first, as a run would.
 
     Raises:
         SaeMergeError: As :func:`run_experiment`.
     """
     asked, folder = _asked(settings), Path(out)
+    _require_ours(folder)
+    if not (diagnose or _is_at_hand(asked, folder)):
+        return forecast(asked)
     with _folder_held(folder):
         general = _general_corpus(asked)
         plan, _ = _prepare(asked, general, folder, overwrite=False)
         done = frozenset(arm.name for arm in plan.arms if is_done(folder, arm.name))
-        return look_ahead(folder, plan, done, asked.evaluation, general)
+        return look_ahead(folder, plan, done, asked, general)
+
+
+def _is_at_hand(settings: ExperimentSettings, folder: Path) -> bool:
+    """Whether all that decides on the arms is on this machine."""
+    stands = isinstance(settings.diagnosis, str) or (folder / DIAGNOSIS_FOLDER / DIAGNOSIS_FILE).exists()
+    return stands and is_here(settings.base) and is_here(settings.donor)
 
 
 def _asked(settings: ExperimentSettings | FileName) -> ExperimentSettings:

@@ -1,9 +1,13 @@
 """``sae-merge recipes``: ready-made recipes and settings are listed, copied out, and can be read."""
 
 import json
+import re
+import sysconfig
 from itertools import groupby
+from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from sae_merge_method.artifacts.schema import read_settings
@@ -11,11 +15,21 @@ from sae_merge_method.cli.recipes import command
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.errors import ModelError, UsageError
 from sae_merge_method.experiment.settings import ExperimentSettings
+from sae_merge_method.lm_eval_tasks import tasks_path
 from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.recipes import ReadyFile, ready_recipes, ready_settings
+from sae_merge_method.recipes.mergebench import BASES, DOMAINS, experiments
 from sae_merge_method.recipes.suites import LISTENED
 from sae_merge_method.saes import releases
 from sae_merge_method.saes.find import find_saes
+
+SIZES = {
+    "gemma-2-2b": {"vocab_size": 256_000, "intermediate_size": 9216, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256},
+    "gemma-2-9b": {"vocab_size": 256_000, "intermediate_size": 14336, "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 256},
+    "llama-3.1-8b": {"vocab_size": 128_256, "intermediate_size": 14336, "num_attention_heads": 32, "num_key_value_heads": 8},
+}  # fmt: skip
+"""Of MergeBench's bases, what their rows do not say."""
+LM_EVAL = Path(sysconfig.get_path("purelib")) / "lm_eval" / "tasks"
 
 
 def of(kind: str) -> list[ReadyFile]:
@@ -59,6 +73,26 @@ def test_what_fits_is_found_by_id_or_by_the_shape_in_a_folders_config(tmp_path):
         listed("--for", str(tmp_path / "nowhere"))
 
 
+def test_widths_are_those_that_releases_and_ids_are_named_with():
+    for row in LISTENED.values():
+        named = re.search(r"width_(\d+)k|-w(\d+)k-|_(8)x", f"{row.sae} {row.sae_id}")
+        thousands = named[1] or named[2]
+        assert row.d_sae == (1024 * int(thousands) if thousands else 8 * row.d_model), row.name
+
+
+@pytest.mark.parametrize("row", BASES, ids=lambda row: row.name)
+def test_parameters_of_mergebenchs_bases_are_those_of_transformers_own_models(row):
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(
+        row.model_type, num_hidden_layers=row.n_layers, hidden_size=row.d_model, **SIZES[row.name]
+    )
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    assert sum(one.numel() for one in model.parameters()) == row.parameters
+
+
 @pytest.mark.parametrize("row", LISTENED.values(), ids=lambda row: row.name)
 def test_each_suite_stands_in_saelens_table_for_this_model_and_covers_every_layer(row):
     release = releases._table()[row.sae]
@@ -74,6 +108,31 @@ def test_a_configuration_is_copied_out_under_the_name_its_own_comment_uses(tmp_p
         copy = tmp_path / result.output.strip()
         assert f"sae-merge diagnose --config {copy.name} --out diagnosis/" in copy.read_text()
         assert read_settings(DiagnoseSettings, {}, copy).model == configuration.model
+
+
+def test_mergebenchs_donors_are_named_with_the_bases_and_the_domains_that_it_publishes():
+    made = {
+        name: read_settings(ExperimentSettings, yaml.safe_load(text)) for name, text in experiments().items()
+    }
+    assert len(made) == len(BASES) * len(DOMAINS) == 15
+    for name, one in made.items():
+        base, _, domain = one.donor.removeprefix("MergeBench/").partition("_")
+        assert one.base in {f"google/{base}", f"meta-llama/{base}"} and domain in DOMAINS
+        assert name == f"mergebench-{base.lower()}-{domain}"
+        assert (one.evaluation.confirm_run_unsafe_code, one.rank) == (domain == "coding", None)
+
+
+@pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS)
+def test_every_task_of_a_ready_experiment_is_one_of_lm_evals_or_ours_and_has_its_metric(domain):
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    for task in domain.measuring.tasks.split(","):
+        files = (*LM_EVAL.rglob(f"{task}.yaml"), *tasks_path().rglob(f"{task}.yaml"))
+        read = [load_yaml(file, resolve_func=False) for file in files]
+        (stated,) = [one for one in read if task == one.get("group", one.get("task"))]
+        metrics = stated.get("metric_list") or stated["aggregate_metric_list"]
+        # Of a function the name is what its module calls it.
+        assert domain.measuring.metric in {str(one["metric"]).rpartition(".")[2] for one in metrics}, task
 
 
 @pytest.mark.parametrize("ready", of("experiment"), ids=lambda one: one.name)

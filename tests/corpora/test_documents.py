@@ -57,6 +57,24 @@ def test_a_text_of_its_own_stands_beside_prompt_and_completion(tmp_path: Path) -
     assert corpus.problems == (("2 + 2 =", " 4"),)
 
 
+def test_of_several_fields_each_corpus_gives_the_first_that_it_has(tmp_path: Path) -> None:
+    rows = {"code.jsonl": {"content": "x = 1", "text": "no"}, "prose.jsonl": {"text": "once"}}
+    for name, row in rows.items():
+        (tmp_path / name).write_text(json.dumps(row) + "\n")
+    given = [read_corpus(str(tmp_path / name), "content,text").documents for name in rows]
+    assert given == [("x = 1",), ("once",)]
+    with pytest.raises(CorpusError, match="expected text in the field 'a,b'"):
+        read_corpus(str(tmp_path / "code.jsonl"), "a,b")
+    assert read_corpus(str(tmp_path / "prose.jsonl"), "content,text", 1).documents == ("once",)
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow
+
+    parquet.write_table(pyarrow.Table.from_pylist([rows["code.jsonl"]]), tmp_path / "a.parquet")
+    assert read_corpus(str(tmp_path / "a.parquet"), "content,text").documents == ("x = 1",)
+    with pytest.raises(CorpusError, match="expected a column 'a,b' in .*--text-field names another"):
+        read_corpus(str(tmp_path / "a.parquet"), "a,b")
+
+
 def test_where_one_document_has_no_answer_none_is_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"prompt": "2 + 2 =", "completion": " 4"}\n{"text": "four"}\n')

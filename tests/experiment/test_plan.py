@@ -66,13 +66,17 @@ def test_a_plan_lists_all_arms_and_runs_none(fresh, sae_merge_experiment, monkey
     row = ArmKind("bottom", "layers", "the near end", lambda ground: [(0, 1)])
     monkeypatch.setitem(ARMS, row.name, row)
     write_settings(fresh, arms="all", random_layers=1, single_layers=True)
-    result = sae_merge_experiment("plan")
+    before = sae_merge_experiment("plan").stdout
+    assert not (fresh / "exp").exists()
+    counted = {words[0]: int(words[1]) for words in map(str.split, before.split("\n\n")[0].splitlines()[2:])}
+    result = sae_merge_experiment("plan", "--diagnose")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["arm", "state", "energy", "stored", "cosine", "matched", "layers"]
     listed = [line.split() for line in lines[2 : lines.index("")]]
     names = [words[0] for words in listed]
     assert names[:2] == ["base", "stethoscope"]
+    assert len(names) == sum(counted.values()) and counted["layer"] == 4 and counted["bottom"] == 1
     assert names[-5:] == [f"layer-{layer}" for layer in range(4)] + ["bottom"]
     assert all(words[1:3] == ["to", "do"] for words in listed)
     assert "layers: '0, 1'" in (fresh / "exp" / "arms" / "bottom" / "recipe.yml").read_text()
@@ -112,7 +116,7 @@ def test_a_plan_without_its_problems_at_hand_says_so_and_stands(fresh, diagnosed
 
 @pytest.mark.parametrize("other", ["settings", "text"])
 def test_a_diagnosis_of_other_things_is_not_taken_for_the_one_asked_for(fresh, sae_merge_experiment, other):
-    assert sae_merge_experiment("plan").exit_code == 0
+    assert sae_merge_experiment("plan", "--diagnose").exit_code == 0
     before = stamps(fresh / "exp")
     if other == "settings":
         write_settings(fresh, diagnosis=SETTINGS["diagnosis"] | {"score": "js_bits"})
@@ -126,7 +130,7 @@ def test_a_diagnosis_of_other_things_is_not_taken_for_the_one_asked_for(fresh, s
 def test_two_runs_at_once_in_one_folder_are_refused(fresh, sae_merge_experiment):
     (fresh / "exp").mkdir()
     with locked(fresh / "exp"):
-        result = sae_merge_experiment("plan")
+        result = sae_merge_experiment("plan", "--diagnose")
     assert isinstance(result.exception, InUseError) and "is being edited by process" in str(result.exception)
 
 

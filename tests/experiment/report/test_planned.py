@@ -7,6 +7,8 @@ import pytest
 from statsmodels.stats.power import NormalIndPower
 
 from sae_merge_method.artifacts.experiment_plan import ExperimentPlan, read_plan
+from sae_merge_method.experiment.needs import Item, Needs
+from sae_merge_method.experiment.prospect import TaskAhead
 from sae_merge_method.experiment.report.planned import plan_table
 from sae_merge_method.experiment.report.reach import Family
 from sae_merge_method.statistics.multiplicity import holm
@@ -88,11 +90,19 @@ def test_problems_that_could_not_be_counted_are_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("known", "words"),
     [
-        ({}, "at most 153,600 tokens to generate an arm. At 1,000 tokens a second that is 3 minutes an arm"),
+        (
+            {},
+            "at most 153,600 tokens to generate an arm. At 1,000 tokens a second (assumed) that is 3 minutes an arm",
+        ),
         ({"minutes": 4.0}, "2 arms, 2 of them to do: 8 minutes in one worker (4.0 minutes of lm-eval an arm"),
         ({"minutes": 4.0, "done": frozenset(("base",))}, "2 arms, 1 of them to do: 4 minutes"),
         (
-            {"checkpoint": 8_600_000_000},
+            {"tasks": (TaskAhead("arc_fr", 6_000, 0.5, 0),)},
+            "6,000 problems an arm whose answers are found more or less likely. At 10 such problems a second "
+            "(assumed) that is 10 minutes an arm",
+        ),
+        (
+            {"needs": Needs((Item("base", "b", 8_600_000_000, 0, "here"),), None, None)},
             "Disk: 8.6 GB a worker, for the one merged checkpoint that it has at a",
         ),
         ({"tasks": ()}, "how long one takes is known when the first is done"),

@@ -1,0 +1,55 @@
+"""What a plan says while nothing is at hand: of ready experiments offline, and of models that lie here."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sae_merge_method.artifacts.schema import read_settings
+from sae_merge_method.errors import ModelError
+from sae_merge_method.experiment.forecast import forecast
+from sae_merge_method.experiment.report.planned import plan_table
+from sae_merge_method.experiment.settings import ExperimentSettings
+from sae_merge_method.recipes.mergebench import experiments
+from tests.experiment.ground import SETTINGS
+
+
+@pytest.mark.parametrize(
+    "name, layers, size, saes",
+    [
+        ("mergebench-gemma-2-9b-math", 42, "18.5 GB", "19.7 GB"),
+        ("mergebench-llama-3.1-8b-safety", 32, "16.1 GB", "34.4 GB"),
+    ],
+)
+def test_a_ready_experiment_says_offline_what_it_takes_and_what_it_could_not_ask(
+    name: str, layers: int, size: str, saes: str
+) -> None:
+    ahead = forecast(read_settings(ExperimentSettings, yaml.safe_load(experiments()[name])))
+    assert (ahead.n_layers, len(ahead.arms), ahead.documents) == (layers, 50, 300)
+    assert ahead.arms[0] == "base" and len({*ahead.arms}) == 50
+    printed = plan_table(ahead)
+    assert f"Which of the {layers} layers top_k=6 takes" in printed
+    (of_saes,) = [line for line in printed.splitlines() if line.startswith("SAEs ")]
+    assert of_saes.count(saes) == 2  # in size, and to fetch
+    (of_donor,) = [line for line in printed.splitlines() if line.startswith("donor  MergeBench/")]
+    assert of_donor.count(size) == 2 and of_donor.endswith("as the base")
+    assert "Not asked:\n- " in printed and "is not in the Hub's cache" in printed
+    assert f"GPU memory: {size} of weights while an arm is evaluated" in printed
+    assert f"Disk: {size} a worker" in printed and "50 arms, 50 of them to do" in printed
+    assert "How many problems there are is not known" in printed
+    assert "for +2.0 and" in printed.replace("\n", " ")
+
+
+def test_of_models_that_lie_here_their_own_files_tell_and_a_folder_that_is_none_is_refused(
+    fresh: Path,
+) -> None:
+    settings = read_settings(ExperimentSettings, SETTINGS)
+    ahead = forecast(settings)
+    base, donor, saes = ahead.needs.items
+    weights = sum(file.stat().st_size for file in (fresh / "base").glob("*.safetensors"))
+    assert base.size is not None and base.size >= weights
+    assert (base.missing, donor.missing, saes.missing) == (0, 0, 0) and ahead.needs.missing == 0
+    assert ahead.problems == 6 and {task.tokens for task in ahead.tasks} == {16}
+    assert "on this machine" in plan_table(ahead) and not (fresh / "exp").exists()
+    with pytest.raises(ModelError, match="there is no folder path/to/finetune, and it is no Hub id"):
+        forecast(settings.model_copy(update={"donor": "path/to/finetune"}))
