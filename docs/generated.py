@@ -32,11 +32,13 @@ from sae_merge_method.corpora.twins import TWINS
 from sae_merge_method.diagnose.specificity import SCORES
 from sae_merge_method.experiment.report.claims import CLAIMS
 from sae_merge_method.models.families import FAMILIES as MODEL_FAMILIES
+from sae_merge_method.models.family_table import family_grid
 from sae_merge_method.models.rounding import ROUNDINGS
 from sae_merge_method.models.sites import HOOKS
 from sae_merge_method.models.unreadable import UNREADABLE
 from sae_merge_method.recipe.methods import METHODS
 from sae_merge_method.recipes.suites import LISTENED
+from sae_merge_method.reports.grid import as_markdown
 from sae_merge_method.saes.checks import REFUSALS
 from sae_merge_method.saes.dictionaries import DICTIONARIES
 from sae_merge_method.saes.formats import FORMATS
@@ -128,6 +130,10 @@ def _families() -> str:
     )
 
 
+def _tried() -> str:
+    return as_markdown(family_grid())
+
+
 def _claims() -> str:
     rows = [
         (claim.text, ", ".join(map(_code, claim.arms)) or "-", words(claim.assumes))
@@ -212,6 +218,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "changelog": _file("CHANGELOG.md"),
     "suites": _suites,
     "model-families": _families,
+    "families-tried": _tried,
     "sae-formats": _rows(FORMATS, ("layout", "weights"), "weights"),
     "sae-refusals": _rows(REFUSALS, ("what", "refused are"), "description"),
     "unreadable": _rows(UNREADABLE, ("weights", "what they are", "what to do"), "what", "way_out"),

@@ -72,7 +72,7 @@ WRITES: dict[str, tuple[Writing, ...]] = {
     ),
     "experiment": (
         Writing("experiment run experiment.yml --out exp", "exp"),
-        Writing("experiment plan experiment.yml --out exp", "exp"),
+        Writing("experiment plan experiment.yml --out exp --diagnose", "exp"),
         Writing("experiment report exp", "exp"),
     ),
     "tune": (

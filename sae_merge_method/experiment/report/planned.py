@@ -46,9 +46,9 @@ def _forecast(ahead: Forecast) -> Iterator[str]:
     grid = plain_grid(header, rows, words=("arm", "what it is for"))
     yield as_text(grid._replace(ruled=_UNDER_HEADER))
     yield wrapped(
-        f"Which of the {ahead.n_layers} layers {ahead.select} takes, what each arm injects, and how small a p "
-        "each claim can reach, is known once models and diagnosis are there: plan --diagnose fetches and makes "
-        "them, and so does run.",
+        f"Which of the {ahead.n_layers} layers {ahead.select} takes, what each arm injects, and how small a "
+        "p each claim can reach, is known once models and diagnosis are there: plan --diagnose fetches and "
+        "makes them, and so does run.",
         "",
     )
     told = sum(bool(claim.arms) and not claim.lacks(ahead.arms) for claim in CLAIMS.values())
