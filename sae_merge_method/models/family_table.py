@@ -3,6 +3,8 @@
 A type that stands in no row is read by the names that it shares with one; those in ``BY_NAMES`` are tried by tests.
 """
 
+from collections.abc import Sequence
+
 from sae_merge_method.models.families import FAMILIES
 from sae_merge_method.reports.grid import Grid, plain_grid
 
@@ -11,7 +13,10 @@ BY_NAMES = (
     "deepseek_v3", "olmo2", "smollm3",
 )  # fmt: skip
 """transformers' types of text models in no row that tests merge, verify and listen to."""
-_TINY = "tiny models by transformers' own classes"
+_SEVERAL_STREAMS = ("gemma3n_text",)
+"""Types whose blocks put out several streams at once: there is none to listen to."""
+_MERGED = (*BY_NAMES, "llama", "mistral", "qwen3", "gemma2", "gemma3_text", "gemma3n_text", "phi3")
+"""Types of which tests merge tiny models, made by transformers' own classes."""
 _KNOWN = "what writes and reads the stream"
 _UNKNOWN = "what has the names of a family above; experts, linear attention by residual_axes"
 
@@ -24,14 +29,26 @@ def family_grid() -> Grid:
             family.name,
             ", ".join(family.model_types),
             "all layers",
-            "every layer's output",
+            _listened(family.model_types),
             _KNOWN if family.axes else "by residual_axes",
-            _TINY,
+            _tried(family.model_types),
         )
         for family in FAMILIES.values()
     ]
     rows += [
-        (name, name, "all layers, experts included", "every layer's output", _UNKNOWN, _TINY)
+        (name, name, "all layers, experts included", _listened((name,)), _UNKNOWN, _tried((name,)))
         for name in BY_NAMES
     ]
     return plain_grid(header, rows, words=header)
+
+
+def _listened(model_types: Sequence[str]) -> str:
+    deaf = [name for name in model_types if name in _SEVERAL_STREAMS]
+    return "every layer's output" + (f", not of {', '.join(deaf)}" if deaf else "")
+
+
+def _tried(model_types: Sequence[str]) -> str:
+    merged = [name for name in model_types if name in _MERGED]
+    return (
+        f"tiny models of {', '.join(merged)}" if merged else "names, held against transformers' own classes"
+    )

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from sae_merge_method.corpora.batches import Batch
+from sae_merge_method.errors import ModelError
 from sae_merge_method.models.sites import Site, read_sites
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ def forward(
 
     Returns:
         What ``use`` made, by layer.
+
+    Raises:
+        ModelError: The blocks put out more than one stream, as Gemma 3n's do.
     """
     import torch
 
@@ -40,6 +44,11 @@ def forward(
     made: dict[int, Made] = {}
 
     def receive(layer: int, states: "torch.Tensor") -> None:
+        if states.dim() != 3:
+            raise ModelError(
+                f"the blocks of {type(model.decoder).__name__} put out several streams at once "
+                f"{tuple(states.shape)}: there is no one residual stream to read"
+            )
         made[layer] = use[layer](states[counted.to(states.device)])
 
     read_sites(model, batch, {Site(layer): partial(receive, layer) for layer in use})

@@ -117,6 +117,8 @@ def load_text_model(
     checkpoint.require_agreement()
     text_config = config.get_text_config()
     decoder = model.get_decoder()
+    if decoder is model:  # Llama 4's with a head says that it is its own
+        decoder = getattr(model, "model", model)
     kept = (model if with_head else decoder).eval().requires_grad_(False)
     if at is not None:
         try:

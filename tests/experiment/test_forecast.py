@@ -32,12 +32,12 @@ def test_a_ready_experiment_says_offline_what_it_takes_and_what_it_could_not_ask
     (of_saes,) = [line for line in printed.splitlines() if line.startswith("SAEs ")]
     assert of_saes.count(saes) == 2  # in size, and to fetch
     (of_donor,) = [line for line in printed.splitlines() if line.startswith("donor  MergeBench/")]
-    assert of_donor.count(size) == 2 and of_donor.endswith("as the base")
+    assert of_donor.count(size) == 2 and of_donor.rstrip().endswith("as the base")
     assert "Not asked:\n- " in printed and "is not in the Hub's cache" in printed
     assert f"GPU memory: {size} of weights while an arm is evaluated" in printed
     assert f"Disk: {size} a worker" in printed and "50 arms, 50 of them to do" in printed
     assert "How many problems there are is not known" in printed
-    assert "for +2.0 and" in printed.replace("\n", " ")
+    assert "for +2.0 points and" in printed.replace("\n", " ")
 
 
 def test_of_models_that_lie_here_their_own_files_tell_and_a_folder_that_is_none_is_refused(

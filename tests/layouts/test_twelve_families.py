@@ -12,6 +12,7 @@ import torch
 
 from sae_merge_method.corpora.batches import make_batches
 from sae_merge_method.corpora.tokens import Document
+from sae_merge_method.errors import ModelError
 from sae_merge_method.models.residual_stream import forward
 from sae_merge_method.models.tensor_names import decoder_layer, layer_part
 from sae_merge_method.models.text_model import load_text_model
@@ -45,7 +46,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "qwen3_5_text": _LINEAR,
     "qwen3_5_moe_text": {**_LINEAR, **_EXPERTS, "shared_expert_intermediate_size": 8},
     "deepseek_v3": {
-        "num_key_value_heads": 2, "n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1,
+        "num_key_value_heads": 2, "head_dim": 4, "n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1,
         "moe_intermediate_size": 8, "first_k_dense_replace": 1, "q_lora_rank": 8, "kv_lora_rank": 8,
         "qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 8,
     },
@@ -108,13 +109,19 @@ def test_all_of_the_open_layer_is_edited_nothing_else_and_verified(pair: tuple[s
     assert verify(out).sound
 
 
-def test_its_residual_stream_is_read_at_every_layer(pair: tuple[str, Path]) -> None:
+def test_its_residual_stream_is_read_at_every_layer_or_refused_where_there_are_several(
+    pair: tuple[str, Path],
+) -> None:
     model_type, folder = pair
     if not (folder / "base" / "tokenizer.json").exists():
         hosts.save_tokenizer(folder / "base")
     model = load_text_model(str(folder / "base"), device="cpu")
     ids = np.random.default_rng(0).integers(6, 29, 9)
     (batch,) = make_batches([Document(ids, np.arange(9) > 0)], 64)
+    if model_type == "gemma3n_text":
+        with pytest.raises(ModelError, match="Gemma3nTextModel put out several streams at once"):
+            forward(model, batch, {0: torch.Tensor.clone})
+        return
     streams = forward(model, batch, dict.fromkeys(range(4), torch.Tensor.clone))
     assert [streams[layer].shape for layer in range(4)] == [(8, 16)] * 4
     assert all(torch.isfinite(streams[layer]).all() for layer in range(4))

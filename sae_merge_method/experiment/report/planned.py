@@ -134,8 +134,8 @@ def _problems(prospect: Ahead, together: Family) -> Iterator[str]:
         )
         yield wrapped(f"How many problems there are is not known: {prospect.reason}", "")
         yield wrapped(
-            f"To find a gain with a chance of {POWER:.0%} takes {costs} points: paired by problem, half of them "
-            f"right, answers that correlate at {CORRELATION:g} (assumed).",
+            f"To find a gain with a chance of {POWER:.0%} takes so many: {costs}, paired by problem, for "
+            f"half of the answers right and answers that correlate at {CORRELATION:g} (assumed).",
             "",
         )
         return
@@ -208,8 +208,8 @@ def _takes(needs: Needs) -> Iterator[str]:
         if needs.diagnosis is not None:
             least, most = map(byte_size, needs.diagnosis)
             words += (
-                f"; {least} while the diagnosis is made, {most} with the encoders of all layers at once, which "
-                "saves passes over the texts"
+                f"; {least} while the diagnosis is made, {most} with the encoders of all layers at once, "
+                "which saves passes over the texts"
             )
         yield wrapped(f"{words}.", "")
 
@@ -231,9 +231,10 @@ def _cost(prospect: Ahead) -> str:
         work.append(f"{likely:,} problems an arm whose answers are found more or less likely")
         speed.append(f"{PROBLEMS_A_SECOND} such problems")
     return wrapped(
-        f"{words}: {' and '.join(work)}. At {' or '.join(speed)} a second (assumed) that is {ceil(each)} minutes "
-        f"an arm and {ceil(todo * each):,} in one worker{', if no answer ends early' if tokens else ''}; when the "
-        "first arm is done, plan says how long it took.",
+        f"{words}: {' and '.join(work)}. At {' or '.join(speed)} a second (assumed) that is {ceil(each)} "
+        f"minutes an arm and {ceil(todo * each):,} in one worker"
+        f"{', if no answer ends early' if tokens else ''}; when the first arm is done, plan says how long it "
+        "took.",
         "",
     )
 
