@@ -107,8 +107,8 @@ def plan_experiment(
 ) -> Prospect | Forecast:
     """Say what an experiment takes and can show; no arm is run.
 
-    Where models and diagnosis are at hand, all arms are decided on and their recipes written. Where they are not,
-    nothing is written, fetched or diagnosed, and what waits for them is left out.
+    Where models and diagnosis are at hand, all arms are decided on and their recipes written. Where they are
+    not, nothing is written, fetched or diagnosed, and what waits for them is left out.
 
     Args:
         settings: What the experiment is, or its YAML file.

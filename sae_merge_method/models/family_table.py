@@ -1,6 +1,6 @@
-"""What works for which family of models, as one table for the manual: the rows of ``FAMILIES``, and types beyond.
+"""What works for which family of models, as one table for the manual: rows of ``FAMILIES``, and types beyond.
 
-A type that stands in no row is read by the names that it shares with one; those in ``BY_NAMES`` are tried by tests.
+A type that stands in no row is read by the names that it shares with one; those in ``BY_NAMES`` are tried.
 """
 
 from collections.abc import Sequence
