@@ -60,7 +60,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """By transformers' type: what a tiny one takes beside the sizes that all have."""
 NAMED = {
-    "qwen3_moe": ("mlp.experts.",), "mixtral": ("experts.",), "gpt_oss": ("mlp.experts.", "mlp.router."),
+    "qwen3_moe": ("mlp.experts.",), "mixtral": ("block_sparse_moe.experts.",), "gpt_oss": ("mlp.experts.", "mlp.router."),
     "llama4_text": ("feed_forward.",), "qwen3_5_text": ("linear_attn.",), "deepseek_v3": ("mlp.experts.",),
     "qwen3_5_moe_text": ("linear_attn.", "mlp.experts.", "mlp.shared_expert."), "gemma3n_text": ("altup.", "laurel."),
     "gemma4_text": ("per_layer_projection.",), "phi3": ("self_attn.qkv_proj.",), "olmo2": ("self_attn.q_norm.",),
