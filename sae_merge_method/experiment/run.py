@@ -131,7 +131,11 @@ def plan_experiment(
 
 def _is_at_hand(settings: ExperimentSettings, folder: Path) -> bool:
     """Whether all that decides on the arms is on this machine."""
-    stands = isinstance(settings.diagnosis, str) or (folder / DIAGNOSIS_FOLDER / DIAGNOSIS_FILE).exists()
+    made = (
+        (settings.diagnosis, DIAGNOSIS_FOLDER, DIAGNOSIS_FILE),
+        (settings.attribution, ATTRIBUTION_FOLDER, ATTRIBUTION_FILE),
+    )
+    stands = all(not isinstance(asked, dict) or (folder / name / file).exists() for asked, name, file in made)
     return stands and is_here(settings.base) and is_here(settings.donor)
 
 
