@@ -60,11 +60,10 @@ class LayerShare(Record):
     layer: int
     """Index of the decoder layer."""
     gain: float
-    """Part of the target's gain that the layer carries, in nats a token of the search part: the path integral
-    of the slopes."""
+    """Part of the target's gain that the layer carries, in nats a token: the path integral of the slopes on
+    the search part, or what an attribution of the donor told."""
     damage: float
-    """Part of the damage that the layer carries, in nats a token of the search part, the mean over control
-    texts: the path integral of the slopes."""
+    """The same of the damage, the mean over control texts."""
     stands_out: bool
     """Whether its damage stands out from the other layers'."""
 
@@ -106,7 +105,7 @@ class Tune(Record):
     rounding: str
     """How it was rounded, and is written."""
     layers: tuple[LayerShare, ...]
-    """What each layer carries, all of them damped to the budget."""
+    """What each layer carries: all of them damped to the budget, or the whole donor by an attribution."""
     donors_alone: tuple[Effect, ...]
     """All layers of each donor at weight 1, on the search part."""
     candidates: tuple[SearchedEdit, ...]

@@ -11,11 +11,16 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sae_merge_method.artifacts.attribution import AttributedText
+from sae_merge_method.artifacts.attribution import Attribution as Record
+from sae_merge_method.errors import ArtifactError
 from sae_merge_method.tune.bench import Bench
 from sae_merge_method.tune.edit import Edit, Shape
 
 NODES = 3
 """Of Gauss-Legendre on the path."""
+_MANY = 3
+"""Groups of problems a point that are enough to tell it by."""
 _OUTLYING = 5.0
 """How many robust standard deviations above the median a layer's damage stands out."""
 _TO_SD = 1.4826
@@ -62,13 +67,48 @@ def attribute(bench: Bench, end: Edit) -> Attribution:
     """
     nodes, shares = np.polynomial.legendre.leggauss(NODES)
     gain, damage = np.zeros(bench.n_layers), np.zeros(bench.n_layers)
-    for at, share in zip((nodes + 1) / 2, shares / 2, strict=True):
-        point = Edit.of(at * end.array)
-        for turn in range(bench.n_groups):
+    for nth, (at, share) in enumerate(zip((nodes + 1) / 2, shares / 2, strict=True)):
+        point, turns = Edit.of(at * end.array), _turns(bench.n_groups, nth)
+        for turn in turns:
             slopes = bench.slopes(point, turn)
-            gain -= share / bench.n_groups * _over_donors(slopes.by_target * end.array)
-            damage += share / bench.n_groups * _over_donors(slopes.by_control * end.array)
+            gain -= share / len(turns) * _over_donors(slopes.by_target * end.array)
+            damage += share / len(turns) * _over_donors(slopes.by_control * end.array)
     return Attribution(gain, damage)
+
+
+def of_record(record: Record, at: str, n_layers: int) -> Attribution:
+    """What ``sae-merge attribute`` told of the donor, in the place of slopes of our own.
+
+    Along the path to the whole donor where that was followed, else at the base; on the texts that it was told
+    of, which may be others.
+
+    Args:
+        record: Of the one donor.
+        at: Its place, for messages.
+        n_layers: Decoder layers of the base.
+
+    Raises:
+        ArtifactError: It leaves layers out.
+    """
+
+    def by_layer(text: AttributedText) -> Floats:
+        known = {one.layer: (one.path or one.first_order).gain for one in text.layers}
+        if sorted(known) != list(range(n_layers)):
+            raise ArtifactError(f"{at} is of {len(known)} of the {n_layers} layers; expected all of them")
+        return np.array([known[layer] for layer in range(n_layers)])
+
+    gains = [by_layer(text) for text in record.texts]
+    return Attribution(gains[0], -np.mean(gains[1:], axis=0))
+
+
+def slopes_needed(n_groups: int) -> int:
+    """How many slopes that takes."""
+    return sum(len(_turns(n_groups, nth)) for nth in range(NODES))
+
+
+def _turns(n_groups: int, nth: int) -> range:
+    """The groups of problems that a point on the path is told by: where there are many, its own share."""
+    return range(nth, n_groups, NODES) if n_groups >= _MANY * NODES else range(n_groups)
 
 
 def _over_donors(values: Shape) -> Floats:

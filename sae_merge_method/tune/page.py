@@ -31,8 +31,9 @@ _SECTIONS = (
     (
         "Layers",
         weight_grid,
-        "The winner's weights, and what each layer carries of gain and damage where all layers are damped "
-        "to the budget: the path integral of the slopes, on the search part. Strong: damage that stands out.",
+        "The winner's weights, and what each layer carries of gain and damage: the path integral of the "
+        "slopes to all layers damped to the budget, on the search part, or what the attribution says that "
+        "was named. Strong: damage that stands out.",
     ),
     (
         "Edits that were searched",

@@ -2,25 +2,30 @@
 
 from collections.abc import Mapping
 
-from sae_merge_method.tune.attribution import NODES
+from sae_merge_method.reports.numbers import duration
+from sae_merge_method.tune.attribution import slopes_needed
 from sae_merge_method.tune.exam import Panel
 from sae_merge_method.tune.families import sizes_of
 from sae_merge_method.tune.parts import CHOICE, REPORT, SEARCH, Part
-from sae_merge_method.tune.rivals import SHUFFLES
 from sae_merge_method.tune.search import POINT_WEIGHTS
 from sae_merge_method.tune.settings import TuneSettings
 
+_AS_FORWARD = 3
+"""Tokens forward and backward take as long as so many forward."""
 _TRIES = 3
 """Sizes of a shape that are mostly tried until its damage is as large as allowed."""
 
 
-def cost_words(asked: TuneSettings, parts: Mapping[str, Part], panel: Panel) -> str:
+def cost_words(
+    asked: TuneSettings, parts: Mapping[str, Part], panel: Panel, seconds: float | None = None
+) -> str:
     """A few sentences: how the texts are divided, and about how much is computed.
 
     Args:
         asked: What is searched.
         parts: By name.
         panel: To measure by.
+        seconds: What the base took on the search part; None where that is not known.
     """
     bench = panel.bench
     n_donors = bench.n_donors
@@ -32,8 +37,9 @@ def cost_words(asked: TuneSettings, parts: Mapping[str, Part], panel: Panel) -> 
     }
     edits = _TRIES * sum(shapes.get(name, 1) for name in asked.families) + n_donors + 1
     on_choice = asked.finalists + 1 + 3 * _TRIES
-    on_report = 4 + n_donors + SHUFFLES + 2
-    slopes = NODES * bench.n_groups + (asked.steps if "learned" in asked.families else 0)
+    on_report = 4 + n_donors + asked.shuffles + 2
+    own = 0 if asked.attribution else slopes_needed(bench.n_groups)
+    slopes = own + (asked.steps if "learned" in asked.families else 0)
     per_step = asked.tokens_per_step * (1 + len(asked.control))
     tokens = {
         name: sum(len(one.ids) for side in part.sides for one in side.documents)
@@ -50,6 +56,9 @@ def cost_words(asked: TuneSettings, parts: Mapping[str, Part], panel: Panel) -> 
         f"on the choice part and {on_report} on the report part, {forward:,} tokens forward; {slopes} "
         f"slopes, {slopes * per_step:,} tokens forward and backward."
     ]
+    if seconds is not None:
+        passes = forward + _AS_FORWARD * slopes * per_step
+        lines.append(f"At this model's pace, some {duration(seconds * passes / max(1, tokens[SEARCH]))}.")
     if panel.task is not None:
         sizes_of_task = panel.task.sizes
         answered = (asked.finalists + 1) * sizes_of_task[CHOICE] + on_report * sizes_of_task[REPORT]

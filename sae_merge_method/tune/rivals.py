@@ -14,8 +14,6 @@ from sae_merge_method.tune.parts import CHOICE
 from sae_merge_method.tune.scaling import MOST, up_to_damage
 from sae_merge_method.tune.search import Searched, whole
 
-SHUFFLES = 3
-"""Orders in which the winner's weights are laid over other layers."""
 _LEAST = 0.05
 """Share of the budget that counts as the winner's damage where it does less."""
 _AROUND = (0.75, 0.5, 0.25)
@@ -54,6 +52,7 @@ def contenders(
     budget: float,
     donors: Sequence[str],
     pick: Pick | None,
+    shuffles: int,
 ) -> Field:
     """Rivals of a winner; their weights are told by the choice part alone.
 
@@ -64,6 +63,7 @@ def contenders(
         budget: Damage that was allowed, in nats a token.
         donors: Their names.
         pick: What a diagnosis selects, where there is one.
+        shuffles: Orders in which the winner's weights are laid over other layers.
     """
     damage = max(winner.damage, _LEAST * budget)
     n_donors, n_layers = bench.n_donors, bench.n_layers
@@ -85,7 +85,7 @@ def contenders(
         weight = _as_damaging(bench, shape, damage, guess)
         told = f"all layers but {format_layers(costly)}, whose damage stands out, at weight {weight:.4g}"
         found.append(Contender("all but the costly", told, Edit.of(weight * shape)))
-    found += _shuffles(winner.edit)
+    found += _shuffles(winner.edit, shuffles)
     if pick is not None:
         shape = on_layers(n_donors, n_layers, pick.layers)
         weight = _as_damaging(bench, shape, damage, min(MOST, 2 * guess))
@@ -125,10 +125,10 @@ def _donors(bench: Bench, names: Sequence[str]) -> Iterable[Contender]:
         yield Contender(called, told, whole(bench, number))
 
 
-def _shuffles(edit: Edit) -> Iterable[Contender]:
+def _shuffles(edit: Edit, count: int) -> Iterable[Contender]:
     """The winner's weights in other layers, where that is another edit."""
     random, seen = Random("shuffled weights"), {edit}
-    for number in range(1, SHUFFLES + 1):
+    for number in range(1, count + 1):
         order = list(range(len(edit.weights[0])))
         random.shuffle(order)
         other = shuffled(edit, order)

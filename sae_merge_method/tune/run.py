@@ -7,12 +7,14 @@ from functools import partial
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
+from time import perf_counter
 from typing import NoReturn
 
 from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from sae_merge_method import __version__
+from sae_merge_method.artifacts.attribution import attribution_path, read_attribution
 from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.artifacts.tune import PAGE_FILE, RECIPE_FILE, TABLE_FILE, Tune, write_tune
 from sae_merge_method.corpora.documents import Corpus, check_disjoint, read_corpus
@@ -24,16 +26,17 @@ from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.in_memory.weights import nearest, stochastic
 from sae_merge_method.models.fingerprint import fingerprint
-from sae_merge_method.models.hub import open_model
-from sae_merge_method.recipe.diagnosed import open_diagnosis
+from sae_merge_method.models.hub import open_model, parse_model_id
+from sae_merge_method.recipe.diagnosed import Diagnosed, open_diagnosis, require_diagnosed
 from sae_merge_method.recipe.precision import rounding_of
 from sae_merge_method.selection import choose_layers, parse_rule
+from sae_merge_method.tune.attribution import Attribution, of_record
 from sae_merge_method.tune.bench import Bench
 from sae_merge_method.tune.choose import choose
 from sae_merge_method.tune.exam import Exam, Panel
 from sae_merge_method.tune.judge import beside_curve, rivals, winner
 from sae_merge_method.tune.page import as_markdown, as_page
-from sae_merge_method.tune.parts import CHOICE, make_parts
+from sae_merge_method.tune.parts import CHOICE, SEARCH, make_parts
 from sae_merge_method.tune.planned import cost_words
 from sae_merge_method.tune.recipe import recipe_of
 from sae_merge_method.tune.result import ALPHA, Judged, Texts, result_of
@@ -90,7 +93,7 @@ def tune(
         )
         target = None if asked.target is None else read(asked.target)
         controls = [read(control) for control in asked.control]
-        pick = _pick(asked)
+        pick, attributed = _pick(asked), _attributed(asked)
         harnesses = [
             None if one is None else Harness(one, asked.base) for one in (asked.evaluation, asked.guard())
         ]
@@ -111,7 +114,9 @@ def tune(
             check_disjoint([target, *controls])
             progress = Progress(folder, _inputs(asked, [target, *controls], edited), "search")
             texts = Texts(target, tuple(controls))
-            result, recipe = _search_and_judge(asked, edited, texts, task, guard, progress, pick, tell)
+            result, recipe = _search_and_judge(
+                asked, edited, texts, task, guard, progress, pick, attributed, tell
+            )
         write_text(new / RECIPE_FILE, recipe)
         write_tune(new, result)
         write_text(new / TABLE_FILE, as_markdown(result))
@@ -146,6 +151,7 @@ def _search_and_judge(
     guard: Exam | None,
     progress: Progress,
     pick: Pick | None,
+    attributed: Attribution | None,
     tell: Callable[[str], None],
 ) -> tuple[Tune, str]:
     parts = make_parts(
@@ -168,15 +174,18 @@ def _search_and_judge(
         rounded = stochastic(rounding.seed) if rounding.unbiased else nearest
         bench = Bench(edited, parts, store, asked.tokens_per_step, partial(_advance, bar), rounded)
         panel = Panel(bench, task, guard, asked.budget.points)
-        tell(cost_words(asked, parts, panel))
+        begun, known = perf_counter(), len(store)
+        bench.measure(bench.base, SEARCH)
+        seconds = perf_counter() - begun if len(store) > known else None
+        tell(cost_words(asked, parts, panel, seconds))
         for exam in filter(None, (task, guard)):
             # What the choice asks anyway: a metric that cannot judge is told before the search, not after.
             exam.mean(bench, bench.base, CHOICE)
         allowed = allowed_damage(panel, asked.budget.nats, tell)
-        searched = search(bench, asked, allowed.nats, tell)
+        searched = search(bench, asked, allowed.nats, tell, attributed)
         best = finalists(searched.candidates, allowed.nats, asked.finalists)
         chosen = choose(panel, best, allowed.nats, ALPHA)
-        field = contenders(bench, searched, chosen.measured, allowed.nats, asked.donor, pick)
+        field = contenders(bench, searched, chosen.measured, allowed.nats, asked.donor, pick, asked.shuffles)
         won = winner(panel, chosen, allowed.nats, ALPHA)
         recipe = recipe_of(won, asked.base, asked.donor, allowed.nats, rounding, asked.allow_mismatch)
         judged = Judged(
@@ -190,6 +199,18 @@ def _search_and_judge(
 
 def _advance(bar: "tqdm[NoReturn]") -> None:
     bar.update()
+
+
+def _attributed(asked: TuneSettings) -> Attribution | None:
+    """What layers carry by an attribution that stands, held against base and donor."""
+    if asked.attribution is None:
+        return None
+    path, base = attribution_path(Path(asked.attribution)), open_model(asked.base)
+    record = read_attribution(path)
+    for one, name in ((record.base, asked.base), (record.donor, asked.donor[0])):
+        if parse_model_id(name).adapter is None:
+            require_diagnosed(Diagnosed(str(path), one.id, one.fingerprint), open_model(name), name)
+    return of_record(record, str(path), base.n_layers)
 
 
 def _pick(asked: TuneSettings) -> Pick | None:

@@ -99,7 +99,13 @@ def allowed_damage(panel: Panel, nats: float | None, tell: Callable[[str], None]
     )
 
 
-def search(bench: Bench, settings: TuneSettings, budget: float, tell: Callable[[str], None]) -> Searched:
+def search(
+    bench: Bench,
+    settings: TuneSettings,
+    budget: float,
+    tell: Callable[[str], None],
+    attributed: Attribution | None = None,
+) -> Searched:
     """Try every family's shapes.
 
     Args:
@@ -107,6 +113,7 @@ def search(bench: Bench, settings: TuneSettings, budget: float, tell: Callable[[
         settings: What to search.
         budget: Damage that is allowed, in nats a token.
         tell: Takes a line on how far it is.
+        attributed: What layers carry, where it is known; else it is told by slopes.
 
     Raises:
         TuneError: No edit does as little damage as is allowed.
@@ -121,7 +128,7 @@ def search(bench: Bench, settings: TuneSettings, budget: float, tell: Callable[[
             f"no edit meets the budget of {budget:g} nats a token: all layers at weight "
             f"{least.factor:.3g} do {least.measured.damage:.4g} on the search part"
         )
-    attribution = attribute(bench, allowed.measured.edit)
+    attribution = attributed or attribute(bench, allowed.measured.edit)
     known = Known(
         bench,
         allowed.measured.edit,

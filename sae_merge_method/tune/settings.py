@@ -73,6 +73,11 @@ class TuneSettings(RoundingKeys):
     """Steps of gradient for learned weights."""
     finalists: int = Field(default=6, ge=1)
     """Edits that are held against each other on the choice part."""
+    shuffles: int = Field(default=3, ge=0)
+    """Orders in which the winner's weights are laid over other layers, as rivals."""
+    attribution: Location | None = None
+    """Folder of sae-merge attribute, of this base and its one donor: its figures of layers, in the place of
+    slopes of the search's own."""
     diagnosis: Location | None = None
     """Diagnosis of the base whose pick stands beside the winner; without it, none does."""
     select: RuleText = "top_k=3"
@@ -126,6 +131,8 @@ class TuneSettings(RoundingKeys):
 
     @model_validator(mode="after")
     def _some_problems(self) -> "TuneSettings":
+        if self.attribution is not None and len(self.donor) > 1:
+            raise ValueError("attribution is of one donor, expected one as donor")
         if self.target is None and self.evaluation is None:
             raise ValueError("expected target, evaluation, or both: texts or tasks that the edit is for")
         return self

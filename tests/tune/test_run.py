@@ -10,8 +10,10 @@ from safetensors.torch import load_file
 
 from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.artifacts.tune import Tune, read_tune
+from sae_merge_method.attribute.run import attribute
+from sae_merge_method.attribute.settings import AttributeSettings
 from sae_merge_method.cli.tune import command
-from sae_merge_method.errors import CorpusError, UsageError
+from sae_merge_method.errors import CorpusError, RecipeError, UsageError
 from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.in_memory.weights import by_layer, nearest
 from sae_merge_method.recipe.methods import parse_recipe
@@ -142,6 +144,7 @@ def test_the_command_prints_what_the_folder_holds(
     )
     assert result.exit_code == 0
     assert "problems: " in result.stderr and "tokens forward" in result.stderr
+    assert "At this model's pace, some " in result.stderr
     assert "all but the costly" in result.stdout and f"To run it: sae-merge merge {tmp_path}" in result.stdout
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == sorted(FILES)
     assert "Winner's curse" in (out / "tune.md").read_text()
@@ -184,3 +187,19 @@ def test_a_result_that_stands_is_not_replaced_unasked(out: Path, planted: Plante
     with pytest.raises(UsageError, match="exists and is not empty"):
         tune(settings(planted), copy)
     assert load_file(planted.folder / "base" / "model.safetensors")
+
+
+def test_layers_are_told_apart_by_an_attribution_where_one_is_named(planted: Planted, tmp_path: Path) -> None:
+    texts = {name: planted.settings[name] for name in ("base", "target", "control")}
+    donors = {name: tmp_path / name for name in ("donor", "noise")}
+    for (name, folder), how in zip(donors.items(), ({"tolerance": 0.2}, {"first_order": True}), strict=True):
+        told = {**texts, **how, "device": "cpu", "donor": str(planted.folder / name)}
+        attribute(AttributeSettings.model_validate(told), folder)
+    few: dict[str, object] = {"families": ["all-but-costly"], "finalists": 1}
+    found = tune(settings(planted, attribution=str(donors["donor"]), **few), tmp_path / "out")
+    assert found.slopes == 0
+    assert [one.layer for one in found.layers if one.stands_out] == [DAMAGING]
+    with pytest.raises(RecipeError, match="noise"):
+        tune(settings(planted, attribution=str(donors["noise"]), **few), tmp_path / "other")
+    with pytest.raises(UsageError, match="attribution is of one donor"):
+        read_settings(TuneSettings, {**planted.settings, "donor": ["a", "b"], "attribution": "there"})
