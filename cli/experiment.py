@@ -85,7 +85,7 @@ def run(ctx: click.Context, /, experiment: Path, out: Path, **options: Any) -> N
 @click.option(
     "--diagnose",
     is_flag=True,
-    help="Fetch models and SAEs, and make the diagnosis, where they are not there; run goes on from that.",
+    help="Fetch models and SAEs, and make diagnosis or attribution, where they are not there; run goes on.",
 )
 @_overrides
 @click.pass_context

@@ -147,7 +147,7 @@ ATTRIBUTED = {
 
 def test_layers_are_chosen_by_an_attribution_that_is_made_on_the_way(fresh, sae_merge_experiment):
     write_settings(fresh, arms=["all-layers", "scalpel"], **ATTRIBUTED)
-    result = sae_merge_experiment("plan")
+    result = sae_merge_experiment("plan", "--diagnose")
     assert result.exit_code == 0, result.output
     plan = read_plan(fresh / "exp")
     scores = read_attribution(fresh / "exp" / "attribution").scores_by("first_order_gain")
