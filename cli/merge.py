@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -10,30 +10,15 @@ from sae_merge_method.cli.allow_mismatch import allow_mismatch_option
 from sae_merge_method.cli.mergekit_options import chosen_options, mergekit_options
 from sae_merge_method.cli.output import show
 from sae_merge_method.cli.recipe_path import RecipePath
-
-if TYPE_CHECKING:
-    from sae_merge_method.merge.run import Engine
+from sae_merge_method.cli.record_options import record_options
+from sae_merge_method.merge.settings import MergeSettings
 
 
 @click.command("merge")
 @click.argument("recipe", type=RecipePath())
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False), required=False)
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists, once the new merge is complete.")
-@click.option(
-    "--engine",
-    type=click.Choice(["direct", "mergekit"]),
-    default="direct",
-    show_default=True,
-    help="direct computes the changed bytes alone and lets the kernel copy the rest; what it cannot do "
-    "goes through mergekit all the same, with a log line.",
-)
-@click.option("--link", is_flag=True, help="Hard-link weight files that stay as they are (direct engine).")
-@click.option(
-    "--hash-all",
-    is_flag=True,
-    help="sha256 of every tensor in the report, not of the edited alone; --in-place reads the others for it.",
-)
-@click.option("--sync/--no-sync", default=True, help="Wait until all is on the disk  [default: sync]")
+@record_options(MergeSettings)
 @click.option(
     "--dry-run", is_flag=True, help="Write nothing; show what would change: tensors, bytes, energy."
 )
@@ -48,10 +33,6 @@ def command(
     recipe: Path,
     out: Path | None,
     overwrite: bool,
-    engine: "Engine",
-    link: bool,
-    hash_all: bool,
-    sync: bool,
     dry_run: bool,
     in_place: bool,
     allow_mismatch: tuple[str, ...],
@@ -64,7 +45,8 @@ def command(
     gates, layers out of range, the diagnosis of another model. Donors are read in the selected
     layers only. OUT appears when the merge is complete and has been checked against the base.
     """
-    if in_place and (overwrite or link or engine != "direct" or not sync):
+    settings = MergeSettings(**{name: options.pop(name) for name in MergeSettings.model_fields})
+    if in_place and (overwrite or settings != MergeSettings(hash_all=settings.hash_all)):
         raise click.UsageError(
             "--in-place writes into the base itself: --overwrite, --link, --engine, --no-sync do not apply"
         )
@@ -79,7 +61,9 @@ def command(
     if in_place:
         from sae_merge_method.merge.in_place import edit_in_place
 
-        report = edit_in_place(recipe, out, hash_all=hash_all, options=chosen, allow_mismatch=allow_mismatch)
+        report = edit_in_place(
+            recipe, out, hash_all=settings.hash_all, options=chosen, allow_mismatch=allow_mismatch
+        )
     elif out is None:
         raise click.UsageError("Missing argument 'OUT'.")
     else:
@@ -87,9 +71,8 @@ def command(
 
         try:
             report = merge(
-                recipe, out, overwrite=overwrite, engine=engine, link=link,
-                hash_all=hash_all, sync=sync, options=chosen, allow_mismatch=allow_mismatch,
-            )  # fmt: skip
+                recipe, out, settings, overwrite=overwrite, options=chosen, allow_mismatch=allow_mismatch
+            )
         except KeyboardInterrupt:
             show(f"{out} is as it was" if out.exists() else f"{out} was not written", err=True)
             raise

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from sae_merge_method.merge.in_place import edit_in_place as edit_in_place
     from sae_merge_method.merge.preview import preview as preview
     from sae_merge_method.merge.run import merge as merge
+    from sae_merge_method.merge.settings import MergeSettings as MergeSettings
     from sae_merge_method.merge.undo import undo as undo
     from sae_merge_method.miniature.demo import make_miniature as make_miniature
     from sae_merge_method.miniature.settings import MiniatureSettings as MiniatureSettings
@@ -110,6 +111,7 @@ _OFFERED = {
     "merge.in_place": ("edit_in_place",),
     "merge.preview": ("preview",),
     "merge.run": ("merge",),
+    "merge.settings": ("MergeSettings",),
     "merge.undo": ("undo",),
     "miniature.demo": ("make_miniature",),
     "miniature.settings": ("MiniatureSettings",),

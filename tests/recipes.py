@@ -1,11 +1,13 @@
 """Recipes of tests, as a user would write them."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.merge.run import merge
+from sae_merge_method.merge.settings import MergeSettings
 
 
 def recipe_text(
@@ -22,7 +24,21 @@ parameters: {{{gate}}}
 {tail}"""
 
 
-def run_recipe(text: str, out: Path, *, options: dict[str, object] | None = None, **given: Any) -> EditReport:
+def run_recipe(
+    text: str,
+    out: Path,
+    *,
+    options: dict[str, object] | None = None,
+    overwrite: bool = False,
+    allow_mismatch: Collection[str] = (),
+    **settings: Any,
+) -> EditReport:
     """Merge by a recipe's text, without progress bars and without waiting for the disk."""
-    settings = {"sync": False, **given}
-    return merge(RecipeText(text, "recipe.yml"), out, options={"quiet": True} | (options or {}), **settings)
+    return merge(
+        RecipeText(text, "recipe.yml"),
+        out,
+        MergeSettings(**{"sync": False, **settings}),
+        overwrite=overwrite,
+        options={"quiet": True} | (options or {}),
+        allow_mismatch=allow_mismatch,
+    )

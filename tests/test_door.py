@@ -116,7 +116,7 @@ corrected: float | None = sm.diagnose(settings, Path("diagnosis"), overwrite=Tru
 again: sm.Diagnosis = sm.score("diagnosis", sm.ScoringSettings(score="js_bits"), out="rescored")
 chosen: tuple[int, ...] = sm.select_layers(again, "top_k=3", units="corrected").layers
 recipe = sm.write_recipe(sm.RecipeSettings(diagnosis="d", base="b", donor="c", weight=0.5), "r.yml")
-written: float = sm.merge(Path("r.yml"), "out", hash_all=True).energy
+written: float = sm.merge(Path("r.yml"), "out", sm.MergeSettings(hash_all=True)).energy
 proved: bool = sm.verify("out", base=Path("base")).sound
 moved: tuple[str, ...] = tuple(tensor.name for tensor in sm.diff("base", "out").changed)
 kept: float | None = sm.energy(sm.EnergySettings(base="b", donor="c", diagnosis="d", draws=2)).total.kept

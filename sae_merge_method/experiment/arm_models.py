@@ -25,6 +25,7 @@ from sae_merge_method.in_memory.swapped_layers import SwappedLayers
 from sae_merge_method.merge.direct import edit_in_memory, why_not_direct
 from sae_merge_method.merge.job import open_job
 from sae_merge_method.merge.run import merge
+from sae_merge_method.merge.settings import MergeSettings
 from sae_merge_method.merge.tensor_edit import tensor_tasks
 from sae_merge_method.models.hub import ModelId, open_model
 
@@ -149,8 +150,8 @@ class ArmModels:
         report = merge(
             folder / RECIPE_FILE,
             merged,
+            MergeSettings(sync=False),
             overwrite=True,
-            sync=False,
             options=_QUIET,
             allow_mismatch=self._allow_mismatch,
         )

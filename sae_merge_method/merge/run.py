@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sae_merge_method.artifacts.edit_report import EditReport, write_edit_report
 from sae_merge_method.artifacts.recipe import AnyRecipe
@@ -13,22 +13,18 @@ from sae_merge_method.merge.beside_weights import complete_side_files, copy_side
 from sae_merge_method.merge.direct import run_direct, why_not_direct
 from sae_merge_method.merge.job import Job, open_job
 from sae_merge_method.merge.report import report_read_back
+from sae_merge_method.merge.settings import MergeSettings
 from sae_merge_method.models.checkpoint import open_checkpoint
 
 LOG = logging.getLogger(__name__)
-
-Engine = Literal["direct", "mergekit"]
 
 
 def merge(
     recipe: AnyRecipe,
     out: str | Path,
+    settings: MergeSettings | None = None,
     *,
     overwrite: bool = False,
-    engine: Engine = "direct",
-    link: bool = False,
-    hash_all: bool = False,
-    sync: bool = True,
     options: Mapping[str, Any] | None = None,
     allow_mismatch: Collection[str] = (),
 ) -> EditReport:
@@ -40,30 +36,26 @@ def merge(
     Args:
         recipe: A file, or what it holds; its text is kept as ``mergekit_config.yml``.
         out: Folder to write; appears only when the merge is complete and checked.
+        settings: How; None for the defaults.
         overwrite: Replace an existing ``out`` after success.
-        engine: "direct" computes the changed bytes alone, and hands over to mergekit, with a
-            log line, what it cannot do; "mergekit" always runs mergekit.
-        link: Hard-link weight files that stay as they are (direct engine).
-        hash_all: sha256 of every tensor in the report, not of the edited ones alone.
-        sync: Have all on the disk before ``out`` appears.
         options: Fields of ``mergekit.options.MergeOptions``.
         allow_mismatch: Keys of config.json in which donors may differ from the base.
 
     Raises:
         SaeMergeError: See the modules this one calls; nothing is written then.
     """
-    target = Path(out)
+    target, how = Path(out), settings or MergeSettings()
     try:
         with (
-            new_folder(target, overwrite=overwrite, sync=sync) as folder,
+            new_folder(target, overwrite=overwrite, sync=how.sync) as folder,
             open_job(recipe, target, options, allow_mismatch) as job,
         ):
             _require_apart(job, target)
-            if _takes_direct(job, engine):
+            if _takes_direct(job, how):
                 copy_side_files(job, folder)
-                report = run_direct(job, folder, link=link, hash_all=hash_all)
+                report = run_direct(job, folder, link=how.link, hash_all=how.hash_all)
             else:
-                report = _through_mergekit(job, folder, hash_all=hash_all)
+                report = _through_mergekit(job, folder, hash_all=how.hash_all)
             write_card(job, folder, target.name)
             write_edit_report(folder, report)
         return report
@@ -85,8 +77,8 @@ def _require_apart(job: Job, out: Path) -> None:
             )
 
 
-def _takes_direct(job: Job, engine: Engine) -> bool:
-    if engine != "direct":
+def _takes_direct(job: Job, how: MergeSettings) -> bool:
+    if how.engine != "direct":
         return False
     reason = why_not_direct(job)
     if reason is not None:
