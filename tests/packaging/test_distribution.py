@@ -4,6 +4,7 @@ import ast
 import email
 import importlib.metadata
 import re
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -52,6 +53,12 @@ def test_the_sdist_builds_the_same_wheel_as_the_tree(built: Built, tree: Path, t
     build(tree, tmp_path, "--wheel")
     (direct,) = tmp_path.glob("*.whl")
     assert _contents(direct) == _contents(built.wheel)
+
+
+def test_the_index_would_take_both(built: Built) -> None:
+    command = [sys.executable, "-m", "twine", "check", "--strict", str(built.sdist), str(built.wheel)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.fixture(scope="module")
