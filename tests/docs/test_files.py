@@ -8,12 +8,19 @@ from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.tune.settings import TuneSettings
 from tests.docs.blocks import blocks
 
-TUNE = {"base": "base", "donor": "donor", "control": "general.jsonl", "budget": 0.02}
+TUNE = {
+    "base": "base",
+    "donor": "donor",
+    "target": "target.jsonl",
+    "control": "general.jsonl",
+    "budget": 0.02,
+}
 EXPERIMENT = {"base": "base", "donor": "donor", "diagnosis": "diagnosis/"}
 """What stands in such a file beside the part that a page shows."""
 READERS = {
     "merge_method": lambda text: read_yaml(text, "recipe.yml"),
     "budget": lambda text: TuneSettings.model_validate(TUNE | yaml.safe_load(text)),
+    "families": lambda text: TuneSettings.model_validate(TUNE | yaml.safe_load(text)),
     "evaluation": lambda text: ExperimentSettings.model_validate(EXPERIMENT | yaml.safe_load(text)),
 }
 """By a key that such a file has; the first that a text has counts."""
