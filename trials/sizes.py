@@ -55,19 +55,19 @@ class Sizes(Record):
     """Features a layer of the scalpel."""
     tune_budget: float = 0.02
     """Damage that ``tune`` may do, in nats a token."""
-    tune_texts: int = 160
+    tune_texts: int = 128
     """Problems, and passages, of ``tune``: half to search, a quarter to choose, a quarter to
     report."""
     tune_length: int = 56
     """Longest of them in tokens."""
     tune_finalists: int = 3
     """Edits that it holds against each other on the choice part."""
-    tune_steps: int = 12
+    tune_steps: int = 10
     """Steps of gradient of its learned weights."""
-    tune_step_tokens: int = 512
+    tune_step_tokens: int = 384
     """Tokens of problems, and as many of control text, a step."""
-    tune_families: tuple[str, ...] = ("damped", "all-but-costly", "learned")
+    tune_families: tuple[str, ...] = ("damped", "learned")
     """Kinds of edits that it searches."""
     few_arms_from_seed: int = 1
     """Donors of this seed and later ones run fewer arms: the damping curve, the picks that know the donor,
-    the stethoscope and the scalpel."""
+    the stethoscope and the scalpel. They are attributed to first order alone, and no SAE is asked."""

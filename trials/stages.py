@@ -38,6 +38,10 @@ class Trial:
         """First one of every ability, then the next: what stands early says most."""
         return tuple(DonorName(ability, seed) for seed in self.seeds for ability in self.abilities)
 
+    def is_small(self, donor: DonorName) -> bool:
+        """Whether less is done with a donor: of a seed that only says whether the first one's results hold."""
+        return donor.seed >= self.sizes.few_arms_from_seed
+
     def stands(self, at: str) -> bool:
         """Whether something of the trial's folder is there."""
         return (self.folder.root / at).exists()
@@ -74,7 +78,10 @@ def _attributions(trial: Trial) -> Iterator[Job]:
         target = folder.target(donor.ability)
         words = ["sae-merge", "attribute", "--base", folder.base, "--donor", folder.donor(donor)]
         words += ["--target", target, "--control", folder.passages(folder.prose), "--probe"]
-        words += ["--sae", f"{folder.saes}/layer_{{layer}}"]
+        if trial.is_small(donor):
+            words.append("--first-order")
+        else:
+            words += ["--sae", f"{folder.saes}/layer_{{layer}}"]
         words += ["--max-documents", str(sizes.attributed_problems)]
         words += ["--max-length", str(sizes.attributed_length)]
         words += ["--most-points", str(sizes.attribution_points), "--groups", str(sizes.attribution_groups)]
@@ -108,7 +115,7 @@ def _experiment_words(at: str) -> tuple[str, ...]:
 
 
 def _prepare_experiment(trial: Trial, donor: DonorName) -> None:
-    folder, few = trial.folder, donor.seed >= trial.sizes.few_arms_from_seed
+    folder, few = trial.folder, trial.is_small(donor)
     write_tasks(folder, donor.ability, trial.sizes)
     own = write_picks(folder, donor, trial.sizes, few)
     if trial.stands(f"{folder.tune(donor)}/{TUNE_FILE}"):
