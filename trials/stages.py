@@ -39,7 +39,7 @@ class Trial:
         return tuple(DonorName(ability, seed) for seed in self.seeds for ability in self.abilities)
 
     def is_small(self, donor: DonorName) -> bool:
-        """Whether less is done with a donor: of a seed that only says whether the first one's results hold."""
+        """Whether less is done: a later seed says only whether the first one holds."""
         return donor.seed >= self.sizes.few_arms_from_seed
 
     def stands(self, at: str) -> bool:
