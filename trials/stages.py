@@ -146,6 +146,7 @@ def _tunes(trial: Trial) -> Iterator[Job]:
             "donor": folder.donor(donor),
             "target": search,
             "control": [folder.passages(folder.prose)],
+            "attribution": folder.attribution(donor),
             "budget": sizes.tune_budget,
             "families": list(sizes.tune_families),
             "steps": sizes.tune_steps,
@@ -155,7 +156,7 @@ def _tunes(trial: Trial) -> Iterator[Job]:
             "tokens_per_step": sizes.tune_step_tokens,
             "device": "cpu",
         }
-        needs = (folder.donor_record(donor), search, folder.prose)
+        needs = (search, folder.prose, f"{folder.attribution(donor)}/{ATTRIBUTION_FILE}")
         yield Job(
             "tune", str(donor), ("sae-merge", "tune", f"{at}.yml", "--out", at), needs,
             partial(trial.stands, f"{at}/{TUNE_FILE}"),

@@ -93,8 +93,9 @@ def layers_picture(findings: Findings) -> bytes | None:
         ),
     )
     colours = (BLUE, RED, _GREEN, _ORANGE, "#CC79A7", PALE)
-    for number, (title, lines) in enumerate(panels, 1):
-        axes = figure.add_subplot(3, 1, number)
+    shown = [(title, lines) for title, lines in panels if lines]
+    for number, (title, lines) in enumerate(shown, 1):
+        axes = figure.add_subplot(len(shown), 1, number)
         axes.set_title(escape.figure(title), fontsize=9, color=INK)
         for nth, (name, values) in enumerate(lines):
             if values is not None:
