@@ -28,11 +28,16 @@ WITHOUT_LAST = "without-the-last"
 """The arm of all layers but the last, in which damage often lies, at one weight of the damping curve."""
 TUNED = "tuned"
 """The arm of what ``sae-merge tune`` found."""
-FEW_ARMS = ("all-layers", "damped", "scalpel", "donor")
+FEW_ARMS = ("all-layers", "damped", "scalpel", "donor", "random-layers", "every-nth", "window")
+FEW_PICKS = ("attributed_gain", "probe_gain")
+"""Scores whose picks are arms of every donor."""
 MANY_ARMS = (
-    *FEW_ARMS, "random-layers", "random-spread", "every-nth", "window", "depth-matched",
-    "largest-task-vector", "scalpel-random", "stethoscope-energy-matched",
-)  # fmt: skip
+    *FEW_ARMS,
+    "random-spread",
+    "largest-task-vector",
+    "scalpel-random",
+    "stethoscope-energy-matched",
+)
 ROUNDINGS = ("stochastic", "float32")
 """Beside nearest, which all other experiments round by."""
 
@@ -93,7 +98,7 @@ def write_picks(folder: TrialFolder, donor: DonorName, sizes: Sizes, few: bool) 
         folder: The trial's.
         donor: Whose task vector is injected.
         sizes: How many layers a score picks.
-        few: Only the scores that know the donor.
+        few: Only the picks that every donor has.
 
     Returns:
         Recipe by name of the arm, relative to the trial's folder.
@@ -117,6 +122,8 @@ def write_picks(folder: TrialFolder, donor: DonorName, sizes: Sizes, few: bool) 
         asked.append((pick_arm(score), settings))
 
     for one in attribution.scores:
+        if few and one.name not in FEW_PICKS:
+            continue
         ask(one.name, attribution.scores_by(one.name), folder.attribution(donor), one.name, str(rule))
     best = "attributed_gain_per_damage"
     if best in {one.name for one in attribution.scores}:

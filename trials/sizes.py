@@ -68,6 +68,8 @@ class Sizes(Record):
     """Tokens of problems, and as many of control text, a step."""
     tune_families: tuple[str, ...] = ("damped", "learned")
     """Kinds of edits that it searches."""
-    few_arms_from_seed: int = 1
-    """Donors of this seed and later ones run fewer arms: the damping curve, the picks that know the donor,
-    the stethoscope and the scalpel. They are attributed to first order alone, and no SAE is asked."""
+    whole_donors: int = 1
+    """Donors that have every arm, the first ones; the others have the damping curve, the stethoscope, the
+    scalpel, windows, strides, random sets and a few picks."""
+    brief_from_seed: int = 1
+    """Donors of this seed and later ones are attributed to first order alone, and no SAE is asked."""

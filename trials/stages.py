@@ -38,9 +38,9 @@ class Trial:
         """First one of every ability, then the next: what stands early says most."""
         return tuple(DonorName(ability, seed) for seed in self.seeds for ability in self.abilities)
 
-    def is_small(self, donor: DonorName) -> bool:
-        """Whether less is done: a later seed says only whether the first one holds."""
-        return donor.seed >= self.sizes.few_arms_from_seed
+    def is_whole(self, donor: DonorName) -> bool:
+        """Whether a donor has every arm."""
+        return donor in self.donors[: self.sizes.whole_donors]
 
     def stands(self, at: str) -> bool:
         """Whether something of the trial's folder is there."""
@@ -78,7 +78,7 @@ def _attributions(trial: Trial) -> Iterator[Job]:
         target = folder.target(donor.ability)
         words = ["sae-merge", "attribute", "--base", folder.base, "--donor", folder.donor(donor)]
         words += ["--target", target, "--control", folder.passages(folder.prose), "--probe"]
-        if trial.is_small(donor):
+        if donor.seed >= sizes.brief_from_seed:
             words.append("--first-order")
         else:
             words += ["--sae", f"{folder.saes}/layer_{{layer}}"]
@@ -115,7 +115,7 @@ def _experiment_words(at: str) -> tuple[str, ...]:
 
 
 def _prepare_experiment(trial: Trial, donor: DonorName) -> None:
-    folder, few = trial.folder, trial.is_small(donor)
+    folder, few = trial.folder, not trial.is_whole(donor)
     write_tasks(folder, donor.ability, trial.sizes)
     own = write_picks(folder, donor, trial.sizes, few)
     if trial.stands(f"{folder.tune(donor)}/{TUNE_FILE}"):
