@@ -39,8 +39,9 @@ class Trial:
         return tuple(DonorName(ability, seed) for seed in self.seeds for ability in self.abilities)
 
     def is_whole(self, donor: DonorName) -> bool:
-        """Whether a donor has every arm."""
-        return donor in self.donors[: self.sizes.whole_donors]
+        """Whether a donor has every arm, whichever of them are asked for."""
+        firsts = [DonorName(ability, 0) for ability in self.folder.abilities()]
+        return donor in firsts[: self.sizes.whole_donors]
 
     def stands(self, at: str) -> bool:
         """Whether something of the trial's folder is there."""
