@@ -31,17 +31,20 @@ def donors_grid(runs: Sequence[DonorRun]) -> Grid:
     rows = []
     for run in runs:
         experiment = run.experiment
-        base, donor = (experiment.arm(name) if experiment else None for name in ("base", "donor"))
-        if experiment is None or base is None or donor is None:
+        if experiment is None:
             continue
-        of_arm = {one.name: one for one in figures(run)}["donor"]
+        # Donors are trained in their layers alone: all of these at weight 1 are the donor.
+        base, donor = experiment.arms[0], experiment.arm("donor") or experiment.arm("all-layers")
+        if donor is None:
+            continue
+        of_arm = {one.name: one for one in figures(run)}[donor.name]
         cells = [Cell(str(run.donor), str(run.donor)), Cell(str(base.overall.n), base.overall.n)]
         for arm in (base, donor):
             ends = exact_interval(arm)
             cells.append(Cell(score(arm.overall.score, True), arm.overall.score))
             cells.append(Cell(score_interval(*ends, share=True) if ends else ""))
-        for name in ("base", "donor"):
-            known = run.nats[name].get(ANSWERS)
+        for arm in (base, donor):
+            known = run.nats[arm.name].get(ANSWERS)
             cells.append(Cell(f"{known.loss:.3f}", known.loss) if known else Cell(""))
         form = run.record.get("form_share")
         cells.append(Cell("" if form is None else f"{form:.0%}", form))
