@@ -49,9 +49,8 @@ def figures(run: DonorRun) -> list[ArmFigures]:
         return []
     base = run.nats["base"]
     start = experiment.arms[0].overall.score
-    standings = (
-        {one.arm: one for one in experiment.damping_curve.standings} if experiment.damping_curve else {}
-    )
+    curve = experiment.damping_curve if harms(run) else None
+    standings = {one.arm: one for one in curve.standings} if curve else {}
     found = []
     for arm in experiment.arms:
         nats = run.nats[arm.name]
@@ -68,6 +67,17 @@ def figures(run: DonorRun) -> list[ArmFigures]:
             )
         )
     return found
+
+
+def harms(run: DonorRun) -> bool:
+    """Whether all layers at weight 1 are shown to harm prose.
+
+    Where they are not, a smaller weight buys nothing: at equal damage the curve says nothing.
+    """
+    base, everything = run.nats.get("base", {}), run.nats.get("all-layers", {})
+    change = _change(everything, base, PROSE)
+    ends = change.interval(LEVEL) if change is not None else None
+    return ends is not None and ends.low > 0
 
 
 def exact_interval(arm: MeasuredArm) -> Interval | None:

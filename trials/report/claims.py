@@ -80,9 +80,19 @@ def _blindness(likeness: Mapping[str, Alike]) -> Statement | None:
 
 
 def _pick_against_curve(kinds: Mapping[str, KindFigures]) -> Statement | None:
-    pick = kinds.get("stethoscope")
-    if pick is None or not pick.excess:
+    pick, everything = kinds.get("stethoscope"), kinds.get("all-layers")
+    if pick is None:
         return None
+    if not pick.excess:
+        if everything is None:
+            return None
+        beside = f"{100 * pick.gain:+.1f} points, all layers at weight 1 {100 * everything.gain:+.1f}"
+        return Statement(
+            "neither",
+            "No donor is shown to harm prose with all its layers, so none buys less damage by a choice of "
+            "layers, and nothing can be held against the damping curve at equal damage. The pick gains "
+            f"{beside}.",
+        )
     above, below = pick.stands.get("above", 0), pick.stands.get("below", 0)
     side: Side = "for" if above > below else "against" if below > above else "neither"
     return Statement(

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from sae_merge_method.reports.grid import Cell, Grid
 from sae_merge_method.reports.numbers import duration
 from trials.jobs import Timing
+from trials.report.arms import harms
 from trials.report.layers import mean
-from trials.report.read import Findings
+from trials.report.read import DonorRun, Findings
 from trials.sizes import Sizes
 
 _BUSY = 1.25
@@ -62,6 +63,17 @@ def missing_sentence(findings: Findings) -> str:
     unfinished = [run for run in findings.runs if run.experiment is not None and run.experiment.missing]
     parts += [f"{len(run.experiment.missing)} arms of {run.donor}" for run in unfinished if run.experiment]
     return f"Not done: {'; '.join(parts)}." if parts else ""
+
+
+def flat_sentence(runs: Sequence[DonorRun]) -> str:
+    """Whose arms are not held against a curve; empty where all are."""
+    flat = [str(run.donor) for run in runs if not harms(run)]
+    if not flat:
+        return ""
+    return (
+        f" Not so for {', '.join(flat)}: all layers at weight 1 are not shown to harm prose there, so that "
+        "a smaller weight, or fewer layers, buys no less damage."
+    )
 
 
 def sizes_grid(sizes: Sizes) -> Grid:

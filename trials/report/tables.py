@@ -126,7 +126,7 @@ def _arm_row(one: ArmFigures) -> tuple[Cell, ...]:
         Cell(change(delta, True), delta),
         Cell(reach),
         Cell(
-            standing.stands if standing else "on it",
+            standing.stands if standing else "",
             strong=bool(standing and standing.stands in ("above", "below")),
         ),
         Cell(signed_decimal(in_loss, 3), in_loss),

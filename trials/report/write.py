@@ -10,7 +10,13 @@ from sae_merge_method.reports.grid import Grid, as_markdown
 from sae_merge_method.reports.markdown import bullets, fence, section
 from trials.report.arms import by_kind
 from trials.report.claims import Statement, conclusions_grid, statements
-from trials.report.conditions import machine_sentence, missing_sentence, sizes_grid, timings_grid
+from trials.report.conditions import (
+    flat_sentence,
+    machine_sentence,
+    missing_sentence,
+    sizes_grid,
+    timings_grid,
+)
 from trials.report.layers import alike, alike_grid, own_damage, own_gain, ranked, ranks_grid
 from trials.report.pictures import curves_picture, layers_picture
 from trials.report.read import Findings, read_findings
@@ -74,7 +80,13 @@ def contents(findings: Findings) -> tuple[list[Statement], list[Part]]:
         Part("Scores and a layer's own gain", _GAINS, (ranks_grid(gains, donors),), "attribute", "layers"),
         Part("Scores and a layer's own damage", _DAMAGES, (ranks_grid(damages, donors),), "attribute"),
         Part("Is a score of the ability, or of the layer?", _ALIKE, (alike_grid(likeness),), "diagnose"),
-        Part("Every arm beside the damping curve", _CURVE, (kinds_grid(kinds),), "experiment", "curves"),
+        Part(
+            "Every arm beside the damping curve",
+            _CURVE + flat_sentence(measured),
+            (kinds_grid(kinds),),
+            "experiment",
+            "curves",
+        ),
         Part("What the experiments conclude", _CLAIMS, (conclusions_grid(findings),), "experiment"),
         Part("What rounding leaves", _ROUNDING, tuple(map(rounding_grid, rounded)), "rounding"),
         Part("Tuned edits", _TUNED, (tuned_grid(pairs),), "tune"),
