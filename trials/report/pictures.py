@@ -46,7 +46,12 @@ def curves_picture(runs: Sequence[DonorRun]) -> bytes | None:
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(
-        list(drawn.values()), list(drawn), loc="outside lower center", ncols=4, fontsize=8, frameon=False
+        list(drawn.values()),
+        list(drawn),
+        loc="outside lower center",
+        ncols=min(4, 1 + columns),
+        fontsize=8,
+        frameon=False,
     )
     return picture(figure)
 
