@@ -13,6 +13,7 @@ import logging
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +22,7 @@ from sae_merge_method.artifacts.experiment_plan import RECIPE_FILE, RESULTS_FOLD
 from sae_merge_method.errors import ModelError
 from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.settings import BACKENDS, EvaluationSettings
+from sae_merge_method.in_memory.stored_states import Forward, StoredStates
 from sae_merge_method.in_memory.swapped_layers import SwappedLayers
 from sae_merge_method.merge.direct import edit_in_memory, why_not_direct
 from sae_merge_method.merge.job import open_job
@@ -30,6 +32,7 @@ from sae_merge_method.merge.tensor_edit import tensor_tasks
 from sae_merge_method.models.hub import ModelId, open_model
 
 if TYPE_CHECKING:
+    import torch
     from lm_eval.api.model import TemplateLM
 
 LOG = logging.getLogger(__name__)
@@ -51,8 +54,9 @@ class ArmModel(NamedTuple):
 class _Held(NamedTuple):
     """The base, loaded."""
 
-    lm: "TemplateLM"
+    lm: Any
     layers: SwappedLayers
+    states: StoredStates
 
 
 class ArmModels:
@@ -113,7 +117,7 @@ class ArmModels:
         held = self._hold() if model == self._base and not self._why_merged else None
         if held is not None:
             stack.enter_context(held.layers.swapped(()))
-            return ArmModel(_renewed(held.lm), model, None)
+            return ArmModel(_renewed(held), model, None)
         self._held = None
         return ArmModel(self._harness.load(model), model, None)
 
@@ -129,6 +133,8 @@ class ArmModels:
             if held is not None and not held.layers.is_of(job.base):
                 why = f"its recipe's base is not {self._base} as it was loaded"
             elif held is not None:
+                first = min((task.layer for task in tasks if any(task.alphas)), default=0)
+                mine.enter_context(held.states.beginning_at(first, held.lm._model_call))
                 into = mine.enter_context(held.layers.swapped(names))
                 report = edit_in_memory(job, tasks, into, held.layers.hashes)
                 lost = held.layers.lost(report.edited())
@@ -137,7 +143,7 @@ class ArmModels:
                     stack.push(mine.pop_all())
                     # As a relative folder is called that is there.
                     name = str(merged) if str(merged)[0] in "./~" else f"./{merged}"
-                    lm = _renewed(held.lm, pretrained=name, revision="main")
+                    lm = _renewed(held, pretrained=name, revision="main")
                     return ArmModel(lm, ModelId(name), report)
                 self._out_of_reach.update(lost)
                 why = _in_another_form(lost[0])
@@ -173,7 +179,8 @@ class ArmModels:
         checkpoint = open_model(self._base)
         lm: Any = self._harness.load(self._base)
         try:
-            self._held = _Held(lm, SwappedLayers(lm.model, checkpoint))
+            layers = SwappedLayers(lm.model, checkpoint)
+            self._held = _Held(lm, layers, StoredStates(layers.blocks, self._merged.parent))
         except ModelError as error:
             self._why_merged = str(error)
         return self._held
@@ -192,10 +199,17 @@ def _in_another_form(name: str) -> str:
     return f"the loaded model keeps {name} in another form than its file, and the edit changes it"
 
 
-def _renewed(lm: Any, **named: str) -> Any:
-    """lm-eval's model as if it had just been loaded, around the same weights."""
-    fresh = copy.copy(lm)
+def _renewed(held: _Held, **named: str) -> Any:
+    """lm-eval's model as if it had just been loaded, around the same weights and what is kept of passes."""
+    fresh = copy.copy(held.lm)
     fresh.batch_sizes = {}
+    fresh._model_call = partial(_through, held.states, fresh._model_call)
     for name, value in named.items():
         setattr(fresh, name, value)
     return fresh
+
+
+def _through(states: StoredStates, forward: Forward, ids: "torch.Tensor") -> "torch.Tensor":
+    """A pass from what is kept; lm-eval's probe for a batch size, one token over and over, is not kept."""
+    is_probe = ids.numel() > 1 and bool((ids == ids[0, 0]).all())
+    return forward(ids) if is_probe else states.run(forward, ids)

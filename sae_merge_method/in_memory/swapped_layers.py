@@ -10,7 +10,7 @@ model is held against its hashes when it was loaded. Which bytes an edit has is 
 it.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ Into = Callable[[TensorEntry], Callable[[memoryview, int], None]]
 class SwappedLayers:
     """The layers of one loaded model; see the module."""
 
-    def __init__(self, model: "torch.nn.Module", checkpoint: Checkpoint) -> None:
+    def __init__(self, model: Any, checkpoint: Checkpoint) -> None:
         """Hash the loaded model, and hold each tensor of its layers against its file.
 
         Args:
@@ -55,7 +55,10 @@ class SwappedLayers:
         self._model = model
         self._loaded = dict(_hashes(model))
         self._live: dict[str, torch.Tensor] = {}
-        live = _by_part(model, checkpoint)
+        self.blocks: Sequence[torch.nn.Module] = find_blocks(
+            str(checkpoint.folder), model.get_decoder(), checkpoint.n_layers
+        )
+        live = _by_part(model, self.blocks)
         parts = {entry.name: part for part, entry in checkpoint.layer_tensors.items()}
         hashes = {}
         with WeightFiles([checkpoint]) as files:
@@ -123,9 +126,8 @@ def _stamps(checkpoint: Checkpoint) -> dict[Path, FileStamp]:
     return {file.resolve(): stamp for file, stamp in checkpoint.stamps.items()}
 
 
-def _by_part(model: Any, checkpoint: Checkpoint) -> "dict[LayerPart, torch.Tensor]":
+def _by_part(model: Any, blocks: "Sequence[torch.nn.Module]") -> "dict[LayerPart, torch.Tensor]":
     """What the blocks hold and save, by layer and part; what several places share belongs to none."""
-    blocks = find_blocks(str(checkpoint.folder), model.get_decoder(), checkpoint.n_layers)
     seen: dict[int, int] = {}
     for tensor in model.state_dict(keep_vars=True).values():
         seen[tensor.data_ptr()] = seen.get(tensor.data_ptr(), 0) + 1

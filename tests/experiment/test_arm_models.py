@@ -157,6 +157,8 @@ def test_an_arm_is_the_same_in_memory_and_on_the_disk(tmp_path, monkeypatch, cap
     assert loads == ["base", "donor", "base", *merged]
     told = [record.getMessage() for record in caplog.records if "merged to the disk" in record.getMessage()]
     assert [text.split(":")[0] for text in told] == [f"{name} is merged to the disk" for name in merged]
+    begun = [record for record in caplog.records if "passes begin at layer 1" in record.getMessage()]
+    assert len(begun) == 1  # after the donor there is none yet to begin at
     assert not (tmp_path / "here" / "exp" / "merged").exists()
     there = run_arms(tmp_path / "there", family, tasks, keep=True)
     assert loads[3 + len(merged) :] == ["base", names[0], "donor", *names[1:]]

@@ -1,0 +1,89 @@
+"""Tensors by key, in a share of the free memory, then of the free disk; what is beyond is not kept."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from sae_merge_method.files.descriptors import read_at, write_at
+from sae_merge_method.models.devices import free_memory
+
+if TYPE_CHECKING:
+    import torch
+
+_SHARE = 4
+"""One part in so many of what is free is taken at most."""
+
+
+class _OnDisk(NamedTuple):
+    start: int
+    shape: "torch.Size"
+    dtype: "torch.dtype"
+
+
+class KeptTensors:
+    """See the module; the file on the disk has no name, and is gone with the process."""
+
+    def __init__(self, folder: Path) -> None:
+        """Find out how much room there is.
+
+        Args:
+            folder: On the disk to use.
+        """
+        import torch
+
+        self._memory: dict[bytes, torch.Tensor] = {}
+        self._disk: dict[bytes, _OnDisk] = {}
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  it lives as long as we do
+        self._left = free_memory(torch.device("cpu")) // _SHARE
+        self._left_on_disk = shutil.disk_usage(folder).free // _SHARE
+        self._end = 0
+        self.nbytes = 0
+        """Of all tensors."""
+
+    def __len__(self) -> int:
+        return len(self._memory) + len(self._disk)
+
+    def get(self, key: bytes) -> "torch.Tensor | None":
+        """A copy of what was put there last; None where there was no room for it."""
+        import torch
+
+        if key in self._memory:
+            return self._memory[key].clone()
+        if key not in self._disk:
+            return None
+        at = self._disk[key]
+        tensor = torch.empty(at.shape, dtype=at.dtype)
+        into, first = _bytes_of(tensor), at.start
+        while into:
+            done = read_at(self._file.fileno(), into, first)
+            into, first = into[done:], first + done
+        return tensor
+
+    def put(self, key: bytes, tensor: "torch.Tensor") -> None:
+        """Keep a tensor, in the place of the one of that key, which is as large; or not, for want of room."""
+        if key not in self._memory and key not in self._disk:
+            if tensor.nbytes <= self._left:
+                self._left -= tensor.nbytes
+            elif tensor.nbytes <= self._left_on_disk:
+                self._disk[key] = _OnDisk(self._end, tensor.shape, tensor.dtype)
+                self._end += tensor.nbytes
+                self._left_on_disk -= tensor.nbytes
+            else:
+                return
+            self.nbytes += tensor.nbytes
+        copied = tensor.cpu().clone()
+        if key not in self._disk:
+            self._memory[key] = copied
+            return
+        data, first = _bytes_of(copied), self._disk[key].start
+        while data:
+            done = write_at(self._file.fileno(), data, first)
+            data, first = data[done:], first + done
+
+
+def _bytes_of(tensor: "torch.Tensor") -> memoryview:
+    import torch
+
+    view: memoryview = tensor.view(-1).view(torch.uint8).numpy().data
+    return view

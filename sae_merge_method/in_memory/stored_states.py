@@ -1,0 +1,175 @@
+"""What a base's blocks hand on to a later one, kept batch by batch: forward passes of edits begin there.
+
+Blocks before the first edited one put out for an edit what they put out for the base. So a pass over a
+batch that was seen before runs the model's own forward, with those blocks replaced by ones that hand on
+what is kept: masks, position embeddings, the other blocks and the head are the model's own code, on the
+same batch and padding, and the logits are the plain way's to the last bit. Whether they are is tried on the
+first batch for every layer that passes are to begin at; where later blocks of a family take more from
+earlier ones than their output (shared keys and values, embeddings of a layer), they are not, and passes go
+the plain way.
+
+One layer's states are kept at a time, and run on from there to a later layer: edits that come in the order
+of their first layer cost one pass of the base together. They take a share of the free memory, and then of
+the free disk, in a file without a name that is gone with the process; what is beyond goes the plain way.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import xxhash
+
+from sae_merge_method.in_memory.kept_tensors import KeptTensors
+from sae_merge_method.models.devices import format_memory
+
+if TYPE_CHECKING:
+    import torch
+
+LOG = logging.getLogger(__name__)
+
+Forward = Callable[["torch.Tensor"], "torch.Tensor"]
+"""From token ids (B, T) to logits (B, T, vocabulary): the whole model."""
+
+
+class StoredStates:
+    """The states of one loaded base; see the module."""
+
+    def __init__(self, blocks: "Sequence[torch.nn.Module]", folder: Path) -> None:
+        """Nothing is kept yet.
+
+        Args:
+            blocks: The model's decoder blocks.
+            folder: On the disk to use where memory does not suffice.
+        """
+        self._blocks = blocks
+        self._folder = folder
+        self._room = KeptTensors(folder)
+        self._seen: dict[bytes, torch.Tensor] = {}
+        self._layer = 0
+        """Whose inputs are kept."""
+        self._begins = False
+        self._tuple: int | None = None
+        """How many things a block puts out, all but the first of them None; None for the states alone."""
+        self._first_logits: bytes | None = None
+        self._tried: dict[int, bool] = {}
+
+    def run(self, forward: Forward, ids: "torch.Tensor") -> "torch.Tensor":
+        """The logits of a batch, from what is kept of it where passes begin later; else it is remembered.
+
+        Args:
+            forward: The model.
+            ids: (B, T).
+        """
+        key = _hash(ids)
+        state = self._room.get(key) if self._begins else None
+        if state is None:
+            self._seen.setdefault(key, ids.cpu())
+            return forward(ids)
+        with self._handing_on(state.to(ids.device)):
+            return forward(ids)
+
+    @contextmanager
+    def beginning_at(self, layer: int, forward: Forward) -> Iterator[None]:
+        """Within, passes over the batches seen so far begin at a layer.
+
+        Args:
+            layer: The first block that is edited within.
+            forward: The model, which is the base when this is entered.
+        """
+        self._begins = layer > 0 and bool(self._seen) and self._kept_at(layer, forward)
+        if self._begins:
+            kept = format_memory(self._room.nbytes)
+            LOG.info("passes begin at layer %d: %d batches, %s", layer, len(self._room), kept)
+        try:
+            yield
+        finally:
+            self._begins = False
+
+    def _kept_at(self, layer: int, forward: Forward) -> bool:
+        if not self._tried.get(layer, True):
+            return False
+        before, self._layer = self._layer, 0  # until all are there
+        if layer < before:
+            self._room = KeptTensors(self._folder)
+        for key, ids in self._seen.items():
+            state = self._room.get(key)
+            if state is None or before < layer:
+                put_out = self._up_to(layer, forward, ids, before, state)
+                if put_out is None:
+                    break
+                self._room.put(key, put_out)
+        else:
+            self._layer = layer
+        if layer not in self._tried:
+            self._tried[layer] = self._layer == layer and self._is_plain(forward)
+        if not self._tried[layer]:
+            LOG.info("passes cannot begin at layer %d: it takes more than what is put out before it", layer)
+            self._room, self._layer = KeptTensors(self._folder), 0
+        return self._tried[layer]
+
+    def _up_to(
+        self, layer: int, forward: Forward, ids: "torch.Tensor", begin: int, state: "torch.Tensor | None"
+    ) -> "torch.Tensor | None":
+        """What the block before a layer puts out; None where that is not one tensor of states."""
+        caught: list[Any] = []
+
+        def catch(_module: object, _inputs: object, output: Any) -> None:
+            caught.append(output)
+            raise _Reached
+
+        on = next(self._blocks[0].parameters()).device
+        handle = self._blocks[layer - 1].register_forward_hook(catch)
+        self._layer = begin
+        try:
+            with suppress(_Reached), nullcontext() if state is None else self._handing_on(state.to(on)):
+                forward(ids.to(on))
+        finally:
+            handle.remove()
+            self._layer = 0
+        (output,) = caught
+        self._tuple = len(output) if isinstance(output, tuple) else None
+        states, *rest = output if isinstance(output, tuple) else (output,)
+        is_alone = all(one is None for one in rest) and states.shape[:2] == ids.shape
+        return states if is_alone and states.is_contiguous() else None
+
+    def _is_plain(self, forward: Forward) -> bool:
+        """Whether the base's logits on the first batch are the plain way's, bit for bit."""
+        key, ids = next(iter(self._seen.items()))
+        state, on = self._room.get(key), next(self._blocks[0].parameters()).device
+        if state is None:
+            return False
+        if self._first_logits is None:
+            self._first_logits = _hash(forward(ids.to(on)))
+        with self._handing_on(state.to(on)):
+            return _hash(forward(ids.to(on))) == self._first_logits
+
+    @contextmanager
+    def _handing_on(self, state: "torch.Tensor") -> Iterator[None]:
+        """Within, the blocks before the layer put out ``state``, whatever comes in."""
+        output = state if self._tuple is None else (state, *[None] * (self._tuple - 1))
+        skipped = self._blocks[: self._layer]
+        own = [block.__dict__.get("forward") for block in skipped]
+        for block in skipped:
+            block.forward = lambda *_, **__: output
+        try:
+            yield
+        finally:
+            for block, forward in zip(skipped, own, strict=True):
+                if forward is None:
+                    del block.forward  # the class's own is left
+                else:
+                    block.forward = forward
+
+
+class _Reached(Exception):  # noqa: N818  no error: it ends a pass when nothing more is wanted
+    pass
+
+
+def _hash(values: "torch.Tensor") -> bytes:
+    import torch
+
+    digest = xxhash.xxh3_128(f"{values.dtype} {tuple(values.shape)}".encode())
+    digest.update(values.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.digest()

@@ -1,0 +1,113 @@
+"""Passes that begin at a later layer give the plain way's logits to the last bit, or the plain way is gone."""
+
+import logging
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from sae_merge_method.in_memory import kept_tensors
+from sae_merge_method.in_memory.stored_states import StoredStates
+from tests import tiny
+from tests.in_memory.models import llama
+
+BATCHES = [torch.arange(6, 6 + 2 * length).reshape(2, length) % 26 for length in (40, 7, 3)]
+
+
+def gemma(folder):
+    return tiny.gemma3_text(folder, 0)  # of whose layers some see a window alone
+
+
+class Scene:
+    """A loaded model, the states kept of it, and how often each block has computed anything."""
+
+    def __init__(self, folder, make, dtype):
+        self.model = AutoModelForCausalLM.from_pretrained(make(folder / "base"), dtype=dtype)
+        self.blocks = self.model.get_decoder().layers
+        self.states = StoredStates(self.blocks, folder)
+        self.computed = [0] * len(self.blocks)
+        for layer, block in enumerate(self.blocks):
+            block.mlp.register_forward_hook(lambda *_, layer=layer: self._count(layer))
+
+    def _count(self, layer):
+        self.computed[layer] += 1
+
+    def forward(self, ids):
+        with torch.no_grad():
+            return self.model(ids).logits
+
+    def edited(self, layer):
+        """Logits with one layer edited, by the plain way and by the states."""
+        weight = self.blocks[layer].mlp.up_proj.weight.data
+        before = weight.clone()
+        with self.states.beginning_at(layer, self.forward):
+            weight += 0.5
+            plain = [self.forward(ids) for ids in BATCHES]
+            self.computed = [0] * len(self.blocks)
+            through = [self.states.run(self.forward, ids) for ids in BATCHES]
+            weight.copy_(before)
+        return plain, through
+
+
+@pytest.fixture(params=[(gemma, "float32"), (llama, "bfloat16")], ids=["gemma", "llama"])
+def scene(request, tmp_path):
+    scene = Scene(tmp_path, *request.param)
+    for ids in BATCHES:
+        assert scene.states.run(scene.forward, ids).equal(scene.forward(ids))
+    return scene
+
+
+def require_same(plain, through):
+    assert all(tiny.same_bytes(one, other) for one, other in zip(plain, through, strict=True))
+
+
+@pytest.mark.parametrize("layers", [(0, 1, 2), (2, 1, 2)])
+def test_edits_begin_at_their_first_layer_in_any_order(scene, layers):
+    for layer in layers:
+        require_same(*scene.edited(layer))
+        assert scene.computed[:layer] == [0] * layer
+        assert set(scene.computed[layer:]) == {len(BATCHES)}
+
+
+def test_states_are_run_on_from_where_they_are(scene):
+    scene.edited(1)
+    scene.computed = [0] * len(scene.blocks)
+    with scene.states.beginning_at(2, scene.forward):
+        # One pass of each batch through one layer; the first batch tries the rest.
+        assert scene.computed[:3] == [0, len(BATCHES), 1]
+
+
+def test_what_memory_cannot_hold_lies_on_the_disk_and_what_no_disk_can_goes_the_plain_way(scene, monkeypatch):
+    monkeypatch.setattr(kept_tensors, "free_memory", lambda _: 0)
+    scene.states = StoredStates(scene.blocks, scene.states._folder)
+    for ids in BATCHES:
+        scene.states.run(scene.forward, ids)
+    for layer in (1, 2):
+        require_same(*scene.edited(layer))
+        assert scene.computed[0] == 0
+    assert list(scene.states._folder.iterdir()) == [scene.states._folder / "base"]
+    usage = type("Usage", (), {"free": 0})
+    monkeypatch.setattr(kept_tensors.shutil, "disk_usage", lambda _: usage)
+    scene.states = StoredStates(scene.blocks, scene.states._folder)
+    for ids in BATCHES:
+        scene.states.run(scene.forward, ids)
+    require_same(*scene.edited(1))
+    assert scene.computed[0] == len(BATCHES)
+
+
+def test_blocks_that_take_more_than_states_send_all_passes_the_plain_way(scene, caplog):
+    caplog.set_level(logging.INFO, "sae_merge_method")
+    shared = {}
+    own = scene.blocks[2].mlp.forward
+    scene.blocks[0].mlp.register_forward_hook(lambda _m, _i, output: shared.update(put=output))
+    scene.blocks[2].mlp.forward = lambda states: own(states) + shared.pop("put", 0)
+    require_same(*scene.edited(2))
+    assert scene.computed[0] == len(BATCHES)
+    assert "passes cannot begin at layer 2: it takes more than what is put out before it" in caplog.messages
+
+
+def test_the_model_s_own_blocks_are_back_afterwards(scene):
+    own = [block.forward for block in scene.blocks]
+    scene.edited(2)
+    assert [block.forward for block in scene.blocks] == own
+    assert not any("forward" in vars(block) for block in scene.blocks)
