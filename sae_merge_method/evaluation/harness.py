@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sae_merge_method.artifacts.lm_eval_results import token_limit
 from sae_merge_method.errors import UsageError
+from sae_merge_method.evaluation.requests import Requests
 from sae_merge_method.evaluation.settings import BACKENDS, EvaluationSettings
 from sae_merge_method.evaluation.tasks import find_tasks
 from sae_merge_method.models.devices import resolve_device
@@ -28,6 +29,7 @@ from sae_merge_method.models.hub import ModelId, as_path, parse_model_id
 if TYPE_CHECKING:
     from lm_eval.api.model import TemplateLM
     from lm_eval.api.task import Task
+    from lm_eval.tasks import TaskManager
 
 
 LOG = logging.getLogger(__name__)
@@ -69,6 +71,7 @@ class Harness:
         self.settings = settings
         self._device = resolve_device(settings.device) if backend.takes_device else None
         self._tasks, self._task_manager = find_tasks(settings, self._model_args(base))
+        self._requests = Requests(self._task_manager)
         if settings.confirm_run_unsafe_code:
             os.environ["HF_ALLOW_CODE_EVAL"] = (
                 "1"  # the metric of those tasks asks for it when they are loaded
@@ -113,9 +116,13 @@ class Harness:
             lm-eval's own results, samples inside.
         """
         with _machine_described_once():
-            return self._evaluate(lm, list(indices), samples=dict(indices), bootstrap_iters=0)
+            return self._evaluate(
+                lm, list(indices), self._task_manager, samples=dict(indices), bootstrap_iters=0
+            )
 
-    def _evaluate(self, lm: "TemplateLM", tasks: list[str], **more: Any) -> dict[str, Any]:
+    def _evaluate(
+        self, lm: "TemplateLM", tasks: list[str], manager: "TaskManager", **more: Any
+    ) -> dict[str, Any]:
         """lm-eval's own call, as the settings have it."""
         from lm_eval import simple_evaluate
 
@@ -132,7 +139,7 @@ class Harness:
             fewshot_as_multiturn=asked.fewshot_as_multiturn,
             gen_kwargs=dict(asked.gen_kwargs) or None,
             confirm_run_unsafe_code=asked.confirm_run_unsafe_code,
-            task_manager=self._task_manager,
+            task_manager=manager,
             **more,
         )
         return results
@@ -172,7 +179,11 @@ class Harness:
         )
         with _machine_described_once():
             results = self._evaluate(
-                lm, list(self._tasks), limit=asked.limit, model_args=self._model_args(model)
+                lm,
+                list(self._tasks),
+                self._requests.of(lm),
+                limit=asked.limit,
+                model_args=self._model_args(model),
             )
         results["config"]["model"] = asked.model
         samples = results.pop("samples")

@@ -28,6 +28,8 @@ TASKS = {
         "doc_to_choice": ["m1 c2", "p1"],
         "doc_to_target": 0,
         "metric_list": [{"metric": "acc"}],
+        "num_fewshot": 2,
+        "fewshot_split": "test",
     },
 }
 DOCUMENTS = ("m1 p2 c3", "c1 c2 m5 p1 p2", "p3 m2")
@@ -88,6 +90,8 @@ def lay_out(root: Path) -> Path:
     for name, task in TASKS.items():
         whole = {"task": name, "test_split": "test", "doc_to_text": "{{text}}", **files, **task}
         (tasks / f"{name}.yaml").write_text(yaml.safe_dump(whole))
+    group = {"group": "both", "task": list(TASKS), "aggregate_metric_list": [{"metric": "acc"}]}
+    (tasks / "both.yaml").write_text(yaml.safe_dump(group))
     return tasks
 
 
@@ -95,7 +99,7 @@ def run_arms(root: Path, family: Family, tasks: Path, *, keep: bool) -> dict[str
     """All arms by one worker, the donor between them; their folders by name."""
     root.mkdir()
     evaluation = EvaluationSettings(
-        tasks=tuple(TASKS), include_path=str(tasks), device="cpu", batch_size=2, num_fewshot=0,
+        tasks=("both",), include_path=str(tasks), device="cpu", batch_size=2,
         model_args=dict(family.model_args),
     )  # fmt: skip
     general = GeneralCorpus("general", "0" * 64, DOCUMENTS)
