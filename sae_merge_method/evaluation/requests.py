@@ -41,7 +41,8 @@ class _Built(NamedTuple):
 
 
 def _building_once(manager: "TaskManager") -> "TaskManager":
-    once, loaded = copy.copy(manager), []
+    once = copy.copy(manager)
+    loaded: list[Any] = []
 
     def load(tasks: Any) -> Any:
         if not loaded:  # when lm-eval asks, which has then seeded what a task may draw from
