@@ -77,7 +77,7 @@ def is_done(folder: Path, arm: str) -> bool:
 
 
 def not_done(jobs: Iterable[ArmJob], folder: Path, overwrite: bool) -> list[ArmJob]:
-    """The jobs to do; one that was done from other things is done again where told.
+    """The jobs to do, in their turn; one that was done from other things is done again where told.
 
     Raises:
         UsageError: It is not to be done again.
@@ -97,4 +97,11 @@ def not_done(jobs: Iterable[ArmJob], folder: Path, overwrite: bool) -> list[ArmJ
                 f"({parts} differ): name another folder, or pass --overwrite to run it again"
             )
         waiting.append(job)
-    return waiting
+    return sorted(waiting, key=_turn)
+
+
+def _turn(job: ArmJob) -> tuple[int, int]:
+    """Base and pick first; then by the first layer, where passes begin to differ; other models last."""
+    if job.arm.role in ("base", "selected"):
+        return (0, 0)
+    return (1, min(job.arm.layers, default=0)) if job.model is None else (2, 0)

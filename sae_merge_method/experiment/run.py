@@ -152,7 +152,6 @@ def _prepare(
     evidence = find_evidence(settings, folder, overwrite=overwrite)
     planned = standing_plan(settings, evidence, folder, overwrite)
     waiting = not_done(jobs_of(settings, planned, general), folder, overwrite)
-    waiting.sort(key=_turn)
     for job in waiting:
         # What was made from other things is no part of any report from now on.
         (folder / ARMS_FOLDER / job.arm.name / ARM_FILE).unlink(missing_ok=True)
@@ -160,13 +159,6 @@ def _prepare(
     write_planned(folder, planned)
     write_text(folder / SETTINGS_FILE, settings_text(settings))
     return planned.plan, waiting
-
-
-def _turn(job: ArmJob) -> tuple[int, int]:
-    """Base and pick first; then by the first layer, where passes begin to differ; other models last."""
-    if job.arm.role in ("base", "selected"):
-        return (0, 0)
-    return (1, min(job.arm.layers, default=0)) if job.model is None else (2, 0)
 
 
 @contextmanager
