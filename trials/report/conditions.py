@@ -60,9 +60,19 @@ def missing_sentence(findings: Findings) -> str:
     ):
         if runs:
             parts.append(f"no {what} of {', '.join(str(run.donor) for run in runs)}")
+    stand = {
+        "attribute": sum(run.attribution is not None for run in findings.runs),
+        "experiment": sum(run.experiment is not None for run in findings.runs),
+        "tune": sum(run.tune is not None for run in findings.runs),
+    }
+    ended = {stage: len({t.name for t in findings.timings if t.stage == stage}) for stage in stand}
+    untimed = sum(max(0, count - ended[stage]) for stage, count in stand.items())
     unfinished = [run for run in findings.runs if run.experiment is not None and run.experiment.missing]
     parts += [f"{len(run.experiment.missing)} arms of {run.donor}" for run in unfinished if run.experiment]
-    return f"Not done: {'; '.join(parts)}." if parts else ""
+    told = f"Not done: {'; '.join(parts)}." if parts else ""
+    if untimed:
+        told += f" Of {untimed} commands that were stopped before their time, or left alone, no time is kept."
+    return told.strip()
 
 
 def flat_sentence(runs: Sequence[DonorRun]) -> str:
