@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.conclusions import CurveStanding
-from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
+from sae_merge_method.artifacts.experiment import MeasuredArm
 from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.statistics.interpolation import Excess, excess_over_line, share_of_cost
 from sae_merge_method.statistics.intervals import Interval, count_right, wilson_interval
@@ -127,6 +127,8 @@ class KindFigures(NamedTuple):
     damage: float | None
     near: float | None
     nats_gained: float | None
+    by_donor: Mapping[str, tuple[float, float | None]]
+    """A donor each: exact answers gained, as a share, and answer loss gained, in nats a token."""
     excess: tuple[float, ...]
     """A donor each: exact answers above the curve at its damage, as a share."""
     stands: Mapping[str, int]
@@ -180,6 +182,9 @@ def _over(kind: str, by_donor: Mapping[str, list[ArmFigures]]) -> KindFigures:
         damage=overall(lambda one: one.damage.delta if one.damage else None),
         near=overall(lambda one: one.near.delta if one.near else None),
         nats_gained=overall(lambda one: -one.nats_gained.delta if one.nats_gained else None),
+        by_donor={
+            donor: (_mean([one.gain for one in arms]), _mean_gained(arms)) for donor, arms in by_donor.items()
+        },
         excess=tuple(means(lambda one: one.standing.delta if one.standing else None)),
         stands=stands,
         excess_nats=tuple(means(lambda one: one.in_loss.delta if one.in_loss else None)),
@@ -187,9 +192,33 @@ def _over(kind: str, by_donor: Mapping[str, list[ArmFigures]]) -> KindFigures:
     )
 
 
-def picks(experiment: Experiment, layers: Sequence[int]) -> str | None:
-    """The arm that injects exactly these layers at weight 1."""
-    for arm in experiment.arms:
-        if set(arm.layers) == set(layers) and arm.role in ("selected", "own", "layers", "random"):
-            return arm.name
-    return None
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _mean_gained(arms: Sequence[ArmFigures]) -> float | None:
+    gained = [-one.nats_gained.delta for one in arms if one.nats_gained]
+    return _mean(gained) if gained else None
+
+
+class Pair(NamedTuple):
+    """Two kinds of arms over the donors that have both."""
+
+    donors: int
+    gains: tuple[float, float]
+    """Exact answers gained, as shares."""
+    nats: tuple[float, float]
+    """Answer loss gained, in nats a token."""
+
+
+def beside(one: KindFigures | None, other: KindFigures | None) -> Pair | None:
+    """The means of both kinds over the same donors; None where no donor has both."""
+    if one is None or other is None:
+        return None
+    both = [(one.by_donor[donor], other.by_donor[donor]) for donor in one.by_donor if donor in other.by_donor]
+    known = [(a, b) for a, b in both if a[1] is not None and b[1] is not None]
+    if not known:
+        return None
+    gains = (_mean([a[0] for a, _ in known]), _mean([b[0] for _, b in known]))
+    nats = (_mean([a[1] or 0.0 for a, _ in known]), _mean([b[1] or 0.0 for _, b in known]))
+    return Pair(len(known), gains, nats)

@@ -6,12 +6,14 @@ from typing import Literal, NamedTuple
 from sae_merge_method.reports.grid import Cell, Grid
 from sae_merge_method.reports.numbers import signed
 from trials.experiments import OWN_SCORE
-from trials.report.arms import KindFigures
+from trials.report.arms import KindFigures, Pair, beside, harms
 from trials.report.layers import ALPHA, Alike, Ranked, mean
 from trials.report.read import Findings
 from trials.report.tuned import TunedPair
 
 Side = Literal["for", "against", "neither"]
+_OF_THE_CURVE = "damped to the same damage"
+"""In the words of the claim that holds an arm against the damping curve."""
 BLIND = 0.9
 """Profiles of different abilities that rank as alike as this are of the layer more than of the ability."""
 
@@ -80,18 +82,15 @@ def _blindness(likeness: Mapping[str, Alike]) -> Statement | None:
 
 
 def _pick_against_curve(kinds: Mapping[str, KindFigures]) -> Statement | None:
-    pick, everything = kinds.get("stethoscope"), kinds.get("all-layers")
-    if pick is None:
+    pick, pair = kinds.get("stethoscope"), beside(kinds.get("stethoscope"), kinds.get("all-layers"))
+    if pick is None or pair is None:
         return None
     if not pick.excess:
-        if everything is None:
-            return None
-        beside = f"{100 * pick.gain:+.1f} points, all layers at weight 1 {100 * everything.gain:+.1f}"
         return Statement(
             "neither",
             "No donor is shown to harm prose with all its layers, so none buys less damage by a choice of "
             "layers, and nothing can be held against the damping curve at equal damage. The pick gains "
-            f"{beside}.",
+            f"{_told(pair, 0)}, all layers at weight 1 {_told(pair, 1)}.",
         )
     above, below = pick.stands.get("above", 0), pick.stands.get("below", 0)
     side: Side = "for" if above > below else "against" if below > above else "neither"
@@ -114,29 +113,32 @@ def _loss(one: KindFigures) -> str:
 
 
 def _pick_against_random(kinds: Mapping[str, KindFigures]) -> Statement | None:
-    pick, drawn = kinds.get("stethoscope"), kinds.get("random-layers")
-    if pick is None or drawn is None or pick.nats_gained is None or drawn.nats_gained is None:
+    pair = beside(kinds.get("stethoscope"), kinds.get("random-layers"))
+    if pair is None:
         return None
-    better = pick.nats_gained > drawn.nats_gained
+    word = "better" if pair.nats[0] > pair.nats[1] else "worse"
     return Statement(
         "neither",
-        f"The pick gains {100 * pick.gain:+.1f} points and {pick.nats_gained:+.3f} nats a token of the "
-        f"answer, matched random sets {100 * drawn.gain:+.1f} and {drawn.nats_gained:+.3f}: the pick is the "
-        f"{'better' if better else 'worse'} of the two in loss (means over donors; no test).",
+        f"The pick gains {_told(pair, 0)}, matched random sets {_told(pair, 1)}: the pick is the {word} of "
+        f"the two in loss (means over {pair.donors} donors; no test).",
     )
 
 
+def _told(pair: Pair, which: int) -> str:
+    return f"{100 * pair.gains[which]:+.1f} points and {pair.nats[which]:+.3f} nats a token of the answer"
+
+
 def _raw_against_projection(kinds: Mapping[str, KindFigures]) -> Statement | None:
-    pick, cut = kinds.get("stethoscope"), kinds.get("scalpel")
-    if pick is None or cut is None or pick.nats_gained is None or cut.nats_gained is None:
+    pair = beside(kinds.get("stethoscope"), kinds.get("scalpel"))
+    if pair is None:
         return None
-    better = pick.nats_gained > cut.nats_gained
+    better = pair.nats[0] > pair.nats[1]
     return Statement(
         "for" if better else "against",
         f"The raw task vector gains {'more' if better else 'no more'} than its projection on the chosen "
-        f"features: {100 * pick.gain:+.1f} against {100 * cut.gain:+.1f} points, {pick.nats_gained:+.3f} "
-        f"against {cut.nats_gained:+.3f} nats a token of the answer; whether that is its direction or only "
-        "its size, the twins in the table tell.",
+        f"features: {_told(pair, 0)} against {_told(pair, 1)} (means over donors that have both: "
+        f"{pair.donors}); whether that is its direction or only its size, twins at the projection's energy "
+        "tell, where they were run.",
     )
 
 
@@ -176,6 +178,8 @@ def conclusions_grid(findings: Findings) -> Grid:
     counted: dict[str, dict[str, int]] = {}
     for run in findings.runs:
         for one in run.experiment.conclusions if run.experiment else ():
+            if _OF_THE_CURVE in one.claim and not harms(run):
+                continue  # a curve along which damage does not rise holds nothing against anything
             of_claim = counted.setdefault(one.claim, dict.fromkeys(answers, 0))
             of_claim[one.answer] += 1
     rows = [
