@@ -107,9 +107,11 @@ def page(
         if any(one.side == side for one in said)
     ]
     abilities = dict.fromkeys(run.donor.ability for run in findings.runs)
+    attributed = sum(run.attribution is not None for run in findings.runs)
+    with_arms = sum(run.experiment is not None for run in findings.runs)
     head = (
-        f"# The trial on {findings.model}\n\nA real model, {len(findings.runs)} donors "
-        f"({', '.join(abilities)}; seeds "
+        f"# The trial on {findings.model}\n\nA real model: of {len(findings.runs)} donors {attributed} "
+        f"attributed, {with_arms} with arms ({', '.join(abilities)}; seeds "
         f"{', '.join(str(seed) for seed in sorted({run.donor.seed for run in findings.runs}))}), judged by "
         "exact answers. Every number here was printed by a command of this repository; `python -m trials "
         "report` writes this page from what the trial left. It is one model: **a lead, not a law**."
