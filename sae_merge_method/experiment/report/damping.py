@@ -2,8 +2,8 @@
 damage.
 
 A smaller weight of everything is the plainest way to less damage: what a choice of layers is worth is what it
-gains over that. Between two arms the curve is taken to be straight. What a claim makes of it is for
-:mod:`.claims`.
+gains over that. Between two arms the curve is taken to be straight. Where more weight does less damage there
+is nothing to trade, and no arm is held against that stretch. What a claim makes of it is for :mod:`.claims`.
 """
 
 import math
@@ -123,6 +123,9 @@ def _held(one: Measured, curve: Sequence[Measured], up: bool) -> tuple[tuple[Mea
         (number for number, other in enumerate(curve) if other.text.loss > one.text.loss), len(curve) - 1
     )
     low, high = curve[max(0, above - 1)], curve[max(1, above)]
+    if _weight(low) > _weight(high):
+        why = f"{low.arm.name} does less damage than {high.arm.name} at more weight: nothing to trade"
+        return (low, high), Excess(math.nan, math.nan, None, None, None, why)
     share = share_of_cost(one.text.nats, low.text.nats, high.text.nats)
     if isinstance(share, str):
         return (low, high), Excess(math.nan, math.nan, None, None, None, share)
@@ -138,6 +141,10 @@ def _held(one: Measured, curve: Sequence[Measured], up: bool) -> tuple[tuple[Mea
         return (low, high), Excess(share.value, math.nan, None, None, None, "scores without an error")
     at, start, end = ((sign * each.arm.overall.score, each.arm.overall.stderr or 0.0) for each in all_three)
     return (low, high), excess_over_scores(share, at, start, end, n)
+
+
+def _weight(one: Measured) -> float:
+    return 0.0 if one.arm.role == "base" else one.arm.weight or 0.0
 
 
 def _stands(excess: Excess, p: float | None, alpha: float, margin: float) -> Beside:

@@ -63,6 +63,19 @@ def test_an_arm_is_held_against_its_neighbours_on_the_curve(
     assert next(each for each in found.conclusions if CLAIM in each.claim).answer == answer
 
 
+def test_where_more_weight_does_less_damage_no_arm_is_held_against_the_curve(tmp_path: Path) -> None:
+    """All layers better the general text: a pick of less damage than the base's is no feat beside the base."""
+    bettering = [
+        replace(arm, nats=[2 * b - n for n, b in zip(arm.nats, NATS, strict=True)]) for arm in curve()
+    ]
+    found = collected(tmp_path, [*bettering, pick((70, 35), -0.5)])
+    assert found.damping_curve is not None
+    (one,) = found.damping_curve.standings
+    assert (one.low, one.high, one.stands) == ("damped-0.25", "base", "not tested")
+    assert "less damage than base at more weight" in (one.reason or "")
+    assert next(each for each in found.conclusions if CLAIM in each.claim).answer == "not tested"
+
+
 def test_pairs_by_problem_are_surer_than_scores_alone(tmp_path: Path) -> None:
     widths = []
     for logged in (True, False):
