@@ -17,7 +17,8 @@ class CarriedByLayer(Record):
     gain: float
     """Of the donor's gain on the target."""
     share: float | None
-    """The same as a share of it; null where the donor's gain is not told from none."""
+    """Share of the donor's gain on the target that the layer carries; null where that gain is not told from
+    none."""
     damage: tuple[float, ...]
     """Of the donor's damage to each control."""
 

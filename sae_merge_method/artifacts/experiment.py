@@ -150,7 +150,7 @@ class Experiment(Record):
     score: str
     """Score that the layers are selected by: a diagnosis' own, or one that knows the donor."""
     scores: dict[int, float]
-    """That score of every layer that has one."""
+    """Value of ``score`` of every layer that has one."""
     attribution: AttributionSummary | None = None
     """What each layer carries of the donor's gain and damage; null where that was not attributed."""
     weight: float

@@ -13,9 +13,9 @@ class HeardFeature(Record):
     gain: float
     """Nats a predicted token that the text gains, to first order, by what the edit makes of this feature."""
     base: float = Field(ge=0)
-    """Its mean activation in the base, over the text's tokens that count."""
+    """Mean activation of the feature in the base, over the text's tokens that count."""
     edited: float = Field(ge=0)
-    """The same with the layer edited."""
+    """Mean activation of the feature with the layer edited, over the same tokens."""
     preference: float = Field(ge=0, le=1)
     """How far the controls leave the feature to the target: (m_T - m_C) / (m_T + m_C) of its mean activations
     on target and on the control that uses it most, at least 0; 1 where no control uses it."""
@@ -31,8 +31,8 @@ class HeardLayer(Record):
     """
 
     effect: float
-    """That gain over the tokens that count, in nats a predicted token: ``features`` and ``error`` add up to
-    it."""
+    """First-order gain over the tokens that count, in nats a predicted token: ``features`` and ``error``
+    add up to it."""
     features: float
     """The part that passes through features: ``- sum <g, W_dec_j> (f_j edited - f_j base)`` over tokens and
     features."""
@@ -42,7 +42,7 @@ class HeardLayer(Record):
     """The gain at tokens that do not count, which no SAE is asked about: begin-of-text, special tokens, and
     those of outlying norm."""
     apart: float | None = None
-    """That part of ``features`` which passes through features that the controls do not use, each counted by
+    """The part of ``features`` that passes through features that the controls do not use, each counted by
     its preference; null for a control."""
     tokens: int = Field(ge=0)
     """Tokens that count at this layer, those of prompts among them."""

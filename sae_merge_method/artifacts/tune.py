@@ -63,7 +63,7 @@ class LayerShare(Record):
     """Part of the target's gain that the layer carries, in nats a token: the path integral of the slopes on
     the search part, or what an attribution of the donor told."""
     damage: float
-    """The same of the damage, the mean over control texts."""
+    """Part of the damage that the layer carries, in nats a token: the mean over control texts."""
     stands_out: bool
     """Whether its damage stands out from the other layers'."""
 

@@ -88,7 +88,8 @@ class Winner(Record):
     budget: Budget
     """Whether damage on the report part is shown to be within the budget, or above it, one-sided at alpha."""
     points: Budget | None
-    """The same of the points that the guard loses there; null without a guard."""
+    """Whether the points that the guard loses there are shown to be within the budget, or above it; null
+    without a guard."""
 
 
 class Rival(Record):

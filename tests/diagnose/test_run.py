@@ -102,7 +102,7 @@ def test_corpora_of_one_source_give_no_discovery(
     q_values = read_diagnosis(tmp_path / "out").q_values()
     assert q_values is not None
     assert min(q_values.values()) > 0.05
-    layers, _, _, corpora = result.stdout.split("\n\n")
+    layers, *_, corpora = result.stdout.split("\n\n")
     assert len(layers.splitlines()) == 5
     assert [line.split()[0] for line in corpora.splitlines()] == ["side", "target", "control"]
 

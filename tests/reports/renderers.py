@@ -40,7 +40,7 @@ from sae_merge_method.reports.grid import (
     as_text,
     plain_grid,
 )
-from sae_merge_method.reports.html import html_page
+from sae_merge_method.reports.html import html_page, marked
 from sae_merge_method.reports.markdown import bullets, code, fence, plain, section
 from sae_merge_method.reports.notebook import view_html, view_text
 from sae_merge_method.selection import parse_rule
@@ -233,6 +233,7 @@ RENDERERS: Mapping[str, Renderer] = {
     "reports.grid:as_text": Renderer("terminal", lambda scene, name: as_text(named.grid(name))),
     "reports.grid:plain_grid": Renderer("grids", lambda scene, name: plain_grid((name,), [(name,)])),
     "reports.html:html_page": Renderer("html", lambda scene, name: html_page(name, "")),
+    "reports.html:marked": Renderer("html", lambda scene, name: marked(f"before «{name}» after")),
     "reports.markdown:bullets": Renderer("markdown", lambda scene, name: bullets([plain(name)])),
     "reports.markdown:code": Renderer("markdown", lambda scene, name: code(name)),
     "reports.markdown:fence": Renderer("markdown", lambda scene, name: fence(name, "yaml")),

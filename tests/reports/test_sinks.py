@@ -110,6 +110,7 @@ NO_NAMES = {
     "publish.measured:experiment_section": "takes over the report's own Markdown",
     "reports.notebook:view_of": "asks another renderer",
     "publish.card_file:read_card": "reads what stands there",
+    "models.family_table:family_grid": "families that transformers names, in words of ours",
     "energy.show:column_notes": "sentences of ours, shown by energy_view",
 }
 """Functions that look like renderers and are none, with the reason."""
