@@ -26,14 +26,21 @@ class Backend(NamedTuple):
     other, the weights may be spread, packed or changed. Empty where they never lie in our process."""
 
 
-_HF_CASTING_ALONE = frozenset(
+OF_A_LOADED_MODEL = frozenset(
     (
-        "add_bos_token", "attn_implementation", "dtype", "enable_thinking", "logits_cache",
-        "low_cpu_mem_usage", "max_batch_size", "max_length", "mixed_precision_dtype",
-        "prefix_token_id", "softmax_dtype", "think_end_token", "tokenizer", "truncation",
-        "use_fast_tokenizer",
+        "add_bos_token", "enable_thinking", "logits_cache", "max_batch_size", "max_length", "prefix_token_id",
+        "softmax_dtype", "think_end_token", "truncation",
     )
 )  # fmt: skip
+"""Arguments of the backend hf that say how a model is asked, not how it is loaded."""
+_HF_CASTING_ALONE = OF_A_LOADED_MODEL | {
+    "attn_implementation",
+    "dtype",
+    "low_cpu_mem_usage",
+    "mixed_precision_dtype",
+    "tokenizer",
+    "use_fast_tokenizer",
+}
 
 BACKENDS = {
     backend.name: backend
@@ -43,15 +50,6 @@ BACKENDS = {
     )
 }
 """All of them, by name."""
-
-
-OF_A_LOADED_MODEL = frozenset(
-    (
-        "add_bos_token", "enable_thinking", "logits_cache", "max_batch_size", "max_length", "prefix_token_id",
-        "softmax_dtype", "think_end_token", "truncation",
-    )
-)  # fmt: skip
-"""Arguments of the backend hf that say how a model is asked, not how it is loaded."""
 
 
 def _as_list(value: Any) -> Any:

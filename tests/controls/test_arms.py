@@ -24,7 +24,7 @@ def ground(selected: tuple[int, ...] = (1, 3), **changed: object) -> Ground:
     )
     scores = {0: 0.4, 1: 0.9, 2: 0.1, 3: 0.8}
     made_from = {"selected": selected, "n_layers": 4, "energies": energies, "scores": scores}
-    return Ground(**made_from | {"scalpel": {"rank": 2}, "random_layers": 2} | changed)  # type: ignore[arg-type]
+    return Ground(**made_from | {"scalpel": {"rank": 2}, "random_layers": 2} | changed)
 
 
 def test_every_role_is_one_that_artifacts_know_and_every_name_stands_once():

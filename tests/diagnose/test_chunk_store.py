@@ -119,11 +119,11 @@ def interrupt(
         if len(saved) == chunks:
             raise Killed
         saved.append(args)
-        save(*args)  # type: ignore[arg-type]
+        save(*args)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(ChunkStore, "save", save_then_die)
-        diagnose(out, *inputs, *SMALL, *more)  # type: ignore[arg-type]
+        diagnose(out, *inputs, *SMALL, *more)
 
 
 @pytest.mark.parametrize("chunks", [1, 5, 13])

@@ -104,7 +104,7 @@ def test_placements_give_the_exact_area_and_follow_a_resampled_one() -> None:
     values = exact.columns["usage"].numpy()
 
     def areas(matrices: object, weights: torch.Tensor) -> torch.Tensor:
-        means = matrices.means  # type: ignore[attr-defined]
+        means = matrices.means
         return score.contributions(means(weights * labels), means(weights * (1 - labels)))
 
     equal = torch.full((60,), 1 / 30, dtype=torch.float64)

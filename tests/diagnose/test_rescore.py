@@ -54,7 +54,7 @@ def test_a_damaged_diagnosis_is_refused(
     planted: Path, tmp_path: Path, damage: object, error: type[SaeMergeError], complaint: str
 ) -> None:
     folder = Path(shutil.copytree(planted, tmp_path / "damaged"))
-    damage(folder)  # type: ignore[operator]
+    damage(folder)
     with pytest.raises(error, match=complaint):
         run(score.command, folder)
 

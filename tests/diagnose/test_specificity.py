@@ -128,7 +128,7 @@ def test_no_score_is_shaken_by_features_or_sides_that_never_fire(score: object) 
     silent = means(usage=[0, 0], square=[0, 0], rate=[0, 0], rank=[0.5, 0.5])
     firing = means(usage=[0, 1], square=[0, 1], rate=[0, 1], rank=[0.5, 0.6])
     for target, control in ((silent, silent), (firing, silent), (silent, firing)):
-        assert math.isfinite(score.layer(target, control).item())  # type: ignore[attr-defined]
+        assert math.isfinite(score.layer(target, control).item())
 
 
 @pytest.mark.parametrize("score", SCORES.values(), ids=SCORES)

@@ -87,7 +87,7 @@ def test_usage_is_the_mean_of_saelens_own_encode_over_each_document(tmp_path: Pa
 def test_a_perfect_sae_explains_everything_and_documents_may_come_in_any_order(tmp_path: Path) -> None:
     both_signs = torch.cat([torch.eye(hosts.D_MODEL), -torch.eye(hosts.D_MODEL)], dim=1)
     sae = load(hosts.save_sae(tmp_path / "sae", 2, both_signs))
-    sae.encoder.W_dec.data = both_signs.T.contiguous()  # type: ignore[attr-defined]
+    sae.encoder.W_dec.data = both_signs.T.contiguous()
     residual = torch.randn(9, hosts.D_MODEL)
     together = whole(tmp_path / "together", {(0, 1): [encoded(sae, residual, [4, 5])]})
     assert together.fit.median == pytest.approx(1)

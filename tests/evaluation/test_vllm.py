@@ -46,7 +46,7 @@ def test_a_model_is_loaded_by_arguments_that_its_class_takes(monkeypatch: pytest
         def __init__(self, **arguments: Any) -> None:
             asked.update(signature("__init__").bind(self, **arguments).arguments)
 
-    Named.__abstractmethods__ = frozenset()  # type: ignore[attr-defined]
+    Named.__abstractmethods__ = frozenset()
     monkeypatch.setattr(registry, "get_model", lambda name: {"vllm": Named}[name])
     monkeypatch.setitem(BACKENDS, "vllm", BACKENDS["vllm"]._replace(package="lm_eval"))
     more = {"dtype": "bfloat16", "max_model_len": 4096, "tensor_parallel_size": 2}

@@ -35,7 +35,7 @@ def forget_ours() -> None:
 
 def without_fcntl() -> None:
     """A Python on Linux that was built without it."""
-    sys.modules["fcntl"] = None  # type: ignore[assignment]
+    sys.modules["fcntl"] = None
 
 
 def windows() -> None:
@@ -48,17 +48,17 @@ def windows() -> None:
         assert (mode, nbytes) == (2, 1) and seek(handle, 0, os.SEEK_CUR) > 1 << 30
         flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    sys.modules["msvcrt"] = types.SimpleNamespace(locking=locking, LK_NBLCK=2)  # type: ignore[assignment]
+    sys.modules["msvcrt"] = types.SimpleNamespace(locking=locking, LK_NBLCK=2)
     for name in POSIX_ONLY_MODULES:
-        sys.modules[name] = None  # type: ignore[assignment]
+        sys.modules[name] = None
     for name in POSIX_ONLY_SIGNALS:
         delattr(signal, name)
     for name in POSIX_ONLY_CALLS:
         if hasattr(os, name):
             delattr(os, name)
     os.supports_dir_fd = set()
-    shutil._use_fd_functions = shutil._USE_CP_SENDFILE = False  # type: ignore[attr-defined]
-    shutil.disk_usage = lambda path: usage  # type: ignore[assignment, misc]
+    shutil._use_fd_functions = shutil._USE_CP_SENDFILE = False
+    shutil.disk_usage = lambda path: usage
     _forbid("open", lambda path, *_, **more: Path(path).is_dir() or more.get("dir_fd") is not None)
     _forbid("rename", lambda old, new, **_: os.path.lexists(new) or _is_open(old))
     _forbid("replace", lambda old, new, **_: Path(new).is_dir() or _is_open(new) or _is_open(old))
@@ -120,8 +120,8 @@ def macos() -> None:
 
     for name in ("copy_file_range", "sched_getaffinity"):
         delattr(os, name)
-    fcntl.F_FULLFSYNC = 51  # type: ignore[attr-defined]  # which Linux refuses: as a network drive would there
-    ctypes.CDLL = lambda *_, **__: _LibSystem()  # type: ignore[assignment, misc]
+    fcntl.F_FULLFSYNC = 51  # which Linux refuses: as a network drive would there
+    ctypes.CDLL = lambda *_, **__: _LibSystem()
 
 
 SYSTEMS = {"no fcntl": ("linux", without_fcntl), "Windows": ("win32", windows), "macOS": ("darwin", macos)}
@@ -133,7 +133,7 @@ def main() -> None:
     from sae_merge_method.cli import main as before
 
     for line in ("merge", "undo", "diff", "diagnose"):  # with all that they import of others
-        before.road.get_command(None, line)  # type: ignore[arg-type]
+        before.road.get_command(None, line)
     import sae_merge_method.merge.in_place
     import sae_merge_method.merge.run  # noqa: F401
 

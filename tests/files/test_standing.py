@@ -47,6 +47,7 @@ def test_the_same_content_in_another_file_is_a_change(folder):
 def test_the_lock_that_we_hold_ourselves_is_no_change(folder):
     before = Standing(folder)
     with locked(folder):
+        assert (folder / LOCK_FILE).exists()
         before.require_same()
     before.require_same()
 

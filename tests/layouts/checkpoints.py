@@ -68,7 +68,7 @@ def gemma3(
     if layout == "TXT":
         config = tiny.text_config(vocabulary)
     else:
-        config["text_config"] = dict(config["text_config"]) | {"tie_word_embeddings": tied}  # type: ignore[call-overload]
+        config["text_config"] = dict(config["text_config"]) | {"tie_word_embeddings": tied}
     config["tie_word_embeddings"] = tied
     return tiny.save_checkpoint(folder, config, in_layout(tensors, layout), shards)
 

@@ -50,7 +50,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     def make(layout: str, seed: int, options: dict[str, object]) -> Path:
         key = (layout, seed, *sorted(options.items()))
         if key not in made:
-            made[key] = gemma3(folder / str(len(made)), layout, seed, **options)  # type: ignore[arg-type]
+            made[key] = gemma3(folder / str(len(made)), layout, seed, **options)
         return made[key]
 
     return make

@@ -32,14 +32,7 @@ from sae_merge_method.publish import measured, sections
 from sae_merge_method.publish.licence import Licence
 from sae_merge_method.publish.rebuild import Rebuilt, rebuilt_view
 from sae_merge_method.reports import attributed
-from sae_merge_method.reports.grid import (
-    as_csv,
-    as_html,
-    as_latex,
-    as_markdown,
-    as_text,
-    plain_grid,
-)
+from sae_merge_method.reports.grid import as_csv, as_html, as_latex, as_markdown, as_text, plain_grid
 from sae_merge_method.reports.html import html_page, marked
 from sae_merge_method.reports.markdown import bullets, code, fence, plain, section
 from sae_merge_method.reports.notebook import view_html, view_text

@@ -64,8 +64,8 @@ def test_half_precision_gives_the_same_features_on_every_processor(
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     monkeypatch.setattr("sae_merge_method.saes.encoders._BLOCK", 24)
     encoder = encoder_of(folder, torch.bfloat16)
-    inputs = torch.addmm(encoder.b_enc, x, encoder.w_enc)  # type: ignore[attr-defined]
-    expected = inputs.masked_fill(inputs <= encoder.floor, 0)  # type: ignore[attr-defined]
+    inputs = torch.addmm(encoder.b_enc, x, encoder.w_enc)
+    expected = inputs.masked_fill(inputs <= encoder.floor, 0)
     assert (encoder.encode(x) == expected).float().mean() > 0.99
     assert encoder.decode(encoder.encode(x)).shape == (50, 32)
 

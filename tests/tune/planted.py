@@ -77,8 +77,8 @@ def plant(folder: Path) -> Planted:
 
 
 def _save(model: torch.nn.Module, tokenizer: object, folder: Path) -> None:
-    model.save_pretrained(folder)  # type: ignore[operator]
-    tokenizer.save_pretrained(folder)  # type: ignore[attr-defined]
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def _prose(draw: random.Random) -> str:

@@ -75,7 +75,7 @@ def test_learned_weights_come_near_to_the_best_there_are(
         for allowed in (0.004, 0.02):
             bench = Smooth(seed, noise)
             start = bench.within(np.ones(N_LAYERS), allowed)
-            learned: Shape = learn(bench, Edit.of(start[None]), allowed, steps)  # type: ignore[arg-type]
+            learned: Shape = learn(bench, Edit.of(start[None]), allowed, steps)
             assert learned.min() >= 0 and learned.max() <= MOST
             at = [
                 bench.gains @ one
@@ -88,6 +88,6 @@ def test_learned_weights_come_near_to_the_best_there_are(
 def test_a_layer_that_only_harms_ends_with_next_to_no_weight() -> None:
     bench = Smooth(3, 0.0)
     start = bench.within(np.ones(N_LAYERS), 0.01)
-    (learned,) = learn(bench, Edit.of(start[None]), 0.01, 30)  # type: ignore[arg-type]
+    (learned,) = learn(bench, Edit.of(start[None]), 0.01, 30)
     useless = bench.gains == 0
     assert useless.any() and learned[useless].max() < 0.1 * learned.max()

@@ -12,7 +12,7 @@ from sae_merge_method.tune.parts import PARTS, Side, in_groups, part_of, split
 
 def corpus(count: int = 200, **fields: object) -> Corpus:
     texts = tuple(f"text {number}" for number in range(count))
-    return Corpus("texts", "", texts, **fields)  # type: ignore[arg-type]
+    return Corpus("texts", "", texts, **fields)
 
 
 def test_parts_are_as_large_as_they_should_be_and_share_nothing():

@@ -33,7 +33,7 @@ class Curve:
 @pytest.mark.parametrize("guess", [None, 0.1])
 def test_damage_comes_near_to_what_is_allowed_and_not_above(power, size, guess):
     curve = Curve(size, power)
-    tries = list(up_to_damage(curve, np.ones((1, 3)), "search", 0.02, guess=guess))  # type: ignore[arg-type]
+    tries = list(up_to_damage(curve, np.ones((1, 3)), "search", 0.02, guess=guess))
     best = largest_within(tries, 0.02)
     assert best is not None and 0.8 * 0.02 <= best.measured.damage <= 0.02
     assert curve.tries <= 5
@@ -41,13 +41,13 @@ def test_damage_comes_near_to_what_is_allowed_and_not_above(power, size, guess):
 
 def test_what_does_no_damage_is_as_large_as_weights_may_be():
     curve = Curve(-0.01, 1.0)
-    tries = list(up_to_damage(curve, np.array([[0.5, 1.0, 0.0]]), "search", 0.02, guess=0.3))  # type: ignore[arg-type]
+    tries = list(up_to_damage(curve, np.array([[0.5, 1.0, 0.0]]), "search", 0.02, guess=0.3))
     assert tries[-1].measured.edit.weights == ((MOST / 2, MOST, 0.0),)
 
 
 def test_where_no_weight_is_small_enough_there_is_none():
     curve = Curve(1e6, 1.0)
-    tries = list(up_to_damage(curve, np.ones((1, 3)), "search", 1e-9))  # type: ignore[arg-type]
+    tries = list(up_to_damage(curve, np.ones((1, 3)), "search", 1e-9))
     assert largest_within(tries, 1e-9) is None
 
 

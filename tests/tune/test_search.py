@@ -43,7 +43,7 @@ def candidate(family: str, weight: float, gain: float, damage: float) -> Candida
 
 def test_where_the_smallest_weight_damages_too_much_no_edit_meets_the_budget():
     with pytest.raises(TuneError, match=r"no edit meets the budget of 0.01 .* on the search part"):
-        search(Made(1.0, 1e4), SETTINGS, 0.01, lambda line: None)  # type: ignore[arg-type]
+        search(Made(1.0, 1e4), SETTINGS, 0.01, lambda line: None)
 
 
 def test_finalists_are_the_best_of_each_family_within_the_budget_then_the_next_best():
@@ -61,10 +61,10 @@ def test_finalists_are_the_best_of_each_family_within_the_budget_then_the_next_b
 
 
 def test_finalists_that_all_damage_too_much_on_the_choice_part_are_made_smaller_once():
-    chosen = choose(Panel(Made(1.0, 0.05)), [candidate("a", 0.3, 1.0, 0.0)], 0.01, 0.05)  # type: ignore[arg-type]
+    chosen = choose(Panel(Made(1.0, 0.05)), [candidate("a", 0.3, 1.0, 0.0)], 0.01, 0.05)
     assert chosen.scaled < 1 and chosen.measured.damage <= 0.01
     with pytest.raises(TuneError, match="no edit meets the budget of 1e-07 .* on the choice part"):
-        choose(Panel(Made(1.0, 50.0)), [candidate("a", 0.3, 1.0, 0.0)], 1e-7, 0.05)  # type: ignore[arg-type]
+        choose(Panel(Made(1.0, 50.0)), [candidate("a", 0.3, 1.0, 0.0)], 1e-7, 0.05)
 
 
 def test_a_gain_has_to_be_shown_on_the_choice_part_however_many_compete():
@@ -72,7 +72,7 @@ def test_a_gain_has_to_be_shown_on_the_choice_part_however_many_compete():
     bench: Any = Made(0.2, 0.0)  # some two standard errors
     assert choose(Panel(bench), few, 0.01, 0.05).measured.gain > 0
     with pytest.raises(TuneError, match="no edit is shown to help on the choice part: .* for 9 finalists"):
-        choose(Panel(Made(0.1, 0.0)), many, 0.01, 0.05)  # type: ignore[arg-type]
+        choose(Panel(Made(0.1, 0.0)), many, 0.01, 0.05)
 
 
 def test_where_all_texts_moved_alike_their_direction_decides():

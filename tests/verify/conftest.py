@@ -52,7 +52,7 @@ def swap_layers(tensors: tiny.Tensors) -> None:
 
 def violations(folder: Path, **where: object) -> dict[str, str]:
     """What an audit finds wrong, by name."""
-    return {violation.where: violation.what for violation in verify(folder, **where).violated}  # type: ignore[arg-type]
+    return {violation.where: violation.what for violation in verify(folder, **where).violated}
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def models(tmp_path: Path) -> tuple[Path, Path]:
     return tuple(
         tiny.gemma3_text(tmp_path / side, seed, dtype=torch.bfloat16)
         for side, seed in (("base", 0), ("donor", 1))
-    )  # type: ignore[return-value]
+    )
 
 
 def without_report(out: Path, before: str = "", after: str = "") -> Path:

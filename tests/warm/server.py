@@ -60,7 +60,7 @@ def main(folder: str, packages: str, *handles: str) -> None:
     importlib.reload(sysconfig)  # which has looked already where it is
     sys.path.append(packages)
     # Of an interpreter's children: they start as it would have been started, not, as we were, without site.
-    subprocess._args_from_interpreter_flags = list  # type: ignore[attr-defined]
+    subprocess._args_from_interpreter_flags = list
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: who started us ends us
     signal.alarm = lambda seconds: 0  # in tests/conftest.py it is said why
     _serve(None, doors, folder, packages)
