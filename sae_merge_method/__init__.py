@@ -8,7 +8,7 @@ loaded when it is first asked for. Importing this package registers nothing and 
 
 import sys
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 TYPE_CHECKING = False  # what typing.TYPE_CHECKING is at run time, without the import
 if TYPE_CHECKING:
