@@ -56,7 +56,8 @@ class AttributedLayer(Record):
     """``path`` as a share of what the donor gains on the text; null where the donor's gain is not told from
     none."""
     kinds: dict[str, float] = Field(default_factory=dict)
-    """The layer's gain by kind of tensor: attention, MLP, norm; along the path where there is one."""
+    """The layer's gain by what its tensors belong to: attention or MLP, as the gate parts them, or norm;
+    along the path where there is one."""
     probe: Amount | None = None
     """What the text gains when this layer alone is injected, at weight one; null where it was not asked
     for."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sae_merge_method.errors import ModelError
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.headers import TensorEntry
+from sae_merge_method.models.parts import PARTS, part_of
 from sae_merge_method.models.reading import WeightFiles
 from sae_merge_method.models.tensor_names import LayerPart, common_name, layer_part
 
@@ -22,14 +23,7 @@ if TYPE_CHECKING:
     from sae_merge_method.models.text_model import TextModel
 
 _OUTSIDE = "model."
-_KINDS = (
-    (
-        "norm",
-        ("norm", "ln_"),
-    ),  # before attention and MLP: q_norm stands inside one, post_attention_layernorm behind
-    ("attention", ("attn", "attention")),
-    ("MLP", ("mlp", "feed_forward", "moe")),
-)
+_NORMS = ("norm", "ln_")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +45,14 @@ class LiveTensor:
 
     @property
     def kind(self) -> str:
-        """What it is a part of: "attention", "MLP" or "norm" in a layer, its own name outside."""
+        """What it is a part of: in a layer "attention" or "MLP" with all that a gate opens by these names,
+        else "norm" or "other"; outside, its own name."""
         if self.layer is None:
             return self.part.removesuffix(".weight")
-        module = self.part.lower()
-        return next((kind for kind, signs in _KINDS if any(sign in module for sign in signs)), "other")
+        part = part_of(self.part)
+        if part is not None:
+            return PARTS[part].title
+        return "norm" if any(sign in self.part.lower() for sign in _NORMS) else "other"
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,8 @@ _GPT_NEOX_NORMS = (
 # Behind each part stands a norm, and the stream gets what it puts out.
 _NORMED_PARTS = (("post_attention_layernorm", "post_feedforward_layernorm"), ("self_attn", "mlp"))
 
+_MODULES_OF_GPT2 = {"attn": ("attn",), "mlp": ("mlp",)}
+
 _TEXT = ("model.layers", "layers")  # with a language-model head, and without
 _IN_MULTIMODAL = (
     "model.language_model.layers",  # saved by custom trainers
@@ -163,6 +165,7 @@ FAMILIES: dict[str, Family] = {
             sizes=Sizes("n_layer", "n_embd", ("n_head", "n_inner")),
             block_list="h",
             parts=(("attn", "mlp"),),
+            modules=_MODULES_OF_GPT2,
             embeddings=("transformer.wte.weight", "wte.weight"),
         ),
         Family(
@@ -173,6 +176,7 @@ FAMILIES: dict[str, Family] = {
             sizes=Sizes("num_layers", "hidden_size", ("num_heads", "intermediate_size")),
             block_list="h",
             parts=(("attn", "mlp"),),
+            modules=_MODULES_OF_GPT2,
             embeddings=("transformer.wte.weight", "wte.weight"),
         ),
         Family(
@@ -182,6 +186,7 @@ FAMILIES: dict[str, Family] = {
             _GPT_NEOX,
             norms=_GPT_NEOX_NORMS,
             parts=(("attention", "mlp"),),
+            modules={"attn": ("attention",), "mlp": ("mlp",)},
             embeddings=("gpt_neox.embed_in.weight", "embed_in.weight"),
             heads=("embed_out.weight",),
         ),
@@ -204,6 +209,8 @@ class Vocabulary(NamedTuple):
     heads: tuple[str, ...]
     turn_markers: frozenset[str]
     special_ids: tuple[str, ...]
+    modules: Mapping[str, str]
+    """By name of a layer's module, the part of the layer that it belongs to."""
 
 
 def vocabulary() -> Vocabulary:
@@ -226,6 +233,9 @@ def _vocabulary(families: tuple[Family, ...]) -> Vocabulary:
         heads=tuple(dict.fromkeys(name for family in families for name in family.heads)),
         turn_markers=frozenset(marker for family in families for marker in family.turn_markers),
         special_ids=tuple(dict.fromkeys(field for family in families for field in family.special_ids)),
+        modules={
+            name: part for family in families for part, names in family.modules.items() for name in names
+        },
     )
 
 

@@ -1,6 +1,7 @@
 """What a row of the table of model families holds; see :mod:`sae_merge_method.models.families` for them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 Side = Literal["read", "write"]
@@ -41,6 +42,11 @@ class Sizes(NamedTuple):
 
 
 _USUAL_SIZES = Sizes()
+_USUAL_MODULES: Mapping[str, tuple[str, ...]] = {
+    "attn": ("self_attn", "linear_attn"),
+    # Mixtral's, Llama 4's, and Gemma 4's experts, which stand beside its MLP.
+    "mlp": ("mlp", "block_sparse_moe", "shared_mlp", "feed_forward", "experts", "router"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +66,9 @@ class Family:
     parts: tuple[tuple[str, str], ...] = (("self_attn", "mlp"),)
     """Modules of a block whose outputs are what attention and MLP add to the stream; of several pairs, the
     first that a block has."""
+    modules: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _USUAL_MODULES)
+    """By part of a layer, the modules that it is made of: a tensor's first name within its layer is one of
+    them, or the tensor belongs to no part."""
     embeddings: tuple[str, ...] = ("model.embed_tokens.weight",)
     """Common names of the token embedding."""
     heads: tuple[str, ...] = ("lm_head.weight",)
