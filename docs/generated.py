@@ -34,7 +34,7 @@ from sae_merge_method.experiment.report.claims import CLAIMS
 from sae_merge_method.models.families import FAMILIES as MODEL_FAMILIES
 from sae_merge_method.models.family_table import family_grid
 from sae_merge_method.models.rounding import ROUNDINGS
-from sae_merge_method.models.sites import HOOKS
+from sae_merge_method.models.sites import TRAINED
 from sae_merge_method.models.unreadable import UNREADABLE
 from sae_merge_method.recipe.methods import METHODS
 from sae_merge_method.recipes.suites import LISTENED
@@ -222,7 +222,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "sae-formats": _rows(FORMATS, ("layout", "weights"), "weights"),
     "sae-refusals": _rows(REFUSALS, ("what", "refused are"), "description"),
     "unreadable": _rows(UNREADABLE, ("weights", "what they are", "what to do"), "what", "way_out"),
-    "hooks": _rows(HOOKS, ("place", "what it is"), "description"),
+    "hooks": _rows(TRAINED, ("place", "what it is"), "description"),
     "scores": _rows(SCORES, ("score", "what it measures", "unit", "source"), "description", "unit", "source"),
     "donor-scores": _rows(
         DONOR_SCORES, ("score", "what it measures", "unit", "source"), "description", "unit", "source"

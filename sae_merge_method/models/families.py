@@ -166,6 +166,7 @@ FAMILIES: dict[str, Family] = {
             block_list="h",
             parts=(("attn", "mlp"),),
             modules=_MODULES_OF_GPT2,
+            mixes_heads="attn.c_proj",
             embeddings=("transformer.wte.weight", "wte.weight"),
         ),
         Family(
@@ -177,6 +178,7 @@ FAMILIES: dict[str, Family] = {
             block_list="h",
             parts=(("attn", "mlp"),),
             modules=_MODULES_OF_GPT2,
+            mixes_heads="attn.attention.out_proj",
             embeddings=("transformer.wte.weight", "wte.weight"),
         ),
         Family(
@@ -187,6 +189,7 @@ FAMILIES: dict[str, Family] = {
             norms=_GPT_NEOX_NORMS,
             parts=(("attention", "mlp"),),
             modules={"attn": ("attention",), "mlp": ("mlp",)},
+            mixes_heads="attention.dense",
             embeddings=("gpt_neox.embed_in.weight", "embed_in.weight"),
             heads=("embed_out.weight",),
         ),

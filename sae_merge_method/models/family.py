@@ -69,6 +69,8 @@ class Family:
     modules: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _USUAL_MODULES)
     """By part of a layer, the modules that it is made of: a tensor's first name within its layer is one of
     them, or the tensor belongs to no part."""
+    mixes_heads: str = "self_attn.o_proj"
+    """Module of a block that reads what all its heads put out, side by side."""
     embeddings: tuple[str, ...] = ("model.embed_tokens.weight",)
     """Common names of the token embedding."""
     heads: tuple[str, ...] = ("lm_head.weight",)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.errors import ModelError
-from sae_merge_method.models.sites import Site, read_sites
+from sae_merge_method.models.passes import read_sites
+from sae_merge_method.models.sites import Site
 
 if TYPE_CHECKING:
     import torch

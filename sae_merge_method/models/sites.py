@@ -1,17 +1,23 @@
 """Places in a model whose activations can be read or replaced: what a block puts out, and its two parts.
 
-A site is named as SAELens and TransformerLens name it. Which module of transformers puts it out is told by
-the family's row; what is made of the activations is the caller's business.
+A site is named as SAELens and TransformerLens name it; which module of transformers puts it out is told by
+the family's row. What a part adds to the stream is read behind the norm that stands after it, where a family
+has one (Gemma 2 and 3): there TransformerLens has ``hook_attn_out`` and ``hook_mlp_out``, and there Gemma
+Scope's MLP SAEs were trained (``post_feedforward_layernorm.output`` in their configs). Its attention SAEs, in
+folders named ``attn_out``, were not: they read what the heads put out before it is mixed
+(``self_attn.o_proj.input``, TransformerLens' ``hook_z``). Reading and replacing are left to ``passes``.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
-from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.errors import ModelError
 from sae_merge_method.models.families import FAMILIES, family_of
+from sae_merge_method.models.parts import PARTS
+from sae_merge_method.models.tensor_names import layer_part
 
 if TYPE_CHECKING:
     import torch
@@ -27,8 +33,10 @@ class Hook(NamedTuple):
     """What is read, for help texts."""
     saelens: str
     """SAELens' name of it, with the layer's number to be put in."""
-    part: int | None
-    """Which of a block's two parts puts it out, attention or MLP; None for the block itself."""
+    part: str | None
+    """The part of the layer that it tells of, by its name in ``parts``; None for the whole layer."""
+    in_stream: bool = True
+    """Whether its directions are the residual stream's; else they are those of the heads, side by side."""
 
 
 class Site(NamedTuple):
@@ -42,6 +50,11 @@ class Site(NamedTuple):
         """Its name in SAELens' words, such as blocks.9.hook_resid_post."""
         return HOOKS[self.hook].saelens.format(layer=self.layer)
 
+    @property
+    def description(self) -> str:
+        """What is read there, such as "what block 9's MLP adds to the stream"."""
+        return HOOKS[self.hook].description.replace("a block's", f"block {self.layer}'s")
+
     def __str__(self) -> str:
         return f"layer {self.layer}" if self.hook == "resid_post" else f"layer {self.layer} {self.hook}"
 
@@ -50,137 +63,95 @@ HOOKS: dict[str, Hook] = {
     row.name: row
     for row in (
         Hook("resid_post", "a block's output, the residual stream", "blocks.{layer}.hook_resid_post", None),
-        Hook("attn_out", "what a block's attention adds to the stream", "blocks.{layer}.hook_attn_out", 0),
-        Hook("mlp_out", "what a block's MLP adds to the stream", "blocks.{layer}.hook_mlp_out", 1),
+        Hook(
+            "attn_out", "what a block's attention adds to the stream", "blocks.{layer}.hook_attn_out", "attn"
+        ),
+        Hook("mlp_out", "what a block's MLP adds to the stream", "blocks.{layer}.hook_mlp_out", "mlp"),
+        Hook(
+            "heads",
+            "what a block's attention heads put out, side by side",
+            "blocks.{layer}.attn.hook_z",
+            "attn",
+            in_stream=False,
+        ),
     )
 }
 """All kinds of sites by name."""
+TRAINED: dict[str, Hook] = {name: row for name, row in HOOKS.items() if row.in_stream}
+"""Those that SAEs can be trained on here: all of one width, in one space."""
+_IN_ORDER = tuple(PARTS)
+"""As a family's row names the modules of both parts."""
+OUTPUT, INPUT = "output", "input"
+STREAM: Mapping[str, str] = {OUTPUT: "resid_post"}
+"""What transformers calls sites within a block, where no model is at hand to say what its parts are."""
 
 
-def site_module(model: "TextModel", site: Site) -> "torch.nn.Module":
-    """The module whose output is the site's activation.
+def named_site(hook: str, within: Mapping[str, str] = STREAM) -> Site | None:
+    """The site that a config names, in SAELens' words or in transformers'; None if it is none of these.
+
+    Args:
+        hook: Such as ``blocks.9.hook_mlp_out``, or ``model.layers.9.post_feedforward_layernorm.output``.
+        within: Kinds of sites by what transformers calls them within a block, see :func:`names_within`: the
+            same words mean another place in another family.
+    """
+    for row in HOOKS.values():
+        if match := _in_saelens(row.saelens).fullmatch(hook):
+            return Site(int(match[1]), row.name)
+    place = layer_part(hook if hook.endswith((f".{OUTPUT}", f".{INPUT}")) else f"{hook}.{OUTPUT}")
+    kind = within.get(place.part) if place else None
+    return Site(place.layer, kind) if place and kind else None
+
+
+@lru_cache(maxsize=16)
+def _in_saelens(name: str) -> re.Pattern[str]:
+    return re.compile(re.escape(name).replace(r"\{layer\}", r"(\d{1,6})"), re.ASCII)
+
+
+def names_within(model: "TextModel", layer: int) -> dict[str, str]:
+    """By what transformers calls it within a block, such as ``mlp.output``, the kinds of sites that a layer
+    has."""
+    names = {}
+    for hook in HOOKS:
+        with suppress(ModelError):  # of a family whose parts nobody described, the block's output alone
+            source = source_of(model, Site(layer, hook))
+            names[".".join(filter(None, (source.name, source.side)))] = hook
+    return names
+
+
+def site_width(model: "TextModel", site: Site) -> int:
+    """Width of the activations: the residual stream's, or that of all heads together."""
+    if HOOKS[site.hook].in_stream:
+        return model.d_model
+    weight: torch.Tensor = source_of(model, site).module.get_parameter("weight")
+    return weight.numel() // model.d_model  # (out, in), or in GPT-2 the other way round
+
+
+class Source(NamedTuple):
+    """Where a site's activation is to be had."""
+
+    name: str
+    """Of the module within the block; empty for the block."""
+    module: "torch.nn.Module"
+    side: str = OUTPUT
+    """Whether the module puts it out or reads it."""
+
+
+def source_of(model: "TextModel", site: Site) -> Source:
+    """The module that puts out a site's activation, or for that of the heads reads it.
 
     Raises:
         ModelError: The parts of this family's blocks are not known, or have other names.
     """
-    block, part = model.blocks[site.layer], HOOKS[site.hook].part
-    if part is None:
-        return block
+    block, row = model.blocks[site.layer], HOOKS[site.hook]
+    if row.part is None:
+        return Source("", block)
     family = family_of(model.configs[-1].model_type)
     for names in family.parts if family else ():
-        if all(hasattr(block, name) for name in names):
-            module: torch.nn.Module = getattr(block, names[part])
-            return module
+        if family and all(hasattr(block, name) for name in names):
+            name = names[_IN_ORDER.index(row.part)] if row.in_stream else family.mixes_heads
+            with suppress(AttributeError):
+                return Source(name, block.get_submodule(name), OUTPUT if row.in_stream else INPUT)
     raise ModelError(
         f"cannot tell what puts out {site.saelens} in {type(block).__name__}: known of the families "
         f"{', '.join(FAMILIES)}; resid_post can be read of any"
     )
-
-
-class _LastDone(Exception):  # noqa: N818  no error: it ends a pass when nothing more is wanted
-    pass
-
-
-def read_sites(
-    model: "TextModel", batch: Batch, receive: "Mapping[Site, Callable[[torch.Tensor], None]]"
-) -> None:
-    """Run one batch through the model, up to the last wanted block.
-
-    Args:
-        model: The text model.
-        batch: Padded documents.
-        receive: By site, told of its activations (B, T, d) as soon as they are there, in the model's dtype;
-            they are gone afterwards unless it keeps them.
-    """
-    import torch
-
-    last = max(site.layer for site in receive)
-
-    def stop(_module: object, _inputs: object, _output: object) -> None:
-        raise _LastDone
-
-    with torch.inference_mode(), suppress(_LastDone), hooked(model, receive):
-        handle = model.blocks[last].register_forward_hook(stop)
-        try:
-            model.decoder(**inputs_of(model, batch), use_cache=False)
-        finally:
-            handle.remove()
-
-
-def inputs_of(model: "TextModel", batch: Batch) -> "dict[str, torch.Tensor | None]":
-    """What the decoder takes of a batch, on its device; no mask where nothing is padded."""
-    import torch
-
-    whole = bool(batch.attention.all())
-    return {
-        "input_ids": torch.from_numpy(batch.ids).to(model.device),
-        "attention_mask": None if whole else torch.from_numpy(batch.attention).to(model.device).long(),
-    }
-
-
-@contextmanager
-def hooked(
-    model: "TextModel", change: "Mapping[Site, Callable[[torch.Tensor], torch.Tensor | None]]"
-) -> Iterator[None]:
-    """Within, a site's activations (B, T, d) pass through a function; a tensor it returns replaces them."""
-    handles = []
-    try:
-        for site, function in change.items():
-            module = site_module(model, site)
-            handles.append(module.register_forward_hook(partial(_through, function)))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def fed(model: "TextModel", inputs: "Mapping[int, torch.Tensor]") -> Iterator[None]:
-    """Within, a layer's block reads the residual stream (B, T, d) of ``inputs``, whatever came before."""
-    handles = []
-    try:
-        for layer, states in inputs.items():
-            hook = partial(_instead, states)
-            handles.append(model.blocks[layer].register_forward_pre_hook(hook, with_kwargs=True))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def read_inputs(
-    model: "TextModel", receive: "Mapping[int, Callable[[torch.Tensor], None]]"
-) -> Iterator[None]:
-    """Within, the residual stream (B, T, d) that a layer's block reads is handed on before it runs."""
-    handles = []
-    try:
-        for layer, function in receive.items():
-            hook = partial(_hand_on, function)
-            handles.append(model.blocks[layer].register_forward_pre_hook(hook, with_kwargs=True))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-_STREAM = "hidden_states"
-"""transformers' name of what a block reads, where it is not its first argument."""
-
-
-def _instead(states: "torch.Tensor", _module: object, args: Any, kwargs: Any) -> Any:
-    read = args[0] if args else kwargs[_STREAM]
-    own = states.to(read.device)
-    return ((own, *args[1:]), kwargs) if args else (args, kwargs | {_STREAM: own})
-
-
-def _hand_on(function: "Callable[[torch.Tensor], None]", _module: object, args: Any, kwargs: Any) -> None:
-    function(args[0] if args else kwargs[_STREAM])
-
-
-def _through(function: "Callable[[torch.Tensor], Any]", _module: object, _inputs: object, output: Any) -> Any:
-    # Whether a module returns a tensor or a tuple depends on the architecture.
-    made = function(output[0] if isinstance(output, tuple) else output)
-    if made is None:
-        return None
-    return (made, *output[1:]) if isinstance(output, tuple) else made

@@ -3,15 +3,12 @@
 Every command holds an SAE against it, whether its encoder is wanted or only rows of its decoder.
 """
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from sae_merge_method.errors import RefusedSaeError
-from sae_merge_method.models.tensor_names import layer_part
+from sae_merge_method.models.sites import HOOKS, STREAM, Site, named_site
 
-# A block's output as TransformerLens names it; Hugging Face's names are the checkpoint's own.
-_RESID_POST = re.compile(r"blocks\.(\d+)\.hook_resid_post")
 RESCALED = "expected_average_only_in"
 """SAELens' word for activations divided by their average norm, which is not always stored."""
 _WHITENED = "covariance_whitening"
@@ -39,12 +36,14 @@ class SaeDescription(NamedTuple):
 class Wanted(NamedTuple):
     """What an SAE has to fit."""
 
-    layer: int
-    """Decoder layer whose output it must read."""
+    site: Site
+    """What it must read."""
     architectures: tuple[str, ...]
     """Kinds of encoder that can be read from files like its own."""
-    d_model: int | None = None
-    """Width of the model's residual stream; None where no model is at hand."""
+    width: int | None = None
+    """Width of the activations there; None where no model is at hand."""
+    within: Mapping[str, str] = STREAM
+    """What transformers calls the sites within the model's blocks; of every model's the output."""
 
 
 class Refusal(NamedTuple):
@@ -74,16 +73,8 @@ def check_sae(where: str, sae: SaeDescription, wanted: Wanted) -> None:
             raise RefusedSaeError(f"the SAE {where} {fault}")
 
 
-def hooked_block(hook: str) -> int | None:
-    """Text decoder block whose output ``hook`` names, or None if it names anything else."""
-    if match := _RESID_POST.fullmatch(hook):
-        return int(match[1])
-    module = layer_part(f"{hook.removesuffix('.output')}.output")
-    return module.layer if module and module.part == "output" else None
-
-
 def _transcoder(sae: SaeDescription, wanted: Wanted) -> str | None:
-    return "is a transcoder, not an SAE of the residual stream" if sae.is_transcoder else None
+    return "is a transcoder: it reads one place and writes another" if sae.is_transcoder else None
 
 
 def _architecture(sae: SaeDescription, wanted: Wanted) -> str | None:
@@ -108,29 +99,34 @@ def _whitened(sae: SaeDescription, wanted: Wanted) -> str | None:
 
 
 def _reshaped(sae: SaeDescription, wanted: Wanted) -> str | None:
-    return None if sae.reshaping == "none" else f"reads inside attention ({sae.reshaping})"
+    if sae.reshaping == "none" or not HOOKS[wanted.site.hook].in_stream:
+        return None
+    return f"reads inside attention ({sae.reshaping}): {_expected_hook(wanted)}"
 
 
 def _hook(sae: SaeDescription, wanted: Wanted) -> str | None:
-    if hooked_block(sae.hook_point) is not None:
+    read = named_site(sae.hook_point, wanted.within)
+    if read is not None and read.hook == wanted.site.hook:
         return None
     return f"reads {sae.hook_point or 'a place it does not name'}: {_expected_hook(wanted)}"
 
 
 def _layer(sae: SaeDescription, wanted: Wanted) -> str | None:
-    if hooked_block(sae.hook_point) == wanted.layer:
+    if named_site(sae.hook_point, wanted.within) == wanted.site:
         return None
     return f"belongs to another layer, {sae.hook_point}: {_expected_hook(wanted)}"
 
 
 def _width(sae: SaeDescription, wanted: Wanted) -> str | None:
-    if None in (sae.d_in, wanted.d_model) or sae.d_in == wanted.d_model:
+    if None in (sae.d_in, wanted.width) or sae.d_in == wanted.width:
         return None
-    return f"reads activations of width {sae.d_in}, the model's residual stream has {wanted.d_model}"
+    return (
+        f"reads activations of width {sae.d_in}: expected {wanted.width}, that of {wanted.site.description}"
+    )
 
 
 def _expected_hook(wanted: Wanted) -> str:
-    return f"expected the output of block {wanted.layer}, such as blocks.{wanted.layer}.hook_resid_post"
+    return f"expected {wanted.site.description}, such as {wanted.site.saelens}"
 
 
 REFUSALS: dict[str, Refusal] = {
@@ -159,11 +155,12 @@ REFUSALS: dict[str, Refusal] = {
         Refusal("reshaped", "heads of attention side by side (hook_z) in the stream's place", _reshaped),
         Refusal(
             "hook",
-            "activations other than a text decoder block's output: its input, its MLP, a vision tower's",
+            "places that nothing here listens at: a block's input, what its MLP reads, a vision tower; and "
+            "for a scalpel, whose directions are the stream's, all but a block's output",
             _hook,
         ),
-        Refusal("layer", "the output of another block than the one it is wanted for", _layer),
-        Refusal("width", "another width than the model's residual stream", _width),
+        Refusal("layer", "another block than the one it is wanted for", _layer),
+        Refusal("width", "another width than the activations it is wanted for", _width),
     )
 }
 """All refusals by name, in the order in which they are tried."""

@@ -121,10 +121,14 @@ def describe_saelens(config: Config) -> SaeDescription:
 def describe_gemma_scope_2(config: Config) -> SaeDescription:
     """Gemma Scope 2's ``config.json``; no bias is subtracted from the input, nothing is normalised."""
     architecture = str(config.get("architecture", ""))
+    hook = str(config.get("hf_hook_point_in") or "")
+    writes_elsewhere = (config.get("hf_hook_point_out") or hook) != hook
     return SaeDescription(
         architecture="jumprelu" if architecture == "jump_relu" else architecture,
-        hook_point=str(config.get("hf_hook_point_in") or ""),
-        is_transcoder=bool(config.get("affine_connection")) or config.get("type", "sae") != "sae",
+        hook_point=hook,
+        is_transcoder=bool(config.get("affine_connection"))
+        or config.get("type", "sae") != "sae"
+        or writes_elsewhere,
     )
 
 

@@ -5,15 +5,16 @@ must not be used that of ``checks``.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sae_merge_method.errors import ModelError, SaeError
 from sae_merge_method.files.regular import read_regular
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.reading import read_rows
+from sae_merge_method.models.sites import STREAM, Site
 from sae_merge_method.saes import saelens
 from sae_merge_method.saes.checks import RESCALED, SaeDescription, Wanted, check_sae
 from sae_merge_method.saes.dictionaries import DICTIONARIES, load_dictionary, read_dictionary_rows
@@ -37,61 +38,105 @@ if TYPE_CHECKING:
     import torch
 
 
-def open_sae(address: SaeAddress, d_model: int | None = None) -> Sae:
+def open_sae(
+    address: SaeAddress,
+    width: int | None = None,
+    hook: str = "resid_post",
+    within: Mapping[str, str] = STREAM,
+) -> Sae:
     """Open an SAE: read its config and the header of its weights, and hold it against all refusals.
 
     Args:
         address: Where it lies.
-        d_model: Width of the model's residual stream, where a model is at hand.
+        width: Of the activations that it is wanted for, where a model is at hand.
+        hook: The kind of site that it is wanted for.
+        within: What transformers calls the sites of the model's blocks; see
+            :func:`~sae_merge_method.models.sites.names_within`.
 
     Raises:
-        RefusedSaeError: It is of a kind that cannot be used, of another layer, or of another width.
+        RefusedSaeError: It is of a kind that cannot be used, of another place, or of another width.
         SaeError: It cannot be read.
     """
-    if address.folder is not None:
-        folder, kind = address.folder, format_of_folder(address.folder)
-        if kind is None:
-            raise SaeError(f"no SAE in {folder}: expected {files_of_formats()}")
-        return _open_files(address, d_model, kind, lambda name: folder / name)
-    if address.release in DICTIONARIES:
-        return _open_dictionary(address, d_model)
-    entry = find_entry(address.release, address.id)
-    kind = format_of_release(entry.conversion)
-    if kind is None:
-        return _open_through_saelens(address, d_model, entry)
-    return _open_files(address, d_model, kind, lambda name: fetch(entry, name), entry)
+    wanted = Wanted(Site(address.layer, hook), (), width, within)
+    if address.release in DICTIONARIES and address.folder is None:
+        return _open_dictionary(address, width)
+    stored = _stored(address)
+    if stored is None:
+        return _open_through_saelens(address, wanted)
+    return _open_files(address, wanted, stored)
 
 
-def load_sae(address: SaeAddress, d_model: int, dtype: "torch.dtype", device: "torch.device") -> LayerSae:
+def load_sae(
+    address: SaeAddress,
+    width: int,
+    dtype: "torch.dtype",
+    device: "torch.device",
+    hook: str = "resid_post",
+    within: Mapping[str, str] = STREAM,
+) -> LayerSae:
     """Open one layer's SAE and load its encoder.
 
     Raises:
         RefusedSaeError: See :func:`open_sae`.
         SaeError: It cannot be read.
     """
-    return open_sae(address, d_model).load(dtype, device)
+    return open_sae(address, width, hook, within).load(dtype, device)
 
 
-def _open_files(
-    address: SaeAddress,
-    d_model: int | None,
-    kind: Format,
-    file: Callable[[str], Path],
-    entry: ReleaseEntry | None = None,
-) -> Sae:
-    wanted = Wanted(address.layer, kind.architectures, d_model)
-    config_file = None if kind.config is None else file(kind.config)
-    if config_file is not None:
-        config: Config = _read_config(config_file, kind)
-    else:
-        place = (
-            address.folder.resolve() if address.folder else f"{entry.repo_id}/{entry.path}" if entry else ""
-        )
-        config = told_by_place(str(place), address.layer)
-    description = _describe(kind.describe, config, entry)
+def describe_sae(address: SaeAddress) -> SaeDescription:
+    """What an SAE's config says of it, or where it has none its place; no weights are fetched.
+
+    Raises:
+        SaeError: It cannot be read.
+    """
+    if address.release in DICTIONARIES and address.folder is None:
+        return SaeDescription(address.release, "")
+    stored = _stored(address)
+    if stored is None:
+        config = saelens.read_release_config(address.release, address.id)
+        return _describe(describe_saelens, config, find_entry(address.release, address.id))
+    return _describe(stored.kind.describe, _config(address, stored)[0], stored.entry)
+
+
+class _Stored(NamedTuple):
+    kind: Format
+    file: Callable[[str], Path]
+    """Where a file of the SAE lies, by its name."""
+    entry: ReleaseEntry | None = None
+    """Of a release."""
+
+
+def _stored(address: SaeAddress) -> _Stored | None:
+    """How an SAE's files are read; None for a release that SAELens alone can read."""
+    if address.folder is not None:
+        folder, kind = address.folder, format_of_folder(address.folder)
+        if kind is None:
+            raise SaeError(f"no SAE in {folder}: expected {files_of_formats()}")
+        return _Stored(kind, lambda name: folder / name)
+    entry = find_entry(address.release, address.id)
+    kind = format_of_release(entry.conversion)
+    return None if kind is None else _Stored(kind, lambda name: fetch(entry, name), entry)
+
+
+def _config(address: SaeAddress, stored: _Stored) -> tuple[Config, Path | None]:
+    """An SAE's config, or what stands in its place, and the file it was read from."""
+    kind, entry = stored.kind, stored.entry
+    if kind.config is not None:
+        file = stored.file(kind.config)
+        return _read_config(file, kind), file
+    place = address.folder.resolve() if address.folder else f"{entry.repo_id}/{entry.path}" if entry else ""
+    return told_by_place(str(place), address.layer), None
+
+
+def _open_files(address: SaeAddress, wanted: Wanted, stored: _Stored) -> Sae:
+    kind = stored.kind
+    wanted = wanted._replace(architectures=kind.architectures)
+    config, config_file = _config(address, stored)
+    description = _describe(kind.describe, config, stored.entry)
     # Once before the weights are fetched, which may be large, and once with what they tell.
     check_sae(str(address), description, wanted)
-    files = SaeFiles(config_file, file(kind.weights), (address.release, address.id) if entry else None)
+    release = (address.release, address.id) if stored.entry else None
+    files = SaeFiles(config_file, stored.file(kind.weights), release)
     decoder = _decoder(files.weights, kind, address)
     d_sae, d_in = decoder.shape
     description = description._replace(d_in=d_in)
@@ -119,12 +164,13 @@ def _open_dictionary(address: SaeAddress, d_model: int | None) -> Sae:
     return Sae(address, SaeDescription(row.name, "", d_in=d_model), sizes.d_sae, d, read, load)
 
 
-def _open_through_saelens(address: SaeAddress, d_model: int | None, entry: ReleaseEntry) -> Sae:
+def _open_through_saelens(address: SaeAddress, wanted: Wanted) -> Sae:
     """A release that SAELens alone can read: its config now, its weights when they are wanted."""
     release, id = address.release, address.id
     config = saelens.read_release_config(release, id)
-    description = _describe(describe_saelens, config, entry)._replace(d_in=int(config["d_in"]))
-    check_sae(str(address), description, Wanted(address.layer, saelens.ARCHITECTURES, d_model))
+    description = _describe(describe_saelens, config, find_entry(release, id))
+    description = description._replace(d_in=int(config["d_in"]))
+    check_sae(str(address), description, wanted._replace(architectures=saelens.ARCHITECTURES))
     decoder = cache(lambda: saelens.read_release_decoder(release, id))
     return Sae(
         address,

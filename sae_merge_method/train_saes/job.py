@@ -7,7 +7,7 @@ from sae_merge_method.corpora.counting import OUTLIER_NORM
 from sae_merge_method.corpora.tokens import Document, special_token_ids
 from sae_merge_method.errors import UsageError
 from sae_merge_method.layers import parse_layers
-from sae_merge_method.models.sites import HOOKS, Site, site_module
+from sae_merge_method.models.sites import TRAINED, Site, source_of
 from sae_merge_method.models.text_model import TextModel, load_text_model
 from sae_merge_method.train_saes.learner import Schedule
 from sae_merge_method.train_saes.settings import TrainSaesSettings, parse_count, parse_width
@@ -61,7 +61,7 @@ class Job:
 
     def seed(self, site: Site) -> int:
         """Of one SAE's first weights: its own, whichever others are trained."""
-        return (self.settings.seed * len(HOOKS) + list(HOOKS).index(site.hook)) * 1000 + site.layer
+        return (self.settings.seed * len(TRAINED) + list(TRAINED).index(site.hook)) * 1000 + site.layer
 
     def recorded(self) -> dict[str, str | int | float | None]:
         """The settings as they were really used."""
@@ -87,9 +87,9 @@ def open_job(settings: TrainSaesSettings) -> Job:
     """
     model = load_text_model(settings.model, settings.dtype, settings.device, with_head=settings.held_out > 0)
     layers = parse_layers(settings.layers, len(model.blocks))
-    sites = tuple(Site(layer, hook) for hook in HOOKS if hook in settings.hook for layer in layers)
+    sites = tuple(Site(layer, hook) for hook in TRAINED if hook in settings.hook for layer in layers)
     for site in sites:
-        site_module(model, site)
+        source_of(model, site)
     width, tokens = parse_width(settings.width, model.d_model), parse_count(settings.tokens)
     if settings.k > width:
         raise UsageError(

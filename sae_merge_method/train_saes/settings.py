@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from sae_merge_method.artifacts.schema import Location, Locations, OneOf, Record
 from sae_merge_method.errors import UsageError
 from sae_merge_method.models.devices import AUTO, DeviceName, MemoryAmount
-from sae_merge_method.models.sites import HOOKS
+from sae_merge_method.models.sites import TRAINED
 
 _TIMES = re.compile(r"(\d+(?:\.\d+)?)x", re.IGNORECASE)
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)", re.IGNORECASE)
@@ -27,7 +27,7 @@ class TrainSaesSettings(Record):
     target.jsonl:2, in whose proportion tokens are taken."""
     layers: str = "all"
     """Layers to train SAEs for, such as "9, 11-13"."""
-    hook: tuple[Annotated[str, OneOf(HOOKS)], ...] = Field(default=("resid_post",), min_length=1)
+    hook: tuple[Annotated[str, OneOf(TRAINED)], ...] = Field(default=("resid_post",), min_length=1)
     """What of a layer to train an SAE on; several for one of each. A diagnosis reads those of resid_post."""
     width: str = "4x"
     """Features of an SAE: a number, or times the width of the activations, such as 4x."""

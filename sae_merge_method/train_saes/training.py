@@ -19,7 +19,8 @@ import torch
 from sae_merge_method.corpora.batches import Batch, make_batches
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.files.interrupts import interrupts_wait
-from sae_merge_method.models.sites import Site, read_sites
+from sae_merge_method.models.passes import read_sites
+from sae_merge_method.models.sites import Site
 from sae_merge_method.models.text_model import TextModel
 from sae_merge_method.train_saes.job import Job
 from sae_merge_method.train_saes.learner import Ground, Learner, take_ground

@@ -51,7 +51,8 @@ def test_each_layer_is_edited_alone_and_reads_what_it_reads_in_the_base(ground, 
 
 
 def test_gradients_are_those_of_the_loss_at_each_layers_output(ground, planted, tmp_path):
-    from sae_merge_method.models.sites import Site, hooked
+    from sae_merge_method.models.passes import hooked
+    from sae_merge_method.models.sites import Site
 
     with open_edited(ground.base, [planted], beside=tmp_path / "x", device="cpu") as edited:
         batch, model = batch_of(edited.model), edited.model

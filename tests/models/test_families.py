@@ -14,8 +14,8 @@ from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.families import FAMILIES, family_of, vocabulary
 from sae_merge_method.models.family import AxisRule, Family, ResidualAxis, Sizes
 from sae_merge_method.models.residual_axes import residual_axis
+from sae_merge_method.models.sites import Site, named_site
 from sae_merge_method.models.tensor_names import common_name, decoder_layer, describe_layout, layer_part
-from sae_merge_method.saes.checks import hooked_block
 from sae_merge_method.verify.audit import verify
 from tests import tiny
 from tests.geometry import scenes
@@ -100,7 +100,7 @@ def test_a_new_familys_layers_axes_and_tokens_are_known_by_its_row_alone(tower: 
     assert layer_part(name) == (2, "out.weight") and common_name(name) == name
     assert describe_layout([name]) == "tower.floors.N, text only"
     assert residual_axis(name) == WRITES and residual_axis("tower.floors.2.odd.weight") is None
-    assert hooked_block("tower.floors.2.output") == 2
+    assert named_site("tower.floors.2.output") == Site(2)
     tokenizer = SimpleNamespace(
         all_special_ids=[0],
         added_tokens_decoder={5: SimpleNamespace(special=False, content="<knock>")},

@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 
 from sae_merge_method.cli.main import road
 from sae_merge_method.errors import RefusedSaeError, SaeError
+from sae_merge_method.models.sites import Site, named_site
 from sae_merge_method.saes import checks
-from sae_merge_method.saes.checks import REFUSALS, Refusal, SaeDescription, Wanted, check_sae, hooked_block
+from sae_merge_method.saes.checks import REFUSALS, Refusal, SaeDescription, Wanted, check_sae
 from sae_merge_method.saes.find import find_sae, find_saes
 from sae_merge_method.saes.opening import load_sae, open_sae
 from tests import tiny
@@ -22,13 +23,13 @@ from tests.merge.scalpels import recipe
 from tests.recipes import run_recipe
 
 GOOD = SaeDescription("jumprelu", "blocks.2.hook_resid_post", d_in=32)
-WANTED = Wanted(2, ("standard", "jumprelu"), 32)
+WANTED = Wanted(Site(2), ("standard", "jumprelu"), 32)
 
 
 @pytest.mark.parametrize(
     ("name", "changed", "complaint"),
     [
-        ("transcoder", {"is_transcoder": True}, "is a transcoder, not an SAE of the residual stream"),
+        ("transcoder", {"is_transcoder": True}, "is a transcoder: it reads one place and writes another"),
         (
             "architecture",
             {"architecture": "relu"},
@@ -40,11 +41,11 @@ WANTED = Wanted(2, ("standard", "jumprelu"), 32)
         (
             "hook",
             {"hook_point": "blocks.2.hook_mlp_out"},
-            "reads blocks.2.hook_mlp_out: expected the output of",
+            "reads blocks.2.hook_mlp_out: expected block 2's output, the residual stream",
         ),
-        ("hook", {"hook_point": ""}, "reads a place it does not name: expected the output of block 2"),
+        ("hook", {"hook_point": ""}, "reads a place it does not name: expected block 2's output"),
         ("layer", {"hook_point": "model.layers.12"}, "belongs to another layer, model.layers.12: expected"),
-        ("width", {"d_in": 16}, "reads activations of width 16, the model's residual stream has 32"),
+        ("width", {"d_in": 16}, "of width 16: expected 32, that of block 2's output"),
     ],
 )
 def test_every_refusal_says_what_is_wrong(name: str, changed: dict[str, object], complaint: str) -> None:
@@ -56,7 +57,7 @@ def test_every_refusal_says_what_is_wrong(name: str, changed: dict[str, object],
 
 
 def test_what_is_not_known_yet_is_not_refused() -> None:
-    known = (GOOD, WANTED), (GOOD._replace(d_in=None), WANTED), (GOOD, WANTED._replace(d_model=None))
+    known = (GOOD, WANTED), (GOOD._replace(d_in=None), WANTED), (GOOD, WANTED._replace(width=None))
     for sae, wanted in known:
         assert not [row.name for row in checks.REFUSALS.values() if row.fault(sae, wanted)]
         check_sae("saes/2", sae, wanted)
@@ -73,13 +74,55 @@ def test_a_new_refusal_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hook", "block"),
+    ("wanted", "changed", "complaint"),
     [
-        ("blocks.7.hook_resid_post", 7),
-        ("model.layers.7", 7),
-        ("model.layers.7.output", 7),
-        ("model.language_model.layers.17.output", 17),
-        ("transformer.h.3", 3),
+        (Site(2, "mlp_out"), {"hook_point": "blocks.2.hook_mlp_out"}, None),
+        (Site(2, "attn_out"), {"hook_point": "blocks.2.hook_attn_out"}, None),
+        (Site(2, "heads"), {"hook_point": "blocks.2.attn.hook_z", "reshaping": "hook_z"}, None),
+        (Site(2, "heads"), {"hook_point": "blocks.2.attn.hook_z"}, None),
+        (
+            Site(2, "mlp_out"),
+            {},
+            "expected what block 2's MLP adds to the stream, such as blocks.2.hook_mlp_out",
+        ),
+        (
+            Site(2, "attn_out"),
+            {"hook_point": "blocks.2.attn.hook_z"},
+            "expected what block 2's attention adds",
+        ),
+        (Site(2, "mlp_out"), {"hook_point": "blocks.3.hook_mlp_out"}, "belongs to another layer"),
+        (Site(2, "mlp_out"), {"hook_point": "blocks.2.hook_mlp_in"}, "reads blocks.2.hook_mlp_in"),
+        (
+            Site(2, "mlp_out"),
+            {"hook_point": "blocks.2.hook_mlp_out", "is_transcoder": True},
+            "is a transcoder",
+        ),
+    ],
+)
+def test_what_listens_at_a_part_of_a_block_is_taken_there_and_nowhere_else(
+    wanted: Site, changed: dict[str, object], complaint: str | None
+) -> None:
+    sae, asked = GOOD._replace(**changed), WANTED._replace(site=wanted)
+    if complaint is None:
+        check_sae("saes/2", sae, asked)
+        with pytest.raises(RefusedSaeError):
+            check_sae("saes/2", sae, WANTED)
+    else:
+        with pytest.raises(RefusedSaeError, match=complaint):
+            check_sae("saes/2", sae, asked)
+
+
+@pytest.mark.parametrize(
+    ("hook", "site"),
+    [
+        ("blocks.7.hook_resid_post", Site(7)),
+        ("blocks.7.hook_attn_out", Site(7, "attn_out")),
+        ("blocks.7.hook_mlp_out", Site(7, "mlp_out")),
+        ("blocks.7.attn.hook_z", Site(7, "heads")),
+        ("model.layers.7", Site(7)),
+        ("model.layers.7.output", Site(7)),
+        ("model.language_model.layers.17.output", Site(17)),
+        ("transformer.h.3", Site(3)),
         ("vision_tower.vision_model.encoder.layers.7", None),
         ("model.layers.7.mlp.output", None),
         ("model.layers.7.output.output", None),
@@ -87,8 +130,8 @@ def test_a_new_refusal_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
         ("", None),
     ],
 )
-def test_only_a_text_blocks_output_is_a_block(hook: str, block: int | None) -> None:
-    assert hooked_block(hook) == block
+def test_what_a_config_names_is_a_site_or_nothing(hook: str, site: Site | None) -> None:
+    assert named_site(hook) == site
 
 
 @pytest.mark.parametrize(
@@ -96,7 +139,7 @@ def test_only_a_text_blocks_output_is_a_block(hook: str, block: int | None) -> N
     [
         ({"hook": "blocks.2.hook_mlp_out"}, "reads blocks.2.hook_mlp_out"),
         ({"hook": None}, "a place it does not name"),
-        ({"d_in": 16}, "width 16, the model's residual stream has 32"),
+        ({"d_in": 16}, "width 16: expected 32"),
         ({"normalize_activations": "expected_average_only_in"}, "a factor that is not stored"),
         ({"normalize_activations": "covariance_whitening"}, "whitened"),
         ({"kind": "AbsTopK", "k": 3}, "of the kind 'abstopk': expected one of standard"),

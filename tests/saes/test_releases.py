@@ -103,7 +103,7 @@ def test_a_release_that_saelens_alone_can_read_is_read_through_it(hub: Path) -> 
     assert sae.load(torch.float32, torch.device("cpu")).source.d_sae == 64
     (folder / "hyperparams.json").write_text(json.dumps(said | {"hook_point_in": "blocks.2.hook_mlp_out"}))
     with pytest.raises(
-        RefusedSaeError, match="l2r_8x reads blocks.2.hook_mlp_out: expected the output of block 2"
+        RefusedSaeError, match="l2r_8x reads blocks.2.hook_mlp_out: expected block 2's output"
     ):
         sae_at(release, 2, id)
 

@@ -9,7 +9,8 @@ import torch
 from sae_merge_method.corpora.batches import make_batches
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.in_memory.losses import nats
-from sae_merge_method.models.sites import Site, hooked
+from sae_merge_method.models.passes import hooked
+from sae_merge_method.models.sites import Site
 from sae_merge_method.models.text_model import TextModel, load_text_model
 from sae_merge_method.train_saes.learner import Ground
 from sae_merge_method.train_saes.quality import Judged, judge
