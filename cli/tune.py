@@ -40,7 +40,8 @@ def command(settings: Path, out: Path, overwrite: bool) -> None:
     """
     from sae_merge_method.reports.grid import as_text
     from sae_merge_method.tune.run import tune
-    from sae_merge_method.tune.tables import rival_grid, sentences
+    from sae_merge_method.tune.tables import rival_grid
+    from sae_merge_method.tune.words import sentences
 
     found = tune(settings, out, overwrite=overwrite, report=lambda line: show(line, err=True))
     show(as_text(rival_grid(found)))

@@ -1,5 +1,5 @@
-"""The claim that an arm lies above the damping curve, or below: arms that lie on it, just beside its end, or
-off it."""
+"""The claim that an arm lies above the damping curve, or below, and what it damages at equal gain: arms that
+lie on it, just beside its end, or off it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import norm
 
 from rates.rate import Hits, Rate, at_least, at_most
+from sae_merge_method.statistics.equal_gain import CostRatio, Point, cost_at_equal_gain
 from sae_merge_method.statistics.interpolation import excess_over_line, share_of_cost
 
 ALPHA = 0.05
@@ -67,6 +68,45 @@ def _outcomes(generator: np.random.Generator, world: World) -> list[list[float]]
     ]
 
 
+class Spared(NamedTuple):
+    """An edit that gains what all layers do at a weight between two, at a share of their damage."""
+
+    ratio: float
+    problems: int = 60
+    passages: int = 60
+
+
+def at_equal_gain(generator: np.random.Generator, world: Spared) -> CostRatio:
+    """Of losses: gains grow as the weight does, damage as its square, each text to its own skewed degree."""
+    ease = generator.exponential(1, world.problems)
+    frailty = generator.exponential(1, world.passages)
+
+    def edit(weight: float, ratio: float = 1.0) -> Point:
+        gains = weight * ease + 0.1 * generator.standard_t(5, world.problems)
+        costs = ratio * 0.1 * weight**2 * frailty + 0.01 * generator.standard_t(5, world.passages)
+        return Point(gains.tolist(), costs.tolist())
+
+    weights = (0.4, 0.5, 0.6)
+    # Where the line between neighbours has the damage that the edit's is a share of.
+    s = 0.5
+    line = (1 - s) * weights[1] ** 2 + s * weights[2] ** 2
+    at = (1 - s) * weights[1] + s * weights[2]
+    return cost_at_equal_gain(edit(at, world.ratio * line / at**2), [edit(one) for one in weights], 0.95)
+
+
+def ratio_covered(generator: np.random.Generator, trials: int, *, world: Spared) -> Hits:
+    """How often the interval holds the true ratio, of worlds where one is told."""
+    intervals = [at_equal_gain(generator, world).interval for _ in range(trials)]
+    told = [one for one in intervals if one is not None]
+    return Hits(sum(one.low <= world.ratio <= one.high for one in told), len(told))
+
+
+def called_unequal(generator: np.random.Generator, trials: int, *, world: Spared) -> Hits:
+    """How often the damage is called less or more than the curve's."""
+    found = [at_equal_gain(generator, world).p for _ in range(trials)]
+    return Hits(sum(p is not None and p < ALPHA for p in found), trials)
+
+
 RATES = (
     Rate(
         "an arm on the damping curve is called above or below it",
@@ -88,5 +128,26 @@ RATES = (
         at_least(0.5),
         partial(called_off_the_curve, world=World(above=0.08)),
         2000,
+    ),
+    Rate(
+        "at equal gain: the 95 % interval holds the true share of the curve's damage",
+        "an edit with half of it; 60 problems, 60 passages, to skewed degrees; neighbours a fifth apart",
+        at_least(0.93),
+        partial(ratio_covered, world=Spared(0.5)),
+        3000,
+    ),
+    Rate(
+        "at equal gain: an edit that damages as the curve does is called less or more",
+        "the same",
+        at_most(ALPHA),
+        partial(called_unequal, world=Spared(1.0)),
+        3000,
+    ),
+    Rate(
+        "at equal gain: an edit with half of the curve's damage is called less",
+        "the same",
+        at_least(0.8),
+        partial(called_unequal, world=Spared(0.5)),
+        1000,
     ),
 )

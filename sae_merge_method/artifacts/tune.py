@@ -13,7 +13,7 @@ from pydantic import Field
 
 from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
-from sae_merge_method.artifacts.tuned_edits import BesideCurve, Effect, Rival, SearchedEdit, Winner
+from sae_merge_method.artifacts.tuned_edits import BesideCurve, Effect, EqualGain, Rival, SearchedEdit, Winner
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -71,7 +71,7 @@ class LayerShare(Record):
 class Tune(Record):
     """A whole search."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     """Version of this file's format."""
     base: str
     """Base model, as the user wrote it."""
@@ -115,7 +115,9 @@ class Tune(Record):
     rivals: tuple[Rival, ...]
     """Edits that the winner is held against on the report part."""
     beside_curve: BesideCurve
-    """The winner beside all layers damped."""
+    """The winner beside all layers damped to its damage."""
+    equal_gain: EqualGain
+    """The winner beside all layers damped to its gain."""
     evaluations: int
     """Edits measured on a part, the base among them."""
     answers: int

@@ -12,6 +12,7 @@ from sae_merge_method.artifacts.schema import Record
 
 Budget = Literal["kept", "exceeded", "not shown"]
 Held = Literal["better", "worse", "not shown", "not tested"]
+Spared = Literal["less", "more", "not shown", "not tested"]
 
 
 class Change(Record):
@@ -141,5 +142,29 @@ class BesideCurve(Record):
     """Two-sided p of difference, Student's t over problems and passages; null where nothing was tested."""
     stands: Beside
     """above or below the curve at alpha; not shown, where neither is; not tested, for the reason."""
+    reason: str | None
+    """Why nothing was tested; null where it was."""
+
+
+class EqualGain(Record):
+    """The winner beside all layers damped until they gain as much as it does, on the report part."""
+
+    curve: tuple[CurvePoint, ...]
+    """All layers at the weights that were measured for it, ascending."""
+    weight: float | None
+    """Weight at which all layers gain what the winner does, between two points of the curve; null where that
+    cannot be told."""
+    damage: float | None
+    """What all layers do there, in nats a token, to the control that the winner harms most; null where that
+    cannot be told."""
+    ratio: float | None
+    """The winner's damage over that, 0.5 for half of it; null where it cannot be told."""
+    interval: tuple[float, float] | None
+    """Interval of ratio at 1 - alpha, over the same passages and problems; null where nothing was tested."""
+    p: float | None
+    """Two-sided p of a ratio of 1, over passages and problems; null where nothing was tested."""
+    damages: Spared
+    """Whether the winner does less or more damage at equal gain, at alpha; not shown, where neither is; not
+    tested, for the reason."""
     reason: str | None
     """Why nothing was tested; null where it was."""

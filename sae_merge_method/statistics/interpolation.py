@@ -69,16 +69,27 @@ def share_of_cost(point: Sequence[float], low: Sequence[float], high: Sequence[f
         The share, cut to lie between 0 and 1; or why there is none. A cost beyond an end is held against the
         end, and keeps its error: the true one may lie between the two.
     """
+    return _share(point, low, high, "damage", "documents")
+
+
+def share_of_gain(point: Sequence[float], low: Sequence[float], high: Sequence[float]) -> Share | str:
+    """The same of gains, problem by problem: where along the line a point's gain is reached."""
+    return _share(point, low, high, "gain", "problems")
+
+
+def _share(
+    point: Sequence[float], low: Sequence[float], high: Sequence[float], what: str, items: str
+) -> Share | str:
     n = len(point)
     if n < FEWEST_ITEMS:
-        return f"{n} documents: nothing is tested with fewer than {FEWEST_ITEMS}"
+        return f"{n} {items}: nothing is tested with fewer than {FEWEST_ITEMS}"
     along = [end - start for start, end in zip(low, high, strict=True)]
     moved = [at - start for start, at in zip(low, point, strict=True)]
     length = math.fsum(along)
     mean = length / n
     spread = math.sqrt(math.fsum((one - mean) ** 2 for one in along) / (n - 1) * n)
     if length <= LEAST_T * spread:
-        return "the damage of its neighbours on the curve is not told apart: more documents would"
+        return f"the {what} of its neighbours on the curve is not told apart: more {items} would"
     value = math.fsum(moved) / length
     left = math.fsum((part - value * whole) ** 2 for part, whole in zip(moved, along, strict=True))
     return Share(min(1.0, max(0.0, value)), math.sqrt(n / (n - 1) * left) / length, n - 1)

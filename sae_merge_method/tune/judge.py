@@ -177,7 +177,7 @@ def beside_curve(panel: Panel, edit: Edit, field: Field, alpha: float) -> Beside
     }
     if isinstance(share, str):
         return BesideCurve(**ends, share=None, difference=None, p=None, stands="not tested", reason=share)
-    excess = excess_over_line(share, *(_gains(panel, one) for one in (own, low, high)))
+    excess = excess_over_line(share, *(gains(panel, one) for one in (own, low, high)))
     interval = excess.interval(1 - alpha)
     stands: Beside = "not tested" if excess.p is None else "not shown"
     if excess.p is not None and excess.p < alpha:
@@ -192,8 +192,9 @@ def beside_curve(panel: Panel, edit: Edit, field: Field, alpha: float) -> Beside
     )
 
 
-def _gains(panel: Panel, measured: Measured) -> Sequence[float]:
-    """Of every problem of the report part."""
+def gains(panel: Panel, measured: Measured) -> Sequence[float]:
+    """Of every problem of the report part: its score on the task, where there is one; else minus its nats, so
+    that their mean is minus the loss."""
     if panel.task is not None:
         return panel.task.scores(panel.bench, measured.edit, REPORT)
     tokens = panel.bench.side(REPORT).tokens

@@ -11,17 +11,23 @@ from sae_merge_method.reports.html import html_page
 from sae_merge_method.reports.markdown import bullets, fence, plain, section
 from sae_merge_method.tune.plot import draw_front, draw_weights
 from sae_merge_method.tune.tables import (
-    HOW_TO_READ,
     candidate_grid,
+    curve_grid,
     finalist_grid,
     rival_grid,
-    sentences,
     weight_grid,
 )
+from sae_merge_method.tune.words import HOW_TO_READ, sentences
 
 TITLE = "Tuned within a damage budget"
 _SECTIONS = (
     ("Beside its rivals, on the report part", rival_grid, HOW_TO_READ),
+    (
+        "Beside the damping curve, on the report part",
+        curve_grid,
+        "All layers at the weights between which the winner's gain and its damage lie: what they damage at "
+        "its gain, and gain at its damage, is on the line between the two nearest.",
+    ),
     (
         "Finalists",
         finalist_grid,

@@ -13,7 +13,8 @@ from sae_merge_method.tune.settings import TuneSettings
 _AS_FORWARD = 3
 """Tokens forward and backward take as long as so many forward."""
 _TRIES = 3
-"""Sizes of a shape that are mostly tried until its damage is as large as allowed."""
+"""Sizes of a shape that are mostly tried until its damage is as large as allowed, or its gain as the
+winner's."""
 
 
 def cost_words(
@@ -37,7 +38,7 @@ def cost_words(
     }
     edits = _TRIES * sum(shapes.get(name, 1) for name in asked.families) + n_donors + 1
     on_choice = asked.finalists + 1 + 3 * _TRIES
-    on_report = 4 + n_donors + asked.shuffles + 2
+    on_report = 4 + n_donors + asked.shuffles + 2 + _TRIES
     own = 0 if asked.attribution else slopes_needed(bench.n_groups)
     slopes = own + (asked.steps if "learned" in asked.families else 0)
     per_step = asked.tokens_per_step * (1 + len(asked.control))

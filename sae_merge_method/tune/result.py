@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.tune import Asked, LayerShare, Tune, TunedText
-from sae_merge_method.artifacts.tuned_edits import BesideCurve, Rival, SearchedEdit, Winner
+from sae_merge_method.artifacts.tuned_edits import BesideCurve, EqualGain, Rival, SearchedEdit, Winner
 from sae_merge_method.corpora.documents import Corpus
 from sae_merge_method.recipe.precision import rounding_of
 from sae_merge_method.tune.bench import LOSSES, SLOPES, Bench
@@ -32,6 +32,7 @@ class Judged(NamedTuple):
     winner: Winner
     rivals: tuple[Rival, ...]
     beside_curve: BesideCurve
+    equal_gain: EqualGain
 
 
 def result_of(
@@ -80,6 +81,7 @@ def result_of(
         winner=judged.winner,
         rivals=judged.rivals,
         beside_curve=judged.beside_curve,
+        equal_gain=judged.equal_gain,
         evaluations=bench.asked(LOSSES),
         answers=bench.asked(ANSWERS),
         slopes=bench.asked(SLOPES),

@@ -33,6 +33,8 @@ class Field(NamedTuple):
     """All rivals, and two points of the damping curve around the winner's damage."""
 
     contenders: tuple[Contender, ...]
+    twin: float
+    """Weight of all layers whose damage is the winner's."""
     curve: tuple[tuple[float, Edit], tuple[float, Edit]]
     """(weight, edit) of all layers, the smaller first."""
 
@@ -92,7 +94,7 @@ def contenders(
         told = f"layers {format_layers(pick.layers)} by {pick.words}, at weight {weight:.4g}"
         found.append(Contender("the diagnosis' pick", told, Edit.of(weight * shape)))
     low, high = _around(bench, everything, twin, winner.worst)
-    return Field(tuple(found), ((low, Edit.of(low * everything)), (high, Edit.of(high * everything))))
+    return Field(tuple(found), twin, ((low, Edit.of(low * everything)), (high, Edit.of(high * everything))))
 
 
 def _around(bench: Bench, everything: Shape, twin: float, control: int) -> tuple[float, float]:

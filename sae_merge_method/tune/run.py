@@ -33,6 +33,7 @@ from sae_merge_method.selection import choose_layers, parse_rule
 from sae_merge_method.tune.attribution import Attribution, of_record
 from sae_merge_method.tune.bench import Bench
 from sae_merge_method.tune.choose import choose
+from sae_merge_method.tune.equal_gain import equal_gain
 from sae_merge_method.tune.exam import Exam, Panel
 from sae_merge_method.tune.judge import beside_curve, rivals, winner
 from sae_merge_method.tune.page import as_markdown, as_page
@@ -192,6 +193,7 @@ def _search_and_judge(
             won,
             rivals(panel, chosen.measured.edit, field.contenders, ALPHA),
             beside_curve(panel, chosen.measured.edit, field, ALPHA),
+            equal_gain(panel, chosen.measured.edit, field.twin, ALPHA),
         )
     edited.restore()
     return result_of(asked, panel, texts, allowed, searched, best, judged, recipe), recipe

@@ -1,11 +1,11 @@
-"""A search's tables and sentences: terminal, Markdown and page show the same."""
+"""A search's tables: terminal, Markdown and page show the same. What they come to, :mod:`.words` says."""
 
-from sae_merge_method.artifacts.tune import Asked, Tune
-from sae_merge_method.artifacts.tuned_edits import Change, Effect, Scored, SearchedEdit
-from sae_merge_method.layers import format_layers
+from sae_merge_method.artifacts.tune import Tune
+from sae_merge_method.artifacts.tuned_edits import Effect, Scored, SearchedEdit
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid
 from sae_merge_method.reports.notebook import View
-from sae_merge_method.reports.numbers import decimal, nats, p_value, signed_decimal
+from sae_merge_method.reports.numbers import decimal, nats, p_value
+from sae_merge_method.tune.words import amount, reach, sentences
 
 _UNDER_HEADER = frozenset((0,))
 MOST_CANDIDATES = 40
@@ -26,8 +26,8 @@ def rival_grid(tune: Tune) -> Grid:
             (
                 Cell(one.name, one.name),
                 *_effect(one.report, task=task),
-                Cell(_amount(change.delta, task), change.delta, strong),
-                Cell(_reach(change.interval, task)),
+                Cell(amount(change.delta, task), change.delta, strong),
+                Cell(reach(change.interval, task)),
                 Cell(p_value(one.p_adjusted) or NOTHING, one.p_adjusted),
                 Cell(one.winner_is, one.winner_is),
             )
@@ -45,6 +45,25 @@ def rival_grid(tune: Tune) -> Grid:
 
 def _heads(tune: Tune, first: str) -> tuple[str, ...]:
     return (first, *((tune.task.metric,) if tune.task is not None else ()), "gain", "damage")
+
+
+def curve_grid(tune: Tune) -> Grid:
+    """All layers at one weight, and the winner, on the report part."""
+    points = (*tune.equal_gain.curve, tune.beside_curve.low, tune.beside_curve.high)
+    by_weight = {one.weight: one.report for one in points}
+    task = tune.task is not None
+    rows = [
+        (Cell(f"all layers at {weight:.4g}", weight), *_effect(by_weight[weight], task=task))
+        for weight in sorted(by_weight)
+    ]
+    won = (Cell("the winner"), *_effect(tune.winner.report, task=task))
+    return Grid(
+        _heads(tune, "edit"),
+        (won, *rows),
+        words=frozenset(("edit",)),
+        marked=frozenset((0,)),
+        ruled=_UNDER_HEADER,
+    )
 
 
 def finalist_grid(tune: Tune) -> Grid:
@@ -123,79 +142,6 @@ def candidate_grid(tune: Tune) -> Grid:
     )
 
 
-_KEPT = {
-    "kept": "shown to be kept",
-    "exceeded": "shown to be exceeded",
-    "not shown": "neither shown kept nor exceeded",
-}
-
-
-def sentences(tune: Tune) -> list[str]:
-    """What came of it, in plain words."""
-    won, curve, task = tune.winner, tune.beside_curve, tune.task is not None
-    smaller = f", made smaller by {won.scaled:.3g} to meet it" if won.scaled != 1 else ""
-    lines = [
-        f"The winner is {won.family} ({won.shape}){smaller}: on the report part it gains "
-        f"{_with_reach(won.report.gain)} nats a token at a damage of {_with_reach(won.report.damage)} to "
-        f"{won.report.control}.",
-    ]
-    if tune.task is not None and won.report.task is not None:
-        lines.append(_on_task(tune.task, won.report.task))
-    lines.append(f"The budget of {tune.budget:g} nats a token is {_KEPT[won.budget]} there.")
-    if tune.guard is not None and won.report.guard is not None and won.points is not None:
-        lost = Change(delta=won.report.guard.change, interval=won.report.guard.interval)
-        lines.append(
-            f"On {tune.guard.name} {tune.guard.metric} changes by {_with_reach(lost, True)}: the "
-            f"budget of {tune.points:g} points is {_KEPT[won.points]}, of "
-            f"{tune.guard.problems.get('report', 0)} problems."
-        )
-    had = won.choice.task.change if won.choice.task is not None else won.choice.gain.delta
-    lines.append(
-        "Winner's curse: on the choice part, where it was the best, it gained "
-        f"{_amount(had, task)}: {_amount(won.curse, task)} beside the report part, where nothing was chosen."
-    )
-    between = f"all layers at {curve.low.weight:.4g} and {curve.high.weight:.4g}"
-    if curve.difference is None or curve.p is None:
-        lines.append(f"Beside the damping curve ({between}): not tested, {curve.reason}.")
-    else:
-        unit = tune.task.metric if tune.task is not None else "nats a token"
-        lines.append(
-            f"Beside the damping curve ({between}), at equal damage: {curve.stands}, "
-            f"{_with_reach(curve.difference, task)} {unit}, p {p_value(curve.p)}."
-        )
-    alone = "; ".join(
-        f"{name} whole: gain {nats(one.gain.delta)}, damage {nats(one.damage.delta)}"
-        for name, one in zip(tune.donors, tune.donors_alone, strict=True)
-    )
-    costly = [one.layer for one in tune.layers if one.stands_out]
-    out = f"damage stands out in layers {format_layers(costly)}" if costly else "no layer's damage stands out"
-    lines.append(f"On the search part, {alone}; {out}.")
-    answered = f", {tune.answers} of answers" if tune.answers else ""
-    lines.append(
-        f"{len(tune.candidates)} edits were searched; {tune.evaluations} evaluations of loss{answered} and "
-        f"{tune.slopes} slopes in all."
-    )
-    return lines
-
-
-def _on_task(asked: Asked, scored: Scored) -> str:
-    change = _with_reach(Change(delta=scored.change, interval=scored.interval), True)
-    return (
-        f"On {asked.name} it has {decimal(scored.score)} of {asked.metric}, {change} beside the base, on "
-        f"{asked.problems.get('report', 0)} problems."
-    )
-
-
-HOW_TO_READ = (
-    "Gain: nats a token that the target loses; damage: nats a token that control text gains, of several the "
-    "one that is harmed most. Edits were searched on the search part, chosen on the choice part, and are "
-    "judged here on the report part, which shares no text with either. Rivals that are shapes have the "
-    "weight that gained most on the choice part without more damage than the winner had there. p: the same "
-    "problems under both edits, by the task's scores where a task judges (exact McNemar for right and "
-    "wrong), corrected by Holm over the rivals; not shown is no proof of no difference."
-)
-
-
 def tune_view(tune: Tune) -> View:
     """A search as a notebook shows it."""
     return View((rival_grid(tune), finalist_grid(tune)), tail=tuple(sentences(tune)))
@@ -213,16 +159,3 @@ def _weights(one: SearchedEdit) -> str:
     if len(values) == 1:
         return f"{values[0]:.4g}"
     return f"{values[0]:.4g} to {values[-1]:.4g}" if values else NOTHING
-
-
-def _amount(value: float, of_task: bool) -> str:
-    return signed_decimal(value) if of_task else nats(value)
-
-
-def _reach(ends: tuple[float, float] | None, of_task: bool) -> str:
-    return NOTHING if ends is None else " to ".join(_amount(end, of_task) for end in ends)
-
-
-def _with_reach(change: Change, of_task: bool = False) -> str:
-    reach = f" ({_reach(change.interval, of_task)})" if change.interval is not None else ""
-    return f"{_amount(change.delta, of_task)}{reach}"

@@ -166,6 +166,7 @@ RENDERERS: Mapping[str, Renderer] = {
     "tune.plot:draw_front": _filled(Tune, tune_plot.draw_front, "picture"),
     "tune.plot:draw_weights": _filled(Tune, tune_plot.draw_weights, "picture"),
     "tune.tables:candidate_grid": _filled(Tune, tune_tables.candidate_grid, "grids"),
+    "tune.tables:curve_grid": _filled(Tune, tune_tables.curve_grid, "grids"),
     "tune.tables:finalist_grid": _filled(Tune, tune_tables.finalist_grid, "grids"),
     "tune.tables:rival_grid": _filled(Tune, tune_tables.rival_grid, "grids"),
     "tune.tables:tune_view": _filled(Tune, tune_tables.tune_view, "view"),

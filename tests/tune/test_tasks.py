@@ -11,7 +11,8 @@ from sae_merge_method.artifacts.tune import Tune
 from sae_merge_method.errors import CorpusError, UsageError
 from sae_merge_method.tune.run import tune
 from sae_merge_method.tune.settings import TuneSettings
-from sae_merge_method.tune.tables import finalist_grid, rival_grid, sentences
+from sae_merge_method.tune.tables import finalist_grid, rival_grid
+from sae_merge_method.tune.words import sentences
 from tests.tune.planted import DAMAGING, Planted, plant_tasks
 
 GUARD = {"task": "prose", "metric": "exact_match", "points": 30}

@@ -1,0 +1,87 @@
+"""The winner's damage beside that of all layers that gain as much, where both are known."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sae_merge_method.artifacts.tune import Tune
+from sae_merge_method.statistics.losses import paired_ratio
+from sae_merge_method.tune.bench import Measured
+from sae_merge_method.tune.edit import Edit
+from sae_merge_method.tune.equal_gain import around, equal_gain
+from sae_merge_method.tune.exam import Panel
+from sae_merge_method.tune.words import sentences
+
+TEXTS = 60
+
+
+class TwoLayers:
+    """Layer 0 gains as its weight, up to a most; damage grows as the square of every weight, alike in both."""
+
+    n_donors, n_layers = 1, 2
+    base = Edit.none(1, 2)
+
+    def __init__(self, most: float = 9.0) -> None:
+        draw = np.random.default_rng(0)
+        self._ease, self._frailty = draw.exponential(1, TEXTS) + 0.5, draw.exponential(1, TEXTS)
+        self._most = most
+
+    def side(self, part: str, control: int | None = None) -> Any:
+        return SimpleNamespace(name="prose", tokens=(2,) * TEXTS)
+
+    def measure(self, edit: Edit, part: str) -> Measured:
+        first, second = edit.array[0]
+        target = 10 - min(first, self._most) * self._ease
+        control = 10 + 0.1 * (first**2 + second**2) * self._frailty
+        tokens = self.side(part).tokens
+        changes = [paired_ratio([10.0] * TEXTS, nats.tolist(), tokens) for nats in (target, control)]
+        return Measured(edit, part, changes[0], (changes[1],), 0, tuple(target), (tuple(control),))
+
+
+def panel(most: float = 9.0) -> Panel:
+    bench: Any = TwoLayers(most)
+    return Panel(bench)
+
+
+@pytest.mark.parametrize("start", [0.05, 0.5, 1.1])
+def test_an_edit_of_the_layer_that_gains_does_half_of_the_damage_of_both(start: float) -> None:
+    found = equal_gain(panel(), Edit.of(np.array([[0.6, 0.0]])), start, 0.05)
+    assert found.ratio == pytest.approx(0.5, rel=0.015) and found.weight == pytest.approx(0.6)
+    assert found.damage == pytest.approx(2 * 0.1 * 0.36 * np.mean(panel().bench._frailty) / 2, rel=0.015)
+    assert found.damages == "less" and found.p is not None and found.p < 1e-9
+    weights = [one.weight for one in found.curve]
+    assert weights == sorted(weights) and weights[0] <= 0.6 <= weights[-1]
+
+
+def test_an_edit_that_wastes_weight_does_more_damage_and_the_curve_s_own_edit_as_much() -> None:
+    found = equal_gain(panel(), Edit.of(np.array([[0.6, 1.0]])), 0.5, 0.05)
+    assert found.damages == "more" and found.ratio is not None and found.ratio > 1.5
+    same = equal_gain(panel(), Edit.of(np.array([[0.6, 0.6]])), 0.5, 0.05)
+    assert same.ratio == pytest.approx(1.0, rel=0.015)
+
+
+def test_an_edit_that_gains_nothing_is_not_held_against_the_curve() -> None:
+    found = equal_gain(panel(), Edit.of(np.array([[0.0, 0.4]])), 0.5, 0.05)
+    assert found.damages == "not tested" and found.reason == "it gains nothing itself"
+    assert [one.weight for one in found.curve] == [0.5] and found.ratio is None
+
+
+def test_a_curve_is_measured_around_the_gain_until_its_neighbours_are_near() -> None:
+    for aim, start in ((0.4, 0.1), (0.4, 1.0), (0.05, 0.3)):
+        weights = around(lambda weight: weight, aim, start)
+        below = max(weight for weight in weights if weight < aim)
+        above = min(weight for weight in weights if weight >= aim)
+        assert above / below <= 1.25 and len(weights) <= 10
+    assert around(lambda weight: weight, 5.0, 0.5)[-1] == 1.2  # no weight gains as much
+
+
+def test_where_all_layers_never_gain_as_much_that_is_said_with_the_most_they_gain(tuned: Tune) -> None:
+    found, won = tuned.equal_gain, tuned.winner.report.gain.delta
+    gains = [one.report.gain.delta for one in found.curve]
+    assert max(gains) < won and found.damages == "not tested" and found.ratio is None
+    most = found.curve[gains.index(max(gains))]
+    told = next(line for line in sentences(tuned) if line.startswith("At equal gain"))
+    assert f"no weight of all layers gains as much. The most is {max(gains):+.5f}" in told
+    assert f"at weight {most.weight:.4g}, at a damage of {most.report.damage.delta:+.5f}" in told
