@@ -68,7 +68,7 @@ def write_tasks(folder: TrialFolder, ability: str, sizes: Sizes) -> None:
     near = read_corpus(str(folder.root / folder.near(ability)), max_documents=sizes.near_passages).documents
     rows = {
         ANSWERS: [row(*problem) for problem in problems],
-        NEAR: [row("", text[: sizes.passage_characters]) for text in near],
+        NEAR: [row("", text[: sizes.near_characters]) for text in near],
     }
     for what, documents in rows.items():
         data = folder.root / folder.tasks / "nats" / f"{ability}-{what}.jsonl"

@@ -27,22 +27,24 @@ class Sizes(Record):
     """Shuffles of labels."""
     attributed_problems: int = 20
     """Problems, and passages of each control, that a donor is attributed on; every layer alone, too."""
-    attributed_length: int = 56
+    attributed_length: int = 72
     """Longest of them in tokens."""
     attribution_points: int = 8
     """Points on the way from base to donor."""
     attribution_groups: int = 5
     """Groups that intervals of an attribution are told from."""
-    problems: int = 40
+    problems: int = 64
     """Problems of exact answers, an arm."""
-    answers: int = 28
+    answers: int = 40
     """Problems of answer loss, an arm."""
-    passages: int = 48
-    """Passages of prose, an arm: 22 tokens each."""
+    passages: int = 40
+    """Passages of prose, an arm: some 70 tokens each."""
     near_passages: int = 12
     """Passages of the text near the ability, an arm."""
-    passage_characters: int = 110
-    """Characters that are read of a passage."""
+    passage_characters: int = 400
+    """Characters that are read of a passage of prose."""
+    near_characters: int = 110
+    """Characters that are read of a passage of the text near the ability."""
     pick: int = 6
     """Layers that a score picks."""
     damping: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5, 0.75)
@@ -55,16 +57,16 @@ class Sizes(Record):
     """Features a layer of the scalpel."""
     tune_budget: float = 0.02
     """Damage that ``tune`` may do, in nats a token."""
-    tune_texts: int = 128
+    tune_texts: int = 160
     """Problems, and passages, of ``tune``: half to search, a quarter to choose, a quarter to
     report."""
-    tune_length: int = 56
+    tune_length: int = 72
     """Longest of them in tokens."""
     tune_finalists: int = 3
     """Edits that it holds against each other on the choice part."""
-    tune_steps: int = 10
+    tune_steps: int = 16
     """Steps of gradient of its learned weights."""
-    tune_step_tokens: int = 384
+    tune_step_tokens: int = 512
     """Tokens of problems, and as many of control text, a step."""
     tune_families: tuple[str, ...] = ("damped", "learned")
     """Kinds of edits that it searches."""

@@ -1,6 +1,6 @@
 """The stages behind the donors, each a table row: which commands of ours it runs, and on what.
 
-    saes -> diagnoses -> attributions -> experiments -> tunes -> rounding
+    saes -> diagnoses -> attributions -> tunes -> experiments -> rounding
 
 Base, texts, tasks and donors are made before; what is made of it all is read by :mod:`trials.report`.
 """
@@ -216,8 +216,8 @@ STAGES: dict[str, Stage] = {
         Stage("saes", "an SAE for every layer", _saes),
         Stage("diagnoses", "each ability's diagnosis, against prose and a text near it", _diagnoses),
         Stage("attributions", "each donor's gain and damage by layer, every layer alone too", _attributions),
-        Stage("experiments", "each donor's arms: picks, controls, the damping curve", _experiments),
         Stage("tunes", "each donor's best edit within the budget of damage", _tunes),
+        Stage("experiments", "each donor's arms: picks, controls, the damping curve", _experiments),
         Stage("rounding", "all layers of one donor, rounded in other ways", _rounding),
     )
 }

@@ -26,6 +26,9 @@ CODE = "lm_eval"
 """The package whose functions are read as code."""
 _PARAGRAPH = range(200, 900)
 """Characters of a paragraph that is taken."""
+_PASSAGE = 300
+"""Least characters of one that damage is told on: at its first twenty tokens a model is surprised by
+anything, and what a donor has lost does not show."""
 _FUNCTION = range(200, 1200)
 """Characters of a function that is taken."""
 _NO_PROSE = re.compile(r"[`{}|\\<>\[\]#*_@=~^:]|https?|\.\. |>>>|--|^[-0-9]")
@@ -54,8 +57,10 @@ def make_texts(settings: TrialSettings, folder: Path) -> None:
                 new / "control" / f"near-{name}.jsonl", near_texts(ability, settings.control_passages)
             )
         prose = prose_paragraphs()
-        _write_texts(new / "control" / "prose.jsonl", prose[: settings.control_passages])
-        _write_texts(new / "mixture.jsonl", mixture(settings, prose[settings.control_passages :]))
+        control = [text for text in prose if len(text) >= _PASSAGE][: settings.control_passages]
+        _write_texts(new / "control" / "prose.jsonl", control)
+        rest = set(prose).difference(control)
+        _write_texts(new / "mixture.jsonl", mixture(settings, [text for text in prose if text in rest]))
 
 
 def mixture(settings: TrialSettings, prose: list[str]) -> list[str]:

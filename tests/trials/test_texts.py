@@ -50,7 +50,7 @@ def test_control_is_prose_and_a_text_near_each_ability(made):
 def test_prose_is_whole_sentences_without_markup_or_code(made):
     for row in rows(made / "control" / "prose.jsonl"):
         text = row["text"]
-        assert 200 <= len(text) < 900
+        assert 300 <= len(text) < 900
         assert text.endswith(".")
         assert not set("`{}|<>[]*_=") & set(text)
         assert text == " ".join(text.split())
