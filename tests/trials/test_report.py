@@ -7,7 +7,6 @@ import pytest
 from tests.trials.laid import lay_out_trial
 from trials.report.arms import by_kind, figures, kind_of
 from trials.report.read import read_findings
-from trials.report.tuned import damage_at
 from trials.report.write import contents, write_report
 
 
@@ -36,12 +35,6 @@ def test_arms_of_one_kind_are_taken_together(findings):
     assert kinds["random-layers"].donors == 2
     assert kinds["random-layers"].gain == pytest.approx(sum(one.gain for one in drawn) / 3)
     assert "base" not in kinds
-
-
-def test_damage_at_a_gain_lies_on_the_line_between_two_points():
-    points = [(0.0, 0.0), (1.0, 0.1), (2.0, 0.5)]
-    assert damage_at(points, 1.5) == pytest.approx(0.3)
-    assert damage_at(points, 2.5) is None
 
 
 def test_sentences_are_made_of_the_figures(findings):

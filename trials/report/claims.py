@@ -163,12 +163,13 @@ def _tuned(pairs: Sequence[TunedPair]) -> Statement | None:
     if not pairs:
         return None
     above = sum(one.tune.beside_curve.stands == "above" for one in pairs)
+    less = sum(one.tune.equal_gain.damages == "less" for one in pairs)
     half = sum(one.is_half for one in pairs)
     return Statement(
         "neither",
         "Measured rather than guessed: tune finds edits above the damping curve at equal damage for "
-        f"{above} of {len(pairs)} donors by the paired test, and with half of its damage or less at equal "
-        f"gain for {half}.",
+        f"{above} of {len(pairs)} donors by the paired test. At equal gain they are shown to do less damage "
+        f"than all layers for {less}, half of it or less for {half}.",
     )
 
 

@@ -166,12 +166,12 @@ def tuned_grid(pairs: Sequence[TunedPair]) -> Grid:
     """What ``tune`` found for each donor, on the part that nothing was chosen on."""
     header = (
         "donor", "budget", "winner", "gain", "interval", "damage", "interval ", "above the curve",
-        "interval  ", "stands", "curve's damage at equal gain", "share of it", "exact",
-        "stands in exact answers",
+        "interval  ", "stands", "curve's damage at equal gain", "share of it", "interval   ", "damages",
+        "exact", "stands in exact answers",
     )  # fmt: skip
     rows = []
     for one in pairs:
-        winner, curve = one.tune.winner, one.tune.beside_curve
+        winner, curve, equal = one.tune.winner, one.tune.beside_curve, one.tune.equal_gain
         gain, damage = winner.report.gain, winner.report.damage
         difference = curve.difference
         rows.append(
@@ -189,13 +189,16 @@ def tuned_grid(pairs: Sequence[TunedPair]) -> Grid:
                 ),
                 Cell(_reach(difference.interval) if difference else ""),
                 Cell(curve.stands, strong=curve.stands == "above"),
-                Cell(one.told_damage, one.curve_damage),
-                Cell("" if one.share is None else f"{one.share:.0%}", one.share, strong=one.is_half),
+                Cell(one.told_damage, equal.damage),
+                Cell("" if equal.ratio is None else f"{equal.ratio:.0%}", equal.ratio, strong=one.is_half),
+                Cell("" if equal.interval is None else "{:.0%} to {:.0%}".format(*equal.interval)),
+                Cell("" if equal.damages == "not tested" else equal.damages),
                 Cell(score(one.exact, True), one.exact),
                 Cell(one.stands_exact or ""),
             )
         )
-    return Grid(header, tuple(rows), frozenset(("donor", "winner", "stands", "stands in exact answers")))
+    words = ("donor", "winner", "stands", "damages", "stands in exact answers")
+    return Grid(header, tuple(rows), frozenset(words))
 
 
 def _reach(ends: tuple[float, float] | None) -> str:

@@ -220,7 +220,8 @@ _ROUNDING = (
 )
 _TUNED = (
     "On the report part, which neither search nor choice saw: gain and damage in nats a token. *Above the "
-    "curve* is the winner's gain less that of all layers damped to its damage, tested pairwise. *Exact* is "
-    "the edit as an arm of the experiment, on other problems."
+    "curve* is the winner's gain less that of all layers damped to its damage, tested pairwise; *share of "
+    "it* its damage over that of all layers damped to its gain, bold for half or less that is shown to be "
+    "less. *Exact* is the edit as an arm of the experiment, on other problems."
 )
 _ARMS = "Exact answers with Wilson's interval; gains and damages against the base with intervals at 95 %."
