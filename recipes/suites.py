@@ -35,7 +35,7 @@ class ListenedModel(NamedTuple):
     d_sae: int
     """Features of an SAE."""
     parameters: int | None = None
-    """Numbers in its weights as the Hub counts them; None where that could not be looked up."""
+    """Numbers in its weights; None where the sizes in its config could not be looked up."""
 
     @property
     def diagnosis(self) -> str:
@@ -213,7 +213,7 @@ LISTENED: dict[str, ListenedModel] = {
             d_sae=32_768,
             parameters=8_030_261_248,
         ),
-        _qwen("Qwen3-1.7B-Base", 32, "qwen3", 28, 2048, 2_031_739_904),
+        _qwen("Qwen3-1.7B-Base", 32, "qwen3", 28, 2048, 1_720_574_976),
         _qwen("Qwen3-8B-Base", 64, "qwen3", 36, 4096, 8_190_735_360),
         _qwen("Qwen3-30B-A3B-Base", 32, "qwen3_moe", 48, 2048, 30_532_122_624),
         _qwen("Qwen3.5-2B-Base", 32, "qwen3_5_text", 24, 2048),

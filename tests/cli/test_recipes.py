@@ -23,12 +23,23 @@ from sae_merge_method.recipes.suites import LISTENED
 from sae_merge_method.saes import releases
 from sae_merge_method.saes.find import find_saes
 
+GEMMA_3_SIZES = {
+    "270m": {"intermediate_size": 2048, "num_attention_heads": 4, "num_key_value_heads": 1},
+    "1b": {"intermediate_size": 6912, "num_attention_heads": 4, "num_key_value_heads": 1},
+    "4b": {"intermediate_size": 10_240, "num_attention_heads": 8, "num_key_value_heads": 4},
+    "12b": {"intermediate_size": 15_360, "num_attention_heads": 16, "num_key_value_heads": 8},
+    "27b": {"intermediate_size": 21_504, "num_attention_heads": 32, "num_key_value_heads": 16, "head_dim": 128},
+}
 SIZES = {
+    **{f"gemma-3-{size}{ending}": sizes for size, sizes in GEMMA_3_SIZES.items() for ending in ("", "-pt", "-it")},
     "gemma-2-2b": {"vocab_size": 256_000, "intermediate_size": 9216, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256},
-    "gemma-2-9b": {"vocab_size": 256_000, "intermediate_size": 14336, "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 256},
-    "llama-3.1-8b": {"vocab_size": 128_256, "intermediate_size": 14336, "num_attention_heads": 32, "num_key_value_heads": 8},
+    "gemma-2-9b": {"vocab_size": 256_000, "intermediate_size": 14_336, "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 256},
+    "llama-3.1-8b": {"vocab_size": 128_256, "intermediate_size": 14_336, "num_attention_heads": 32, "num_key_value_heads": 8},
+    "qwen3-1.7b-base": {"intermediate_size": 6144, "num_attention_heads": 16, "num_key_value_heads": 8, "tie_word_embeddings": True},
+    "qwen3-8b-base": {"intermediate_size": 12_288, "num_attention_heads": 32, "num_key_value_heads": 8},
+    "qwen3-30b-a3b-base": {"head_dim": 128},
 }  # fmt: skip
-"""Of MergeBench's bases, what their rows do not say."""
+"""Of the models whose numbers are known, what config.json says beside the row, where it is not the type's default."""
 LM_EVAL = Path(sysconfig.get_path("purelib")) / "lm_eval" / "tasks"
 
 
@@ -80,16 +91,27 @@ def test_widths_are_those_that_releases_and_ids_are_named_with():
         assert row.d_sae == (1024 * int(thousands) if thousands else 8 * row.d_model), row.name
 
 
-@pytest.mark.parametrize("row", BASES, ids=lambda row: row.name)
-def test_parameters_of_mergebenchs_bases_are_those_of_transformers_own_models(row):
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+# Of models of one size, one.
+COUNTED = {row.parameters: row for row in LISTENED.values() if row.parameters is not None}.values()
 
-    config = AutoConfig.for_model(
-        row.model_type, num_hidden_layers=row.n_layers, hidden_size=row.d_model, **SIZES[row.name]
-    )
+
+@pytest.mark.parametrize("row", COUNTED, ids=lambda row: row.name)
+def test_parameters_are_those_of_transformers_own_model_of_these_sizes(row):
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+
+    sizes = {"num_hidden_layers": row.n_layers, "hidden_size": row.d_model, **SIZES[row.name]}
+    see = row.model_type == "gemma3_text" and row.n_layers >= 34  # from 4B on Gemma 3 has a vision tower
+    if see:
+        tower = {"hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27, "num_attention_heads": 16}
+        vision = tower | {"image_size": 896, "patch_size": 14, "vision_use_head": False}
+        config = AutoConfig.for_model("gemma3", text_config=sizes, vision_config=vision)
+    elif row.model_type == "gemma3_text":
+        config = AutoConfig.for_model(row.model_type, vocab_size=262_144, **sizes)
+    else:
+        config = AutoConfig.for_model(row.model_type, **sizes)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+        model = (AutoModelForImageTextToText if see else AutoModelForCausalLM).from_config(config)
     assert sum(one.numel() for one in model.parameters()) == row.parameters
 
 
