@@ -10,13 +10,15 @@ from sae_merge_method.files.writing import require_no_file, write_text
 from sae_merge_method.recipes import ready_file, ready_files, ready_for
 from sae_merge_method.reports.grid import as_text, plain_grid
 
+_STANDARD_OUTPUT = Path("-")
+
 
 @click.command("recipes")
 @click.argument("name", required=False)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File to copy the recipe to  [default: NAME.yml in this folder, - for /]",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="File to copy it to, - for standard output  [default: NAME.yml in this folder, with - for /]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @click.option(
@@ -45,6 +47,9 @@ def command(name: str | None, out: Path | None, overwrite: bool, model: str | No
     if model is not None:
         raise UsageError("--for lists what fits a model: leave out NAME")
     ready = ready_file(name)
+    if out == _STANDARD_OUTPUT:
+        show(ready.text, nl=False)
+        return
     out = out or Path(ready.file_name)
     if not overwrite:
         require_no_file(out)

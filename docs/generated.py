@@ -31,7 +31,6 @@ from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.corpora.twins import TWINS
 from sae_merge_method.diagnose.specificity import SCORES
 from sae_merge_method.experiment.report.claims import CLAIMS
-from sae_merge_method.models.families import FAMILIES as MODEL_FAMILIES
 from sae_merge_method.models.family_table import family_grid
 from sae_merge_method.models.rounding import ROUNDINGS
 from sae_merge_method.models.sites import TRAINED
@@ -111,26 +110,6 @@ def _suites() -> str:
 
 
 def _families() -> str:
-    return table(
-        (
-            "family",
-            "types, by transformers' names",
-            "scalpel and energy",
-            "parts that SAEs can be trained on",
-        ),
-        [
-            (
-                words(row.name),
-                ", ".join(map(_code, row.model_types)),
-                "yes" if row.axes else "no",
-                "; ".join(", ".join(map(_code, pair)) for pair in row.parts),
-            )
-            for row in MODEL_FAMILIES.values()
-        ],
-    )
-
-
-def _tried() -> str:
     return as_markdown(family_grid())
 
 
@@ -218,7 +197,6 @@ GENERATED: dict[str, Callable[[], str]] = {
     "changelog": _file("CHANGELOG.md"),
     "suites": _suites,
     "model-families": _families,
-    "families-tried": _tried,
     "sae-formats": _rows(FORMATS, ("layout", "weights"), "weights"),
     "sae-refusals": _rows(REFUSALS, ("what", "refused are"), "description"),
     "unreadable": _rows(UNREADABLE, ("weights", "what they are", "what to do"), "what", "way_out"),

@@ -45,9 +45,10 @@ DOMAINS: dict[str, Domain] = {
             "code",
             Listening("codeparrot/codeparrot-clean-valid", (_PROSE,), "content,text"),
             Measuring(
-                "mbpp", "pass_at_1", {"confirm_run_unsafe_code": "true # by leaving this you allow it"}
+                "mbpp", "pass_at_1", {"confirm_run_unsafe_code": "false # true allows mbpp to run programs"}
             ),
-            "mbpp runs the programs that the models write, here and with your rights: use a container.",
+            "mbpp runs the programs that the models write, here and with your rights: use a container, "
+            "and allow it below.",
         ),
         Domain(
             "multilingual",

@@ -60,8 +60,9 @@ def _require_confirmed(settings: EvaluationSettings, unsafe: Collection[str]) ->
     if unsafe and not settings.confirm_run_unsafe_code:
         raise UsageError(
             f"evaluation.tasks: {', '.join(unsafe)} run{'s' if len(unsafe) == 1 else ''} the code that a "
-            "model writes, on this machine and with your rights: evaluation.confirm_run_unsafe_code: true "
-            "allows it, best inside a container"
+            "model writes, on this machine and with your rights. To allow it, best inside a container, write "
+            "the line `confirm_run_unsafe_code: true` under `evaluation:`, as lm_eval asks for "
+            "--confirm_run_unsafe_code"
         )
 
 

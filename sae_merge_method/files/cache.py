@@ -13,6 +13,8 @@ from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from sae_merge_method.errors import InUseError
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.hashing import file_sha256
@@ -21,15 +23,18 @@ from sae_merge_method.files.writing import canonical_json, write_text
 logger = logging.getLogger(__name__)
 
 SEAL = "seal.json"
+_NAME = "sae-merge"
 _PAUSE = 2.0
 
 
 def cache_root() -> Path:
-    """``$XDG_CACHE_HOME/sae-merge``, or below ``~/.cache`` where that is not set."""
-    configured = os.environ.get("XDG_CACHE_HOME", "")
+    """``$XDG_CACHE_HOME/sae-merge`` on every system; where that is not set, in the system's folder of caches.
+
+    That is ``~/.cache`` on Linux, ``~/Library/Caches`` on macOS and ``%LOCALAPPDATA%`` on Windows.
+    """
+    configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
     # The XDG rules: a relative path is to be ignored.
-    base = Path(configured) if Path(configured).is_absolute() else Path.home() / ".cache"
-    return base / "sae-merge"
+    return configured / _NAME if configured.is_absolute() else user_cache_path(_NAME, appauthor=False)
 
 
 def cache_key(depends_on: Mapping[str, object]) -> str:

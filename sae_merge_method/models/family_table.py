@@ -1,4 +1,4 @@
-"""What works for which family of models, as one table for the manual: rows of ``FAMILIES``, and types beyond.
+"""The families of models as the manual's one table of them: rows of ``FAMILIES``, and types beyond.
 
 A type that stands in no row is read by the names that it shares with one; those in ``BY_NAMES`` are tried.
 """
@@ -19,11 +19,15 @@ _MERGED = (*BY_NAMES, "llama", "mistral", "qwen3", "gemma2", "gemma3_text", "gem
 """Types of which tests merge tiny models, made by transformers' own classes."""
 _KNOWN = "what writes and reads the stream"
 _UNKNOWN = "what has the names of a family above; experts, linear attention by residual_axes"
+_BY_THEIR_NAMES = "what has the names of a family above"
 
 
 def family_grid() -> Grid:
-    """A row a family: what merges, what can be diagnosed, what a scalpel projects, and how that was tried."""
-    header = ("family", "types", "merge", "diagnose", "scalpel", "tried on")
+    """A row a family: what is merged, heard and projected, what it calls its parts, how that was tried."""
+    header = (
+        *("family", "transformers' types", "merge", "diagnose", "scalpel and energy"),
+        *("attention, MLP", "tried on"),
+    )
     rows = [
         (
             family.name,
@@ -31,12 +35,21 @@ def family_grid() -> Grid:
             "all layers",
             _listened(family.model_types),
             _KNOWN if family.axes else "by residual_axes",
+            "; ".join(", ".join(pair) for pair in family.parts),
             _tried(family.model_types),
         )
         for family in FAMILIES.values()
     ]
     rows += [
-        (name, name, "all layers, experts included", _listened((name,)), _UNKNOWN, _tried((name,)))
+        (
+            name,
+            name,
+            "all layers, experts included",
+            _listened((name,)),
+            _UNKNOWN,
+            _BY_THEIR_NAMES,
+            _tried((name,)),
+        )
         for name in BY_NAMES
     ]
     return plain_grid(header, rows, words=header)

@@ -14,12 +14,14 @@ from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.cli.recipes import command
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.errors import ModelError, UsageError
+from sae_merge_method.evaluation.tasks import find_tasks
 from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.lm_eval_tasks import tasks_path
 from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.recipes import ReadyFile, ready_recipes, ready_settings
 from sae_merge_method.recipes.mergebench import BASES, DOMAINS, experiments
 from sae_merge_method.recipes.suites import LISTENED
+from sae_merge_method.reports.escape import terminal
 from sae_merge_method.saes import releases
 from sae_merge_method.saes.find import find_saes
 
@@ -28,7 +30,12 @@ GEMMA_3_SIZES = {
     "1b": {"intermediate_size": 6912, "num_attention_heads": 4, "num_key_value_heads": 1},
     "4b": {"intermediate_size": 10_240, "num_attention_heads": 8, "num_key_value_heads": 4},
     "12b": {"intermediate_size": 15_360, "num_attention_heads": 16, "num_key_value_heads": 8},
-    "27b": {"intermediate_size": 21_504, "num_attention_heads": 32, "num_key_value_heads": 16, "head_dim": 128},
+    "27b": {
+        "intermediate_size": 21_504,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 16,
+        "head_dim": 128,
+    },
 }
 SIZES = {
     **{f"gemma-3-{size}{ending}": sizes for size, sizes in GEMMA_3_SIZES.items() for ending in ("", "-pt", "-it")},
@@ -67,6 +74,10 @@ def test_what_is_ready_is_listed_by_model_with_what_it_is():
     assert of_one["diagnose/gemma-3-4b-it"].startswith("Which layers of Gemma 3 4B IT are specific to")
 
 
+def test_each_ready_file_is_the_same_text_where_a_terminal_shows_it():
+    assert all(terminal(one.text) == one.text for one in (*ready_settings(), *ready_recipes()))
+
+
 def test_what_fits_is_found_by_id_or_by_the_shape_in_a_folders_config(tmp_path):
     assert {name for name, _, _ in listed("--for", "Qwen/qwen3-1.7B-Base@main")} == {
         "diagnose/qwen3-1.7b-base",
@@ -103,7 +114,12 @@ def test_parameters_are_those_of_transformers_own_model_of_these_sizes(row):
     sizes = {"num_hidden_layers": row.n_layers, "hidden_size": row.d_model, **SIZES[row.name]}
     see = row.model_type == "gemma3_text" and row.n_layers >= 34  # from 4B on Gemma 3 has a vision tower
     if see:
-        tower = {"hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27, "num_attention_heads": 16}
+        tower = {
+            "hidden_size": 1152,
+            "intermediate_size": 4304,
+            "num_hidden_layers": 27,
+            "num_attention_heads": 16,
+        }
         vision = tower | {"image_size": 896, "patch_size": 14, "vision_use_head": False}
         config = AutoConfig.for_model("gemma3", text_config=sizes, vision_config=vision)
     elif row.model_type == "gemma3_text":
@@ -141,7 +157,19 @@ def test_mergebenchs_donors_are_named_with_the_bases_and_the_domains_that_it_pub
         base, _, domain = one.donor.removeprefix("MergeBench/").partition("_")
         assert one.base in {f"google/{base}", f"meta-llama/{base}"} and domain in DOMAINS
         assert name == f"mergebench-{base.lower()}-{domain}"
-        assert (one.evaluation.confirm_run_unsafe_code, one.rank) == (domain == "coding", None)
+        assert (one.evaluation.confirm_run_unsafe_code, one.rank) == (False, None)
+
+
+def test_code_is_run_where_the_user_himself_says_so(tmp_path):
+    text = experiments()["mergebench-gemma-2-2b-coding"]
+    asked = read_settings(ExperimentSettings, yaml.safe_load(text)).evaluation
+    shipped = asked.model_copy(update={"include_path": str(LM_EVAL / "mbpp")})
+    with pytest.raises(
+        UsageError, match="mbpp runs the code .*write the line `confirm_run_unsafe_code: true` under"
+    ):
+        find_tasks(shipped)
+    allowed = text.replace("confirm_run_unsafe_code: false", "confirm_run_unsafe_code: true")
+    assert read_settings(ExperimentSettings, yaml.safe_load(allowed)).evaluation.confirm_run_unsafe_code
 
 
 @pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS)
@@ -182,6 +210,13 @@ def test_a_ready_recipe_is_listed_and_copied_out_once(tmp_path, monkeypatch):
     assert "merge_method: sae_stethoscope" in (tmp_path / "gemma-3-4b-it.yml").read_text()
     with pytest.raises(UsageError, match=r"gemma-3-4b-it\.yml exists"):
         CliRunner().invoke(command, ["gemma-3-4b-it"], catch_exceptions=False, standalone_mode=False)
+
+
+def test_a_dash_copies_a_ready_file_to_standard_output_and_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(command, ["diagnose/gemma-3-4b-it", "--out", "-"], catch_exceptions=False)
+    assert [result.output] == [one.text for one in of("diagnose") if one.name == "diagnose/gemma-3-4b-it"]
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_ready_recipe_is_read_strictly():

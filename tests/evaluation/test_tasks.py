@@ -71,7 +71,9 @@ def test_a_task_beside_the_experiment_is_found_from_the_working_folder_alone(
 def test_a_task_that_runs_what_a_model_writes_has_to_be_allowed_however_it_is_named(
     beside: Path, named: str
 ) -> None:
-    with pytest.raises(UsageError, match=r"programs runs the code .*confirm_run_unsafe_code: true allows it"):
+    with pytest.raises(
+        UsageError, match=r"programs runs the code .*line `confirm_run_unsafe_code: true` under `evaluation:`"
+    ):
         find_tasks(evaluation(named))
     assert named.strip("*") in find_tasks(evaluation(named, confirm_run_unsafe_code=True)).names[0]
 

@@ -1,8 +1,11 @@
 """The cache: whole entries only, under keys of what they depend on."""
 
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
+from platformdirs.macos import MacOS
+from platformdirs.windows import Windows
 
 from sae_merge_method.files.cache import cache_key, cache_root, cached_folder, is_sealed, seal
 from sae_merge_method.files.folders import new_folder
@@ -84,6 +87,16 @@ def test_the_cache_lies_where_xdg_says(monkeypatch, tmp_path):
         monkeypatch.setenv("XDG_CACHE_HOME", unset)
         monkeypatch.setenv("HOME", str(tmp_path / "home"))
         assert cache_root() == tmp_path / "home" / ".cache" / "sae-merge"
+
+
+def test_without_it_the_cache_lies_where_each_system_keeps_caches(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/Users/me")
+    monkeypatch.setenv("WIN_PD_OVERRIDE_LOCAL_APPDATA", r"C:\Users\me\AppData\Local")
+    monkeypatch.setattr("platformdirs.PlatformDirs", MacOS)
+    assert cache_root() == Path("/Users/me/Library/Caches/sae-merge")
+    monkeypatch.setattr("platformdirs.PlatformDirs", Windows)
+    assert cache_root() == Path(r"C:\Users\me\AppData\Local") / "sae-merge" / "Cache"
 
 
 def test_a_key_depends_on_the_values_and_not_on_their_order():

@@ -1,14 +1,17 @@
 """A model is made again from its own folder, and any byte that differs is named."""
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from sae_merge_method.cli.rebuild import command
 from sae_merge_method.errors import UsageError
+from sae_merge_method.publish.card import write_card
 from sae_merge_method.publish.rebuild import find_original
 from tests import tiny
 from tests.merged import rename_models
-from tests.recipes import recipe_text
+from tests.publish.test_card import MIT
+from tests.recipes import recipe_text, run_recipe
 from tests.verify.test_against_report import forget_hashes
 
 
@@ -23,6 +26,21 @@ def test_the_same_recipe_gives_the_same_bytes(tmp_path, merged):
     assert (tmp_path / "again" / "edit_report.json").read_bytes() == (
         merged.out / "edit_report.json"
     ).read_bytes()
+
+
+def test_what_was_rounded_at_random_is_rounded_the_same_again(tmp_path):
+    base, donor = (tiny.gemma3_text(tmp_path / str(n), n, dtype=torch.bfloat16) for n in (0, 1))
+    text = recipe_text(base, donor, 'layers: "1, 3", rounding: stochastic, rounding_seed: 3', "0.01")
+    for out, recipe in (("out", text), ("nearest", text.replace("stochastic, rounding_seed: 3", "nearest"))):
+        run_recipe(recipe, tmp_path / out)
+    write_card(tmp_path / "out", MIT)
+    result = rebuild(tmp_path / "out", tmp_path / "again")
+    assert result.exit_code == 0, result.output
+    assert "54 of 54 tensors" in result.output
+    first, again, nearest = (
+        (tmp_path / out / "model.safetensors").read_bytes() for out in ("out", "again", "nearest")
+    )
+    assert first == again != nearest
 
 
 def test_weights_are_read_where_the_report_does_not_say_every_hash(tmp_path, merged):
