@@ -91,8 +91,9 @@ def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, fl
         from sae_merge_method.diagnose.layer_encoders import LayerEncoders
         from sae_merge_method.diagnose.scales import LayerScale
         from sae_merge_method.diagnose.sweep import sweep
+        from sae_merge_method.models.sites import Site
 
-        encoders = [LayerEncoders(sae, {}) for sae in saes]
+        encoders = [LayerEncoders(sae.layer, Site(sae.layer), sae, {}) for sae in saes]
         scale = LayerScale(1e6, 1e6, np.zeros(D_MODEL, dtype=np.float32))
         rules = dict.fromkeys(layers, scale.rule(5))
         side_of = np.zeros(sum(len(chunk.documents) for chunk in chunks), dtype=np.int64)
@@ -101,8 +102,8 @@ def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, fl
             with tempfile.TemporaryDirectory() as folder, tqdm(disable=True) as bar:
                 store = ChunkStore(Path(folder) / "out", {})
                 sweep(model, encoders, chunks, side_of, rules, STRIDE, store, bar)
-                for sae in saes:
-                    store.gather(sae.key, options.width, [chunk.documents for chunk in chunks])
+                for one in encoders:
+                    store.gather(one.key(), options.width, [chunk.documents for chunk in chunks])
 
     else:
         work_once = saelens_way(work, saes, chunks, options)

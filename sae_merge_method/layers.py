@@ -7,7 +7,7 @@ is ``attn`` and what is ``mlp`` is told by :mod:`sae_merge_method.models.parts`.
 
 import re
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sae_merge_method.errors import UsageError
 from sae_merge_method.models.parts import PARTS
@@ -31,6 +31,8 @@ class LayerModule(NamedTuple):
 
 Unit = int | LayerModule
 """What a gate opens at once: a whole layer, by its number, or one part of a layer."""
+UnitT = TypeVar("UnitT", bound=Unit)
+"""Units of one kind: where all are whole layers, what is made of them is of whole layers too."""
 
 
 def layer_of(unit: Unit) -> int:

@@ -1,4 +1,4 @@
-"""Rules that choose layers from their scores: ``top_k=6``, ``threshold=0.8``, ``elbow``, ...
+"""Rules that choose layers, or parts of layers, from their scores: ``top_k=6``, ``threshold=0.8``, ...
 
 Pure functions from scores to layers; the same rule read from a command line, from a recipe
 or from a diagnosis chooses the same layers. :data:`RULES` is the one list of them.
@@ -12,21 +12,21 @@ from typing import Annotated, Any, NamedTuple
 
 from sae_merge_method.artifacts.schema import OneOf
 from sae_merge_method.errors import UsageError
-from sae_merge_method.layers import format_layers, parse_layers
+from sae_merge_method.layers import Unit, UnitT, by_depth, format_layers, named_units, parse_units
 from sae_merge_method.spacing import NO_NEIGHBOURS, Apart, highest_apart, read_apart, read_count
 
 
 class LayerScores(NamedTuple):
-    """What rules can read of a diagnosis, by layer index."""
+    """What rules can read of a diagnosis, by layer or part of a layer."""
 
-    scores: Mapping[int, float]
-    """Specificity of every diagnosed layer."""
-    q_values: Mapping[int, float] | None = None
-    """Benjamini-Hochberg q of every diagnosed layer; None where no labels were shuffled."""
+    scores: Mapping[Any, float]
+    """Specificity of all that were diagnosed."""
+    q_values: Mapping[Any, float] | None = None
+    """Benjamini-Hochberg q of the same; None where no labels were shuffled."""
 
-    def ranked(self) -> list[int]:
+    def ranked(self) -> list[Any]:
         """The layers, highest score first; ties go to the lower layer."""
-        return sorted(self.scores, key=lambda layer: (-self.scores[layer], layer))
+        return sorted(self.scores, key=lambda layer: (-self.scores[layer], by_depth(layer)))
 
 
 def _written(value: int | float) -> str:
@@ -44,7 +44,7 @@ class Rule:
     """The rule as a user writes it."""
     description: str
     """Which layers the example takes, for help texts."""
-    choose: Callable[[Any, LayerScores], Iterable[int]]
+    choose: Callable[[Any, LayerScores], Iterable[Any]]
     """The rule's value and the scores to layers, in whatever order."""
     read: Callable[[str], Any] | None = None
     """What stands behind the "=" to the rule's value; a ValueError says what it must be. None: no value."""
@@ -69,7 +69,7 @@ def _number(what: str, low: float = -math.inf, high: float = math.inf) -> Callab
     return read
 
 
-def _highest(apart: Apart, layers: LayerScores) -> Iterable[int]:
+def _highest(apart: Apart, layers: LayerScores) -> Iterable[Unit]:
     if apart.size > len(layers.scores):
         raise UsageError(f"top_k={apart} asks for more layers than have a score ({len(layers.scores)})")
     if apart.gap == 1:
@@ -77,31 +77,29 @@ def _highest(apart: Apart, layers: LayerScores) -> Iterable[int]:
     return highest_apart(layers.scores, apart, f"top_k={apart}")
 
 
-def _spread(count: int, layers: LayerScores) -> Iterable[int]:
+def _spread(count: int, layers: LayerScores) -> Iterable[Unit]:
     return highest_apart(layers.scores, Apart(count, NO_NEIGHBOURS), f"spread={count}")
 
 
-def _above(limit: float, layers: LayerScores) -> list[int]:
+def _above(limit: float, layers: LayerScores) -> list[Unit]:
     return [layer for layer, score in layers.scores.items() if score >= limit]
 
 
-def _discoveries(rate: float, layers: LayerScores) -> list[int]:
+def _discoveries(rate: float, layers: LayerScores) -> list[Unit]:
     return [layer for layer, q in (layers.q_values or {}).items() if q <= rate]
 
 
-def _above_largest_gap(_: None, layers: LayerScores) -> list[int]:
+def _above_largest_gap(_: None, layers: LayerScores) -> list[Unit]:
     """The layers above the largest drop between neighbours in the order of scores, at least one."""
     ranked = layers.ranked()
     gaps = [layers.scores[high] - layers.scores[low] for high, low in pairwise(ranked)]
     return ranked[: gaps.index(max(gaps)) + 1] if gaps else ranked
 
 
-def _named(named: tuple[int, ...], layers: LayerScores) -> tuple[int, ...]:
-    unscored = sorted(set(named) - set(layers.scores))
+def _named(named: tuple[Unit, ...], layers: LayerScores) -> tuple[Unit, ...]:
+    unscored = set(named) - set(layers.scores)
     if unscored:
-        raise UsageError(
-            f"no score for layers {format_layers(unscored)} named by layers={format_layers(named)}"
-        )
+        raise UsageError(f"no score for {named_units(unscored)} named by layers={format_layers(named)}")
     return named
 
 
@@ -120,7 +118,8 @@ RULES: dict[str, Rule] = {
         Rule(
             "spread",
             "spread=6",
-            "of sets of 6 layers, no two of them neighbours, the one with the largest sum of scores",
+            "of sets of 6 layers, no two of them neighbours, the one with the largest sum of scores; parts "
+            "are neighbours in their own layer, and in those next to it",
             _spread,
             read_count,
         ),
@@ -133,9 +132,9 @@ RULES: dict[str, Rule] = {
         Rule(
             "layers",
             "layers=9,11-13",
-            "these layers, whatever they score",
+            "these layers, or parts of them as in layers=11.attn,13.mlp, whatever they score",
             _named,
-            parse_layers,
+            parse_units,
             lambda layers: format_layers(layers).replace(" ", ""),
             needs=(),
         ),
@@ -159,7 +158,7 @@ class SelectionRule:
 
     name: str
     """Of its row in :data:`RULES`."""
-    value: int | float | str | tuple[int, ...] | Apart | None = None
+    value: int | float | str | tuple[Unit, ...] | Apart | None = None
     """As the row's ``read`` gives it."""
 
     def __str__(self) -> str:
@@ -202,15 +201,15 @@ RuleText = Annotated[str, ANY_RULE]
 
 def choose_layers(
     rule: SelectionRule,
-    scores: Mapping[int, float],
-    q_values: Mapping[int, float] | None = None,
-) -> tuple[int, ...]:
-    """Apply ``rule`` to per-layer scores; ties go to the lower layer. May choose none.
+    scores: Mapping[UnitT, float],
+    q_values: Mapping[Any, float] | None = None,
+) -> tuple[UnitT, ...]:
+    """Apply ``rule`` to scores of layers, or of parts of layers; ties go to the lower layer. May choose none.
 
     Args:
         rule: From :func:`parse_rule`.
-        scores: Specificity by layer index, of the diagnosed layers.
-        q_values: Benjamini-Hochberg q-values by layer index, for rules that need them.
+        scores: Specificity of all that were diagnosed.
+        q_values: Benjamini-Hochberg q-values of the same, for rules that need them.
 
     Raises:
         UsageError: The rule asks for more layers than were scored, for layers without a
@@ -218,11 +217,12 @@ def choose_layers(
     """
     if rule.needs("q_values") and q_values is None:
         raise UsageError(f"the rule {rule.name} needs q-values, and this diagnosis has none")
-    return tuple(sorted(RULES[rule.name].choose(rule.value, LayerScores(scores, q_values))))
+    chosen: Iterable[UnitT] = RULES[rule.name].choose(rule.value, LayerScores(scores, q_values))
+    return tuple(sorted(chosen, key=by_depth))
 
 
 def agreement(
-    rule: SelectionRule, chosen: Iterable[int], others: Iterable[Mapping[int, float]]
+    rule: SelectionRule, chosen: Iterable[Unit], others: Iterable[Mapping[Any, float]]
 ) -> float | None:
     """How much a choice owes to the scores it was made from: its mean overlap with what others lead to.
 
@@ -242,7 +242,7 @@ def agreement(
     return sum(overlaps) / len(overlaps) if overlaps else None
 
 
-def overlap(one: Iterable[int], other: Iterable[int]) -> float:
+def overlap(one: Iterable[Unit], other: Iterable[Unit]) -> float:
     """Intersection over union; two empty choices agree."""
     first, second = set(one), set(other)
     return len(first & second) / len(first | second) if first | second else 1.0

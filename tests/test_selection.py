@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from sae_merge_method.artifacts.draws import ScoreDraws, write_draws
 from sae_merge_method.cli import diagnose, recipe, score, select
 from sae_merge_method.errors import UsageError
+from sae_merge_method.layers import format_layers, parse_units
 from sae_merge_method.selection import RULES, Rule, agreement, choose_layers, overlap, parse_rule
 from tests import tiny
 from tests.diagnoses import save_diagnosis
@@ -36,6 +37,26 @@ SCORES = {0: 0.1, 1: 0.9, 2: 0.85, 3: 0.2, 4: 0.9}
 def test_each_rule_chooses_what_it_says(rule, chosen):
     q_values = {0: 0.9, 1: 0.01, 2: 0.06, 3: 0.5, 4: 0.05}
     assert choose_layers(parse_rule(rule), SCORES, q_values) == chosen
+    assert str(parse_rule(rule)) == rule
+
+
+MODULES = dict(zip(parse_units("0.attn, 0.mlp, 1.attn, 1.mlp, 2.mlp"), SCORES.values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("rule", "chosen"),
+    [
+        ("top_k=1", "0.mlp"),
+        ("top_k=3", "0.mlp, 1.attn, 2.mlp"),
+        ("spread=2", "0.mlp, 2.mlp"),
+        ("top_k=2,gap=2", "0.mlp, 2.mlp"),
+        ("threshold=0.85", "0.mlp, 1.attn, 2.mlp"),
+        ("elbow", "0.mlp, 1.attn, 2.mlp"),
+        ("layers=1.attn,2.mlp", "1.attn, 2.mlp"),
+    ],
+)
+def test_each_rule_chooses_among_parts_of_layers_as_among_layers(rule, chosen):
+    assert format_layers(choose_layers(parse_rule(rule), MODULES)) == chosen
     assert str(parse_rule(rule)) == rule
 
 
@@ -147,7 +168,12 @@ def test_a_new_rule_is_one_row_of_the_table(tmp_path, monkeypatch):
     monkeypatch.setitem(RULES, row.name, row)
     base, donor = tiny.gemma3_text(tmp_path / "base", 0), tiny.gemma3_text(tmp_path / "donor", 1)
     folder = save_diagnosis(tmp_path / "diagnosis", base, {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8})
-    write_draws(folder, ScoreDraws(np.arange(4), np.zeros((1, 0, 4)), np.array([[[0.1, 0.9, 0.2, 0.8]] * 3])))
+    write_draws(
+        folder,
+        ScoreDraws(
+            np.arange(4), np.zeros(4, int), np.zeros((1, 0, 4)), np.array([[[0.1, 0.9, 0.2, 0.8]] * 3])
+        ),
+    )
     for command in (select.command, recipe.command, score.command, diagnose.command):
         listed = " ".join(run(command, "--help").split())
         assert "|above_median]" in listed

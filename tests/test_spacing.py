@@ -6,6 +6,7 @@ from itertools import combinations
 import pytest
 
 from sae_merge_method.errors import UsageError
+from sae_merge_method.layers import LayerModule, layer_of, parse_units
 from sae_merge_method.spacing import Apart, adjacency, adjacent, highest_apart, read_apart
 
 
@@ -18,16 +19,32 @@ def test_a_layer_with_a_neighbour_in_the_set_is_adjacent(layers, neighbours):
     assert adjacency(layers) == f"{neighbours} of {len(layers)} adjacent"
 
 
-def test_layers_apart_are_the_best_of_all_such_sets():
+@pytest.mark.parametrize(
+    ("units", "neighbours"),
+    [
+        ("1.attn", 0),
+        ("1.attn, 1.mlp", 2),
+        ("1.attn, 2.mlp, 4.mlp", 2),
+        ("1.attn, 3.attn", 0),
+        ("1, 2.mlp", 2),
+    ],
+)
+def test_neighbours_of_a_part_are_those_of_its_layer_and_the_other_part_of_it(units, neighbours):
+    assert adjacent(parse_units(units)) == neighbours
+
+
+@pytest.mark.parametrize("parts", [(), ("attn", "mlp")])
+def test_layers_apart_are_the_best_of_all_such_sets(parts):
     draw = random.Random(0)
+    every = [LayerModule(layer, part) for layer in range(7) for part in parts] or range(14)
     for _ in range(60):
-        layers = draw.sample(range(14), 9)
+        layers = draw.sample(every, 9)
         scores = {layer: draw.choice((-1.0, 0.5, 2.0)) + draw.random() for layer in layers}
         apart = Apart(draw.randint(1, 4), draw.randint(1, 4))
         sets = [
             one
             for one in combinations(sorted(layers), apart.size)
-            if all(high - low >= apart.gap for low, high in combinations(one, 2))
+            if all(layer_of(high) - layer_of(low) >= apart.gap for low, high in combinations(one, 2))
         ]
         if not sets:
             with pytest.raises(UsageError, match="at most"):

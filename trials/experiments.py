@@ -5,6 +5,7 @@ ability. Those are tasks of lm-eval as well, so that every arm, a projection too
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from sae_merge_method.artifacts.attribution import read_attribution
 from sae_merge_method.artifacts.diagnosis import read_diagnosis
 from sae_merge_method.artifacts.strict_yaml import dump_yaml
 from sae_merge_method.corpora.documents import read_corpus
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import Unit, format_layers
 from sae_merge_method.recipe.from_diagnosis import RecipeSettings, write_recipe
 from sae_merge_method.selection import choose_layers, parse_rule
 from trials.folder import DonorName, TrialFolder
@@ -107,10 +108,10 @@ def write_picks(folder: TrialFolder, donor: DonorName, sizes: Sizes, few: bool) 
     attribution = read_attribution(folder.root / folder.attribution(donor))
     rule = parse_rule(f"top_k={sizes.pick}")
     arms: dict[str, str] = {}
-    taken = {choose_layers(rule, diagnosis.scores(), diagnosis.q_values())}
+    taken: set[tuple[Unit, ...]] = {choose_layers(rule, diagnosis.scores(), diagnosis.q_values())}
     asked: list[tuple[str, RecipeSettings]] = []
 
-    def ask(score: str, scores: dict[int, float], at: str, by: str | None, select: str) -> None:
+    def ask(score: str, scores: Mapping[Any, float], at: str, by: str | None, select: str) -> None:
         layers = choose_layers(parse_rule(select), scores)
         if layers in taken:
             return

@@ -13,6 +13,9 @@ from sae_merge_method.artifacts.fingerprint import Fingerprint
 from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, outliers_sentence
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
+from sae_merge_method.artifacts.unit import UnitField
+from sae_merge_method.errors import UsageError
+from sae_merge_method.layers import Unit
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -21,7 +24,7 @@ DIAGNOSIS_FILE = "diagnosis.json"
 USAGE_FILE = "features.safetensors"
 PLOT_FILE = "specificity.png"
 REPORT_FILE = "diagnosis.html"
-SCHEMA_VERSION: Literal[3] = 3
+SCHEMA_VERSION: Literal[4] = 4
 
 
 class ModelSource(Record):
@@ -57,8 +60,9 @@ class OtherScores(Record):
     """What is other: the formula, or the documents, of which it is one half."""
     name: str
     """Name of the other score, or of the half."""
-    scores: dict[int, float]
-    """Score by layer index, less the mean under shuffled labels where labels were shuffled."""
+    scores: dict[UnitField, float]
+    """Score by layer index, or part of a layer such as 11.attn, less the mean under shuffled labels where
+    labels were shuffled."""
 
 
 class Corpus(Record):
@@ -100,14 +104,15 @@ class Corpus(Record):
 class Diagnosis(Record):
     """One run of ``sae-merge diagnose``."""
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     """Version of this file's format."""
     model: ModelSource
     """The diagnosed model, by name and by hash."""
     score: str
     """Name of the specificity score, for example "kl_bits"."""
     layers: tuple[LayerDiagnosis, ...] = Field(min_length=1)
-    """The diagnosed layers, those that have an SAE, in ascending order."""
+    """The diagnosed layers, those that have an SAE, in ascending order; or their parts, where SAEs listen to
+    those."""
     target: Corpus
     """Text of the ability to edit."""
     controls: tuple[Corpus, ...] = Field(min_length=1)
@@ -119,8 +124,8 @@ class Diagnosis(Record):
     settings: dict[str, str | int | float | bool | None]
     """Everything else that can change a number: dtype, device, lengths, seeds, epsilon."""
 
-    def scores(self, units: Units = "corrected") -> dict[int, float]:
-        """Score by layer index.
+    def scores(self, units: Units = "corrected") -> dict[Unit, float]:
+        """Score by layer index, or by part of a layer.
 
         Args:
             units: Corrected scores, less the mean under shuffled labels, mean the same whatever the number of
@@ -128,8 +133,23 @@ class Diagnosis(Record):
                 Raw scores are given where no labels were shuffled, too.
         """
         if units == "raw" or not self.has_null:
-            return {entry.layer: entry.score for entry in self.layers}
-        return {entry.layer: entry.null.corrected for entry in self.layers if entry.null}
+            return {entry.unit: entry.score for entry in self.layers}
+        return {entry.unit: entry.null.corrected for entry in self.layers if entry.null}
+
+    def layer_scores(self, units: Units = "corrected") -> dict[int, float]:
+        """The same of a diagnosis of whole layers, for what is of whole layers alone.
+
+        Raises:
+            UsageError: It is of parts of layers.
+        """
+        scores = self.scores(units)
+        whole = {unit: score for unit, score in scores.items() if isinstance(unit, int)}
+        if len(whole) < len(scores):
+            raise UsageError(
+                f"the diagnosis is of modules, such as {next(iter(scores))}: expected one of whole layers, "
+                "by SAEs of a block's output"
+            )
+        return whole
 
     def without_saes(self) -> str | None:
         """How much of the scores is there without the SAEs, in a sentence; None where no other dictionary was
@@ -142,13 +162,18 @@ class Diagnosis(Record):
         return outliers_sentence(self.layers, self.settings.get("outlier_norm"))
 
     @property
+    def units(self) -> tuple[Unit, ...]:
+        """What was diagnosed: layers, or parts of layers."""
+        return tuple(entry.unit for entry in self.layers)
+
+    @property
     def has_null(self) -> bool:
         """Whether labels were shuffled."""
         return all(entry.null for entry in self.layers)
 
-    def q_values(self) -> dict[int, float] | None:
-        """Benjamini-Hochberg q by layer index, or None where no null was computed."""
-        known = {entry.layer: entry.null.q for entry in self.layers if entry.null}
+    def q_values(self) -> dict[Unit, float] | None:
+        """Benjamini-Hochberg q by layer index or part of a layer, or None where no null was computed."""
+        known = {entry.unit: entry.null.q for entry in self.layers if entry.null}
         return known if len(known) == len(self.layers) else None
 
     def to_frame(self) -> "DataFrame":

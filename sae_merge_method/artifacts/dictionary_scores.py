@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pydantic import Field
 
 from sae_merge_method.artifacts.schema import Record
+from sae_merge_method.artifacts.unit import UnitField
+from sae_merge_method.layers import LayerModule, Unit
 from sae_merge_method.reports import numbers
 
 
@@ -16,13 +18,13 @@ class DictionaryScores(Record):
     coordinates."""
     words: str
     """Where those scores are found, as a sentence says it."""
-    scores: dict[str, dict[int, float]] = Field(default_factory=dict)
+    scores: dict[str, dict[UnitField, float]] = Field(default_factory=dict)
     """By name of a score, every layer's: the diagnosis' own and all that read mean usage alone, less the mean
     under shuffled labels where labels were shuffled."""
 
 
 def dictionary_sentence(
-    score: str, of_layers: Mapping[int, float], dictionaries: Sequence[DictionaryScores]
+    score: str, of_layers: Mapping[Unit, float], dictionaries: Sequence[DictionaryScores]
 ) -> str | None:
     """What of the scores is there without the SAE, and whether the layers come in the same order.
 
@@ -41,15 +43,16 @@ def dictionary_sentence(
         _rank_correlation(list(of_layers.values()), [others[layer] for layer in of_layers])
         for _, others in known
     ]
+    units = "modules" if any(isinstance(unit, LayerModule) for unit in of_layers) else "layers"
     agree = " and ".join("undefined" if rho is None else f"{rho:+.2f}" for rho in alike)
     return (
         f"Of {numbers.decimal(_mean(of_layers))} {score.replace('_bits', ' bits').replace('_', ' ')} "
-        f"(corrected, mean over layers) {' and '.join(there)}; the order of the layers agrees at {agree} "
+        f"(corrected, mean over {units}) {' and '.join(there)}; the order of the {units} agrees at {agree} "
         "(rank correlation)."
     )
 
 
-def _mean(scores: Mapping[int, float]) -> float:
+def _mean(scores: Mapping[Unit, float]) -> float:
     return sum(scores.values()) / len(scores)
 
 

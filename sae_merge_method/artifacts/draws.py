@@ -1,5 +1,9 @@
-"""``diagnosis/draws.safetensors``: every layer's score under shuffled labels and over resampled documents."""
+"""``diagnosis/draws.safetensors``: every layer's score under shuffled labels and over resampled documents.
 
+Where parts of layers were diagnosed, theirs.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +12,8 @@ import numpy.typing as npt
 
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.writing import write_bytes
+from sae_merge_method.layers import LayerModule, Unit, layer_of, part_of_layer
+from sae_merge_method.models.parts import PARTS
 
 DRAWS_FILE = "draws.safetensors"
 
@@ -17,10 +23,28 @@ class ScoreDraws(NamedTuple):
 
     layers: npt.NDArray[np.int64]
     """(L,)"""
+    parts: npt.NDArray[np.int64]
+    """(L,) which part of its layer each is: 0 for the whole, then as ``PARTS`` has them."""
     null: npt.NDArray[np.float64]
     """(C, P, L) against each control, under shuffled labels."""
     bootstrap: npt.NDArray[np.float64]
     """(C, R, L) against each control, over resampled sources."""
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """The layers, or parts of layers, in their order."""
+        names = (None, *PARTS)
+        return tuple(
+            layer if not part else LayerModule(layer, str(names[part]))
+            for layer, part in zip(self.layers.tolist(), self.parts.tolist(), strict=True)
+        )
+
+
+def numbered(units: Sequence[Unit]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The layers of units, and their parts, as draws hold them."""
+    names = (None, *PARTS)
+    layers = np.array([layer_of(unit) for unit in units], dtype=np.int64)
+    return layers, np.array([names.index(part_of_layer(unit)) for unit in units], dtype=np.int64)
 
 
 def write_draws(folder: Path, draws: ScoreDraws) -> None:

@@ -1,4 +1,7 @@
-"""What ``diagnosis.json`` holds of one layer: its SAE, its score with null and interval, its top features."""
+"""What ``diagnosis.json`` holds of one layer, or of one part of a layer that has an SAE of its own.
+
+Its SAE, its score with null and interval, its top features.
+"""
 
 from collections.abc import Sequence
 
@@ -6,7 +9,7 @@ from pydantic import Field
 
 from sae_merge_method.artifacts.left_out import LeftOut
 from sae_merge_method.artifacts.schema import Record
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import LayerModule, Unit, format_layers, named_units
 
 
 class SaeSource(Record):
@@ -104,10 +107,12 @@ LITTLE_EXPLAINED = 0.5
 
 
 class LayerDiagnosis(Record):
-    """What was measured in one layer."""
+    """What was measured in one layer, or in one part of it."""
 
     layer: int = Field(ge=0)
     """Index of the decoder layer."""
+    part: str | None = None
+    """Which part of the layer the SAE listens to, attn or mlp; null where it reads the layer's output."""
     score: float
     """Specificity of the layer, in the unit of the diagnosis' score: the least over controls."""
     null: Null | None = None
@@ -141,6 +146,11 @@ class LayerDiagnosis(Record):
     """The features that contribute most to the score, largest first."""
 
     @property
+    def unit(self) -> Unit:
+        """What was measured: the layer, or its part."""
+        return self.layer if self.part is None else LayerModule(self.layer, self.part)
+
+    @property
     def moved_by_outliers(self) -> bool:
         """Whether the score would be another if outliers counted: by more than half its interval's width, so
         that its interval would no longer hold it."""
@@ -155,6 +165,11 @@ class LayerDiagnosis(Record):
         """
         chance = self.null.mean if self.null else 0.0
         return (other - chance) / (self.score - chance) if self.score > chance else None
+
+
+def units_word(layers: Sequence[LayerDiagnosis]) -> str:
+    """What was diagnosed, in a word: layers, or modules."""
+    return "layers" if all(entry.part is None for entry in layers) else "modules"
 
 
 _NAMED = 4
@@ -188,14 +203,13 @@ def outliers_sentence(layers: Sequence[LayerDiagnosis], bound: float | str | Non
     above = f"more than {bound:g} times the median norm" if ruled else "far more than the median norm"
     done = "do not count there" if ruled else "count all the same"
     text = (
-        f"Outliers: in {len(having)} of {len(layers)} layers "
-        f"({format_layers(tuple(entry.layer for entry in having))}) up to {max(shares):.1%} of a side's "
+        f"Outliers: in {len(having)} of {len(layers)} {units_word(layers)} "
+        f"({format_layers(entry.unit for entry in having)}) up to {max(shares):.1%} of a side's "
         f"tokens have {above} and {done}, most often {named_tokens(having)}."
     )
-    moved = tuple(entry.layer for entry in layers if entry.moved_by_outliers)
+    moved = tuple(entry.unit for entry in layers if entry.moved_by_outliers)
     if moved:
-        whose = (
-            f"score of layer {moved[0]}" if len(moved) == 1 else f"scores of layers {format_layers(moved)}"
-        )
+        word = units_word(layers)
+        whose = f"score of {word[:-1]} {moved[0]}" if len(moved) == 1 else f"scores of {named_units(moved)}"
         text += f" If they counted, the {whose} would change by more than the interval."
     return text

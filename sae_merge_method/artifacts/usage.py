@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from sae_merge_method.artifacts.diagnosis import USAGE_FILE
 from sae_merge_method.artifacts.layer_usage import PARTS, LayerUsage
-from sae_merge_method.errors import ArtifactError
+from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.files.writing import write_bytes
+from sae_merge_method.layers import Unit, by_depth, format_layers, parse_units
 
 _VERSION = 3
 # safetensors writes metadata in hash order: one key keeps the bytes the same.
@@ -68,17 +69,17 @@ NOTHING_TAKEN = SurfaceNames((), ())
 def write_usage(
     folder: Path,
     documents: Documents,
-    layers: Mapping[int, LayerUsage],
-    surfaces: Mapping[int, Surface] | None = None,
+    layers: Mapping[Unit, LayerUsage],
+    surfaces: Mapping[Unit, Surface] | None = None,
     names: SurfaceNames = NOTHING_TAKEN,
-    outliers: Mapping[int, LayerUsage] | None = None,
+    outliers: Mapping[Unit, LayerUsage] | None = None,
 ) -> None:
     """Write the usage of all layers into ``folder``: same usage, same bytes.
 
     Args:
         folder: Where it goes.
         documents: The documents behind every layer.
-        layers: Usage by layer.
+        layers: Usage by layer, or part of one.
         surfaces: What the layers use of texts with something taken away; None where nothing was.
         names: What was taken away.
         outliers: Usage on the tokens that do not count, by layer; None where there are none.
@@ -89,7 +90,7 @@ def write_usage(
         f"documents.{name}": value.astype(np.int64) for name, value in documents._asdict().items()
     }
     shapes = {}
-    for layer, usage in sorted(layers.items()):
+    for layer, usage in sorted(layers.items(), key=lambda entry: by_depth(entry[0])):
         without = outliers[layer] if outliers else usage.none()
         shapes[str(layer)] = {
             "d_sae": usage.d_sae, "exponent": usage.exponent, _OUTLIERS + "exponent": without.exponent,
@@ -121,48 +122,50 @@ class UsageReader:
             header = json.loads((self._file.metadata() or {})[_HEADER])
             if header["version"] != _VERSION:
                 raise ArtifactError(f"expected version {_VERSION} in {self.path}, got {header['version']}")
-            self._shapes = {int(layer): shape for layer, shape in header["layers"].items()}
+            self._shapes = {
+                unit: shape for name, shape in header["layers"].items() for unit in parse_units(name)
+            }
             self.names = SurfaceNames(*(tuple(header[field]) for field in SurfaceNames._fields))
             self.documents = Documents(
                 **{name: self._file.get_tensor(f"documents.{name}") for name in Documents._fields}
             )
         except OSError as error:
             raise ArtifactError(f"cannot read feature usage at {self.path}: {error}") from error
-        except (SafetensorError, KeyError, ValueError) as error:
+        except (SafetensorError, KeyError, ValueError, UsageError) as error:
             raise ArtifactError(
                 f"{self.path} is not feature usage written by sae-merge diagnose: {error}"
             ) from error
 
     @property
-    def layers(self) -> tuple[int, ...]:
-        """The diagnosed layers, ascending."""
-        return tuple(sorted(self._shapes))
+    def layers(self) -> tuple[Unit, ...]:
+        """The diagnosed layers, or parts of layers, ascending."""
+        return tuple(sorted(self._shapes, key=by_depth))
 
-    def layer(self, layer: int) -> LayerUsage:
-        """One layer's usage."""
+    def layer(self, layer: Unit) -> LayerUsage:
+        """Usage of one of them."""
         return self._usage(layer, "")
 
-    def outliers(self, layer: int) -> LayerUsage:
+    def outliers(self, layer: Unit) -> LayerUsage:
         """What one layer uses on the tokens that do not count there."""
         return self._usage(layer, _OUTLIERS)
 
-    def surface(self, layer: int) -> Surface:
+    def surface(self, layer: Unit) -> Surface:
         """What one layer uses of texts with something taken away."""
         self._shape(layer)
         return Surface(*(self._tensor(layer, name) for name in Surface._fields))
 
-    def _usage(self, layer: int, prefix: str) -> LayerUsage:
+    def _usage(self, layer: Unit, prefix: str) -> LayerUsage:
         shape = self._shape(layer)
         arrays = {part: self._tensor(layer, prefix + part) for part in PARTS}
         return LayerUsage(d_sae=shape["d_sae"], exponent=shape[prefix + "exponent"], **arrays)
 
-    def _shape(self, layer: int) -> dict[str, Any]:
+    def _shape(self, layer: Unit) -> dict[str, Any]:
         if layer not in self._shapes:
-            raise ArtifactError(f"{self.path} holds no layer {layer}: it has {list(self.layers)}")
+            raise ArtifactError(f"{self.path} holds no layer {layer}: it has {format_layers(self.layers)}")
         shape: dict[str, Any] = self._shapes[layer]
         return shape
 
-    def _tensor(self, layer: int, name: str) -> Any:
+    def _tensor(self, layer: Unit, name: str) -> Any:
         return self._file.get_tensor(f"layers.{layer}.{name}")
 
 

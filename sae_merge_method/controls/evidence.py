@@ -36,7 +36,7 @@ def evidence_of(recipe: ResolvedRecipe, settings: ControlSettings) -> ArmEvidenc
         return ArmEvidence(recorded_scores(record), {})
     path, diagnosis = recipe.any_diagnosis(instead)
     rank = settings.rank or default_rank(diagnosis.model.d_model)
-    scores = recorded_scores(record) if known else diagnosis.scores()
+    scores = recorded_scores(record) if known else diagnosis.layer_scores()
     return ArmEvidence(scores, {"diagnosis": str(path), "rank": rank})
 
 

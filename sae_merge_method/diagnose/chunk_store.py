@@ -21,6 +21,7 @@ from sae_merge_method.diagnose.usage import PartialUsage, Rows, Without
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.progress import Inputs, Progress
 from sae_merge_method.files.writing import write_bytes
+from sae_merge_method.layers import Unit
 
 _ROWS = ("counted", "outliers")
 _OUTLIERS = ("outlier_tokens", "outlier_ids")
@@ -141,7 +142,7 @@ class ChunkStore:
         """Forget everything: the diagnosis is whole."""
         self._progress.discard()
 
-    def keep_scale(self, layer: int, scale: LayerScale) -> None:
+    def keep_scale(self, layer: Unit, scale: LayerScale) -> None:
         """Freeze what a layer's tokens are held against."""
         from safetensors.numpy import save
 
@@ -149,7 +150,7 @@ class ChunkStore:
         numbers = np.array([scale.norm, scale.first])
         write_bytes(self._scale(layer), save({"numbers": numbers, "mean": scale.mean}))
 
-    def scale(self, layer: int) -> LayerScale | None:
+    def scale(self, layer: Unit) -> LayerScale | None:
         """What a layer's tokens are held against; None where it was not measured yet.
 
         Raises:
@@ -163,7 +164,7 @@ class ChunkStore:
             norm, first = tensors["numbers"].tolist()
             return LayerScale(norm, first, tensors["mean"])
 
-    def _scale(self, layer: int) -> Path:
+    def _scale(self, layer: Unit) -> Path:
         return self.folder / "scales" / f"{layer}.safetensors"
 
     def _file(self, layer: str, chunk: int) -> Path:

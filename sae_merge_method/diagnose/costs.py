@@ -86,12 +86,10 @@ def encode_seconds(model: "TextModel", encoders: LayerEncoders, scale: LayerScal
     """Seconds a token to encode one layer with the SAE and what is beside it."""
     import torch
 
-    layer = model.blocks[encoders.sae.layer]
-    device = next(layer.parameters()).device
-    noise = torch.randn(_TOKENS, model.d_model, generator=torch.Generator().manual_seed(0))
-    residual = (torch.from_numpy(scale.mean) + noise * scale.norm / model.d_model**0.5).to(
-        device, model.dtype
-    )
+    layer = model.blocks[encoders.site.layer]
+    device, d = next(layer.parameters()).device, len(scale.mean)
+    noise = torch.randn(_TOKENS, d, generator=torch.Generator().manual_seed(0))
+    residual = (torch.from_numpy(scale.mean) + noise * scale.norm / d**0.5).to(device, model.dtype)
     layout = TokenLayout(
         tokens=np.full(_DOCUMENTS, _TOKENS // _DOCUMENTS),
         ids=np.zeros(_TOKENS, dtype=np.int64),

@@ -1,11 +1,13 @@
-"""What encodes one layer: its SAE, and beside it dictionaries that nobody trained."""
+"""What encodes one layer, or one part of it: its SAE, and beside it dictionaries that nobody trained."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from sae_merge_method.diagnose.listeners import Listener
 from sae_merge_method.diagnose.settings import EncodingSettings
+from sae_merge_method.layers import Unit, part_of_layer
+from sae_merge_method.models.sites import Site, names_within, site_width
 from sae_merge_method.saes.dictionaries import DICTIONARIES, DirectionsEncoder, Sizes, load_dictionary
-from sae_merge_method.saes.find import SaeAddress
 from sae_merge_method.saes.opening import load_sae
 from sae_merge_method.saes.sae import LayerSae
 
@@ -14,14 +16,20 @@ if TYPE_CHECKING:
 
 
 class LayerEncoders(NamedTuple):
-    """One layer's SAE, and the dictionaries beside it."""
+    """One SAE, and the dictionaries beside it."""
 
+    unit: Unit
+    """The layer, or the part of one, that they tell of."""
+    site: Site
+    """Where they listen."""
     sae: LayerSae
     beside: Mapping[str, DirectionsEncoder]
 
-    def key(self, name: str) -> str:
-        """Names one of the dictionaries beside this very SAE."""
-        return f"{self.sae.key}-{name}"
+    def key(self, name: str = "") -> str:
+        """Names this very SAE, or a dictionary beside it: another SAE in the same place has another key."""
+        part = part_of_layer(self.unit)
+        place = f"layer-{self.site.layer:03d}" + (f".{part}" if part else "")
+        return f"{place}-{self.sae.source.sha256[:16]}" + (f"-{name}" if name else "")
 
     @property
     def nbytes(self) -> int:
@@ -32,26 +40,31 @@ class LayerEncoders(NamedTuple):
     def stored(self) -> dict[str, tuple[str, int]]:
         """Under which key, and with how many features, the usage of each is kept; "" for the SAE."""
         of_others = {name: (self.key(name), len(one.directions)) for name, one in self.beside.items()}
-        return {"": (self.sae.key, self.sae.source.d_sae), **of_others}
+        return {"": (self.key(), self.sae.source.d_sae), **of_others}
 
 
-def load_beside(address: SaeAddress, model: "TextModel") -> LayerSae:
+def load_beside(listener: Listener, model: "TextModel") -> LayerSae:
     """Load an SAE onto the device of its layer: a model may be spread over several."""
-    device = next(model.blocks[address.layer].parameters()).device
-    return load_sae(address, model.d_model, model.dtype, device)
+    address, site = listener
+    device = next(model.blocks[site.layer].parameters()).device
+    width, within = site_width(model, site), names_within(model, site.layer)
+    return load_sae(address, width, model.dtype, device, site.hook, within)
 
 
-def load_layer_encoders(settings: EncodingSettings, address: SaeAddress, model: "TextModel") -> LayerEncoders:
-    """Load a layer's SAE and, unless it is one of them, the dictionaries beside it."""
-    sae = load_beside(address, model)
+def load_layer_encoders(settings: EncodingSettings, listener: Listener, model: "TextModel") -> LayerEncoders:
+    """Load an SAE and, unless it is one of them, the dictionaries beside it."""
+    address, site = listener
+    sae = load_beside(listener, model)
     if address.release in DICTIONARIES:
-        return LayerEncoders(sae, {})  # nothing to hold against itself
-    device = next(model.blocks[address.layer].parameters()).device
-    d = model.d_model
+        return LayerEncoders(listener.unit, site, sae, {})  # nothing to hold against itself
+    device = next(model.blocks[site.layer].parameters()).device
+    d = site_width(model, site)
     rows = [DICTIONARIES[name] for name in settings.dictionaries]
     # As many features as the SAE has, or one for every coordinate.
     sizes = {row.name: Sizes(sae.source.d_sae, None) if row.keeps_l0 else row.sizes("", d) for row in rows}
     return LayerEncoders(
+        listener.unit,
+        site,
         sae,
         {
             row.name: load_dictionary(row, sizes[row.name], address.layer, d, model.dtype, device)

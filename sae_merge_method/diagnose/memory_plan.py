@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sae_merge_method.diagnose.costs import Costs
 from sae_merge_method.diagnose.resampling import BLOCK_ELEMENTS
+from sae_merge_method.layers import LayerModule, Unit
 from sae_merge_method.models.devices import format_memory
 from sae_merge_method.reports.numbers import duration
 
@@ -24,7 +25,8 @@ _SHARE = 0.8
 class Work(NamedTuple):
     """What the plan is made from."""
 
-    layers: Sequence[int]
+    layers: Sequence[Unit]
+    """Layers, or parts of layers, that have an SAE."""
     encoder_bytes: int
     """Memory of one encoder."""
     d_model: int
@@ -48,8 +50,8 @@ class Work(NamedTuple):
 class Plan(NamedTuple):
     """The sweeps over all documents, and what they are expected to take."""
 
-    groups: tuple[tuple[int, ...], ...]
-    """Layers of each sweep."""
+    groups: tuple[tuple[Unit, ...], ...]
+    """Layers, or parts of layers, of each sweep."""
     encoder_bytes: int
     """Encoders of the largest group."""
     batch_bytes: int
@@ -78,12 +80,14 @@ class Plan(NamedTuple):
     def __str__(self) -> str:
         sweeps = "one sweep" if len(self.groups) == 1 else f"{len(self.groups)} sweeps"
         layers = sum(len(group) for group in self.groups)
+        parts = any(isinstance(unit, LayerModule) for group in self.groups for unit in group)
+        words = "modules" if parts else "layers"
         libraries = f", libraries {format_memory(self.library_bytes)}" if self.library_bytes else ""
         encoders, batch, scoring = map(
             format_memory, (self.encoder_bytes, self.batch_bytes, self.scoring_bytes)
         )
         return (
-            f"{layers} layers over {self.tokens:,} tokens in {sweeps}: about {format_memory(self.bytes)} "
+            f"{layers} {words} over {self.tokens:,} tokens in {sweeps}: about {format_memory(self.bytes)} "
             f"beside the model (encoders {encoders}, one batch {batch}, or scoring {scoring}{libraries}), "
             f"about {duration(self.seconds)} (encoding {duration(self.encoding_seconds)}, scoring "
             f"{duration(self.scoring_seconds)})"

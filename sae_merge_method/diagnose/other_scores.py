@@ -17,6 +17,7 @@ from sae_merge_method.diagnose.estimation import Estimate, estimate, estimate_of
 from sae_merge_method.diagnose.resampling import half_samples
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES, Score
+from sae_merge_method.layers import Unit
 from sae_merge_method.saes.dictionaries import DICTIONARIES
 
 SHUFFLES = 100
@@ -49,9 +50,9 @@ class OtherWays:
         self._halves = [
             half_samples(documents, control, few) for control in documents.controls if self._halvable
         ]
-        self._taken: dict[tuple[str, str], dict[int, float]] = {}
+        self._taken: dict[tuple[str, str], dict[Unit, float]] = {}
 
-    def take(self, layer: int, matrices: DocumentMatrices) -> None:
+    def take(self, layer: Unit, matrices: DocumentMatrices) -> None:
         """Score a layer.
 
         Args:
@@ -86,8 +87,8 @@ class OtherWays:
 
 def score_dictionaries(
     names: Sequence[str],
-    layers: Sequence[int],
-    read: Callable[[int, str], LayerUsage],
+    layers: Sequence[Unit],
+    read: Callable[[Unit, str], LayerUsage],
     documents: Documents,
     settings: ScoringSettings,
 ) -> tuple[DictionaryScores, ...]:
@@ -103,7 +104,7 @@ def score_dictionaries(
     ways = OtherWays(documents, settings)
     scored: list[DictionaryScores] = []
     for name in names:
-        scores: dict[str, dict[int, float]] = {}
+        scores: dict[str, dict[Unit, float]] = {}
         for layer in tqdm(layers, desc=f"scoring {DICTIONARIES[name].words}", unit="layer", disable=None):
             for score, value in ways.by_mean_usage(read(layer, name)).items():
                 scores.setdefault(score, {})[layer] = value

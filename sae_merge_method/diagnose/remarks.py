@@ -8,7 +8,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from sae_merge_method.artifacts.diagnosis import Diagnosis
-from sae_merge_method.artifacts.layer_diagnosis import LITTLE_EXPLAINED, LayerDiagnosis, named_tokens
+from sae_merge_method.artifacts.layer_diagnosis import (
+    LITTLE_EXPLAINED,
+    LayerDiagnosis,
+    named_tokens,
+    units_word,
+)
 from sae_merge_method.artifacts.left_out import FrequentToken, LeftOut
 from sae_merge_method.diagnose.encoded_layer import EncodedLayer
 from sae_merge_method.diagnose.sides import UNLIKE, Sides
@@ -69,12 +74,13 @@ def _where_little_is_explained(diagnosis: Diagnosis) -> None:
     ]
     if poor:
         logger.warning(
-            "SAEs explain less than %.0f %% of this model's activations in %d of %d layers (%s): "
+            "SAEs explain less than %.0f %% of this model's activations in %d of %d %s (%s): "
             "were they trained on this model and at this place?",
             100 * LITTLE_EXPLAINED,
             len(poor),
             len(diagnosis.layers),
-            ", ".join(f"layer {entry.layer}: {entry.explained_variance:.2f}" for entry in poor[:6]),
+            units_word(diagnosis.layers),
+            ", ".join(f"{_layers([entry])}: {entry.explained_variance:.2f}" for entry in poor[:6]),
         )
 
 
@@ -90,8 +96,8 @@ def _where_outliers_explain_little(diagnosis: Diagnosis) -> None:
         worst = min(fooled, key=lambda entry: entry.explained_with_outliers or 0)
         logger.warning(
             "in %s SAEs explain little of outlier tokens such as %s, and much of all others: over all "
-            "tokens together layer %d would come to %.2f, of the median token it explains %.2f",
-            _layers(fooled), named_tokens(fooled), worst.layer,
+            "tokens together %s would come to %.2f, of the median token it explains %.2f",
+            _layers(fooled), named_tokens(fooled), _layers([worst]),
             worst.explained_with_outliers, worst.explained_variance,
         )  # fmt: skip
 
@@ -127,5 +133,6 @@ def _with_outliers(diagnosis: Diagnosis) -> list[LayerDiagnosis]:
 
 
 def _layers(entries: Sequence[LayerDiagnosis]) -> str:
-    word = "layer" if len(entries) == 1 else "layers"
-    return f"{word} {format_layers(tuple(entry.layer for entry in entries))}"
+    words = units_word(entries)
+    word = words[:-1] if len(entries) == 1 else words
+    return f"{word} {format_layers(entry.unit for entry in entries)}"

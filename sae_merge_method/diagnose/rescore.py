@@ -14,6 +14,7 @@ from sae_merge_method.diagnose.scoring import Scoring, score_layers
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.files.folders import new_folder
+from sae_merge_method.layers import named_units
 from sae_merge_method.selection import choose_layers, parse_rule
 
 
@@ -51,11 +52,11 @@ def _score(folder: Path, settings: ScoringSettings, new: Path | None) -> Diagnos
         )
     standing = read_diagnosis(folder)
     usage = UsageReader(folder)
-    diagnosed = tuple(entry.layer for entry in standing.layers)
+    diagnosed = standing.units
     if diagnosed != usage.layers:
         raise ArtifactError(
-            f"{folder} holds files of two diagnoses: layers {list(diagnosed)} in one, "
-            f"{list(usage.layers)} in the other"
+            f"{folder} holds files of two diagnoses: {named_units(diagnosed)} in one, "
+            f"{named_units(usage.layers)} in the other"
         )
     scoring = score_layers(
         diagnosed,

@@ -1,7 +1,7 @@
 """The stethoscope from end to end: corpora, model and SAEs in, a diagnosis folder out."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from sae_merge_method.diagnose.sweep import Report, encode_layers
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.progress import Progress
 from sae_merge_method.in_memory.opening import check_fits
+from sae_merge_method.layers import LayerModule, Unit, by_depth, format_layers, layers_of
 from sae_merge_method.selection import choose_layers, parse_rule
 from sae_merge_method.workers import Workers, join_workers
 
@@ -76,18 +77,19 @@ def diagnose(
             )
             if folder is not None:
                 usage = {layer: entry.usage for layer, entry in encoded.items()}
+                units = sorted(usage, key=by_depth)
                 outliers = {layer: entry.outliers for layer, entry in encoded.items()}
                 labels = subject.sides.labels
                 controls = [corpus.name for corpus in subject.corpora[1:]]
                 surfaces = {layer: entry.surface for layer, entry in encoded.items()}
                 names = SurfaceNames(tuple(TOKEN_CLASSES), settings.twins)
                 scoring = score_layers(
-                    sorted(usage), usage.__getitem__, labels, settings, controls, surfaces.__getitem__, names,
+                    units, usage.__getitem__, labels, settings, controls, surfaces.__getitem__, names,
                     outliers.__getitem__,
                 )  # fmt: skip
                 beside = score_dictionaries(
                     list(next(iter(encoded.values())).beside),
-                    sorted(usage),
+                    units,
                     lambda layer, name: encoded[layer].beside[name](),
                     labels,
                     settings,
@@ -100,8 +102,9 @@ def diagnose(
                 records.write_diagnosis(folder, diagnosis)
             attributing = None
             if settings.donor is not None:
+                diagnosed = tuple(subject.saes)
                 del subject, encoded  # the model is loaded again, with its head and in float32
-                attributing = _attribute(settings, out, folder, workers, report)
+                attributing = _attribute(settings, diagnosed, out, folder, workers, report)
             if folder is not None:
                 draw_diagnosis(folder, diagnosis, rule, selected)
         if workers.is_first:
@@ -116,16 +119,35 @@ def diagnose(
 
 
 def _attribute(
-    settings: DiagnoseSettings, out: Path, folder: Path | None, workers: Workers, report: Report
+    settings: DiagnoseSettings,
+    units: Collection[Unit],
+    out: Path,
+    folder: Path | None,
+    workers: Workers,
+    report: Report,
 ) -> Progress:
     """Attribute the donor on the same texts; what was measured is kept until the diagnosis is whole."""
-    shared = set(AttributeSettings.model_fields) & set(DiagnoseSettings.model_fields) - {"dtype"}
-    asked = AttributeSettings.model_validate({"base": settings.model, **settings.model_dump(include=shared)})
+    shared = set(AttributeSettings.model_fields) & set(DiagnoseSettings.model_fields) - {
+        "dtype",
+        "sae",
+        "sae_id",
+    }
+    asked = AttributeSettings.model_validate(
+        {"base": settings.model, **settings.model_dump(include=shared), **_asked_of(settings, units)}
+    )
     beside = out.with_name(f"{out.name}.attribution")  # not to be mistaken for what was encoded
     attributed, progress = attributed_beside(asked, beside, workers, report)
     if folder is not None:
         write_attribution(folder, *attributed)
     return progress
+
+
+def _asked_of(settings: DiagnoseSettings, units: Collection[Unit]) -> dict[str, str]:
+    """The SAEs that are asked what they hear of the donor: one family, of whole layers."""
+    if len(settings.sae) > 1 or any(isinstance(unit, LayerModule) for unit in units):
+        # what a donor's layer has done is heard in its output alone
+        return {"layers": format_layers(layers_of(units))}
+    return {"sae": settings.sae[0], **({"sae_id": settings.sae_id[0]} if settings.sae_id else {})}
 
 
 def _inputs(settings: DiagnoseSettings, subject: Subject) -> dict[str, str | int | None]:
@@ -144,7 +166,7 @@ def _inputs(settings: DiagnoseSettings, subject: Subject) -> dict[str, str | int
 def _diagnosis(
     settings: DiagnoseSettings,
     subject: Subject,
-    encoded: Mapping[int, EncodedLayer],
+    encoded: Mapping[Unit, EncodedLayer],
     scoring: Scoring,
     beside: tuple[DictionaryScores, ...],
 ) -> Diagnosis:
@@ -161,7 +183,7 @@ def _diagnosis(
             adds_begin=subject.beginning.added,
         ),
         score=settings.score,
-        layers=tuple(_layer(scored, encoded[scored.layer], subject, settings) for scored in scoring.layers),
+        layers=tuple(_layer(scored, encoded[scored.unit], subject, settings) for scored in scoring.layers),
         target=subject.sides.corpora[0],
         controls=subject.sides.corpora[1:],
         others=scoring.others,
@@ -176,11 +198,20 @@ def _layer(
     features, tokenizer = scored.top_features, subject.model.tokenizer
     if settings.snippets and features:
         # Loaded once more: no more encoders are kept in memory than the plan allows.
-        sae = load_beside(subject.saes[scored.layer], subject.model)
+        listener = subject.saes[scored.unit]
+        sae = load_beside(listener, subject.model)
         documents, labels = subject.sides.documents, subject.sides.labels
         rule = encoded.scale.rule(settings.bound)
         features = add_snippets(
-            subject.model, sae, features, encoded.usage, documents, labels, settings.snippets, rule
+            subject.model,
+            sae,
+            listener.site,
+            features,
+            encoded.usage,
+            documents,
+            labels,
+            settings.snippets,
+            rule,
         )
     fired = int(encoded.usage.counts.sum(dtype="int64"))
     return LayerDiagnosis(

@@ -1,4 +1,4 @@
-"""How large each layer's tokens are: what outliers and the explained variance are held against.
+"""How large tokens are in each layer, or part: what outliers and the explained variance are held against.
 
 The limit on a token's norm must be known before the first token is counted, and reading all texts twice would
 double the cost of the model. So it is measured on a sample, in one forward pass over some 2,000 tokens that
@@ -17,7 +17,8 @@ from sae_merge_method.corpora.batches import make_batches
 from sae_merge_method.corpora.counting import OUTLIER_NORM, norm_limit
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.models.devices import exact_device
-from sae_merge_method.models.residual_stream import forward
+from sae_merge_method.models.residual_stream import forward_at
+from sae_merge_method.models.sites import Site
 
 if TYPE_CHECKING:
     import torch
@@ -31,14 +32,14 @@ _CROP = 128
 
 
 class LayerScale(NamedTuple):
-    """The residual stream behind one layer, over the sample."""
+    """The activations behind one layer, or at one of its parts, over the sample."""
 
     norm: float
     """Median norm of tokens that carry text."""
     first: float
     """Median norm at the model's first position."""
     mean: npt.NDArray[np.float32]
-    """(d_model,) mean over the tokens that carry text and are no outliers."""
+    """(d,) mean over the tokens that carry text and are no outliers."""
 
     def rule(self, bound: float | None) -> "CountingRule":
         """How tokens of this layer are counted.
@@ -59,7 +60,7 @@ class CountingRule(NamedTuple):
     leaves_out: bool
     """Whether outliers do not count; else they are only noted."""
     mean: npt.NDArray[np.float32]
-    """(d_model,) what the explained variance is measured from."""
+    """(d,) what the explained variance is measured from."""
 
 
 def sample_documents(documents: Sequence[Document], labels: Documents) -> tuple[Document, ...]:
@@ -82,14 +83,14 @@ def sample_documents(documents: Sequence[Document], labels: Documents) -> tuple[
 
 
 def measure_scales(
-    model: "TextModel", layers: Sequence[int], sample: Sequence[Document], batch_tokens: int
-) -> dict[int, LayerScale]:
-    """Read the sample, and measure each layer's residual stream. What one layer gives does not depend on
-    which others are measured.
+    model: "TextModel", sites: Sequence[Site], sample: Sequence[Document], batch_tokens: int
+) -> dict[Site, LayerScale]:
+    """Read the sample, and measure the activations at each site. What one gives does not depend on which
+    others are measured.
 
     Args:
         model: The text model.
-        layers: Which layers.
+        sites: Where.
         sample: From :func:`sample_documents`.
         batch_tokens: Tokens that go through the model together.
     """
@@ -97,7 +98,7 @@ def measure_scales(
     led = [
         document._replace(counted=_with_first(document), classes=document.classes[:0]) for document in sample
     ]
-    parts: dict[int, list[_Sums]] = {layer: [] for layer in layers}
+    parts: dict[Site, list[_Sums]] = {site: [] for site in sites}
     for batch in make_batches(led, batch_tokens):
         starts = np.cumsum(batch.counted.sum(axis=1)) - batch.counted.sum(axis=1)
         first = np.zeros(int(batch.counted.sum()), dtype=np.bool_)
@@ -106,16 +107,16 @@ def measure_scales(
         def measure(residual: "torch.Tensor", first: npt.NDArray[np.bool_] = first) -> _Sums:
             return _measure(residual, first)
 
-        for layer, part in forward(model, batch, dict.fromkeys(layers, measure)).items():
-            parts[layer].append(part)
-    return {layer: _scale(of_layer) for layer, of_layer in parts.items()}
+        for site, part in forward_at(model, batch, dict.fromkeys(sites, measure)).items():
+            parts[site].append(part)
+    return {site: _scale(of_site) for site, of_site in parts.items()}
 
 
 class _Sums(NamedTuple):
     norms: npt.NDArray[np.float32]
     first: npt.NDArray[np.float32]
     total: npt.NDArray[np.float64]
-    """(d_model,) over the tokens within their own batch's limit: the whole sample's is not known yet."""
+    """(d,) over the tokens within their own batch's limit: the whole sample's is not known yet."""
     ordinary: int
     """How many those are."""
 

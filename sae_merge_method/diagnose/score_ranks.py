@@ -13,6 +13,8 @@ from sae_merge_method.artifacts.attribution import Attribution, attribution_path
 from sae_merge_method.artifacts.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.fingerprint import Fingerprint
 from sae_merge_method.errors import UsageError
+from sae_merge_method.layers import Unit, layer_of, part_of_layer
+from sae_merge_method.models.parts import PARTS
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid
 from sae_merge_method.statistics.curves import CurveCorrelation, curve_correlation
 
@@ -37,8 +39,8 @@ class Scored(NamedTuple):
     """Name of the text."""
     target_sha256: str
     base: Fingerprint
-    scores: Mapping[str, Mapping[int, float]]
-    """By name, the score of every layer that has it."""
+    scores: Mapping[str, Mapping[Unit, float]]
+    """By name, the score of every layer, or of every layer's attention or MLP, that has it."""
 
 
 def scored_in(at: str | Path, *, knows_donor: bool) -> Scored:
@@ -63,8 +65,20 @@ def of_diagnosis(diagnosis: Diagnosis) -> Scored:
         diagnosis.target.name,
         diagnosis.target.sha256,
         diagnosis.model.fingerprint,
-        {diagnosis.score: diagnosis.scores(), **others},
+        _by_part({diagnosis.score: diagnosis.scores(), **others}),
     )
+
+
+def _by_part(scores: Mapping[str, Mapping[Unit, float]]) -> dict[str, dict[Unit, float]]:
+    """Each score of each part for itself: attention and MLP in turn are no smooth profile."""
+    parts = [*dict.fromkeys(part_of_layer(unit) for of_all in scores.values() for unit in of_all)]
+    return {
+        name if part is None else f"{name} of {PARTS[part].title}": {
+            unit: score for unit, score in of_all.items() if part_of_layer(unit) == part
+        }
+        for name, of_all in scores.items()
+        for part in parts
+    }
 
 
 def of_attribution(attribution: Attribution) -> Scored:
@@ -73,7 +87,7 @@ def of_attribution(attribution: Attribution) -> Scored:
         attribution.target.name,
         attribution.target.sha256,
         attribution.base.fingerprint,
-        {one.name: attribution.scores_by(one.name) for one in attribution.scores},
+        _by_part({one.name: dict(attribution.scores_by(one.name).items()) for one in attribution.scores}),
     )
 
 
@@ -88,7 +102,7 @@ def score_ranks(scored: Scored, other: Scored | None = None) -> list[ScoreRank]:
     return [
         ScoreRank(
             name,
-            curve_correlation(list(scores.values()), list(scores)),
+            curve_correlation(list(scores.values()), [layer_of(unit) for unit in scores]),
             None if other is None else _with_other(scores, other.scores.get(name, {})),
         )
         for name, scores in scored.scores.items()
@@ -107,7 +121,7 @@ def _require_other_target(scored: Scored, other: Scored) -> None:
         )
 
 
-def _with_other(scores: Mapping[int, float], others: Mapping[int, float]) -> CurveCorrelation | None:
+def _with_other(scores: Mapping[Unit, float], others: Mapping[Unit, float]) -> CurveCorrelation | None:
     layers = [layer for layer in scores if layer in others]
     return curve_correlation([scores[layer] for layer in layers], [others[layer] for layer in layers])
 
@@ -140,11 +154,17 @@ def blindness(ranks: Sequence[ScoreRank], target: str, other: str) -> list[str]:
 
 def depth_sentence(diagnosis: Diagnosis) -> str | None:
     """How a diagnosis' score ranks with depth; None where it cannot be told."""
-    (found, *_) = score_ranks(of_diagnosis(diagnosis))
-    if found.depth is None or found.depth.rho is None or found.depth.p is None:
+    own = _by_part({diagnosis.score: diagnosis.scores()})
+    told = [
+        f"{one.score} ranks with the layer's number at {one.depth.rho:+.2f} (p {one.depth.p:.2f}"
+        for one in score_ranks(of_diagnosis(diagnosis))
+        if one.score in own and one.depth and one.depth.rho is not None and one.depth.p is not None
+    ]
+    if not told:
         return None
+    first, *others = told
+    also = "".join(f", {one})" for one in others)
     return (
-        f"Depth: {found.score} ranks with the layer's number at {found.depth.rho:+.2f} "
-        f"(p {found.depth.p:.2f} among shifted and mirrored profiles): what depth alone tells is known "
+        f"Depth: {first} among shifted and mirrored profiles){also}: what depth alone tells is known "
         "without it."
     )

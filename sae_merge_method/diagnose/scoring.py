@@ -7,7 +7,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from sae_merge_method.artifacts.diagnosis import OtherScores
-from sae_merge_method.artifacts.draws import ScoreDraws
+from sae_merge_method.artifacts.draws import ScoreDraws, numbered
 from sae_merge_method.artifacts.layer_diagnosis import AgainstControl, Interval, Null, TopFeature
 from sae_merge_method.artifacts.layer_usage import LayerUsage
 from sae_merge_method.artifacts.usage import NOTHING_TAKEN, Documents, Surface, SurfaceNames
@@ -17,6 +17,7 @@ from sae_merge_method.diagnose.other_scores import OtherWays
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES, Score
 from sae_merge_method.diagnose.surface import SurfaceScores, score_surface
+from sae_merge_method.layers import LayerModule, Unit, layer_of, part_of_layer
 from sae_merge_method.statistics.intervals import basic_bootstrap
 from sae_merge_method.statistics.multiplicity import benjamini_hochberg
 from sae_merge_method.statistics.permutation import upper_tail
@@ -31,9 +32,10 @@ LEVEL = 0.95
 
 
 class ScoredLayer(NamedTuple):
-    """One layer's numbers, ready for the diagnosis."""
+    """The numbers of one layer, or of one part of it, ready for the diagnosis."""
 
     layer: int
+    part: str | None
     score: float
     null: Null | None
     interval: Interval | None
@@ -42,6 +44,11 @@ class ScoredLayer(NamedTuple):
     without: dict[str, float]
     twins: dict[str, float]
     with_outliers: float | None
+
+    @property
+    def unit(self) -> Unit:
+        """The layer, or its part."""
+        return self.layer if self.part is None else LayerModule(self.layer, self.part)
 
 
 class Scoring(NamedTuple):
@@ -72,19 +79,19 @@ class _Measured(NamedTuple):
 
 
 def score_layers(
-    layers: Sequence[int],
-    read_layer: Callable[[int], LayerUsage],
+    layers: Sequence[Unit],
+    read_layer: Callable[[Unit], LayerUsage],
     documents: Documents,
     settings: ScoringSettings,
     controls: Sequence[str],
-    read_surface: Callable[[int], Surface] | None = None,
+    read_surface: Callable[[Unit], Surface] | None = None,
     names: SurfaceNames = NOTHING_TAKEN,
-    read_outliers: Callable[[int], LayerUsage] | None = None,
+    read_outliers: Callable[[Unit], LayerUsage] | None = None,
 ) -> Scoring:
     """Score every layer on the same shuffles and resamples; one layer is in memory at a time.
 
     Args:
-        layers: Which layers, ascending.
+        layers: Which layers, or parts of layers, ascending.
         read_layer: Gives a layer's stored usage.
         documents: The documents behind it; all sides must be there.
         settings: The score, numbers of draws (0 for none) and seed.
@@ -127,7 +134,7 @@ def score_layers(
             for layer, entry, q in zip(layers, measured, q_values, strict=True)
         ),
         draws=ScoreDraws(
-            layers=np.array(layers, dtype=np.int64),
+            *numbered(layers),
             null=_stacked([[one.null for one in entry.against] for entry in measured]),
             bootstrap=_stacked([[one.bootstrap for one in entry.against] for entry in measured]),
         ),
@@ -140,7 +147,7 @@ def _stacked(draws: list[list[Draws]]) -> Draws:
     return np.ascontiguousarray(np.moveaxis(np.array(draws), 0, 2))
 
 
-def _scored(layer: int, measured: _Measured, q_value: float, controls: Sequence[str]) -> ScoredLayer:
+def _scored(unit: Unit, measured: _Measured, q_value: float, controls: Sequence[str]) -> ScoredLayer:
     each = tuple(
         AgainstControl(
             control=name,
@@ -161,8 +168,8 @@ def _scored(layer: int, measured: _Measured, q_value: float, controls: Sequence[
         interval = _interval(decides.score, np.min([one.bootstrap for one in measured.against], axis=0))
     several = each if len(each) > 1 else ()
     return ScoredLayer(
-        layer, decides.score, null, interval, several, measured.top_features, *measured.surface,
-        measured.with_outliers,
+        layer_of(unit), part_of_layer(unit), decides.score, null, interval, several, measured.top_features,
+        *measured.surface, measured.with_outliers,
     )  # fmt: skip
 
 

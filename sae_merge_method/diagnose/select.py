@@ -10,13 +10,14 @@ from sae_merge_method.artifacts.attribution import Attribution, read_attribution
 from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis, Units, diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.draws import ScoreDraws, read_draws
 from sae_merge_method.artifacts.schema import Record
+from sae_merge_method.artifacts.unit import UnitField
 from sae_merge_method.diagnose.page import draw_diagnosis
 from sae_merge_method.diagnose.plot import plot_specificity
 from sae_merge_method.diagnose.specificity import find_score
 from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.files.lock import locked
 from sae_merge_method.files.writing import write_bytes
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import Unit, by_depth, format_layers, named_units
 from sae_merge_method.reports.grid import NOTHING, Grid, plain_grid
 from sae_merge_method.reports.notebook import View
 from sae_merge_method.selection import (
@@ -41,12 +42,12 @@ class Selection(Record):
     """The score that knows the donor; null for the diagnosis' own."""
     units: Units
     """Scores it was applied to: raw ones where no labels were shuffled."""
-    layers: tuple[int, ...]
-    """What it takes."""
+    layers: tuple[UnitField, ...]
+    """What it takes: layers, or parts of layers such as 11.attn."""
     adjacent: int
     """How many of them have a neighbour among them: what neighbours give is partly the same."""
-    frequency: dict[int, float]
-    """How often each layer is chosen over resamples of the documents; only layers ever chosen."""
+    frequency: dict[UnitField, float]
+    """How often each is chosen over resamples of the documents; only those ever chosen."""
     agreement: float | None
     """Mean overlap of a resample's choice with this one, intersection over union; null without draws."""
     over_halves: float | None
@@ -111,7 +112,7 @@ def _of_other_saes(diagnosis: Diagnosis, other: Diagnosis, name: str) -> Diagnos
     for what, one, two in (
         ("model", diagnosis.model.config_sha256, other.model.config_sha256),
         ("score", diagnosis.score, other.score),
-        ("layers", [entry.layer for entry in diagnosis.layers], [entry.layer for entry in other.layers]),
+        ("set of layers", format_layers(diagnosis.units), format_layers(other.units)),
         *(
             ("text", of_one.sha256, of_other.sha256)
             for of_one, of_other in zip(_texts(diagnosis), _texts(other), strict=False)
@@ -171,9 +172,11 @@ def with_resamples(
     """
     units = units if diagnosis.has_null else "raw"
     scores = diagnosis.scores(units)
-    order = tuple(scores) if draws is None else tuple(int(layer) for layer in draws.layers)
+    order = tuple(scores) if draws is None else draws.units
     if order != tuple(scores):
-        raise ArtifactError(f"the draws are of layers {order}, the diagnosis has {tuple(scores)}")
+        raise ArtifactError(
+            f"the draws are of {named_units(order)}, the diagnosis has {named_units(tuple(scores))}"
+        )
     layers = choose_layers(rule, scores, diagnosis.q_values())
     selection = Selection(
         rule=str(rule),
@@ -203,18 +206,18 @@ def with_resamples(
     return selection.model_copy(update={"frequency": frequency, "agreement": float(np.mean(overlaps))})
 
 
-def _others(diagnosis: Diagnosis, kind: str) -> list[dict[int, float]]:
+def _others(diagnosis: Diagnosis, kind: str) -> list[dict[Unit, float]]:
     return [other.scores for other in diagnosis.others if other.kind == kind]
 
 
-def _q_values(scores: npt.NDArray[np.float64], draws: ScoreDraws) -> Mapping[int, float]:
+def _q_values(scores: npt.NDArray[np.float64], draws: ScoreDraws) -> Mapping[Unit, float]:
     """q of one resample, whose scores (C, L) are compared with the nulls of the controls; the largest p
     counts."""
     p_values = [
         max(upper_tail(float(score), null).p for score, null in zip(of_layer, nulls, strict=True))
         for of_layer, nulls in zip(scores.T, np.moveaxis(draws.null, 2, 0), strict=True)
     ]
-    return dict(zip(draws.layers.tolist(), benjamini_hochberg(p_values), strict=True))
+    return dict(zip(draws.units, benjamini_hochberg(p_values), strict=True))
 
 
 def selections_grid(selections: Sequence[Selection]) -> Grid:
@@ -232,7 +235,7 @@ def selection_view(selection: Selection) -> View:
 
 
 def _selection_row(selection: Selection) -> tuple[str, ...]:
-    frequent = sorted(selection.frequency.items(), key=lambda item: (-item[1], item[0]))
+    frequent = sorted(selection.frequency.items(), key=lambda item: (-item[1], by_depth(item[0])))
     return (
         selection.rule,
         selection.score or selection.units,

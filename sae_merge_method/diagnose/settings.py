@@ -22,12 +22,14 @@ class EncodingSettings(Record):
 
     model: Location
     """Base model: a folder, or a Hub id with an optional @revision."""
-    sae: Location
-    """SAEs: a folder template such as saes/layer_{layer}, or a SAELens release. Or random, for random unit
-    directions of the size that --sae-id says (width_16k_l0_50); or none, for the residual stream's own
-    coordinates."""
-    sae_id: str | None = None
-    """Id of a layer's SAE within ``sae``, such as layer_{layer}_width_16k_l0_small."""
+    sae: Locations = Field(min_length=1)
+    """SAEs: a folder template such as saes/layer_{layer}, or a SAELens release; may be given more than once,
+    such as a release that listens to attention and one to MLPs, whose modules are then ranked together. Or
+    random, for random unit directions of the size that --sae-id says (width_16k_l0_50); or none, for the
+    residual stream's own coordinates."""
+    sae_id: Locations = ()
+    """Id of a layer's SAE within ``sae``, such as layer_{layer}_width_16k_l0_small: one for all, or one for
+    each."""
     dictionaries: tuple[Annotated[str, OneOf(DICTIONARIES)], ...] = tuple(DICTIONARIES)
     """Dictionaries that nobody trained, to encode with beside each SAE: what they tell too is not owed to the
     SAE. Empty for none, in about half the time."""
@@ -38,7 +40,8 @@ class EncodingSettings(Record):
     """Text to compare with, as for the target; may be given more than once, such as general prose, code,
     tables of numbers: a layer's score is the least over them."""
     layers: str = "all"
-    """Layers to diagnose, such as "9, 11-13"."""
+    """Layers to diagnose, such as "9, 11-13"; with SAEs that listen to attention or MLP, parts of layers too,
+    such as "9-11.attn"."""
     text_field: str = "text"
     """Field or column that holds the text; of several, such as content,text, the first that a corpus has."""
     group_field: str | None = None
@@ -83,6 +86,11 @@ class EncodingSettings(Record):
     def bound(self) -> float | None:
         """Median norms that a token may have; None where outliers count."""
         return None if self.outlier_norm == "none" else self.outlier_norm
+
+    @field_validator("sae_id", mode="before")
+    @classmethod
+    def _none_is_no_id(cls, value: Any) -> Any:
+        return () if value is None else value
 
     @field_validator("outlier_norm", mode="before")
     @classmethod

@@ -12,12 +12,13 @@ from sae_merge_method.corpora.batches import make_batches
 from sae_merge_method.corpora.snippets import snippet
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.diagnose.usage import encode, outliers
-from sae_merge_method.models.residual_stream import forward
+from sae_merge_method.models.residual_stream import forward_at
 
 if TYPE_CHECKING:
     import torch
 
     from sae_merge_method.diagnose.scales import CountingRule
+    from sae_merge_method.models.sites import Site
     from sae_merge_method.models.text_model import TextModel
     from sae_merge_method.saes.sae import LayerSae
 
@@ -28,6 +29,7 @@ FEATURES = 5
 def add_snippets(
     model: "TextModel",
     sae: "LayerSae",
+    site: "Site",
     features: Sequence[TopFeature],
     usage: LayerUsage,
     documents: Sequence[Document],
@@ -39,7 +41,8 @@ def add_snippets(
 
     Args:
         model: The text model.
-        sae: The layer's SAE.
+        sae: The SAE.
+        site: Where it listens.
         features: The layer's top features.
         usage: What each document used.
         documents: All documents.
@@ -50,7 +53,9 @@ def add_snippets(
     shown = [entry.feature for entry in features[:FEATURES]]
     users = {feature: _heaviest_users(feature, usage, sides, count) for feature in shown}
     wanted = sorted({document for heaviest in users.values() for document in heaviest})
-    strongest = {document: _strongest(model, sae, rule, shown, documents[document]) for document in wanted}
+    strongest = {
+        document: _strongest(model, sae, site, rule, shown, documents[document]) for document in wanted
+    }
     return tuple(
         entry.model_copy(
             update={
@@ -80,7 +85,12 @@ def _heaviest_users(feature: int, usage: LayerUsage, sides: Documents, count: in
 
 
 def _strongest(
-    model: "TextModel", sae: "LayerSae", rule: "CountingRule", features: Sequence[int], document: Document
+    model: "TextModel",
+    sae: "LayerSae",
+    site: "Site",
+    rule: "CountingRule",
+    features: Sequence[int],
+    document: Document,
 ) -> dict[int, int]:
     """The position of each feature's strongest counted token in a document."""
     positions = np.flatnonzero(document.counted)
@@ -94,5 +104,5 @@ def _strongest(
             activations[torch.from_numpy(outliers(residual, rule)).to(activations.device)] = 0
         return activations
 
-    activations = forward(model, batch, {sae.layer: counted})[sae.layer]
+    activations = forward_at(model, batch, {site: counted})[site]
     return {feature: int(positions[int(activations[:, feature].argmax())]) for feature in features}

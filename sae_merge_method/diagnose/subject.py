@@ -1,4 +1,4 @@
-"""What is diagnosed: a model, the SAEs of its layers, and the texts as they are encoded."""
+"""What is diagnosed: a model, the SAEs that listen to it, and the texts as they are encoded."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,25 +8,25 @@ from sae_merge_method.corpora.documents import Corpus, check_disjoint, read_corp
 from sae_merge_method.corpora.token_classes import classify, leave_out
 from sae_merge_method.corpora.tokens import Document, check_tokens_differ, special_token_ids, tokenize
 from sae_merge_method.corpora.twins import twins_of
+from sae_merge_method.diagnose.listeners import Listener, find_families, listeners
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.sides import Sides, prepare_sides
 from sae_merge_method.errors import ModelError
-from sae_merge_method.layers import parse_layers
+from sae_merge_method.layers import Unit
 from sae_merge_method.models.devices import resolve_device
 from sae_merge_method.models.hub import open_config
 from sae_merge_method.models.text_model import TextModel, load_text_model
-from sae_merge_method.saes.find import SaeAddress, find_saes
 from sae_merge_method.workers import Workers
 
 
 class Subject(NamedTuple):
-    """What is diagnosed: a model, the SAEs of its layers, the texts of both sides."""
+    """What is diagnosed: a model, the SAEs that listen to it, the texts of both sides."""
 
     model: TextModel
     beginning: Beginning
     """What stands before its documents."""
-    saes: dict[int, SaeAddress]
-    """By layer, ascending."""
+    saes: dict[Unit, Listener]
+    """By the layer, or the part of one, that they tell of, ascending."""
     corpora: tuple[Corpus, ...]
     """The target, then the controls."""
     sides: Sides
@@ -40,7 +40,7 @@ def open_subject(settings: DiagnoseSettings, workers: Workers) -> Subject:
         SaeMergeError: One of them cannot be had, or they do not belong together.
     """
     stated = _stated_layers(settings.model)
-    addresses = None if stated is None else _addresses(settings, stated)
+    families = None if stated is None else find_families(settings, stated)
     device = workers.device(resolve_device(settings.device), settings.device_map)
     corpora = tuple(
         read_corpus(source, settings.text_field, settings.max_documents, settings.group_field)
@@ -48,20 +48,16 @@ def open_subject(settings: DiagnoseSettings, workers: Workers) -> Subject:
     )
     check_disjoint(corpora)
     model = load_text_model(settings.model, settings.dtype, device)
-    if addresses is None or stated != len(model.blocks):
-        addresses = _addresses(settings, len(model.blocks))
+    if families is None or stated != len(model.blocks):
+        families = find_families(settings, len(model.blocks))
+    saes = listeners(settings, families, model)
     beginning = find_beginning(model.tokenizer, *model.configs)
     taken = [_taken(settings, model, beginning, corpus.documents, corpus.name) for corpus in corpora]
     for of_control in taken[1:]:
         check_tokens_differ(taken[0], of_control)
-    saes = {address.layer: address for address in addresses}
     sides = prepare_sides(corpora, taken, match=settings.match)
     twins = tuple(_twin(settings, model, beginning, corpora[0], sides.of(0), name) for name in settings.twins)
     return Subject(model, beginning, saes, corpora, sides._replace(twins=twins))
-
-
-def _addresses(settings: DiagnoseSettings, n_layers: int) -> tuple[SaeAddress, ...]:
-    return find_saes(settings.sae, settings.sae_id, parse_layers(settings.layers, n_layers))
 
 
 def _stated_layers(model: str) -> int | None:

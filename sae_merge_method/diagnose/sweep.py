@@ -1,6 +1,6 @@
-"""All layers over all documents: forward, encode, sum up by document; nothing is kept by token.
+"""All layers, or parts of layers, over all documents: forward, encode, sum up by document.
 
-Planned by memory, resumable chunk by chunk, shared between processes.
+Nothing is kept by token. Planned by memory, resumable chunk by chunk, shared between processes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,13 +22,14 @@ from sae_merge_method.diagnose.costs import (
 )
 from sae_merge_method.diagnose.encoded_layer import EncodedLayer, put_together
 from sae_merge_method.diagnose.layer_encoders import LayerEncoders, load_layer_encoders
+from sae_merge_method.diagnose.listeners import Listener
 from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan
 from sae_merge_method.diagnose.scales import measure_scales, sample_documents
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.usage import PartialUsage, encode_documents
+from sae_merge_method.layers import Unit, by_depth
 from sae_merge_method.models.devices import memory_budget
-from sae_merge_method.models.residual_stream import forward
-from sae_merge_method.saes.find import SaeAddress
+from sae_merge_method.models.residual_stream import forward_at
 
 if TYPE_CHECKING:
     from sae_merge_method.diagnose.chunk_store import ChunkStore, WholeUsage
@@ -44,18 +45,18 @@ Report = Callable[[str], None]
 def encode_layers(
     settings: DiagnoseSettings,
     model: "TextModel",
-    addresses: Mapping[int, SaeAddress],
+    saes: Mapping[Unit, Listener],
     sides: "Sides",
     store: "ChunkStore",
     workers: "Workers",
     report: Report,
-) -> dict[int, EncodedLayer]:
-    """Encode every document with every layer's SAE; empty for all processes but the first.
+) -> dict[Unit, EncodedLayer]:
+    """Encode every document with every SAE; empty for all processes but the first.
 
     Args:
         settings: Batches, memory and the like; of the scoring, what it takes is planned.
         model: The text model.
-        addresses: The layers' SAEs, by layer.
+        saes: The SAEs, by the layer or part of one that they tell of.
         sides: All documents, and the twins of the target's.
         store: What an earlier, interrupted run has left, and where this one leaves its own.
         workers: This process among all.
@@ -65,21 +66,21 @@ def encode_layers(
     documents = (*sides.documents, *(document for twin in twins for document in twin))
     chunks = make_chunks(documents, settings.batch_tokens)
     side_of = np.concatenate([labels.side, np.full(len(documents) - len(labels.side), -1)])
-    scales = _scales(settings, model, list(addresses), sides, store, workers)
+    scales = _scales(settings, model, saes, sides, store, workers)
     rules = {layer: scale.rule(settings.bound) for layer, scale in scales.items()}
-    plan = _plan(settings, model, addresses, chunks, sides, scales)
+    plan = _plan(settings, model, saes, chunks, sides, scales)
     if workers.is_first:
         report(str(plan))
     share = chunks[workers.rank :: workers.size]
     stride = max(1, plan.tokens // settings.variance_tokens)
-    kept: dict[int, tuple[SaeSource, dict[str, tuple[str, int]]]] = {}
+    kept: dict[Unit, tuple[SaeSource, dict[str, tuple[str, int]]]] = {}
     total = sum(chunk.tokens for chunk in share) * len(plan.groups)
     # No bar for other processes, or where there is no terminal.
     quiet = None if workers.is_first else True
     with tqdm(total=total, desc="encoding", unit="tok", unit_scale=True, disable=quiet) as bar:
         for group in plan.groups:
-            encoders = [load_layer_encoders(settings, addresses[layer], model) for layer in group]
-            kept.update({one.sae.layer: (one.sae.source, one.stored()) for one in encoders})
+            encoders = [load_layer_encoders(settings, saes[layer], model) for layer in group]
+            kept.update({one.unit: (one.sae.source, one.stored()) for one in encoders})
             sweep(model, encoders, share, side_of, rules, stride, store, bar)
             del encoders  # before the next group's encoders come
     workers.wait()
@@ -99,19 +100,19 @@ def encode_layers(
 def _scales(
     settings: DiagnoseSettings,
     model: "TextModel",
-    layers: Sequence[int],
+    saes: Mapping[Unit, Listener],
     sides: "Sides",
     store: "ChunkStore",
     workers: "Workers",
-) -> "dict[int, LayerScale]":
-    """What each layer's tokens are held against: measured once, by the first process, and read by all."""
-    missing = [layer for layer in layers if store.scale(layer) is None]
+) -> "dict[Unit, LayerScale]":
+    """What tokens are held against at each place: measured once, by the first process, and read by all."""
+    missing = {listener.site: unit for unit, listener in saes.items() if store.scale(unit) is None}
     if missing and workers.is_first:
         sample = sample_documents(sides.documents, sides.labels)
-        for layer, scale in measure_scales(model, missing, sample, settings.batch_tokens).items():
-            store.keep_scale(layer, scale)
+        for site, scale in measure_scales(model, list(missing), sample, settings.batch_tokens).items():
+            store.keep_scale(missing[site], scale)
     workers.wait()
-    measured = {layer: store.scale(layer) for layer in layers}
+    measured = {unit: store.scale(unit) for unit in saes}
     return {layer: scale for layer, scale in measured.items() if scale is not None}
 
 
@@ -120,7 +121,7 @@ def sweep(
     encoders: Sequence[LayerEncoders],
     chunks: Sequence[Chunk],
     side_of: npt.NDArray[np.int64],
-    rules: "Mapping[int, CountingRule]",
+    rules: "Mapping[Unit, CountingRule]",
     variance_stride: int,
     store: "ChunkStore",
     bar: "tqdm[NoReturn]",
@@ -132,71 +133,76 @@ def sweep(
         encoders: The group.
         chunks: The work, or this process' share of it.
         side_of: (N,) the side of each document, -1 for a twin.
-        rules: By layer, which tokens count.
+        rules: By layer, or part of one, which tokens count.
         variance_stride: Reconstruct every so many-th token for the explained variance.
         store: Where finished chunks are kept; what is there is not encoded again.
         bar: Told of tokens done.
     """
     for chunk in chunks:
         # The SAE's usage is kept last: where it is, the others' are.
-        missing = {one.sae.layer: one for one in encoders if not store.has(one.sae.key, chunk.number)}
+        missing = {one.unit: one for one in encoders if not store.has(one.key(), chunk.number)}
         if missing:
             for layer, parts in _encode(model, missing, chunk, side_of, rules, variance_stride).items():
                 of_sae, *of_others = zip(*parts, strict=True)
                 for name, part in zip(missing[layer].beside, of_others, strict=True):
                     if not store.has(missing[layer].key(name), chunk.number):
                         store.save(missing[layer].key(name), chunk.number, part)
-                store.save(missing[layer].sae.key, chunk.number, of_sae)
+                store.save(missing[layer].key(), chunk.number, of_sae)
         bar.update(chunk.tokens)
 
 
 def _encode(
     model: "TextModel",
-    encoders: Mapping[int, LayerEncoders],
+    encoders: Mapping[Unit, LayerEncoders],
     chunk: Chunk,
     side_of: npt.NDArray[np.int64],
-    rules: "Mapping[int, CountingRule]",
+    rules: "Mapping[Unit, CountingRule]",
     stride: int,
-) -> dict[int, list[tuple[PartialUsage, ...]]]:
+) -> dict[Unit, list[tuple[PartialUsage, ...]]]:
     """By layer, its usage of each batch of a chunk: by the SAE, then by the dictionaries beside it."""
-    parts: dict[int, list[tuple[PartialUsage, ...]]] = {layer: [] for layer in sorted(encoders)}
+    parts: dict[Unit, list[tuple[PartialUsage, ...]]] = {unit: [] for unit in sorted(encoders, key=by_depth)}
+    units = {one.site: unit for unit, one in encoders.items()}
     for batch in chunk.batches:
         layout = lay_out(batch, side_of, stride)
         use = {
-            layer: partial(
+            encoders[unit].site: partial(
                 encode_documents,
-                encoders[layer].sae.encoder,
+                encoders[unit].sae.encoder,
                 layout=layout,
-                rule=rules[layer],
-                beside=tuple(encoders[layer].beside.values()),
+                rule=rules[unit],
+                beside=tuple(encoders[unit].beside.values()),
             )
-            for layer in parts
+            for unit in parts
         }
-        for layer, part in forward(model, batch, use).items():
-            parts[layer].append(part)
+        for site, part in forward_at(model, batch, use).items():
+            parts[units[site]].append(part)
     return parts
 
 
 def _plan(
     settings: DiagnoseSettings,
     model: "TextModel",
-    addresses: Mapping[int, SaeAddress],
+    saes: Mapping[Unit, Listener],
     chunks: Sequence[Chunk],
     sides: "Sides",
-    scales: "Mapping[int, LayerScale]",
+    scales: "Mapping[Unit, LayerScale]",
 ) -> Plan:
-    layer, address = next(iter(addresses.items()))
-    one, load, libraries = timed_load(lambda: load_layer_encoders(settings, address, model))
+    # One of each kind of place: encoders differ with the width of what they read, and the largest counts.
+    kinds = {listener.site.hook: listener for listener in reversed(list(saes.values()))}
+    tried = [
+        timed_load(partial(load_layer_encoders, settings, listener, model)) for listener in kinds.values()
+    ]
+    one, load, libraries = max(tried, key=lambda each: each[0].nbytes)
     batches = [batch for chunk in chunks for batch in chunk.batches]
     costs = Costs(
         load,
         forward_seconds(model, batches[len(batches) // 2]),
-        encode_seconds(model, one, scales[layer]),
+        encode_seconds(model, one, scales[one.unit]),
         score_seconds(sides.labels, settings, len(one.beside)),
         libraries,
     )
     work = Work(
-        layers=tuple(addresses),
+        layers=tuple(saes),
         encoder_bytes=one.nbytes,
         d_model=model.d_model,
         d_sae=one.sae.source.d_sae,

@@ -1,12 +1,14 @@
-"""A diagnosis as tables: its layers, and the features of a layer."""
+"""A diagnosis as tables: its layers, or parts of layers, and the features of each."""
 
 from collections.abc import Collection
 from urllib.parse import quote
 
 from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis
-from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, TopFeature
+from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, TopFeature, units_word
 from sae_merge_method.artifacts.left_out import LeftOut
 from sae_merge_method.diagnose.specificity import SCORES
+from sae_merge_method.layers import Unit
+from sae_merge_method.models.parts import PARTS
 from sae_merge_method.reports import numbers
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid
 from sae_merge_method.reports.html import marked
@@ -17,16 +19,27 @@ MOVED = "!"
 _NEURONPEDIA = "https://www.neuronpedia.org"
 
 
-def layers_grid(diagnosis: Diagnosis, selected: Collection[int] = ()) -> Grid:
-    """One row a layer; selected layers are marked."""
+def layers_grid(diagnosis: Diagnosis, selected: Collection[Unit] = ()) -> Grid:
+    """One row a layer, or part of one; selected layers are marked."""
     several = diagnosis.controls if len(diagnosis.controls) > 1 else ()
     against = tuple(f"against {control.name}" for control in several)
     lifted = any(entry.with_outliers is not None for entry in diagnosis.layers)
     header = (
-        *("layer", "score", "corrected", "p", "q", "estimate", "interval", *against, "explained", "L0"),
+        *(
+            heading(diagnosis),
+            "score",
+            "corrected",
+            "p",
+            "q",
+            "estimate",
+            "interval",
+            *against,
+            "explained",
+            "L0",
+        ),
         *(("outliers", "with them") if lifted else ("outliers",)),
     )
-    marked = (row for row, entry in enumerate(diagnosis.layers) if entry.layer in selected)
+    marked = (row for row, entry in enumerate(diagnosis.layers) if entry.unit in selected)
     rows = (_layer_row(entry, lifted=lifted) for entry in diagnosis.layers)
     return Grid(header, tuple(rows), marked=frozenset(marked))
 
@@ -34,7 +47,7 @@ def layers_grid(diagnosis: Diagnosis, selected: Collection[int] = ()) -> Grid:
 def _layer_row(entry: LayerDiagnosis, *, lifted: bool) -> tuple[Cell, ...]:
     null, interval = entry.null, entry.interval
     return (
-        Cell(str(entry.layer), entry.layer),
+        Cell(str(entry.unit), entry.layer),
         Cell(numbers.decimal(entry.score), entry.score),
         Cell(numbers.signed_decimal(null.corrected), null.corrected) if null else _NONE,
         Cell(numbers.p_value(null.p), null.p) if null else _NONE,
@@ -105,7 +118,7 @@ def left_out_grid(diagnosis: Diagnosis) -> Grid:
     """One row a layer: the norms of its tokens, and which of them do not count."""
     sides = ("target", *(control.name for control in diagnosis.controls))
     header = (
-        *("layer", "median norm", "at first position", "first tokens", "outliers"),
+        *(heading(diagnosis), "median norm", "at first position", "first tokens", "outliers"),
         *(f"of {name}" for name in sides),
         *("explained tokens", "explained with outliers", "left out most often"),
     )
@@ -117,7 +130,7 @@ def _left_out_row(entry: LayerDiagnosis, left_out: LeftOut) -> tuple[Cell, ...]:
     most = (f"{token.text!r} {token.count:,}" for token in left_out.tokens)
     explained, pooled = entry.explained_tokens, entry.explained_with_outliers
     return (
-        Cell(str(entry.layer), entry.layer),
+        Cell(str(entry.unit), entry.layer),
         Cell(numbers.decimal(left_out.median_norm, 1), left_out.median_norm),
         Cell(numbers.decimal(left_out.first_norm, 1), left_out.first_norm),
         Cell(f"{left_out.first:,}", left_out.first),
@@ -133,13 +146,13 @@ def surface_grid(diagnosis: Diagnosis) -> Grid:
     """One row a layer: the share of its score that each class of tokens carries, and each twin keeps."""
     first = diagnosis.layers[0]
     header = (
-        "layer",
+        heading(diagnosis),
         *(f"carried by {name}" for name in first.without),
         *(f"kept with {name} shuffled" for name in first.twins),
     )
     rows = (
         (
-            Cell(str(entry.layer), entry.layer),
+            Cell(str(entry.unit), entry.layer),
             *(_share(entry, value, carried=True) for value in entry.without.values()),
             *(_share(entry, value, carried=False) for value in entry.twins.values()),
         )
@@ -188,5 +201,13 @@ def named_controls(diagnosis: Diagnosis) -> str:
 
 
 def layers_diagnosed(diagnosis: Diagnosis) -> str:
-    """How many of the model's layers have a score."""
-    return f"{len(diagnosis.layers)} of {diagnosis.model.n_layers} layers diagnosed"
+    """How many of the model's layers, or of their parts, have a score."""
+    whole = diagnosis.model.n_layers
+    if heading(diagnosis) == "layer":
+        return f"{len(diagnosis.layers)} of {whole} layers diagnosed"
+    return f"{len(diagnosis.layers)} of {len(PARTS) * whole} modules diagnosed"
+
+
+def heading(diagnosis: Diagnosis) -> str:
+    """What a row of the diagnosis' tables is: a layer, or a module."""
+    return units_word(diagnosis.layers)[:-1]

@@ -33,7 +33,7 @@ def energy(settings: EnergySettings) -> EnergyReport:
     axes = parse_axes(settings.residual_axes) if settings.residual_axes else ()
     base = open_model(settings.base)
     diagnosis = open_diagnosis(Path(settings.diagnosis), base, settings.base, [settings.donor]).content
-    layers = _layers(settings, tuple(diagnosis.scores()), base.n_layers)
+    layers = _layers(settings, tuple(diagnosis.layer_scores()), base.n_layers)
     donor = open_donor(settings.donor, layers, base, settings.base, settings.allow_mismatch)
     subspaces = Subspaces(_scalpel(settings, diagnosis), layers)
     subspaces.check()

@@ -54,7 +54,7 @@ class ChosenBy(NamedTuple):
         if self.score is not None:
             return self.score, read_attribution(self.chosen_from).scores_by(self.score)
         diagnosis = read_diagnosis(diagnosis_path(self.chosen_from))
-        return diagnosis.score, diagnosis.scores()
+        return diagnosis.score, diagnosis.layer_scores()
 
     def stamps(self) -> dict[str, str]:
         """What of it a plan depends on."""

@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
+from sae_merge_method.diagnose.listeners import find_families
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.errors import ModelError
 from sae_merge_method.experiment.settings import ExperimentSettings
@@ -16,7 +17,6 @@ from sae_merge_method.models.hub import folder_at_hand, is_hub_id, open_config, 
 from sae_merge_method.recipe.located import locate
 from sae_merge_method.recipes.suites import LISTENED, ListenedModel
 from sae_merge_method.saes.dictionaries import DICTIONARIES
-from sae_merge_method.saes.find import find_saes
 
 _BYTES = {"bfloat16": 2, "float16": 2, "float32": 4, "auto": 2}
 """Of a number, by the dtype that a model is run in; auto is nearly always one of 16 bits."""
@@ -146,16 +146,20 @@ def _numbers(name: str, listened: ListenedModel | None) -> int | None:
 
 def _saes(asked: DiagnoseSettings, shape: Shape) -> Item | None:
     """The SAEs of a diagnosis that is to be made; None where those are made on the spot."""
-    if asked.sae in DICTIONARIES:
+    if not set(asked.sae) - set(DICTIONARIES):
         return None
-    found = find_saes(asked.sae, asked.sae_id, range(shape.n_layers))
+    found = [address for of_family in find_families(asked, shape.n_layers) for address in of_family]
     folders = [Path(one.folder) for one in found if one.folder is not None]
-    name = asked.sae if asked.sae_id is None else f"{asked.sae} {asked.sae_id}"
+    name = (
+        ", ".join((*asked.sae, *asked.sae_id))
+        if len(asked.sae) > 1
+        else " ".join((*asked.sae, *asked.sae_id))
+    )
     if folders:
         size = sum(file.stat().st_size for at in folders for file in at.rglob("*") if file.is_file())
         return Item("SAEs", name, size, 0, HERE)
     row = shape.listened
-    if row is None or row.sae != asked.sae:
+    if row is None or asked.sae != (row.sae,):
         return Item("SAEs", name, None, None, "nothing", f"{name} is no suite that sae-merge recipes lists")
     size = 2 * row.d_model * row.d_sae * _SAE_BYTES * len(found)
     return Item("SAEs", name, size, size, f"{len(found)} of {row.d_sae:,} features in float32")
@@ -163,7 +167,7 @@ def _saes(asked: DiagnoseSettings, shape: Shape) -> Item | None:
 
 def _diagnosing(asked: DiagnoseSettings, shape: Shape, numbers: int) -> tuple[int, int] | None:
     row = shape.listened
-    if row is None or row.sae != asked.sae:
+    if row is None or asked.sae != (row.sae,):
         return None
     each = _BYTES[asked.dtype]
     # Of the dictionaries that nobody trained, one has as many directions as the SAE beside which it is used.

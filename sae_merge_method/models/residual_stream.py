@@ -1,4 +1,4 @@
-"""A batch of documents through the model, in one forward pass: every wanted block's output.
+"""A batch of documents through the model, in one forward pass: every wanted block's output, or a part's.
 
 The base model without its head. What is made of the activations is the caller's business; nothing is kept.
 """
@@ -39,18 +39,35 @@ def forward(
     Raises:
         ModelError: The blocks put out more than one stream, as Gemma 3n's do.
     """
+    made = forward_at(model, batch, {Site(layer): function for layer, function in use.items()})
+    return {site.layer: one for site, one in made.items()}
+
+
+def forward_at(
+    model: "TextModel", batch: Batch, use: "Mapping[Site, Callable[[torch.Tensor], Made]]"
+) -> dict[Site, Made]:
+    """The same for sites of any kind.
+
+    Args:
+        model: The text model.
+        batch: Padded documents.
+        use: By wanted site, what to make of its activations at the counted tokens, (T, d).
+
+    Raises:
+        ModelError: As in :func:`forward`; or a family's parts are not known.
+    """
     import torch
 
     counted = torch.from_numpy(batch.counted)
-    made: dict[int, Made] = {}
+    made: dict[Site, Made] = {}
 
-    def receive(layer: int, states: "torch.Tensor") -> None:
+    def receive(site: Site, states: "torch.Tensor") -> None:
         if states.dim() != 3:
             raise ModelError(
                 f"the blocks of {type(model.decoder).__name__} put out several streams at once "
                 f"{tuple(states.shape)}: there is no one residual stream to read"
             )
-        made[layer] = use[layer](states[counted.to(states.device)])
+        made[site] = use[site](states[counted.to(states.device)])
 
-    read_sites(model, batch, {Site(layer): partial(receive, layer) for layer in use})
+    read_sites(model, batch, {site: partial(receive, site) for site in use})
     return made

@@ -9,6 +9,7 @@ from sae_merge_method.artifacts.attribution import Attribution, attribution_path
 from sae_merge_method.artifacts.diagnosis import DIAGNOSIS_FILE, Diagnosis, Units, diagnosis_path
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.hashing import file_sha256
+from sae_merge_method.layers import Unit
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.fingerprint import fingerprint
 from sae_merge_method.models.hub import open_model, parse_model_id
@@ -29,13 +30,13 @@ class Evidence(NamedTuple):
     """Name of the score."""
     scores: Mapping[int, float]
     """By layer."""
-    q_values: Mapping[int, float] | None
+    q_values: Mapping[Unit, float] | None
     diagnosis: Path
     """The diagnosis that a method may read: of an attribution, the one in its folder, whether or not there is
     one."""
     d_model: int
     """Width of the residual stream."""
-    others: Mapping[str, Sequence[Mapping[int, float]]]
+    others: Mapping[str, Sequence[Mapping[Unit, float]]]
     """Scores that were come by in other ways, by what is other, in words."""
     record: dict[str, Any]
     """What a recipe keeps of it, for when it stays at home."""
@@ -66,7 +67,7 @@ def of_diagnosis(at: Path, base: Checkpoint, base_name: str, donor: str, units: 
         ways: [one.scores for one in content.others if one.kind == kind]
         for kind, ways in (("score", "other scores"), ("half", "either half of the documents"))
     }
-    scores, q_values = content.scores(units), content.q_values()
+    scores, q_values = content.layer_scores(units), content.q_values()
     kept = _record_of_diagnosis(diagnosis, units)
     return Evidence(
         path=diagnosis.path, kind="diagnosis", score=content.score, scores=scores, q_values=q_values,
@@ -88,7 +89,7 @@ def of_attribution(at: Path, base: Checkpoint, base_name: str, donor: str, score
     require_diagnosed(was, base, base_name, [donor])
     _warn_of_another_donor(path, content, donor)
     diagnosis = path.parent / DIAGNOSIS_FILE
-    others = {
+    others: dict[str, list[Mapping[Any, float]]] = {
         "the donor's other scores": [
             content.scores_by(one.name) for one in content.scores if one.name != score
         ]

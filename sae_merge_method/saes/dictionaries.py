@@ -95,8 +95,8 @@ DICTIONARIES: dict[str, Dictionary] = {
         ),
         Dictionary(
             "none",
-            "the residual stream's own coordinates, above and below",
-            "in the residual stream's own coordinates",
+            "the activations' own coordinates, above and below",
+            "in the activations' own coordinates",
             lambda _, d: Sizes(2 * d, None),
             _coordinates,
             keeps_l0=False,
@@ -140,10 +140,10 @@ class DirectionsEncoder:
 
 
 def _largest(features: "torch.Tensor", count: "torch.Tensor") -> "torch.Tensor":
-    """Each row's ``count`` largest entries, the others 0."""
+    """Each row's ``count`` largest entries, or all there are, the others 0."""
     import torch
 
-    most = int(count.max()) if len(count) else 0
+    most = min(int(count.max()), features.shape[1]) if len(count) else 0
     top = features.topk(most, dim=1)
     kept = torch.arange(most, device=features.device) < count[:, None]
     return torch.zeros_like(features).scatter_(1, top.indices, top.values * kept)

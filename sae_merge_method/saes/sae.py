@@ -84,11 +84,6 @@ class LayerSae(NamedTuple):
     encoder_bytes: int
     """Memory of the encoder."""
 
-    @property
-    def key(self) -> str:
-        """Names this very SAE: another one in the same place has another key."""
-        return f"layer-{self.layer:03d}-{self.source.sha256[:16]}"
-
 
 def _parameters_sha256(parameters: "Mapping[str, torch.Tensor]") -> str:
     """sha256 over the encoder's parameters by name, in the precision they are used in."""

@@ -28,7 +28,7 @@ class TrainSaesSettings(Record):
     layers: str = "all"
     """Layers to train SAEs for, such as "9, 11-13"."""
     hook: tuple[Annotated[str, OneOf(TRAINED)], ...] = Field(default=("resid_post",), min_length=1)
-    """What of a layer to train an SAE on; several for one of each. A diagnosis reads those of resid_post."""
+    """What of a layer to train an SAE on; several for one of each. A diagnosis listens with any of them."""
     width: str = "4x"
     """Features of an SAE: a number, or times the width of the activations, such as 4x."""
     k: int = Field(default=32, ge=1)

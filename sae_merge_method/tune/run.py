@@ -221,7 +221,7 @@ def _pick(asked: TuneSettings) -> Pick | None:
         return None
     base = open_model(asked.base)
     _, diagnosis = open_diagnosis(Path(asked.diagnosis), base, asked.base, asked.donor)
-    layers = choose_layers(parse_rule(asked.select), diagnosis.scores(), diagnosis.q_values())
+    layers = choose_layers(parse_rule(asked.select), diagnosis.layer_scores(), diagnosis.q_values())
     return Pick(layers, f"{asked.select} of {diagnosis.score}") if layers else None
 
 

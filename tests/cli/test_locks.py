@@ -113,7 +113,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "again" / "out").rename(folder / "out2")
     save_diagnosis(folder / "diagnosis", merged.base, {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.7})
     layers = np.arange(4, dtype=np.int32)
-    write_draws(folder / "diagnosis", ScoreDraws(layers, *(np.zeros((2, 4)) for _ in range(2))))
+    write_draws(folder / "diagnosis", ScoreDraws(layers, layers * 0, *(np.zeros((2, 4)) for _ in range(2))))
     for name, right in (("before", 10), ("after", 20)):
         (folder / f"{name}.json").write_text(json.dumps(results({"minerva_math_algebra": (right, 50)})))
     (folder / "comparison").mkdir()

@@ -98,3 +98,36 @@ def test_a_suite_as_it_is_published_goes_through_diagnose_energy_and_scalpel(
     text = recipe_text(model, donor, f'layers: "{LAYER}", diagnosis: "{tmp_path / "diagnosis"}", rank: 4')
     report = run_recipe(text.replace("sae_stethoscope", "sae_scalpel"), tmp_path / "out")
     assert report.layers == (LAYER,) and report.energy > 0
+
+
+def test_attention_and_mlp_saes_of_gemma_scope_2_listen_where_they_were_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those in folders named attn_out read the heads, before they are mixed."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    id, releases = "layer_{layer}_width_16k_l0_small", {}
+    for part, hook in (("att", "self_attn.o_proj.input"), ("mlp", "post_feedforward_layernorm.output")):
+        release = f"gemma-scope-2-270m-it-{part}-all"
+        entry = find_entry(release, id.format(layer=LAYER))
+        releases[release] = f"model.layers.{LAYER}.{hook}"
+        place = cached(tmp_path / "hub", entry.repo_id, entry.path)
+        hosts.save_raw(place, LAYER, d_sae=F, hf_hook_point_in=releases[release])
+    settings = DiagnoseSettings(
+        model=hosts.random_gemma3(tmp_path / "model"),
+        target=hosts.write_jsonl(tmp_path / "maths.jsonl", hosts.sentences(hosts.MATHS, 10, seed=0)),
+        control=hosts.write_jsonl(tmp_path / "prose.jsonl", hosts.sentences(hosts.PROSE, 10, seed=1)),
+        sae=tuple(releases),
+        sae_id=id,
+        layers=str(LAYER),
+        dictionaries=(),
+        twins=(),
+        permutations=20,
+        bootstrap=20,
+        device="cpu",
+    )
+    listened = diagnose(settings, tmp_path / "diagnosis").layers
+    assert [(str(entry.unit), entry.sae.hook_point) for entry in listened] == [
+        (f"{LAYER}.{part}", hook) for part, hook in zip(("attn", "mlp"), releases.values(), strict=True)
+    ]
