@@ -1,13 +1,17 @@
 """Small diagnoses for tests of the stages that only read them."""
 
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
 from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis, ModelSource, OtherScores, write_diagnosis
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, Null, SaeSource
+from sae_merge_method.layers import UnitT, layer_of, part_of_layer
 from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.fingerprint import fingerprint
 from tests import tiny
+
+HOOKS = {None: "hook_resid_post", "attn": "hook_attn_out", "mlp": "hook_mlp_out"}
 
 
 def corpus(name: str) -> Corpus:
@@ -25,15 +29,15 @@ def corpus(name: str) -> Corpus:
 def save_diagnosis(
     folder: Path,
     model: Path,
-    scores: dict[int, float],
+    scores: Mapping[UnitT, float],
     *,
-    corrected: dict[int, float] | None = None,
+    corrected: Mapping[UnitT, float] | None = None,
     others: tuple[OtherScores, ...] = (),
 ) -> Path:
     """A diagnosis of ``model`` with these scores, in ``folder``; without shuffles unless ``corrected`` is
     given."""
 
-    def null(layer: int) -> Null | None:
+    def null(layer: UnitT) -> Null | None:
         if corrected is None:
             return None
         mean = scores[layer] - corrected[layer]
@@ -41,7 +45,8 @@ def save_diagnosis(
 
     layers = tuple(
         LayerDiagnosis(
-            layer=layer,
+            layer=layer_of(layer),
+            part=part_of_layer(layer),
             score=score,
             null=null(layer),
             explained_variance=0.9,
@@ -51,7 +56,7 @@ def save_diagnosis(
                 id="",
                 sha256="0" * 64,
                 architecture="jumprelu",
-                hook_point=f"blocks.{layer}.hook_resid_post",
+                hook_point=f"blocks.{layer_of(layer)}.{HOOKS[part_of_layer(layer)]}",
                 d_sae=32,
             ),
         )
