@@ -36,14 +36,18 @@ def command(settings: Path, out: Path, overwrite: bool) -> None:
     SETTINGS is a YAML file with base, donor, target, control and budget. Edits are searched in memory on the
     loss of half of the texts, chosen on a quarter, and the winner is judged once on the rest, beside its
     rivals. Writes recipe.yml, tune.json, tune.md and tune.html into --out. Interrupted, the same command goes
-    on where it was.
+    on where it was. Under torchrun or accelerate launch the edits to measure are shared between the
+    processes.
     """
     from sae_merge_method.reports.grid import as_text
     from sae_merge_method.tune.run import tune
     from sae_merge_method.tune.tables import rival_grid
     from sae_merge_method.tune.words import sentences
+    from sae_merge_method.workers import is_first_process
 
     found = tune(settings, out, overwrite=overwrite, report=lambda line: show(line, err=True))
+    if not is_first_process():
+        return
     show(as_text(rival_grid(found)))
     show("")
     for line in sentences(found):

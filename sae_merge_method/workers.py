@@ -51,6 +51,10 @@ class Workers(NamedTuple):
             torch.distributed.barrier()
 
 
+ALONE = Workers(0, 1, 0)
+"""A single process."""
+
+
 def is_first_process() -> bool:
     """Whether this process is the only one, or the one that reports for all."""
     return os.environ.get("RANK", "0") == "0"
@@ -61,7 +65,7 @@ def join_workers() -> Iterator[Workers]:
     """Meet the other processes that the launcher's environment speaks of; alone without one."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield Workers(0, 1, 0)
+        yield ALONE
         return
     import torch.distributed
 

@@ -5,6 +5,7 @@ weights in the place of inputs): what it gives to the layers sums to the whole c
 end.
 """
 
+from functools import partial
 from statistics import median
 from typing import NamedTuple
 
@@ -67,8 +68,16 @@ def attribute(bench: Bench, end: Edit) -> Attribution:
     """
     nodes, shares = np.polynomial.legendre.leggauss(NODES)
     gain, damage = np.zeros(bench.n_layers), np.zeros(bench.n_layers)
-    for nth, (at, share) in enumerate(zip((nodes + 1) / 2, shares / 2, strict=True)):
-        point, turns = Edit.of(at * end.array), _turns(bench.n_groups, nth)
+    points = [Edit.of(at * end.array) for at in (nodes + 1) / 2]
+    bench.ahead(
+        [
+            partial(bench.slopes, point, turn)
+            for nth, point in enumerate(points)
+            for turn in _turns(bench.n_groups, nth)
+        ]
+    )
+    for nth, (point, share) in enumerate(zip(points, shares / 2, strict=True)):
+        turns = _turns(bench.n_groups, nth)
         for turn in turns:
             slopes = bench.slopes(point, turn)
             gain -= share / len(turns) * _over_donors(slopes.by_target * end.array)

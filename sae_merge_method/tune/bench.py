@@ -15,6 +15,7 @@ from sae_merge_method.statistics.losses import RatioChange, paired_ratio
 from sae_merge_method.tune.edit import Edit, Shape
 from sae_merge_method.tune.parts import SEARCH, Part, Side, in_groups
 from sae_merge_method.tune.store import Store, key_of
+from sae_merge_method.workers import ALONE, Workers
 
 if TYPE_CHECKING:
     import torch
@@ -74,6 +75,7 @@ class Bench:
         step: Tokens of target, and of each control, that slopes are told from.
         advance: Called after each measurement.
         rounded: What files will hold of an edited tensor.
+        workers: This process among all that share the measurements.
     """
 
     def __init__(
@@ -82,16 +84,19 @@ class Bench:
         parts: Mapping[str, Part],
         store: Store,
         step: int,
-        advance: Callable[[], None] = lambda: None,
+        advance: Callable[[], object] = lambda: None,
         rounded: Round = nearest,
+        workers: Workers = ALONE,
     ) -> None:
         self.n_donors, self.n_layers = edited.n_donors, len(edited.model.blocks)
         self.base = Edit.none(self.n_donors, self.n_layers)
         self._edited, self._parts, self._store = edited, parts, store
-        self._advance, self._rounded = advance, rounded
+        self._advance, self._rounded, self._workers = advance, rounded, workers
         self._groups = [in_groups(side, step) for side in parts[SEARCH].sides]
         self._set = self.base
         self._asked: dict[str, set[str]] = {}
+        self._is_ahead = False
+        self._meet()
 
     def asked(self, kind: str) -> int:
         """How many measurements of a kind there were, each once, the base's among them."""
@@ -133,8 +138,30 @@ class Bench:
         by_control = np.mean([slope for _, slope in controls], axis=0)
         return Slopes(target, float(np.mean(moved)), by_target, by_control)
 
+    def ahead(self, calls: Sequence[Callable[[], object]]) -> None:
+        """Have what independent calls will ask for measured by all processes, each its share of the calls.
+
+        Nothing comes of it but that the answers are known: who is alone does nothing here, and measures when
+        it asks. So all processes go the same way, whatever a device makes of the last bits.
+        """
+        if self._workers.size == 1:
+            return
+        self._is_ahead = True
+        for call in calls[self._workers.rank :: self._workers.size]:
+            call()
+        self._is_ahead = False
+        self._meet()
+
+    def _meet(self) -> None:
+        """All processes know what any has measured, and none goes on before that."""
+        if self._workers.size > 1:
+            self._workers.wait()
+            self._store.refresh()
+            self._workers.wait()
+
     def recall(self, kind: str, edit: Edit, what: Any, measure: Callable[[], Any]) -> Any:
-        """What was measured of an edit before; else the edit is put into the model and measured.
+        """What was measured of an edit before; else the edit is put into the model and measured: by the first
+        process for all, unless calls are gone through ahead.
 
         Args:
             kind: Of measurement.
@@ -143,16 +170,18 @@ class Bench:
             measure: Looks at the model; its result is one that JSON can hold.
         """
         key = key_of(kind, edit.weights, what)
-        known = self._store.find(key)
-        if known is None:
-            if edit != self._set:
-                self._edited.set_weights(edit.to_weights(), self._rounded)
-                self._set = edit
-            known = measure()
-            self._store.keep(key, known)
-            self._advance()
-        self._asked.setdefault(kind, set()).add(key)
-        return known
+        if self._store.find(key) is None:
+            if self._is_ahead or self._workers.is_first:
+                if edit != self._set:
+                    self._edited.set_weights(edit.to_weights(), self._rounded)
+                    self._set = edit
+                self._store.keep(key, measure())
+                self._advance()
+            if not self._is_ahead:
+                self._meet()
+        if not self._is_ahead:
+            self._asked.setdefault(kind, set()).add(key)
+        return self._store.find(key)
 
     def _losses(self, edit: Edit, part: str) -> list[tuple[float, ...]]:
         """Nats of every text of each side."""

@@ -4,6 +4,7 @@ Where a task judges, it chooses as well: what lowers a loss may answer no more p
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from sae_merge_method.statistics.losses import RatioChange, upper_p
@@ -46,6 +47,8 @@ def choose(panel: Panel, finalists: Sequence[Candidate], budget: float, alpha: f
         TuneError: None is within the budget, or none is shown to gain anything.
     """
     bench = panel.bench
+    bench.measure(bench.base, CHOICE)
+    bench.ahead([partial(panel.ask, one.edit, CHOICE) for one in finalists])
     tried = [Chosen(one, 1.0, bench.measure(one.edit, CHOICE)) for one in finalists]
     within = [one for one in tried if _allowed(panel, one, budget)]
     if not within:

@@ -162,6 +162,12 @@ class Panel(NamedTuple):
     points: float | None = None
     """How much of it may be lost, in hundredths of its metric; None without a guard."""
 
+    def ask(self, edit: Edit, part: str, *, guarded: bool = True) -> None:
+        """Measure all that is looked at in a part that nothing is searched on."""
+        self.bench.measure(edit, part)
+        for exam in filter(None, (self.task, self.guard if guarded else None)):
+            exam.scores(self.bench, edit, part)
+
     def lost(self, edit: Edit, part: str) -> float:
         """Points of the guard that an edit loses; 0 without a guard."""
         if self.guard is None:

@@ -54,6 +54,8 @@ class Family(NamedTuple):
     """What its edits are, for help texts."""
     shapes: Callable[[Known], Iterable[NamedShape]]
     """Its shapes; none where it has none for this model."""
+    is_measured: bool = False
+    """Whether its shapes are themselves come by by measuring."""
 
 
 def on_layers(n_donors: int, n_layers: int, layers: Iterable[int]) -> Shape:
@@ -119,7 +121,12 @@ FAMILIES: dict[str, Family] = {
             lambda known: _top(known, 1),
         ),
         Family("spread", "the same of which no two are neighbours", lambda known: _top(known, NO_NEIGHBOURS)),
-        Family("learned", "one learned weight for every layer, by a few dozen steps of gradient", _learned),
+        Family(
+            "learned",
+            "one learned weight for every layer, by a few dozen steps of gradient",
+            _learned,
+            is_measured=True,
+        ),
     )
 }
 """All families by name, in the order in which they are searched."""

@@ -5,12 +5,13 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.tune import Asked, LayerShare, Tune, TunedText
-from sae_merge_method.artifacts.tuned_edits import BesideCurve, EqualGain, Rival, SearchedEdit, Winner
+from sae_merge_method.artifacts.tuned_edits import SearchedEdit
 from sae_merge_method.corpora.documents import Corpus
 from sae_merge_method.recipe.precision import rounding_of
 from sae_merge_method.tune.bench import LOSSES, SLOPES, Bench
 from sae_merge_method.tune.exam import ANSWERS, Exam, Panel
 from sae_merge_method.tune.judge import effect
+from sae_merge_method.tune.judgement import Judged
 from sae_merge_method.tune.parts import CHOICE, PARTS, REPORT
 from sae_merge_method.tune.search import Allowed, Candidate, Searched
 from sae_merge_method.tune.settings import TuneSettings
@@ -24,15 +25,6 @@ class Texts(NamedTuple):
 
     target: Corpus
     controls: tuple[Corpus, ...]
-
-
-class Judged(NamedTuple):
-    """The winner and all that it was held against."""
-
-    winner: Winner
-    rivals: tuple[Rival, ...]
-    beside_curve: BesideCurve
-    equal_gain: EqualGain
 
 
 def result_of(

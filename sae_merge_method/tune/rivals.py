@@ -2,6 +2,7 @@
 edit."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from random import Random
 from typing import NamedTuple
 
@@ -71,6 +72,21 @@ def contenders(
     n_donors, n_layers = bench.n_donors, bench.n_layers
     everything = on_layers(n_donors, n_layers, range(n_layers))
     guess = float(searched.start.array.max())
+    costly = searched.attribution.costly
+    spared = on_layers(n_donors, n_layers, all_but(n_layers, costly))
+    picked = None if pick is None else on_layers(n_donors, n_layers, pick.layers)
+    bench.measure(bench.base, CHOICE)
+    bench.ahead(
+        [
+            partial(_as_damaging, bench, everything, damage, guess),
+            *([partial(_as_damaging, bench, spared, damage, guess)] if costly else []),
+            *(
+                [partial(_as_damaging, bench, picked, damage, min(MOST, 2 * guess))]
+                if picked is not None
+                else []
+            ),
+        ]
+    )
     twin = _as_damaging(bench, everything, damage, guess)
     found = [
         Contender("base", "nothing injected: what the edit gains at all", bench.base),
@@ -81,18 +97,15 @@ def contenders(
             Edit.of(twin * everything),
         ),
     ]
-    costly = searched.attribution.costly
     if costly:
-        shape = on_layers(n_donors, n_layers, all_but(n_layers, costly))
-        weight = _as_damaging(bench, shape, damage, guess)
+        weight = _as_damaging(bench, spared, damage, guess)
         told = f"all layers but {format_layers(costly)}, whose damage stands out, at weight {weight:.4g}"
-        found.append(Contender("all but the costly", told, Edit.of(weight * shape)))
+        found.append(Contender("all but the costly", told, Edit.of(weight * spared)))
     found += _shuffles(winner.edit, shuffles)
-    if pick is not None:
-        shape = on_layers(n_donors, n_layers, pick.layers)
-        weight = _as_damaging(bench, shape, damage, min(MOST, 2 * guess))
+    if pick is not None and picked is not None:
+        weight = _as_damaging(bench, picked, damage, min(MOST, 2 * guess))
         told = f"layers {format_layers(pick.layers)} by {pick.words}, at weight {weight:.4g}"
-        found.append(Contender("the diagnosis' pick", told, Edit.of(weight * shape)))
+        found.append(Contender("the diagnosis' pick", told, Edit.of(weight * picked)))
     low, high = _around(bench, everything, twin, winner.worst)
     return Field(tuple(found), twin, ((low, Edit.of(low * everything)), (high, Edit.of(high * everything))))
 

@@ -3,12 +3,12 @@
 import json
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
-from typing import NoReturn
 
 from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -33,18 +33,18 @@ from sae_merge_method.selection import choose_layers, parse_rule
 from sae_merge_method.tune.attribution import Attribution, of_record
 from sae_merge_method.tune.bench import Bench
 from sae_merge_method.tune.choose import choose
-from sae_merge_method.tune.equal_gain import equal_gain
 from sae_merge_method.tune.exam import Exam, Panel
-from sae_merge_method.tune.judge import beside_curve, rivals, winner
+from sae_merge_method.tune.judgement import judge
 from sae_merge_method.tune.page import as_markdown, as_page
 from sae_merge_method.tune.parts import CHOICE, SEARCH, make_parts
 from sae_merge_method.tune.planned import cost_words
 from sae_merge_method.tune.recipe import recipe_of
-from sae_merge_method.tune.result import ALPHA, Judged, Texts, result_of
+from sae_merge_method.tune.result import ALPHA, Texts, result_of
 from sae_merge_method.tune.rivals import Pick, contenders
 from sae_merge_method.tune.search import allowed_damage, finalists, search
 from sae_merge_method.tune.settings import TuneSettings
 from sae_merge_method.tune.store import Store
+from sae_merge_method.workers import Workers, join_workers
 
 LOG = logging.getLogger(__name__)
 
@@ -66,7 +66,8 @@ def tune(
 ) -> Tune:
     """Search for the edit that gains most within a damage budget, and judge it on texts that were held back.
 
-    Writes ``recipe.yml``, ``tune.json``, ``tune.md`` and ``tune.html``.
+    Writes ``recipe.yml``, ``tune.json``, ``tune.md`` and ``tune.html``. Where torchrun or accelerate started
+    several processes, they share the measurements; the first writes.
 
     Args:
         settings: What is searched and on what, or its YAML file.
@@ -85,45 +86,57 @@ def tune(
         settings if isinstance(settings, TuneSettings) else read_settings(TuneSettings, {}, Path(settings))
     )
     folder, tell = Path(out), report or LOG.info
-    with new_folder(folder, overwrite=overwrite) as new:
-        read = partial(
-            read_corpus,
-            text_field=asked.text_field,
-            max_documents=asked.max_documents,
-            group_field=asked.group_field,
-        )
-        target = None if asked.target is None else read(asked.target)
-        controls = [read(control) for control in asked.control]
-        pick, attributed = _pick(asked), _attributed(asked)
-        harnesses = [
-            None if one is None else Harness(one, asked.base) for one in (asked.evaluation, asked.guard())
-        ]
-        with open_edited(
-            asked.base,
-            asked.donor,
-            beside=new,
-            dtype=asked.dtype,
-            device=asked.device,
-            outside=False,
-            hold=asked.hold,
-            allow_mismatch=asked.allow_mismatch,
-        ) as edited:
-            task, guard = _exams(asked, edited, target, *harnesses)
-            if target is None:
-                assert task is not None
-                target = task.corpus()
-            check_disjoint([target, *controls])
-            progress = Progress(folder, _inputs(asked, [target, *controls], edited), "search")
-            texts = Texts(target, tuple(controls))
-            result, recipe = _search_and_judge(
-                asked, edited, texts, task, guard, progress, pick, attributed, tell
-            )
-        write_text(new / RECIPE_FILE, recipe)
-        write_tune(new, result)
-        write_text(new / TABLE_FILE, as_markdown(result))
-        write_text(new / PAGE_FILE, as_page(result))
-    progress.discard()
+    with join_workers() as workers:
+        with new_folder(folder, overwrite=overwrite) if workers.is_first else nullcontext() as new:
+            result, recipe, progress = _tuned(asked, folder, workers, tell if workers.is_first else LOG.debug)
+            if new is not None:
+                write_text(new / RECIPE_FILE, recipe)
+                write_tune(new, result)
+                write_text(new / TABLE_FILE, as_markdown(result))
+                write_text(new / PAGE_FILE, as_page(result))
+        if workers.is_first:
+            progress.discard()
+        workers.wait()
     return result
+
+
+def _tuned(
+    asked: TuneSettings, folder: Path, workers: Workers, tell: Callable[[str], None]
+) -> tuple[Tune, str, Progress]:
+    """The result, its recipe, and what is done so far, kept beside the folder until all is written."""
+    read = partial(
+        read_corpus,
+        text_field=asked.text_field,
+        max_documents=asked.max_documents,
+        group_field=asked.group_field,
+    )
+    target = None if asked.target is None else read(asked.target)
+    controls = [read(control) for control in asked.control]
+    pick, attributed = _pick(asked), _attributed(asked)
+    harnesses = [
+        None if one is None else Harness(one, asked.base) for one in (asked.evaluation, asked.guard())
+    ]
+    with open_edited(
+        asked.base,
+        asked.donor,
+        beside=folder,
+        dtype=asked.dtype,
+        device=workers.device(asked.device),
+        outside=False,
+        hold=asked.hold,
+        allow_mismatch=asked.allow_mismatch,
+    ) as edited:
+        task, guard = _exams(asked, edited, target, *harnesses)
+        if target is None:
+            assert task is not None
+            target = task.corpus()
+        check_disjoint([target, *controls])
+        progress = Progress(folder, _inputs(asked, [target, *controls], edited), "search")
+        texts = Texts(target, tuple(controls))
+        result, recipe = _search_and_judge(
+            asked, edited, texts, task, guard, progress, pick, attributed, workers, tell
+        )
+    return result, recipe, progress
 
 
 def _exams(
@@ -153,6 +166,7 @@ def _search_and_judge(
     progress: Progress,
     pick: Pick | None,
     attributed: Attribution | None,
+    workers: Workers,
     tell: Callable[[str], None],
 ) -> tuple[Tune, str]:
     parts = make_parts(
@@ -164,16 +178,18 @@ def _search_and_judge(
         in_chat=asked.apply_chat_template,
     )
     progress.begin()
-    store = Store(progress.folder)
+    store = Store(progress.folder, workers.rank)
     if len(store):
         tell(f"going on with {len(store)} measurements of an interrupted search")
     with (
         logging_redirect_tqdm(),
-        tqdm(desc="edits", unit="edit", initial=len(store), disable=None) as bar,
+        tqdm(
+            desc="edits", unit="edit", initial=len(store), disable=None if workers.is_first else True
+        ) as bar,
     ):
         rounding = rounding_of(asked)
         rounded = stochastic(rounding.seed) if rounding.unbiased else nearest
-        bench = Bench(edited, parts, store, asked.tokens_per_step, partial(_advance, bar), rounded)
+        bench = Bench(edited, parts, store, asked.tokens_per_step, bar.update, rounded, workers)
         panel = Panel(bench, task, guard, asked.budget.points)
         begun, known = perf_counter(), len(store)
         bench.measure(bench.base, SEARCH)
@@ -187,20 +203,10 @@ def _search_and_judge(
         best = finalists(searched.candidates, allowed.nats, asked.finalists)
         chosen = choose(panel, best, allowed.nats, ALPHA)
         field = contenders(bench, searched, chosen.measured, allowed.nats, asked.donor, pick, asked.shuffles)
-        won = winner(panel, chosen, allowed.nats, ALPHA)
-        recipe = recipe_of(won, asked.base, asked.donor, allowed.nats, rounding, asked.allow_mismatch)
-        judged = Judged(
-            won,
-            rivals(panel, chosen.measured.edit, field.contenders, ALPHA),
-            beside_curve(panel, chosen.measured.edit, field, ALPHA),
-            equal_gain(panel, chosen.measured.edit, field.twin, ALPHA),
-        )
+        judged = judge(panel, chosen, field, allowed.nats, ALPHA)
+    recipe = recipe_of(judged.winner, asked.base, asked.donor, allowed.nats, rounding, asked.allow_mismatch)
     edited.restore()
     return result_of(asked, panel, texts, allowed, searched, best, judged, recipe), recipe
-
-
-def _advance(bar: "tqdm[NoReturn]") -> None:
-    bar.update()
 
 
 def _attributed(asked: TuneSettings) -> Attribution | None:

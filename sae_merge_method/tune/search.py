@@ -2,6 +2,7 @@
 alone."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from sae_merge_method.errors import SaeMergeError
@@ -9,7 +10,7 @@ from sae_merge_method.tune.attribution import Attribution, attribute
 from sae_merge_method.tune.bench import Bench, Measured
 from sae_merge_method.tune.edit import Edit
 from sae_merge_method.tune.exam import Panel
-from sae_merge_method.tune.families import FAMILIES, Known, NamedShape, on_layers, sizes_of
+from sae_merge_method.tune.families import FAMILIES, Family, Known, NamedShape, on_layers, sizes_of
 from sae_merge_method.tune.parts import CHOICE, SEARCH
 from sae_merge_method.tune.scaling import Scaled, largest_within, up_to_damage
 from sae_merge_method.tune.settings import TuneSettings
@@ -118,8 +119,16 @@ def search(
     Raises:
         TuneError: No edit does as little damage as is allowed.
     """
-    donors = tuple(bench.measure(whole(bench, donor), SEARCH) for donor in range(bench.n_donors))
+    whole_donors = [whole(bench, donor) for donor in range(bench.n_donors)]
     everything = on_layers(bench.n_donors, bench.n_layers, range(bench.n_layers))
+    bench.measure(bench.base, SEARCH)
+    bench.ahead(
+        [
+            lambda: list(up_to_damage(bench, everything, SEARCH, budget, most=1.0)),
+            *(partial(bench.measure, one, SEARCH) for one in whole_donors),
+        ]
+    )
+    donors = tuple(bench.measure(one, SEARCH) for one in whole_donors)
     damped = list(up_to_damage(bench, everything, SEARCH, budget, most=1.0))
     allowed = largest_within(damped, budget)
     if allowed is None:
@@ -137,25 +146,40 @@ def search(
         tuple(size for size in settings.sizes or sizes_of(bench.n_layers) if size <= bench.n_layers),
         settings.steps,
     )
+
+    def tries_of(shape: NamedShape) -> list[Scaled]:
+        guess = shape.guess or _guess(shape, known, allowed)
+        return list(up_to_damage(bench, shape.shape, SEARCH, budget, guess=guess))
+
+    bench.ahead(_independent(settings.families, known, tries_of))
     found: dict[Edit, Candidate] = {}
     for name in settings.families:
         shapes = list(FAMILIES[name].shapes(known))
         if not shapes:
             tell(f"{name}: no such edit of this model")
         for shape in shapes:
-            tries = list(
-                up_to_damage(
-                    bench,
-                    shape.shape,
-                    SEARCH,
-                    budget,
-                    guess=shape.guess or _guess(shape, known, allowed),
-                )
-            )
+            tries = tries_of(shape)
             for one in tries:
                 found.setdefault(one.measured.edit, Candidate(name, shape, one.factor, one.measured))
             tell(_told(name, shape, tries, budget))
     return Searched(tuple(found.values()), donors, attribution, allowed.measured.edit)
+
+
+def _independent(
+    families: Sequence[str], known: Known, tries_of: Callable[[NamedShape], object]
+) -> list[Callable[[], object]]:
+    """Calls that try every shape, none of which waits for another: the longest ones first."""
+
+    def whole_family(family: Family) -> None:
+        for shape in family.shapes(known):
+            tries_of(shape)
+
+    rows = [FAMILIES[name] for name in families]
+    made = [shape for family in rows if not family.is_measured for shape in family.shapes(known)]
+    return [
+        *(partial(whole_family, family) for family in rows if family.is_measured),
+        *(partial(tries_of, shape) for shape in made),
+    ]
 
 
 def _guess(shape: NamedShape, known: Known, allowed: Scaled) -> float:

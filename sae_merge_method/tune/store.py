@@ -1,48 +1,48 @@
-"""What was measured so far, a JSON line each: a killed search goes on, and comes to the same bytes."""
+"""What was measured so far, a JSON line each: a killed search goes on, and comes to the same bytes.
+
+Every process has a file of its own, and reads those of all.
+"""
 
 import json
 import os
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from sae_merge_method.errors import ArtifactError
 
-MEASURED = "measured.jsonl"
+_FILES = "measured*.jsonl"
 
 
 class Store:
     """Numbers by what they were measured on.
 
     Args:
-        folder: Where the file lies, or will.
+        folder: Where the files lie, or will.
+        rank: Number of this process among all.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / MEASURED
-        self._known: dict[str, Any] = {}
-        kept = 0
-        try:
-            raw = self._path.read_bytes()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise ArtifactError(f"cannot read {self._path}: {error.strerror}") from error
-        for line in raw.splitlines(keepends=True):
-            try:
-                value = json.loads(line)
-                self._known[value["key"]] = value["found"]
-            except (ValueError, KeyError, TypeError):
-                break  # a kill cut this one short
-            if not line.endswith(b"\n"):
-                break
-            kept += len(line)
-        if kept < len(raw):
-            with self._path.open("r+b") as stream:
+    def __init__(self, folder: Path, rank: int = 0) -> None:
+        self._folder, self._own = folder, folder / f"measured-{rank}.jsonl"
+        kept = sum(len(line) for line in _whole_lines(self._own))
+        if self._own.exists() and kept < self._own.stat().st_size:
+            with self._own.open("r+b") as stream:
                 stream.truncate(kept)
+        self._known: dict[str, Any] = {}
+        self.refresh()
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def refresh(self) -> None:
+        """Take in what all processes have kept: of two that measured the same, the same one for all."""
+        known: dict[str, Any] = {}
+        for file in sorted(self._folder.glob(_FILES)):
+            for line in _whole_lines(file):
+                value = json.loads(line)
+                known.setdefault(value["key"], value["found"])
+        self._known = known
 
     def find(self, key: str) -> Any:
         """What was measured, or None."""
@@ -51,11 +51,30 @@ class Store:
     def keep(self, key: str, found: Any) -> None:
         """Add a line; it is with the system when this returns."""
         self._known[key] = found
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as stream:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._own.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"key": key, "found": found}, allow_nan=False) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    """Those that stand before one that a kill cut short."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
+    for line in raw.splitlines(keepends=True):
+        try:
+            value = json.loads(line)
+            _ = value["key"], value["found"]
+        except (ValueError, KeyError, TypeError):
+            return
+        if not line.endswith(b"\n"):
+            return
+        yield line
 
 
 def key_of(*parts: Any) -> str:

@@ -100,7 +100,7 @@ def test_a_search_that_was_killed_goes_on_to_the_same_bytes(
         tune(settings(planted), again)
     assert not again.exists()
     # A kill in the middle of a line: what stands before it is kept.
-    (file,) = tmp_path.rglob("measured.jsonl")
+    (file,) = tmp_path.rglob("measured-0.jsonl")
     file.write_bytes(file.read_bytes()[:-7])
     tune(settings(planted), again)
     assert len(measured) < 30 + 2 * read_tune(out).evaluations - 20

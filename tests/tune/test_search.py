@@ -31,6 +31,9 @@ class Made:
     def __init__(self, gain: float, damage: float) -> None:
         self._gain, self._damage = gain, damage
 
+    def ahead(self, calls: Any) -> None:
+        pass
+
     def measure(self, edit: Edit, part: str) -> Any:
         largest = float(edit.array.max())
         return measured(edit, self._gain * largest, self._damage * largest, part)
