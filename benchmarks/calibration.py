@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
-from rates import damping, documents, energy, harm, layers, pairs
+from rates import attribution, damping, documents, energy, harm, layers, pairs
 from rates.rate import Hits, Rate
 from tqdm import tqdm
 
@@ -24,7 +24,9 @@ from sae_merge_method.reports.grid import Cell, Grid, as_text
 from sae_merge_method.statistics.intervals import Interval, wilson_interval
 
 RATES: dict[str, Rate] = {
-    rate.name: rate for topic in (damping, documents, energy, harm, layers, pairs) for rate in topic.RATES
+    rate.name: rate
+    for topic in (attribution, damping, documents, energy, harm, layers, pairs)
+    for rate in topic.RATES
 }
 LEVEL = 0.999
 

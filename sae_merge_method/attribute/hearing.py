@@ -31,8 +31,9 @@ SHOWN = 5
 """Of those, how many get snippets."""
 DRAWS = 1000
 """How often preferences are dealt out anew."""
-STRATA = 10
-"""Classes of features of like use, within which they are."""
+ALIKE = 10
+"""Features, neighbours in use, among which they are. More of them are not alike: what an edit does through a
+feature grows with its use, and so may how much more the target seems to use it than the controls do."""
 
 
 class HeardSums(NamedTuple):
@@ -115,7 +116,8 @@ def dealt(gains: Floats, preference: Floats, use: Floats, seed: int) -> Floats:
     draws = np.random.default_rng(seed)
     in_use = np.flatnonzero(use > 0)
     total = np.zeros(DRAWS)
-    for stratum in np.array_split(in_use[np.argsort(use[in_use], kind="stable")], STRATA):
+    strata = max(1, round(len(in_use) / ALIKE))
+    for stratum in np.array_split(in_use[np.argsort(use[in_use], kind="stable")], strata):
         shuffled = draws.permuted(np.tile(preference[stratum], (DRAWS, 1)), axis=1)
         total += shuffled @ gains[stratum]
     return total
