@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple, TypeVar
 
 from sae_merge_method.errors import UsageError
-from sae_merge_method.models.parts import PARTS
+from sae_merge_method.models.parts import PARTS, part_of
+from sae_merge_method.models.tensor_names import LayerPart, layer_part
 
 # Five digits are more than any model has, and a range of them still fits in memory.
 _ITEM = re.compile(r"(?:(\d{1,5})(?:\s*-\s*(\d{1,5}))?|(all))(?:\.([A-Za-z_]\w*))?", re.ASCII)
@@ -63,6 +64,35 @@ def sorted_units(units: Iterable[Unit]) -> tuple[Unit, ...]:
 def layers_of(units: Iterable[Unit]) -> tuple[int, ...]:
     """The layers that units are, or lie in, ascending."""
     return tuple(sorted(set(map(layer_of, units))))
+
+
+def unit_of(units: Collection[Unit], within: LayerPart) -> Unit | None:
+    """The unit among these that a tensor belongs to, by its place in the decoder; None where it is closed."""
+    if within.layer in units:
+        return within.layer
+    part = part_of(within.part)
+    module = None if part is None else LayerModule(within.layer, part)
+    return module if module in units else None
+
+
+def unit_of_tensor(units: Collection[Unit], tensor_name: str) -> Unit | None:
+    """The same by a checkpoint's full name for it; None outside the decoder's layers too."""
+    within = layer_part(tensor_name)
+    return None if within is None else unit_of(units, within)
+
+
+def open_parts(units: Iterable[Unit]) -> dict[int, frozenset[str]]:
+    """By layer that these open in part alone, its open parts."""
+    parts: dict[int, frozenset[str]] = {}
+    for unit in sorted_units(units):
+        if isinstance(unit, LayerModule):
+            parts[unit.layer] = parts.get(unit.layer, frozenset()) | {unit.part}
+    return parts
+
+
+def how_open(layer: int, units: Collection[Unit]) -> str:
+    """How much of a layer these open, for a table's cell: "yes", its open parts, or nothing."""
+    return "yes" if layer in units else ", ".join(sorted(open_parts(units).get(layer, ())))
 
 
 def parse_units(text: str, n_layers: int | None = None) -> tuple[Unit, ...]:

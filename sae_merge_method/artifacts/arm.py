@@ -6,6 +6,7 @@ from pydantic import Field
 
 from sae_merge_method.artifacts.realised import Realised
 from sae_merge_method.artifacts.schema import OneOf, Record
+from sae_merge_method.artifacts.unit import UnitField
 
 ROLES = {
     "base": "base",
@@ -37,8 +38,9 @@ class ArmIdentity(Record):
     """What the arm controls for, or what it is."""
     method: str | None
     """Merge method of the arm; null where a model is evaluated as it is."""
-    layers: tuple[int, ...]
-    """Decoder layers of the arm that differ from the base's."""
+    layers: tuple[UnitField, ...]
+    """Decoder layers of the arm that differ from the base's, in the order of depth; of one that differs in
+    part alone, its parts, such as "11.attn"."""
     weight: float | None
     """Factor of the raw task vector in the arm's layers, 0 for the base; null where there is no single one,
     where a method adds less than the raw task vector, and for a recipe of the user's."""

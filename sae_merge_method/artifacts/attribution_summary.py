@@ -6,7 +6,7 @@ from pydantic import Field
 
 from sae_merge_method.artifacts.attribution import AttributedText, Attribution
 from sae_merge_method.artifacts.schema import Record
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import LayerModule, Unit, format_layers
 
 
 class CarriedByLayer(Record):
@@ -46,11 +46,11 @@ class AttributionSummary(Record):
     layers: tuple[CarriedByLayer, ...]
     """All decoder layers, ascending."""
 
-    def sentences(self, edited: Collection[int] = ()) -> list[str]:
+    def sentences(self, edited: Collection[Unit] = ()) -> list[str]:
         """Which layer carries most of gain and damage, and what those that are edited carry together.
 
         Args:
-            edited: Layers of an edit; empty for none.
+            edited: Layers of an edit, whole or in part; empty for none.
         """
         told = [_of_text(self.target, "gain", {one.layer: one.gain for one in self.layers})]
         for nth, control in enumerate(self.controls):
@@ -70,6 +70,8 @@ class AttributionSummary(Record):
                 f"{which} {gain:+.4f} of the gain{share}, and {costs}, "
                 "as the whole donor has them; alone they may have more or less."
             )
+        if parts := [unit for unit in edited if isinstance(unit, LayerModule)]:
+            told.append(f"What {format_layers(parts)} carry of their layers is not told apart here.")
         return told
 
 

@@ -19,7 +19,7 @@ class EditPreview(Realised):
     rounding: Annotated[str, OneOf(ROUNDINGS)]
     """How edited values would be rounded to the stored dtype."""
     layers: tuple[LayerEdit, ...]
-    """The selected layers, ascending."""
+    """The selected layers and parts of layers, in the order of depth."""
     kept: int = Field(ge=0)
     """How many other tensors would stay the base's."""
     only_mergekit: str | None

@@ -12,9 +12,11 @@ from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.method_parameters import Scalar
 from sae_merge_method.artifacts.realised import LayerEdit, Realised
 from sae_merge_method.artifacts.schema import OneOf, Record, read_record
+from sae_merge_method.artifacts.unit import UnitField
 from sae_merge_method.files.hashing import Hashes
 from sae_merge_method.files.writing import canonical_json, write_text
 from sae_merge_method.geometry.realised import NOTHING, EditSums
+from sae_merge_method.layers import Unit
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.rounding import ROUNDINGS
 from sae_merge_method.models.tensor_names import decoder_layer
@@ -49,10 +51,11 @@ class DonorWeights(Record):
 
 
 class LayerWeights(Record):
-    """Selected layers that have the same donors with the same weights."""
+    """Selected layers, or parts of them, that have the same donors with the same weights."""
 
-    layers: tuple[int, ...]
-    """Indices of the text decoder's layers, ascending."""
+    layers: tuple[UnitField, ...]
+    """Numbers of the text decoder's layers, in the order of depth; of a layer that is selected in part, its
+    parts, such as "11.attn"."""
     donors: tuple[DonorWeights, ...]
     """The donors of each of these layers, in the recipe's order."""
 
@@ -68,8 +71,8 @@ class EditRequest(Record):
     """Donors and weights of all selected layers, gradients over layers resolved; what a parameter such as
     ``energy`` makes of the weights is not in them yet."""
 
-    def by_layer(self) -> dict[int, tuple[DonorWeights, ...]]:
-        """The donors of each selected layer."""
+    def by_layer(self) -> dict[Unit, tuple[DonorWeights, ...]]:
+        """The donors of each selected layer, or part of one."""
         return {layer: group.donors for group in self.weights for layer in group.layers}
 
 
@@ -88,7 +91,8 @@ class TensorReport(Realised):
     """Text decoder layer that the tensor belongs to; null for embeddings, final norm, head, vision,
     projector."""
     status: Status
-    """Whether the tensor's layer was selected (edited), or the tensor is the base's (base)."""
+    """Whether the tensor's layer, or its part of it, was selected (edited), or the tensor is the base's
+    (base)."""
     dtype: str
     """safetensors' name of the stored dtype, for example BF16."""
     shape: tuple[int, ...]
@@ -148,12 +152,13 @@ class EditReport(Realised):
     """Hex sha256 of the base's config.json."""
     donors: tuple[str, ...]
     """The donors as the recipe names them, in the order of their first layer."""
-    layers: tuple[int, ...]
-    """The selected layers, ascending."""
+    layers: tuple[UnitField, ...]
+    """The selected layers, by number in the order of depth; of a layer that was selected in part, its parts,
+    such as "11.attn"."""
     rounding: Annotated[str, OneOf(ROUNDINGS)]
     """How edited values were rounded to the stored dtype; the seed is among the request's parameters."""
     by_layer: tuple[LayerEdit, ...]
-    """What was edited in each selected layer, and what of it is stored."""
+    """What was edited in each selected layer, or part of one, and what of it is stored."""
     tensors: tuple[TensorReport, ...]
     """Every tensor of the merged checkpoint, by name."""
     beside: tuple[FileReport, ...]
@@ -179,7 +184,7 @@ class EditReport(Realised):
         return sum(tensor.nbytes for tensor in self.edited())
 
     def edited(self) -> tuple[TensorReport, ...]:
-        """The tensors whose layer was selected."""
+        """The tensors that were selected, with their layer or their part of it."""
         return tuple(tensor for tensor in self.tensors if tensor.status == "edited")
 
     def to_frame(self) -> "DataFrame":

@@ -24,6 +24,7 @@ from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.realised import Realised
 from sae_merge_method.artifacts.schema import OneOf, Record, read_record, write_record
 from sae_merge_method.artifacts.subject import Test, Verdict
+from sae_merge_method.artifacts.unit import UnitField
 from sae_merge_method.models.rounding import ROUNDINGS
 
 if TYPE_CHECKING:
@@ -143,14 +144,15 @@ class Experiment(Record):
     """Donor model, as the user wrote it."""
     n_layers: int = Field(ge=1)
     """Decoder layers of the base."""
-    layers: tuple[int, ...]
-    """The selected layers, the pick: what the rule selects of the scores."""
+    layers: tuple[UnitField, ...]
+    """The selected layers, or parts of them such as "11.attn", the pick: what the rule selects of the
+    scores."""
     select: str
     """Rule that selects the layers."""
     score: str
     """Score that the layers are selected by: a diagnosis' own, or one that knows the donor."""
-    scores: dict[int, float]
-    """Value of ``score`` of every layer that has one."""
+    scores: dict[UnitField, float]
+    """Value of ``score`` of every layer that has one, or of every part of a layer."""
     attribution: AttributionSummary | None = None
     """What each layer carries of the donor's gain and damage; null where that was not attributed."""
     weight: float

@@ -14,6 +14,7 @@ from sae_merge_method.artifacts.energy_report import Energy
 from sae_merge_method.artifacts.realised import Realised
 from sae_merge_method.artifacts.schema import OneOf, Record, read_record, write_record
 from sae_merge_method.artifacts.subject import Test
+from sae_merge_method.artifacts.unit import UnitField
 from sae_merge_method.models.rounding import ROUNDINGS
 
 PLAN_FILE = "plan.json"
@@ -96,12 +97,12 @@ class ExperimentPlan(Record):
     """Decoder layers of the base."""
     score: str
     """Specificity score that the layers are selected by."""
-    scores: dict[int, float]
-    """Specificity of every layer diagnosed."""
+    scores: dict[UnitField, float]
+    """Specificity of every layer diagnosed, or of every part of a layer, such as "11.attn"."""
     select: str
     """Rule that selects the layers."""
-    layers: tuple[int, ...]
-    """The selected layers: the pick."""
+    layers: tuple[UnitField, ...]
+    """The selected layers, or parts of them: the pick."""
     weight: float
     """Factor of the task vector, alpha."""
     metric: str

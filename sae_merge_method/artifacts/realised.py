@@ -6,7 +6,9 @@ from typing import Any
 from pydantic import Field
 
 from sae_merge_method.artifacts.schema import Record
+from sae_merge_method.artifacts.unit import UnitField
 from sae_merge_method.geometry.realised import EditSums, added_up, is_swallowed
+from sae_merge_method.layers import Unit
 from sae_merge_method.models.rounding import ROUNDINGS
 from sae_merge_method.reports import numbers
 
@@ -54,18 +56,18 @@ class Realised(Record):
 
 
 class LayerEdit(Realised):
-    """One layer that is edited."""
+    """One layer that is edited, or one part of a layer."""
 
-    layer: int
-    """Index of the text decoder layer."""
+    layer: UnitField
+    """Number of the text decoder layer; of a part of one, text such as "11.attn"."""
     tensors: int = Field(ge=0)
-    """How many of the layer's tensors are edited."""
+    """How many of its tensors are edited."""
     nbytes: int = Field(ge=0)
     """How many bytes these tensors have, as they are written."""
 
 
-def layer_edit(layer: int, tensors: Iterable[tuple[EditSums, int]]) -> LayerEdit:
-    """One layer, from the sums and the bytes of each of its edited tensors."""
+def layer_edit(layer: Unit, tensors: Iterable[tuple[EditSums, int]]) -> LayerEdit:
+    """One layer, or part of one, from the sums and the bytes of each of its edited tensors."""
     parts = list(tensors)
     total = added_up(sums for sums, _ in parts)
     nbytes = sum(size for _, size in parts)

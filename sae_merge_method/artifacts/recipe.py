@@ -17,6 +17,7 @@ from sae_merge_method.artifacts.recipe_models import ModelSource, Module, Slice,
 from sae_merge_method.artifacts.schema import OneOf, Record, describe
 from sae_merge_method.artifacts.strict_yaml import load_yaml
 from sae_merge_method.errors import ArtifactError, RecipeError
+from sae_merge_method.models.parts import describe_parts
 from sae_merge_method.models.rounding import DEFAULT, ROUNDINGS
 
 RECIPE_FILE = "mergekit_config.yml"
@@ -49,10 +50,14 @@ GateText = Annotated[str | None, BeforeValidator(_gate_text)]
 
 
 class Gate(Record):
-    """Which decoder layers are edited: decided, or computed from a diagnosis."""
+    """Which decoder layers, or parts of them, are edited: decided, or computed from a diagnosis."""
 
-    layers: GateText = None
-    """The layers to edit, such as "9, 11-13"; null where a diagnosis decides."""
+    layers: GateText = Field(
+        default=None,
+        description='The layers to edit, such as "9, 11-13", or parts of them, such as "9, 11.attn, 13.mlp"; '
+        f"null where a diagnosis decides. {describe_parts()}; norms that stand between them are edited with "
+        "whole layers alone.",
+    )
     diagnosis: GateText = None
     """Folder or file of the diagnosis whose scores decide which layers to edit; null for none."""
     select: GateText = None

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 
 from sae_merge_method.artifacts.edit_report import FileReport
 from sae_merge_method.artifacts.schema import Record, read_record
+from sae_merge_method.artifacts.unit import UnitField
 from sae_merge_method.files.writing import canonical_json, write_text
 
 STATEMENT_FILES = "*.intoto.json"
@@ -60,8 +61,9 @@ class VerifiedMerge(Record):
     """Name and version of the software that ran the audit."""
     merge_method: str
     """The merge method, by the recipe's name for it."""
-    layers: tuple[int, ...]
-    """Selected decoder layers, ascending, counted from 0."""
+    layers: tuple[UnitField, ...]
+    """Selected decoder layers, in the order of depth, counted from 0; of a layer that is selected in part,
+    its parts, such as "11.attn"."""
     n_layers: int
     """Decoder layers of the checkpoint."""
     recipe: Subject

@@ -9,53 +9,82 @@ from itertools import islice
 from typing import Any
 
 from sae_merge_method.controls.kinds import ArmKind, Ground, NoArmError
-from sae_merge_method.controls.layer_sets import (
-    Layers,
-    depth_matched,
-    every_nth,
+from sae_merge_method.controls.layer_sets import depth_matched, every_nth, random_sets, spread_sets, windows
+from sae_merge_method.controls.unit_sets import (
+    Units,
     highest,
+    in_the_same_order,
     lowest,
-    random_sets,
-    spread_sets,
-    windows,
+    opens_parts,
+    other_parts,
+    reopened,
 )
+from sae_merge_method.layers import by_depth, layers_of, part_of_layer
 
 
-def _selected(ground: Ground) -> Iterable[Layers]:
+def _selected(ground: Ground) -> Iterable[Units]:
     return [ground.selected]
 
 
-def _every(ground: Ground) -> Iterable[Layers]:
+def _every(ground: Ground) -> Iterable[Units]:
     return [tuple(range(ground.n_layers))]
 
 
-def _each(ground: Ground) -> Iterable[Layers]:
-    return [(layer,) for layer in range(ground.n_layers)]
+def _each(ground: Ground) -> Iterable[Units]:
+    """Every layer alone; where the recipe opens parts of layers, every unit of these kinds."""
+    kinds = set(map(part_of_layer, ground.selected))
+    units = sorted(ground.energies.injected, key=by_depth)
+    return [(unit,) for unit in units if part_of_layer(unit) in kinds]
 
 
-def _other(choose: Callable[[Ground], Iterable[Layers]]) -> Callable[[Ground], Iterable[Layers]]:
-    def layers(ground: Ground) -> Iterable[Layers]:
-        if len(ground.selected) == ground.n_layers:
+def _other(choose: Callable[[Ground], Iterable[Units]]) -> Callable[[Ground], Iterable[Units]]:
+    def layers(ground: Ground) -> Iterable[Units]:
+        if len(layers_of(ground.selected)) == ground.n_layers:
             raise NoArmError("the recipe opens every layer: there are no other layers to control with")
         return choose(ground)
 
     return layers
 
 
-def _lowest(ground: Ground) -> Iterable[Layers]:
-    if len(ground.scores) < len(ground.selected):
-        raise NoArmError("fewer layers were diagnosed than the recipe opens")
-    return [lowest(ground.scores, len(ground.selected))]
+def _lowest(ground: Ground) -> Iterable[Units]:
+    return [_as_many(lowest(ground.scores, ground.selected), ground, "were diagnosed")]
 
 
-def _spread(ground: Ground) -> Iterable[Layers]:
-    sets = list(islice(spread_sets(ground.n_layers, ground.selected), ground.random_spread))
+def _largest(ground: Ground) -> Iterable[Units]:
+    return [_as_many(highest(ground.energies.task_vector, ground.selected), ground, "are there")]
+
+
+def _as_many(units: Units, ground: Ground, known: str) -> Units:
+    if len(units) < len(ground.selected):
+        what = "layers or parts of them" if opens_parts(ground.selected) else "layers"
+        raise NoArmError(f"fewer {what} {known} than the recipe opens")
+    return units
+
+
+def _random(ground: Ground) -> Iterable[Units]:
+    sets = random_sets(ground.n_layers, layers_of(ground.selected))
+    return islice(reopened(sets, ground.selected, ground.energies.injected), ground.random_layers)
+
+
+def _twins(ground: Ground) -> Iterable[Units]:
+    layers = depth_matched(ground.n_layers, layers_of(ground.selected))
+    return [in_the_same_order(layers, ground.selected)]
+
+
+def _other_parts(ground: Ground) -> Iterable[Units]:
+    turned = other_parts(ground.selected, ground.energies.injected)
+    return [turned] if opens_parts(turned) else []
+
+
+def _spread(ground: Ground) -> Iterable[Units]:
+    drawn = spread_sets(ground.n_layers, layers_of(ground.selected))
+    sets = list(islice(reopened(drawn, ground.selected, ground.energies.injected), ground.random_spread))
     if ground.random_spread and not sets:
         raise NoArmError("the recipe opens too many layers for others of which none are neighbours")
     return sets
 
 
-def _kept(mode: str) -> Callable[[Ground, Layers], float]:
+def _kept(mode: str) -> Callable[[Ground, Units], float]:
     return lambda ground, layers: ground.energies.kept[mode]
 
 
@@ -139,7 +168,7 @@ _ROWS = (
         "random-layers",
         "random",
         "whether these layers matter or any would do: as many layers drawn at random",
-        _other(lambda ground: islice(random_sets(ground.n_layers, ground.selected), ground.random_layers)),
+        _other(_random),
         numbered=True,
     ),
     ArmKind(
@@ -166,13 +195,20 @@ _ROWS = (
         "depth-matched",
         "layers",
         "depth: as many other layers with the closest mean depth",
-        _other(lambda ground: [depth_matched(ground.n_layers, ground.selected)]),
+        _other(_twins),
+    ),
+    ArmKind(
+        "other-parts",
+        "layers",
+        "the parts: in layers that are open in part, attention in place of the MLP and the reverse, at the "
+        "recipe's energy",
+        _other_parts,
     ),
     ArmKind(
         "largest-task-vector",
         "layers",
         "size: the layers in which fine-tuning moved most, no SAE needed to find them",
-        _other(lambda ground: [highest(ground.energies.task_vector, len(ground.selected))]),
+        _other(_largest),
     ),
     ArmKind(
         "lowest-specificity",

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sae_merge_method.controls.kinds import ArmKind
 from sae_merge_method.controls.settings import ControlSettings
+from sae_merge_method.layers import Unit
 from sae_merge_method.recipe.evidence import is_of_attribution, recorded_scores
 from sae_merge_method.recipe.resolved import ResolvedRecipe
 from sae_merge_method.saes.ranking import default_rank
@@ -17,7 +18,7 @@ LOG = logging.getLogger(__name__)
 class ArmEvidence(NamedTuple):
     """What a recipe's layers were chosen by, and what features a scalpel can have."""
 
-    scores: Mapping[int, float]
+    scores: Mapping[Unit, float]
     scalpel: Mapping[str, Any]
     """Parameters of the scalpel arms but ``mode``; empty where there is no diagnosis."""
 
@@ -33,11 +34,11 @@ def evidence_of(recipe: ResolvedRecipe, settings: ControlSettings) -> ArmEvidenc
     instead = Path(settings.diagnosis) if settings.diagnosis else None
     known = is_of_attribution(record)
     if known and instead is None and recipe.diagnosis is None and record.get("path") is None:
-        return ArmEvidence(recorded_scores(record), {})
+        return ArmEvidence(dict[Unit, float](recorded_scores(record).items()), {})
     path, diagnosis = recipe.any_diagnosis(instead)
     rank = settings.rank or default_rank(diagnosis.model.d_model)
-    scores = recorded_scores(record) if known else diagnosis.layer_scores()
-    return ArmEvidence(scores, {"diagnosis": str(path), "rank": rank})
+    scores = recorded_scores(record) if known else diagnosis.scores()
+    return ArmEvidence(dict[Unit, float](scores.items()), {"diagnosis": str(path), "rank": rank})
 
 
 def without_scalpels(kinds: Sequence[ArmKind]) -> list[ArmKind]:

@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from sae_merge_method.artifacts.arm import ArmIdentity
+from sae_merge_method.artifacts.arm import OTHER_LAYERS, ArmIdentity
 from sae_merge_method.artifacts.realised import Realised
 from sae_merge_method.controls.energies import RAW, LayerEnergies
-from sae_merge_method.controls.layer_sets import Layers
 from sae_merge_method.controls.matching import Match, match
 from sae_merge_method.controls.samples import sums_over
+from sae_merge_method.controls.unit_sets import Units, opens_parts
 from sae_merge_method.geometry.realised import EditSums
+from sae_merge_method.layers import Unit, unit_of_tensor
 from sae_merge_method.recipe.precision import AS_STORED, Precision
 
 
@@ -23,12 +25,12 @@ class NoArmError(Exception):
 class Ground:
     """What the arms are made from: a recipe with its energies, and a diagnosis."""
 
-    selected: Layers
-    """The recipe's layers."""
+    selected: Units
+    """The recipe's layers, whole or in part."""
     n_layers: int
     energies: LayerEnergies
-    scores: Mapping[int, float]
-    """Specificity of every layer diagnosed."""
+    scores: Mapping[Unit, float]
+    """Specificity of every layer, or part of one, that was diagnosed."""
     scalpel: Mapping[str, Any]
     """Parameters of the scalpel arms but ``mode``."""
     weight: float | None = None
@@ -71,7 +73,7 @@ class Ground:
     def realised(
         self,
         mode: str,
-        layers: Layers,
+        layers: Units,
         factor: float = 1.0,
         weight: float | None = None,
         *,
@@ -87,7 +89,9 @@ class Ground:
             wide: Whether the arm is written as float32.
         """
         precision = replace(self.precision, written="float32") if wide else self.precision
-        samples = [one for one in self.energies.samples.get(mode, ()) if one.layer in layers]
+        samples = [
+            one for one in self.energies.samples.get(mode, ()) if unit_of_tensor(layers, one.name) is not None
+        ]
         return sums_over(
             samples, lambda name: self.alpha(name) * factor if weight is None else weight, precision
         )
@@ -102,15 +106,16 @@ class ArmKind:
     """One of the roles that artifacts know."""
     description: str
     """What it controls for."""
-    layers: Callable[[Ground], Iterable[Layers]]
+    layers: Callable[[Ground], Iterable[Units]]
     """Its layers: one set, or those of the numbered arms. Raises NoArmError where there is none."""
     numbered: bool = False
     """Whether it may have several arms: called name-0, name-1 and so on in the order of their sets of layers,
     or by their weight."""
     weights: Callable[[Ground], Iterable[float]] | None = None
     """Of the task vector, an arm each, whatever the recipe's is; None for the recipe's, times ``factor``."""
-    energy: Callable[[Ground, Layers], float] = lambda ground, layers: ground.energies.of(layers)
-    """Squared norm of what an arm with these layers injects, before rounding."""
+    energy: Callable[[Ground, Units], float] = lambda ground, layers: ground.energies.of(layers)
+    """Squared norm of what an arm with these layers injects, before rounding, unless it is scaled by ``like``
+    alone."""
     factor: Callable[[Ground], float] = lambda ground: 1.0
     """Times the recipe's weights."""
     method: str = "sae_stethoscope"
@@ -120,7 +125,8 @@ class ArmKind:
     mode: str = RAW
     """What of the task vector is added: a scalpel's mode, or raw."""
     like: str | None = None
-    """Arm whose energy it is to have, in what is stored; None where its weights are its own."""
+    """Arm whose energy it is to have, in what is stored; None where its weights are its own. See
+    :meth:`is_like`."""
     measures: tuple[str, ...] = ()
     """Scalpel modes of which it has to be known what they keep of the task vector: it takes the SAEs."""
     as_it_is: str | None = None
@@ -134,6 +140,40 @@ class ArmKind:
         """Whether an arm of that name would be one of this row."""
         return arm.startswith(f"{self.name}-") if self.numbered else arm == self.name
 
+    def is_like(self, ground: Ground) -> str | None:
+        """The arm whose energy it is to have, or None.
+
+        Attention and MLP differ in size as whole layers do not: where a recipe opens parts of layers, arms
+        with others in their place have its energy.
+        """
+        if self.like is None and self._is_scaled(ground):
+            return "stethoscope"
+        return self.like
+
+    def _is_scaled(self, ground: Ground) -> bool:
+        return self.role in OTHER_LAYERS and opens_parts(ground.selected)
+
+    def times(self, ground: Ground, arm: str, layers: Units) -> float:
+        """By how much one of its arms has the recipe's weights multiplied.
+
+        Args:
+            ground: What it is made from.
+            arm: Its name.
+            layers: Its layers.
+        """
+        if self._is_scaled(ground):
+            own = ground.energies.of(layers)
+            return ground.factor(arm, own, ground.energy) if own else 1.0
+        return self.factor(ground)
+
+    def named_sets(self, ground: Ground) -> list[tuple[str, Units]]:
+        """Its arms' names and their layers, where its weights are not its own.
+
+        Raises:
+            NoArmError: There is none.
+        """
+        return [(self._name(number, None), layers) for number, layers in enumerate(self.layers(ground))]
+
     def arms(self, ground: Ground) -> list[ArmIdentity]:
         """Its arms for a recipe.
 
@@ -142,34 +182,41 @@ class ArmKind:
         """
         weights = (None,) if self.weights is None else tuple(self.weights(ground))
         return [
-            ArmIdentity(
-                name=self._name(number, weight),
-                role=self.role,
-                description=self.description,
-                method=self.method,
-                layers=layers,
-                weight=self._weight(ground) if weight is None else weight,
-                planned_energy=self.energy(ground, layers)
-                if weight is None
-                else weight**2 * sum(ground.energies.task_vector[layer] for layer in layers),
-                planned_realised=self._realised(ground, layers, weight),
-                matched=self._matched(ground),
-            )
+            self._arm(ground, self._name(number, weight), layers, weight)
             for number, layers in enumerate(self.layers(ground))
             for weight in weights
         ]
 
-    def _realised(self, ground: Ground, layers: Layers, weight: float | None) -> Realised | None:
+    def _arm(self, ground: Ground, name: str, layers: Units, weight: float | None) -> ArmIdentity:
+        if weight is not None:
+            energy = weight**2 * ground.energies.moved(layers)
+        elif self._is_scaled(ground):
+            energy = self.times(ground, name, layers) ** 2 * ground.energies.of(layers)
+        else:
+            energy = self.energy(ground, layers)
+        return ArmIdentity(
+            name=name,
+            role=self.role,
+            description=self.description,
+            method=self.method,
+            layers=layers,
+            weight=self._weight(ground, name, layers) if weight is None else weight,
+            planned_energy=energy,
+            planned_realised=self._realised(ground, name, layers, weight),
+            matched=self._matched(ground, name),
+        )
+
+    def _realised(self, ground: Ground, name: str, layers: Units, weight: float | None) -> Realised | None:
         """What is expected to be stored; None where nothing was sampled."""
         if not ground.energies.samples:
             return None
-        wide = self._matched(ground) == "float32"
-        factor = ground.matches[self.name].factor if self.name in ground.matches else self.factor(ground)
+        wide, match = self._matched(ground, name) == "float32", ground.matches.get(name)
+        factor = self.times(ground, name, layers) if match is None else match.factor
         sums = ground.realised(self.mode, layers, factor, weight, wide=wide)
         return Realised(**Realised.figures(sums))
 
-    def _matched(self, ground: Ground) -> Literal["realised", "float32"] | None:
-        match = ground.matches.get(self.name)
+    def _matched(self, ground: Ground, name: str) -> Literal["realised", "float32"] | None:
+        match = ground.matches.get(name)
         if match is None:
             return None
         return "float32" if match.as_float32 else "realised"
@@ -179,12 +226,12 @@ class ArmKind:
             return self.name
         return f"{self.name}-{number}" if weight is None else f"{self.name}-{weight:g}"
 
-    def _weight(self, ground: Ground) -> float | None:
+    def _weight(self, ground: Ground, name: str, layers: Units) -> float | None:
         """Of the raw task vector, in all layers of its arms; None where less than that is added, or
         unevenly."""
         if ground.weight is None or self.method != "sae_stethoscope" or self.measures:
             return None
-        return ground.weight * self.factor(ground)
+        return ground.weight * self.times(ground, name, layers)
 
 
 def matches_of(kinds: Iterable[ArmKind], rows: Mapping[str, ArmKind], ground: Ground) -> dict[str, Match]:
@@ -197,17 +244,21 @@ def matches_of(kinds: Iterable[ArmKind], rows: Mapping[str, ArmKind], ground: Gr
     """
     matches = {}
     for kind in kinds:
-        if kind.like is None:
+        name = kind.is_like(ground)
+        if name is None:
             continue
-        like, (layers,) = rows[kind.like], kind.layers(ground)
+        like = rows[name]
         (others,) = like.layers(ground)
-        target, own = ground.realised(like.mode, others), ground.realised(kind.mode, layers)
-        if not own.intended or not target.intended:
-            continue
-        start = ((target.realised or target.intended) / own.intended) ** 0.5
+        target = ground.realised(like.mode, others)
+        with suppress(NoArmError):  # said when its arms are made
+            for arm, layers in kind.named_sets(ground):
+                own = ground.realised(kind.mode, layers)
+                if not own.intended or not target.intended:
+                    continue
+                start = ((target.realised or target.intended) / own.intended) ** 0.5
 
-        def stored(factor: float, mode: str = kind.mode, layers: Layers = layers) -> float:
-            return ground.realised(mode, layers, factor).realised
+                def stored(factor: float, mode: str = kind.mode, layers: Units = layers) -> float:
+                    return ground.realised(mode, layers, factor).realised
 
-        matches[kind.name] = match(stored, target.realised, start)
+                matches[arm] = match(stored, target.realised, start)
     return matches

@@ -1,6 +1,6 @@
 """Sets of layers that a selection is held against; which arm takes which is the table's affair."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from itertools import combinations, pairwise
 from math import comb
 from random import Random
@@ -150,18 +150,3 @@ def depth_matched(n_layers: int, selected: Layers) -> Layers:
         for (taken, total), (shared, moved, layers) in best.items()
         if taken == size and layers != wanted
     )[-1]
-
-
-def highest(values: Mapping[int, float], size: int) -> Layers:
-    """The ``size`` layers with the largest values; ties go to the lower layer."""
-    return tuple(sorted(sorted(values, key=lambda layer: (-values[layer], layer))[:size]))
-
-
-def lowest(values: Mapping[int, float], size: int) -> Layers:
-    """The ``size`` layers with the smallest values; ties go to the lower layer."""
-    return tuple(sorted(sorted(values, key=lambda layer: (values[layer], layer))[:size]))
-
-
-def overlap(one: Collection[int], other: Collection[int]) -> int:
-    """How many layers two sets share."""
-    return len(set(one) & set(other))

@@ -13,13 +13,13 @@ from sae_merge_method.controls.arms import ARMS, asked_for
 from sae_merge_method.controls.energies import measure_energies
 from sae_merge_method.controls.evidence import evidence_of, without_scalpels
 from sae_merge_method.controls.kinds import ArmKind, Ground, NoArmError, matches_of
-from sae_merge_method.controls.layer_sets import Layers, overlap
 from sae_merge_method.controls.settings import ControlSettings
+from sae_merge_method.controls.unit_sets import Units
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.writing import write_text
 from sae_merge_method.geometry.one_thread import one_blas_thread
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import format_layers, layers_of, named_units, open_parts
 from sae_merge_method.models.task_vector import task_vector
 from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
 from sae_merge_method.recipe.methods import validated_parameters
@@ -103,9 +103,7 @@ def make_controls(recipe: ResolvedRecipe, settings: ControlSettings) -> Controls
             base,
         )
     if not energies.of(layers):
-        raise RecipeError(
-            f"{recipe.where}: nothing is injected in layers {format_layers(layers)}: tau or weight is 0"
-        )
+        raise RecipeError(f"{recipe.where}: nothing is injected in {named_units(layers)}: tau or weight is 0")
     ground = Ground(
         layers,
         base.n_layers,
@@ -147,16 +145,17 @@ def _arms(kinds: Iterable[ArmKind], ground: Ground) -> list[tuple[ArmKind, ArmId
 def _text(
     kind: ArmKind, arm: ArmIdentity, ground: Ground, donation: Donation, resolved: ResolvedRecipe
 ) -> str:
-    injected = donation.scaled(kind.factor(ground))
+    injected = donation.scaled(kind.times(ground, arm.name, arm.layers))
     if kind.weights is not None and arm.weight is not None:
         injected = Donation(donation.model, ((None, arm.weight),))
     plan = EditPlan(
         kind.method,
         resolved.plan.base,
-        dict.fromkeys(arm.layers, (injected,)),
+        dict.fromkeys(layers_of(arm.layers), (injected,)),
         None,
         kind.parameters(ground),
         resolved.plan.rounding,
+        open_parts(arm.layers),
     )
     form = guarded_form(plan, resolved.base)
     for key in ("dtype", "out_dtype", "tokenizer_source", "chat_template"):
@@ -184,12 +183,12 @@ def _text(
 
 def _note(kind: ArmKind, control: Control, arm: ArmIdentity, ground: Ground) -> list[str]:
     """The comments that open a control's recipe."""
-    layers = arm.layers
+    layers, shared = arm.layers, len({*arm.layers} & {*ground.selected})
     note = [
         f"{control.name}: controls for {control.controls_for}.",
         f"Injected energy {control.energy:.6g}, {control.energy / ground.energy:.4g} of the stethoscope's, "
         f"{control.energy / ground.energies.whole:.4g} of the whole task vector's.",
-        f"Layers {format_layers(layers)} of {ground.n_layers}; {overlap(layers, ground.selected)} of the "
+        f"{named_units(layers).capitalize()} of {ground.n_layers}; {shared} of the "
         f"{len(ground.selected)} selected ones ({format_layers(ground.selected)}) among them.",
     ]
     stored = arm.planned_realised
@@ -199,7 +198,7 @@ def _note(kind: ArmKind, control: Control, arm: ArmIdentity, ground: Ground) -> 
             f"Rounding is expected to leave {stored.share:.1%} of it{cosine} (from a sample of each tensor)."
         )
     if arm.matched is not None:
-        note.append(f"{_MATCHED[arm.matched]} {kind.like}'s.")
+        note.append(f"{_MATCHED[arm.matched]} {kind.is_like(ground)}'s.")
     if kind.role == "donor":
         note += [
             "Embeddings, final norm and head stay the base's; where the donor's differ, evaluate the",
@@ -225,9 +224,9 @@ def _the_donation(recipe: ResolvedRecipe) -> Donation:
     return next(iter(donations))[0]
 
 
-def _subspaces(parameters: dict[str, Any], layers: Layers) -> Subspaces:
+def _subspaces(parameters: dict[str, Any], layers: Units) -> Subspaces:
     scalpel = validated_parameters("sae_scalpel", parameters)
     assert isinstance(scalpel, ScalpelParameters)
-    subspaces = Subspaces(scalpel, layers)
+    subspaces = Subspaces(scalpel, layers_of(layers))
     subspaces.check()
     return subspaces

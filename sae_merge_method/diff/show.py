@@ -3,7 +3,8 @@
 import math
 
 from sae_merge_method.artifacts.difference import Difference, TensorDifference
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import LayerModule, Unit, named_units
+from sae_merge_method.models.parts import part_of
 from sae_merge_method.reports import escape, numbers
 from sae_merge_method.reports.figure import new_figure, picture
 from sae_merge_method.reports.grid import Cell, Grid, as_text
@@ -48,13 +49,23 @@ def summary(difference: Difference) -> str:
     """One line: how many tensors differ, and in which layers."""
     if difference.identical:
         return f"identical: {len(difference.tensors)} tensors, byte for byte"
-    layers = sorted({tensor.layer for tensor in difference.changed if tensor.layer is not None})
     elsewhere = sum(tensor.layer is None for tensor in difference.changed)
     words = [f"{len(difference.changed)} of {len(difference.tensors)} shared tensors differ"]
-    words += [f"in layers {format_layers(layers)}"] if layers else []
+    units = _changed_units(difference)
+    words += [f"in {named_units(units)}"] if units else []
     words += [f"{elsewhere} of them outside the decoder layers"] if elsewhere else []
     words += [f"{len(names)} {title}" for title, names in _unmatched(difference).items() if names]
     return ", ".join(words)
+
+
+def _changed_units(difference: Difference) -> list[Unit]:
+    """The layers that differ; in place of one that differs in one of its parts alone, that part."""
+    parts: dict[int, set[str | None]] = {}
+    for tensor in difference.changed:
+        if tensor.layer is not None and tensor.part is not None:
+            parts.setdefault(tensor.layer, set()).add(part_of(tensor.part))
+    alone = {layer: next(iter(found)) for layer, found in parts.items() if len(found) == 1}
+    return [layer if (part := alone.get(layer)) is None else LayerModule(layer, part) for layer in parts]
 
 
 def heat_map(difference: Difference, title: str) -> bytes:

@@ -24,6 +24,7 @@ from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.settings import BACKENDS, EvaluationSettings
 from sae_merge_method.in_memory.stored_states import Forward, StoredStates
 from sae_merge_method.in_memory.swapped_layers import SwappedLayers
+from sae_merge_method.layers import layer_of
 from sae_merge_method.merge.direct import edit_in_memory, why_not_direct
 from sae_merge_method.merge.job import open_job
 from sae_merge_method.merge.run import merge
@@ -133,7 +134,7 @@ class ArmModels:
             if held is not None and not held.layers.is_of(job.base):
                 why = f"its recipe's base is not {self._base} as it was loaded"
             elif held is not None:
-                first = min((task.layer for task in tasks if any(task.alphas)), default=0)
+                first = min((layer_of(task.unit) for task in tasks if any(task.alphas)), default=0)
                 mine.enter_context(held.states.beginning_at(first, held.lm._model_call))
                 into = mine.enter_context(held.layers.swapped(names))
                 report = edit_in_memory(job, tasks, into, held.layers.hashes)

@@ -5,6 +5,7 @@ Once it stands, :mod:`.prospect` tells the rest.
 """
 
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,11 +13,14 @@ from sae_merge_method.artifacts.diagnosis import diagnosis_path, read_diagnosis
 from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.controls.energies import LayerEnergies
 from sae_merge_method.controls.kinds import ArmKind, Ground, NoArmError
+from sae_merge_method.controls.unit_sets import Units
 from sae_merge_method.corpora.documents import read_corpus
 from sae_merge_method.errors import UsageError
 from sae_merge_method.experiment.needs import Needs, needs_of, shape_of
 from sae_merge_method.experiment.prospect import TaskAhead, tasks_ahead
 from sae_merge_method.experiment.settings import ExperimentSettings
+from sae_merge_method.layers import LayerModule, Unit
+from sae_merge_method.models.parts import PARTS
 from sae_merge_method.selection import choose_layers, parse_rule
 
 
@@ -97,12 +101,12 @@ def forecast(settings: ExperimentSettings) -> Forecast:
 
 def _stand_in(settings: ExperimentSettings, n_layers: int) -> Ground:
     """A ground to count arms on: nobody knows yet which layers are selected, only about how many."""
-    every = dict.fromkeys(range(n_layers), 1.0)
-    falling = {layer: 1.0 - layer / n_layers for layer in every}
-    try:
+    modules = [LayerModule(layer, part) for layer in range(n_layers) for part in PARTS]
+    every: dict[Unit, float] = dict.fromkeys((*range(n_layers), *modules), 1.0)
+    falling = {layer: 1.0 - layer / n_layers for layer in range(n_layers)}
+    selected: Units = ()
+    with suppress(UsageError):  # it needs more than scores
         selected = choose_layers(parse_rule(settings.select), falling)
-    except UsageError:  # it needs more than scores
-        selected = ()
     if not 0 < len(selected) < n_layers:
         selected = tuple(range(math.ceil(n_layers / 4)))
     modes = dict.fromkeys((mode for kind in ARMS.values() for mode in kind.measures), 1.0)
@@ -110,7 +114,7 @@ def _stand_in(settings: ExperimentSettings, n_layers: int) -> Ground:
         selected,
         n_layers,
         LayerEnergies(every, every, modes),
-        falling,
+        dict[Unit, float](falling.items()),
         {},
         weight=settings.weight,
         random_layers=settings.random_layers,

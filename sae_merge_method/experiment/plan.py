@@ -22,7 +22,7 @@ from sae_merge_method.errors import RecipeError
 from sae_merge_method.experiment.evidence import ChosenBy
 from sae_merge_method.experiment.settings import HARM_MARGIN, ExperimentSettings
 from sae_merge_method.files.writing import write_text
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import Unit, format_layers
 from sae_merge_method.models.hub import local_folder, parse_model_id
 from sae_merge_method.recipe.from_diagnosis import RecipeSettings, make_recipe
 from sae_merge_method.recipe.resolved import open_recipe
@@ -92,7 +92,7 @@ def make_plan(settings: ExperimentSettings, evidence: ChosenBy, depends_on: Mapp
         donor=settings.donor,
         n_layers=pick.n_layers,
         score=score,
-        scores=scores,
+        scores=dict[Unit, float](scores.items()),
         select=settings.select,
         layers=pick.layers,
         weight=settings.weight,

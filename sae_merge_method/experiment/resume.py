@@ -17,6 +17,7 @@ from sae_merge_method.experiment.stamps import (
 )
 from sae_merge_method.experiment.worker import ArmJob, GeneralCorpus
 from sae_merge_method.files.hashing import file_sha256
+from sae_merge_method.layers import layers_of
 from sae_merge_method.lm_eval_tasks import tasks_path
 
 
@@ -104,4 +105,4 @@ def _turn(job: ArmJob) -> tuple[int, int]:
     """Base and pick first; then by the first layer, where passes begin to differ; other models last."""
     if job.arm.role in ("base", "selected"):
         return (0, 0)
-    return (1, min(job.arm.layers, default=0)) if job.model is None else (2, 0)
+    return (1, min(layers_of(job.arm.layers), default=0)) if job.model is None else (2, 0)

@@ -6,7 +6,7 @@ whose names it does not know cannot be shown to it, and is refused.
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +14,7 @@ from typing import Any
 
 from sae_merge_method.files.copying import place_file
 from sae_merge_method.hosts.calls import guarded_call
+from sae_merge_method.layers import Unit, layers_of, unit_of
 from sae_merge_method.merge.job import Job
 from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint
 from sae_merge_method.models.headers import make_header
@@ -26,24 +27,28 @@ from sae_merge_method.recipe.plan import Donation, EditPlan
 _AT_ONCE = 1 << 22
 
 
-def renamed_view(donor: Checkpoint, base: Checkpoint, layers: Sequence[int], folder: Path) -> Path:
+def renamed_view(donor: Checkpoint, base: Checkpoint, layers: Collection[Unit], folder: Path) -> Path:
     """Write ``donor``'s tensors of ``layers`` into ``folder`` as the base names them.
+
+    mergekit reads a layer whole, also where a part of it is selected: the base's own tensors stand for the
+    rest.
 
     Args:
         donor: Checked against the base already.
         base: Whose names and config the view bears.
-        layers: The selected layers; nothing else of the donor is shown.
+        layers: What is selected; nothing else of the donor is shown.
         folder: Made here.
     """
     folder.mkdir(parents=True)
     shutil.copyfile(base.folder / CONFIG_FILE, folder / CONFIG_FILE)
+    touched = layers_of(layers)
     chosen = {
-        entry.name: donor.layer_tensors[key]
+        entry.name: entry if unit_of(layers, key) is None else donor.layer_tensors[key]
         for key, entry in base.layer_tensors.items()
-        if key.layer in layers
+        if key.layer in touched
     }
     header = make_header({name: (entry.dtype, entry.shape) for name, entry in chosen.items()})
-    with (folder / SINGLE_FILE).open("wb") as stream, WeightFiles([donor]) as files:
+    with (folder / SINGLE_FILE).open("wb") as stream, WeightFiles([base, donor]) as files:
         stream.write(header)
         for entry in chosen.values():
             for first in range(0, entry.nbytes, _AT_ONCE):
@@ -123,6 +128,6 @@ def _local(job: Job, views: Path) -> EditPlan:
 
 
 def _as_the_base(donor: Checkpoint, job: Job, view: Path) -> Path:
-    if donor.has_index and same_names(job.base, donor, job.plan.layers):
+    if donor.has_index and same_names(job.base, donor, layers_of(job.plan.layers)):
         return donor.folder
     return renamed_view(donor, job.base, job.plan.layers, view)

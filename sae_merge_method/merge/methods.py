@@ -27,8 +27,8 @@ from sae_merge_method.artifacts.diagnosis import diagnosis_path
 from sae_merge_method.artifacts.recipe import Gate, RoundingKeys
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import MergeError
+from sae_merge_method.layers import Unit, layers_of, unit_of_tensor
 from sae_merge_method.merge.injection import inject
-from sae_merge_method.models.tensor_names import decoder_layer
 from sae_merge_method.recipe.gate import selected_layers
 from sae_merge_method.recipe.methods import METHODS, Filter, MergeMethod, require_rule, validated_parameters
 from sae_merge_method.recipe.precision import rounding_of
@@ -69,7 +69,7 @@ def _mergekit_method(name: str, method: MergeMethod[Any]) -> Any:
         gate = Gate(**{key: written[key] for key in gate_keys if key in written})
         require_rule(name, gate)
         layers = _layers(gate, _stamp(gate))
-        if decoder_layer(entries.name) not in layers:
+        if unit_of_tensor(layers, entries.name) is None:
             return entries.base
         parameters = validated_parameters(name, {key: written[key] for key in own if key in written})
         factor = method.factor(parameters)
@@ -132,13 +132,13 @@ def _entries(method: str, group: TensorGroup, weight: Any) -> _Entries:
 
 
 @lru_cache(maxsize=4)
-def _filter(method: MergeMethod[Any], parameters: Record, layers: frozenset[int], stamp: int) -> Filter:
+def _filter(method: MergeMethod[Any], parameters: Record, layers: frozenset[Unit], stamp: int) -> Filter:
     assert method.filter is not None  # the caller's condition
-    return method.filter(parameters, sorted(layers))
+    return method.filter(parameters, layers_of(layers))
 
 
 @lru_cache(maxsize=64)
-def _layers(gate: Gate, stamp: int) -> frozenset[int]:
+def _layers(gate: Gate, stamp: int) -> frozenset[Unit]:
     return frozenset(selected_layers(gate))
 
 

@@ -37,7 +37,7 @@ def preview(
             **EditPreview.figures(added_up(one.sums for one in edited)),
             rounding=job.precision.rounding.kind,
             layers=tuple(
-                layer_edit(layer, [(one.sums, one.task.nbytes) for one in edited if one.task.layer == layer])
+                layer_edit(layer, [(one.sums, one.task.nbytes) for one in edited if one.task.unit == layer])
                 for layer in job.plan.layers
             ),
             kept=len(job.base.tensors) - len(tasks),

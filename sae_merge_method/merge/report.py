@@ -9,6 +9,7 @@ from sae_merge_method.artifacts.realised import layer_edit, swallowed_note
 from sae_merge_method.errors import MergeError
 from sae_merge_method.files.parallel import run_all
 from sae_merge_method.geometry.realised import added_up
+from sae_merge_method.layers import unit_of_tensor
 from sae_merge_method.merge.job import Job
 from sae_merge_method.merge.tensor_edit import TensorTask, measure_tensor, tensor_tasks
 from sae_merge_method.models.beside_weights import side_file_hashes
@@ -33,12 +34,13 @@ def report_of(job: Job, beside: Mapping[str, str], tensors: Iterable[TensorRepor
     hashed = {CONFIG_FILE: job.base.config_sha256} | dict(beside)
     plan, base = job.plan, job.base
     edited = [tensor for tensor in ordered if tensor.status == "edited"]
+    units = {tensor.name: unit_of_tensor(plan.layers, tensor.name) for tensor in edited}
     report = EditReport(
         **EditReport.figures(added_up(tensor.sums for tensor in edited)),
         rounding=job.precision.rounding.kind,
         by_layer=tuple(
-            layer_edit(layer, [(one.sums, one.nbytes) for one in edited if one.layer == layer])
-            for layer in plan.layers
+            layer_edit(unit, [(one.sums, one.nbytes) for one in edited if units[one.name] == unit])
+            for unit in plan.layers
         ),
         merge_method=plan.merge_method,
         base_model=plan.base,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sae_merge_method.artifacts.edit_preview import EditPreview
 from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.artifacts.realised import LayerEdit, Realised, swallowed_note
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import named_units
 from sae_merge_method.models.rounding import ROUNDINGS
 from sae_merge_method.reports import numbers
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid
@@ -47,7 +47,7 @@ def summary(report: EditReport, seconds: float | None = None) -> str:
         rest += ", and were not read: --hash-all hashes them too"
     time = "" if seconds is None else f", {seconds:.1f} s"
     return (
-        f"layers {format_layers(report.layers)}: {len(report.edited())} of {len(report.tensors)} tensors "
+        f"{named_units(report.layers)}: {len(report.edited())} of {len(report.tensors)} tensors "
         f"edited, {numbers.count(report.edited_bytes)} bytes, energy {numbers.energy(report.energy)}"
         f"{_kept(report)}{time}; {rest}"
     )

@@ -15,6 +15,7 @@ from sae_merge_method.errors import MergeError
 from sae_merge_method.files.hashing import Hasher, Hashes
 from sae_merge_method.files.parallel import Advance
 from sae_merge_method.geometry.realised import EditSums, edit_sums
+from sae_merge_method.layers import Unit, unit_of
 from sae_merge_method.merge.arithmetic import Room, as_rounded, inject_piece, weighted_sum
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.dtypes import DTYPE_NAMES, DTYPES, Floats, Precise, precise_for
@@ -28,9 +29,10 @@ from sae_merge_method.recipe.precision import AS_STORED, Precision
 
 @dataclass(frozen=True)
 class TensorTask:
-    """One tensor of a selected layer, its donors', and their factors."""
+    """One tensor of a selected layer, or part of one, its donors', and their factors."""
 
-    layer: int
+    unit: Unit
+    """What it is selected with."""
     base: TensorEntry
     donors: tuple[TensorEntry, ...]
     alphas: tuple[float, ...]
@@ -58,14 +60,14 @@ def tensor_tasks(
     donors: Mapping[str, Checkpoint],
     precision: Precision = AS_STORED,
 ) -> tuple[TensorTask, ...]:
-    """One task for each tensor of the selected layers, in the order in which the files hold them."""
+    """One task for each selected tensor, in the order in which the files hold them."""
     tasks = []
     for key, entry in base.layer_tensors.items():
-        donations = plan.donations.get(key.layer, ())
-        if donations:
+        donations, unit = plan.donations_to(key), unit_of(plan.layers, key)
+        if unit is not None:
             entries = tuple(donors[donation.model].layer_tensors[key] for donation in donations)
             alphas = tuple(donation.alpha(entry.name) for donation in donations)
-            tasks.append(TensorTask(key.layer, entry, entries, alphas, precision))
+            tasks.append(TensorTask(unit, entry, entries, alphas, precision))
     return tuple(sorted(tasks, key=lambda task: (task.base.file, task.base.start)))
 
 

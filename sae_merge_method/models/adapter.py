@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sae_merge_method.errors import MergeError, ModelError
+from sae_merge_method.layers import Unit, unit_of
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.headers import TensorEntry, read_header
 from sae_merge_method.models.lora_config import ADAPTER_CONFIG, WITH_PEFT, lora_scale, why_not_two_factors
@@ -58,8 +59,8 @@ class Adapter:
     """By the part of a model that they change."""
     saved: Mapping[LayerPart, TensorEntry]
     """Tensors that it holds whole, in place of its model's."""
-    faults: Mapping[int, str]
-    """By layer, what stands there that cannot be read, in words."""
+    faults: Mapping[LayerPart, str]
+    """By tensor of a model, what stands there that cannot be read, in words."""
     wrappers: tuple[str, ...]
     """What wrappers left in its names, for example ``_orig_mod.``; they were read without it."""
     layout: str
@@ -78,20 +79,20 @@ class Adapter:
             for one in self.wrappers
         )
 
-    def require_fits(self, model: Checkpoint, layers: Collection[int], name: str) -> None:
-        """Make sure that the adapter can be merged into a model's layers.
+    def require_fits(self, model: Checkpoint, layers: Collection[Unit], name: str) -> None:
+        """Make sure that the adapter can be merged into a model's layers, or parts of them.
 
         Args:
             model: The model.
-            layers: The layers that are read.
+            layers: What is read.
             name: How messages name model and adapter.
 
         Raises:
             MergeError: It cannot; the message says why.
         """
-        for layer in layers:
-            if layer in self.faults:
-                raise MergeError(f"the adapter of {name}: {self.faults[layer]}")
+        for part, fault in self.faults.items():
+            if unit_of(layers, part) is not None:
+                raise MergeError(f"the adapter of {name}: {fault}")
         if not self.factors and not self.saved:
             raise MergeError(f"the adapter of {name} changes no decoder layer ({self.layout})")
         deepest = max(part.layer for part in (*self.factors, *self.saved))
@@ -100,7 +101,9 @@ class Adapter:
                 f"the adapter of {name} was made for a deeper model: it changes layer {deepest}, its model "
                 f"has {model.n_layers} layers"
             )
-        for part in sorted(part for part in (*self.factors, *self.saved) if part.layer in layers):
+        for part in sorted(
+            part for part in (*self.factors, *self.saved) if unit_of(layers, part) is not None
+        ):
             own = model.layer_tensors.get(part)
             if own is None:
                 raise MergeError(
@@ -144,7 +147,7 @@ def open_adapter(folder: Path) -> Adapter:
     sides: dict[str, dict[LayerPart, TensorEntry]] = {"A": {}, "B": {}, "magnitude_vector": {}}
     saved: dict[LayerPart, TensorEntry] = {}
     modules: dict[LayerPart, str] = {}
-    faults: dict[int, str] = {}
+    faults: dict[LayerPart, str] = {}
     plain = {name: plain_name(name) for name in header}
     for name, entry in header.items():
         match = _FACTOR.fullmatch(plain[name])
@@ -158,22 +161,22 @@ def open_adapter(folder: Path) -> Adapter:
             continue  # an embedding, the head, a vision tower
         side = sides[match["kind"]]
         if match["end"] == "bias":
-            faults[part.layer] = f"{name} is a bias of its own (lora_bias): {WITH_PEFT}"
+            faults[part] = f"{name} is a bias of its own (lora_bias): {WITH_PEFT}"
             continue
         if part in side:
-            faults[part.layer] = f"{name} and {side[part].name} are two adapters in one file: keep one"
+            faults[part] = f"{name} and {side[part].name} are two adapters in one file: keep one"
         elif not entry.is_float or (match["kind"] != "magnitude_vector" and len(entry.shape) != 2):
-            faults[part.layer] = f"{name} is {entry.dtype} {list(entry.shape)}: expected a matrix of numbers"
+            faults[part] = f"{name} is {entry.dtype} {list(entry.shape)}: expected a matrix of numbers"
         side[part], modules[part] = entry, match["module"]
     factors: dict[LayerPart, Factors] = {}
     for part in sorted({*sides["A"], *sides["B"], *sides["magnitude_vector"]}):
         a, b = sides["A"].get(part), sides["B"].get(part)
         if a is None or b is None:
-            faults.setdefault(part.layer, f"of {modules[part]} it holds only one of lora_A and lora_B")
-        elif part.layer not in faults:
+            faults.setdefault(part, f"of {modules[part]} it holds only one of lora_A and lora_B")
+        elif part not in faults:
             scale = lora_scale(config, modules[part], a.shape, b.shape)
             if isinstance(scale, str):
-                faults[part.layer] = scale
+                faults[part] = scale
             else:
                 factors[part] = Factors(a, b, scale, sides["magnitude_vector"].get(part))
     wrappers = tuple(f"{one}." for one in _LEFT_BY if _is_left(one, plain))

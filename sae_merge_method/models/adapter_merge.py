@@ -13,6 +13,7 @@ import numpy as np
 
 from sae_merge_method.errors import ModelError
 from sae_merge_method.geometry.one_thread import one_blas_thread
+from sae_merge_method.layers import Unit, unit_of
 from sae_merge_method.models.adapter import Adapter, Factors
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.dtypes import DTYPE_NAMES, DTYPES, Floats, narrow
@@ -26,14 +27,14 @@ _ROUNDING = 1e-6
 
 
 def merge_adapter(
-    adapter: Adapter, model: Checkpoint, layers: Collection[int], folder: Path, dtype: str | None = None
+    adapter: Adapter, model: Checkpoint, layers: Collection[Unit], folder: Path, dtype: str | None = None
 ) -> Checkpoint:
-    """A model with an adapter merged into some of its layers.
+    """A model with an adapter merged into some of its layers, or parts of them.
 
     Args:
         adapter: Known to fit these layers.
         model: The model; its other tensors are shared with the result.
-        layers: Decoder layers.
+        layers: Decoder layers, whole or in part.
         folder: Where the merged tensors are written; there until the result is no longer needed.
         dtype: What to round them to, as recipes write it. Without it they stay float32, so that a merge
             rounds once; a model of several dtypes keeps each tensor's own.
@@ -42,7 +43,7 @@ def merge_adapter(
         ModelError: A file is damaged, or no dtype is called so.
         MergeError: A file changed since its header was read.
     """
-    parts = sorted(part for part in {*adapter.factors, *adapter.saved} if part.layer in layers)
+    parts = sorted(part for part in {*adapter.factors, *adapter.saved} if unit_of(layers, part) is not None)
     entries = {part: model.layer_tensors[part] for part in parts}
     kinds = {part: _kind(dtype, model, entry.dtype) for part, entry in entries.items()}
     header = make_header({entries[part].name: (kinds[part], entries[part].shape) for part in parts})

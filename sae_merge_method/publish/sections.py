@@ -13,7 +13,7 @@ from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport
 from sae_merge_method.artifacts.layer_diagnosis import LITTLE_EXPLAINED, LayerDiagnosis
 from sae_merge_method.artifacts.recipe import RECIPE_FILE
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import Unit, format_layers, how_open, named_units
 from sae_merge_method.publish.licence import Licence
 from sae_merge_method.recipe.merged_folder import MergedFolder
 from sae_merge_method.recipe.methods import method_named
@@ -35,7 +35,7 @@ def recipe_section(merged: MergedFolder) -> str:
 def edit_section(merged: MergedFolder) -> str:
     """What was done to the base."""
     n_layers = merged.checkpoint.n_layers
-    layers = f"layers {format_layers(merged.layers)} of {n_layers} (counted from 0)"
+    layers = f"{named_units(merged.layers)} of {n_layers} (counted from 0)"
     formula = method_named(merged.recipe.merge_method).formula
     rounding = rounding_of(merged.recipe.parameters)
     if rounding.unbiased:
@@ -69,12 +69,12 @@ def _stored(report: EditReport) -> list[str]:
     ]
 
 
-def layers_section(diagnosis: Diagnosis, selected: Sequence[int], rule: str | None, with_plot: bool) -> str:
+def layers_section(diagnosis: Diagnosis, selected: Sequence[Unit], rule: str | None, with_plot: bool) -> str:
     """Why these layers: scores, their null and their interval.
 
     Args:
         diagnosis: What chose them.
-        selected: The layers.
+        selected: What was chosen, layers or parts of them.
         rule: How they were chosen, where that is known.
         with_plot: Whether the diagnosis' plot lies beside the card.
     """
@@ -86,7 +86,7 @@ def layers_section(diagnosis: Diagnosis, selected: Sequence[int], rule: str | No
     words = ("layer", "edited")
     grid = Grid(
         (*words, diagnosis.score, "corrected", "estimate", "interval", "q", "explained variance", "L0"),
-        tuple(_layer_row(layer, layer.layer in selected) for layer in diagnosis.layers),
+        tuple(_layer_row(layer, how_open(layer.layer, selected)) for layer in diagnosis.layers),
         words=frozenset(words),
     )
     releases = dict.fromkeys(layer.sae.release for layer in diagnosis.layers)
@@ -94,7 +94,7 @@ def layers_section(diagnosis: Diagnosis, selected: Sequence[int], rule: str | No
         "Why these layers",
         f"Sparse autoencoders read the activations of {code(diagnosis.model.id)} on target and control text: "
         f"{corpora}. The score {code(diagnosis.score)} says how differently a layer's features are used; "
-        f"layers {format_layers(selected)} were chosen{by}. The formula is this software's: the paper "
+        f"{named_units(selected)} were chosen{by}. The formula is this software's: the paper "
         "(arXiv 2605.28649) does not give its own.",
         _little_explained(diagnosis.layers, selected),
         f"![Specificity of each layer]({PLOT_FILE})" if with_plot else "",
@@ -106,12 +106,12 @@ def layers_section(diagnosis: Diagnosis, selected: Sequence[int], rule: str | No
     )
 
 
-def attribution_section(summary: AttributionSummary, edited: Sequence[int]) -> str:
+def attribution_section(summary: AttributionSummary, edited: Sequence[Unit]) -> str:
     """What each layer carries of the donor's gain and damage.
 
     Args:
         summary: Of an attribution.
-        edited: The layers of this model's edit.
+        edited: The layers of this model's edit, whole or in part.
     """
     return section(
         "What each layer carries of the donor",
@@ -121,12 +121,12 @@ def attribution_section(summary: AttributionSummary, edited: Sequence[int]) -> s
     )
 
 
-def _little_explained(layers: Sequence[LayerDiagnosis], selected: Sequence[int]) -> str:
+def _little_explained(layers: Sequence[LayerDiagnosis], selected: Sequence[Unit]) -> str:
     """Which SAEs do not fit the activations; empty where all do."""
     poor = [one for one in layers if one.explained_variance < LITTLE_EXPLAINED]
     if not poor:
         return ""
-    chosen = [one.layer for one in poor if one.layer in selected]
+    chosen = [one.layer for one in poor if how_open(one.layer, selected)]
     among = (
         f", of the selected ones in {format_layers(chosen)}" if chosen else ", in none of the selected ones"
     )
@@ -137,12 +137,12 @@ def _little_explained(layers: Sequence[LayerDiagnosis], selected: Sequence[int])
     )
 
 
-def _layer_row(layer: LayerDiagnosis, edited: bool) -> tuple[Cell, ...]:
+def _layer_row(layer: LayerDiagnosis, edited: str) -> tuple[Cell, ...]:
     interval, null = layer.interval, layer.null
     between = f"{numbers.magnitude(interval.low)} to {numbers.magnitude(interval.high)}" if interval else ""
     return (
         Cell(str(layer.layer), layer.layer),
-        Cell("yes", strong=True) if edited else Cell(""),
+        Cell(edited, strong=bool(edited)),
         Cell(numbers.score(layer.score, share=False), layer.score),
         Cell(numbers.magnitude(null.corrected), null.corrected) if null else Cell(""),
         Cell(numbers.magnitude(interval.estimate), interval.estimate) if interval else Cell(""),

@@ -10,7 +10,7 @@ from pathlib import Path
 from sae_merge_method.artifacts.recipe import AnyRecipe
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.writing import require_no_file, write_text
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import Unit, format_layers, named_units
 from sae_merge_method.models.adapter import Adapter
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.hub import parse_model_id
@@ -95,12 +95,12 @@ def _check_on_base(
             _check_edit(resolved, models, donors, notes)
 
 
-def _check_gate(resolved: ResolvedRecipe, notes: Notes) -> tuple[int, ...]:
-    """The selected layers, none where the gate is at fault."""
-    layers: tuple[int, ...] = ()
+def _check_gate(resolved: ResolvedRecipe, notes: Notes) -> tuple[Unit, ...]:
+    """What is selected, nothing where the gate is at fault."""
+    layers: tuple[Unit, ...] = ()
     with notes.of("gate"):
         layers = resolved.layers
-        notes.add("gate", f"layers {format_layers(layers)} of {resolved.base.n_layers}")
+        notes.add("gate", f"{named_units(layers)} of {resolved.base.n_layers}")
     with notes.of("diagnosis"):
         if resolved.diagnosis is not None:
             path = resolved.diagnosis.path
@@ -108,7 +108,7 @@ def _check_gate(resolved: ResolvedRecipe, notes: Notes) -> tuple[int, ...]:
     return layers
 
 
-def _check_record(resolved: ResolvedRecipe, layers: tuple[int, ...], notes: Notes) -> None:
+def _check_record(resolved: ResolvedRecipe, layers: tuple[Unit, ...], notes: Notes) -> None:
     """What ``sae-merge recipe`` noted down of the diagnosis, when the diagnosis itself stayed at home."""
     record = resolved.recipe.sae_diagnosis
     if not record:

@@ -1,9 +1,9 @@
-"""The gate: which decoder layers a recipe selects, decided or computed.
+"""The gate: which decoder layers, or parts of them, a recipe selects, decided or computed.
 
-Decided: ``layers: "9, 11-13"``. Computed: ``diagnosis: diagnosis.json`` with
-``select: top_k=6``. Both together must agree. A diagnosis beside decided layers, without a rule,
-does not touch the gate: a scalpel ranks its features by it. The keys are declared in
-:class:`~sae_merge_method.artifacts.recipe.Gate`; what they mean stands here and nowhere else.
+Decided: ``layers: "9, 11-13"`` or ``layers: "9, 11.attn, 13.mlp"``. Computed:
+``diagnosis: diagnosis.json`` with ``select: top_k=6``. Both together must agree. A diagnosis beside
+decided layers, without a rule, does not touch the gate: a scalpel ranks its features by it. The keys are
+declared in :class:`~sae_merge_method.artifacts.recipe.Gate`; what they mean stands here and nowhere else.
 """
 
 from pathlib import Path
@@ -11,12 +11,12 @@ from pathlib import Path
 from sae_merge_method.artifacts.diagnosis import diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.recipe import Gate
 from sae_merge_method.errors import RecipeError
-from sae_merge_method.layers import format_layers, parse_layers
+from sae_merge_method.layers import Unit, format_layers, parse_units
 from sae_merge_method.selection import choose_layers, parse_rule
 
 
-def selected_layers(gate: Gate, n_layers: int | None = None) -> tuple[int, ...]:
-    """The layers that a gate selects, ascending and at least one.
+def selected_layers(gate: Gate, n_layers: int | None = None) -> tuple[Unit, ...]:
+    """What a gate selects, in the order of depth and at least one layer or part of one.
 
     Args:
         gate: As the recipe writes it; a diagnosis' path is relative to the working folder, as
@@ -31,7 +31,7 @@ def selected_layers(gate: Gate, n_layers: int | None = None) -> tuple[int, ...]:
     """
     if gate.diagnosis is None and gate.select is not None:
         raise RecipeError(f'select: "{gate.select}" needs diagnosis: the scores to select from')
-    decided = None if gate.layers is None else parse_layers(gate.layers, n_layers)
+    decided = None if gate.layers is None else parse_units(gate.layers, n_layers)
     if gate.diagnosis is not None and gate.select is not None:
         computed = _computed(gate.diagnosis, gate.select, n_layers)
         if decided is not None and decided != computed:
@@ -47,7 +47,7 @@ def selected_layers(gate: Gate, n_layers: int | None = None) -> tuple[int, ...]:
     raise RecipeError('no gate: expected parameters layers: "9, 11-13", or diagnosis: and select:')
 
 
-def _computed(diagnosis_at: str, rule: str, n_layers: int | None) -> tuple[int, ...]:
+def _computed(diagnosis_at: str, rule: str, n_layers: int | None) -> tuple[Unit, ...]:
     """What a rule takes of a diagnosis' scores."""
     path = diagnosis_path(Path(diagnosis_at))
     diagnosis = read_diagnosis(path)

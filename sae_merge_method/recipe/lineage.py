@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import Unit, named_units, unit_of
 from sae_merge_method.models.adapter import Adapter
 from sae_merge_method.models.adapter_merge import change_norm
 from sae_merge_method.models.checkpoint import Checkpoint
@@ -42,11 +42,11 @@ def oddities(
     """
     for name, donor in donors.items():
         layers, adapter = plan.layers_of(name), (adapters or {}).get(name)
-        where = f"in layers {format_layers(layers)}"
+        where = f"in {named_units(layers)}"
         pairs = [
             (entry, donor.layer_tensors[key])
             for key, entry in base.layer_tensors.items()
-            if key.layer in layers
+            if unit_of(layers, key) is not None
         ]
         added = 0.0
         if adapter is not None:
@@ -65,9 +65,9 @@ def oddities(
             )
 
 
-def _added(adapter: Adapter, model: Checkpoint, layers: Collection[int]) -> float:
-    """Norm of what an adapter adds to some of its model's layers."""
-    parts = [part for part in {*adapter.factors, *adapter.saved} if part.layer in layers]
+def _added(adapter: Adapter, model: Checkpoint, layers: Collection[Unit]) -> float:
+    """Norm of what an adapter adds to some of its model's layers, or parts of them."""
+    parts = [part for part in {*adapter.factors, *adapter.saved} if unit_of(layers, part) is not None]
     return float(np.linalg.norm([change_norm(adapter, part, model) for part in sorted(parts)]))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, read_edit_report
 from sae_merge_method.artifacts.recipe import RECIPE_FILE, Recipe, read_recipe_text
+from sae_merge_method.layers import Unit
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.recipe.pin import donors_of
@@ -43,8 +44,8 @@ class MergedFolder:
         return donors_of(self.recipe)
 
     @cached_property
-    def layers(self) -> tuple[int, ...]:
-        """The selected layers: those of the report, or without one those of the recipe.
+    def layers(self) -> tuple[Unit, ...]:
+        """The selected layers and parts of layers: those of the report, or without one those of the recipe.
 
         Raises:
             SaeMergeError: There is no report, and the recipe's gate cannot be resolved.

@@ -2,9 +2,10 @@
 them."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+from sae_merge_method.layers import Unit, layers_of
 from sae_merge_method.models.adapter import Adapter, open_adapter
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.dtypes import holds
@@ -55,13 +56,13 @@ def open_named(plan: EditPlan, base: Checkpoint, allow_mismatch: Collection[str]
     return {name: NamedDonor(model, adapters.get(name)) for name, model in models.items()}
 
 
-def how_to_run(base: Checkpoint, donors: Collection[NamedDonor], layers: Sequence[int]) -> tuple[str, ...]:
+def how_to_run(base: Checkpoint, donors: Collection[NamedDonor], layers: Collection[Unit]) -> tuple[str, ...]:
     """Lines that say which commands run the recipe."""
     by_us = "  sae-merge merge THIS_FILE out/"
     reasons = []
     for donor in donors:
         if donor.adapter is None:
-            reasons.append(why_not_plain(base, donor.model, layers))
+            reasons.append(why_not_plain(base, donor.model, layers_of(layers)))
         elif donor.adapter.notes:
             reasons.append(f"of its adapter, {donor.adapter.notes[0]}")
     reason = next(filter(None, reasons), None)

@@ -4,8 +4,9 @@ mergekit's three forms (``models``, ``slices``, ``modules``), its filters and it
 ``weight`` are resolved here, by mergekit's own rules, to plain numbers per layer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sae_merge_method.artifacts.method_parameters import Scalar
 from sae_merge_method.artifacts.recipe import Recipe
@@ -17,8 +18,9 @@ from sae_merge_method.artifacts.recipe_models import (
     SourceParameters,
 )
 from sae_merge_method.errors import RecipeError
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import LayerModule, Unit, format_layers, layer_of, layers_of, open_parts, unit_of
 from sae_merge_method.models.rounding import NEAREST, Rounding
+from sae_merge_method.models.tensor_names import LayerPart
 from sae_merge_method.recipe.methods import method_named, parameters_of, written_parameters
 from sae_merge_method.recipe.precision import rounding_of
 
@@ -46,42 +48,52 @@ class Donation:
 
 @dataclass(frozen=True)
 class EditPlan:
-    """The whole edit: every layer not in ``donations`` stays the base's."""
+    """The whole edit: a layer not in ``donations`` stays the base's, of one in ``parts`` all but these do."""
 
     merge_method: str
     base: str
     donations: Mapping[int, tuple[Donation, ...]]
-    """By selected layer, at least one donor each."""
+    """By layer that is selected, whole or in part: at least one donor each."""
     dtype: str | None
     """dtype of the written tensors; None keeps the base's."""
     parameters: Mapping[str, Scalar] = field(default_factory=dict)
     """What the merge method still needs to know, as the recipe writes it."""
     rounding: Rounding = NEAREST
     """How edited values are rounded to the written dtype."""
+    parts: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    """By layer that is selected in part alone: its selected parts."""
 
-    @property
-    def layers(self) -> tuple[int, ...]:
-        """The selected layers, ascending."""
-        return tuple(sorted(self.donations))
+    @cached_property
+    def layers(self) -> tuple[Unit, ...]:
+        """What is selected, layers and parts of layers, in the order of depth."""
+        return tuple(unit for layer in sorted(self.donations) for unit in self._units(layer))
+
+    def _units(self, layer: int) -> Sequence[Unit]:
+        parts = self.parts.get(layer)
+        return (layer,) if parts is None else [LayerModule(layer, part) for part in sorted(parts)]
 
     @property
     def donors(self) -> tuple[str, ...]:
         """The donors as the recipe names them, in the order of their first layer."""
-        return tuple(dict.fromkeys(each.model for layer in self.layers for each in self.donations[layer]))
+        layers = sorted(self.donations)
+        return tuple(dict.fromkeys(each.model for layer in layers for each in self.donations[layer]))
 
-    def layers_of(self, donor: str) -> tuple[int, ...]:
-        """The selected layers that a donor gives to, ascending."""
-        return tuple(
-            layer for layer in self.layers if any(one.model == donor for one in self.donations[layer])
-        )
+    def layers_of(self, donor: str) -> tuple[Unit, ...]:
+        """What a donor gives to, in the order of depth."""
+        giving = {layer for layer, donors in self.donations.items() if any(o.model == donor for o in donors)}
+        return tuple(unit for unit in self.layers if layer_of(unit) in giving)
+
+    def donations_to(self, tensor: LayerPart) -> tuple[Donation, ...]:
+        """Who gives to a tensor of a layer; nobody where it is not selected."""
+        return () if unit_of(self.layers, tensor) is None else self.donations[tensor.layer]
 
 
-def plan_edit(recipe: Recipe, layers: Sequence[int], n_layers: int) -> EditPlan:
+def plan_edit(recipe: Recipe, layers: Collection[Unit], n_layers: int) -> EditPlan:
     """Resolve a recipe.
 
     Args:
         recipe: Read and checked by itself.
-        layers: The selected layers (see ``gate.selected_layers``).
+        layers: What is selected (see ``gate.selected_layers``).
         n_layers: Decoder layers of the base.
 
     Raises:
@@ -103,6 +115,7 @@ def plan_edit(recipe: Recipe, layers: Sequence[int], n_layers: int) -> EditPlan:
         recipe.target_dtype,
         parameters,
         rounding_of(recipe.parameters),
+        open_parts(layers),
     )
 
 
@@ -110,12 +123,12 @@ _Offers = dict[int, tuple[Donation, ...]]
 _Scopes = tuple[SourceParameters | None, ...]
 
 
-def donations_of(recipe: Recipe, layers: Sequence[int], n_layers: int) -> _Offers:
-    """Who gives to each selected layer, with the weights that the recipe writes.
+def donations_of(recipe: Recipe, layers: Collection[Unit], n_layers: int) -> _Offers:
+    """Who gives to each layer that is selected, whole or in part, with the weights that the recipe writes.
 
     Args:
         recipe: Read and checked by itself.
-        layers: The selected layers.
+        layers: What is selected.
         n_layers: Decoder layers of the base.
 
     Raises:
@@ -129,12 +142,12 @@ def donations_of(recipe: Recipe, layers: Sequence[int], n_layers: int) -> _Offer
         offered = _from_slices(recipe.base_model, recipe.slices, (shared,), n_layers)
     else:
         offered = _from_modules(recipe, n_layers)
-    without = [layer for layer in layers if not offered.get(layer)]
+    without = [layer for layer in layers_of(layers) if not offered.get(layer)]
     if without:
         raise RecipeError(
             f"layers {format_layers(without)} are selected, but the recipe names no donor for them"
         )
-    return {layer: offered[layer] for layer in layers}
+    return {layer: offered[layer] for layer in layers_of(layers)}
 
 
 def _from_models(base: str, models: Sequence[ModelSource], scopes: _Scopes, n_layers: int) -> _Offers:

@@ -4,10 +4,12 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 
 from sae_merge_method.errors import MergeError, RecipeError, UsageError
+from sae_merge_method.layers import LayerModule, Unit, layer_of, unit_of
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.constants import constant_names, mismatches
 from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.hub import open_model
+from sae_merge_method.models.parts import PARTS
 from sae_merge_method.models.tensor_names import LayerPart
 from sae_merge_method.models.unreadable import explain, quantised_by_config, quantised_by_names
 from sae_merge_method.recipe.plan import EditPlan
@@ -39,7 +41,7 @@ def output_dtype(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoi
     if len(kinds) == 1:
         return next(iter(kinds))
     for part, entry in base.layer_tensors.items():
-        for donation in plan.donations.get(part.layer, ()):
+        for donation in plan.donations_to(part):
             of_donor = donors[donation.model].layer_tensors[part]
             if of_donor.dtype != entry.dtype:
                 raise RecipeError(
@@ -90,16 +92,17 @@ def check_family(
 
 
 def check_donors(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoint]) -> None:
-    """Every tensor of every selected layer must stand in each of its donors, with the base's shape.
+    """Every selected tensor must stand in each of its donors, with the base's shape.
 
-    Tensors are matched by layer and part, so base and donor may be saved in different layouts.
+    Tensors are matched by layer and name within it, so base and donor may be saved in different layouts.
 
     Raises:
-        MergeError: A tensor is missing, misshapen, or not floating point; the message names it.
+        MergeError: A tensor is missing, misshapen, or not floating point; the message names it. Or a selected
+            part is one that the base's layer does not have.
     """
-    for layer in plan.layers:
-        for donation in plan.donations[layer]:
-            _check_layer(layer, base, plan.base, donors[donation.model], donation.model)
+    for unit in plan.layers:
+        for donation in plan.donations[layer_of(unit)]:
+            _check_unit(unit, base, plan.base, donors[donation.model], donation.model)
 
 
 def open_donor(
@@ -126,20 +129,33 @@ def open_donor(
     donor = open_model(name)
     check_family(base, {name: donor}, allow_mismatch)
     for layer in layers:
-        _check_layer(layer, base, base_name, donor, name)
+        _check_unit(layer, base, base_name, donor, name)
     return donor
 
 
-def _check_layer(layer: int, base: Checkpoint, base_name: str, donor: Checkpoint, donor_name: str) -> None:
-    parts = [part for part in base.layer_tensors if part.layer == layer]
+def _check_unit(unit: Unit, base: Checkpoint, base_name: str, donor: Checkpoint, donor_name: str) -> None:
+    layer = layer_of(unit)
+    parts = [part for part in base.layer_tensors if unit_of((unit,), part) is not None]
     if not parts:
-        raise MergeError(f"the base {base_name} has no tensor in layer {layer} (its layout: {base.layout})")
+        raise MergeError(_nothing_there(unit, base, base_name))
     for part in parts:
         fault = _tensor_fault(part, base, donor, donor_name)
         if fault is not None:
             for what, model in ((f"the base {base_name}", base), (f"the donor {donor_name}", donor)):
                 require_plain(what, model, layer)
             raise MergeError(fault)
+
+
+def _nothing_there(unit: Unit, base: Checkpoint, base_name: str) -> str:
+    """Why a selected layer, or a part of one, has no tensor in a base, in words."""
+    within = [part.part for part in base.layer_tensors if part.layer == layer_of(unit)]
+    if not isinstance(unit, LayerModule) or not within:
+        return f"the base {base_name} has no tensor in layer {layer_of(unit)} (its layout: {base.layout})"
+    part, modules = PARTS[unit.part], sorted({name.partition(".")[0] for name in within})
+    return (
+        f"layers: {unit} is selected, but layer {unit.layer} of the base {base_name} has nothing that is "
+        f"{unit.part} ({part.description}): it is made of {', '.join(modules)}, to be selected as a whole"
+    )
 
 
 def require_plain(what: str, model: Checkpoint, layer: int | None = None) -> None:

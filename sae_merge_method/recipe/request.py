@@ -3,6 +3,7 @@
 from hashlib import sha256
 
 from sae_merge_method.artifacts.edit_report import DonorWeights, EditRequest, FilteredWeight, LayerWeights
+from sae_merge_method.layers import Unit, layer_of
 from sae_merge_method.recipe.methods import written_parameters
 from sae_merge_method.recipe.plan import Donation, donations_of
 from sae_merge_method.recipe.precision import rounding_of, written_rounding
@@ -10,16 +11,16 @@ from sae_merge_method.recipe.resolved import ResolvedRecipe
 
 
 def request_of(resolved: ResolvedRecipe) -> EditRequest:
-    """What a recipe asks for; layers with the same donors and weights stand together.
+    """What a recipe asks for; what has the same donors and weights stands together.
 
     Raises:
         RecipeError: See :func:`~sae_merge_method.recipe.plan.donations_of`.
     """
     shared = resolved.recipe.parameters
-    groups: dict[tuple[Donation, ...], list[int]] = {}
+    groups: dict[tuple[Donation, ...], list[Unit]] = {}
     donations = donations_of(resolved.recipe, resolved.layers, resolved.base.n_layers)
-    for layer, donors in sorted(donations.items()):
-        groups.setdefault(donors, []).append(layer)
+    for unit in resolved.layers:
+        groups.setdefault(donations[layer_of(unit)], []).append(unit)
     return EditRequest(
         recipe_sha256=sha256(resolved.text.encode()).hexdigest(),
         parameters=written_parameters(resolved.recipe) | written_rounding(rounding_of(shared)),

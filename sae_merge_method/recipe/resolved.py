@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sae_merge_method.artifacts.recipe import AnyRecipe, Recipe, RecipeText, read_recipe_text
 from sae_merge_method.errors import RecipeError
+from sae_merge_method.layers import Unit, layers_of
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.hub import local_file, open_model
 from sae_merge_method.recipe.diagnosed import (
@@ -41,12 +42,12 @@ class ResolvedRecipe:
     """The same, parsed."""
     base: Checkpoint
     """The base, or where that is not at hand a checkpoint that was merged from it."""
-    known_layers: tuple[int, ...] | None = None
-    """The selected layers, where they are known from an edit report rather than to be read off the gate."""
+    known_layers: tuple[Unit, ...] | None = None
+    """What is selected, where it is known from an edit report rather than to be read off the gate."""
 
     @cached_property
-    def layers(self) -> tuple[int, ...]:
-        """The selected layers, ascending and at least one.
+    def layers(self) -> tuple[Unit, ...]:
+        """The selected layers and parts of layers, in the order of depth and at least one.
 
         Raises:
             SaeMergeError: See :func:`~sae_merge_method.recipe.gate.selected_layers`.
@@ -94,7 +95,7 @@ class ResolvedRecipe:
         Raises:
             SaeMergeError: Something that the method reads, such as an SAE, is missing or does not fit.
         """
-        return filter_of(self.recipe, self.layers)
+        return filter_of(self.recipe, layers_of(self.layers))
 
     def checked(self) -> "ResolvedRecipe":
         """The same recipe, once every part of it is looked up.
@@ -105,7 +106,7 @@ class ResolvedRecipe:
         _ = self.layers, self.diagnosis, self.recorded, self.plan, self.filter
         return self
 
-    def with_layers(self, layers: tuple[int, ...]) -> "ResolvedRecipe":
+    def with_layers(self, layers: tuple[Unit, ...]) -> "ResolvedRecipe":
         """The same with these layers in place of what its gate says."""
         return replace(self, known_layers=layers)
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from sae_merge_method.artifacts.attribution_summary import AttributionSummary
+from sae_merge_method.layers import Unit, how_open
 from sae_merge_method.reports.grid import Cell, Grid
 from sae_merge_method.reports.numbers import percent, signed_decimal
 
@@ -15,24 +16,25 @@ HOW_CARRIED = (
 """How the table is read."""
 
 
-def carried_grid(summary: AttributionSummary, edited: Collection[int]) -> Grid:
+def carried_grid(summary: AttributionSummary, edited: Collection[Unit]) -> Grid:
     """One row a layer; edited ones are marked.
 
     Args:
         summary: Of an attribution.
-        edited: Layers of the edit that is reported.
+        edited: Layers of the edit that is reported, whole or in part.
     """
     damages = [f"damage to {control.name}" for control in summary.controls]
+    ways = [how_open(one.layer, edited) for one in summary.layers]
     header = ("layer", "edited", f"gain on {summary.target.name}", "share", *damages)
     rows = tuple(
         (
             Cell(str(one.layer), one.layer),
-            Cell("yes", strong=True) if one.layer in edited else Cell(""),
+            Cell(how, strong=bool(how)),
             Cell(signed_decimal(one.gain, _PLACES), one.gain),
             Cell(percent(one.share), one.share),
             *(Cell(signed_decimal(damage, _PLACES), damage) for damage in one.damage),
         )
-        for one in summary.layers
+        for one, how in zip(summary.layers, ways, strict=True)
     )
-    marked = frozenset(nth for nth, one in enumerate(summary.layers) if one.layer in edited)
+    marked = frozenset(nth for nth, how in enumerate(ways) if how)
     return Grid(header, rows, words=frozenset(("layer", "edited")), marked=marked)

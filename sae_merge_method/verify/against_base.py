@@ -1,7 +1,8 @@
 """The tensors against the models: the base's bytes outside the gate, ``base + alpha * tau`` inside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from sae_merge_method.layers import LayerModule, Unit, format_layers, layer_of, unit_of, unit_of_tensor
 from sae_merge_method.models.dtypes import DTYPE_NAMES, holds
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.tensor_names import decoder_layer, layer_part
@@ -64,10 +65,10 @@ def expectations(sources: Sources) -> dict[str, Expected]:
         entry, part = base.tensors[name], layer_part(name)
         if sources.in_place and not is_journaled(base, name):
             continue  # an edit in place keeps no copy of what it leaves alone
-        if part is None or part.layer not in sources.layers:
+        if part is None or unit_of(sources.layers, part) is None:
             known[name] = Expected(entry)
         elif sources.plan is not None and sources.donors:
-            donations = sources.plan.donations[part.layer]
+            donations = sources.plan.donations_to(part)
             donors = tuple(sources.donors[one.model].layer_tensors[part] for one in donations)
             change = change_of(sources.filter, name) if sources.filter else None
             known[name] = Expected(entry, donors, tuple(one.alpha(name) for one in donations), change)
@@ -106,7 +107,7 @@ def _violate(
     hints = {other_rounding(tensors[name], comparable[name], reading, streams) for name in edits[:_TRIED]}
     rounded = hints.pop() if len(hints) == 1 else None
     for name, must_be in wrong.items():
-        fault = misstored[name] or _difference(tensors[name], must_be, reading, streams)
+        fault = misstored[name] or _difference(tensors[name], must_be, reading, streams, sources.layers)
         if name in swapped:
             fault += f"; it holds the bytes that belong in {swapped[name]}"
         elif name in edits and rounded is not None:
@@ -125,19 +126,33 @@ def _misstored(entry: TensorEntry, must_be: Expected, reading: Reading) -> str |
     return None
 
 
-def _difference(entry: TensorEntry, must_be: Expected, reading: Reading, streams: Streams) -> str:
-    layer = decoder_layer(entry.name)
+def _difference(
+    entry: TensorEntry, must_be: Expected, reading: Reading, streams: Streams, selected: Collection[Unit]
+) -> str:
     what = "the base"
     if must_be.donors:
         what = "the edit computed anew" if must_be.change else "base + weight * (donor - base)"
-    where = "outside the layers"
-    if layer is not None:
-        where = f"layer {layer} is {'' if must_be.donors else 'not '}selected"
+    where = _place(entry.name, selected)
     if not is_float(entry):
         return f"its bytes differ from {what} ({where})"
     count, first, largest = difference(entry, must_be, reading, streams)
     return (
         f"{count} values differ from {what} ({where}), the first is number {first}, by at most {largest:.3g}"
+    )
+
+
+def _place(name: str, selected: Collection[Unit]) -> str:
+    """Whether a tensor is selected, in words."""
+    layer, unit = decoder_layer(name), unit_of_tensor(selected, name)
+    if layer is None:
+        return "outside the layers"
+    if unit is not None:
+        return f"{unit if isinstance(unit, LayerModule) else f'layer {layer}'} is selected"
+    some = [one for one in selected if layer_of(one) == layer]
+    return (
+        f"of layer {layer} only {format_layers(some)} is selected"
+        if some
+        else f"layer {layer} is not selected"
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, EditRequest, TensorReport
 from sae_merge_method.artifacts.recipe import RECIPE_FILE
 from sae_merge_method.files.hashing import Hashes
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import Unit, format_layers, named_units, sorted_units, unit_of_tensor
 from sae_merge_method.models.checkpoint import CONFIG_FILE
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.recipe.request import request_of
@@ -58,7 +58,7 @@ def _check_head(sources: Sources, report: EditReport, evidence: Evidence) -> Non
     if report.layers != sources.layers:
         evidence.violate(
             REPORT_FILE,
-            f"has layers {format_layers(report.layers)} selected, the recipe {format_layers(sources.layers)}",
+            f"has {named_units(report.layers)} selected, the recipe {format_layers(sources.layers)}",
         )
     if sources.base is not None and sources.base.config_sha256 != report.base_config_sha256:
         evidence.violate(
@@ -67,7 +67,7 @@ def _check_head(sources: Sources, report: EditReport, evidence: Evidence) -> Non
             f"sha256 {sources.base.config_sha256[:12]}..., expected {report.base_config_sha256[:12]}...",
         )
     for tensor in report.tensors:
-        if (tensor.status == "edited") != (tensor.layer in report.layers):
+        if (tensor.status == "edited") != (unit_of_tensor(report.layers, tensor.name) is not None):
             evidence.violate(tensor.name, f"{REPORT_FILE} calls it {tensor.status}, against its own layers")
 
 
@@ -103,8 +103,8 @@ def check_against_request(sources: Sources, recorded: EditRequest, evidence: Evi
 def _other_weights(asked: EditRequest, recorded: EditRequest) -> list[str]:
     """Sentences on layers whose weights differ; donors are told apart by their order."""
     then, now = recorded.by_layer(), asked.by_layer()
-    layers: dict[str, list[int]] = {}
-    for layer in sorted(then.keys() & now.keys()):
+    layers: dict[str, list[Unit]] = {}
+    for layer in sorted_units(then.keys() & now.keys()):
         if len(now[layer]) != len(then[layer]):
             sentence = f"{len(now[layer])} donors, {REPORT_FILE} says {len(then[layer])}"
             layers.setdefault(sentence, []).append(layer)

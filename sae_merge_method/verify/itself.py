@@ -12,12 +12,12 @@ from sae_merge_method.artifacts.edit_journal import JOURNAL_FILE, ORIGINALS, Jou
 from sae_merge_method.artifacts.schema import read_record
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.regular import open_regular
+from sae_merge_method.layers import Unit, unit_of_tensor
 from sae_merge_method.models.checkpoint import JOURNAL_FOLDER, Checkpoint
 from sae_merge_method.models.headers import FileStamp, TensorEntry
-from sae_merge_method.models.tensor_names import decoder_layer
 
 
-def is_itself(merged: Checkpoint, other: Checkpoint, layers: Collection[int]) -> bool:
+def is_itself(merged: Checkpoint, other: Checkpoint, layers: Collection[Unit]) -> bool:
     """Whether a model's selected layers are the checkpoint's own: the same folder, or the same files.
 
     A merge may share the other files with its base (``--link``).
@@ -28,9 +28,9 @@ def is_itself(merged: Checkpoint, other: Checkpoint, layers: Collection[int]) ->
     return not own.isdisjoint(others)
 
 
-def _files_of(model: Checkpoint, layers: Collection[int]) -> set[tuple[int, int]]:
-    """Device and inode of the files that hold these layers."""
-    files = {entry.file for name, entry in model.tensors.items() if decoder_layer(name) in layers}
+def _files_of(model: Checkpoint, layers: Collection[Unit]) -> set[tuple[int, int]]:
+    """Device and inode of the files that hold these layers, or parts of them."""
+    files = {entry.file for name, entry in model.tensors.items() if unit_of_tensor(layers, name) is not None}
     return {model.stamps[file][:2] for file in files}
 
 

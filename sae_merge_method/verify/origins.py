@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sae_merge_method.artifacts.edit_report import tensors_sha256
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import named_units
 from sae_merge_method.models.checkpoint import JOURNAL_FOLDER, Checkpoint
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.tensor_names import layer_part
@@ -47,7 +47,7 @@ def _givers(sources: Sources, name: str) -> list[str]:
     part = layer_part(name)
     if sources.plan is None or part is None:
         return []
-    return [one.model for one in sources.plan.donations.get(part.layer, ())]
+    return [one.model for one in sources.plan.donations_to(part)]
 
 
 _Read = tuple[TensorEntry, str | None]
@@ -81,6 +81,6 @@ def nothing_moves(sources: Sources, expected: Mapping[str, Expected], seen: Mapp
     if moved or not edited:
         return None
     return (
-        f"base, donors and checkpoint hold the same bytes in layers {format_layers(sources.layers)}, and "
+        f"base, donors and checkpoint hold the same bytes in {named_units(sources.layers)}, and "
         "base + weight * (donor - base) is the base whatever the weight"
     )

@@ -9,7 +9,8 @@ from typing import Literal
 from typing_extensions import override
 
 from sae_merge_method.artifacts.schema import Record
-from sae_merge_method.layers import format_layers
+from sae_merge_method.artifacts.unit import UnitField
+from sae_merge_method.layers import named_units
 from sae_merge_method.reports.notebook import View
 
 
@@ -63,8 +64,8 @@ class AuditReport(Record):
     """The merged folder."""
     merge_method: str
     """Merge method, by the recipe in the folder."""
-    layers: tuple[int, ...]
-    """Selected decoder layers, by the recipe in the folder."""
+    layers: tuple[UnitField, ...]
+    """Selected decoder layers and parts of layers, by the recipe in the folder."""
     n_layers: int
     """Decoder layers of the checkpoint."""
     result_sha256: str
@@ -87,7 +88,7 @@ class AuditReport(Record):
 
 def audit_view(report: AuditReport) -> View:
     """What an audit came to, line by line."""
-    layers = f"layers {format_layers(report.layers)} of {report.n_layers}"
+    layers = f"{named_units(report.layers)} of {report.n_layers}"
     lines = [
         f"{report.checkpoint}: {report.merge_method}, {layers}",
         *(f"  against     {model}" for model in report.against),

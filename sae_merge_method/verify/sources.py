@@ -11,7 +11,7 @@ from pathlib import Path
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport
 from sae_merge_method.artifacts.recipe import RECIPE_FILE, Recipe
 from sae_merge_method.errors import ArtifactError, RefusedSaeError, SaeError, UsageError
-from sae_merge_method.layers import parse_layers
+from sae_merge_method.layers import Unit, parse_units
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.hub import folder_at_hand, open_model, parse_model_id
 from sae_merge_method.recipe.merged_folder import MergedFolder, open_merged
@@ -52,8 +52,8 @@ class Sources:
         return self.resolved.recipe
 
     @property
-    def layers(self) -> tuple[int, ...]:
-        """The selected layers."""
+    def layers(self) -> tuple[Unit, ...]:
+        """The selected layers and parts of layers."""
         return self.resolved.layers
 
 
@@ -132,7 +132,7 @@ def _with_layers(merged: MergedFolder, evidence: Evidence) -> ResolvedRecipe:
     except ArtifactError as error:
         if gate.layers is not None:
             evidence.leave_open(f"that {gate.select} chooses the layers: {error}")
-            return resolved.with_layers(parse_layers(gate.layers, merged.checkpoint.n_layers))
+            return resolved.with_layers(parse_units(gate.layers, merged.checkpoint.n_layers))
         if merged.report is None:
             raise
         evidence.leave_open(f"that {gate.select} chooses the layers of {REPORT_FILE}: {error}")

@@ -10,15 +10,15 @@ from sae_merge_method.controls import layer_sets
 from sae_merge_method.controls.layer_sets import (
     depth_matched,
     every_nth,
-    highest,
     is_matched,
-    lowest,
     mean_depth,
     random_sets,
     runs,
     spread_sets,
     windows,
 )
+from sae_merge_method.controls.unit_sets import highest
+from sae_merge_method.layers import layers_of
 from sae_merge_method.statistics.curves import excess
 
 
@@ -105,12 +105,6 @@ def test_depth_matching_of_a_real_models_size_is_disjoint_and_centred():
     assert sum(found) == sum(selected)
 
 
-def test_ranked_sets_break_ties_towards_lower_layers():
-    values = {0: 1.0, 1: 3.0, 2: 3.0, 3: 0.0, 4: 1.0}
-    assert highest(values, 3) == (0, 1, 2)
-    assert lowest(values, 2) == (0, 3)
-
-
 def test_a_pick_by_an_unrelated_smooth_score_rarely_stands_out_of_its_sets_and_one_by_the_gain_often(
     monkeypatch,
 ):
@@ -123,7 +117,7 @@ def test_a_pick_by_an_unrelated_smooth_score_rarely_stands_out_of_its_sets_and_o
             profiles[:, layer] = 0.9 * profiles[:, layer - 1] + (1 - 0.81) ** 0.5 * profiles[:, layer]
         gain = profiles[0]
         for name, score in zip(hits, profiles[::-1], strict=True):
-            pick = highest(dict(enumerate(score.tolist())), 6)
+            pick = layers_of(highest(dict(enumerate(score.tolist())), tuple(range(6))))
             sets = [one for one in islice(random_sets(30, pick), 20) if is_matched(30, pick, one)]
             value, *others = (float(gain[list(layers)].sum()) for layers in (pick, *sets))
             found = excess(value, others, 0.95)

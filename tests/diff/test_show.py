@@ -50,9 +50,18 @@ def test_changed_tensors_have_a_line_each_and_one_line_sums_up(difference):
         "model.layers.3.mlp.up_proj.weight         inf      inf    75.0%",
         "only in A: lm_head.weight",
         "not comparable: model.embed_tokens.weight",
-        "4 of 5 shared tensors differ, in layers 1, 3, 1 of them outside the decoder layers, "
+        "4 of 5 shared tensors differ, in modules 1.mlp, 3.mlp, 1 of them outside the decoder layers, "
         "1 only in A, 1 not comparable",
     ]
+
+
+def test_a_layer_that_differs_in_one_part_alone_is_named_by_it(difference):
+    norms = [tensor("model.layers.1.input_layernorm.weight", 0.5)]
+    both = [tensor("model.layers.3.self_attn.o_proj.weight", 0.5)]
+    more = difference.model_copy(update={"tensors": (*difference.tensors, *norms, *both)})
+    assert "differ, in layers 1, 3, 1 of them outside" in difference_text(more)
+    more = difference.model_copy(update={"tensors": (*difference.tensors, *both)})
+    assert "differ, in layers 1.mlp, 3, 1 of them outside" in difference_text(more)
 
 
 def test_of_many_those_that_moved_most_are_listed_what_is_not_finite_first(difference):

@@ -13,6 +13,7 @@ import torch
 from sae_merge_method.corpora.batches import make_batches
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.errors import ModelError
+from sae_merge_method.models.parts import PARTS, part_of
 from sae_merge_method.models.residual_stream import forward
 from sae_merge_method.models.tensor_names import decoder_layer, layer_part
 from sae_merge_method.models.text_model import load_text_model
@@ -107,6 +108,48 @@ def test_all_of_the_open_layer_is_edited_nothing_else_and_verified(pair: tuple[s
     parts = [part.part for name in inside if (part := layer_part(name)) is not None]
     assert all(any(part.startswith(named) for part in parts) for named in NAMED[model_type]), parts
     assert verify(out).sound
+
+
+WITHIN = {
+    "attn": ("self_attn.", "linear_attn."),
+    "mlp": ("mlp.", "block_sparse_moe.", "feed_forward.", "experts.", "router."),
+}
+"""By part of a layer, how its tensors' names begin; written down a second time."""
+
+
+def test_every_tensor_of_a_layer_is_attention_or_mlp_or_a_norm_or_what_stands_beside_them(
+    pair: tuple[str, Path],
+) -> None:
+    _, folder = pair
+    within = [part for name in tiny.load_tensors(folder / "base") if (part := layer_part(name)) is not None]
+    for layer in range(4):
+        names = {part.part for part in within if part.layer == layer}
+        parts = {kind: {name for name in names if part_of(name) == kind} for kind in (*PARTS, None)}
+        assert parts["attn"] | parts["mlp"] | parts[None] == names
+        assert all(parts.values()), layer  # each has attention, an MLP, and norms that are neither
+        for kind, begins in WITHIN.items():
+            assert parts[kind] == {name for name in names if name.startswith(begins)}
+        assert all("norm" in name or name.startswith(BESIDE) for name in parts[None]), parts[None]
+
+
+BESIDE = ("altup.", "laurel.", "per_layer_", "layer_scalar")
+"""What Gemma 3n and Gemma 4 have beside attention and MLP: it belongs to the whole layer alone."""
+
+
+def test_attention_or_mlp_alone_is_edited_and_verified(pair: tuple[str, Path]) -> None:
+    _, folder = pair
+    base, donor = folder / "base", folder / "donor"
+    before, theirs = tiny.load_tensors(base), tiny.load_tensors(donor)
+    for kind, begins in WITHIN.items():
+        out = folder / kind
+        run_recipe(recipe_text(base, donor, f'layers: "1.{kind}"'), out)
+        after = tiny.load_tensors(out)
+        for name, tensor in before.items():
+            part = layer_part(name)
+            is_open = part is not None and part.layer == 1 and part.part.startswith(begins)
+            wanted = tensor + (theirs[name] - tensor) if is_open else tensor
+            assert tiny.same_bytes(after[name], wanted), name
+        assert verify(out).sound
 
 
 def test_its_residual_stream_is_read_at_every_layer_or_refused_where_there_are_several(

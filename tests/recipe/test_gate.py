@@ -4,6 +4,7 @@ import pytest
 
 from sae_merge_method.artifacts.recipe import Gate, GateText
 from sae_merge_method.errors import RecipeError, UsageError
+from sae_merge_method.layers import LayerModule
 from sae_merge_method.merge import methods as mergekit_side
 from sae_merge_method.recipe.gate import selected_layers
 from sae_merge_method.recipe.methods import METHODS, parse_recipe
@@ -19,6 +20,22 @@ def diagnosis(tmp_path, models) -> str:
 def test_layers_are_decided_or_computed(diagnosis):
     assert selected_layers(Gate(layers="0, 2-3")) == (0, 2, 3)
     assert selected_layers(Gate(diagnosis=diagnosis, select="top_k=2")) == (1, 3)
+
+
+def test_parts_of_layers_are_decided_by_name():
+    assert selected_layers(Gate(layers="3.mlp, 0, 1.attn"), 4) == (
+        0,
+        LayerModule(1, "attn"),
+        LayerModule(3, "mlp"),
+    )
+    with pytest.raises(UsageError, match="layer 4 is out of range"):
+        selected_layers(Gate(layers="4.attn"), 4)
+
+
+def test_a_part_does_not_agree_with_the_whole_layer(diagnosis):
+    both = Gate(layers="1, 3.attn", diagnosis=diagnosis, select="top_k=2")
+    with pytest.raises(RecipeError, match=r'"1, 3\.attn" and top_k=2 .* disagree'):
+        selected_layers(both, 4)
 
 
 def test_a_diagnosis_without_a_rule_does_not_touch_decided_layers():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sae_merge_method.errors import ModelError
 from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.parts import PARTS
 from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
 from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.recipe.plan import Donation, EditPlan, plan_edit
@@ -27,8 +28,15 @@ DONATIONS = st.lists(
     max_size=2,
     unique_by=lambda donation: donation.model,
 ).map(tuple)
-PLANS = st.dictionaries(st.integers(0, N_LAYERS - 1), DONATIONS, min_size=1).map(
-    lambda donations: EditPlan("sae_stethoscope", "base", donations, None)
+OPEN = st.none() | st.sets(st.sampled_from(list(PARTS)), min_size=1).map(frozenset)
+PLANS = st.dictionaries(st.integers(0, N_LAYERS - 1), st.tuples(DONATIONS, OPEN), min_size=1).map(
+    lambda layers: EditPlan(
+        "sae_stethoscope",
+        "base",
+        {layer: donations for layer, (donations, _) in layers.items()},
+        None,
+        parts={layer: parts for layer, (_, parts) in layers.items() if parts is not None},
+    )
 )
 
 

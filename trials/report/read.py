@@ -14,6 +14,7 @@ from sae_merge_method.artifacts.lm_eval_results import read_results
 from sae_merge_method.artifacts.lm_eval_samples import read_sample, read_samples
 from sae_merge_method.artifacts.sae_training import TRAINING_FILE, SaeTraining, read_training
 from sae_merge_method.artifacts.tune import TUNE_FILE, Tune, read_tune
+from sae_merge_method.layers import layer_of
 from sae_merge_method.statistics.losses import RatioChange, paired_ratio
 from trials.experiments import ANSWERS, LOGLIKELIHOOD, NEAR, ROUNDINGS, nats_task
 from trials.folder import DonorName, TrialFolder
@@ -151,4 +152,4 @@ def _energies(folder: Path) -> dict[int, float]:
     arm = folder / ARMS_FOLDER / "all-layers"
     if not (arm / REPORT_FILE).is_file():
         return {}
-    return {entry.layer: entry.intended_energy for entry in read_edit_report(arm).by_layer}
+    return {layer_of(entry.layer): entry.intended_energy for entry in read_edit_report(arm).by_layer}

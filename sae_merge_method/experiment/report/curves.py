@@ -6,26 +6,32 @@ from sae_merge_method.artifacts.conclusions import LayerCurve
 from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
 from sae_merge_method.experiment.report.judged import Judge, Judged, untested
 from sae_merge_method.experiment.report.measure import gain
+from sae_merge_method.layers import Unit, by_depth, layer_of, part_of_layer
 from sae_merge_method.reports.numbers import p_value, signed
 from sae_merge_method.statistics.curves import curve_correlation, depth_terms, least_curve_p
 
 
 def score_and_gain(
-    arms: Iterable[MeasuredArm], scores: Mapping[int, float], higher_is_better: bool
+    arms: Iterable[MeasuredArm], scores: Mapping[Unit, float], higher_is_better: bool
 ) -> LayerCurve | None:
-    """Specificity against gain, over every layer that was injected alone and has both; None below three."""
+    """Specificity against gain, over every layer that was injected alone and has both; None below three.
+
+    Or over the attention of every layer, or over its MLP: a profile in depth is of units of one kind.
+    """
     alone = {
         arm.layers[0]: arm
         for arm in arms
         if arm.role == "layer" and len(arm.layers) == 1 and arm.layers[0] in scores and not arm.mismatches
     }
-    layers = sorted(alone)
-    profile = [scores[layer] for layer in layers]
-    gains = [gain(alone[layer], higher_is_better) for layer in layers]
+    units = sorted(alone, key=by_depth)
+    if len(set(map(part_of_layer, units))) > 1:
+        return None
+    profile = [scores[unit] for unit in units]
+    gains = [gain(alone[unit], higher_is_better) for unit in units]
     whole = curve_correlation(profile, gains)
     if whole is None:
         return None
-    beside = [*depth_terms(layers), [alone[layer].energy for layer in layers]]
+    beside = [*depth_terms(list(map(layer_of, units))), [alone[unit].energy for unit in units]]
     partial = curve_correlation(profile, gains, beside)
     return LayerCurve(
         layers=whole.n,

@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from sae_merge_method.controls.layer_sets import is_matched
+from sae_merge_method.controls.unit_sets import is_matched
 from sae_merge_method.experiment.prospect import Prospect
+from sae_merge_method.layers import part_of_layer
 from sae_merge_method.reports.numbers import p_value
 from sae_merge_method.statistics.curves import FEWEST_SETS, least_curve_p
 from sae_merge_method.statistics.losses import FEWEST_ITEMS, skewness_allowed
@@ -81,9 +82,14 @@ def two_scores_and_documents(prospect: Prospect) -> Reach:
 def single_layers(prospect: Prospect) -> Reach:
     """Of the score against what single layers gain."""
     scores = prospect.plan.scores
-    count = sum(arm.role == "layer" and set(arm.layers) <= scores.keys() for arm in prospect.plan.arms)
+    alone = [
+        arm.layers for arm in prospect.plan.arms if arm.role == "layer" and set(arm.layers) <= scores.keys()
+    ]
+    count = len(alone)
     if count < 3:
         return Reach(None, "takes single layers (--single-layers)")
+    if len({part_of_layer(unit) for units in alone for unit in units}) > 1:
+        return Reach(None, "takes a profile in depth of one kind: of layers, of attention or of MLPs")
     return Reach(least_curve_p(count), f"shifts and mirror images of a profile of {count} layers")
 
 

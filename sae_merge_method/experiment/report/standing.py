@@ -1,7 +1,7 @@
 """Judges of claims that hold the pick against random layers: its gain, and its gain per damage.
 
 A fair rival of the pick has as many layers in as many unbroken runs at about the same depth: only random arms
-of that kind count (:func:`sae_merge_method.controls.layer_sets.is_matched`).
+of that kind count (:func:`sae_merge_method.controls.unit_sets.is_matched`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from sae_merge_method.artifacts.arm import OTHER_LAYERS
 from sae_merge_method.artifacts.conclusions import MatchedSets, Rank
 from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
-from sae_merge_method.controls.layer_sets import is_matched, mean_depth
+from sae_merge_method.controls.unit_sets import Units, is_matched, mean_depth
 from sae_merge_method.experiment.report.judged import Judge, Judged, untested
 from sae_merge_method.experiment.report.measure import gain, is_share
+from sae_merge_method.layers import sorted_units
 from sae_merge_method.reports.numbers import amount, interval, p_value, signed
 from sae_merge_method.statistics.curves import FEWEST_SETS, excess
 from sae_merge_method.statistics.permutation import upper_tail
@@ -19,11 +20,11 @@ from sae_merge_method.statistics.permutation import upper_tail
 
 def other_layers(arms: Iterable[MeasuredArm], pick: MeasuredArm) -> list[MeasuredArm]:
     """Arms with as many layers as the pick, but others; of the same set only the first."""
-    by_layers: dict[tuple[int, ...], MeasuredArm] = {}
+    by_layers: dict[Units, MeasuredArm] = {}
     for arm in arms:
         fits = len(arm.layers) == len(pick.layers) and set(arm.layers) != set(pick.layers)
         if arm.role in OTHER_LAYERS and fits and not arm.mismatches:
-            by_layers.setdefault(tuple(sorted(arm.layers)), arm)
+            by_layers.setdefault(sorted_units(arm.layers), arm)
     return list(by_layers.values())
 
 

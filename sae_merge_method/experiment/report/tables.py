@@ -7,7 +7,7 @@ from sae_merge_method.artifacts.energy_report import Energy
 from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm, Score
 from sae_merge_method.experiment.report.claims import conclusion_lines
 from sae_merge_method.experiment.report.measure import any_answered, gain, is_share
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import format_layers, layers_of
 from sae_merge_method.reports.escape import terminal
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid, as_text
 from sae_merge_method.reports.notebook import View
@@ -55,7 +55,7 @@ def layer_grid(experiment: Experiment) -> Grid | None:
     rows = []
     for arm in arms:
         specificity = experiment.scores.get(arm.layers[0]) if arm.layers else None
-        number = Cell(format_layers(arm.layers), float(min(arm.layers, default=-1)))
+        number = Cell(format_layers(arm.layers), float(min(layers_of(arm.layers), default=-1)))
         rows.append((number, _cell(decimal(specificity), specificity), *_measured(arm, experiment)))
     return Grid(
         ("layer", experiment.score, *_measured_header(experiment)),

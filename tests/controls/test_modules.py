@@ -1,0 +1,87 @@
+"""Controls of a recipe that opens parts of layers: its rivals open as many parts, at its energy."""
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from sae_merge_method.artifacts.arm import ArmIdentity
+from sae_merge_method.artifacts.edit_report import EditReport
+from sae_merge_method.artifacts.recipe import RecipeText
+from sae_merge_method.controls.settings import ControlSettings
+from sae_merge_method.controls.write import write_controls
+from sae_merge_method.layers import format_layers, layers_of, parse_units, part_of_layer
+from sae_merge_method.recipe.methods import parse_recipe
+from tests.geometry import scenes
+from tests.recipes import recipe_text, run_recipe
+
+SELECTED = parse_units("1.attn, 3.mlp")
+RIVALS = ("random-layers-0", "random-layers-1", "random-layers-2", "depth-matched", "largest-task-vector",
+          "other-parts", "every-nth")  # fmt: skip
+
+
+class Written(NamedTuple):
+    """The arms of a recipe, and the folder of their files."""
+
+    folder: Path
+    arms: dict[str, ArmIdentity]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> scenes.Scene:
+    return scenes.build(tmp_path_factory.mktemp("scene"))
+
+
+@pytest.fixture(scope="module")
+def written(scene: scenes.Scene, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    root = tmp_path_factory.mktemp("controls")
+    text = recipe_text(scene.base, scene.donor, f'layers: "{format_layers(SELECTED)}"', weight="0.8")
+    settings = ControlSettings(
+        diagnosis=str(scene.diagnosis),
+        random_layers=3,
+        rank=4,
+        damping=(),
+        windows=0,
+        random_spread=0,
+        every_nth=2,
+    )
+    arms = write_controls(RecipeText(text, "recipe.yml"), root / "arms", settings)
+    return Written(root / "arms", {arm.name: arm for arm in arms})
+
+
+@pytest.fixture(scope="module")
+def merged(written, tmp_path_factory: pytest.TempPathFactory) -> dict[str, EditReport]:
+    root = tmp_path_factory.mktemp("merged")
+    names = ("stethoscope", "scalpel", *RIVALS)
+    return {name: run_recipe((written.folder / f"{name}.yml").read_text(), root / name) for name in names}
+
+
+def test_rivals_open_other_layers_in_the_same_ways(written):
+    arms = written.arms
+    kinds = Counter(map(part_of_layer, SELECTED))
+    for name in ("random-layers-0", "random-layers-1", "random-layers-2", "depth-matched"):
+        layers = arms[name].layers
+        assert Counter(map(part_of_layer, layers)) == kinds, name
+        assert layers_of(layers) != layers_of(SELECTED)
+    assert arms["depth-matched"].layers == parse_units("0.attn, 2.mlp")  # the only other two
+    assert arms["other-parts"].layers == parse_units("1.mlp, 3.attn")
+    assert "lowest-specificity" not in arms  # no part was diagnosed
+    assert arms["all-layers"].layers == (0, 1, 2, 3)
+
+
+def test_rivals_have_the_recipes_energy_in_what_is_stored(merged):
+    for name in RIVALS:
+        assert merged[name].energy == pytest.approx(merged["stethoscope"].energy, rel=1e-3), name
+    assert merged["stethoscope"].layers == merged["scalpel"].layers == SELECTED
+    assert 0 < merged["scalpel"].energy < merged["stethoscope"].energy
+
+
+def test_arms_say_what_they_open_and_how_they_got_their_energy(written):
+    twin = (written.folder / "depth-matched.yml").read_text()
+    assert "# Modules 0.attn, 2.mlp of 4; 0 of the 2 selected ones (1.attn, 3.mlp) among them.\n" in twin
+    assert "# Scaled until the energy of what is stored is stethoscope's.\n" in twin
+    for name in RIVALS:
+        assert written.arms[name].matched == "realised"
+        recipe = parse_recipe((written.folder / f"{name}.yml").read_text(), name)
+        assert recipe.parameters.layers == format_layers(written.arms[name].layers)
