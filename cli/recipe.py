@@ -11,7 +11,7 @@ from sae_merge_method.cli.members import WithMembers
 from sae_merge_method.cli.output import show
 from sae_merge_method.cli.record_options import record_options
 from sae_merge_method.errors import UsageError
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import named_units
 from sae_merge_method.recipe.from_diagnosis import RecipeSettings, write_recipe
 from sae_merge_method.spacing import adjacency
 
@@ -54,7 +54,7 @@ def command(parameters: tuple[str, ...], out: Path, overwrite: bool, **options: 
     """Write a recipe that adds the task vector (DONOR minus BASE) to the layers a diagnosis selects."""
     settings = read_settings(RecipeSettings, {**options, "parameters": _read_parameters(parameters)})
     recipe = write_recipe(settings, out, overwrite=overwrite)
-    show(f"{out}: layers {format_layers(recipe.layers)} of {recipe.n_layers}, {adjacency(recipe.layers)}")
+    show(f"{out}: {named_units(recipe.layers, recipe.n_layers)}, {adjacency(recipe.layers)}")
 
 
 def _read_parameters(pairs: tuple[str, ...]) -> dict[str, str | int | float | bool]:

@@ -183,7 +183,21 @@ def format_layers(units: Iterable[Unit]) -> str:
     return ", ".join(text for _, _, text in sorted(items))
 
 
-def named_units(units: Collection[Unit]) -> str:
-    """Units with a word before them: "layers 9, 11-13", "layers 9, 11.attn", "modules 11.attn, 13.mlp"."""
-    parts_alone = bool(units) and all(isinstance(unit, LayerModule) for unit in units)
-    return f"{'modules' if parts_alone else 'layers'} {format_layers(units)}"
+def named_units(units: Collection[Unit], n_layers: int | None = None) -> str:
+    """Units with a word before them: "layers 9, 11-13", "layers 9, 11.attn", "modules 11.attn, 13.mlp".
+
+    Args:
+        units: Layers, whole or in part.
+        n_layers: Of the model, to be said behind them: "layers 9 of 26", "modules 11.attn of 26 layers".
+    """
+    parts_alone = units_word(units) == "modules"
+    of_all = "" if n_layers is None else f" of {n_layers}{' layers' * parts_alone}"
+    return f"{'modules' if parts_alone else 'layers'} {format_layers(units)}{of_all}"
+
+
+def units_word(units: Collection[Unit]) -> str:
+    """What these are, in words: layers, modules, or layers and modules."""
+    modules = sum(isinstance(unit, LayerModule) for unit in units)
+    if not modules:
+        return "layers"
+    return "modules" if modules == len(units) else "layers and modules"

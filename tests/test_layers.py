@@ -16,6 +16,7 @@ from sae_merge_method.layers import (
     parse_units,
     part_of_layer,
     sorted_units,
+    units_word,
 )
 
 
@@ -120,3 +121,11 @@ def test_units_are_called_modules_where_no_layer_is_whole():
     assert named_units([11, 9]) == "layers 9, 11"
     assert named_units([9, ATTN]) == "layers 9, 11.attn"
     assert named_units([ATTN, MLP]) == "modules 11.attn, 13.mlp"
+    assert [units_word(units) for units in ((9,), (9, ATTN), (ATTN,), ())] == [
+        "layers",
+        "layers and modules",
+        "modules",
+        "layers",
+    ]
+    assert named_units([9], 26) == "layers 9 of 26"
+    assert named_units([ATTN], 26) == "modules 11.attn of 26 layers"

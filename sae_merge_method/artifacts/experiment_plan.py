@@ -120,7 +120,8 @@ class ExperimentPlan(Record):
     task_vector_energy: float = Field(gt=0)
     """Squared norm of donor minus base, over the decoder layers."""
     projection: Energy | None
-    """What the scalpel's span keeps of the task vector in the selected layers; null without a scalpel arm."""
+    """What the scalpel's span keeps of the task vector in the selected layers; null without a scalpel arm,
+    and where parts of layers are selected."""
     arms: tuple[ArmIdentity, ...] = Field(min_length=2)
     """All arms to run: the base first, the recipe under test second."""
 

@@ -188,7 +188,7 @@ def _note(kind: ArmKind, control: Control, arm: ArmIdentity, ground: Ground) -> 
         f"{control.name}: controls for {control.controls_for}.",
         f"Injected energy {control.energy:.6g}, {control.energy / ground.energy:.4g} of the stethoscope's, "
         f"{control.energy / ground.energies.whole:.4g} of the whole task vector's.",
-        f"{named_units(layers).capitalize()} of {ground.n_layers}; {shared} of the "
+        f"{named_units(layers, ground.n_layers).capitalize()}; {shared} of the "
         f"{len(ground.selected)} selected ones ({format_layers(ground.selected)}) among them.",
     ]
     stored = arm.planned_realised

@@ -15,6 +15,7 @@ from sae_merge_method.artifacts.experiment_plan import (
 )
 from sae_merge_method.artifacts.recipe import RecipeText, read_recipe_text
 from sae_merge_method.controls.settings import ControlSettings
+from sae_merge_method.controls.unit_sets import opens_parts
 from sae_merge_method.controls.write import ControlRecipe, Controls, make_controls
 from sae_merge_method.energy.run import energy
 from sae_merge_method.energy.settings import EnergySettings
@@ -153,8 +154,10 @@ def _own(name: str, file: Path, text: str, settings: ExperimentSettings) -> ArmI
     )
 
 
-def _projection(settings: ExperimentSettings, diagnosis_at: str, layers: tuple[int, ...]) -> Energy:
-    """What the scalpel's span keeps in the selected layers."""
+def _projection(settings: ExperimentSettings, diagnosis_at: str, layers: tuple[Unit, ...]) -> Energy | None:
+    """What the scalpel's span keeps in the selected layers; None where some are selected in part."""
+    if opens_parts(layers):
+        return None
     return energy(
         EnergySettings(
             base=settings.base,

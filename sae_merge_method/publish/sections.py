@@ -35,7 +35,7 @@ def recipe_section(merged: MergedFolder) -> str:
 def edit_section(merged: MergedFolder) -> str:
     """What was done to the base."""
     n_layers = merged.checkpoint.n_layers
-    layers = f"{named_units(merged.layers)} of {n_layers} (counted from 0)"
+    layers = f"{named_units(merged.layers, n_layers)} (counted from 0)"
     formula = method_named(merged.recipe.merge_method).formula
     rounding = rounding_of(merged.recipe.parameters)
     if rounding.unbiased:

@@ -10,7 +10,7 @@ from pathlib import Path
 from sae_merge_method.artifacts.recipe import AnyRecipe
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.writing import require_no_file, write_text
-from sae_merge_method.layers import Unit, format_layers, named_units
+from sae_merge_method.layers import Unit, format_layers, named_units, units_word
 from sae_merge_method.models.adapter import Adapter
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.hub import parse_model_id
@@ -100,7 +100,7 @@ def _check_gate(resolved: ResolvedRecipe, notes: Notes) -> tuple[Unit, ...]:
     layers: tuple[Unit, ...] = ()
     with notes.of("gate"):
         layers = resolved.layers
-        notes.add("gate", f"{named_units(layers)} of {resolved.base.n_layers}")
+        notes.add("gate", named_units(layers, resolved.base.n_layers))
     with notes.of("diagnosis"):
         if resolved.diagnosis is not None:
             path = resolved.diagnosis.path
@@ -161,7 +161,10 @@ def _check_edit(
         notes.add("edit", "tensor by tensor: weights are not all at hand", "not checked")
         return
     check_donors(plan, base, headers)
-    notes.add("edit", "every tensor of the selected layers stands in every donor, in the base's shape")
+    notes.add(
+        "edit",
+        f"every tensor of the selected {units_word(plan.layers)} stands in every donor, in the base's shape",
+    )
     _check_rounding(resolved, notes)
     for oddity in oddities(plan, base, headers, adapters):
         notes.add("donors", oddity, "odd")

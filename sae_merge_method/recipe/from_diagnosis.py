@@ -13,7 +13,7 @@ from sae_merge_method.artifacts.recipe import DIAGNOSIS_KEY, OutDtype, RoundingN
 from sae_merge_method.artifacts.schema import Location, OneOf, Record
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.writing import require_no_file, write_text
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import Unit, layers_of, named_units, open_parts
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.constants import AllowedMismatch
 from sae_merge_method.models.hub import as_path, open_model
@@ -65,8 +65,8 @@ class WrittenRecipe:
 
     text: str
     """The recipe file's text."""
-    layers: tuple[int, ...]
-    """The selected layers, ascending."""
+    layers: tuple[Unit, ...]
+    """The selected layers, or parts of them, in the order of depth."""
     n_layers: int
     """Decoder layers of the base."""
 
@@ -109,15 +109,16 @@ def make_recipe(settings: RecipeSettings) -> WrittenRecipe:
     parameters = method.completed(settings.parameters, evidence.diagnosis, evidence.d_model)
     validated = validated_parameters(settings.method, parameters)
     if method.filter is not None:
-        method.filter(validated, layers)  # finds all that it will read
+        method.filter(validated, layers_of(layers))  # finds all that it will read
     donation = Donation(as_path(settings.donor), ((None, settings.weight),))
-    donations = dict.fromkeys(layers, (donation,))
+    donations = dict.fromkeys(layers_of(layers), (donation,))
     rounding = Rounding(settings.rounding, settings.rounding_seed)
-    plan = EditPlan(settings.method, as_path(settings.base), donations, None, parameters, rounding)
+    base_name, parts = as_path(settings.base), open_parts(layers)
+    plan = EditPlan(settings.method, base_name, donations, None, parameters, rounding, parts)
     donors = open_named(plan, base, settings.allow_mismatch)
     form = guarded_form(plan, base) | dtype_lines(plan, base, donors, settings.out_dtype)
     note = (
-        f"{rule} of {evidence.score} chose layers {format_layers(layers)} of {base.n_layers}, "
+        f"{rule} of {evidence.score} chose {named_units(layers, base.n_layers)}, "
         f"{adjacency(layers)} ({evidence.kind}: {evidence.path}).",
         *evidence.overlaps(rule, layers),
         f"{method.effect}; everything else stays the base's.",

@@ -2,7 +2,15 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sae_merge_method.layers import LayerModule, Unit, format_layers, layer_of, unit_of, unit_of_tensor
+from sae_merge_method.layers import (
+    LayerModule,
+    Unit,
+    format_layers,
+    layer_of,
+    unit_of,
+    unit_of_tensor,
+    units_word,
+)
 from sae_merge_method.models.dtypes import DTYPE_NAMES, holds
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.tensor_names import decoder_layer, layer_part
@@ -50,7 +58,7 @@ def check_against_base(
     outside = [name for name in expected if name not in edited]
     if outside and not wrong.keys() & set(outside):
         kept = _kept([expected[name] for name in outside], reading)
-        evidence.prove(f"{len(outside)} tensors outside the selected layers: {kept}")
+        evidence.prove(f"{len(outside)} tensors outside the selected {units_word(sources.layers)}: {kept}")
     if edited and not wrong.keys() & set(edited):
         evidence.prove(f"{len(edited)} edited tensors: {_formula(sources)}, {reading.description}")
 

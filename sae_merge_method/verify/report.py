@@ -88,7 +88,7 @@ class AuditReport(Record):
 
 def audit_view(report: AuditReport) -> View:
     """What an audit came to, line by line."""
-    layers = f"{named_units(report.layers)} of {report.n_layers}"
+    layers = named_units(report.layers, report.n_layers)
     lines = [
         f"{report.checkpoint}: {report.merge_method}, {layers}",
         *(f"  against     {model}" for model in report.against),

@@ -79,7 +79,9 @@ def test_rivals_have_the_recipes_energy_in_what_is_stored(merged):
 
 def test_arms_say_what_they_open_and_how_they_got_their_energy(written):
     twin = (written.folder / "depth-matched.yml").read_text()
-    assert "# Modules 0.attn, 2.mlp of 4; 0 of the 2 selected ones (1.attn, 3.mlp) among them.\n" in twin
+    assert (
+        "# Modules 0.attn, 2.mlp of 4 layers; 0 of the 2 selected ones (1.attn, 3.mlp) among them.\n" in twin
+    )
     assert "# Scaled until the energy of what is stored is stethoscope's.\n" in twin
     for name in RIVALS:
         assert written.arms[name].matched == "realised"

@@ -3,13 +3,13 @@
 from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
 from sae_merge_method.experiment.report.measure import any_answered, is_share
 from sae_merge_method.experiment.report.stored import swallowed_arms
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import named_units
 from sae_merge_method.reports.numbers import amount, p_value, percent, signed
 
 
 def title(experiment: Experiment) -> str:
     """Of the report."""
-    return f"Experiment: layers {format_layers(experiment.layers)} of {experiment.n_layers}"
+    return f"Experiment: {named_units(experiment.layers, experiment.n_layers)}"
 
 
 def facts(experiment: Experiment) -> list[tuple[str, str]]:
@@ -21,7 +21,7 @@ def facts(experiment: Experiment) -> list[tuple[str, str]]:
         ("donor", experiment.donor),
         (
             "selected",
-            f"layers {format_layers(experiment.layers)} by {experiment.select} of {experiment.score}, "
+            f"{named_units(experiment.layers)} by {experiment.select} of {experiment.score}, "
             f"weight {experiment.weight:g}",
         ),
         ("metric", experiment.metric),
