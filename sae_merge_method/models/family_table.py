@@ -32,7 +32,7 @@ def family_grid() -> Grid:
         (
             family.name,
             ", ".join(family.model_types),
-            "all layers",
+            "layers, attn, mlp",
             _listened(family.model_types),
             _KNOWN if family.axes else "by residual_axes",
             "; ".join(", ".join(pair) for pair in family.parts),
@@ -44,7 +44,7 @@ def family_grid() -> Grid:
         (
             name,
             name,
-            "all layers, experts included",
+            "layers, attn (linear too), mlp (experts, router)",
             _listened((name,)),
             _UNKNOWN,
             _BY_THEIR_NAMES,

@@ -72,7 +72,7 @@ def test_other_parts_turn_attention_and_mlp_over_in_the_same_layers():
 
 def test_the_largest_of_each_kind_are_taken_and_ties_go_to_the_lower_layer():
     values = {0: 3.0, 1: 5.0, 2: 5.0, 3: 1.0} | dict(
-        zip(units("0.attn, 1.attn, 2.attn, 0.mlp, 3.mlp"), (1.0, 9.0, 2.0, 4.0, 7.0), strict=True)
+        zip(units("0.attn, 0.mlp, 1.attn, 2.attn, 3.mlp"), (1.0, 4.0, 9.0, 2.0, 7.0), strict=True)
     )
     assert highest(values, (0, 3)) == (1, 2)
     assert lowest(values, (1, 2)) == (0, 3)
