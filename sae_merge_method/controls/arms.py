@@ -4,84 +4,25 @@ Recipes, settings, help, plans and reports read the table; how a recipe is writt
 :mod:`.write`, what the arms say together for the claims of an experiment's report.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from itertools import islice
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from sae_merge_method.controls.kinds import ArmKind, Ground, NoArmError
-from sae_merge_method.controls.layer_sets import depth_matched, every_nth, random_sets, spread_sets, windows
-from sae_merge_method.controls.unit_sets import (
-    Units,
-    highest,
-    in_the_same_order,
-    lowest,
-    opens_parts,
-    other_parts,
-    reopened,
+from sae_merge_method.controls.ground import Ground
+from sae_merge_method.controls.kinds import ArmKind
+from sae_merge_method.controls.layer_sets import every_nth, windows
+from sae_merge_method.controls.rivals import (
+    each_alone,
+    every_layer,
+    if_there_are_others,
+    largest_task_vectors,
+    lowest_scores,
+    random_rivals,
+    selected,
+    spread_rivals,
+    swapped_parts,
+    twins,
 )
-from sae_merge_method.layers import by_depth, layers_of, part_of_layer
-
-
-def _selected(ground: Ground) -> Iterable[Units]:
-    return [ground.selected]
-
-
-def _every(ground: Ground) -> Iterable[Units]:
-    return [tuple(range(ground.n_layers))]
-
-
-def _each(ground: Ground) -> Iterable[Units]:
-    """Every layer alone; where the recipe opens parts of layers, every unit of these kinds."""
-    kinds = set(map(part_of_layer, ground.selected))
-    units = sorted(ground.energies.injected, key=by_depth)
-    return [(unit,) for unit in units if part_of_layer(unit) in kinds]
-
-
-def _other(choose: Callable[[Ground], Iterable[Units]]) -> Callable[[Ground], Iterable[Units]]:
-    def layers(ground: Ground) -> Iterable[Units]:
-        if len(layers_of(ground.selected)) == ground.n_layers:
-            raise NoArmError("the recipe opens every layer: there are no other layers to control with")
-        return choose(ground)
-
-    return layers
-
-
-def _lowest(ground: Ground) -> Iterable[Units]:
-    return [_as_many(lowest(ground.scores, ground.selected), ground, "were diagnosed")]
-
-
-def _largest(ground: Ground) -> Iterable[Units]:
-    return [_as_many(highest(ground.energies.task_vector, ground.selected), ground, "are there")]
-
-
-def _as_many(units: Units, ground: Ground, known: str) -> Units:
-    if len(units) < len(ground.selected):
-        what = "layers or parts of them" if opens_parts(ground.selected) else "layers"
-        raise NoArmError(f"fewer {what} {known} than the recipe opens")
-    return units
-
-
-def _random(ground: Ground) -> Iterable[Units]:
-    sets = random_sets(ground.n_layers, layers_of(ground.selected))
-    return islice(reopened(sets, ground.selected, ground.energies.injected), ground.random_layers)
-
-
-def _twins(ground: Ground) -> Iterable[Units]:
-    layers = depth_matched(ground.n_layers, layers_of(ground.selected))
-    return [in_the_same_order(layers, ground.selected)]
-
-
-def _other_parts(ground: Ground) -> Iterable[Units]:
-    turned = other_parts(ground.selected, ground.energies.injected)
-    return [turned] if opens_parts(turned) else []
-
-
-def _spread(ground: Ground) -> Iterable[Units]:
-    drawn = spread_sets(ground.n_layers, layers_of(ground.selected))
-    sets = list(islice(reopened(drawn, ground.selected, ground.energies.injected), ground.random_spread))
-    if ground.random_spread and not sets:
-        raise NoArmError("the recipe opens too many layers for others of which none are neighbours")
-    return sets
+from sae_merge_method.controls.unit_sets import Units
 
 
 def _kept(mode: str) -> Callable[[Ground, Units], float]:
@@ -111,14 +52,14 @@ _ROWS = (
         "stethoscope",
         "selected",
         "the recipe itself: the arm that the others are held against",
-        _selected,
+        selected,
         always=True,
     ),
     ArmKind(
         "base",
         "base",
         "nothing injected: where every other arm starts from",
-        _selected,
+        selected,
         energy=lambda ground, layers: 0.0,
         factor=lambda ground: 0.0,
         as_it_is="the base itself: where every other arm starts from",
@@ -128,18 +69,21 @@ _ROWS = (
         "donor",
         "donor",
         "the donor's own decoder layers, all of them at weight 1: the most the task vector has to give",
-        _every,
+        every_layer,
         weights=lambda ground: (1.0,),
         as_it_is="the donor itself, embeddings and head included: the most the edit could give",
     ),
     ArmKind(
-        "all-layers", "amount", "whether choosing layers matters at all: the same weight everywhere", _every
+        "all-layers",
+        "amount",
+        "whether choosing layers matters at all: the same weight everywhere",
+        every_layer,
     ),
     ArmKind(
         "all-layers-damped",
         "amount",
         "whether it is only the smaller dose: every layer, alpha scaled down to the stethoscope's energy",
-        _every,
+        every_layer,
         energy=lambda ground, layers: _damped(ground) ** 2 * ground.energies.of(layers),
         factor=_damped,
         like="stethoscope",
@@ -149,7 +93,7 @@ _ROWS = (
         "amount",
         "the damping curve: every layer at a smaller weight, what any choice of layers has to beat at its "
         "damage",
-        _every,
+        every_layer,
         numbered=True,
         weights=lambda ground: ground.damping,
     ),
@@ -168,14 +112,14 @@ _ROWS = (
         "random-layers",
         "random",
         "whether these layers matter or any would do: as many layers drawn at random",
-        _other(_random),
+        if_there_are_others(random_rivals),
         numbered=True,
     ),
     ArmKind(
         "random-spread",
         "random",
         "whether lying apart is enough: as many layers drawn at random, none of them neighbours",
-        _other(_spread),
+        if_there_are_others(spread_rivals),
         numbered=True,
     ),
     ArmKind(
@@ -195,32 +139,32 @@ _ROWS = (
         "depth-matched",
         "layers",
         "depth: as many other layers with the closest mean depth",
-        _other(_twins),
+        if_there_are_others(twins),
     ),
     ArmKind(
         "other-parts",
         "layers",
         "the parts: in layers that are open in part, attention in place of the MLP and the reverse, at the "
         "recipe's energy",
-        _other_parts,
+        swapped_parts,
     ),
     ArmKind(
         "largest-task-vector",
         "layers",
         "size: the layers in which fine-tuning moved most, no SAE needed to find them",
-        _other(_largest),
+        if_there_are_others(largest_task_vectors),
     ),
     ArmKind(
         "lowest-specificity",
         "layers",
         "the score: as many layers with the lowest specificity",
-        _other(_lowest),
+        if_there_are_others(lowest_scores),
     ),
     ArmKind(
         "scalpel",
         "scalpel",
         "the rejected side: only the part inside the span of the selected SAE features",
-        _selected,
+        selected,
         energy=_kept("project"),
         method="sae_scalpel",
         parameters=_scalpel("project"),
@@ -232,7 +176,7 @@ _ROWS = (
         "scalpel",
         "whether the features matter or only the rank: a random subspace of the same rank, at the scalpel's "
         "energy",
-        _selected,
+        selected,
         energy=lambda ground, layers: _twin(ground) ** 2 * ground.energies.kept["random"],
         factor=_twin,
         method="sae_scalpel",
@@ -245,7 +189,7 @@ _ROWS = (
         "stethoscope-energy-matched",
         "amount",
         "whether the scalpel fails for its direction or for its size: the raw direction at its energy",
-        _selected,
+        selected,
         energy=lambda ground, layers: _small(ground) ** 2 * ground.energy,
         parameters=lambda ground: {"energy": _small(ground) ** 2},
         like="scalpel",
@@ -255,7 +199,7 @@ _ROWS = (
         "layer",
         "layer",
         "what the score predicts: this layer alone, its gain beside its specificity",
-        _each,
+        each_alone,
         numbered=True,
         asked_by="single_layers",
     ),

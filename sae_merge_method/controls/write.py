@@ -12,7 +12,8 @@ from sae_merge_method.artifacts.recipe import CONTROL_KEY, DIAGNOSIS_KEY, AnyRec
 from sae_merge_method.controls.arms import ARMS, asked_for
 from sae_merge_method.controls.energies import measure_energies
 from sae_merge_method.controls.evidence import evidence_of, without_scalpels
-from sae_merge_method.controls.kinds import ArmKind, Ground, NoArmError, matches_of
+from sae_merge_method.controls.ground import Ground, NoArmError
+from sae_merge_method.controls.kinds import ArmKind, matches_of
 from sae_merge_method.controls.settings import ControlSettings
 from sae_merge_method.controls.unit_sets import Units
 from sae_merge_method.errors import RecipeError

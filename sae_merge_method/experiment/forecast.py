@@ -12,7 +12,8 @@ from typing import NamedTuple
 from sae_merge_method.artifacts.diagnosis import diagnosis_path, read_diagnosis
 from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.controls.energies import LayerEnergies
-from sae_merge_method.controls.kinds import ArmKind, Ground, NoArmError
+from sae_merge_method.controls.ground import Ground, NoArmError
+from sae_merge_method.controls.kinds import ArmKind
 from sae_merge_method.controls.unit_sets import Units
 from sae_merge_method.corpora.documents import read_corpus
 from sae_merge_method.errors import UsageError

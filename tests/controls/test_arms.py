@@ -8,7 +8,8 @@ from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.cli.controls import command
 from sae_merge_method.controls.arms import ARMS, asked_for
 from sae_merge_method.controls.energies import LayerEnergies
-from sae_merge_method.controls.kinds import ArmKind, Ground, NoArmError
+from sae_merge_method.controls.ground import Ground, NoArmError
+from sae_merge_method.controls.kinds import ArmKind
 from sae_merge_method.controls.settings import ControlSettings
 from sae_merge_method.errors import UsageError
 from tests.controls.test_write import write_recipe
