@@ -8,7 +8,12 @@ from sae_merge_method.errors import UsageError
 from sae_merge_method.layers import LayerModule, Unit, parse_units
 
 
-def _read(value: Any) -> Unit:
+def read_unit(value: Any) -> Unit:
+    """A unit as JSON and YAML hold it.
+
+    Raises:
+        ValueError: It is none.
+    """
     if isinstance(value, LayerModule) or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     try:
@@ -20,14 +25,15 @@ def _read(value: Any) -> Unit:
     return units[0]
 
 
-def _written(unit: Unit) -> int | str:
+def written_unit(unit: Unit) -> int | str:
+    """As :func:`read_unit` reads it: a whole layer's number, or text for a part of one."""
     return str(unit) if isinstance(unit, LayerModule) else unit
 
 
 UnitField = Annotated[
     Unit,
-    PlainValidator(_read),
-    PlainSerializer(_written, return_type=int | str),
+    PlainValidator(read_unit),
+    PlainSerializer(written_unit, return_type=int | str),
     WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string", "examples": ["11.attn"]}]}),
 ]
 """A unit of the gate as a field: a whole layer's number, or text such as "11.attn" for a part of one."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sae_merge_method.controls.kinds import ArmKind
 from sae_merge_method.controls.settings import ControlSettings
+from sae_merge_method.controls.unit_sets import opens_parts
 from sae_merge_method.layers import Unit
 from sae_merge_method.recipe.evidence import is_of_attribution, recorded_scores
 from sae_merge_method.recipe.resolved import ResolvedRecipe
@@ -20,7 +21,19 @@ class ArmEvidence(NamedTuple):
 
     scores: Mapping[Unit, float]
     scalpel: Mapping[str, Any]
-    """Parameters of the scalpel arms but ``mode``; empty where there is no diagnosis."""
+    """Parameters of the scalpel arms but ``mode``; empty where there can be none."""
+    no_scalpel: str = ""
+    """Why there can be none, in words."""
+
+
+_NO_DIAGNOSIS = (
+    "an attribution chose the layers, and without a diagnosis (--diagnosis) there are no features to project "
+    "onto"
+)
+_NO_STREAM = (
+    "the diagnosis is of modules: what its SAEs read is not what a layer's matrices read, so there are no "
+    "features of the residual stream to project onto (--diagnosis can name another)"
+)
 
 
 def evidence_of(recipe: ResolvedRecipe, settings: ControlSettings) -> ArmEvidence:
@@ -34,20 +47,18 @@ def evidence_of(recipe: ResolvedRecipe, settings: ControlSettings) -> ArmEvidenc
     instead = Path(settings.diagnosis) if settings.diagnosis else None
     known = is_of_attribution(record)
     if known and instead is None and recipe.diagnosis is None and record.get("path") is None:
-        return ArmEvidence(dict[Unit, float](recorded_scores(record).items()), {})
+        return ArmEvidence(recorded_scores(record), {}, _NO_DIAGNOSIS)
     path, diagnosis = recipe.any_diagnosis(instead)
     rank = settings.rank or default_rank(diagnosis.model.d_model)
     scores = recorded_scores(record) if known else diagnosis.scores()
-    return ArmEvidence(dict[Unit, float](scores.items()), {"diagnosis": str(path), "rank": rank})
+    if opens_parts(diagnosis.units):
+        return ArmEvidence(scores, {}, _NO_STREAM)
+    return ArmEvidence(scores, {"diagnosis": str(path), "rank": rank})
 
 
-def without_scalpels(kinds: Sequence[ArmKind]) -> list[ArmKind]:
-    """Those that need no features; a warning names the others."""
+def without_scalpels(kinds: Sequence[ArmKind], why: str) -> list[ArmKind]:
+    """Those that need no features; a warning names the others, and says why."""
     absent = [kind.name for kind in kinds if kind.measures]
     if absent:
-        LOG.warning(
-            "no arm %s: an attribution chose the layers, and without a diagnosis (--diagnosis) there are no "
-            "features to project onto",
-            ", ".join(absent),
-        )
+        LOG.warning("no arm %s: %s", ", ".join(absent), why)
     return [kind for kind in kinds if not kind.measures]

@@ -91,7 +91,7 @@ def make_controls(recipe: ResolvedRecipe, settings: ControlSettings) -> Controls
     base, layers, donation = recipe.base, recipe.layers, _the_donation(recipe)
     evidence = evidence_of(recipe, settings)
     if not evidence.scalpel:
-        kinds = without_scalpels(kinds)
+        kinds = without_scalpels(kinds, evidence.no_scalpel)
     every = range(base.n_layers)
     donor = open_donor(donation.model, every, base, recipe.recipe.base_model, settings.allow_mismatch)
     modes = dict.fromkeys(mode for kind in kinds for mode in kind.measures)

@@ -4,7 +4,7 @@ They are given, or made in the experiment's folder and kept there while they are
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.experiment.stamps import model_stamp, value_stamp
 from sae_merge_method.files.hashing import file_sha256
 from sae_merge_method.files.writing import write_bytes, write_text
+from sae_merge_method.layers import Unit
 
 LOG = logging.getLogger(__name__)
 
@@ -44,17 +45,18 @@ class ChosenBy(NamedTuple):
         assert chosen is not None  # settings see to it, and find
         return chosen
 
-    def scored(self) -> tuple[str, dict[int, float]]:
-        """The score's name, and every layer's score.
+    def scored(self) -> tuple[str, Mapping[Unit, float]]:
+        """The score's name, and every layer's score, or every part's of a layer.
 
         Raises:
             ArtifactError: It cannot be read.
             UsageError: The attribution has no such score.
         """
         if self.score is not None:
-            return self.score, read_attribution(self.chosen_from).scores_by(self.score)
+            of_layers = read_attribution(self.chosen_from).scores_by(self.score)
+            return self.score, dict[Unit, float](of_layers.items())
         diagnosis = read_diagnosis(diagnosis_path(self.chosen_from))
-        return diagnosis.score, diagnosis.layer_scores()
+        return diagnosis.score, diagnosis.scores()
 
     def stamps(self) -> dict[str, str]:
         """What of it a plan depends on."""

@@ -104,7 +104,7 @@ def _stand_in(settings: ExperimentSettings, n_layers: int) -> Ground:
     """A ground to count arms on: nobody knows yet which layers are selected, only about how many."""
     modules = [LayerModule(layer, part) for layer in range(n_layers) for part in PARTS]
     every: dict[Unit, float] = dict.fromkeys((*range(n_layers), *modules), 1.0)
-    falling = {layer: 1.0 - layer / n_layers for layer in range(n_layers)}
+    falling: dict[Unit, float] = {layer: 1.0 - layer / n_layers for layer in range(n_layers)}
     selected: Units = ()
     with suppress(UsageError):  # it needs more than scores
         selected = choose_layers(parse_rule(settings.select), falling)
@@ -115,7 +115,7 @@ def _stand_in(settings: ExperimentSettings, n_layers: int) -> Ground:
         selected,
         n_layers,
         LayerEnergies(every, every, modes),
-        dict[Unit, float](falling.items()),
+        falling,
         {},
         weight=settings.weight,
         random_layers=settings.random_layers,

@@ -93,7 +93,7 @@ def make_plan(settings: ExperimentSettings, evidence: ChosenBy, depends_on: Mapp
         donor=settings.donor,
         n_layers=pick.n_layers,
         score=score,
-        scores=dict[Unit, float](scores.items()),
+        scores=dict(scores),
         select=settings.select,
         layers=pick.layers,
         weight=settings.weight,

@@ -13,7 +13,7 @@ from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport
 from sae_merge_method.artifacts.layer_diagnosis import LITTLE_EXPLAINED, LayerDiagnosis
 from sae_merge_method.artifacts.recipe import RECIPE_FILE
-from sae_merge_method.layers import Unit, format_layers, how_open, named_units
+from sae_merge_method.layers import LayerModule, Unit, format_layers, how_open, named_units
 from sae_merge_method.publish.licence import Licence
 from sae_merge_method.recipe.merged_folder import MergedFolder
 from sae_merge_method.recipe.methods import method_named
@@ -86,7 +86,7 @@ def layers_section(diagnosis: Diagnosis, selected: Sequence[Unit], rule: str | N
     words = ("layer", "edited")
     grid = Grid(
         (*words, diagnosis.score, "corrected", "estimate", "interval", "q", "explained variance", "L0"),
-        tuple(_layer_row(layer, how_open(layer.layer, selected)) for layer in diagnosis.layers),
+        tuple(_layer_row(layer, _edited(layer.unit, selected)) for layer in diagnosis.layers),
         words=frozenset(words),
     )
     releases = dict.fromkeys(layer.sae.release for layer in diagnosis.layers)
@@ -126,7 +126,7 @@ def _little_explained(layers: Sequence[LayerDiagnosis], selected: Sequence[Unit]
     poor = [one for one in layers if one.explained_variance < LITTLE_EXPLAINED]
     if not poor:
         return ""
-    chosen = [one.layer for one in poor if how_open(one.layer, selected)]
+    chosen = [one.unit for one in poor if _edited(one.unit, selected)]
     among = (
         f", of the selected ones in {format_layers(chosen)}" if chosen else ", in none of the selected ones"
     )
@@ -137,11 +137,18 @@ def _little_explained(layers: Sequence[LayerDiagnosis], selected: Sequence[Unit]
     )
 
 
+def _edited(diagnosed: Unit, selected: Sequence[Unit]) -> str:
+    """How much of what was diagnosed is edited, for a table's cell."""
+    if isinstance(diagnosed, LayerModule):
+        return "yes" if diagnosed in selected or diagnosed.layer in selected else ""
+    return how_open(diagnosed, selected)
+
+
 def _layer_row(layer: LayerDiagnosis, edited: str) -> tuple[Cell, ...]:
     interval, null = layer.interval, layer.null
     between = f"{numbers.magnitude(interval.low)} to {numbers.magnitude(interval.high)}" if interval else ""
     return (
-        Cell(str(layer.layer), layer.layer),
+        Cell(str(layer.unit), layer.layer),
         Cell(edited, strong=bool(edited)),
         Cell(numbers.score(layer.score, share=False), layer.score),
         Cell(numbers.magnitude(null.corrected), null.corrected) if null else Cell(""),

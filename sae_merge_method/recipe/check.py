@@ -120,7 +120,7 @@ def _check_record(resolved: ResolvedRecipe, layers: tuple[Unit, ...], notes: Not
             chosen = choose_layers(parse_rule(rule), scores)
             if chosen != layers:
                 raise RecipeError(
-                    f"{rule} of the recorded scores chooses layers {format_layers(chosen)}, "
+                    f"{rule} of the recorded scores chooses {named_units(chosen)}, "
                     f"the gate has {format_layers(layers)}"
                 )
             notes.add("sae_diagnosis", f"{rule} of the recorded scores chooses these layers")

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sae_merge_method.artifacts.attribution import Attribution, attribution_path, read_attribution
 from sae_merge_method.artifacts.diagnosis import DIAGNOSIS_FILE, Diagnosis, Units, diagnosis_path
+from sae_merge_method.artifacts.unit import read_unit, written_unit
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.hashing import file_sha256
 from sae_merge_method.layers import Unit
@@ -28,8 +29,8 @@ class Evidence(NamedTuple):
     """"diagnosis" or "attribution"."""
     score: str
     """Name of the score."""
-    scores: Mapping[int, float]
-    """By layer."""
+    scores: Mapping[Unit, float]
+    """By layer, or by part of a layer."""
     q_values: Mapping[Unit, float] | None
     diagnosis: Path
     """The diagnosis that a method may read: of an attribution, the one in its folder, whether or not there is
@@ -41,7 +42,7 @@ class Evidence(NamedTuple):
     record: dict[str, Any]
     """What a recipe keeps of it, for when it stays at home."""
 
-    def overlaps(self, rule: SelectionRule, layers: Sequence[int]) -> tuple[str, ...]:
+    def overlaps(self, rule: SelectionRule, layers: Sequence[Unit]) -> tuple[str, ...]:
         """How much of a choice is owed to this score, in a line; none where nobody knows."""
         shares = {ways: agreement(rule, layers, scores) for ways, scores in self.others.items()}
         told = [f"{share:.2f} by {ways}" for ways, share in shares.items() if share is not None]
@@ -67,7 +68,7 @@ def of_diagnosis(at: Path, base: Checkpoint, base_name: str, donor: str, units: 
         ways: [one.scores for one in content.others if one.kind == kind]
         for kind, ways in (("score", "other scores"), ("half", "either half of the documents"))
     }
-    scores, q_values = content.layer_scores(units), content.q_values()
+    scores, q_values = content.scores(units), content.q_values()
     kept = _record_of_diagnosis(diagnosis, units)
     return Evidence(
         path=diagnosis.path, kind="diagnosis", score=content.score, scores=scores, q_values=q_values,
@@ -94,8 +95,9 @@ def of_attribution(at: Path, base: Checkpoint, base_name: str, donor: str, score
             content.scores_by(one.name) for one in content.scores if one.name != score
         ]
     }
+    scores: Mapping[Any, float] = content.scores_by(score)
     return Evidence(
-        path=path, kind="attribution", score=score, scores=content.scores_by(score), q_values=None,
+        path=path, kind="attribution", score=score, scores=scores, q_values=None,
         diagnosis=diagnosis, d_model=base.d_model or 0, others=others,
         record=_record_of_attribution(path, content, score, diagnosis if diagnosis.is_file() else None),
     )  # fmt: skip
@@ -115,7 +117,7 @@ def _warn_of_another_donor(path: Path, content: Attribution, donor: str) -> None
 
 def _record_of_diagnosis(diagnosis: OpenedDiagnosis, units: Units) -> dict[str, Any]:
     path, content = diagnosis
-    saes = {entry.layer: entry.sae for entry in content.layers}
+    saes = {written_unit(entry.unit): entry.sae for entry in content.layers}
     return {
         "path": str(path),
         "sha256": file_sha256(path),
@@ -124,8 +126,8 @@ def _record_of_diagnosis(diagnosis: OpenedDiagnosis, units: Units) -> dict[str, 
         "fingerprint": content.model.fingerprint.model_dump(mode="json"),
         "score": content.score,
         "units": units if content.has_null else "raw",
-        "scores": content.scores(units),
-        "saes": {layer: f"{sae.release}:{sae.id}" if sae.id else sae.release for layer, sae in saes.items()},
+        "scores": {written_unit(unit): score for unit, score in content.scores(units).items()},
+        "saes": {unit: f"{sae.release}:{sae.id}" if sae.id else sae.release for unit, sae in saes.items()},
         **_texts(content),
     }
 
@@ -147,7 +149,7 @@ def _record_of_attribution(
     }
 
 
-def recorded_scores(record: Mapping[str, Any]) -> dict[int, float]:
+def recorded_scores(record: Mapping[str, Any]) -> dict[Unit, float]:
     """The scores that a recipe keeps of what its layers were chosen from; none where it keeps none.
 
     Raises:
@@ -157,7 +159,7 @@ def recorded_scores(record: Mapping[str, Any]) -> dict[int, float]:
     if not isinstance(scores, dict):
         return {}
     try:
-        return {int(layer): float(score) for layer, score in scores.items()}
+        return {read_unit(unit): float(score) for unit, score in scores.items()}
     except (TypeError, ValueError) as error:
         raise RecipeError(f"expected a score by layer in scores, and {error}") from error
 

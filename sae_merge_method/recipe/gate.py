@@ -56,7 +56,7 @@ def _computed(diagnosis_at: str, rule: str, n_layers: int | None) -> tuple[Unit,
         raise RecipeError(
             f"{path} is of a model with {model.n_layers} layers ({model.id}), the base has {n_layers}"
         )
-    layers = choose_layers(parse_rule(rule), diagnosis.layer_scores(), diagnosis.q_values())
+    layers = choose_layers(parse_rule(rule), diagnosis.scores(), diagnosis.q_values())
     if not layers:
         raise RecipeError(f"{rule} selects no layer of {path}: nothing would be edited")
     return layers

@@ -18,7 +18,7 @@ from sae_merge_method.artifacts.method_parameters import ScalpelParameters
 from sae_merge_method.artifacts.usage import UsageReader
 from sae_merge_method.errors import RecipeError, SaeError, UsageError
 from sae_merge_method.geometry.basis import Basis, orthonormal_basis, random_basis
-from sae_merge_method.layers import format_layers, parse_layers
+from sae_merge_method.layers import LayerModule, format_layers, named_units, parse_layers
 from sae_merge_method.models.family import Side
 from sae_merge_method.saes.find import find_sae
 from sae_merge_method.saes.opening import open_sae
@@ -214,11 +214,18 @@ class Subspaces:
 
     def _diagnosed(self, layer: int) -> SaeSource:
         for entry in self._diagnosis.layers:
-            if entry.layer == layer:
+            if entry.unit == layer:
                 return entry.sae
-        diagnosed = format_layers(entry.layer for entry in self._diagnosis.layers)
+        diagnosed = self._diagnosis.units
+        if any(isinstance(unit, LayerModule) for unit in diagnosed):
+            raise SaeError(
+                f"{self.parameters.diagnosis} is of {named_units(diagnosed)}: what an SAE of attention or of "
+                "an MLP reads is not what the layer's matrices read, so a scalpel needs SAEs of the residual "
+                f"stream, that of layer {layer}'s output"
+            )
         raise SaeError(
-            f"{self.parameters.diagnosis} has no SAE of layer {layer}: it diagnosed layers {diagnosed}"
+            f"{self.parameters.diagnosis} has no SAE of layer {layer}: it diagnosed "
+            f"layers {format_layers(diagnosed)}"
         )
 
     @cached_property
