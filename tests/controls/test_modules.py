@@ -13,6 +13,7 @@ from sae_merge_method.controls.settings import ControlSettings
 from sae_merge_method.controls.write import write_controls
 from sae_merge_method.layers import format_layers, layers_of, parse_units, part_of_layer
 from sae_merge_method.recipe.methods import parse_recipe
+from tests.diagnoses import save_diagnosis
 from tests.geometry import scenes
 from tests.recipes import recipe_text, run_recipe
 
@@ -87,3 +88,23 @@ def test_arms_say_what_they_open_and_how_they_got_their_energy(written):
         assert written.arms[name].matched == "realised"
         recipe = parse_recipe((written.folder / f"{name}.yml").read_text(), name)
         assert recipe.parameters.layers == format_layers(written.arms[name].layers)
+
+
+def test_a_diagnosis_of_modules_has_scores_for_the_lowest_and_no_features_for_a_scalpel(
+    scene, tmp_path, caplog
+):
+    scores = dict(
+        zip(parse_units("0-3.attn, 0-3.mlp"), (1.0, 0.2, 0.9, 0.3, 0.4, 0.5, 0.8, 0.1), strict=True)
+    )
+    diagnosis = save_diagnosis(tmp_path / "diagnosis", scene.base, scores)
+    text = recipe_text(scene.base, scene.donor, 'layers: "1.attn, 3.attn"')
+    settings = ControlSettings(
+        diagnosis=str(diagnosis), random_layers=0, damping=(), windows=0, random_spread=0, every_nth=0
+    )
+    arms = {arm.name: arm for arm in write_controls(RecipeText(text, "r"), tmp_path / "arms", settings)}
+    assert arms["lowest-specificity"].layers == parse_units("2.attn, 3.attn")
+    assert not [name for name in arms if name.startswith("scalpel")]
+    assert (
+        "no arm scalpel, scalpel-random, stethoscope-energy-matched: the diagnosis is of modules"
+        in caplog.text
+    )
