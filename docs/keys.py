@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from sae_merge_method.artifacts.schema import Record
+from sae_merge_method.layers import LayerModule
 
 _CODE = re.compile(r"``?([^`]+)``?")
 _MARKUP = re.compile(r"[*_\[\]|\\]")
@@ -84,7 +85,15 @@ def _default(field: FieldInfo) -> str:
     return f"`{'null' if value is None else str(value).lower() if isinstance(value, bool) else value}`"
 
 
-_NAMES = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path", Any: "any"}
+_NAMES = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    Path: "path",
+    Any: "any",
+    LayerModule: "text",  # as files hold it
+}
 
 
 def _shown(kind: Any, linked: bool) -> str:

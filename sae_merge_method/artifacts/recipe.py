@@ -55,8 +55,8 @@ class Gate(Record):
     layers: GateText = Field(
         default=None,
         description='The layers to edit, such as "9, 11-13", or parts of them, such as "9, 11.attn, 13.mlp"; '
-        f"null where a diagnosis decides. {describe_parts()}; norms that stand between them are edited with "
-        "whole layers alone.",
+        f"null where a diagnosis decides. Of parts, {describe_parts()}; norms that stand between them are "
+        "edited with whole layers alone.",
     )
     diagnosis: GateText = None
     """Folder or file of the diagnosis whose scores decide which layers to edit; null for none."""
