@@ -21,6 +21,7 @@ from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.controls.layer_sets import random_sets
 from sae_merge_method.experiment.prospect import Prospect, TaskAhead
 from sae_merge_method.experiment.report.collect import collect
+from sae_merge_method.layers import Unit
 from tests.evaluations import DATE, answers, results
 
 ALGEBRA, GEOMETRY = "maths_algebra", "maths_geometry"
@@ -45,7 +46,7 @@ class Laid:
     name: str
     right: tuple[int, int]
     """Problems right in algebra, of 100, and geometry, of 50."""
-    layers: tuple[int, ...] = PICKED
+    layers: tuple[Unit, ...] = PICKED
     nats: Sequence[float] | None = None
     tokens: Sequence[int] | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sae_merge_method.layers import LayerModule
 from sae_merge_method.reports.numbers import p_value
 from tests.experiment.report.folders import BASE, PICK, Laid, collected, concluded
 
@@ -64,3 +65,25 @@ def test_four_layers_are_too_few_for_any_profile_to_be_significant(tmp_path: Pat
 
 def test_without_single_layers_the_score_is_not_tested(tmp_path: Path) -> None:
     assert "--single-layers" in concluded(tmp_path, [BASE, PICK], PREDICTS).evidence
+
+
+def test_attention_of_every_layer_is_a_profile_and_attention_and_mlp_together_are_none(
+    tmp_path: Path,
+) -> None:
+    attention = [LayerModule(layer, "attn") for layer in range(14)]
+    alone = [
+        Laid(f"layer-{unit.layer}", (30 + gain, 10), (unit,))
+        for unit, gain in zip(attention, JAGGED, strict=True)
+    ]
+    scores = {unit: float(value) for unit, value in zip(attention, JAGGED, strict=True)}
+    found = concluded(
+        tmp_path / "attn", [BASE, PICK, *alone], PREDICTS, scores=scores, n_layers=14, alpha=0.2
+    )
+    assert (found.answer, found.p) == ("yes", 1 / 28)
+    mixed = [
+        replace(arm, layers=(LayerModule(nth, "mlp"),)) if nth % 2 else arm for nth, arm in enumerate(alone)
+    ]
+    scores |= {LayerModule(layer, "mlp"): 1.0 for layer in range(14)}
+    assert (
+        collected(tmp_path / "both", [BASE, PICK, *mixed], scores=scores, n_layers=14).single_layers is None
+    )

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from sae_merge_method.experiment.report.standing import rank_among
+from sae_merge_method.layers import parse_units
 from tests.experiment.report.folders import (
     BASE,
     MANY,
@@ -43,6 +44,17 @@ def test_a_set_of_layers_counts_once_and_only_if_it_is_matched(tmp_path: Path) -
     assert sets is not None
     assert (sets.rank, sets.others, sets.rank_p) == (1, 3, 1 / 4)
     assert sets.farthest == max(abs(sum(arm.layers) / 2 - 2.5) for arm in drawn)
+
+
+def test_a_pick_of_modules_is_held_against_as_many_of_each_kind(tmp_path: Path) -> None:
+    pick = replace(PICK, layers=parse_units("2.attn, 3.mlp"))
+    sets = [replace(one, layers=parse_units(f"{nth + 10}.mlp, {nth + 11}.attn"))
+            for nth, one in enumerate(sets_of_layers([40, 30, 30]))]  # fmt: skip
+    whole = Laid("random-layers-3", (90, 40), (10, 11))
+    one_kind = Laid("random-layers-4", (90, 40), parse_units("10-11.attn"))
+    found = collected(tmp_path, [BASE, pick, *sets, whole, one_kind], n_layers=MANY)
+    assert found.matched_sets is not None
+    assert (found.matched_sets.rank, found.matched_sets.others) == (1, 3)
 
 
 def test_chosen_controls_and_unmatched_sets_are_only_among_all(tmp_path: Path) -> None:
