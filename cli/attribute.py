@@ -22,10 +22,12 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     """Tell which layers and tensors carry a donor's gain on the target, and its damage to the controls.
 
     The slope of the loss along the task vector is summed on the way from base to donor, until the parts add
-    up to what the donor gains. No SAE is needed. Writes attribution.json and attribution.safetensors into
-    --out, and prints the layers and their scores. Interrupted, the same command goes on where it was. Under
-    torchrun or accelerate launch the points on the way are shared between the processes.
+    up to what the donor gains. No SAE is needed. Writes attribution.json, attribution.html and
+    attribution.safetensors into --out, and prints the layers and their scores. Interrupted, the same command
+    goes on where it was. Under torchrun or accelerate launch the points on the way are shared between the
+    processes.
     """
+    from sae_merge_method.artifacts.attribution import ATTRIBUTION_PAGE
     from sae_merge_method.artifacts.schema import read_settings
     from sae_merge_method.attribute.run import attribute
     from sae_merge_method.workers import is_first_process
@@ -34,3 +36,4 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     attribution = attribute(settings, out, overwrite=overwrite, report=lambda line: show(line, err=True))
     if is_first_process():
         show(attribution)
+        show(f"\nTo look at: {out / ATTRIBUTION_PAGE}", err=True)

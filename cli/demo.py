@@ -50,7 +50,8 @@ def command(
     the user's cache folder. The rest is sae-merge experiment run, which can be typed again inside --out.
     With --seeds, all of it for each seed; interrupted, the same command goes on.
     """
-    from sae_merge_method.miniature.demo import OF_A_MINIATURE, run_demo
+    from sae_merge_method.artifacts.experiment import PAGE_FILE
+    from sae_merge_method.miniature.demo import EXPERIMENT_FOLDER, OF_A_MINIATURE, TUNE_FILE, run_demo
     from sae_merge_method.miniature.seeds import CLAIMS_FILE, run_seeds
     from sae_merge_method.reports.grid import as_text
 
@@ -67,3 +68,5 @@ def command(
     show(f"- {OF_A_MINIATURE}")
     seconds = f"{demo.training_seconds:.0f} s, the experiment {demo.experiment_seconds:.0f} s"
     show(f"- Miniature {origin}: {seconds}. All of it is in {out}.")
+    show(f"To look at: {out / EXPERIMENT_FOLDER / PAGE_FILE}")
+    show(f"To go on: cd {out}; sae-merge tune {TUNE_FILE} --out tuned/")

@@ -44,6 +44,7 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     goes on where it was. Under torchrun or accelerate launch the documents are shared between the processes.
     """
     from sae_merge_method.artifacts.attribution import read_attribution
+    from sae_merge_method.artifacts.diagnosis import REPORT_FILE
     from sae_merge_method.artifacts.schema import read_settings
     from sae_merge_method.diagnose.run import diagnose
     from sae_merge_method.diagnose.score_ranks import depth_sentence
@@ -63,3 +64,4 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
                 show(f"\n{as_text(grid)}")
         if settings.donor is not None:
             show(f"\n{read_attribution(out)}")
+        show(f"\nTo look at: {out / REPORT_FILE}", err=True)

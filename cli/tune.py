@@ -39,6 +39,7 @@ def command(settings: Path, out: Path, overwrite: bool) -> None:
     on where it was. Under torchrun or accelerate launch the edits to measure are shared between the
     processes.
     """
+    from sae_merge_method.artifacts.tune import PAGE_FILE
     from sae_merge_method.reports.grid import as_text
     from sae_merge_method.tune.run import tune
     from sae_merge_method.tune.tables import rival_grid
@@ -52,4 +53,5 @@ def command(settings: Path, out: Path, overwrite: bool) -> None:
     show("")
     for line in sentences(found):
         show(line)
+    show(f"To look at: {out / PAGE_FILE}")
     show(f"To run it: sae-merge merge {out / 'recipe.yml'} OUT")

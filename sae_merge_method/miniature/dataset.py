@@ -1,11 +1,14 @@
 """The held-out problems as a data set that unmodified lm-eval tasks find offline.
 
 ``load_dataset("EleutherAI/hendrycks_math", ...)`` reads a folder of that name in the working folder
-before it asks the Hub. Its README's ``configs:`` names one JSONL file per subject and split.
+before it asks the Hub. Its README's ``configs:`` names one JSONL file per subject and split. The library's
+cache, ``~/.cache/huggingface`` unless told, knows such a folder by what stands in this README and not by
+what the files hold: so each is named by its content, and no miniature is asked another's problems.
 """
 
 import json
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 
 from sae_merge_method.files.writing import write_text
@@ -40,9 +43,10 @@ def write_dataset(
     for subject, config in CONFIGS.items():
         entries.append(f"- config_name: {config}\n  data_files:")
         for split, problems in (("train", train[subject]), ("test", test[subject])):
-            rows = [{"problem": p.text, "solution": p.solution} for p in problems]
-            write_jsonl(root / config / f"{split}.jsonl", rows)
-            entries.append(f"  - split: {split}\n    path: {config}/{split}.jsonl")
+            text = _json_lines({"problem": p.text, "solution": p.solution} for p in problems)
+            path = f"{config}/{split}-{sha256(text.encode()).hexdigest()[:8]}.jsonl"
+            write_text(root / path, text)
+            entries.append(f"  - split: {split}\n    path: {path}")
     body = "\n".join(entries)
     write_text(
         root / "README.md",
@@ -53,4 +57,8 @@ def write_dataset(
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
     """Write one JSON object a line."""
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_text(path, _json_lines(rows))
+
+
+def _json_lines(rows: Iterable[Mapping[str, str]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

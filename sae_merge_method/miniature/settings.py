@@ -12,7 +12,7 @@ from pydantic import Field
 
 from sae_merge_method.artifacts.schema import Record
 
-GENERATION = 4
+GENERATION = 5
 """Raised whenever the code that makes texts, models or SAEs would make others from the same numbers."""
 
 

@@ -51,6 +51,7 @@ def test_the_command_says_what_it_costs_and_prints_what_it_found(words, tmp_path
     assert result.exit_code == 0, result.output
     assert "1 backward and 0 forward passes" in result.stderr
     assert "first_order_gain" in result.stdout
+    assert f"To look at: {tmp_path / 'out' / 'attribution.html'}\n" in result.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "attribution.html", "attribution.json", "attribution.safetensors",
     ]  # fmt: skip

@@ -9,7 +9,14 @@ from click.testing import CliRunner
 from sae_merge_method.artifacts.experiment import read_experiment
 from sae_merge_method.cli.demo import command
 from sae_merge_method.errors import UsageError
-from sae_merge_method.miniature.demo import SETTINGS_FILE, CommandError, make_miniature, run_command, run_demo
+from sae_merge_method.miniature.demo import (
+    SETTINGS_FILE,
+    CommandError,
+    Demo,
+    make_miniature,
+    run_command,
+    run_demo,
+)
 from sae_merge_method.miniature.seeds import run_seeds
 
 OPTIONS = ("--random-layers", "1", "--workers", "0")
@@ -55,6 +62,13 @@ def test_everything_it_was_made_of_and_came_to_lies_in_its_folder(demo):
         assert (out / file).is_file(), file
     assert (out / "experiment" / "merged" / "stethoscope" / "edit_report.json").is_file()
     assert (out / "experiment" / "experiment.html").is_file()
+
+
+def test_the_command_says_where_to_look_and_how_to_go_on_from_where_it_was_typed(tmp_path, monkeypatch):
+    monkeypatch.setattr("sae_merge_method.miniature.demo.run_demo", lambda *_, **__: Demo((), 0.0, 1.0))
+    *_, look, go_on = CliRunner().invoke(command, ["--out", str(tmp_path)]).output.splitlines()
+    assert look == f"To look at: {tmp_path / 'experiment' / 'experiment.html'}"
+    assert go_on == f"To go on: cd {tmp_path}; sae-merge tune tune.yml --out tuned/"
 
 
 def test_what_one_of_several_seeds_has_done_stays_and_is_counted(demo, tmp_path, tiny_settings):

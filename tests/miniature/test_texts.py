@@ -9,7 +9,7 @@ import pytest
 import yaml
 from lm_eval.tasks.minerva_math import utils as minerva_math
 
-from sae_merge_method.miniature.dataset import CONFIGS, DATASET
+from sae_merge_method.miniature.dataset import CONFIGS, DATASET, write_dataset
 from sae_merge_method.miniature.problems import SUBJECTS, draw_problem
 from sae_merge_method.miniature.settings import MiniatureSettings
 from sae_merge_method.miniature.texts import (
@@ -131,6 +131,17 @@ def test_drills_are_right_and_stories_hold_no_digit():
             if "=" in equation:
                 assert len({eval(side) for side in equation.split("=")}) == 1
     assert not any(re.search(r"\d", d.text) for d in islice(story_stream(Random(0)), 300))
+
+
+def test_two_miniatures_with_one_cache_of_data_sets_are_each_asked_their_own_problems(tmp_path, monkeypatch):
+    import datasets
+
+    problems = held_out(SETTINGS)
+    for folder, n in ((tmp_path / "one", 1), (tmp_path / "other", 2)):
+        some = {subject: of[:n] for subject, of in problems.items()}
+        write_dataset(folder, train=some, test=some)
+        monkeypatch.chdir(folder)
+        assert len(datasets.load_dataset(DATASET, "algebra", cache_dir=str(tmp_path / "cache"))["test"]) == n
 
 
 def test_the_data_set_loads_with_every_config_and_lm_eval_finds_the_answers(texts, monkeypatch, tmp_path):

@@ -144,6 +144,7 @@ def test_the_command_prints_what_the_folder_holds(
     assert result.exit_code == 0
     assert "problems: " in result.stderr and "tokens forward" in result.stderr
     assert "At this model's pace, some " in result.stderr
+    assert f"To look at: {tmp_path}" in result.stdout
     assert "all but the costly" in result.stdout and f"To run it: sae-merge merge {tmp_path}" in result.stdout
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == sorted(FILES)
     assert "At equal gain" in result.stdout
