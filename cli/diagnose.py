@@ -38,6 +38,8 @@ class DiagnoseCommand(WithMembers):
 def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bool, **options: Any) -> None:
     """Encode text with a base model's SAEs, and score how specific each layer is to the target text.
 
+    SAEs that listen to attention or to MLPs tell of those modules alone, such as 11.attn and 13.mlp.
+
     Writes diagnosis.json, diagnosis.html, features.safetensors, draws.safetensors and
     specificity.png into --out, and prints the scores. With --donor it writes attribution.json too: which
     layers carry the donor's gain on the target, and its damage to the controls. Interrupted, the same command

@@ -4,12 +4,14 @@ Its SAE, its score with null and interval, its top features.
 """
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from pydantic import Field
 
 from sae_merge_method.artifacts.left_out import LeftOut
-from sae_merge_method.artifacts.schema import Record
+from sae_merge_method.artifacts.schema import OneOf, Record
 from sae_merge_method.layers import LayerModule, Unit, format_layers, named_units
+from sae_merge_method.models.parts import PARTS
 
 
 class SaeSource(Record):
@@ -111,7 +113,7 @@ class LayerDiagnosis(Record):
 
     layer: int = Field(ge=0)
     """Index of the decoder layer."""
-    part: str | None = None
+    part: Annotated[str, OneOf(PARTS)] | None = None
     """Which part of the layer the SAE listens to, attn or mlp; null where it reads the layer's output."""
     score: float
     """Specificity of the layer, in the unit of the diagnosis' score: the least over controls."""

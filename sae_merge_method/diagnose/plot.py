@@ -1,4 +1,4 @@
-"""``specificity.png``: a bar per layer, its interval, and what shuffled labels would give."""
+"""``specificity.png``: a bar per layer, or part of one, its interval, and what shuffled labels would give."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ _LEGEND = ("score", "chosen", "estimate for unlimited documents", "shuffled labe
 def plot_specificity(diagnosis: Diagnosis, unit: str, selected: Collection[Unit] = ()) -> bytes:
     """Draw the diagnosis as a PNG: same diagnosis, same bytes.
 
-    Bars of a layer's parts stand side by side, each named by its layer and part where there is room.
+    Bars of a layer's parts stand side by side, attention's on the left.
 
     Args:
         diagnosis: What to draw.

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from sae_merge_method.errors import SaeError
+from sae_merge_method.errors import RefusedSaeError, SaeError
 from sae_merge_method.saes.encoders import Encoder, LoadedEncoder, load_jumprelu
+from sae_merge_method.saes.find import find_sae
 from sae_merge_method.saes.formats import FORMATS
+from sae_merge_method.saes.opening import load_sae
 from tests.diagnose import hosts
 
 
@@ -81,3 +83,18 @@ def test_missing_or_misshapen_parameters_are_named(tmp_path: Path) -> None:
     save_file({"w_enc": tensors["w_enc"]}, folder / "params.safetensors")
     with pytest.raises(SaeError, match="expected w_enc, w_dec, b_enc"):
         load(folder)
+
+
+def test_an_sae_that_saelens_gives_heads_one_by_one_reads_them_side_by_side(tmp_path: Path) -> None:
+    from sae_lens import SAE
+
+    folder = hosts.save_sae(
+        tmp_path / "sae", 2, hook="blocks.2.attn.hook_z", kind="standard", reshape_activations="hook_z"
+    )
+    address, cpu = find_sae(str(folder), None, 2), torch.device("cpu")
+    encoder = load_sae(address, hosts.D_MODEL, torch.float32, cpu, "heads").encoder
+    heads = torch.randn(20, 2, hosts.D_MODEL // 2, generator=torch.Generator().manual_seed(7))
+    with torch.no_grad():
+        assert torch.equal(encoder.encode(heads.flatten(1)), SAE.load_from_disk(folder).encode(heads))
+    with pytest.raises(RefusedSaeError, match=r"reads inside attention \(hook_z\)"):
+        load_sae(address, hosts.D_MODEL, torch.float32, cpu)

@@ -86,8 +86,11 @@ def test_every_family_is_trained_at_every_site(family: str, settings: Settings, 
         SAE.load_from_disk(tmp_path / "saes/attn_out/layer_1").cfg.metadata.hook_name
         == "blocks.1.hook_attn_out"
     )
-    with pytest.raises(RefusedSaeError, match="blocks.1.hook_mlp_out"):
-        load_sae(find_sae(str(tmp_path / "saes/mlp_out"), None, 1), 32, torch.float32, torch.device("cpu"))
+    for hook in ("attn_out", "mlp_out"):
+        at = find_sae(str(tmp_path / "saes" / hook), None, 1)
+        assert load_sae(at, 32, torch.float32, torch.device("cpu"), hook).source.d_sae == 64
+        with pytest.raises(RefusedSaeError, match=f"reads blocks.1.hook_{hook}: expected block 1's output"):
+            load_sae(at, 32, torch.float32, torch.device("cpu"))
 
 
 def test_a_bfloat16_model_has_float32_saes(settings: Settings, tmp_path: Path) -> None:
