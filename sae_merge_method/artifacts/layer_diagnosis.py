@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sae_merge_method.artifacts.left_out import LeftOut
 from sae_merge_method.artifacts.schema import OneOf, Record
-from sae_merge_method.layers import LayerModule, Unit, format_layers, named_units
+from sae_merge_method.layers import LayerModule, Unit, format_layers, named_units, units_word
 from sae_merge_method.models.parts import PARTS
 
 
@@ -169,11 +169,6 @@ class LayerDiagnosis(Record):
         return (other - chance) / (self.score - chance) if self.score > chance else None
 
 
-def units_word(layers: Sequence[LayerDiagnosis]) -> str:
-    """What was diagnosed, in a word: layers, or modules."""
-    return "layers" if all(entry.part is None for entry in layers) else "modules"
-
-
 _NAMED = 4
 """Tokens that a sentence names."""
 
@@ -204,14 +199,14 @@ def outliers_sentence(layers: Sequence[LayerDiagnosis], bound: float | str | Non
     ruled = isinstance(bound, int | float)
     above = f"more than {bound:g} times the median norm" if ruled else "far more than the median norm"
     done = "do not count there" if ruled else "count all the same"
+    word = units_word([entry.unit for entry in layers])
     text = (
-        f"Outliers: in {len(having)} of {len(layers)} {units_word(layers)} "
+        f"Outliers: in {len(having)} of {len(layers)} {word} "
         f"({format_layers(entry.unit for entry in having)}) up to {max(shares):.1%} of a side's "
         f"tokens have {above} and {done}, most often {named_tokens(having)}."
     )
     moved = tuple(entry.unit for entry in layers if entry.moved_by_outliers)
     if moved:
-        word = units_word(layers)
         whose = f"score of {word[:-1]} {moved[0]}" if len(moved) == 1 else f"scores of {named_units(moved)}"
         text += f" If they counted, the {whose} would change by more than the interval."
     return text

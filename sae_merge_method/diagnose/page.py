@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE, Attribution, read_attribution
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, REPORT_FILE, Corpus, Diagnosis, ModelSource
-from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, units_word
+from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis
 from sae_merge_method.attribute.page import attribution_section
 from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.diagnose.plot import plot_specificity
@@ -22,7 +22,7 @@ from sae_merge_method.diagnose.tables import (
     surface_grid,
 )
 from sae_merge_method.files.writing import write_bytes, write_text
-from sae_merge_method.layers import Unit, format_layers
+from sae_merge_method.layers import Unit, format_layers, units_word
 from sae_merge_method.models.parts import PARTS
 from sae_merge_method.reports.escape import html
 from sae_merge_method.reports.grid import as_html
@@ -131,7 +131,7 @@ def _diagnosed(diagnosis: Diagnosis) -> str:
 
 
 def _many(diagnosis: Diagnosis) -> str:
-    return units_word(diagnosis.layers)
+    return units_word(diagnosis.units)
 
 
 def _saes(diagnosis: Diagnosis) -> list[str]:

@@ -8,16 +8,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from sae_merge_method.artifacts.diagnosis import Diagnosis
-from sae_merge_method.artifacts.layer_diagnosis import (
-    LITTLE_EXPLAINED,
-    LayerDiagnosis,
-    named_tokens,
-    units_word,
-)
+from sae_merge_method.artifacts.layer_diagnosis import LITTLE_EXPLAINED, LayerDiagnosis, named_tokens
 from sae_merge_method.artifacts.left_out import FrequentToken, LeftOut
 from sae_merge_method.diagnose.encoded_layer import EncodedLayer
 from sae_merge_method.diagnose.sides import UNLIKE, Sides
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import format_layers, units_word
 from sae_merge_method.saes.dictionaries import DICTIONARIES
 
 logger = logging.getLogger(__name__)
@@ -79,7 +74,7 @@ def _where_little_is_explained(diagnosis: Diagnosis) -> None:
             100 * LITTLE_EXPLAINED,
             len(poor),
             len(diagnosis.layers),
-            units_word(diagnosis.layers),
+            units_word(diagnosis.units),
             ", ".join(f"{_layers([entry])}: {entry.explained_variance:.2f}" for entry in poor[:6]),
         )
 
@@ -133,6 +128,6 @@ def _with_outliers(diagnosis: Diagnosis) -> list[LayerDiagnosis]:
 
 
 def _layers(entries: Sequence[LayerDiagnosis]) -> str:
-    words = units_word(entries)
+    words = units_word([entry.unit for entry in entries])
     word = words[:-1] if len(entries) == 1 else words
     return f"{word} {format_layers(entry.unit for entry in entries)}"

@@ -4,10 +4,10 @@ from collections.abc import Collection
 from urllib.parse import quote
 
 from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis
-from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, TopFeature, units_word
+from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, TopFeature
 from sae_merge_method.artifacts.left_out import LeftOut
 from sae_merge_method.diagnose.specificity import SCORES
-from sae_merge_method.layers import Unit
+from sae_merge_method.layers import Unit, units_word
 from sae_merge_method.models.parts import PARTS
 from sae_merge_method.reports import numbers
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid
@@ -210,4 +210,4 @@ def layers_diagnosed(diagnosis: Diagnosis) -> str:
 
 def heading(diagnosis: Diagnosis) -> str:
     """What a row of the diagnosis' tables is: a layer, or a module."""
-    return units_word(diagnosis.layers)[:-1]
+    return units_word(diagnosis.units)[:-1]

@@ -13,7 +13,7 @@ from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport
 from sae_merge_method.artifacts.layer_diagnosis import LITTLE_EXPLAINED, LayerDiagnosis
 from sae_merge_method.artifacts.recipe import RECIPE_FILE
-from sae_merge_method.layers import LayerModule, Unit, format_layers, how_open, named_units
+from sae_merge_method.layers import LayerModule, Unit, format_layers, how_open, named_units, units_word
 from sae_merge_method.publish.licence import Licence
 from sae_merge_method.recipe.merged_folder import MergedFolder
 from sae_merge_method.recipe.methods import method_named
@@ -83,7 +83,8 @@ def layers_section(diagnosis: Diagnosis, selected: Sequence[Unit], rule: str | N
         for side in (diagnosis.target, *diagnosis.controls)
     )
     by = f" by {code(rule)}" if rule else ""
-    words = ("layer", "edited")
+    one = units_word(diagnosis.units)[:-1]
+    words = (one, "edited")
     grid = Grid(
         (*words, diagnosis.score, "corrected", "estimate", "interval", "q", "explained variance", "L0"),
         tuple(_layer_row(layer, _edited(layer.unit, selected)) for layer in diagnosis.layers),
@@ -91,18 +92,18 @@ def layers_section(diagnosis: Diagnosis, selected: Sequence[Unit], rule: str | N
     )
     releases = dict.fromkeys(layer.sae.release for layer in diagnosis.layers)
     return section(
-        "Why these layers",
+        f"Why these {one}s",
         f"Sparse autoencoders read the activations of {code(diagnosis.model.id)} on target and control text: "
-        f"{corpora}. The score {code(diagnosis.score)} says how differently a layer's features are used; "
+        f"{corpora}. The score {code(diagnosis.score)} says how differently a {one}'s features are used; "
         f"{named_units(selected)} were chosen{by}. The formula is this software's: the paper "
         "(arXiv 2605.28649) does not give its own.",
         _little_explained(diagnosis.layers, selected),
-        f"![Specificity of each layer]({PLOT_FILE})" if with_plot else "",
+        f"![Specificity of each {one}]({PLOT_FILE})" if with_plot else "",
         as_markdown(grid),
         plain(diagnosis.without_saes() or ""),
         f"SAEs: {', '.join(map(code, releases))}. Corrected: less the mean under shuffled labels, which "
-        "layers are chosen by. Estimate and interval: for unlimited documents. q: Benjamini-Hochberg over "
-        "layers, whether usage differs at all.",
+        f"{one}s are chosen by. Estimate and interval: for unlimited documents. q: Benjamini-Hochberg over "
+        f"{one}s, whether usage differs at all.",
     )
 
 
@@ -132,8 +133,8 @@ def _little_explained(layers: Sequence[LayerDiagnosis], selected: Sequence[Unit]
     )
     return (
         f"**The SAEs explain less than {LITTLE_EXPLAINED:.0%} of the variance** in {len(poor)} of "
-        f"{len(layers)} layers{among}: a score says little of a layer whose SAE does not fit it, and so does "
-        "a choice by it."
+        f"{len(layers)} {units_word([one.unit for one in layers])}{among}: a score says little where the SAE "
+        "does not fit, and so does a choice by it."
     )
 
 
