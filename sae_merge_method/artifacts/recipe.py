@@ -59,9 +59,13 @@ class Gate(Record):
         "edited with whole layers alone.",
     )
     diagnosis: GateText = None
-    """Folder or file of the diagnosis whose scores decide which layers to edit; null for none."""
+    """Folder or file of the diagnosis whose scores decide which layers to edit, or of the attribution, where
+    score names one of its own; null for none."""
+    score: GateText = None
+    """A score that knows the donor, such as attributed_gain, of the attribution that diagnosis names; null
+    for the diagnosis' own."""
     select: GateText = None
-    """Rule that takes layers by the scores of the diagnosis, such as top_k=6; null for none."""
+    """Rule that takes layers by those scores, such as top_k=6; null for none."""
 
 
 RoundingName = Annotated[

@@ -45,6 +45,13 @@ def evidence_of(recipe: ResolvedRecipe, settings: ControlSettings) -> ArmEvidenc
     """
     record = recipe.recipe.sae_diagnosis or {}
     instead = Path(settings.diagnosis) if settings.diagnosis else None
+    attribution, score = recipe.attribution, recipe.recipe.parameters.score
+    if attribution is not None and score is not None:
+        record = {
+            **record,
+            "attribution": str(attribution.path),
+            "scores": attribution.content.scores_by(score),
+        }
     known = is_of_attribution(record)
     if known and instead is None and recipe.diagnosis is None and record.get("path") is None:
         return ArmEvidence(recorded_scores(record), {}, _NO_DIAGNOSIS)

@@ -7,7 +7,6 @@ Importing this module registers nothing; ``sae_merge_method.hosts.register`` doe
 from collections.abc import Mapping
 from functools import lru_cache
 from inspect import Parameter, Signature
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import torch
@@ -23,13 +22,12 @@ from mergekit.merge_methods.base import FunctionalGroupMergeMethod
 from pydantic.fields import FieldInfo
 from typing_extensions import override
 
-from sae_merge_method.artifacts.diagnosis import diagnosis_path
 from sae_merge_method.artifacts.recipe import Gate, RoundingKeys
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import MergeError
 from sae_merge_method.layers import Unit, layers_of, unit_of_tensor
 from sae_merge_method.merge.injection import inject
-from sae_merge_method.recipe.gate import selected_layers
+from sae_merge_method.recipe.gate import scores_file, selected_layers
 from sae_merge_method.recipe.methods import METHODS, Filter, MergeMethod, require_rule, validated_parameters
 from sae_merge_method.recipe.precision import rounding_of
 
@@ -143,5 +141,5 @@ def _layers(gate: Gate, stamp: int) -> frozenset[Unit]:
 
 
 def _stamp(gate: Gate) -> int:
-    path = diagnosis_path(Path(gate.diagnosis)) if gate.diagnosis else None
+    path = scores_file(gate)
     return path.stat().st_mtime_ns if path and path.exists() else 0

@@ -105,6 +105,13 @@ def _check_gate(resolved: ResolvedRecipe, notes: Notes) -> tuple[Unit, ...]:
         if resolved.diagnosis is not None:
             path = resolved.diagnosis.path
             notes.add("diagnosis", f"{path} is a diagnosis of this base, its SAEs have the base's width")
+        if resolved.attribution is not None:
+            path, attribution = resolved.attribution
+            notes.add(
+                "diagnosis",
+                f"{path} is an attribution of this base and the donor {attribution.donor.id}",
+                "fits" if attribution.donor.id in donors_of(resolved.recipe) else "odd",
+            )
     return layers
 
 

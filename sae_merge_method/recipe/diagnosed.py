@@ -1,4 +1,5 @@
-"""A diagnosis held against a base: whether it was made on these weights, whatever layout they lie in."""
+"""A diagnosis, or an attribution, held against a base: whether it was made on these weights, whatever layout
+they lie in."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from sae_merge_method.artifacts.attribution import Attribution, attribution_path, read_attribution
 from sae_merge_method.artifacts.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.fingerprint import Fingerprint
 from sae_merge_method.artifacts.recipe import DIAGNOSIS_KEY
@@ -27,6 +29,13 @@ class OpenedDiagnosis(NamedTuple):
 
     path: Path
     content: Diagnosis
+
+
+class OpenedAttribution(NamedTuple):
+    """An attribution that was read, and from which file."""
+
+    path: Path
+    content: Attribution
 
 
 class Diagnosed(NamedTuple):
@@ -60,6 +69,28 @@ def open_diagnosis(at: Path, base: Checkpoint, base_name: str, donors: Sequence[
     if width is not None and model.d_model != width:
         raise RecipeError(f"{path} has SAEs of width {model.d_model}, the base's residual stream has {width}")
     return OpenedDiagnosis(path, diagnosis)
+
+
+def open_attribution(
+    at: Path, base: Checkpoint, base_name: str, donors: Sequence[str] = ()
+) -> OpenedAttribution:
+    """Read an attribution, and refuse one that was made on another model than the base.
+
+    Args:
+        at: Its folder or file.
+        base: The base.
+        base_name: The base as the user names it, for messages.
+        donors: Names of donors that may have been taken for the base.
+
+    Raises:
+        ArtifactError: There is none, or it cannot be read.
+        RecipeError: The weights or constants differ.
+    """
+    path = attribution_path(at)
+    content = read_attribution(path)
+    was = Diagnosed(str(path), content.base.id, content.base.fingerprint)
+    require_diagnosed(was, base, base_name, donors)
+    return OpenedAttribution(path, content)
 
 
 def require_diagnosed(

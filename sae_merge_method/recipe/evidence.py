@@ -14,7 +14,7 @@ from sae_merge_method.layers import Unit
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.fingerprint import fingerprint
 from sae_merge_method.models.hub import open_model, parse_model_id
-from sae_merge_method.recipe.diagnosed import Diagnosed, OpenedDiagnosis, open_diagnosis, require_diagnosed
+from sae_merge_method.recipe.diagnosed import OpenedDiagnosis, open_attribution, open_diagnosis
 from sae_merge_method.selection import SelectionRule, agreement
 
 logger = logging.getLogger(__name__)
@@ -84,10 +84,7 @@ def of_attribution(at: Path, base: Checkpoint, base_name: str, donor: str, score
         UsageError: It has no such score.
         RecipeError: It is of another base.
     """
-    path = attribution_path(at)
-    content = read_attribution(path)
-    was = Diagnosed(str(path), content.base.id, content.base.fingerprint)
-    require_diagnosed(was, base, base_name, [donor])
+    path, content = open_attribution(at, base, base_name, [donor])
     _warn_of_another_donor(path, content, donor)
     diagnosis = path.parent / DIAGNOSIS_FILE
     others: dict[str, list[Mapping[Any, float]]] = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from sae_merge_method.artifacts.diagnosis import DIAGNOSIS_FILE
 from sae_merge_method.artifacts.recipe import AnyRecipe, Recipe, RecipeText, read_recipe_text
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.layers import Unit, layers_of
@@ -15,7 +16,9 @@ from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.hub import local_file, open_model
 from sae_merge_method.recipe.diagnosed import (
     Diagnosed,
+    OpenedAttribution,
     OpenedDiagnosis,
+    open_attribution,
     open_diagnosis,
     recorded_model,
     require_diagnosed,
@@ -57,15 +60,34 @@ class ResolvedRecipe:
         return selected_layers(self.recipe.parameters, self.base.n_layers)
 
     @cached_property
+    def attribution(self) -> OpenedAttribution | None:
+        """The attribution whose score computes the gate, known to be of this base; None for none.
+
+        Raises:
+            ArtifactError: It cannot be read.
+            RecipeError: It is of another model.
+        """
+        gate = self.recipe.parameters
+        if gate.diagnosis is None or gate.score is None:
+            return None
+        return open_attribution(
+            Path(gate.diagnosis), self.base, self.recipe.base_model, donors_of(self.recipe)
+        )
+
+    @cached_property
     def diagnosis(self) -> OpenedDiagnosis | None:
-        """The diagnosis that the recipe's parameters name, known to be of this base; None for none.
+        """The diagnosis that the recipe's parameters name, or the one beside the attribution they name, known
+        to be of this base; None for none.
 
         Raises:
             ArtifactError: It cannot be read.
             RecipeError: It is of another model.
         """
         named = self.recipe.parameters.diagnosis
-        return None if named is None else self._of_base(Path(named))
+        if self.attribution is None:
+            return None if named is None else self._of_base(Path(named))
+        beside = self.attribution.path.parent / DIAGNOSIS_FILE
+        return self._of_base(beside) if beside.is_file() else None
 
     @cached_property
     def recorded(self) -> Diagnosed | None:
@@ -103,7 +125,7 @@ class ResolvedRecipe:
         Raises:
             SaeMergeError: The first part that is wrong.
         """
-        _ = self.layers, self.diagnosis, self.recorded, self.plan, self.filter
+        _ = self.layers, self.attribution, self.diagnosis, self.recorded, self.plan, self.filter
         return self
 
     def with_layers(self, layers: tuple[Unit, ...]) -> "ResolvedRecipe":

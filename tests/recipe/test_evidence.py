@@ -5,12 +5,16 @@ import logging
 import pytest
 import yaml
 
+from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.diagnose.select import draw_selection, select_layers
 from sae_merge_method.errors import RecipeError, UsageError
+from sae_merge_method.recipe.check import check_recipe
 from sae_merge_method.recipe.from_diagnosis import RecipeSettings, make_recipe, write_recipe
 from sae_merge_method.recipe.resolved import resolve_recipe
 from tests import tiny
 from tests.attributions import save_attribution
+from tests.recipe.test_from_diagnosis import changed_layers, stock_merge
+from tests.recipes import recipe_text, run_recipe
 
 
 @pytest.fixture
@@ -75,3 +79,30 @@ def test_select_shows_what_rules_take_of_it(attribution):
     with pytest.raises(UsageError, match="layers were chosen by attributed_gain"):
         draw_selection(attribution, selection, mark=True)
     assert str(selection).count("attributed_gain") == 1
+
+
+def by_the_gate(attribution, base, donor):
+    gate = f"diagnosis: {attribution}, score: attributed_gain, select: top_k=2"
+    return RecipeText(recipe_text(base, donor, gate), "recipe.yml")
+
+
+def test_a_gate_that_a_score_of_an_attribution_computes_is_checked_and_merged_as_one_with_its_layers(
+    tmp_path, attribution, base, donor
+):
+    recipe = by_the_gate(attribution, base, donor)
+    checked = check_recipe(recipe)
+    assert not checked.faults
+    assert any("is an attribution of this base and the donor" in one.text for one in checked.findings)
+    assert run_recipe(recipe.text, tmp_path / "out").layers == (1, 3)
+    stock_merge(recipe.text, tmp_path / "stock")
+    assert changed_layers(base, tmp_path / "stock") == {1, 3}
+
+
+def test_a_gate_of_an_attribution_of_another_base_is_at_fault_and_of_another_donor_odd(
+    tmp_path, attribution, base, donor
+):
+    other = tiny.gemma3_text(tmp_path / "other", seed=5)
+    (fault,) = check_recipe(by_the_gate(attribution, other, donor)).faults
+    assert fault.subject == "diagnosis" and "holds other weights" in fault.text
+    findings = check_recipe(by_the_gate(attribution, base, other)).findings
+    assert [one.verdict for one in findings if "is an attribution of this base" in one.text] == ["odd"]

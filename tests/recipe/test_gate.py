@@ -8,6 +8,7 @@ from sae_merge_method.layers import LayerModule
 from sae_merge_method.merge import methods as mergekit_side
 from sae_merge_method.recipe.gate import selected_layers
 from sae_merge_method.recipe.methods import METHODS, parse_recipe
+from tests.attributions import save_attribution
 from tests.diagnoses import save_diagnosis
 from tests.recipes import recipe_text
 
@@ -38,6 +39,19 @@ def test_a_part_does_not_agree_with_the_whole_layer(diagnosis):
         selected_layers(both, 4)
 
 
+def test_layers_are_computed_from_a_score_that_knows_the_donor(tmp_path, models):
+    attribution = str(save_attribution(tmp_path / "attribution", models.base, models.donor))
+    gate = Gate(diagnosis=attribution, score="attributed_gain", select="top_k=2")
+    assert selected_layers(gate, 4) == (1, 3)
+    assert selected_layers(gate.model_copy(update={"score": "lewis"}), 4) == (2, 3)
+    with pytest.raises(RecipeError, match="is of a model with 4 layers .*, the base has 6"):
+        selected_layers(gate, 6)
+    with pytest.raises(UsageError, match="unknown score 'probe_gain'"):
+        selected_layers(gate.model_copy(update={"score": "probe_gain"}), 4)
+    with pytest.raises(UsageError, match="differs needs q-values"):
+        selected_layers(gate.model_copy(update={"select": "differs=0.05"}), 4)
+
+
 def test_a_diagnosis_without_a_rule_does_not_touch_decided_layers():
     assert selected_layers(Gate(layers="2", diagnosis="nowhere")) == (2,)
 
@@ -56,6 +70,8 @@ def test_layers_and_a_diagnosis_that_disagree_are_an_error(diagnosis):
         ({}, RecipeError, "no gate: expected parameters layers: "),
         ({"select": "top_k=2"}, RecipeError, 'select: "top_k=2" needs diagnosis'),
         ({"diagnosis": "d"}, RecipeError, 'diagnosis: "d" needs select'),
+        ({"layers": "1", "score": "lewis"}, RecipeError, 'score: "lewis" needs diagnosis: and select:'),
+        ({"layers": "1", "diagnosis": "d", "score": "lewis"}, RecipeError, 'score: "lewis" needs diagnosis:'),
         ({"layers": "1-9"}, UsageError, "layer 9 is out of range"),
         ({"diagnosis": "{diagnosis}", "select": "threshold=2"}, RecipeError, "threshold=2 selects no layer"),
         ({"diagnosis": "{diagnosis}", "select": "best=2"}, UsageError, "unknown selection rule 'best=2'"),
