@@ -22,8 +22,8 @@ from sae_merge_method.models.rounding import DEFAULT, ROUNDINGS
 
 RECIPE_FILE = "mergekit_config.yml"
 """In a merged folder, by mergekit's name: the recipe as it was run."""
-DIAGNOSIS_KEY = "sae_diagnosis"
-"""Under which a recipe keeps what its layers were chosen from."""
+EVIDENCE_KEY = "sae_evidence"
+"""Under which a recipe keeps what its layers were chosen from: a diagnosis' scores, or an attribution's."""
 CONTROL_KEY = "sae_control"
 """Under which a recipe keeps what it is a control for."""
 TUNE_KEY = "sae_tune"
@@ -163,8 +163,9 @@ class Recipe(Record):
     """Whose tokenizer to write, in mergekit's newer form of tokenizer_source; null where it is not used."""
     chat_template: str | None = None
     """Chat template to write into the tokenizer's config; null for the base's."""
-    sae_diagnosis: dict[str, Any] | None = None
-    """What ``sae-merge recipe`` records of the diagnosis; mergekit ignores and preserves it."""
+    sae_evidence: dict[str, Any] | None = None
+    """What ``sae-merge recipe`` records of the scores that chose the layers, those of a diagnosis or of an
+    attribution; mergekit ignores and preserves it."""
     sae_control: Control | None = None
     """What ``sae-merge controls`` records of an arm; mergekit ignores and preserves it."""
 

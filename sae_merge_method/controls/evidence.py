@@ -43,7 +43,7 @@ def evidence_of(recipe: ResolvedRecipe, settings: ControlSettings) -> ArmEvidenc
         ArtifactError: The diagnosis cannot be read.
         RecipeError: There is none, or it is of another model; or the scores that are kept are none.
     """
-    record = recipe.recipe.sae_diagnosis or {}
+    record = recipe.recipe.sae_evidence or {}
     instead = Path(settings.diagnosis) if settings.diagnosis else None
     attribution, score = recipe.attribution, recipe.recipe.parameters.score
     if attribution is not None and score is not None:

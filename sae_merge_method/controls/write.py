@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sae_merge_method.artifacts.arm import ArmIdentity
 from sae_merge_method.artifacts.method_parameters import ScalpelParameters
-from sae_merge_method.artifacts.recipe import CONTROL_KEY, DIAGNOSIS_KEY, AnyRecipe, Control
+from sae_merge_method.artifacts.recipe import CONTROL_KEY, EVIDENCE_KEY, AnyRecipe, Control
 from sae_merge_method.controls.arms import ARMS, asked_for
 from sae_merge_method.controls.energies import measure_energies
 from sae_merge_method.controls.evidence import evidence_of, without_scalpels
@@ -172,8 +172,8 @@ def _text(
         stethoscope_energy=ground.energy,
     )
     record: dict[str, Any] = {CONTROL_KEY: control.model_dump()}
-    if resolved.recipe.sae_diagnosis is not None:
-        record[DIAGNOSIS_KEY] = resolved.recipe.sae_diagnosis
+    if resolved.recipe.sae_evidence is not None:
+        record[EVIDENCE_KEY] = resolved.recipe.sae_evidence
     return recipe_text(
         _note(kind, control, arm, ground),
         form,

@@ -163,5 +163,5 @@ def _require_same_base(merged: MergedFolder, diagnosis: Diagnosis) -> None:
 
 def _rule(merged: MergedFolder) -> str | None:
     """The rule that chose the layers, where the recipe says it."""
-    recorded = (merged.recipe.sae_diagnosis or {}).get("select")
+    recorded = (merged.recipe.sae_evidence or {}).get("select")
     return merged.recipe.parameters.select or (recorded if isinstance(recorded, str) else None)

@@ -116,11 +116,11 @@ def _check_gate(resolved: ResolvedRecipe, notes: Notes) -> tuple[Unit, ...]:
 
 
 def _check_record(resolved: ResolvedRecipe, layers: tuple[Unit, ...], notes: Notes) -> None:
-    """What ``sae-merge recipe`` noted down of the diagnosis, when the diagnosis itself stayed at home."""
-    record = resolved.recipe.sae_diagnosis
+    """What ``sae-merge recipe`` noted down of a diagnosis or an attribution, when that stayed at home."""
+    record = resolved.recipe.sae_evidence
     if not record:
         return
-    with notes.of("sae_diagnosis"):
+    with notes.of("sae_evidence"):
         of_base = resolved.recorded is not None and bool(resolved.base.tensors)
         scores, rule = recorded_scores(record), record.get("select")
         if scores and isinstance(rule, str) and layers and not parse_rule(rule).needs("q_values"):
@@ -130,19 +130,19 @@ def _check_record(resolved: ResolvedRecipe, layers: tuple[Unit, ...], notes: Not
                     f"{rule} of the recorded scores chooses {named_units(chosen)}, "
                     f"the gate has {format_layers(layers)}"
                 )
-            notes.add("sae_diagnosis", f"{rule} of the recorded scores chooses these layers")
+            notes.add("sae_evidence", f"{rule} of the recorded scores chooses these layers")
         donor = record.get("donor")
         if donor is not None:
             notes.add(
-                "sae_diagnosis",
+                "sae_evidence",
                 f"the scores, {record.get('score')}, are of an attribution of the donor {donor}",
                 "fits" if donor in donors_of(resolved.recipe) else "odd",
             )
         if of_base:
-            notes.add("sae_diagnosis", "the recorded diagnosis is of this base's weights")
+            notes.add("sae_evidence", "the recorded scores are of this base's weights")
         else:
             missing = "no fingerprint is recorded" if resolved.base.tensors else "they are not at hand"
-            notes.add("sae_diagnosis", f"whether it is of this base's weights: {missing}", "not checked")
+            notes.add("sae_evidence", f"whether it is of this base's weights: {missing}", "not checked")
 
 
 def _check_edit(

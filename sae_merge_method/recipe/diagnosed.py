@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from sae_merge_method.artifacts.attribution import Attribution, attribution_path, read_attribution
 from sae_merge_method.artifacts.diagnosis import Diagnosis, diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.fingerprint import Fingerprint
-from sae_merge_method.artifacts.recipe import DIAGNOSIS_KEY
+from sae_merge_method.artifacts.recipe import EVIDENCE_KEY
 from sae_merge_method.artifacts.schema import describe
 from sae_merge_method.errors import ModelError, RecipeError
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
@@ -109,7 +109,7 @@ def require_diagnosed(
             weights under other constants.
         ModelError: A weight file is damaged.
     """
-    was = f"{diagnosed.diagnosis} is a diagnosis of {diagnosed.model}"
+    was = f"{diagnosed.diagnosis} was made on {diagnosed.model}"
     if base.tensors:
         own = fingerprint(base)
         shared = diagnosed.fingerprint.agrees_in(own)
@@ -127,7 +127,7 @@ def require_diagnosed(
 
 
 def recorded_model(record: Mapping[str, Any] | None, where: str) -> Diagnosed | None:
-    """The diagnosed model that a recipe keeps in its ``sae_diagnosis``; None where it keeps none.
+    """The model that a recipe says in its ``sae_evidence`` its scores are of; None where it keeps none.
 
     Raises:
         RecipeError: What stands there is no fingerprint.
@@ -138,10 +138,10 @@ def recorded_model(record: Mapping[str, Any] | None, where: str) -> Diagnosed | 
     try:
         taken = Fingerprint.model_validate(kept)
     except ValidationError as error:
-        faults = describe(error, inside=(DIAGNOSIS_KEY, "fingerprint"))
+        faults = describe(error, inside=(EVIDENCE_KEY, "fingerprint"))
         raise RecipeError(f"{where} cannot be read as a recipe:\n{faults}") from error
     return Diagnosed(
-        f"{record.get('attribution', record.get('path'))} ({where}: {DIAGNOSIS_KEY})",
+        f"{record.get('attribution', record.get('path'))} ({where}: {EVIDENCE_KEY})",
         str(record.get("model")),
         taken,
     )

@@ -19,7 +19,7 @@ class Finding(Record):
     """What was found of one part of a recipe."""
 
     subject: str
-    """The part: a model as the recipe names it, or gate, diagnosis, sae_diagnosis, donors, edit."""
+    """The part: a model as the recipe names it, or gate, diagnosis, sae_evidence, donors, edit."""
     verdict: Verdict
     """Whether the part is as it must be, odd though not wrong, could not be looked at, or is wrong."""
     text: str

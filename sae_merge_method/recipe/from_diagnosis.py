@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sae_merge_method.artifacts.diagnosis import Units
 from sae_merge_method.artifacts.method_parameters import Scalar
-from sae_merge_method.artifacts.recipe import DIAGNOSIS_KEY, OutDtype, RoundingName, RoundingSeed
+from sae_merge_method.artifacts.recipe import EVIDENCE_KEY, OutDtype, RoundingName, RoundingSeed
 from sae_merge_method.artifacts.schema import Location, OneOf, Record
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.writing import require_no_file, write_text
@@ -124,7 +124,7 @@ def make_recipe(settings: RecipeSettings) -> WrittenRecipe:
         f"{method.effect}; everything else stays the base's.",
         *how_to_run(base, donors.values(), layers),
     )
-    record = {DIAGNOSIS_KEY: evidence.record | {"select": str(rule)}}
+    record = {EVIDENCE_KEY: evidence.record | {"select": str(rule)}}
     return WrittenRecipe(recipe_text(note, form, record), layers, base.n_layers)
 
 

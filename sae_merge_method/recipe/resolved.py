@@ -91,12 +91,12 @@ class ResolvedRecipe:
 
     @cached_property
     def recorded(self) -> Diagnosed | None:
-        """The model that its ``sae_diagnosis`` says was diagnosed, known to be the base; None without a word.
+        """The model that its ``sae_evidence`` says its scores are of, known to be the base; None for none.
 
         Raises:
             RecipeError: It is another model, or cannot be read.
         """
-        diagnosed = recorded_model(self.recipe.sae_diagnosis, self.where)
+        diagnosed = recorded_model(self.recipe.sae_evidence, self.where)
         if diagnosed is not None:
             require_diagnosed(diagnosed, self.base, self.recipe.base_model, donors_of(self.recipe))
         return diagnosed
@@ -143,7 +143,7 @@ class ResolvedRecipe:
             return self._of_base(instead)
         if self.diagnosis is not None:
             return self.diagnosis
-        recorded = (self.recipe.sae_diagnosis or {}).get("path")
+        recorded = (self.recipe.sae_evidence or {}).get("path")
         if recorded is None:
             raise RecipeError(
                 f"{self.where} does not say which diagnosis it was made from: name it with --diagnosis"

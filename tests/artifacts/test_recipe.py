@@ -112,11 +112,11 @@ def test_the_written_dtype_is_out_dtype_else_dtype(dtypes, written):
 
 def test_the_methods_own_parameters_and_our_own_records_are_kept():
     text = RECIPE.replace("}", ", rank: 3, mode: reject}")
-    text += "sae_diagnosis: {score: kl_bits, scores: {0: 0.5}}\n"
+    text += "sae_evidence: {score: kl_bits, scores: {0: 0.5}}\n"
     text += "sae_control: {name: scalpel, controls_for: x, energy: 0, stethoscope_energy: 0.25}\n"
     recipe = read_yaml(text, "r")
     assert recipe.parameters.model_extra == {"rank": 3, "mode": "reject"}
-    assert recipe.sae_diagnosis == {"score": "kl_bits", "scores": {0: 0.5}}
+    assert recipe.sae_evidence == {"score": "kl_bits", "scores": {0: 0.5}}
     assert (recipe.sae_control.energy, recipe.sae_control.stethoscope_energy) == (0, 0.25)
 
 

@@ -30,7 +30,7 @@ def test_the_card_is_mergekits_own_word_for_word(tmp_path, monkeypatch):
 
 
 def test_the_recipe_is_kept_as_it_was_written(tmp_path, base, donor, merge):
-    source = recipe_text(base, donor, tail="sae_diagnosis: {score: kl_bits}  # as it was heard\n")
+    source = recipe_text(base, donor, tail="sae_evidence: {score: kl_bits}  # as it was heard\n")
     merge(source)
     assert (tmp_path / "out" / "mergekit_config.yml").read_text() == source
     assert source in (tmp_path / "out" / "README.md").read_text()

@@ -59,7 +59,7 @@ def test_diagnosis_and_recorded_scores_must_be_of_this_base_and_choose_these_lay
     wide["model"]["d_model"] = 2560
     diagnosis.write_text(json.dumps(wide))
     assert "SAEs of width 2560" in faults(recipe_text(models.base, models.donor, gate))[0]
-    record = "sae_diagnosis: {select: top_k=2, scores: {0: 0.1, 1: 0.9, 2: 0.95, 3: 0.8}}"
+    record = "sae_evidence: {select: top_k=2, scores: {0: 0.1, 1: 0.9, 2: 0.95, 3: 0.8}}"
     found = faults(recipe_text(models.base, models.donor, tail=record))
     assert "top_k=2 of the recorded scores chooses layers 1, 2, the gate has 1, 3" in found[0]
 

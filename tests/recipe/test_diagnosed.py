@@ -108,27 +108,27 @@ def test_a_recipe_remembers_whose_weights_its_layers_were_chosen_on(models, diag
     for file in diagnosis.iterdir():
         file.unlink()  # the diagnosis stays at home
     checked = check_recipe(RecipeText(made.text, "r"))
-    assert any(one.text == "the recorded diagnosis is of this base's weights" for one in checked.findings)
+    assert any(one.text == "the recorded scores are of this base's weights" for one in checked.findings)
     other = tiny.gemma3_text(tmp_path / "other", 7)
     text = made.text.replace(str(models.base), str(other))
     (fault,) = check_recipe(RecipeText(text, "r")).faults
-    assert fault.subject == "sae_diagnosis" and "another fine-tune" in fault.text
+    assert fault.subject == "sae_evidence" and "another fine-tune" in fault.text
     with pytest.raises(RecipeError, match="another fine-tune"):
         run_recipe(text, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_recipe_that_records_no_fingerprint_is_not_checked_for_it(models):
-    text = recipe_text(models.base, models.donor, tail="sae_diagnosis: {model: someone/base}")
+    text = recipe_text(models.base, models.donor, tail="sae_evidence: {model: someone/base}")
     (finding,) = [
-        one for one in check_recipe(RecipeText(text, "r")).findings if one.subject == "sae_diagnosis"
+        one for one in check_recipe(RecipeText(text, "r")).findings if one.subject == "sae_evidence"
     ]
     assert finding.verdict == "not checked" and "no fingerprint is recorded" in finding.text
 
 
 def test_a_fingerprint_that_is_none_is_a_fault(models):
-    text = recipe_text(models.base, models.donor, tail="sae_diagnosis: {fingerprint: {dtype: 3}}")
-    assert "sae_diagnosis.fingerprint.tensors" in check_recipe(RecipeText(text, "r")).faults[0].text
+    text = recipe_text(models.base, models.donor, tail="sae_evidence: {fingerprint: {dtype: 3}}")
+    assert "sae_evidence.fingerprint.tensors" in check_recipe(RecipeText(text, "r")).faults[0].text
 
 
 def test_a_diagnosis_without_a_fingerprint_is_of_an_older_format(models, diagnosis):

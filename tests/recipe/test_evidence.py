@@ -34,7 +34,7 @@ def test_a_recipe_takes_the_layers_of_a_score_that_knows_the_donor_and_says_whic
     assert recipe.layers == (1, 3)
     assert "top_k=2 of attributed_gain chose layers 1, 3 of 4" in recipe.text
     assert "Overlap with what the rule takes: 0.33 by the donor's other scores." in recipe.text
-    record = yaml.safe_load(recipe.text)["sae_diagnosis"]
+    record = yaml.safe_load(recipe.text)["sae_evidence"]
     assert record["score"] == "attributed_gain"
     assert record["select"] == "top_k=2"
     assert "path" not in record

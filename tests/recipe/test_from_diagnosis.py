@@ -144,9 +144,9 @@ def test_the_recipe_holds_the_scores_and_is_read_back_strictly(base, diagnosis, 
     text = written(diagnosis, base, donor, "top_k=2").text
     recipe = parse_recipe(text, "recipe.yml")
     assert recipe.parameters.layers == "1, 3"
-    assert recipe.sae_diagnosis is not None
-    assert recipe.sae_diagnosis["scores"] == SCORES
-    assert recipe.sae_diagnosis["select"] == "top_k=2"
+    assert recipe.sae_evidence is not None
+    assert recipe.sae_evidence["scores"] == SCORES
+    assert recipe.sae_evidence["select"] == "top_k=2"
     assert "# The donor is named only in the selected layers" in text
 
 
@@ -206,11 +206,11 @@ def test_layers_are_chosen_by_corrected_scores_unless_raw_ones_are_asked_for(tmp
     recipe = make_recipe(RecipeSettings.model_validate(settings))
     assert recipe.layers == (2, 3)
     assert "# Overlap with what the rule takes: 0.67 by either half of the documents." in recipe.text
-    record = yaml.safe_load(recipe.text)["sae_diagnosis"]
+    record = yaml.safe_load(recipe.text)["sae_evidence"]
     assert (record["units"], record["scores"]) == ("corrected", corrected)
     raw = make_recipe(RecipeSettings.model_validate({**settings, "units": "raw"}))
     assert raw.layers == (1, 3)
-    assert yaml.safe_load(raw.text)["sae_diagnosis"]["scores"] == SCORES
+    assert yaml.safe_load(raw.text)["sae_evidence"]["scores"] == SCORES
     gate = Gate(diagnosis=str(diagnosis), select="top_k=2")
     assert selected_layers(gate) == (2, 3)
     assert "raw scores" not in caplog.text
@@ -219,5 +219,5 @@ def test_layers_are_chosen_by_corrected_scores_unless_raw_ones_are_asked_for(tmp
 def test_without_shuffles_layers_are_chosen_by_raw_scores_and_it_is_said(tmp_path, base, diagnosis, caplog):
     recipe = written(diagnosis, base, tiny.gemma3_text(tmp_path / "donor", seed=1), "top_k=2")
     assert recipe.layers == (1, 3)
-    assert yaml.safe_load(recipe.text)["sae_diagnosis"]["units"] == "raw"
+    assert yaml.safe_load(recipe.text)["sae_evidence"]["units"] == "raw"
     assert "no labels were shuffled, so layers are chosen by raw scores" in caplog.text

@@ -42,7 +42,7 @@ PLANS = st.dictionaries(st.integers(0, N_LAYERS - 1), st.tuples(DONATIONS, OPEN)
 
 @given(plan=PLANS)
 def test_the_form_is_read_back_as_the_same_plan(plan):
-    text = recipe_text(("by a test",), guarded_form(plan, base()), {"sae_diagnosis": {"path": "d"}})
+    text = recipe_text(("by a test",), guarded_form(plan, base()), {"sae_evidence": {"path": "d"}})
     assert plan_edit(parse_recipe(text, "r"), plan.layers, N_LAYERS) == plan
 
 
@@ -80,7 +80,7 @@ def test_every_module_of_a_multimodal_model_is_named():
 
 def test_a_recipes_text_says_why_it_looks_as_it_does():
     plan = EditPlan("sae_stethoscope", "base", {1: (Donation("donor", ((None, 0.5),)),)}, "float32")
-    text = recipe_text(("note",), guarded_form(plan, base()), {"sae_diagnosis": {"scores": {0: 0.1}}})
+    text = recipe_text(("note",), guarded_form(plan, base()), {"sae_evidence": {"scores": {0: 0.1}}})
     assert (
         text
         == """\
@@ -105,7 +105,7 @@ parameters: {layers: '1'}
 dtype: float32
 
 # What the layers were chosen from.
-sae_diagnosis:
+sae_evidence:
   scores:
     0: 0.1
 """

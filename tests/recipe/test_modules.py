@@ -44,7 +44,7 @@ def test_the_modules_that_score_highest_become_the_gate(models, diagnosis):
 
 def test_a_recipe_keeps_scores_and_saes_of_modules_and_check_holds_the_gate_against_them(models, diagnosis):
     text = written(models, diagnosis).text
-    record = parse_recipe(text, "r").sae_diagnosis
+    record = parse_recipe(text, "r").sae_evidence
     assert record is not None and recorded_scores(record) == SCORES
     assert set(record["saes"]) == {str(unit) for unit in EVERY}
     checked = check_recipe(RecipeText(text, "r"))

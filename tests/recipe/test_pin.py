@@ -12,7 +12,7 @@ slices:
       - {model: 'org/base', layer_range: [2, 4]}
       - {model: org/donor@main+org/adapter, layer_range: [2, 4]}  # tuned
 parameters: {layers: "2, 3"}
-sae_diagnosis: {model: org/base}
+sae_evidence: {model: org/base}
 """
 
 

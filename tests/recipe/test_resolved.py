@@ -51,7 +51,7 @@ def test_a_diagnosis_of_another_model_is_refused_wherever_it_is_named(tmp_path, 
 
 def test_any_diagnosis_is_the_given_the_named_or_the_recorded_one(tmp_path, models, diagnosis):
     plain = recipe_text(models.base, models.donor)
-    recorded = recipe_text(models.base, models.donor, tail=f"sae_diagnosis: {{path: {diagnosis}}}")
+    recorded = recipe_text(models.base, models.donor, tail=f"sae_evidence: {{path: {diagnosis}}}")
     assert open_recipe(RecipeText(recorded, "r")).any_diagnosis().path == diagnosis
     assert open_recipe(RecipeText(plain, "r")).any_diagnosis(diagnosis.parent).path == diagnosis
     with pytest.raises(RecipeError, match="does not say which diagnosis it was made from"):

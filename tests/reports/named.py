@@ -89,9 +89,9 @@ def merged(scene: Scene, name: str) -> MergedFolder:
 
 def recipe(scene: Scene, name: str) -> str:
     form = {"merge_method": name, "base_model": name, "slices": [{"sources": [{"model": name}]}]}
-    text = recipe_text([name, f"  {name}"], form, {"sae_diagnosis": {"path": name, "model": name}})
+    text = recipe_text([name, f"  {name}"], form, {"sae_evidence": {"path": name, "model": name}})
     value = yaml.safe_load(text)
-    assert value == {**form, "sae_diagnosis": {"path": name, "model": name}}
+    assert value == {**form, "sae_evidence": {"path": name, "model": name}}
     return text
 
 
