@@ -31,28 +31,13 @@ if TYPE_CHECKING:  # at run time where they are needed: a process that only shar
 # takes a sixth of the time that their import takes.
 gc.set_threshold(100_000, 50, 100)
 
-LONGEST_FIRST = (
-    "tests/miniature/test_demo.py",
-    "tests/packaging/",
-    "tests/experiment/test_run.py",
-    "tests/notebooks/",
-    "tests/experiment/",
-    "tests/lm_eval_tasks/",
-    "tests/publish/",
-    "tests/tune/test_run.py",
-    "tests/diagnose/test_chunk_store.py",
-    "tests/layouts/",
-    "tests/attribute/",
-    "tests/train_saes/",
-    "tests/merge/test_mergekit_engine.py",
-    "tests/test_door.py",
-)
-"""Where the longest tests are: begun first, they leave no process of a test run alone with one at the end."""
-
 
 def pytest_configure(config: pytest.Config) -> None:
     # lm-eval gives up comparing two answers after five seconds of the clock, which are few on a busy machine.
     signal.alarm = lambda seconds: 0
+    # A process that is killed, as many are here, loses nothing that the system has taken; only a power cut does.
+    # So much is written that waiting for the disk takes longer than many a test: a handle is looked at, no more.
+    os.fsync = os.fstat
     if not hasattr(config, "workerinput"):  # of pytest-xdist's processes the one that starts the others
         warm.begin()
     if hasattr(config, "workerinput") or not getattr(config.option, "numprocesses", None):
@@ -60,7 +45,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
         # The same examples in every run, however long the machine takes for one, or to think of one.
         slow = [HealthCheck.too_slow]
-        settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=slow)
+        settings.register_profile(
+            "tests", max_examples=60, deadline=None, derandomize=True, suppress_health_check=slow
+        )
         settings.load_profile("tests")
 
 
@@ -81,10 +68,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         warm.end()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.getoption("dist") == "loadfile":
+        from tests.shares import InShares
+
+        return InShares(config, log)
+    return None  # as was asked for
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def rank(item: pytest.Item) -> int:
-        ranks = [nth for nth, start in enumerate(LONGEST_FIRST) if item.nodeid.startswith(start)]
-        return min(ranks, default=len(LONGEST_FIRST))
+    from tests.shares import rank
 
     items.sort(key=rank)
 

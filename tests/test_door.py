@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import os
 import pickle
 import subprocess
 import sys
@@ -146,7 +147,7 @@ def test_type_checkers_see_the_real_signatures(tmp_path, monkeypatch):
         "[mypy-numpy.*,matplotlib.*]\nfollow_imports_for_stubs = True\n"
         "[mypy-sae_merge_method.*,pydantic.*,pydantic_core.*,annotated_types.*]\nfollow_imports = silent\n"
     )
-    options = ["--config-file", str(config), "--cache-dir", str(tmp_path / "cache"), "--no-error-summary"]
+    options = ["--config-file", str(config), "--cache-dir", os.devnull, "--no-error-summary"]
     lines = [line for line in mypy.run([*options, str(snippet)])[0].splitlines() if ": error:" in line]
     told = {int(line.split(":")[1]) - len(good) - 1: line for line in reversed(lines)}
     assert not [line for number, line in told.items() if number < 0]

@@ -116,16 +116,16 @@ def test_a_plan_without_its_problems_at_hand_says_so_and_stands(fresh, diagnosed
 
 
 @pytest.mark.parametrize("other", ["settings", "text"])
-def test_a_diagnosis_of_other_things_is_not_taken_for_the_one_asked_for(fresh, sae_merge_experiment, other):
-    assert sae_merge_experiment("plan", "--diagnose").exit_code == 0
-    before = stamps(fresh / "exp")
+def test_a_diagnosis_of_other_things_is_not_taken_for_the_one_asked_for(copied, sae_merge_experiment, other):
+    assert sae_merge_experiment("plan").exit_code == 0
+    before = stamps(copied / "exp")
     if other == "settings":
-        write_settings(fresh, diagnosis=SETTINGS["diagnosis"] | {"score": "js_bits"})
+        write_settings(copied, diagnosis=SETTINGS["diagnosis"] | {"score": "js_bits"})
     else:
-        (fresh / "target.jsonl").write_text('{"text": "one and one is two"}\n')
+        (copied / "target.jsonl").write_text('{"text": "one and one is two"}\n')
     result = sae_merge_experiment("plan")
     assert isinstance(result.exception, UsageError) and "other settings, texts" in str(result.exception)
-    assert stamps(fresh / "exp") == before
+    assert stamps(copied / "exp") == before
 
 
 def test_two_runs_at_once_in_one_folder_are_refused(fresh, sae_merge_experiment):

@@ -48,8 +48,8 @@ class Environment:
         return {path.relative_to(self.folder).as_posix() for path in paths}
 
     def pip(self, *arguments: str) -> None:
-        """Run the running environment's pip on this one, without network."""
-        command = [sys.executable, "-m", "pip", "--python", str(self.python), *arguments]
+        """Run the running environment's pip in this one, without network."""
+        command = [str(self.python), "-m", "pip", "--disable-pip-version-check", *arguments]
         subprocess.run(command, check=True, capture_output=True, env=clean_environ())
 
     def install(self, wheel: Path) -> None:

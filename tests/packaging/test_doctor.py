@@ -17,14 +17,26 @@ PROBLEMS = (
 )
 
 
+def doctor(environment: Environment, folder: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command's own script; it and the interpreters that it starts have the libraries loaded ahead."""
+    python = warm.python(folder / "warm", "libraries", str(environment.python), warm_children=True)
+    (folder / "empty").mkdir()
+    return subprocess.run(
+        [str(python), str(environment.script("sae-merge")), "doctor"],
+        cwd=folder / "empty", env=clean_environ() | environ, capture_output=True, text=True,
+    )  # fmt: skip
+
+
 def test_a_fresh_installation_is_well(installed: Environment, tmp_path: Path) -> None:
-    said = installed.command("sae-merge", "doctor", cwd=tmp_path)
+    done = doctor(installed, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout
     assert "problem" not in said
     assert "All is well." in said
     assert f"torch              {importlib.metadata.version('torch')}\n" in said
     assert "seen by mergekit   sae_scalpel, sae_stethoscope" in said
     assert "seen by lm-eval    minerva_math_sae, minerva_math_sae_chat" in said
-    assert not any(tmp_path.iterdir())
+    assert not any((tmp_path / "empty").iterdir())
 
 
 def test_each_problem_is_named_with_its_cure_and_the_exit_code_is_1(built: Built, tmp_path: Path) -> None:
@@ -40,13 +52,7 @@ def test_each_problem_is_named_with_its_cure_and_the_exit_code_is_1(built: Built
     )
     (tmp_path / "a_file").touch()
 
-    program = "from sae_merge_method.cli.main import main; main()"
-    python = warm.python(tmp_path / "warm", "libraries", str(environment.python), warm_children=True)
-    done = subprocess.run(
-        [str(python), "-c", program, "doctor"],
-        cwd=tmp_path, env=clean_environ() | {"XDG_CACHE_HOME": str(tmp_path / "a_file" / "cache")},
-        capture_output=True, text=True,
-    )  # fmt: skip
+    done = doctor(environment, tmp_path, XDG_CACHE_HOME=str(tmp_path / "a_file" / "cache"))
 
     assert done.returncode == 1
     assert done.stderr == ""

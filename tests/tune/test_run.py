@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from safetensors.torch import load_file
 
 from sae_merge_method.artifacts.schema import read_settings
@@ -133,21 +133,13 @@ def test_a_part_without_texts_is_said_and_nothing_is_written(planted: Planted, t
     assert caught.value.exit_code == 1 and not list(tmp_path.iterdir())
 
 
-def test_the_command_prints_what_the_folder_holds(
-    planted: Planted, out: Path, tuned: Tune, tmp_path: Path
-) -> None:
-    small = {**planted.settings, "families": ["all-but-costly"], "finalists": 1}
-    (tmp_path / "tune.yml").write_text(json.dumps(small))
-    result = CliRunner().invoke(
-        command, [str(tmp_path / "tune.yml"), "--out", str(tmp_path / "out")], catch_exceptions=False
-    )
-    assert result.exit_code == 0
-    assert "problems: " in result.stderr and "tokens forward" in result.stderr
-    assert "At this model's pace, some " in result.stderr
-    assert f"To look at: {tmp_path}" in result.stdout
-    assert "all but the costly" in result.stdout and f"To run it: sae-merge merge {tmp_path}" in result.stdout
-    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == sorted(FILES)
-    assert "At equal gain" in result.stdout
+def test_the_command_prints_what_the_folder_holds(printed: Result, out: Path, tuned: Tune) -> None:
+    assert "problems: " in printed.stderr and "tokens forward" in printed.stderr
+    assert "At this model's pace, some " in printed.stderr
+    assert f"To look at: {out}" in printed.stdout
+    assert "all but the costly" in printed.stdout and f"To run it: sae-merge merge {out}" in printed.stdout
+    assert sorted(file.name for file in out.iterdir()) == sorted(FILES)
+    assert "At equal gain" in printed.stdout
     assert all(line in (out / "tune.md").read_text() for line in ("Winner's curse", "At equal gain"))
     assert "Winner&#x27;s curse" in (out / "tune.html").read_text()
     assert "the winner" in view_text(tune_view(tuned))
@@ -194,7 +186,8 @@ def test_layers_are_told_apart_by_an_attribution_where_one_is_named(planted: Pla
     texts = {name: planted.settings[name] for name in ("base", "target", "control")}
     donors = {name: tmp_path / name for name in ("donor", "noise")}
     for (name, folder), how in zip(donors.items(), ({"tolerance": 0.2}, {"first_order": True}), strict=True):
-        told = {**texts, **how, "device": "cpu", "donor": str(planted.folder / name)}
+        told = {**texts, **how, "groups": 2, "max_documents": 80, "device": "cpu"}
+        told["donor"] = str(planted.folder / name)
         attribute(AttributeSettings.model_validate(told), folder)
     few: dict[str, object] = {"families": ["all-but-costly"], "finalists": 1}
     found = tune(settings(planted, attribution=str(donors["donor"]), **few), tmp_path / "out")

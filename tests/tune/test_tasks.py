@@ -25,7 +25,7 @@ def tasks(planted: Planted) -> Path:
 
 def settings(planted: Planted, tasks: Path, **changes: object) -> dict[str, Any]:
     evaluation = {"tasks": ["answers"], "include_path": str(tasks), "batch_size": 64}
-    few = {"families": ["all-but-costly"], "finalists": 2, "evaluation": evaluation}
+    few = {"families": ["all-but-costly"], "finalists": 2, "shuffles": 0, "evaluation": evaluation}
     return {**planted.settings, **few, **changes}
 
 

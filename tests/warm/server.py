@@ -9,6 +9,7 @@ Asked for an interpreter, a process forks twice: a warden that keeps the connect
 
 import array
 import atexit
+import functools
 import gc
 import importlib
 import inspect
@@ -31,7 +32,8 @@ LEVELS: dict[str, tuple[str, ...]] = {
     "torch": ("torch", "safetensors.torch"),
     "libraries": (
         "transformers.trainer_utils", "transformers.models.auto.modeling_auto", "peft", "accelerate", "networkx",
-        "datasets", "evaluate", "sklearn.metrics", "sympy.parsing.latex", "pydantic",
+        "datasets", "evaluate", "sklearn.metrics", "sympy.parsing.latex", "math_verify",
+        "pydantic",
     ),
     "hosts": (
         "mergekit.merge", "lm_eval.evaluator", "lm_eval.models.huggingface", "lm_eval.tasks.minerva_math.utils",
@@ -62,7 +64,7 @@ def main(folder: str, packages: str, *handles: str) -> None:
     # Of an interpreter's children: they start as it would have been started, not, as we were, without site.
     subprocess._args_from_interpreter_flags = list
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: who started us ends us
-    signal.alarm = lambda seconds: 0  # in tests/conftest.py it is said why
+    signal.alarm, os.fsync = lambda seconds: 0, os.fstat  # in tests/conftest.py it is said why
     _serve(None, doors, folder, packages)
 
 
@@ -125,13 +127,14 @@ def _load(level: str, folder: str) -> None:
     for name in LEVELS[level]:
         importlib.import_module(name)
     if level == "libraries":
-        # Who first reads a formula reads its grammar, which takes longer than many an evaluation here.
-        sys.modules["sympy.parsing.latex"].parse_latex(r"\frac{8}{2}")
+        _read_formulas()
     if level == HOSTS:
         ours = importlib.import_module("sae_merge_method")
         for module in pkgutil.walk_packages(ours.__path__, "sae_merge_method."):
             if not module.name.startswith(NOT_AHEAD):
                 importlib.import_module(module.name)
+        _compare_answers_once()
+        _draw_a_picture()
     else:
         known = {name.partition(".")[0] for name in sys.modules}
         assert not known & {"mergekit", "lm_eval", "sae_merge_method"}, known
@@ -140,6 +143,33 @@ def _load(level: str, folder: str) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
+
+
+def _read_formulas() -> None:
+    """Who first reads a formula reads its grammar, which takes longer than many an evaluation here."""
+    sys.modules["sympy.parsing.latex"].parse_latex(r"\frac{8}{2}")
+    verify = sys.modules["math_verify"]
+    verify.verify(gold=verify.parse(r"$\frac{8}{2}$"), target=verify.parse("4"))
+
+
+def _compare_answers_once() -> None:
+    """Have lm-eval read and compare the same two answers once: a tenth of a second, and most are no answer at all.
+
+    Models here have learned nothing, and for every problem and arm it simplifies the word that it has for that.
+    """
+    scoring = sys.modules["lm_eval.tasks.minerva_math.utils"]
+    for name in ("parse_latex", "is_equiv"):
+        setattr(scoring, name, functools.cache(getattr(scoring, name)))
+    scoring.is_equiv(scoring.get_unnormalized_answer(""), "4")
+
+
+def _draw_a_picture() -> None:
+    """The first picture of a process is four times as dear as the next: fonts are looked for and read."""
+    figure = sys.modules["sae_merge_method.reports.figure"]
+    drawn = figure.new_figure(2, 2)
+    figure.layer_axes(drawn, "score", "layers").plot([0, 1], [0, 1], label="line")
+    drawn.axes[0].legend()
+    figure.picture(drawn)
 
 
 def _ward(level: str | None, connection: socket.socket, packages: str) -> None:
