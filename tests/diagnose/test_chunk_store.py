@@ -15,7 +15,9 @@ from tests.diagnose import hosts
 from tests.diagnose.command import ARTIFACTS, diagnose
 from tests.warm import process_behind
 
-SMALL = ("--batch-tokens", "40", "--mask", "punctuation,template")
+SMALL = (
+    "--batch-tokens", "40", "--mask", "punctuation,template", "--permutations", "20", "--bootstrap", "20",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ def assert_same(out: Path, whole: Path) -> None:
 def arguments(out: Path, *parts: object) -> list[str]:
     names = ("--model", "--sae", "--target", "--control")
     given = [str(part) for pair in zip(names, parts, strict=True) for part in pair]
-    return ["diagnose", *given, "--out", str(out), "--permutations", "200", "--bootstrap", "200", *SMALL]
+    return ["diagnose", *given, "--out", str(out), *SMALL]
 
 
 def chunks_in(progress: Path) -> list[Path]:
