@@ -17,7 +17,7 @@ from sae_merge_method.recipe.methods import parse_recipe, written_parameters
 from tests import tiny
 from tests.attributions import save_attribution
 from tests.geometry import scenes
-from tests.recipes import run_recipe
+from tests.recipes import recipe_text, run_recipe
 
 ARMS = {
     "stethoscope", "base", "donor", "all-layers", "all-layers-damped", "random-layers-0", "random-layers-1",
@@ -205,3 +205,8 @@ def test_layers_chosen_by_a_score_that_knows_the_donor_have_controls_by_that_sco
     arms = write_controls(recipe, tmp_path / "beside", beside)
     assert [arm.name for arm in arms][2:] == ["scalpel", "scalpel-random"]
     assert arms[1].layers == (0, 2)
+    gate = f"diagnosis: {attribution}, score: attributed_gain, select: top_k=2"
+    computed = tmp_path / "computed.yml"
+    computed.write_text(recipe_text(scene.base, scene.donor, gate))
+    arms = write_controls(computed, tmp_path / "computed", asked)
+    assert [arm.layers for arm in arms] == [(1, 3), (0, 2)]
