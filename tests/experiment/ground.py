@@ -14,7 +14,7 @@ OWN = """\
 merge_method: sae_stethoscope
 base_model: ./base
 models: [{model: ./donor, parameters: {weight: 0.5}}]
-parameters: {layers: "1, 3"}
+parameters: {layers: "1.attn, 3"}
 dtype: float32
 """
 """A recipe of the user's, own.yml."""

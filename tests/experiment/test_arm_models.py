@@ -58,13 +58,14 @@ def raw(base: Path, donor: Path, **keys: object) -> dict[str, object]:
 
 
 def gemma(root: Path) -> Family:
-    """Gemma 3 in float32, its embeddings the head's: the raw task vector and a projection of it."""
+    """Gemma 3 in float32, its embeddings the head's: the raw task vector, whole and in parts of layers, and a projection."""
     scene = scenes.build(root)
     save_tokenizer(scene.base)
     save_tokenizer(scene.donor)
     whole = raw(scene.base, scene.donor)
     projected = raw(scene.base, scene.donor, diagnosis=str(scene.diagnosis), rank=4)
-    recipes = {"raw": whole, "projected": {**projected, "merge_method": "sae_scalpel"}}
+    parts = raw(scene.base, scene.donor, layers="1.attn, 2.mlp")
+    recipes = {"raw": whole, "parts": parts, "projected": {**projected, "merge_method": "sae_scalpel"}}
     return Family(scene.base, scene.donor, {name: yaml.safe_dump(one) for name, one in recipes.items()}, {})
 
 
@@ -162,7 +163,8 @@ def test_an_arm_is_the_same_in_memory_and_on_the_disk(tmp_path, monkeypatch, cap
     told = [record.getMessage() for record in caplog.records if "merged to the disk" in record.getMessage()]
     assert [text.split(":")[0] for text in told] == [f"{name} is merged to the disk" for name in merged]
     begun = [record for record in caplog.records if "passes begin at layer 1" in record.getMessage()]
-    assert len(begun) == 1  # after the donor there is none yet to begin at
+    # Every edit but the one after the donor, when there is none yet to begin at, and those on the disk.
+    assert len(begun) == len(names) - 1 - len(merged)
     assert not (tmp_path / "here" / "exp" / "merged").exists()
     there = run_arms(tmp_path / "there", family, tasks, keep=True)
     assert loads[3 + len(merged) :] == ["base", names[0], "donor", *names[1:]]

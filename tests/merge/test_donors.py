@@ -36,6 +36,13 @@ def test_an_adapter_is_a_donor_without_any_cache_option(tmp_path, base, adapter,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "base", "out"]
 
 
+def test_an_adapter_edits_the_open_part_of_a_layer_alone(tmp_path, base, adapter, merge):
+    merge(recipe_text(base, Path(f"{base}+{adapter}"), 'layers: "1.attn, 3.mlp"'))
+    before, after = tiny.load_tensors(base), tiny.load_tensors(tmp_path / "out")
+    changed = {name for name in before if not tiny.same_bytes(before[name], after[name])}
+    assert changed == {"model.layers.1.self_attn.q_proj.weight", "model.layers.3.mlp.down_proj.weight"}
+
+
 def test_an_adapter_gives_the_same_bytes_by_both_engines_and_is_rounded_once(tmp_path, adapter):
     narrow = tiny.gemma3_text(tmp_path / "narrow", 0, dtype=torch.bfloat16)
     text = recipe_text(narrow, Path(f"{narrow}+{adapter}"), tail="dtype: bfloat16")

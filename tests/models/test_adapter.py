@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from sae_merge_method.errors import MergeError, ModelError, SaeMergeError
+from sae_merge_method.layers import LayerModule
 from sae_merge_method.models import lora_config
 from sae_merge_method.models.adapter import open_adapter, plain_name
 from sae_merge_method.models.checkpoint import open_checkpoint
@@ -99,6 +100,9 @@ def test_what_cannot_be_merged_is_refused_where_it_is_read_and_nowhere_else(tmp_
     with pytest.raises(MergeError, match=reason):
         adapter.require_fits(model, [1, 2], "base+adapter")
     adapter.require_fits(model, [1], "base+adapter")
+    adapter.require_fits(model, [1, LayerModule(2, "attn")], "base+adapter")
+    with pytest.raises(MergeError, match=reason):
+        adapter.require_fits(model, [LayerModule(2, "mlp")], "base+adapter")
 
 
 def test_an_embedding_of_another_vocabulary_does_not_matter(tmp_path, model):
