@@ -8,6 +8,7 @@ the number of its threads: one machine would give two results under two settings
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -37,11 +38,17 @@ def one_blas_thread() -> Iterator[None]:
                 limit.restore_original_limits()
 
 
-def _limited() -> Any:
+@cache
+def _blas() -> Any:
+    """NumPy's and SciPy's; looked for once a process, for all its libraries are gone through."""
     import scipy.linalg  # noqa: F401  (it brings a BLAS of its own, which must be there to be limited)
     from threadpoolctl import ThreadpoolController
 
-    blas = ThreadpoolController().select(user_api="blas")
+    return ThreadpoolController().select(user_api="blas")
+
+
+def _limited() -> Any:
+    blas = _blas()
     limit = blas.limit(limits=1)
     if any(library.num_threads != 1 for library in blas.lib_controllers):
         LOG.warning("BLAS cannot be held to one thread: the last bits may depend on how many it has")

@@ -144,8 +144,9 @@ def _index_changed(tasks: Path, came: str) -> str:
 
 def _half_imported(package: str) -> bool:
     """Whether some module of ``package`` is being imported right now."""
+    within = f"{package}."
     return any(
         getattr(getattr(module, "__spec__", None), "_initializing", False)
         for name, module in list(sys.modules.items())
-        if name == package or name.startswith(f"{package}.")
+        if name == package or name.startswith(within)
     )
