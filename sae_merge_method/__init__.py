@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from sae_merge_method.experiment.settings import ExperimentSettings as ExperimentSettings
     from sae_merge_method.experiment.settings import GeneralLossSettings as GeneralLossSettings
     from sae_merge_method.experiment.settings import RunSettings as RunSettings
+    from sae_merge_method.layers import LayerModule as LayerModule
     from sae_merge_method.merge.in_place import edit_in_place as edit_in_place
     from sae_merge_method.merge.preview import preview as preview
     from sae_merge_method.merge.run import merge as merge
@@ -108,6 +109,7 @@ _OFFERED = {
     "experiment.run": ("plan_experiment", "run_experiment"),
     "evaluation.settings": ("EvaluationSettings",),
     "experiment.settings": ("ExperimentSettings", "GeneralLossSettings", "RunSettings"),
+    "layers": ("LayerModule",),
     "merge.in_place": ("edit_in_place",),
     "merge.preview": ("preview",),
     "merge.run": ("merge",),

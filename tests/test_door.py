@@ -111,11 +111,11 @@ GOOD = """
 import sae_merge_method as sm
 from pathlib import Path
 
-scores: dict[int, float] = sm.read_diagnosis(Path("diagnosis")).scores()
-settings = sm.DiagnoseSettings(model="b", sae="s", target="t", control=("c",), seed=1, select="elbow")
+scores: dict[int | sm.LayerModule, float] = sm.read_diagnosis(Path("diagnosis")).scores()
+settings = sm.DiagnoseSettings(model="b", sae=("s",), target="t", control=("c",), seed=1, select="elbow")
 corrected: float | None = sm.diagnose(settings, Path("diagnosis"), overwrite=True).layers[0].score
 again: sm.Diagnosis = sm.score("diagnosis", sm.ScoringSettings(score="js_bits"), out="rescored")
-chosen: tuple[int, ...] = sm.select_layers(again, "top_k=3", units="corrected").layers
+chosen: tuple[int | sm.LayerModule, ...] = sm.select_layers(again, "top_k=3", units="corrected").layers
 recipe = sm.write_recipe(sm.RecipeSettings(diagnosis="d", base="b", donor="c", weight=0.5), "r.yml")
 written: float = sm.merge(Path("r.yml"), "out", sm.MergeSettings(hash_all=True)).energy
 proved: bool = sm.verify("out", base=Path("base")).sound

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sae_merge_method.artifacts.attribution import read_attribution
 from sae_merge_method.artifacts.diagnosis import Diagnosis, read_diagnosis
 from sae_merge_method.artifacts.draws import read_draws
 from sae_merge_method.artifacts.usage import UsageReader
@@ -202,3 +203,14 @@ def test_what_projects_onto_the_stream_asks_for_a_diagnosis_of_whole_layers(
 ) -> None:
     with pytest.raises(UsageError, match=r"of modules, such as 0.attn: expected one of whole layers"):
         energy(EnergySettings(base=model, donor=model, diagnosis=folder, rank=4))
+
+
+def test_a_donor_beside_modules_is_attributed_by_layer_and_heard_by_none_of_their_saes(
+    tmp_path: Path, model: Path, saes: tuple[str, str], maths: Path, prose: Path
+) -> None:
+    donor = modules.save_model(tmp_path / "donor", sink=True)
+    few = ("--permutations", 0, "--bootstrap", 0, "--max-documents", 10, "--donor", donor)
+    diagnose(tmp_path / "out", model, saes, maths, prose, *few)
+    attribution = read_attribution(tmp_path / "out")
+    assert list(attribution.scores_by("attributed_gain")) == list(range(N_LAYERS))
+    assert not attribution.saes

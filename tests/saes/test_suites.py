@@ -13,6 +13,7 @@ from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.energy.run import energy
 from sae_merge_method.energy.settings import EnergySettings
 from sae_merge_method.recipes.suites import LISTENED
+from sae_merge_method.saes.find import find_saes
 from sae_merge_method.saes.releases import find_entry
 from tests.diagnose import hosts
 from tests.recipes import recipe_text, run_recipe
@@ -98,6 +99,16 @@ def test_a_suite_as_it_is_published_goes_through_diagnose_energy_and_scalpel(
     text = recipe_text(model, donor, f'layers: "{LAYER}", diagnosis: "{tmp_path / "diagnosis"}", rank: 4')
     report = run_recipe(text.replace("sae_stethoscope", "sae_scalpel"), tmp_path / "out")
     assert report.layers == (LAYER,) and report.energy > 0
+
+
+@pytest.mark.parametrize("part", ["att", "mlp"])
+def test_every_layer_of_all_models_of_gemma_scope_2_but_one_has_saes_of_its_modules(part: str) -> None:
+    """The manual says so; SAELens' table lists none of them for Gemma 3 27B PT."""
+    for row in LISTENED.values():
+        if row.suite == "Gemma Scope 2" and row.name != "gemma-3-27b-pt":
+            release = row.sae.replace("-res-", f"-{part}-")
+            found = find_saes(release, row.sae_id, range(row.n_layers))
+            assert [address.layer for address in found] == list(range(row.n_layers)), release
 
 
 def test_attention_and_mlp_saes_of_gemma_scope_2_listen_where_they_were_trained(
