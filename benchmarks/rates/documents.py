@@ -12,7 +12,8 @@ from sae_merge_method.artifacts.usage import Documents
 from sae_merge_method.corpora.matching import Side, match_sides
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.diagnose.document_matrices import document_matrices
-from sae_merge_method.diagnose.estimation import Estimate, estimate, samples_for
+from sae_merge_method.diagnose.estimation import estimate, samples_for
+from sae_merge_method.diagnose.running_scores import Estimate
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES
 from sae_merge_method.statistics.intervals import basic_bootstrap
@@ -51,7 +52,7 @@ def scored(
     """The score against each control, as a diagnosis computes it."""
     settings = ScoringSettings(score=score, permutations=permutations, bootstrap=bootstrap, seed=seed)
     row = SCORES[score]
-    matrices = document_matrices(usage_of(dense), documents, row.needs)
+    matrices = document_matrices(usage_of(dense), documents)
     return [
         estimate(row, matrices, samples_for(row, documents, control, settings))
         for control in documents.controls

@@ -16,9 +16,11 @@ from sae_merge_method.artifacts.layer_usage import LayerUsage, pack_layer
 from sae_merge_method.artifacts.usage import Documents
 from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.diagnose.document_matrices import document_matrices
-from sae_merge_method.diagnose.estimation import estimate, samples_for
+from sae_merge_method.diagnose.estimation import estimates, samples_for
+from sae_merge_method.diagnose.layer_by_layer import one_thread_each
 from sae_merge_method.diagnose.layer_encoders import LayerEncoders
 from sae_merge_method.diagnose.other_scores import OtherWays
+from sae_merge_method.diagnose.running_scores import Ask
 from sae_merge_method.diagnose.scales import LayerScale
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES
@@ -45,7 +47,7 @@ class Costs(NamedTuple):
     encode: float
     """Seconds a counted token and layer, other dictionaries included."""
     score: float
-    """Seconds a layer and feature of the SAE, other dictionaries included."""
+    """Seconds a layer and feature of the SAE on one core, other dictionaries included."""
     libraries: int
     """Bytes of what was imported to read SAEs."""
 
@@ -115,15 +117,15 @@ def score_seconds(documents: Documents, settings: ScoringSettings, dictionaries:
     usage = _made_up(len(documents.side))
     others, score = OtherWays(documents, settings), SCORES[settings.score]
     samples = [samples_for(score, documents, control, settings) for control in documents.controls]
-    start = time.perf_counter()
-    matrices = document_matrices(usage, documents, others.needs)
-    for sample in samples:
-        estimate(score, matrices, sample)
-    others.take(0, matrices)
-    scored = time.perf_counter()
-    for _ in range(min(1, dictionaries)):
-        others.by_mean_usage(usage)
-    return (scored - start + dictionaries * (time.perf_counter() - scored)) / _FEATURES
+    with one_thread_each():
+        start = time.perf_counter()
+        matrices = document_matrices(usage, documents)
+        estimates(matrices, [Ask(score, of_control) for of_control in samples])
+        others.take(matrices)
+        scored = time.perf_counter()
+        for _ in range(min(1, dictionaries)):
+            others.by_mean_usage(usage)
+        return (scored - start + dictionaries * (time.perf_counter() - scored)) / _FEATURES
 
 
 def _made_up(documents: int) -> LayerUsage:

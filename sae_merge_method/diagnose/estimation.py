@@ -1,8 +1,11 @@
-"""A layer's score against one control, under shuffled labels and over resampled sources.
+"""Layers' scores against one control, under shuffled labels and over resampled sources.
 
 A score that sums over features reads all documents. One of the top k would choose its features on the noise
 that it then averages: it chooses them on one half of the sources and is measured on the other, both ways, and
 what is given is the mean of the two.
+
+Features go by in blocks, and so do draws: every score that is asked for takes what it needs of a block, and
+scores that read the same draws share their means. Sums over features are taken block by block, in float64.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,26 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.artifacts.usage import Documents
-from sae_merge_method.diagnose.document_matrices import DocumentMatrices
-from sae_merge_method.diagnose.resampling import Sample, blocks, half_samples, whole_sample
+from sae_merge_method.diagnose.document_matrices import DocumentMatrices, FeatureBlock
+from sae_merge_method.diagnose.resampling import Sample, half_samples, whole_sample
+from sae_merge_method.diagnose.running_scores import BLOCK_DRAWS, Ask, Estimate, running_score
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import Means, Score
 
 if TYPE_CHECKING:
     import torch
-
-Draws = npt.NDArray[np.float64]
-_NO_DRAWS: Draws = np.zeros(0)
-
-
-class Estimate(NamedTuple):
-    """A score and its draws."""
-
-    score: float
-    null: Draws
-    """(P,) under each shuffle."""
-    bootstrap: Draws
-    """(R,) over each resample."""
 
 
 def samples_for(
@@ -55,75 +46,61 @@ def estimate(score: Score, matrices: DocumentMatrices, samples: Sequence[Sample]
         matrices: The layer, of all documents.
         samples: From :func:`samples_for`.
     """
-    if score.top_k is None:
-        (sample,) = samples
-        return _of_sum(score, matrices.of(sample.rows, score.needs), sample)
-    first, second = samples
-    both = estimate_of_halves(score, matrices, (first, second))
-    return Estimate(*(np.mean([getattr(one, field) for one in both], axis=0) for field in Estimate._fields))
+    (each,) = estimates(matrices, [Ask(score, tuple(samples))])
+    return mean_of(each)
 
 
-def estimate_of_halves(
-    score: Score, matrices: DocumentMatrices, halves: tuple[Sample, Sample]
-) -> tuple[Estimate, Estimate]:
-    """Score a layer on either half of the sources; a score of the top k chooses its features on the other."""
-    if score.top_k is None:
-        first, second = (_of_sum(score, matrices.of(half.rows, score.needs), half) for half in halves)
-        return first, second
-    parts = [(matrices.of(half.rows, score.needs), half) for half in halves]
-    return _chosen_and_scored(score, *parts[1], *parts[0]), _chosen_and_scored(score, *parts[0], *parts[1])
-
-
-def _of_sum(score: Score, matrices: DocumentMatrices, sample: Sample) -> Estimate:
+def mean_of(each: Sequence[Estimate]) -> Estimate:
+    """The mean of a score's estimates, one or one a half."""
     return Estimate(
-        float(contributions(score, matrices, sample.is_target).sum()),
-        _joined(block.sum(-1) for block in null_contributions(score, matrices, sample)),
-        _joined(block.sum(-1) for block in resampled_contributions(score, matrices, sample)),
+        float(np.mean([one.score for one in each])),
+        np.mean([one.null for one in each], axis=0),
+        np.mean([one.bootstrap for one in each], axis=0),
     )
 
 
-def _chosen_and_scored(
-    score: Score, of_choice: DocumentMatrices, choice: Sample, of_score: DocumentMatrices, scored: Sample
-) -> Estimate:
-    """The mean contribution, in one half, of the features that contribute most in the other.
+def estimates(matrices: DocumentMatrices, asked: Sequence[Ask]) -> list[tuple[Estimate, ...]]:
+    """Score a layer in several ways at once.
 
-    A shuffle chooses anew, since the null is of the whole procedure. A resample does not: what is asked is
-    how well the score of the features that were chosen is known.
+    Args:
+        matrices: The layer, of all documents.
+        asked: Which scores, on which documents.
+
+    Returns:
+        By what was asked, an estimate from each of its samples.
     """
-    chosen = _top(score, contributions(score, of_choice, choice.is_target))
-    return Estimate(
-        float(contributions(score, of_score, scored.is_target)[chosen].mean()),
-        _joined(
-            block.gather(-1, _top(score, chooses)).mean(-1)
-            for chooses, block in zip(
-                null_contributions(score, of_choice, choice),
-                null_contributions(score, of_score, scored),
-                strict=True,
-            )
-        ),
-        _joined(block[..., chosen].mean(-1) for block in resampled_contributions(score, of_score, scored)),
-    )
+    running = [running_score(matrices, ask) for ask in asked]
+    samples: dict[int, Sample] = {}
+    needs: dict[int, tuple[str, ...]] = {}
+    for ask in asked:
+        for sample in ask.samples:
+            key = id(sample)
+            samples[key] = sample
+            needs[key] = tuple(dict.fromkeys((*needs.get(key, ()), *ask.score.needs)))
+    for positions, entries in matrices.blocks():
+        blocks = {key: entries.of(sample.rows, needs[key]) for key, sample in samples.items()}
+        sides = {key: blocks[key].sides(sample.is_target) for key, sample in samples.items()}
+        for one in running:
+            one.take_whole(positions, [one.contributions(sides[key]) for key in one.keys])
+        shuffled = {key: _under_shuffles(blocks[key], sample) for key, sample in samples.items()}
+        for draws in zip(*shuffled.values(), strict=True):
+            means = dict(zip(shuffled, draws, strict=True))
+            for one in running:
+                one.take_shuffled([one.contributions(means[key]) for key in one.keys])
+        for one in running:
+            one.take_resampled(entries, blocks)
+    return [one.estimates() for one in running]
 
 
-def _top(score: Score, values: "torch.Tensor") -> "torch.Tensor":
-    return values.topk(min(score.top_k or 1, values.shape[-1]), dim=-1).indices
-
-
-def contributions(
-    score: Score, matrices: DocumentMatrices, is_target: npt.NDArray[np.bool_]
-) -> "torch.Tensor":
-    """(A,) contributions of the features, documents as they are."""
-    return score.contributions(*matrices.sides(is_target))
-
-
-def null_contributions(score: Score, matrices: DocumentMatrices, sample: Sample) -> Iterator["torch.Tensor"]:
-    """(r, A) contributions under the shuffles, a block of them at a time."""
+def _under_shuffles(block: FeatureBlock, sample: Sample) -> Iterator[tuple[Means, Means]]:
+    """Means over the target and over the control by the labels of each shuffle, some shuffles at a time."""
     n = len(sample.rows)
-    total = matrices.means(sample.shuffles.new_full((n,), 1 / n))
-    for block in blocks(sample.shuffles, len(matrices.features)):
-        share = (block > 0).double().mean(1, keepdim=True)
-        target = matrices.means(block)
-        yield score.contributions(target, _others(total, target, share))
+    total = block.means(sample.shuffles.new_full((n,), 1 / n))
+    for start in range(0, len(sample.shuffles), BLOCK_DRAWS):
+        shuffles = sample.shuffles[start : start + BLOCK_DRAWS]
+        share = (shuffles > 0).double().mean(1, keepdim=True)
+        target = block.means(shuffles)
+        yield target, _others(total, target, share)
 
 
 def _others(total: Means, target: Means, share: "torch.Tensor") -> Means:
@@ -131,17 +108,39 @@ def _others(total: Means, target: Means, share: "torch.Tensor") -> Means:
     return {name: ((total[name] - share * part) / (1 - share)).clamp_min(0) for name, part in target.items()}
 
 
-def resampled_contributions(
-    score: Score, matrices: DocumentMatrices, sample: Sample
-) -> Iterator["torch.Tensor"]:
-    """(r, A) contributions over the resamples, a block of them at a time."""
-    import torch
+class FeatureMeans(NamedTuple):
+    """Features of a layer, documents as they are."""
 
-    side = torch.from_numpy(sample.is_target).double()
-    resampling = matrices.for_resampling(sample.is_target)
-    for block in blocks(sample.resamples, len(matrices.features)):
-        yield score.contributions(resampling.means(block * side), resampling.means(block * (1 - side)))
+    contributions: npt.NDArray[np.float64]
+    """(A,) to the score."""
+    target: dict[str, npt.NDArray[np.float64]]
+    """(A,) means by what was averaged."""
+    control: dict[str, npt.NDArray[np.float64]]
+    """The same of the control."""
 
 
-def _joined(parts: Iterator["torch.Tensor"]) -> Draws:
-    return np.concatenate([_NO_DRAWS, *(part.numpy() for part in parts)])
+def feature_means(
+    score: Score,
+    matrices: DocumentMatrices,
+    documents: npt.NDArray[np.int64],
+    is_target: npt.NDArray[np.bool_],
+) -> FeatureMeans:
+    """What each feature contributes, and how both sides use it and how often.
+
+    Args:
+        score: Which score.
+        matrices: The layer.
+        documents: (n,) which of them.
+        is_target: (n,) those of the target.
+    """
+    count = len(matrices.features)
+    shown = ("usage", "rate")
+    needs = tuple(dict.fromkeys((*score.needs, *shown)))
+    made = FeatureMeans(np.zeros(count), *({name: np.zeros(count) for name in shown} for _ in range(2)))
+    for positions, entries in matrices.blocks():
+        target, control = entries.of(documents, needs, many_means=False).sides(is_target)
+        made.contributions[positions] = score.contributions(target, control).numpy()
+        for name in shown:
+            made.target[name][positions] = target[name].numpy()
+            made.control[name][positions] = control[name].numpy()
+    return made

@@ -7,17 +7,20 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sae_merge_method.diagnose.costs import Costs
-from sae_merge_method.diagnose.resampling import BLOCK_ELEMENTS
+from sae_merge_method.diagnose.document_matrices import BLOCK_FEATURES
 from sae_merge_method.layers import LayerModule, Unit
 from sae_merge_method.models.devices import format_memory
 from sae_merge_method.reports.numbers import duration
 
 _TEMPORARIES = 4
 """Buffers of (tokens x features) in float32 that encoding and counting one batch may hold."""
+_ENTRY = 40
+"""Bytes that scoring holds for a feature that a document uses."""
+_USED = 32
+"""Features that a document uses for each of its tokens, at most half of all: what SAEs of 16k features with
+some 20 to 100 active at a token come to in documents of 500."""
 _MATRICES = 6
-"""Matrices of (documents x features) in float64 that scoring a layer may hold."""
-_BLOCKS = 8
-"""Buffers of (draws x features) in float64 that scoring a block of draws may hold."""
+"""Matrices of (documents x a block's features) in float64 that scoring may hold."""
 _SHARE = 0.8
 """Of the free memory: the rest is for what is not counted here."""
 
@@ -41,8 +44,8 @@ class Work(NamedTuple):
     """Tokens that the model reads, special ones and padding among them."""
     documents: int
     """Documents that are scored, of all sides."""
-    draws: int
-    """The most shuffles or resamples."""
+    cores: int = 1
+    """Layers that are scored at a time."""
     loads: int = 1
     """How often each layer's encoders are loaded in one run."""
 
@@ -57,7 +60,7 @@ class Plan(NamedTuple):
     batch_bytes: int
     """What reading and encoding one batch holds beside them."""
     scoring_bytes: int
-    """What scoring a layer holds, once the encoders are gone."""
+    """What scoring holds, a layer a core, once the encoders are gone."""
     library_bytes: int
     """What was imported to read SAEs."""
     tokens: int
@@ -111,17 +114,18 @@ def make_plan(work: Work, memory: int, costs: Costs) -> Plan:
     sweeps = -(-len(work.layers) // most)
     size = -(-len(work.layers) // sweeps)
     groups = tuple(tuple(work.layers[start : start + size]) for start in range(0, len(work.layers), size))
-    block = min(BLOCK_ELEMENTS, work.draws * work.d_sae)
     count = len(work.layers)
+    used = min(work.d_sae // 2, _USED * work.tokens // max(1, work.documents))
+    scored = _ENTRY * used + 8 * _MATRICES * min(BLOCK_FEATURES, work.d_sae)
     return Plan(
         groups=groups,
         encoder_bytes=size * work.encoder_bytes,
         batch_bytes=batch,
-        scoring_bytes=8 * (_MATRICES * work.documents * work.d_sae + _BLOCKS * block),
+        scoring_bytes=min(count, work.cores) * work.documents * scored,
         library_bytes=costs.libraries,
         tokens=work.tokens,
         encoding_seconds=count * work.loads * costs.load
         + len(groups) * work.read_tokens * costs.forward
         + count * work.tokens * costs.encode,
-        scoring_seconds=count * work.d_sae * costs.score,
+        scoring_seconds=-(-count // work.cores) * work.d_sae * costs.score,
     )

@@ -3,29 +3,35 @@
 A rule that takes other layers by them owes its choice to the score or to the documents, not to the model.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Protocol
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from sae_merge_method.artifacts.diagnosis import OtherScores
 from sae_merge_method.artifacts.dictionary_scores import DictionaryScores
 from sae_merge_method.artifacts.layer_usage import LayerUsage
 from sae_merge_method.artifacts.usage import Documents
 from sae_merge_method.diagnose.document_matrices import DocumentMatrices, document_matrices
-from sae_merge_method.diagnose.estimation import Estimate, estimate, estimate_of_halves, samples_for
-from sae_merge_method.diagnose.resampling import half_samples
+from sae_merge_method.diagnose.estimation import estimates, mean_of
+from sae_merge_method.diagnose.layer_by_layer import layer_by_layer
+from sae_merge_method.diagnose.resampling import Sample, half_samples, whole_sample
+from sae_merge_method.diagnose.running_scores import Ask, Estimate
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES, Score
 from sae_merge_method.layers import Unit
 from sae_merge_method.saes.dictionaries import DICTIONARIES
+
+Way = tuple[str, str]
+"""Kind and name of another way to score."""
 
 SHUFFLES = 100
 """Enough for the mean under shuffled labels, which is all that is asked of them here."""
 
 
 class OtherWays:
-    """Scores one layer after another in every other way.
+    """Scores layers in every other way.
 
     Args:
         documents: Of all sides.
@@ -36,63 +42,84 @@ class OtherWays:
         few = settings.model_copy(
             update={"permutations": min(SHUFFLES, settings.permutations), "bootstrap": 0}
         )
-        self.needs = tuple(dict.fromkeys(need for score in SCORES.values() for need in score.needs))
         self._score = SCORES[settings.score]
-        self._halvable = all(
+        self._documents = documents
+        # Scores share their documents, and with them the shuffles and what is averaged under them.
+        self._wholes = [(whole_sample(documents, control, few),) for control in documents.controls]
+        halvable = all(
             len(np.unique(documents.source[documents.side == side])) > 1 for side in (0, *documents.controls)
         )
-        self._documents = documents
-        self._samples = {
-            row: [samples_for(row, documents, control, few) for control in documents.controls]
-            for row in SCORES.values()
-            if self._halvable or row.top_k is None
-        }
-        self._halves = [
-            half_samples(documents, control, few) for control in documents.controls if self._halvable
-        ]
-        self._taken: dict[tuple[str, str], dict[Unit, float]] = {}
+        self._halves = [half_samples(documents, control, few) for control in documents.controls if halvable]
 
-    def take(self, layer: Unit, matrices: DocumentMatrices) -> None:
+    def take(self, matrices: DocumentMatrices) -> dict[Way, float]:
         """Score a layer.
 
         Args:
-            layer: Which.
-            matrices: Of all documents, with what every score needs.
+            matrices: Of all documents.
         """
-        for row in self._samples:
-            if row != self._score:
-                self._taken.setdefault(("score", row.name), {})[layer] = self._scored(row, matrices)
-        halves = [estimate_of_halves(self._score, matrices, of_control) for of_control in self._halves]
-        for number, against in enumerate(zip(*halves, strict=True), start=1):
-            self._taken.setdefault(("half", f"half {number}"), {})[layer] = _least_corrected(against)
+        scores = [row for row in self._rows() if row != self._score]
+        asked = [Ask(row, samples) for row in scores for samples in self._samples(row)]
+        halves = [Ask(self._score, samples) for samples in self._halves]
+        each = iter(estimates(matrices, [*asked, *halves]))
+        taken: dict[Way, float] = {}
+        for row in scores:
+            of_controls = [mean_of(next(each)) for _ in self._samples(row)]
+            taken["score", row.name] = _least_corrected(of_controls)
+        for number, against in enumerate(zip(*(next(each) for _ in halves), strict=True), start=1):
+            taken["half", f"half {number}"] = _least_corrected(against)
+        return taken
 
     def by_mean_usage(self, usage: LayerUsage) -> dict[str, float]:
         """What a layer scores where another dictionary is used: by this formula, and by all that read mean
         usage alone, which cost little beside ranks and rates of every feature."""
-        rows = [row for row in self._samples if row == self._score or row.needs == ("usage",)]
-        needs = tuple(dict.fromkeys(need for row in rows for need in row.needs))
-        matrices = document_matrices(usage, self._documents, needs)
-        return {row.name: self._scored(row, matrices) for row in rows}
+        rows = [row for row in self._rows() if row == self._score or row.needs == ("usage",)]
+        matrices = document_matrices(usage, self._documents)
+        asked = [Ask(row, samples) for row in rows for samples in self._samples(row)]
+        each = iter(estimates(matrices, asked))
+        return {row.name: _least_corrected([mean_of(next(each)) for _ in self._samples(row)]) for row in rows}
 
-    def _scored(self, row: Score, matrices: DocumentMatrices) -> float:
-        return _least_corrected([estimate(row, matrices, of_control) for of_control in self._samples[row]])
+    def _rows(self) -> list[Score]:
+        return [row for row in SCORES.values() if self._halves or row.top_k is None]
 
-    def taken(self) -> tuple[OtherScores, ...]:
-        """All that was scored."""
-        return tuple(
-            OtherScores.model_validate({"kind": kind, "name": name, "scores": scores})
-            for (kind, name), scores in self._taken.items()
+    def _samples(self, row: Score) -> Sequence[tuple[Sample, ...]]:
+        """By control."""
+        return self._wholes if row.top_k is None else self._halves
+
+
+def other_scores(layers: Sequence[Unit], taken: Sequence[Mapping[Way, float]]) -> tuple[OtherScores, ...]:
+    """What layers scored, by the way it was.
+
+    Args:
+        layers: Which.
+        taken: From :meth:`OtherWays.take`, by layer.
+    """
+    ways = taken[0] if taken else {}
+    return tuple(
+        OtherScores.model_validate(
+            {"kind": kind, "name": name, "scores": {
+                layer: of_layer[kind, name] for layer, of_layer in zip(layers, taken, strict=True)
+            }}
         )
+        for kind, name in ways
+    )  # fmt: skip
+
+
+class ReadBeside(Protocol):
+    """Gives what is used of a layer by a dictionary's name."""
+
+    def __call__(self, layer: Unit, /, name: str) -> LayerUsage:
+        """All documents' usage."""
+        ...
 
 
 def score_dictionaries(
     names: Sequence[str],
     layers: Sequence[Unit],
-    read: Callable[[Unit, str], LayerUsage],
+    read: ReadBeside,
     documents: Documents,
     settings: ScoringSettings,
 ) -> tuple[DictionaryScores, ...]:
-    """Score every layer as other dictionaries encode it; one layer and dictionary is in memory at a time.
+    """Score every layer as other dictionaries encode it; one layer a core is in memory at a time.
 
     Args:
         names: The dictionaries.
@@ -105,8 +132,14 @@ def score_dictionaries(
     scored: list[DictionaryScores] = []
     for name in names:
         scores: dict[str, dict[Unit, float]] = {}
-        for layer in tqdm(layers, desc=f"scoring {DICTIONARIES[name].words}", unit="layer", disable=None):
-            for score, value in ways.by_mean_usage(read(layer, name)).items():
+        each = layer_by_layer(
+            layers,
+            partial(read, name=name),
+            ways.by_mean_usage,
+            f"scoring {DICTIONARIES[name].words}",
+        )
+        for layer, of_layer in zip(layers, each, strict=True):
+            for score, value in of_layer.items():
                 scores.setdefault(score, {})[layer] = value
         scored.append(DictionaryScores(name=name, words=DICTIONARIES[name].words, scores=scores))
     return tuple(scored)

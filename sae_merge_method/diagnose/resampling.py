@@ -4,7 +4,6 @@ A source's documents are shuffled and drawn together, since they are alike for m
 Every layer sees the same shuffles and the same resamples, so that layers can be compared draw by draw.
 """
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -26,13 +25,18 @@ class Sample(NamedTuple):
     """Documents of the target and of one control that are scored together, and their draws."""
 
     rows: Integers
-    """(n,) which documents."""
+    """(n,) which documents, the target's first."""
     is_target: Flags
     """(n,)"""
     shuffles: "torch.Tensor"
     """(P, n) from :func:`shuffled_weights`."""
     resamples: "torch.Tensor"
     """(R, n) from :func:`resampled_weights`."""
+
+    @property
+    def n_target(self) -> int:
+        """How many of the documents are the target's."""
+        return int(self.is_target.sum())
 
 
 def whole_sample(documents: Documents, control: int, settings: "ScoringSettings") -> Sample:
@@ -73,6 +77,7 @@ def half_samples(documents: Documents, control: int, settings: "ScoringSettings"
 def _sample(
     documents: Documents, rows: Integers, control: int, settings: "ScoringSettings", half: int
 ) -> Sample:
+    rows = rows[np.argsort(~documents.is_target[rows], kind="stable")]
     is_target, sources = documents.is_target[rows], documents.source[rows]
     seeds = [settings.seed, 1, half]
     return Sample(
@@ -116,15 +121,3 @@ def resampled_weights(
         drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=count)[:, source]
         weights[:, side] = drawn / drawn.sum(axis=1, keepdims=True)
     return torch.from_numpy(weights)
-
-
-BLOCK_ELEMENTS = 1 << 21
-"""Draws are taken in blocks so that one (draws x features) matrix stays within 16 MB, of which a score makes
-several."""
-
-
-def blocks(weights: "torch.Tensor", n_features: int) -> Iterator["torch.Tensor"]:
-    """Rows of ``weights`` (R, n) in blocks whose means over documents fit in memory."""
-    size = max(1, BLOCK_ELEMENTS // max(1, n_features))
-    for start in range(0, len(weights), size):
-        yield weights[start : start + size]

@@ -1,10 +1,9 @@
 """From stored usage to scored layers: score, null, interval, top features. Needs no model."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from sae_merge_method.artifacts.diagnosis import OtherScores
 from sae_merge_method.artifacts.draws import ScoreDraws, numbered
@@ -12,8 +11,10 @@ from sae_merge_method.artifacts.layer_diagnosis import AgainstControl, Interval,
 from sae_merge_method.artifacts.layer_usage import LayerUsage
 from sae_merge_method.artifacts.usage import NOTHING_TAKEN, Documents, Surface, SurfaceNames
 from sae_merge_method.diagnose.document_matrices import DocumentMatrices, document_matrices
-from sae_merge_method.diagnose.estimation import Draws, Estimate, contributions, estimate, samples_for
-from sae_merge_method.diagnose.other_scores import OtherWays
+from sae_merge_method.diagnose.estimation import estimates, feature_means, mean_of, samples_for
+from sae_merge_method.diagnose.layer_by_layer import layer_by_layer
+from sae_merge_method.diagnose.other_scores import OtherWays, Way, other_scores
+from sae_merge_method.diagnose.running_scores import Ask, Draws, Estimate
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES, Score
 from sae_merge_method.diagnose.surface import SurfaceScores, score_surface
@@ -21,9 +22,6 @@ from sae_merge_method.layers import LayerModule, Unit, layer_of, part_of_layer
 from sae_merge_method.statistics.intervals import basic_bootstrap
 from sae_merge_method.statistics.multiplicity import benjamini_hochberg
 from sae_merge_method.statistics.permutation import upper_tail
-
-if TYPE_CHECKING:
-    import torch
 
 TOP_FEATURES = 10
 
@@ -60,12 +58,21 @@ class Scoring(NamedTuple):
     """What the layers score in other ways."""
 
 
+class _Layer(NamedTuple):
+    """What there is of one layer."""
+
+    usage: LayerUsage
+    surface: Surface | None
+    outliers: LayerUsage | None
+
+
 class _Measured(NamedTuple):
     against: tuple[Estimate, ...]
     """By control."""
     top_features: tuple[TopFeature, ...]
     surface: SurfaceScores
     with_outliers: float | None
+    others: dict[Way, float]
 
     @property
     def least(self) -> int:
@@ -88,7 +95,7 @@ def score_layers(
     names: SurfaceNames = NOTHING_TAKEN,
     read_outliers: Callable[[Unit], LayerUsage] | None = None,
 ) -> Scoring:
-    """Score every layer on the same shuffles and resamples; one layer is in memory at a time.
+    """Score every layer on the same shuffles and resamples; one layer a core is in memory at a time.
 
     Args:
         layers: Which layers, or parts of layers, ascending.
@@ -108,25 +115,31 @@ def score_layers(
     samples = [samples_for(score, documents, control, settings) for control in documents.controls]
     no_draws = settings.model_copy(update={"permutations": 0, "bootstrap": 0})
     undrawn = [samples_for(score, documents, control, no_draws) for control in documents.controls]
-    measured = []
-    for layer in tqdm(layers, desc="scoring layers", unit="layer", disable=None):
-        usage = read_layer(layer)
-        matrices = document_matrices(usage, documents, others.needs)
-        against = tuple(estimate(score, matrices, of_control) for of_control in samples)
-        least = int(np.argmin([entry.score for entry in against]))
-        others.take(layer, matrices)
-        taken = (
-            score_surface(score, usage, read_surface(layer), documents, names)
-            if read_surface
-            else SurfaceScores({}, {})
+
+    def read(layer: Unit) -> _Layer:
+        return _Layer(
+            read_layer(layer),
+            read_surface(layer) if read_surface else None,
+            read_outliers(layer) if read_outliers else None,
         )
-        outliers = read_outliers(layer) if read_outliers else None
+
+    def measure(layer: _Layer) -> _Measured:
+        matrices = document_matrices(layer.usage, documents)
+        each = estimates(matrices, [Ask(score, of_control) for of_control in samples])
+        against = tuple(mean_of(one) for one in each)
+        least = int(np.argmin([entry.score for entry in against]))
+        taken = SurfaceScores({}, {})
+        if layer.surface is not None:
+            taken = score_surface(score, layer.usage, layer.surface, documents, names)
         with_outliers = None
-        if outliers is not None and outliers.tokens.any():
-            all_tokens = document_matrices(usage.plus(outliers), documents, score.needs)
-            with_outliers = min(estimate(score, all_tokens, of_control).score for of_control in undrawn)
+        if layer.outliers is not None and layer.outliers.tokens.any():
+            all_tokens = document_matrices(layer.usage.plus(layer.outliers), documents)
+            each = estimates(all_tokens, [Ask(score, of_control) for of_control in undrawn])
+            with_outliers = min(mean_of(one).score for one in each)
         top_features = _top_features(score, matrices, documents, least + 1)
-        measured.append(_Measured(against, top_features, taken, with_outliers))
+        return _Measured(against, top_features, taken, with_outliers, others.take(matrices))
+
+    measured = layer_by_layer(layers, read, measure, "scoring layers")
     q_values = benjamini_hochberg([entry.p for entry in measured])
     return Scoring(
         layers=tuple(
@@ -138,7 +151,7 @@ def score_layers(
             null=_stacked([[one.null for one in entry.against] for entry in measured]),
             bootstrap=_stacked([[one.bootstrap for one in entry.against] for entry in measured]),
         ),
-        others=others.taken(),
+        others=other_scores(layers, [entry.others for entry in measured]),
     )
 
 
@@ -197,25 +210,24 @@ def _top_features(
     score: Score, matrices: DocumentMatrices, documents: Documents, control: int
 ) -> tuple[TopFeature, ...]:
     """The features with the largest contributions over all documents, ties to the lower index."""
+    import torch
+
     rows = np.flatnonzero(np.isin(documents.side, (0, control)))
-    is_target = documents.is_target[rows]
-    needs = tuple(dict.fromkeys((*score.needs, "rate")))
-    part = matrices.of(rows, needs)
-    target, control_means = part.sides(is_target)
-    values: torch.Tensor = contributions(score, part, is_target)
+    means = feature_means(score, matrices, rows, documents.is_target[rows])
+    values = torch.from_numpy(means.contributions)
     whole = float(score.reduce(values)) * (score.top_k or 1)
     top = []
-    for column in np.argsort(-values.numpy(), kind="stable")[:TOP_FEATURES]:
+    for column in np.argsort(-means.contributions, kind="stable")[:TOP_FEATURES]:
         if values[column] <= 0:
             break
         top.append(
             TopFeature(
-                feature=int(part.features[column]),
+                feature=int(matrices.features[column]),
                 share=float(values[column]) / whole if whole else 0.0,
-                target=float(target["usage"][column]),
-                control=float(control_means["usage"][column]),
-                target_rate=min(1.0, float(target["rate"][column])),
-                control_rate=min(1.0, float(control_means["rate"][column])),
+                target=float(means.target["usage"][column]),
+                control=float(means.control["usage"][column]),
+                target_rate=min(1.0, float(means.target["rate"][column])),
+                control_rate=min(1.0, float(means.control["rate"][column])),
             )
         )
     return tuple(top)

@@ -39,6 +39,9 @@ Means = Mapping[str, "torch.Tensor"]
 - ``square``: a document's squared activation;
 - ``rate``: share of counted tokens on which the feature fires;
 - ``rank``: midrank of the document's activation among all N documents, over N.
+
+Of some of a layer's features alone, there also are, (..., 1) and (), its ``total`` usage over all of them and
+how many ``features`` those are.
 """
 
 
@@ -88,7 +91,7 @@ def kl_bits(target: Means, control: Means) -> "torch.Tensor":
     ``p'(j) log2(p'(j) / q'(j))``. The sum is a Kullback-Leibler divergence (Kullback and
     Leibler 1951): at least 0, at most log2(2 / e - 1) = 7.64 bits.
     """
-    p, q = _distribution(target["usage"]), _distribution(control["usage"])
+    p, q = _distribution(target), _distribution(control)
     blend = (p + q) * (EPSILON / 2)
     return _p_log_ratio((1 - EPSILON) * p + blend, (1 - EPSILON) * q + blend)
 
@@ -98,14 +101,14 @@ def js_bits(target: Means, control: Means) -> "torch.Tensor":
 
     With m = (p + q) / 2 feature j contributes ``(p log2(p / m) + q log2(q / m)) / 2``.
     """
-    p, q = _distribution(target["usage"]), _distribution(control["usage"])
+    p, q = _distribution(target), _distribution(control)
     middle = (p + q) / 2
     return (_p_log_ratio(p, middle) + _p_log_ratio(q, middle)) / 2
 
 
 def selectivity(target: Means, control: Means) -> "torch.Tensor":
     """Mean of (m_T - m_C) / (m_T + m_C), weighted by the target's usage: -1 to 1."""
-    return _distribution(target["usage"]) * _selectivity(target, control)
+    return _distribution(target) * _selectivity(target, control)
 
 
 def top_k_selectivity(target: Means, control: Means) -> "torch.Tensor":
@@ -114,8 +117,8 @@ def top_k_selectivity(target: Means, control: Means) -> "torch.Tensor":
     Without that guard rare features would fill the top with ones. The even share is one over
     the number of features in use.
     """
-    share = _distribution(target["usage"])
-    return _selectivity(target, control) * (share >= 1 / share.shape[-1])
+    share = _distribution(target)
+    return _selectivity(target, control) * (share >= 1 / target.get("features", share.shape[-1]))
 
 
 def frequency_gap(target: Means, control: Means) -> "torch.Tensor":
@@ -204,9 +207,11 @@ def find_score(name: str) -> Score:
     return SCORES[name]
 
 
-def _distribution(usage: "torch.Tensor") -> "torch.Tensor":
+def _distribution(means: Means) -> "torch.Tensor":
+    usage = means["usage"]
+    total = means["total"] if "total" in means else usage.sum(-1, keepdim=True)
     # A side on which nothing fires has no distribution: all zero, not NaN.
-    return usage / usage.sum(-1, keepdim=True).clamp_min(_TINY)
+    return usage / total.clamp_min(_TINY)
 
 
 def _p_log_ratio(p: "torch.Tensor", q: "torch.Tensor") -> "torch.Tensor":

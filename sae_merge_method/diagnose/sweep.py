@@ -21,6 +21,7 @@ from sae_merge_method.diagnose.costs import (
     timed_load,
 )
 from sae_merge_method.diagnose.encoded_layer import EncodedLayer, put_together
+from sae_merge_method.diagnose.layer_by_layer import cores_used
 from sae_merge_method.diagnose.layer_encoders import LayerEncoders, load_layer_encoders
 from sae_merge_method.diagnose.listeners import Listener
 from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan
@@ -211,7 +212,7 @@ def _plan(
         tokens=sum(chunk.tokens for chunk in chunks),
         read_tokens=sum(batch.ids.size for batch in batches),
         documents=len(sides.labels.side),
-        draws=max(settings.permutations, settings.bootstrap),
+        cores=cores_used(),
         loads=2 if settings.snippets else 1,
     )
     return make_plan(work, memory_budget(settings.memory, model.device), costs)

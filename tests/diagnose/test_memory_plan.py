@@ -13,6 +13,7 @@ class Gemma:
     """Gemma 3 4B with 16k features on each of 34 layers, in bfloat16: 80 MiB an encoder."""
 
     layers: int = 34
+    cores: int = 1
 
     def plan(self, memory: int) -> Plan:
         work = Work(
@@ -25,7 +26,7 @@ class Gemma:
             tokens=512_000,
             read_tokens=530_000,
             documents=1000,
-            draws=1000,
+            cores=self.cores,
             loads=2,
         )
         costs = Costs(load=2, forward=0.001, encode=0.0001, score=0.001, libraries=GIB // 4)
@@ -49,9 +50,15 @@ def test_the_estimate_counts_loading_reading_encoding_and_scoring() -> None:
 def test_memory_is_that_of_the_larger_of_two_stages_beside_what_was_imported() -> None:
     plan = Gemma().plan(8 * GIB)
     assert plan.bytes == plan.encoder_bytes + plan.batch_bytes + GIB // 4
-    few = Gemma(layers=1).plan(8 * GIB)
-    assert few.scoring_bytes > few.encoder_bytes + few.batch_bytes
-    assert few.bytes == few.scoring_bytes + GIB // 4
+    at_once = Gemma(cores=16).plan(GIB)
+    assert at_once.scoring_bytes > at_once.encoder_bytes + at_once.batch_bytes
+    assert at_once.bytes == at_once.scoring_bytes + GIB // 4
+
+
+def test_a_layer_is_scored_on_each_core_in_that_much_more_memory_and_less_time() -> None:
+    one, two = (Gemma(cores=cores).plan(8 * GIB) for cores in (1, 2))
+    assert two.scoring_bytes == 2 * one.scoring_bytes
+    assert two.scoring_seconds == one.scoring_seconds / 2
 
 
 def test_six_gib_suffice_for_34_layers_of_16k_features() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sae_merge_method.artifacts.usage import Documents
-from sae_merge_method.diagnose.document_matrices import document_matrices
+from sae_merge_method.diagnose.document_matrices import FeatureBlock, document_matrices
 from sae_merge_method.diagnose.estimation import estimate, samples_for
 from sae_merge_method.diagnose.resampling import (
     half_samples,
@@ -30,19 +30,20 @@ FEW = ScoringSettings(permutations=6, bootstrap=4, seed=1)
 @SUMS
 def test_a_shuffle_scores_as_if_the_documents_had_been_relabelled(score: Score) -> None:
     sides = documents(4, 5)
-    matrices = document_matrices(usage_of(random_usage(0, 9, 40)), sides, score.needs)
+    matrices = document_matrices(usage_of(random_usage(0, 9, 40)), sides)
+    whole = matrices.of(np.arange(9), score.needs)
     (sample,) = samples_for(score, sides, 1, FEW)
     draws = estimate(score, matrices, (sample,)).null
     for draw, row in zip(draws, sample.shuffles, strict=True):
         labels = (row > 0).numpy()
         assert labels.sum() == 4
-        assert draw == pytest.approx(score.layer(*matrices.sides(labels)).item(), rel=1e-9, abs=1e-12)
+        assert draw == pytest.approx(score.layer(*whole.sides(labels)).item(), rel=1e-9, abs=1e-12)
 
 
 @SUMS
 def test_all_shuffles_together_give_the_exact_permutation_test(score: Score) -> None:
     sides = documents(3, 4)
-    matrices = document_matrices(usage_of(random_usage(3, 7, 12)), sides, score.needs)
+    matrices = document_matrices(usage_of(random_usage(3, 7, 12)), sides)
     every = np.zeros((35, 7))
     for row, chosen in enumerate(combinations(range(7), 3)):
         every[row, list(chosen)] = 1 / 3
@@ -98,12 +99,12 @@ def test_placements_give_the_exact_area_and_follow_a_resampled_one() -> None:
     dense[:30, 0] += 0.5
     sides = documents(30, 30)
     score = SCORES["auroc_top_k"]
-    exact = document_matrices(usage_of(dense), sides, score.needs).of(np.arange(60), score.needs)
-    placed = exact.for_resampling(sides.is_target)
+    matrices = document_matrices(usage_of(dense), sides)
+    exact, placed = (matrices.of(np.arange(60), score.needs, n_target) for n_target in (None, 30))
     labels = torch.from_numpy(sides.is_target).double()
-    values = exact.columns["usage"].numpy()
+    values = dense.astype(np.float16)
 
-    def areas(matrices: object, weights: torch.Tensor) -> torch.Tensor:
+    def areas(matrices: FeatureBlock, weights: torch.Tensor) -> torch.Tensor:
         means = matrices.means
         return score.contributions(means(weights * labels), means(weights * (1 - labels)))
 
@@ -126,7 +127,7 @@ def test_placements_give_the_exact_area_and_follow_a_resampled_one() -> None:
 @EVERY_SCORE
 def test_no_shuffle_and_no_resample_give_no_draw(score: Score) -> None:
     sides = documents(4, 5)
-    matrices = document_matrices(usage_of(random_usage(0, 9, 40)), sides, score.needs)
+    matrices = document_matrices(usage_of(random_usage(0, 9, 40)), sides)
     none = ScoringSettings(permutations=0, bootstrap=0)
     drawn = estimate(score, matrices, samples_for(score, sides, 1, none))
     assert drawn.null.shape == drawn.bootstrap.shape == (0,)
@@ -139,7 +140,7 @@ def test_bootstrap_draws_spread_like_fresh_samples_do() -> None:
         dense = np.random.default_rng(seed).exponential(size=(160, 30))
         dense[:80, :5] *= 3
         settings = ScoringSettings(permutations=0, bootstrap=resamples)
-        matrices = document_matrices(usage_of(dense), sides, score.needs)
+        matrices = document_matrices(usage_of(dense), sides)
         drawn = estimate(score, matrices, samples_for(score, sides, 1, settings))
         return drawn.score, drawn.bootstrap
 

@@ -26,7 +26,7 @@ def scored(layers: Sequence[LayerUsage], sides: Documents, **settings: object) -
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No score beside the one that is asked for: the others are no matter here, and take most of the time."""
-    monkeypatch.setattr(OtherWays, "take", lambda *_: None)
+    monkeypatch.setattr(OtherWays, "take", lambda *_: {})
 
 
 EVERY_SCORE = pytest.mark.parametrize("name", SCORES)
@@ -97,7 +97,7 @@ def test_features_are_chosen_on_other_documents_than_they_are_measured_on(name: 
     halves = [entry.score for entry in scored(noise, sides, score=name).layers]
     whole = []
     for usage in noise:
-        matrices = document_matrices(usage, sides, score.needs).of(np.arange(40), score.needs)
+        matrices = document_matrices(usage, sides).of(np.arange(40), score.needs)
         whole.append(float(score.layer(*matrices.sides(sides.is_target))))
     nothing = 0.5 if name == "auroc_top_k" else 0.0
     # Where nothing is to be found, the features that look best gain little on other documents.

@@ -1,0 +1,217 @@
+"""A score that takes one block of a layer's features after another, under all draws at once.
+
+Whose turn it is, and what a block's means are, is for the estimation.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import override
+
+from sae_merge_method.diagnose.document_matrices import DocumentMatrices, Entries, FeatureBlock
+from sae_merge_method.diagnose.resampling import Sample
+from sae_merge_method.diagnose.specificity import Means, Score
+
+if TYPE_CHECKING:
+    import torch
+
+Draws = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+BLOCK_DRAWS = 128
+"""Draws whose means over a block of features are computed together."""
+
+
+class Estimate(NamedTuple):
+    """A score and its draws."""
+
+    score: float
+    null: Draws
+    """(P,) under each shuffle."""
+    bootstrap: Draws
+    """(R,) over each resample."""
+
+
+class Ask(NamedTuple):
+    """What a layer is asked for."""
+
+    score: Score
+    samples: tuple[Sample, ...]
+    """From :func:`samples_for`, with as many draws each. Two of one score of the top k choose features for
+    each other."""
+
+
+def _over_resamples(score: Score, block: FeatureBlock, sample: Sample) -> Iterator["torch.Tensor"]:
+    """(r, a) contributions over the resamples, some at a time."""
+    n, n_target = len(sample.rows), sample.n_target
+    target, control = block.part(0, n_target), block.part(n_target, n)
+    for start in range(0, len(sample.resamples), BLOCK_DRAWS):
+        drawn = sample.resamples[start : start + BLOCK_DRAWS]
+        yield score.contributions(target.means(drawn[:, :n_target]), control.means(drawn[:, n_target:]))
+
+
+class RunningScore(ABC):
+    """A score that takes one block of features after another."""
+
+    def __init__(self, matrices: DocumentMatrices, ask: Ask) -> None:
+        self.score, self.samples = ask
+        self.keys = [id(sample) for sample in ask.samples]
+        self.matrices = matrices
+        self.whole = [np.zeros(len(matrices.features)) for _ in ask.samples]
+        self._nth_draw = 0
+
+    def contributions(self, means: tuple[Means, Means]) -> "torch.Tensor":
+        """What a block's features contribute, from their means over target and over control."""
+        return self.score.contributions(*means)
+
+    def take_whole(self, positions: Integers, values: Sequence["torch.Tensor"]) -> None:
+        """Contributions (a,) of a block's features in each sample, documents as they are."""
+        self._nth_draw = 0
+        for whole, part in zip(self.whole, values, strict=True):
+            whole[positions] = part.numpy()
+
+    def _drawn(self, values: "torch.Tensor") -> slice:
+        """Which of the draws come next."""
+        start, self._nth_draw = self._nth_draw, self._nth_draw + len(values)
+        return slice(start, self._nth_draw)
+
+    @abstractmethod
+    def take_shuffled(self, values: Sequence["torch.Tensor"]) -> None:
+        """Contributions (r, a) of the block's features in each sample, under the next shuffles."""
+
+    @abstractmethod
+    def take_resampled(self, entries: Entries, blocks: Mapping[int, FeatureBlock]) -> None:
+        """The block's features over all resamples.
+
+        Args:
+            entries: The block.
+            blocks: As it is laid out for each sample.
+        """
+
+    @abstractmethod
+    def estimates(self) -> tuple[Estimate, ...]:
+        """An estimate from each sample, after the last block."""
+
+
+class _Sums(RunningScore):
+    """Sums over features, for each sample by itself."""
+
+    def __init__(self, matrices: DocumentMatrices, ask: Ask) -> None:
+        super().__init__(matrices, ask)
+        self._null = [np.zeros(len(sample.shuffles)) for sample in ask.samples]
+        self._bootstrap = [np.zeros(len(sample.resamples)) for sample in ask.samples]
+
+    @override
+    def take_shuffled(self, values: Sequence["torch.Tensor"]) -> None:
+        draws = self._drawn(values[0])
+        for null, part in zip(self._null, values, strict=True):
+            null[draws] += part.sum(-1).numpy()
+
+    @override
+    def take_resampled(self, entries: Entries, blocks: Mapping[int, FeatureBlock]) -> None:
+        for sample, bootstrap in zip(self.samples, self._bootstrap, strict=True):
+            if "rank" in self.score.needs:
+                block = entries.of(sample.rows, self.score.needs, sample.n_target)
+            else:
+                block = blocks[id(sample)].only(self.score.needs)
+            start = 0
+            for part in _over_resamples(self.score, block, sample):
+                bootstrap[start : start + len(part)] += part.sum(-1).numpy()
+                start += len(part)
+
+    @override
+    def estimates(self) -> tuple[Estimate, ...]:
+        return tuple(
+            Estimate(float(whole.sum()), null, bootstrap)
+            for whole, null, bootstrap in zip(self.whole, self._null, self._bootstrap, strict=True)
+        )
+
+
+class _Largest:
+    """The k largest of each row's values so far, and what was measured with them.
+
+    Ties fall alike in every row, whichever way: a choice under the true labels is made as under shuffled
+    ones.
+    """
+
+    def __init__(self, rows: int, k: int) -> None:
+        self._k = k
+        self._values = np.full((rows, k), -np.inf)
+        self.measured = np.zeros((rows, k))
+
+    def take(self, rows: slice, values: "torch.Tensor", measured: "torch.Tensor") -> None:
+        """Values (r, a) and measured (r, a) of some rows."""
+        import torch
+
+        candidates = torch.cat([torch.from_numpy(self._values[rows]), values], 1)
+        beside = torch.cat([torch.from_numpy(self.measured[rows]), measured], 1)
+        top = candidates.topk(self._k, dim=1)
+        self._values[rows] = top.values.numpy()
+        self.measured[rows] = beside.gather(1, top.indices).numpy()
+
+
+class _Chosen(RunningScore):
+    """The mean contribution, in one half, of the features that contribute most in the other.
+
+    A shuffle chooses anew, since the null is of the whole procedure. A resample does not: what is asked is
+    how well the score of the features that were chosen is known.
+    """
+
+    def __init__(self, matrices: DocumentMatrices, ask: Ask) -> None:
+        super().__init__(matrices, ask)
+        k = min(ask.score.top_k or 1, len(matrices.features))
+        self._null = [_Largest(len(sample.shuffles), k) for sample in ask.samples]
+        # Measured are the features' own places.
+        self._chosen = [_Largest(1, k) for _ in ask.samples]
+
+    @override
+    def take_whole(self, positions: Integers, values: Sequence["torch.Tensor"]) -> None:
+        import torch
+
+        super().take_whole(positions, values)
+        places = torch.from_numpy(positions).double()[None]
+        for chosen, chooses in zip(self._chosen, reversed(values), strict=True):
+            chosen.take(slice(1), chooses[None], places)
+
+    @override
+    def take_shuffled(self, values: Sequence["torch.Tensor"]) -> None:
+        draws = self._drawn(values[0])
+        for null, chooses, measured in zip(self._null, reversed(values), values, strict=True):
+            null.take(draws, chooses, measured)
+
+    @override
+    def take_resampled(self, entries: Entries, blocks: Mapping[int, FeatureBlock]) -> None:
+        """Nothing yet: which features are chosen is known after the last block."""
+
+    @override
+    def estimates(self) -> tuple[Estimate, ...]:
+        return tuple(
+            Estimate(
+                _mean(whole[None, chosen.measured[0].astype(np.int64)])[0],
+                _mean(null.measured),
+                self._resampled(chosen.measured[0].astype(np.int64), sample),
+            )
+            for whole, chosen, null, sample in zip(
+                self.whole, self._chosen, self._null, self.samples, strict=True
+            )
+        )
+
+    def _resampled(self, chosen: Integers, sample: Sample) -> Draws:
+        if not (len(chosen) and len(sample.resamples)):
+            return np.zeros(len(sample.resamples))
+        entries = self.matrices.chosen(chosen)
+        block = entries.of(sample.rows, self.score.needs, sample.n_target)
+        return np.concatenate([part.mean(-1).numpy() for part in _over_resamples(self.score, block, sample)])
+
+
+def _mean(values: Draws) -> Draws:
+    """Means over features; 0 where there are none."""
+    return np.asarray(values.sum(axis=1) / max(1, values.shape[1]))
+
+
+def running_score(matrices: DocumentMatrices, ask: Ask) -> RunningScore:
+    """What takes the blocks of a layer for what is asked."""
+    return _Sums(matrices, ask) if ask.score.top_k is None else _Chosen(matrices, ask)

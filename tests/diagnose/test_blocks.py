@@ -1,0 +1,71 @@
+"""Features go by in blocks, draws too, layers side by side: no number depends on how many at a time."""
+
+import numpy as np
+import pytest
+import torch
+
+from sae_merge_method.diagnose import document_matrices as laid_out
+from sae_merge_method.diagnose import running_scores
+from sae_merge_method.diagnose.document_matrices import document_matrices
+from sae_merge_method.diagnose.estimation import estimate, feature_means, samples_for
+from sae_merge_method.diagnose.scoring import Scoring, score_layers
+from sae_merge_method.diagnose.settings import ScoringSettings
+from sae_merge_method.diagnose.specificity import SCORES, Score
+from tests.diagnose.usage_by_hand import documents, random_usage, usage_of
+
+EVERY_SCORE = pytest.mark.parametrize("score", SCORES.values(), ids=lambda score: score.name)
+
+
+@EVERY_SCORE
+def test_a_score_and_its_draws_are_those_of_all_features_at_once(
+    score: Score, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides = documents(20, 24)
+    dense = np.round(1 + random_usage(0, 44, 90), 3) * (random_usage(1, 44, 90) > 0)
+    dense[:, :30] *= np.random.default_rng(2).random((44, 30)) < 0.05  # sparse enough to be laid out sparsely
+    settings = ScoringSettings(permutations=7, bootstrap=5)
+
+    def scored() -> tuple[float, np.ndarray, np.ndarray]:
+        return estimate(
+            score, document_matrices(usage_of(dense), sides), samples_for(score, sides, 1, settings)
+        )
+
+    whole = scored()
+    monkeypatch.setattr(laid_out, "BLOCK_FEATURES", 16)
+    monkeypatch.setattr("sae_merge_method.diagnose.estimation.BLOCK_DRAWS", 2)
+    monkeypatch.setattr(running_scores, "BLOCK_DRAWS", 2)
+    if score.name == "frequency_gap":  # of features with one gap, which is taken is chance
+        whole, blocks = whole[:1], scored()[:1]
+        assert blocks[0] == pytest.approx(whole[0], abs=0.05)
+        return
+    for at_once, block_by_block in zip(whole, scored(), strict=True):
+        np.testing.assert_allclose(block_by_block, at_once, rtol=1e-9)
+
+
+def test_means_of_features_are_those_of_the_dense_matrix_whatever_the_order_of_use() -> None:
+    sides, dense = documents(5, 6), random_usage(3, 11, 40)
+    matrices = document_matrices(usage_of(dense), sides)
+    means = feature_means(SCORES["selectivity"], matrices, np.arange(11), sides.is_target)
+    stored = usage_of(dense)
+    np.testing.assert_allclose(means.target["usage"], stored.mean_over(sides.is_target)[matrices.features])
+    np.testing.assert_allclose(means.control["usage"], stored.mean_over(~sides.is_target)[matrices.features])
+    fired = (dense > 0).any(axis=0)
+    np.testing.assert_array_equal(matrices.features, np.flatnonzero(fired))
+
+
+def test_layers_scored_side_by_side_have_the_numbers_of_layers_scored_in_turn() -> None:
+    layers = [usage_of(random_usage(layer, 16, 60)) for layer in range(5)]
+
+    def scored(threads: int) -> Scoring:
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            settings = ScoringSettings(permutations=20, bootstrap=20)
+            return score_layers(range(5), layers.__getitem__, documents(8, 8), settings, ["control"])
+        finally:
+            torch.set_num_threads(before)
+
+    alone, together = scored(1), scored(3)
+    assert together.layers == alone.layers
+    assert together.others == alone.others
+    np.testing.assert_array_equal(together.draws.null, alone.draws.null)
