@@ -89,7 +89,7 @@ class ArmModels:
         self._keep = keep
         self._allow_mismatch = allow_mismatch
         self._held: _Held | None = None
-        self._why_merged = "merged checkpoints are to be kept" if keep else _why_out_of_reach(evaluation)
+        self._why_merged = "merged checkpoints are to be kept" if keep else why_out_of_reach(evaluation)
         self._out_of_reach: set[str] = set()
         if self._why_merged is not None:
             LOG.info("arms are merged to the disk: %s", self._why_merged)
@@ -187,7 +187,7 @@ class ArmModels:
         return self._held
 
 
-def _why_out_of_reach(evaluation: EvaluationSettings) -> str | None:
+def why_out_of_reach(evaluation: EvaluationSettings) -> str | None:
     """Why weights cannot be changed in memory, in words; None where they can."""
     alone = BACKENDS[evaluation.model].casting_alone
     if not alone:

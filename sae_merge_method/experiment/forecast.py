@@ -17,6 +17,7 @@ from sae_merge_method.controls.kinds import ArmKind
 from sae_merge_method.controls.unit_sets import Units
 from sae_merge_method.corpora.documents import read_corpus
 from sae_merge_method.errors import UsageError
+from sae_merge_method.experiment.arm_models import why_out_of_reach
 from sae_merge_method.experiment.needs import Needs, needs_of, shape_of
 from sae_merge_method.experiment.prospect import TaskAhead, tasks_ahead
 from sae_merge_method.experiment.settings import ExperimentSettings
@@ -49,6 +50,8 @@ class Forecast(NamedTuple):
     """Of general text that is asked for; 0 without any."""
     alpha: float
     needs: Needs
+    merged: str | None = None
+    """Why arms have to be merged to the disk; None where they are edited in memory."""
     minutes: float | None = None
     """Of lm-eval for one arm: None, as none is done."""
     done: frozenset[str] = frozenset()
@@ -97,6 +100,7 @@ def forecast(settings: ExperimentSettings) -> Forecast:
         _documents(settings),
         settings.alpha,
         needs_of(settings, shape),
+        why_out_of_reach(settings.evaluation),
     )
 
 

@@ -7,12 +7,12 @@ the experiment reads. Ray is an extra: ``pip install ray``.
 import os
 import socket
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sae_merge_method.errors import UsageError
-from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup
+from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup, Underway
 
 LOCAL = "local"
 """In place of an address: a cluster of this machine alone, ended with the experiment."""
@@ -33,10 +33,13 @@ class RayPlaces:
     """OMP_NUM_THREADS of a worker; None leaves it to Ray, which sets it to the worker's CPUs."""
 
 
-def run_on_ray(setup: Setup, jobs: Sequence[ArmJob], places: RayPlaces) -> Generator[Outcome, None, None]:
+def run_on_ray(
+    setup: Setup, jobs: Sequence[ArmJob], _: Callable[[Underway], None], places: RayPlaces
+) -> Generator[Outcome, None, None]:
     """Run arms by as many actors as asked for; outcomes come as they are known.
 
-    An actor that dies takes down its arm alone, and is replaced.
+    An actor that dies takes down its arm alone, and is replaced. How far an arm is stays untold: an actor
+    answers one call at a time, and lm-eval wants its main thread.
 
     Raises:
         UsageError: Ray is not installed, or there is no cluster at the address.

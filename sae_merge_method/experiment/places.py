@@ -7,10 +7,11 @@ from functools import partial
 from sae_merge_method.experiment.on_ray import RayPlaces, run_on_ray
 from sae_merge_method.experiment.processes import Place, run_in_processes
 from sae_merge_method.experiment.settings import RunSettings
-from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup
+from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup, Underway
 
-Runner = Callable[[Setup, Sequence[ArmJob]], Generator[Outcome, None, None]]
-"""Runs arms somewhere, and tells how each ended."""
+Tell = Callable[[Underway], None]
+Runner = Callable[[Setup, Sequence[ArmJob], Tell], Generator[Outcome, None, None]]
+"""Runs arms somewhere, and tells how each ended; to the last argument, how far those are that run."""
 
 
 def choose_runner(how: RunSettings) -> Runner:
@@ -34,9 +35,9 @@ def choose_runner(how: RunSettings) -> Runner:
     return partial(run_in_processes, places=places)
 
 
-def run_here(setup: Setup, jobs: Sequence[ArmJob]) -> Generator[Outcome, None, None]:
+def run_here(setup: Setup, jobs: Sequence[ArmJob], tell: Tell) -> Generator[Outcome, None, None]:
     """Run arms one after another in this process: for a debugger, or where lm-eval is loaded anyway."""
-    runner = ArmRunner(setup)
+    runner = ArmRunner(setup, tell)
     for job in jobs:
         yield runner.run(job)
 

@@ -5,8 +5,9 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process, resource_tracker
@@ -14,7 +15,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup
+from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup, Underway
 from sae_merge_method.files.interrupts import HAS_MASK, interrupts_wait
 
 if TYPE_CHECKING:
@@ -37,14 +38,14 @@ class Place:
 @dataclass
 class _Worker:
     process: SpawnProcess
-    pipe: "Connection[ArmJob | None, Outcome]"
+    pipe: "Connection[ArmJob | None, Outcome | Underway]"
     log: Path
     place: Place
     arm: str = ""
 
 
 def run_in_processes(
-    setup: Setup, jobs: Sequence[ArmJob], places: Sequence[Place]
+    setup: Setup, jobs: Sequence[ArmJob], tell: Callable[[Underway], None], places: Sequence[Place]
 ) -> Generator[Outcome, None, None]:
     """Run arms, as many at a time as there are places; outcomes come as they are known.
 
@@ -60,6 +61,9 @@ def run_in_processes(
             for pipe in connection.wait([worker.pipe for worker in busy]):
                 worker = next(worker for worker in busy if worker.pipe is pipe)
                 outcome, alive = _receive(worker)
+                if isinstance(outcome, Underway):
+                    tell(outcome)
+                    continue
                 # The next arm is given out before this one is told: the reader may end the iterator.
                 if waiting and alive:
                     _give(worker, waiting.popleft())
@@ -100,7 +104,7 @@ def _give(worker: _Worker, job: ArmJob) -> None:
         worker.pipe.send(job)
 
 
-def _receive(worker: _Worker) -> tuple[Outcome, bool]:
+def _receive(worker: _Worker) -> tuple[Outcome | Underway, bool]:
     try:
         return worker.pipe.recv(), True
     except (EOFError, OSError):
@@ -117,7 +121,9 @@ def _end(worker: _Worker) -> None:
     worker.process.join()
 
 
-def _work(setup: Setup, place: Place, log: Path, pipe: "Connection[Outcome, ArmJob | None]") -> None:
+def _work(
+    setup: Setup, place: Place, log: Path, pipe: "Connection[Outcome | Underway, ArmJob | None]"
+) -> None:
     """A worker's life; in the worker."""
     # The parent is told by the terminal, and ends us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -127,9 +133,23 @@ def _work(setup: Setup, place: Place, log: Path, pipe: "Connection[Outcome, ArmJ
         os.environ["CUDA_VISIBLE_DEVICES"] = place.gpus
     if place.threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(place.threads)
-    runner = ArmRunner(setup)
+    runner = ArmRunner(setup, _now_and_then(pipe.send))
     while (job := pipe.recv()) is not None:
         pipe.send(runner.run(job))
+
+
+def _now_and_then(send: Callable[[Underway], None]) -> Callable[[Underway], None]:
+    """Send at most once a second: answers to short requests come by the hundred."""
+    sent = float("-inf")
+
+    def tell(underway: Underway) -> None:
+        nonlocal sent
+        now = time.monotonic()
+        if now >= sent + 1:
+            sent = now
+            send(underway)
+
+    return tell
 
 
 def _end_with_parent() -> None:

@@ -15,6 +15,7 @@ from sae_merge_method.compare.tasks import choose_tasks, resolve_metric
 from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.settings import EvaluationSettings
+from sae_merge_method.experiment.arm_models import why_out_of_reach
 from sae_merge_method.experiment.needs import Needs, needs_of, shape_of
 from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.experiment.worker import GeneralCorpus
@@ -51,6 +52,8 @@ class Prospect(NamedTuple):
     """Of lm-eval for one arm, the mean over those that are done; None where none is."""
     needs: Needs | None = None
     """What it takes; None where nobody has looked."""
+    merged: str | None = None
+    """Why arms have to be merged to the disk; None where they are edited in memory."""
 
     @property
     def checkpoint(self) -> int | None:
@@ -134,6 +137,7 @@ def look_ahead(
         len(general.documents) if general is not None else 0,
         sum(taken) / len(taken) / 60 if taken else None,
         needs_of(settings, shape_of(settings.base)),
+        why_out_of_reach(settings.evaluation),
     )
 
 

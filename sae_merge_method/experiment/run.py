@@ -196,10 +196,10 @@ def _run(setup: Setup, plan: ExperimentPlan, waiting: Sequence[ArmJob], runner: 
     _require_metric(setup.folder, plan.metric)
     with (
         logging_redirect_tqdm(),
-        closing(runner(setup, waiting)) as outcomes,
         tqdm(
             total=len(plan.arms), initial=len(plan.arms) - len(waiting), desc="arms", unit="arm", disable=None
         ) as bar,
+        closing(runner(setup, waiting, lambda underway: bar.set_postfix_str(str(underway)))) as outcomes,
     ):
         for outcome in outcomes:
             bar.update()

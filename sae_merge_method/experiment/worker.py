@@ -6,6 +6,7 @@ arm that is either done or not begun.
 
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from sae_merge_method.artifacts.experiment_plan import (
 from sae_merge_method.errors import SaeMergeError, UsageError
 from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.settings import EvaluationSettings
+from sae_merge_method.evaluation.watching import watched
 from sae_merge_method.experiment.arm_models import ArmModels
 from sae_merge_method.experiment.likelihoods import log_likelihoods
 from sae_merge_method.files.folders import new_folder
@@ -74,12 +76,31 @@ class Outcome(NamedTuple):
     """Whether the others would end the same way."""
 
 
+class Underway(NamedTuple):
+    """How far an arm is."""
+
+    arm: str
+    answered: int
+    """Requests, of one kind: a task's that are generated come after those that are weighed."""
+    requests: int
+
+    def __str__(self) -> str:
+        return f"{self.arm}: {self.answered:,} of {self.requests:,} requests"
+
+
 class ArmRunner:
     """Runs arms one after another in this process."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, tell: Callable[[Underway], None] = lambda _: None) -> None:
+        """Nothing is loaded yet.
+
+        Args:
+            setup: What all arms have in common.
+            tell: Called now and then with how far an arm is.
+        """
         os.chdir(setup.working_folder)
         self.setup = setup
+        self._tell = tell
         self._harness: Harness | None = None
         self._models: ArmModels | None = None
 
@@ -115,9 +136,13 @@ class ArmRunner:
     def _run(self, harness: Harness, models: ArmModels, job: ArmJob) -> None:
         LOG.info("arm %s", job.arm.name)
         folder = self.setup.folder / ARMS_FOLDER / job.arm.name
+
+        def tell(answered: int, requests: int) -> None:
+            self._tell(Underway(job.arm.name, answered, requests))
+
         with models.open(job.arm.name, job.model, folder) as (lm, model, report):
             general = None
-            with new_folder(folder / RESULTS_FOLDER, overwrite=True) as results:
+            with new_folder(folder / RESULTS_FOLDER, overwrite=True) as results, watched(tell):
                 cut_off = harness.score(lm, model, results)
                 if self.setup.general is not None:
                     text = self.setup.general

@@ -11,7 +11,7 @@ import yaml
 from sae_merge_method.artifacts.arm import ArmIdentity
 from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.settings import EvaluationSettings
-from sae_merge_method.experiment.worker import ArmJob, ArmRunner, GeneralCorpus, Setup
+from sae_merge_method.experiment.worker import ArmJob, ArmRunner, GeneralCorpus, Setup, Underway
 from tests.diagnose.hosts import save_tokenizer
 from tests.geometry import scenes
 from tests.in_memory.models import llama, near
@@ -104,7 +104,9 @@ def run_arms(root: Path, family: Family, tasks: Path, *, keep: bool) -> dict[str
         model_args=dict(family.model_args),
     )  # fmt: skip
     general = GeneralCorpus("general", "0" * 64, DOCUMENTS)
-    runner = ArmRunner(Setup(Path("exp"), root, str(family.base), evaluation, general, keep))
+    underway: list[Underway] = []
+    setup = Setup(Path("exp"), root, str(family.base), evaluation, general, keep)
+    runner = ArmRunner(setup, underway.append)
     models = {"base": str(family.base), "donor": str(family.donor)}
     names = ["base", *family.recipes]
     folders = {}
@@ -119,6 +121,8 @@ def run_arms(root: Path, family: Family, tasks: Path, *, keep: bool) -> dict[str
         )  # fmt: skip
         outcome = runner.run(ArmJob(arm, models.get(name), "key", {}))
         assert outcome.error is None, outcome
+        assert underway[-1] == Underway(name, len(DOCUMENTS), len(DOCUMENTS))  # the general text comes last
+        assert next(one for one in underway if one.arm == name).answered < len(DOCUMENTS)
     return folders
 
 

@@ -14,7 +14,7 @@ from sae_merge_method.artifacts.experiment import read_experiment
 from sae_merge_method.experiment import run
 from sae_merge_method.experiment.run import run_experiment
 from sae_merge_method.experiment.settings import RunSettings
-from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup
+from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup, Underway
 from tests.experiment.ground import RUN, command, environment, outcome, stamps, undo_arms
 from tests.warm import process_behind
 
@@ -106,8 +106,10 @@ def test_a_killed_worker_costs_its_own_arm_alone(copied, warm_python):
 def test_a_worker_lost_after_its_record_was_written_costs_nothing(copied, monkeypatch):
     undo_arms(copied, "mine")
 
-    def losing(setup: Setup, jobs: Sequence[ArmJob]) -> Generator[Outcome, None, None]:
-        here = ArmRunner(setup)
+    def losing(
+        setup: Setup, jobs: Sequence[ArmJob], tell: Callable[[Underway], None]
+    ) -> Generator[Outcome, None, None]:
+        here = ArmRunner(setup, tell)
         for job in jobs:
             assert here.run(job).error is None
             yield Outcome(job.arm.name, "its worker ended with SIGKILL")

@@ -242,8 +242,9 @@ def _cost(prospect: Ahead) -> str:
 def _disk(prospect: Ahead) -> Iterator[str]:
     if prospect.checkpoint is not None:
         each, kept = prospect.checkpoint, (len(prospect.arms) - 1) * prospect.checkpoint
-        yield wrapped(
-            f"Disk: {byte_size(each)} a worker, for the one merged checkpoint that it has at a time; "
-            f"{byte_size(kept)} with --keep.",
-            "",
+        words = (
+            f"results alone, as arms are edited in memory; one that cannot be is merged, {byte_size(each)}"
+            if prospect.merged is None
+            else f"{byte_size(each)} a worker, for the one merged checkpoint that it has at a time"
         )
+        yield wrapped(f"Disk: {words}; {byte_size(kept)} with --keep.", "")

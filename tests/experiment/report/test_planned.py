@@ -103,6 +103,13 @@ def test_problems_that_could_not_be_counted_are_said(tmp_path: Path) -> None:
         ),
         (
             {"needs": Needs((Item("base", "b", 8_600_000_000, 0, "here"),), None, None)},
+            "Disk: results alone, as arms are edited in memory; one that cannot be is merged, 8.6 GB; 8.6 GB with",
+        ),
+        (
+            {
+                "needs": Needs((Item("base", "b", 8_600_000_000, 0, "here"),), None, None),
+                "merged": "vllm holds weights out of this process' reach",
+            },
             "Disk: 8.6 GB a worker, for the one merged checkpoint that it has at a",
         ),
         ({"tasks": ()}, "how long one takes is known when the first is done"),
