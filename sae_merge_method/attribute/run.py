@@ -30,6 +30,7 @@ from sae_merge_method.corpora.documents import check_disjoint, read_corpus
 from sae_merge_method.errors import UsageError
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.progress import Progress
+from sae_merge_method.foretold import held_against
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.layers import parse_layers
@@ -120,9 +121,10 @@ def attributed_beside(
             edited, texts, addresses, progress, workers,
             recompute=settings.checkpointing, spare=memory_of(settings) // 4,
         )  # fmt: skip
-        if workers.is_first:
-            report(cost(settings, edited, texts, len(addresses)))
-        attributed = _attributed(settings, edited, texts, measurements, listening)
+        tell = report if workers.is_first else logger.debug
+        tell(cost(settings, edited, texts, len(addresses)))
+        with held_against(edited.model.device, tell):
+            attributed = _attributed(settings, edited, texts, measurements, listening)
     for text in attributed.attribution.texts:
         if workers.is_first and text.missed is not None and text.missed > settings.tolerance:
             logger.warning(

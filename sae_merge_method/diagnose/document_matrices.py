@@ -125,7 +125,9 @@ class Entries(NamedTuple):
         mine = self._among(documents)
         shape = (self.n_columns, len(documents))
         sparse = not many_means or len(mine.column) < _SPARSE * self.n_columns * len(documents)
-        made = {"usage": lambda: mine.usage, "square": lambda: mine.usage**2, "rate": lambda: mine.rates}
+        entries_of = {"usage": mine.usage, "rate": mine.rates}
+        if "square" in needs:
+            entries_of["square"] = mine.usage**2
 
         def laid_out(entries: npt.NDArray[np.float64]) -> "torch.Tensor | csr_array":
             if sparse:
@@ -137,7 +139,7 @@ class Entries(NamedTuple):
             dense[mine.column * np.int32(shape[1]) + mine.document] = entries
             return torch.from_numpy(dense.reshape(shape))
 
-        columns = {name: laid_out(made[name]()) for name in needs if name != "rank"}
+        columns = {name: laid_out(entries_of[name]) for name in needs if name != "rank"}
         if "rank" in needs:
             columns["rank"] = torch.from_numpy(mine._ranks(shape, n_target))
         return FeatureBlock(columns, torch.from_numpy(self.totals[documents]), self.n_features)

@@ -29,6 +29,7 @@ from sae_merge_method.diagnose.subject import Subject, open_subject
 from sae_merge_method.diagnose.sweep import Report, encode_layers
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.progress import Progress
+from sae_merge_method.foretold import held_against
 from sae_merge_method.in_memory.opening import check_fits
 from sae_merge_method.layers import LayerModule, Unit, by_depth, format_layers, layers_of
 from sae_merge_method.selection import choose_layers, parse_rule
@@ -72,34 +73,42 @@ def diagnose(
             if workers.is_first and not subject.beginning.added:
                 report(subject.beginning.sentence)
             store = ChunkStore(out, _inputs(settings, subject))
-            encoded = encode_layers(
-                settings, subject.model, subject.saes, subject.sides, store, workers, report
-            )
-            if folder is not None:
-                usage = {layer: entry.usage for layer, entry in encoded.items()}
-                units = sorted(usage, key=by_depth)
-                outliers = {layer: entry.outliers for layer, entry in encoded.items()}
-                labels = subject.sides.labels
-                controls = [corpus.name for corpus in subject.corpora[1:]]
-                surfaces = {layer: entry.surface for layer, entry in encoded.items()}
-                names = SurfaceNames(tuple(TOKEN_CLASSES), settings.twins)
-                scoring = score_layers(
-                    units, usage.__getitem__, labels, settings, controls, surfaces.__getitem__, names,
-                    outliers.__getitem__,
-                )  # fmt: skip
-                beside = score_dictionaries(
-                    list(next(iter(encoded.values())).beside),
-                    units,
-                    lambda layer, name: encoded[layer].beside[name](),
-                    labels,
-                    settings,
+            tell = report if workers.is_first else logger.debug
+            with held_against(subject.model.device, tell) as foretold:
+                encoded = encode_layers(
+                    settings, subject.model, subject.saes, subject.sides, store, workers, report, foretold
                 )
-                diagnosis = _diagnosis(settings, subject, encoded, scoring, beside)
-                rule = parse_rule(settings.select) if settings.select else None
-                selected = choose_layers(rule, diagnosis.scores(), diagnosis.q_values()) if rule else ()
-                write_usage(folder, labels, usage, surfaces, names, outliers)
-                write_draws(folder, scoring.draws)
-                records.write_diagnosis(folder, diagnosis)
+                if folder is not None:
+                    usage = {layer: entry.usage for layer, entry in encoded.items()}
+                    units = sorted(usage, key=by_depth)
+                    outliers = {layer: entry.outliers for layer, entry in encoded.items()}
+                    labels = subject.sides.labels
+                    controls = [corpus.name for corpus in subject.corpora[1:]]
+                    surfaces = {layer: entry.surface for layer, entry in encoded.items()}
+                    names = SurfaceNames(tuple(TOKEN_CLASSES), settings.twins)
+                    scoring = score_layers(
+                        units,
+                        usage.__getitem__,
+                        labels,
+                        settings,
+                        controls,
+                        surfaces.__getitem__,
+                        names,
+                        outliers.__getitem__,
+                    )
+                    beside = score_dictionaries(
+                        list(next(iter(encoded.values())).beside),
+                        units,
+                        lambda layer, name: encoded[layer].beside[name](),
+                        labels,
+                        settings,
+                    )
+                    diagnosis = _diagnosis(settings, subject, encoded, scoring, beside)
+                    rule = parse_rule(settings.select) if settings.select else None
+                    selected = choose_layers(rule, diagnosis.scores(), diagnosis.q_values()) if rule else ()
+                    write_usage(folder, labels, usage, surfaces, names, outliers)
+                    write_draws(folder, scoring.draws)
+                    records.write_diagnosis(folder, diagnosis)
             attributing = None
             if settings.donor is not None:
                 diagnosed = tuple(subject.saes)

@@ -28,6 +28,7 @@ from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan
 from sae_merge_method.diagnose.scales import measure_scales, sample_documents
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.usage import PartialUsage, encode_documents
+from sae_merge_method.foretold import Foretold
 from sae_merge_method.layers import Unit, by_depth
 from sae_merge_method.models.devices import memory_budget
 from sae_merge_method.models.residual_stream import forward_at
@@ -51,6 +52,7 @@ def encode_layers(
     store: "ChunkStore",
     workers: "Workers",
     report: Report,
+    foretold: Foretold,
 ) -> dict[Unit, EncodedLayer]:
     """Encode every document with every SAE; empty for all processes but the first.
 
@@ -62,6 +64,7 @@ def encode_layers(
         store: What an earlier, interrupted run has left, and where this one leaves its own.
         workers: This process among all.
         report: Told of the plan before work starts.
+        foretold: Filled in with what the plan expects of the whole run.
     """
     labels, twins = sides.labels, sides.twins
     documents = (*sides.documents, *(document for twin in twins for document in twin))
@@ -70,6 +73,7 @@ def encode_layers(
     scales = _scales(settings, model, saes, sides, store, workers)
     rules = {layer: scale.rule(settings.bound) for layer, scale in scales.items()}
     plan = _plan(settings, model, saes, chunks, sides, scales)
+    foretold.seconds, foretold.nbytes = plan.seconds, plan.bytes
     if workers.is_first:
         report(str(plan))
     share = chunks[workers.rank :: workers.size]

@@ -59,18 +59,26 @@ class Plan(NamedTuple):
     """Of all steps of all SAEs."""
     judging_seconds: float
 
+    @property
+    def bytes(self) -> int:
+        """The most memory beside the model."""
+        return self.state_bytes + self.buffer_bytes + self.working_bytes
+
+    @property
+    def seconds(self) -> float:
+        """Of all of it."""
+        return self.forward_seconds + self.step_seconds + self.judging_seconds
+
     def __str__(self) -> str:
         saes = sum(map(len, self.groups))
         passes = "one pass" if len(self.groups) == 1 else f"{len(self.groups)} passes"
-        memory = self.state_bytes + self.buffer_bytes + self.working_bytes
-        seconds = self.forward_seconds + self.step_seconds + self.judging_seconds
         judging = f", judging {duration(self.judging_seconds)}" if self.judging_seconds else ""
         return (
             f"{saes} SAEs of {count(self.d_sae)} features on {count(self.tokens)} tokens in {passes} over "
-            f"the texts: about {format_memory(memory)} beside the model "
+            f"the texts: about {format_memory(self.bytes)} beside the model "
             f"(SAEs {format_memory(self.state_bytes)}, activations {format_memory(self.buffer_bytes)}, "
             f"work {format_memory(self.working_bytes)}), "
-            f"about {duration(seconds)} (model {duration(self.forward_seconds)}, "
+            f"about {duration(self.seconds)} (model {duration(self.forward_seconds)}, "
             f"SAEs {duration(self.step_seconds)}{judging})"
         )
 

@@ -1,7 +1,6 @@
 """Training SAEs from end to end: a model and texts in, a folder of SAEs in SAELens' format out."""
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,10 +17,9 @@ from sae_merge_method.artifacts.sae_training import (
 )
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.writing import write_text
-from sae_merge_method.models.devices import format_memory, peak_memory
+from sae_merge_method.foretold import held_against
 from sae_merge_method.models.hub import CARD_FILE
 from sae_merge_method.models.sites import Site
-from sae_merge_method.reports.numbers import duration
 from sae_merge_method.train_saes.card import card
 from sae_merge_method.train_saes.settings import TrainSaesSettings
 
@@ -87,17 +85,16 @@ def run_job(job: "Job", states: "States", folder: Path, report: Callable[[str], 
 
     planned = plan(job)
     report(str(planned))
-    tokens, began = job.schedule.steps * job.step_tokens * len(planned.groups), time.monotonic()
-    with peak_memory(job.model.device) as peak:
+    tokens = job.schedule.steps * job.step_tokens * len(planned.groups)
+    with held_against(job.model.device, report) as foretold:
+        foretold.seconds, foretold.nbytes = planned.seconds, planned.bytes
         with tqdm(total=tokens, desc="training SAEs", unit="tok", unit_scale=True, disable=None) as bar:
             for group in planned.groups:
                 train_group(job, group, states, bar)
         saes = [one for group in planned.groups for one in _finish(job, group, states, folder)]
-    training = _training(job, saes)
-    write_training(folder, training)
-    write_text(folder / CARD_FILE, card(training))
-    took = duration(time.monotonic() - began)
-    report(f"took {took} and at most {format_memory(peak.nbytes)} beside the model")
+        training = _training(job, saes)
+        write_training(folder, training)
+        write_text(folder / CARD_FILE, card(training))
     return training
 
 

@@ -1,6 +1,7 @@
 """What a search will cost, said before it begins: in edits, in passes of the model, in tokens."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from sae_merge_method.reports.numbers import duration
 from sae_merge_method.tune.attribution import slopes_needed
@@ -17,10 +18,20 @@ _TRIES = 3
 winner's."""
 
 
-def cost_words(
+class Cost(NamedTuple):
+    """What a search is expected to take."""
+
+    words: str
+    """A few sentences: how the texts are divided, and about how much is computed."""
+    seconds: float | None
+    """Of passes over texts at this model's pace; None where that is not known, or problems are answered
+    beside."""
+
+
+def cost_of(
     asked: TuneSettings, parts: Mapping[str, Part], panel: Panel, seconds: float | None = None
-) -> str:
-    """A few sentences: how the texts are divided, and about how much is computed.
+) -> Cost:
+    """About how much is computed.
 
     Args:
         asked: What is searched.
@@ -59,7 +70,8 @@ def cost_words(
     ]
     if seconds is not None:
         passes = forward + _AS_FORWARD * slopes * per_step
-        lines.append(f"At this model's pace, some {duration(seconds * passes / max(1, tokens[SEARCH]))}.")
+        seconds *= passes / max(1, tokens[SEARCH])
+        lines.append(f"At this model's pace, some {duration(seconds)}.")
     if panel.task is not None:
         sizes_of_task = panel.task.sizes
         answered = (asked.finalists + 1) * sizes_of_task[CHOICE] + on_report * sizes_of_task[REPORT]
@@ -75,7 +87,8 @@ def cost_words(
             f"{panel.guard.name}: {of_guard[CHOICE]} problems to choose on, {of_guard[REPORT]} to report on; "
             f"some {answered:,} answers."
         )
-    return " ".join(lines)
+    only_texts = panel.task is None and panel.guard is None
+    return Cost(" ".join(lines), seconds if only_texts else None)
 
 
 _FOR = {SEARCH: "search on", CHOICE: "choose on", REPORT: "report on"}

@@ -22,6 +22,7 @@ from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.progress import Progress
 from sae_merge_method.files.writing import write_text
+from sae_merge_method.foretold import held_against
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.in_memory.weights import nearest, stochastic
@@ -37,7 +38,7 @@ from sae_merge_method.tune.exam import Exam, Panel
 from sae_merge_method.tune.judgement import judge
 from sae_merge_method.tune.page import as_markdown, as_page
 from sae_merge_method.tune.parts import CHOICE, SEARCH, make_parts
-from sae_merge_method.tune.planned import cost_words
+from sae_merge_method.tune.planned import cost_of
 from sae_merge_method.tune.recipe import recipe_of
 from sae_merge_method.tune.result import ALPHA, Texts, result_of
 from sae_merge_method.tune.rivals import Pick, contenders
@@ -183,6 +184,7 @@ def _search_and_judge(
         tell(f"going on with {len(store)} measurements of an interrupted search")
     with (
         logging_redirect_tqdm(),
+        held_against(edited.model.device, tell) as foretold,
         tqdm(
             desc="edits", unit="edit", initial=len(store), disable=None if workers.is_first else True
         ) as bar,
@@ -194,7 +196,9 @@ def _search_and_judge(
         begun, known = perf_counter(), len(store)
         bench.measure(bench.base, SEARCH)
         seconds = perf_counter() - begun if len(store) > known else None
-        tell(cost_words(asked, parts, panel, seconds))
+        cost = cost_of(asked, parts, panel, seconds)
+        tell(cost.words)
+        foretold.seconds = cost.seconds
         for exam in filter(None, (task, guard)):
             # What the choice asks anyway: a metric that cannot judge is told before the search, not after.
             exam.mean(bench, bench.base, CHOICE)

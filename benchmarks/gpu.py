@@ -1,0 +1,192 @@
+"""All that takes a device, in one run on a random model of Gemma 3 4B's shape: seconds, GPU memory, shares.
+
+A base, a donor near it and SAEs of 16k features for every layer are drawn at random, since what computing
+costs does not depend on the weights; thresholds let some 50 features of a token pass. Then every command
+that takes a device runs as it would for a user, one after the other in this process: the diagnosis, SAEs
+trained on two layers, the attribution, the search, a merge by mergekit's engine, and an experiment of three
+arms with generation. Each is printed with its seconds by the clock and its peak memory (of the GPU; of this
+process on a CPU), and the diagnosis beside the least it could cost: the model's blocks and the encoders'
+matrix products, nothing done with them.
+
+Run: python benchmarks/gpu.py                        where there is a CUDA GPU; 30 GB of disk
+     python benchmarks/gpu.py --device cpu --tiny    the same on a model of four small layers, in a minute
+"""
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import yaml
+from gpu_inputs import GEMMA_3_4B, TINY, Shape, build_models, build_saes, write_texts
+
+
+class Row(NamedTuple):
+    """One line of the table."""
+
+    name: str
+    seconds: float
+    nbytes: int
+    what: str
+
+
+def timed(name: str, device: torch.device, what: str, work: Callable[[], object]) -> Row:
+    """Run something, and print its line."""
+    from sae_merge_method.models.devices import format_memory, peak_memory
+
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    start = time.perf_counter()
+    with peak_memory(device) as peak:
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+    row = Row(name, time.perf_counter() - start, peak.nbytes, what)
+    print(f"{row.name:22}{row.seconds:10.1f} s {format_memory(row.nbytes):>10}   {row.what}", flush=True)
+    return row
+
+
+def least(work: Path, shape: Shape, device: str) -> float:
+    """Seconds of the model's blocks and the encoders' products over the texts of the diagnosis."""
+    from sae_merge_method.corpora.batches import make_batches
+    from sae_merge_method.corpora.documents import read_corpus
+    from sae_merge_method.corpora.tokens import tokenize
+    from sae_merge_method.models.residual_stream import forward
+    from sae_merge_method.models.text_model import load_text_model
+
+    model = load_text_model(str(work / "base"), device=device)
+    texts = [
+        text for name in ("target", "control") for text in read_corpus(str(work / f"{name}.jsonl")).documents
+    ]
+    documents = tokenize(model.tokenizer, texts, "texts", frozenset(), 1024)
+    encoder = torch.randn(shape.width, shape.features, dtype=model.dtype, device=model.device)
+
+    def product(residual: torch.Tensor) -> None:
+        torch.mm(residual, encoder)
+
+    batches = list(make_batches(documents, 2048))
+    use = dict.fromkeys(range(shape.layers), product)
+    forward(model, batches[0], use)
+    start = time.perf_counter()
+    for batch in batches:
+        forward(model, batch, use)
+    if model.device.type == "cuda":
+        torch.cuda.synchronize(model.device)
+    return time.perf_counter() - start
+
+
+def run_all(work: Path, shape: Shape, device: str) -> None:
+    """Every command that takes a device."""
+    from sae_merge_method import attribute, diagnose, merge, train_saes, tune
+    from sae_merge_method.attribute.settings import AttributeSettings
+    from sae_merge_method.diagnose.settings import DiagnoseSettings
+    from sae_merge_method.experiment.run import run_experiment
+    from sae_merge_method.experiment.settings import ExperimentSettings, RunSettings
+    from sae_merge_method.merge.settings import MergeSettings
+    from sae_merge_method.train_saes.settings import TrainSaesSettings
+    from sae_merge_method.tune.search import TuneError
+    from sae_merge_method.tune.settings import TuneSettings
+
+    on = torch.device(device)
+    at = {name: str(work / name) for name in ("base", "donor", "diagnosis")}
+    target, control, general, problems = (
+        str(work / f"{name}.jsonl") for name in ("target", "control", "general", "problems")
+    )
+    texts = {"target": target, "control": (control,), "device": device}
+    plain = DiagnoseSettings.model_validate(
+        {
+            "model": at["base"],
+            "sae": str(work / "saes/layer_{layer}"),
+            **texts,
+            "twins": (),
+            "dictionaries": (),
+        }
+    )
+    tokens = f"{2 * shape.documents * shape.length:,} tokens, {shape.layers} layers of {shape.features:,}"
+    diagnosed = timed("diagnose", on, tokens, lambda: diagnose(plain, at["diagnosis"]))
+    floor = least(work, shape, device)
+    share = floor / diagnosed.seconds
+    print(f"{'':22}{floor:10.1f} s {'':10}   forward and encoders' products alone: {share:.2f} of it")
+    training = TrainSaesSettings.model_validate(
+        {"model": at["base"], "text": (target, control), "layers": "1-2", "device": device, "width": "2x",
+         "tokens": str(shape.documents * shape.length), "k": 16, "held_out": shape.length * 2,
+         "buffer_tokens": max(2048, shape.length), "step_tokens": min(1024, shape.length * 2)}
+    )  # fmt: skip
+    timed("train-saes", on, "two SAEs of twice the width", lambda: train_saes(training, work / "trained"))
+    slope = AttributeSettings.model_validate(
+        {"base": at["base"], "donor": at["donor"], **texts, "first_order": True, "dtype": "bfloat16",
+         "checkpointing": True, "max_documents": max(4, shape.documents // 4)}
+    )  # fmt: skip
+    timed("attribute", on, "first order", lambda: attribute(slope, work / "attribution"))
+    searched = TuneSettings.model_validate(
+        {"base": at["base"], "donor": (at["donor"],), "target": problems,
+         "control": (general,), "budget": 100.0,
+         "families": ("damped",), "finalists": 1, "shuffles": 0,
+         "device": device, "dtype": "bfloat16", "max_documents": max(12, shape.problems // 2)}
+    )  # fmt: skip
+
+    def search() -> None:
+        try:
+            tune(searched, work / "tuned")
+        except TuneError as nothing:  # a random donor gains nothing: the search is made all the same
+            logging.getLogger(__name__).info("%s", nothing)
+
+    timed("tune", on, "one family of edits", search)
+    recipe = work / "recipe.yml"
+    recipe.write_text(
+        yaml.safe_dump(
+            {"merge_method": "sae_stethoscope", "base_model": at["base"], "dtype": "bfloat16",
+             "models": [{"model": at["donor"], "parameters": {"weight": 1.0}}],
+             "parameters": {"layers": "1-2"}}
+        )
+    )  # fmt: skip
+    by_mergekit = MergeSettings(engine="mergekit")
+    options = {"device": device, "cuda": on.type == "cuda"}
+    timed(
+        "merge", on, "by mergekit's engine", lambda: merge(recipe, work / "out", by_mergekit, options=options)
+    )
+    experiment = ExperimentSettings.model_validate(
+        {"base": at["base"], "donor": at["donor"], "diagnosis": at["diagnosis"], "select": "top_k=2",
+         "arms": ("all-layers",), "damping": (), "random_layers": 0, "windows": 0, "every_nth": 0,
+         "all_but_the_last": 0,
+         "evaluation": {"tasks": "answers", "include_path": str(work / "tasks"), "device": device,
+                        "batch_size": 16, "model_args": {"dtype": "bfloat16"}},
+         "general_loss": {"corpus": general, "max_documents": max(4, shape.documents // 10)}}
+    )  # fmt: skip
+    answers = f"three arms, {shape.problems} answers of up to {shape.answer} tokens each"
+    here = RunSettings(workers=0)
+    timed("experiment", on, answers, lambda: run_experiment(experiment, work / "experiment", here))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--tiny", action="store_true", help="Four small layers, to see that all of it runs.")
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        print("no CUDA GPU here: expected one, or --device cpu --tiny", file=sys.stderr)
+        sys.exit(2)
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    shape = TINY if options.tiny else GEMMA_3_4B
+    card = (
+        torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    )
+    print(f"{shape.layers} layers of {shape.width}, {shape.features:,} features each, bfloat16, on {card}")
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder).resolve()
+        os.environ["HF_DATASETS_CACHE"] = str(work / ".datasets")
+        build_models(work, shape, options.device)
+        build_saes(work, shape, options.device)
+        write_texts(work, shape)
+        run_all(work, shape, options.device)
+
+
+if __name__ == "__main__":
+    main()
