@@ -14,6 +14,7 @@ The explained variance is sampled as in a run of 512,000 tokens: one token in 62
 dictionaries beside the SAEs are encoded, nor are the 2,048 tokens read that outliers are held against.
 
 Run: python benchmarks/diagnose.py [--layers 12 --width 16384 --documents 24 --length 128]
+     python benchmarks/diagnose.py --real      the shape of Gemma 3 4B: d 2560, 16,384 features
 """
 
 import argparse
@@ -28,9 +29,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from random_encoders import D_MODEL, build_model, build_saes
+from random_encoders import build_model, build_saes
 
 REPEATS = 2
+REAL_LAYERS = 2
+"""Of a model of d 2560: a group is as many layers, and each costs the same."""
 STRIDE = 512_000 // 8192
 
 
@@ -45,7 +48,7 @@ def load(work: Path, options: argparse.Namespace) -> tuple:
 
     model = load_text_model(str(work / "model"))
     addresses = find_saes(str(work / "saes/layer_{layer}"), None, range(options.layers))
-    saes = [load_sae(address, D_MODEL, model.dtype, model.device) for address in addresses]
+    saes = [load_sae(address, options.d_model, model.dtype, model.device) for address in addresses]
     random = np.random.default_rng(0)
     lengths = random.integers(options.length // 2, options.length + 1, options.documents)
     documents = [Document(random.integers(1, 4096, n), np.arange(n) > 0) for n in lengths]
@@ -94,7 +97,7 @@ def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, fl
         from sae_merge_method.models.sites import Site
 
         encoders = [LayerEncoders(sae.layer, Site(sae.layer), sae, {}) for sae in saes]
-        scale = LayerScale(1e6, 1e6, np.zeros(D_MODEL, dtype=np.float32))
+        scale = LayerScale(1e6, 1e6, np.zeros(options.d_model, dtype=np.float32))
         rules = dict.fromkeys(layers, scale.rule(5))
         side_of = np.zeros(sum(len(chunk.documents) for chunk in chunks), dtype=np.int64)
 
@@ -135,7 +138,7 @@ def saelens_way(work: Path, saes: list, chunks: tuple, options: argparse.Namespa
         hook = f"blocks.{sae.layer}.hook_out"
         metadata = SAEMetadata(hook_name=hook)
         config = JumpReLUSAEConfig(
-            d_in=D_MODEL, d_sae=options.width, apply_b_dec_to_input=False, metadata=metadata
+            d_in=options.d_model, d_sae=options.width, apply_b_dec_to_input=False, metadata=metadata
         )
         their = JumpReLUSAE(config)
         encoder = sae.encoder
@@ -162,7 +165,7 @@ def saelens_way(work: Path, saes: list, chunks: tuple, options: argparse.Namespa
 def measure(contender: str, work: Path, options: argparse.Namespace) -> dict[str, float]:
     """Run a contender in a process of its own."""
     command = [sys.executable, __file__, "--contender", contender, "--work", str(work)]
-    for name in ("layers", "width", "documents", "length", "batch_tokens", "threads"):
+    for name in ("layers", "width", "documents", "length", "batch_tokens", "threads", "d_model"):
         command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -172,7 +175,11 @@ def measure(contender: str, work: Path, options: argparse.Namespace) -> dict[str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--real", action="store_true", help="A group of Gemma 3 4B's layers, without SAELens."
+    )
     parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--d-model", type=int, default=512)
     parser.add_argument("--width", type=int, default=16384)
     parser.add_argument("--documents", type=int, default=16)
     parser.add_argument("--length", type=int, default=128)
@@ -182,16 +189,19 @@ def main() -> None:
     parser.add_argument("--contender", help=argparse.SUPPRESS)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.real:
+        options.d_model, options.layers = 2560, min(options.layers, REAL_LAYERS)
     if options.contender:
         print(json.dumps(run(options.contender, options.work, options)))
         return
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        build_model(work / "model", options.layers)
-        build_saes(work / "saes", options.layers, options.width)
-        results = {name: measure(name, work, options) for name in ("forward", "limit", "ours", "saelens")}
+        build_model(work / "model", options.layers, options.d_model)
+        build_saes(work / "saes", options.layers, options.width, options.d_model)
+        contenders = ("forward", "limit", "ours") if options.real else ("forward", "limit", "ours", "saelens")
+        results = {name: measure(name, work, options) for name in contenders}
         print(
-            f"Gemma 3, d {D_MODEL}, {options.layers} layers, {options.width} features, "
+            f"Gemma 3, d {options.d_model}, {options.layers} layers, {options.width} features, "
             f"{results['ours']['tokens']} tokens, {options.threads} threads, float32"
         )
         print(
@@ -204,6 +214,8 @@ def main() -> None:
                 f"{result['tokens'] / result['seconds']:10.0f}{least / result['busy']:11.2f}"
                 f"{result['peak']:10.0f}{result['peak'] - result['loaded']:9.0f}"
             )
+        share = least / results["ours"]["busy"]
+        print(f"forward and encoders' products are {share:.2f} of what the diagnosis takes")
         if options.growth:
             print("growth of ours: processor seconds")
             for name, values in (("documents", (16, 32, 64)), ("layers", (3, 6, 12))):
@@ -217,7 +229,7 @@ def main() -> None:
                 wide = work / f"wide_{width}"
                 (wide).mkdir()
                 (wide / "model").symlink_to(work / "model")
-                build_saes(wide / "saes", 3, width)
+                build_saes(wide / "saes", 3, width, options.d_model)
                 changed = argparse.Namespace(**{**vars(options), "layers": 3, "width": width})
                 cells.append(f"{width}: {measure('ours', wide, changed)['busy']:.2f}")
             print("  width, 3 layers  " + "   ".join(cells))

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import torch
 
-D_MODEL = 512
 
-
-def build_model(folder: Path, layers: int) -> None:
+def build_model(folder: Path, layers: int, d_model: int) -> None:
     """A random Gemma 3 of middling size with a tokenizer that is never asked."""
     from tokenizers import Tokenizer, models
     from transformers import Gemma3ForCausalLM, Gemma3TextConfig, PreTrainedTokenizerFast
@@ -16,8 +14,8 @@ def build_model(folder: Path, layers: int) -> None:
     torch.manual_seed(0)
     config = Gemma3TextConfig(
         vocab_size=4096,
-        hidden_size=D_MODEL,
-        intermediate_size=4 * D_MODEL,
+        hidden_size=d_model,
+        intermediate_size=4 * d_model,
         num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=1,
@@ -29,7 +27,7 @@ def build_model(folder: Path, layers: int) -> None:
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(folder)
 
 
-def build_saes(folder: Path, layers: int, width: int) -> None:
+def build_saes(folder: Path, layers: int, width: int, d_model: int) -> None:
     """SAEs in Gemma Scope 2's layout whose thresholds let about 50 features a token pass."""
     from safetensors.torch import save_file
 
@@ -37,12 +35,12 @@ def build_saes(folder: Path, layers: int, width: int) -> None:
         place = folder / f"layer_{layer}"
         place.mkdir(parents=True)
         random = torch.Generator().manual_seed(layer)
-        w_enc = torch.randn(D_MODEL, width, generator=random) / D_MODEL**0.5
+        w_enc = torch.randn(d_model, width, generator=random) / d_model**0.5
         tensors = {
             "w_enc": w_enc,
             "w_dec": w_enc.T.contiguous(),
             "b_enc": torch.zeros(width),
-            "b_dec": torch.zeros(D_MODEL),
+            "b_dec": torch.zeros(d_model),
             "threshold": torch.full((width,), 1.0),
         }
         save_file(tensors, place / "params.safetensors")
