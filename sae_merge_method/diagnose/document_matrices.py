@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from sae_merge_method.artifacts.layer_usage import LayerUsage
 from sae_merge_method.artifacts.usage import Documents
+from sae_merge_method.diagnose.feature_block import FeatureBlock
 from sae_merge_method.diagnose.midranks import midranks
-from sae_merge_method.diagnose.specificity import Means
 
 if TYPE_CHECKING:
     import torch
@@ -28,51 +28,6 @@ _SPARSE = 0.08
 """Blocks of which documents use a smaller share are multiplied sparsely: a dense product costs less above."""
 
 Integers = npt.NDArray[np.int64]
-
-
-class FeatureBlock(NamedTuple):
-    """Some features as some documents use them, in the documents' order; float64."""
-
-    columns: "dict[str, torch.Tensor | csr_array]"
-    """(a, n) by key of :data:`Means`."""
-    totals: "torch.Tensor"
-    """(n,) usage of each document over all features of the layer."""
-    n_features: int
-    """A, of the layer."""
-
-    def means(self, weights: "torch.Tensor") -> Means:
-        """Weighted means over documents; ``weights`` (..., n), each row summing to 1."""
-        import torch
-
-        def mean(matrix: "torch.Tensor | csr_array") -> "torch.Tensor":
-            if isinstance(matrix, torch.Tensor):
-                return weights @ matrix.mT
-            means: torch.Tensor = torch.from_numpy(matrix @ np.ascontiguousarray(weights.numpy().T))
-            return means if weights.dim() == 1 else means.mT
-
-        means = {name: mean(matrix) for name, matrix in self.columns.items()}
-        return {
-            **means,
-            "total": (weights @ self.totals)[..., None],
-            "features": weights.new_tensor(self.n_features),
-        }
-
-    def sides(self, is_target: npt.NDArray[np.bool_]) -> tuple[Means, Means]:
-        """Means over the documents that are target, and over the others."""
-        import torch
-
-        target = torch.from_numpy(is_target).double()
-        control = 1 - target
-        return self.means(target / target.sum()), self.means(control / control.sum())
-
-    def only(self, needs: tuple[str, ...]) -> "FeatureBlock":
-        """The same with some of its matrices alone."""
-        return self._replace(columns={name: self.columns[name] for name in needs})
-
-    def part(self, start: int, stop: int) -> "FeatureBlock":
-        """The same of neighbouring documents alone."""
-        columns = {name: matrix[:, start:stop] for name, matrix in self.columns.items()}
-        return self._replace(columns=columns, totals=self.totals[start:stop])
 
 
 class LaidOut(NamedTuple):
@@ -115,7 +70,7 @@ class Entries(NamedTuple):
 
         Args:
             documents: (n,) which, in the order of the block's.
-            needs: Keys of :data:`Means`. Ranks are among these documents.
+            needs: Keys of :data:`~sae_merge_method.diagnose.specificity.Means`; ranks are among these.
             n_target: The first so many are the target's, where what is laid out will be resampled: ranks are
                 then replaced by placements, so that resampled documents need not be ranked again.
             many_means: Whether it pays to lay the features out densely.

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.artifacts.usage import Documents
-from sae_merge_method.diagnose.document_matrices import DocumentMatrices, FeatureBlock
+from sae_merge_method.diagnose.document_matrices import DocumentMatrices
+from sae_merge_method.diagnose.feature_block import FeatureBlock
 from sae_merge_method.diagnose.resampling import Sample, half_samples, whole_sample
 from sae_merge_method.diagnose.running_scores import BLOCK_DRAWS, Ask, Estimate, running_score
 from sae_merge_method.diagnose.settings import ScoringSettings

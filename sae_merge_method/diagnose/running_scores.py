@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from sae_merge_method.diagnose.document_matrices import DocumentMatrices, Entries, FeatureBlock
+from sae_merge_method.diagnose.document_matrices import DocumentMatrices, Entries
+from sae_merge_method.diagnose.feature_block import FeatureBlock
 from sae_merge_method.diagnose.resampling import Sample
 from sae_merge_method.diagnose.specificity import Means, Score
 

@@ -185,9 +185,7 @@ def _search_and_judge(
     with (
         logging_redirect_tqdm(),
         held_against(edited.model.device, tell) as foretold,
-        tqdm(
-            desc="edits", unit="edit", initial=len(store), disable=None if workers.is_first else True
-        ) as bar,
+        tqdm(desc="edits", unit="edit", initial=len(store), disable=not workers.is_first or None) as bar,
     ):
         rounding = rounding_of(asked)
         rounded = stochastic(rounding.seed) if rounding.unbiased else nearest
@@ -196,9 +194,8 @@ def _search_and_judge(
         begun, known = perf_counter(), len(store)
         bench.measure(bench.base, SEARCH)
         seconds = perf_counter() - begun if len(store) > known else None
-        cost = cost_of(asked, parts, panel, seconds)
-        tell(cost.words)
-        foretold.seconds = cost.seconds
+        words, foretold.seconds = cost_of(asked, parts, panel, seconds)
+        tell(words)
         for exam in filter(None, (task, guard)):
             # What the choice asks anyway: a metric that cannot judge is told before the search, not after.
             exam.mean(bench, bench.base, CHOICE)

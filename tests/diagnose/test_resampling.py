@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from sae_merge_method.artifacts.usage import Documents
-from sae_merge_method.diagnose.document_matrices import FeatureBlock, document_matrices
+from sae_merge_method.diagnose.document_matrices import document_matrices
 from sae_merge_method.diagnose.estimation import estimate, samples_for
+from sae_merge_method.diagnose.feature_block import FeatureBlock
 from sae_merge_method.diagnose.resampling import (
     half_samples,
     resampled_weights,

@@ -1,0 +1,57 @@
+"""Means over documents of a block of features, by one matrix product, whether dense or sparse."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sae_merge_method.diagnose.specificity import Means
+
+if TYPE_CHECKING:
+    import torch
+    from scipy.sparse import csr_array
+
+
+class FeatureBlock(NamedTuple):
+    """Some features as some documents use them, in the documents' order; float64."""
+
+    columns: "dict[str, torch.Tensor | csr_array]"
+    """(a, n) by key of :data:`Means`."""
+    totals: "torch.Tensor"
+    """(n,) usage of each document over all features of the layer."""
+    n_features: int
+    """A, of the layer."""
+
+    def means(self, weights: "torch.Tensor") -> Means:
+        """Weighted means over documents; ``weights`` (..., n), each row summing to 1."""
+        import torch
+
+        def mean(matrix: "torch.Tensor | csr_array") -> "torch.Tensor":
+            if isinstance(matrix, torch.Tensor):
+                return weights @ matrix.mT
+            means: torch.Tensor = torch.from_numpy(matrix @ np.ascontiguousarray(weights.numpy().T))
+            return means if weights.dim() == 1 else means.mT
+
+        means = {name: mean(matrix) for name, matrix in self.columns.items()}
+        return {
+            **means,
+            "total": (weights @ self.totals)[..., None],
+            "features": weights.new_tensor(self.n_features),
+        }
+
+    def sides(self, is_target: npt.NDArray[np.bool_]) -> tuple[Means, Means]:
+        """Means over the documents that are target, and over the others."""
+        import torch
+
+        target = torch.from_numpy(is_target).double()
+        control = 1 - target
+        return self.means(target / target.sum()), self.means(control / control.sum())
+
+    def only(self, needs: tuple[str, ...]) -> "FeatureBlock":
+        """The same with some of its matrices alone."""
+        return self._replace(columns={name: self.columns[name] for name in needs})
+
+    def part(self, start: int, stop: int) -> "FeatureBlock":
+        """The same of neighbouring documents alone."""
+        columns = {name: matrix[:, start:stop] for name, matrix in self.columns.items()}
+        return self._replace(columns=columns, totals=self.totals[start:stop])
