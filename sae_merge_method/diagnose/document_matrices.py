@@ -49,8 +49,10 @@ class Entries(NamedTuple):
     """(nnz,) as they are stored."""
     usage: npt.NDArray[np.float64]
     """(nnz,) mean activations: the same in their unit."""
-    rates: npt.NDArray[np.float64]
-    """(nnz,) share of the document's counted tokens on which the feature fires."""
+    counts: npt.NDArray[np.int64]
+    """(nnz,) counted tokens on which the feature fires."""
+    tokens: npt.NDArray[np.integer]
+    """(N,) counted tokens of each document."""
     n_columns: int
     """a."""
     totals: npt.NDArray[np.float64]
@@ -80,9 +82,11 @@ class Entries(NamedTuple):
         mine = self._among(documents)
         shape = (self.n_columns, len(documents))
         sparse = not many_means or len(mine.column) < _SPARSE * self.n_columns * len(documents)
-        entries_of = {"usage": mine.usage, "rate": mine.rates}
+        entries_of = {"usage": mine.usage}
         if "square" in needs:
             entries_of["square"] = mine.usage**2
+        if "rate" in needs:
+            entries_of["rate"] = mine.counts / self.tokens[documents][mine.document]
 
         def laid_out(entries: npt.NDArray[np.float64]) -> "torch.Tensor | csr_array":
             if sparse:
@@ -106,13 +110,13 @@ class Entries(NamedTuple):
         place = np.full(len(self.totals), -1, dtype=np.int32)
         place[documents] = np.arange(len(documents), dtype=np.int32)
         document = place[self.document]
-        kept = document >= 0
+        kept = np.flatnonzero(document >= 0)
         return self._replace(
             column=self.column[kept],
             document=document[kept],
             values=self.values[kept],
             usage=self.usage[kept],
-            rates=self.rates[kept],
+            counts=self.counts[kept],
         )
 
     def _ranks(self, shape: tuple[int, int], n_target: int | None) -> npt.NDArray[np.float64]:
@@ -201,7 +205,8 @@ class DocumentMatrices(NamedTuple):
             document,
             values,
             np.ldexp(values.astype(np.float64), self.exponent),
-            (packed & _COUNT_MASK) / self.tokens[document],
+            packed & _COUNT_MASK,
+            self.tokens,
             len(nth),
             self.totals,
             len(self.features),

@@ -24,12 +24,12 @@ def midranks(
         shape: a features and n documents.
     """
     positive = values > 0  # what is too small to be stored is a zero like the others
-    n = shape[1]
+    n, document_bits = shape[1], shape[1].bit_length()
     # Float16 bits of numbers above 0 are in the order of the numbers: one sort of feature, value, document.
     bits = values[positive].view(np.uint16).astype(np.int64)
-    keys = (column[positive].astype(np.int64) << 16 | bits) * n + document[positive]
+    keys = (column[positive].astype(np.int64) << 16 | bits) << document_bits | document[positive]
     keys.sort()
-    alike, document = np.divmod(keys, n)
+    alike, document = keys >> document_bits, keys & ((1 << document_bits) - 1)
     column = alike >> 16
     used = np.bincount(column, minlength=shape[0])
     zeros = n - used
