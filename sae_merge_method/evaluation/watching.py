@@ -14,7 +14,7 @@ Tell = Callable[[int, int], None]
 
 _ANSWERING = ("lm_eval.models.huggingface", "lm_eval.models.vllm_causallms")
 """Where lm-eval draws bars about requests."""
-_PREPARING = ("lm_eval.api.task",)
+_PREPARING = ("lm_eval.api.task", "lm_eval.api.model")
 """Where it draws others."""
 
 
