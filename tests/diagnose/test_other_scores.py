@@ -9,7 +9,7 @@ from sae_merge_method.artifacts.diagnosis import OtherScores
 from sae_merge_method.artifacts.layer_usage import LayerUsage
 from sae_merge_method.artifacts.usage import Documents
 from sae_merge_method.diagnose.document_matrices import document_matrices
-from sae_merge_method.diagnose.other_scores import SHUFFLES, OtherWays, score_dictionaries
+from sae_merge_method.diagnose.other_scores import SHUFFLES, OtherWays, other_scores, score_dictionaries
 from sae_merge_method.diagnose.scoring import score_layers
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES
@@ -21,9 +21,8 @@ PLAIN = ScoringSettings(permutations=0, bootstrap=0)
 
 def taken(sides: Documents, settings: ScoringSettings, layers: Sequence[LayerUsage] = LAYERS) -> dict[str, OtherScores]:  # fmt: skip
     ways = OtherWays(sides, settings)
-    for layer, usage in enumerate(layers):
-        ways.take(layer, document_matrices(usage, sides, ways.needs))
-    return {one.name: one for one in ways.taken()}
+    each = [ways.take(document_matrices(usage, sides)) for usage in layers]
+    return {one.name: one for one in other_scores(range(len(layers)), each)}
 
 
 @pytest.mark.parametrize("asked", ["kl_bits", "js_bits"])
