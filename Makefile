@@ -4,6 +4,7 @@ MODEL = smollm2-135m
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+NEWEST := build/newest
 WEIGHTS := $(VENV)/.weights-$(MODEL)
 TYPED := $(VENV)/typed
 
@@ -12,7 +13,7 @@ export OMP_NUM_THREADS ?= 1
 # pip is told not to compile the whole of torch; what is used is compiled once, so it must be kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo trial test check docs mutants wheel constraints clean
+.PHONY: help venv newest demo trial test check docs mutants wheel constraints clean
 
 help:
 	@echo "make demo         the whole road on a miniature trained on the spot"
@@ -23,6 +24,7 @@ help:
 	@echo "make mutants      how many faults of the pure modules the tests notice; most of an hour"
 	@echo "make wheel        sdist and wheel in dist/"
 	@echo "make venv         the environment alone, in $(VENV)"
+	@echo "make newest       doctor and the hosts' tests on what pip takes today, without constraints.txt"
 	@echo "make constraints  pin what $(VENV) holds now"
 	@echo "make clean        remove all that the above made, but demo/"
 
@@ -32,6 +34,15 @@ $(READY): pyproject.toml setup.py constraints.txt sae_merge_method.pth sae_merge
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev,docs,trial]'
 	touch $@
+
+# Torch alone is held, for its newest may be gigabytes of another build.
+newest:
+	rm -rf $(NEWEST)
+	$(PYTHON) -m venv $(NEWEST)
+	$(NEWEST)/bin/python -m pip install --quiet --no-compile "$$(grep '^torch==' constraints.txt)" --editable '.[dev]'
+	$(NEWEST)/bin/python -m pip list | grep -E '^(lm_eval|mergekit|sae-lens|safetensors|torch|transformers) '
+	$(NEWEST)/bin/sae-merge doctor
+	$(NEWEST)/bin/python -m pytest tests/hosts tests/merge/test_run.py tests/lm_eval_tasks tests/saes
 
 demo: $(READY)
 	$(BIN)/sae-merge demo
