@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
         # The same examples in every run, however long the machine takes for one, or to think of one.
         slow = [HealthCheck.too_slow]
         settings.register_profile(
-            "tests", max_examples=60, deadline=None, derandomize=True, suppress_health_check=slow
+            "tests", max_examples=40, deadline=None, derandomize=True, suppress_health_check=slow
         )
         settings.load_profile("tests")
 

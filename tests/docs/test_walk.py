@@ -9,7 +9,7 @@ from tests.docs.blocks import blocks
 
 SMALLER = {
     # What has learned nothing never ends an answer, and each token takes time.
-    "--batch_size 150": "--batch_size 150 --gen_kwargs max_gen_toks=4",
+    "--batch_size 150": "--batch_size 150 --gen_kwargs max_gen_toks=2",
     "attribute --base": "attribute --max-documents 4 --most-points 8 --tolerance 0.9 --groups 2 --base",
     "diagnose --model": "diagnose --permutations 20 --bootstrap 20 --model",
     "score diagnosis/ --score": "score diagnosis/ --permutations 20 --bootstrap 20 --score",

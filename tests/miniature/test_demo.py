@@ -36,7 +36,7 @@ def demo(tmp_path_factory, tiny_cache, tiny_miniature, tiny_settings, warm_pytho
 def shorten_answers(file):
     """As who edits the file may do: who has learned nothing never ends an answer, and each costs seconds."""
     settings = file.read_text()
-    file.write_text(settings.replace("\nevaluation:\n", "\nevaluation:\n  gen_kwargs: {max_gen_toks: 8}\n"))
+    file.write_text(settings.replace("\nevaluation:\n", "\nevaluation:\n  gen_kwargs: {max_gen_toks: 3}\n"))
     assert file.read_text() != settings
 
 

@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sae_merge_method.artifacts.tune import Tune
+from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.tune import run
 from sae_merge_method.tune.bench import Bench
 from sae_merge_method.tune.settings import TuneSettings
@@ -33,17 +35,27 @@ def test_two_processes_share_a_search_and_come_to_the_bytes_of_one(
 ) -> None:
     of_thread = threading.local()
     measured: list[list[object]] = [[], []]
-    original = Bench._nats
+    original, open_edited, loading = Bench._nats, run.open_edited, threading.Lock()
 
     @contextmanager
     def join() -> Iterator[Workers]:
         yield Together(of_thread.rank, SIZE, of_thread.rank)
+
+    @contextmanager
+    def open_in_turn(*args: Any, **kwargs: Any) -> Iterator[EditedModel]:
+        with ExitStack() as stack:
+            # transformers patches itself while it loads a model: of two threads in there at once, one would
+            # leave the other's patch behind, and no later model of this process would have its weights tied.
+            with loading:
+                edited = stack.enter_context(open_edited(*args, **kwargs))
+            yield edited
 
     def counted(self: Bench, side: object) -> list[float]:
         measured[of_thread.rank].append(side)
         return original(self, side)
 
     monkeypatch.setattr(run, "join_workers", join)
+    monkeypatch.setattr(run, "open_edited", open_in_turn)
     monkeypatch.setattr(Bench, "_nats", counted)
     again, results, failures = tmp_path / "again", [], []
 
