@@ -112,6 +112,7 @@ NO_NAMES = {
     "publish.card_file:read_card": "reads what stands there",
     "models.family_table:family_grid": "families that transformers names, in words of ours",
     "energy.show:column_notes": "sentences of ours, shown by energy_view",
+    "tune.words:reach": "writes numbers alone",
 }
 """Functions that look like renderers and are none, with the reason."""
 
