@@ -1,9 +1,9 @@
 """How long each model is trained on each ability: a table, and with it which abilities a model has donors in.
 
-Steps and rates were tried out: long and steep enough for a gain, and for harm to prose, that show, as
-fine-tunes do; short of all answers right, so that a smaller dose can be told from a whole one. At 2.8e-4 sums
-fell apart on SmolLM2: 4 to 12 answers of 100 were right. What a model did not learn in so short a time has no
-row: sums on Gemma 3 270M, where the loss had not fallen after 20 steps at 8e-5.
+Steps and rates were tried out: long and steep enough for a gain that shows, short of all answers right, so
+that a smaller dose can be told from a whole one. Harm to prose, as fine-tunes do, is told for letters on
+SmolLM2. Sums fell apart there at 2.8e-4: 12 answers of 100 were right. What a model did not learn in so short
+a time has no row: sums on Gemma 3 270M, where the loss had not fallen after 20 steps at 8e-5.
 """
 
 from typing import NamedTuple
