@@ -15,7 +15,7 @@ the free disk, in a file without a name that is gone with the process; what is b
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ import xxhash
 
 from sae_merge_method.in_memory.kept_tensors import KeptTensors
 from sae_merge_method.models.devices import format_memory
+from sae_merge_method.models.passes import ended_behind
 
 if TYPE_CHECKING:
     import torch
@@ -114,19 +115,13 @@ class StoredStates:
     ) -> "torch.Tensor | None":
         """What the block before a layer puts out; None where that is not one tensor of states."""
         caught: list[Any] = []
-
-        def catch(_module: object, _inputs: object, output: Any) -> None:
-            caught.append(output)
-            raise _Reached
-
         on = next(self._blocks[0].parameters()).device
-        handle = self._blocks[layer - 1].register_forward_hook(catch)
         self._layer = begin
         try:
-            with suppress(_Reached), nullcontext() if state is None else self._handing_on(state.to(on)):
+            begun = nullcontext() if state is None else self._handing_on(state.to(on))
+            with begun, ended_behind(self._blocks[layer - 1], caught.append):
                 forward(ids.to(on))
         finally:
-            handle.remove()
             self._layer = 0
         (output,) = caught
         self._tuple = len(output) if isinstance(output, tuple) else None
@@ -161,10 +156,6 @@ class StoredStates:
                     del block.forward  # the class's own is left
                 else:
                     block.forward = forward
-
-
-class _Reached(Exception):  # noqa: N818  no error: it ends a pass when nothing more is wanted
-    pass
 
 
 def _hash(values: "torch.Tensor") -> bytes:

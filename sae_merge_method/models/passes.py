@@ -4,7 +4,7 @@ What is made of the activations is the caller's business; nothing is kept.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sae_merge_method.models.text_model import TextModel
 
 
-class _LastDone(Exception):  # noqa: N818  no error: it ends a pass when nothing more is wanted
+class _PassEnded(Exception):  # noqa: N818  no error: nothing more of the pass is wanted
     pass
 
 
@@ -36,15 +36,24 @@ def read_sites(
 
     last = max(site.layer for site in receive)
 
-    def stop(_module: object, _inputs: object, _output: object) -> None:
-        raise _LastDone
+    # Hooks are called in the order in which they were set: what the last block puts out is told of first.
+    with torch.inference_mode(), hooked(model, receive), ended_behind(model.blocks[last]):
+        model.decoder(**inputs_of(model, batch), use_cache=False)
 
-    with torch.inference_mode(), suppress(_LastDone), hooked(model, receive):
-        handle = model.blocks[last].register_forward_hook(stop)
-        try:
-            model.decoder(**inputs_of(model, batch), use_cache=False)
-        finally:
-            handle.remove()
+
+@contextmanager
+def ended_behind(
+    block: "torch.nn.Module", receive: Callable[[Any], None] = lambda output: None
+) -> Iterator[None]:
+    """Within, a forward pass goes no further than a block, whose output is handed on; the rest of the body is
+    left out with the rest of the pass."""
+
+    def end(_module: object, _inputs: object, output: Any) -> None:
+        receive(output)
+        raise _PassEnded
+
+    with suppress(_PassEnded), block.register_forward_hook(end):
+        yield
 
 
 def inputs_of(model: "TextModel", batch: Batch) -> "dict[str, torch.Tensor | None]":
@@ -63,33 +72,25 @@ def hooked(
     model: "TextModel", change: "Mapping[Site, Callable[[torch.Tensor], torch.Tensor | None]]"
 ) -> Iterator[None]:
     """Within, a site's activations (B, T, d) pass through a function; a tensor it returns replaces them."""
-    handles = []
-    try:
+    with ExitStack() as hooks:
         for site, function in change.items():
             _, module, side = source_of(model, site)
-            handles.append(
+            hooks.enter_context(
                 module.register_forward_hook(partial(_through, function))
                 if side == OUTPUT
                 else module.register_forward_pre_hook(partial(_into, function))
             )
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
 def fed(model: "TextModel", inputs: "Mapping[int, torch.Tensor]") -> Iterator[None]:
     """Within, a layer's block reads the residual stream (B, T, d) of ``inputs``, whatever came before."""
-    handles = []
-    try:
+    with ExitStack() as hooks:
         for layer, states in inputs.items():
             hook = partial(_instead, states)
-            handles.append(model.blocks[layer].register_forward_pre_hook(hook, with_kwargs=True))
+            hooks.enter_context(model.blocks[layer].register_forward_pre_hook(hook, with_kwargs=True))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
@@ -97,15 +98,11 @@ def read_inputs(
     model: "TextModel", receive: "Mapping[int, Callable[[torch.Tensor], None]]"
 ) -> Iterator[None]:
     """Within, the residual stream (B, T, d) that a layer's block reads is handed on before it runs."""
-    handles = []
-    try:
+    with ExitStack() as hooks:
         for layer, function in receive.items():
             hook = partial(_hand_on, function)
-            handles.append(model.blocks[layer].register_forward_pre_hook(hook, with_kwargs=True))
+            hooks.enter_context(model.blocks[layer].register_forward_pre_hook(hook, with_kwargs=True))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 _STREAM = "hidden_states"
