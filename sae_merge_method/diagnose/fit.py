@@ -80,13 +80,13 @@ def fit_of(
 
     if not sampled.any():
         return NO_FIT
-    chosen = torch.from_numpy(sampled).to(residual.device)
+    chosen = torch.from_numpy(np.flatnonzero(sampled)).to(residual.device, non_blocking=True)
     exact = exact_device(residual.device)
     activations = residual[chosen].to(exact).double()
     error = activations - encoder.decode(features[chosen]).to(exact).double()
-    squares = error.square().sum(1).cpu().numpy()
-    away = activations - torch.from_numpy(mean).to(exact).double()
-    distances = away.square().sum(1).cpu().numpy()
+    away = activations - torch.from_numpy(mean).to(exact, non_blocking=True).double()
+    # A GPU is waited for at each copy: both come over as one.
+    squares, distances = torch.stack([error.square().sum(1), away.square().sum(1)]).cpu().numpy()
     explained = np.where(distances > 0, 1 - squares / np.where(distances > 0, distances, 1), 0)
     return Fit(
         (explained if count else explained[:0]).astype(np.float32),

@@ -134,11 +134,13 @@ def encode_documents(
         nothing = _no_rows(len(layout.tokens))
         apart, fit_apart = nothing, NO_FIT
         if rule.leaves_out and outlier.any():
-            left = torch.from_numpy(outlier).to(residual.device)
+            device = residual.device
+            left = torch.from_numpy(np.flatnonzero(outlier)).to(device, non_blocking=True)
+            kept = torch.from_numpy(np.flatnonzero(~outlier)).to(device, non_blocking=True)
             features = encode(encoder, residual[left])
             apart = _Summed.of(features, of_outliers.tokens).rows()
             fit_apart = fit_of(encoder, residual[left], features, of_outliers.sampled, rule.mean, count=False)
-            residual, layout = residual[~left], layout.only(~outlier)
+            residual, layout = residual[kept], layout.only(~outlier)
         features = encode(encoder, residual)
         summed = _Summed.of(features, layout.tokens)
         usage = [
@@ -185,6 +187,8 @@ class _Summed(NamedTuple):
     """Features of tokens, and their sums by document."""
 
     tokens: npt.NDArray[np.int64]
+    features: "torch.Tensor"
+    """(T, F)"""
     slices: "list[torch.Tensor]"
     """By document, (tokens, F)."""
     sums: "torch.Tensor"
@@ -197,20 +201,26 @@ class _Summed(NamedTuple):
         # Slices are summed one by one: same order whatever the device, no copy of the features.
         ends = np.cumsum(tokens)
         slices = [features[end - count : end] for end, count in zip(ends, tokens, strict=True)]
-        return cls(tokens, slices, torch.stack([part.sum(0, dtype=torch.float32) for part in slices]))
+        return cls(
+            tokens, features, slices, torch.stack([part.sum(0, dtype=torch.float32) for part in slices])
+        )
 
     def rows(self) -> Rows:
         import torch
 
+        device = self.sums.device
         fired = torch.stack([torch.count_nonzero(part, 0) for part in self.slices])
-        rows, indices = torch.nonzero(fired, as_tuple=True)
-        means = self.sums[rows, indices] / torch.from_numpy(self.tokens).to(self.sums.device)[rows]
+        entries = torch.nonzero(fired, as_tuple=True)
+        tokens = torch.from_numpy(self.tokens).to(device, non_blocking=True)
+        means = self.sums[entries] / tokens[entries[0]]
+        # A GPU is waited for at each copy: all whole numbers come over as one.
+        rows, indices, counts = torch.stack([*entries, fired[entries]]).cpu().numpy()
         return Rows(
             tokens=self.tokens,
-            lengths=torch.bincount(rows, minlength=len(self.tokens)).cpu().numpy(),
-            indices=indices.cpu().numpy(),
+            lengths=np.bincount(rows, minlength=len(self.tokens)),
+            indices=indices,
             means=means.cpu().numpy(),
-            counts=fired[rows, indices].cpu().numpy(),
+            counts=counts,
         )
 
     def without(self, layout: TokenLayout) -> Without:
@@ -221,17 +231,19 @@ class _Summed(NamedTuple):
         import torch
 
         shape = (layout.n_sides, layout.n_classes)
-        exact = exact_device(self.sums.device)
-        totals = torch.zeros(*shape, self.sums.shape[1], dtype=torch.float64, device=exact)
+        device = self.sums.device
+        totals = torch.zeros(*shape, self.sums.shape[1], dtype=torch.float64, device=exact_device(device))
         documents = np.zeros(shape, dtype=np.int64)
-        classes = np.split(layout.classes, np.cumsum(layout.tokens)[:-1])
-        for features, whole, bits, side in zip(self.slices, self.sums, classes, layout.sides, strict=True):
-            for nth in range(layout.n_classes if side >= 0 else 0):
-                inside = np.flatnonzero((bits >> nth) & 1)
-                outside = len(bits) - len(inside)
-                if outside:
-                    chosen = torch.from_numpy(inside).to(features.device)
-                    of_class = features[chosen].sum(0, dtype=torch.float32)
-                    totals[side, nth] += ((whole - of_class).clamp_min(0) / outside).to(totals.device)
+        of_document = np.repeat(np.arange(len(layout.tokens)), layout.tokens)
+        for nth in range(layout.n_classes):
+            inside = np.flatnonzero((layout.classes >> nth) & 1)
+            counts = np.bincount(of_document[inside], minlength=len(layout.tokens))
+            # The class' tokens go to the device at once, and not document by document.
+            chosen = torch.split(torch.from_numpy(inside).to(device, non_blocking=True), counts.tolist())
+            each = zip(chosen, self.sums, layout.tokens - counts, layout.sides, strict=True)
+            for tokens, whole, outside, side in each:
+                if side >= 0 and outside:
+                    of_class = self.features[tokens].sum(0, dtype=torch.float32)
+                    totals[side, nth] += ((whole - of_class).clamp_min(0) / int(outside)).to(totals.device)
                     documents[side, nth] += 1
         return Without(totals.cpu().numpy(), documents)

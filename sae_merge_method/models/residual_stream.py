@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.errors import ModelError
 from sae_merge_method.models.passes import read_sites
@@ -58,7 +60,8 @@ def forward_at(
     """
     import torch
 
-    counted = torch.from_numpy(batch.counted)
+    counted = torch.from_numpy(np.flatnonzero(batch.counted))
+    on: dict[torch.device, torch.Tensor] = {}  # sent to each device once: a mask would be waited for
     made: dict[Site, Made] = {}
 
     def receive(site: Site, states: "torch.Tensor") -> None:
@@ -67,7 +70,9 @@ def forward_at(
                 f"the blocks of {type(model.decoder).__name__} put out several streams at once "
                 f"{tuple(states.shape)}: there is no one residual stream to read"
             )
-        made[site] = use[site](states[counted.to(states.device)])
+        if states.device not in on:
+            on[states.device] = counted.to(states.device, non_blocking=True)
+        made[site] = use[site](states.flatten(0, 1)[on[states.device]])
 
     read_sites(model, batch, {site: partial(receive, site) for site in use})
     return made
