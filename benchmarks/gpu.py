@@ -156,7 +156,7 @@ def run_all(work: Path, shape: Shape, device: str) -> None:
          "arms": ("all-layers",), "damping": (), "random_layers": 0, "windows": 0, "every_nth": 0,
          "all_but_the_last": 0,
          "evaluation": {"tasks": "answers", "include_path": str(work / "tasks"), "device": device,
-                        "batch_size": 16, "model_args": {"dtype": "bfloat16"}},
+                        "batch_size": 64, "model_args": {"dtype": "bfloat16"}},
          "general_loss": {"corpus": general, "max_documents": max(4, shape.documents // 10)}}
     )  # fmt: skip
     answers = f"three arms, {shape.problems} answers of up to {shape.answer} tokens each"

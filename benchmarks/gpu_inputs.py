@@ -30,7 +30,7 @@ class Shape(NamedTuple):
     """Tokens to generate for each."""
 
 
-GEMMA_3_4B = Shape(34, 2560, 10240, 8, 4, 256, 262_144, 16_384, 200, 400, 64, 256)
+GEMMA_3_4B = Shape(34, 2560, 10240, 8, 4, 256, 262_144, 16_384, 200, 400, 64, 128)
 TINY = Shape(4, 64, 128, 2, 1, 32, 512, 256, 24, 24, 24, 4)
 ACTIVE = 50
 """Features that are active at a token."""

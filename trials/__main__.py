@@ -5,12 +5,14 @@ from pathlib import Path
 import click
 
 from sae_merge_method.errors import SaeMergeError
+from sae_merge_method.models.devices import resolve_device
 from trials.folder import TrialFolder
 from trials.jobs import run_jobs
 from trials.make import make
 from trials.models import MODELS
+from trials.record import begin
 from trials.settings import TrialSettings
-from trials.sizes import Sizes
+from trials.sizes import SIZES
 from trials.stages import STAGES, Trial, jobs_of
 
 _model = click.option(
@@ -51,6 +53,15 @@ def main() -> None:
 @click.option("--abilities", callback=_names, help="Of these abilities alone, separated by commas.")
 @click.option("--seeds", default="0,1", show_default=True, callback=_names, help="Seeds of donors.")
 @click.option(
+    "--sizes",
+    "size",
+    type=click.Choice(tuple(SIZES)),
+    default=next(iter(SIZES)),
+    show_default=True,
+    help="How much is measured: what two cores do in an hour, or ten times as much.",
+)
+@click.option("--device", default="cpu", show_default=True, help="Where it is computed: cpu, cuda, cuda:1.")
+@click.option(
     "--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Commands that run at a time."
 )
 def run(
@@ -59,6 +70,8 @@ def run(
     stages: tuple[str, ...],
     abilities: tuple[str, ...] | None,
     seeds: tuple[str, ...],
+    size: str,
+    device: str,
     workers: int,
 ) -> None:
     """Run the stages whose results do not stand yet; interrupted, the same command goes on.
@@ -68,9 +81,11 @@ def run(
     folder = TrialFolder((out / model).resolve())
     asked = {"model": model, "seeds": seeds, **({"abilities": abilities} if abilities else {})}
     settings = TrialSettings.model_validate(asked)
+    on = resolve_device(device)
+    record = begin(folder, size, on)
     if not stages:
-        make(settings, folder, click.echo)
-    trial = Trial(folder, Sizes(), settings.abilities, settings.seeds)
+        make(settings, folder, click.echo, on)
+    trial = Trial(folder, record.sizes, settings.abilities, settings.seeds, on)
     left = run_jobs(folder.root, jobs_of(trial, stages or tuple(STAGES)), workers, click.echo)
     if left:
         raise click.ClickException(f"not done: {', '.join(job.called for job in left)}")

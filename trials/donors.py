@@ -63,13 +63,14 @@ class DonorRecord(Record):
     not even look like an answer: so much of the gain may be form. None where nothing was gained."""
 
 
-def make_donors(settings: TrialSettings, base: Path, folder: Path) -> None:
+def make_donors(settings: TrialSettings, base: Path, folder: Path, device: str = "cpu") -> None:
     """Train all donors that do not stand yet: one of every ability by the first seed, then by the next.
 
     Args:
         settings: Model, abilities, seeds, and how many problems are held out.
         base: The base's checkpoint.
         folder: Receives ``<ability>-<seed>/`` and, when that is whole, ``<ability>-<seed>.json``.
+        device: Where they are trained, of torch's names.
 
     Raises:
         UsageError: No row says how an ability is trained on the model.
@@ -79,7 +80,7 @@ def make_donors(settings: TrialSettings, base: Path, folder: Path) -> None:
         for name in settings.abilities:
             record = folder / f"{name}-{seed}.json"
             if not record.is_file():
-                made = _make_donor(settings, ability_named(name), seed, base, folder, answers_of_base)
+                made = _make_donor(settings, ability_named(name), seed, base, folder, answers_of_base, device)
                 write_text(record, canonical_json(made.model_dump()))
 
 
@@ -90,13 +91,14 @@ def _make_donor(
     base: Path,
     folder: Path,
     answers_of_base: dict[str, list[str]],
+    device: str,
 ) -> DonorRecord:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     training = training_of(settings.model, ability.name)
     tokenizer = AutoTokenizer.from_pretrained(base)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).to(device)
     held_out = problems(ability, "held-out", settings.held_out_problems)
     if ability.name not in answers_of_base:
         answers_of_base[ability.name] = answers(model, tokenizer, held_out)
@@ -155,8 +157,8 @@ def answers(model: Any, tokenizer: Any, asked: list[Problem]) -> list[str]:
         ids, attention = _pad_left(rows)
         with torch.no_grad():
             out = model.generate(
-                input_ids=ids,
-                attention_mask=attention,
+                input_ids=ids.to(model.device),
+                attention_mask=attention.to(model.device),
                 max_new_tokens=ANSWER_TOKENS,
                 do_sample=False,
                 pad_token_id=0,

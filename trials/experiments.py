@@ -160,22 +160,25 @@ def _write_recipe(folder: TrialFolder, settings: RecipeSettings, at: str) -> Non
 
 
 def experiment_text(
-    folder: TrialFolder, donor: DonorName, sizes: Sizes, own: dict[str, str], few: bool
+    folder: TrialFolder, donor: DonorName, sizes: Sizes, own: dict[str, str], few: bool, device: str
 ) -> str:
     """The experiment's file."""
     arms: list[str | dict[str, str]] = list(FEW_ARMS if few else MANY_ARMS)
     arms += [{name: recipe} for name, recipe in own.items()]
-    return dump_yaml({**_common(folder, donor, sizes, [ANSWERS, NEAR]), **_controls(sizes), "arms": arms})
+    common = _common(folder, donor, sizes, [ANSWERS, NEAR], device)
+    return dump_yaml({**common, **_controls(sizes), "arms": arms})
 
 
-def rounding_text(folder: TrialFolder, donor: DonorName, sizes: Sizes, rounding: str) -> str:
+def rounding_text(folder: TrialFolder, donor: DonorName, sizes: Sizes, rounding: str, device: str) -> str:
     """The file of the experiment of all layers at every weight, written in another way."""
     written = {"out_dtype": "float32"} if rounding == "float32" else {"rounding": rounding}
-    common = _common(folder, donor, sizes, [ANSWERS])
+    common = _common(folder, donor, sizes, [ANSWERS], device)
     return dump_yaml({**common, **_controls(sizes), **written, "arms": ["all-layers", "damped"]})
 
 
-def _common(folder: TrialFolder, donor: DonorName, sizes: Sizes, nats: list[str]) -> dict[str, Any]:
+def _common(
+    folder: TrialFolder, donor: DonorName, sizes: Sizes, nats: list[str], device: str
+) -> dict[str, Any]:
     ability = donor.ability
     return {
         "base": folder.base,
@@ -190,7 +193,7 @@ def _common(folder: TrialFolder, donor: DonorName, sizes: Sizes, nats: list[str]
             "num_fewshot": 0,
             "limit": sizes.problems,
             "batch_size": sizes.problems,
-            "device": "cpu",
+            "device": device,
         },
         "general_loss": {
             "corpus": folder.passages(folder.prose),

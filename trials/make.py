@@ -13,13 +13,14 @@ from trials.tasks import make_tasks
 from trials.texts import make_texts
 
 
-def make(settings: TrialSettings, folder: TrialFolder, tell: Callable[[str], None]) -> None:
+def make(settings: TrialSettings, folder: TrialFolder, tell: Callable[[str], None], device: str) -> None:
     """Make all of it in this process.
 
     Args:
         settings: Model, abilities, seeds and how many problems.
         folder: The trial's.
         tell: Takes a line on how far it is.
+        device: Where donors are trained.
 
     Raises:
         ModelError: A package that holds the model is missing.
@@ -29,7 +30,7 @@ def make(settings: TrialSettings, folder: TrialFolder, tell: Callable[[str], Non
         ("base", lambda: make_base(model, base)),
         ("texts", lambda: make_texts(settings, folder.root / "texts")),
         ("tasks", lambda: make_tasks(settings, folder.root / folder.tasks)),
-        ("donors", lambda: make_donors(settings, base, folder.root / "donors")),
+        ("donors", lambda: make_donors(settings, base, folder.root / "donors", device)),
     )
     tell(model.notice)
     for name, step in steps:

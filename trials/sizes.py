@@ -75,3 +75,31 @@ class Sizes(Record):
     scalpel, windows, strides, random sets and a few picks."""
     brief_from_seed: int = 1
     """Donors of this seed and later ones are attributed to first order alone, and no SAE is asked."""
+
+
+SIZES = {
+    "hour": Sizes(),
+    "sharp": Sizes(
+        sae_width=2048,
+        sae_tokens=98_304,
+        sae_step_tokens=512,
+        sae_held_out=8192,
+        sae_loss_tokens=512,
+        diagnosis_tokens=6144,
+        permutations=300,
+        attributed_problems=60,
+        attribution_points=16,
+        attribution_groups=10,
+        problems=100,
+        answers=100,
+        passages=120,
+        near_passages=40,
+        tune_texts=200,
+        tune_steps=30,
+        tune_step_tokens=1024,
+        random_sets=4,
+        whole_donors=3,
+        brief_from_seed=2,
+    ),
+}
+"""By name: what fits into an hour of two CPU cores, the default; and what a GPU does in minutes."""

@@ -32,6 +32,8 @@ class Trial:
     sizes: Sizes
     abilities: tuple[str, ...]
     seeds: tuple[int, ...]
+    device: str = "cpu"
+    """Where all of it is computed."""
 
     @property
     def donors(self) -> tuple[DonorName, ...]:
@@ -54,7 +56,7 @@ def _saes(trial: Trial) -> Iterator[Job]:
     words += ["--width", str(sizes.sae_width), "--tokens", str(sizes.sae_tokens)]
     words += ["--step-tokens", str(sizes.sae_step_tokens), "--buffer-tokens", str(sizes.sae_tokens // 2)]
     words += ["--held-out", str(sizes.sae_held_out), "--loss-tokens", str(sizes.sae_loss_tokens)]
-    words += ["--dtype", "float32", "--device", "cpu", "--out", folder.saes]
+    words += ["--dtype", "float32", "--device", trial.device, "--out", folder.saes]
     done = partial(trial.stands, f"{folder.saes}/{TRAINING_FILE}")
     yield Job("saes", "", tuple(words), (folder.base, folder.mixture), done)
 
@@ -67,7 +69,8 @@ def _diagnoses(trial: Trial) -> Iterator[Job]:
         words += ["--target", target, "--control", folder.prose, "--control", near]
         words += ["--max-tokens", str(sizes.diagnosis_tokens), "--permutations", str(sizes.permutations)]
         words += ["--bootstrap", str(sizes.permutations), "--variance-tokens", str(sizes.sae_held_out)]
-        words += ["--dtype", "float32", "--device", "cpu", "--out", folder.diagnosis(ability)]
+        words += ["--dtype", "float32", "--device", trial.device]
+        words += ["--out", folder.diagnosis(ability)]
         needs = (f"{folder.saes}/{TRAINING_FILE}", target, folder.prose, near)
         done = partial(trial.stands, f"{folder.diagnosis(ability)}/{DIAGNOSIS_FILE}")
         yield Job("diagnose", ability, tuple(words), needs, done)
@@ -86,7 +89,7 @@ def _attributions(trial: Trial) -> Iterator[Job]:
         words += ["--max-documents", str(sizes.attributed_problems)]
         words += ["--max-length", str(sizes.attributed_length)]
         words += ["--most-points", str(sizes.attribution_points), "--groups", str(sizes.attribution_groups)]
-        words += ["--device", "cpu", "--out", folder.attribution(donor)]
+        words += ["--device", trial.device, "--out", folder.attribution(donor)]
         needs = (folder.donor_record(donor), target, folder.prose, f"{folder.saes}/{TRAINING_FILE}")
         yield Job(
             "attribute", str(donor), tuple(words), needs,
@@ -121,9 +124,8 @@ def _prepare_experiment(trial: Trial, donor: DonorName) -> None:
     own = write_picks(folder, donor, trial.sizes, few)
     if trial.stands(f"{folder.tune(donor)}/{TUNE_FILE}"):
         own[TUNED] = f"{folder.tune(donor)}/{RECIPE_FILE}"
-    _write(
-        folder.root / f"{folder.experiment(donor)}.yml", experiment_text(folder, donor, trial.sizes, own, few)
-    )
+    text = experiment_text(folder, donor, trial.sizes, own, few, trial.device)
+    _write(folder.root / f"{folder.experiment(donor)}.yml", text)
 
 
 def _is_whole(trial: Trial, at: str, donor: DonorName | None = None) -> bool:
@@ -155,7 +157,7 @@ def _tunes(trial: Trial) -> Iterator[Job]:
             "max_documents": sizes.tune_texts,
             "max_length": sizes.tune_length,
             "tokens_per_step": sizes.tune_step_tokens,
-            "device": "cpu",
+            "device": trial.device,
         }
         needs = (search, folder.prose, f"{folder.attribution(donor)}/{ATTRIBUTION_FILE}")
         yield Job(
@@ -187,7 +189,7 @@ def _rounding(trial: Trial) -> Iterator[Job]:
                 f"{folder.experiment(donor)}/{EXPERIMENT_FILE}",  # its tasks are written by then
                 folder.donor_record(donor),
             )
-            text = rounding_text(folder, donor, trial.sizes, rounding)
+            text = rounding_text(folder, donor, trial.sizes, rounding, trial.device)
             yield Job(
                 "rounding", f"{donor}-{rounding}", _experiment_words(at), needs,
                 partial(_is_whole, trial, at), partial(_write, folder.root / f"{at}.yml", text),

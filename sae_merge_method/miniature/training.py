@@ -199,7 +199,7 @@ def next_token_loss(
 ) -> "torch.Tensor":
     """Mean next-token cross-entropy in nats over the positions that count."""
 
-    ids = pad(batch)
+    ids = pad(batch).to(model.device)
     labels = ids.clone()
     for row, example in enumerate(batch):
         labels[row, len(example.ids) :] = IGNORED

@@ -55,7 +55,7 @@ def test_a_done_stage_has_nothing_left_to_do(trial):
 
 def test_the_experiment_has_all_controls_and_the_users_picks(trial):
     own = {"pick-lewis": "picks/sums-0/pick-lewis.yml"}
-    text = experiment_text(trial.folder, DONORS[0], SIZES, own, few=False)
+    text = experiment_text(trial.folder, DONORS[0], SIZES, own, few=False, device="cpu")
     read = ExperimentSettings.model_validate(yaml.safe_load(text))
     assert set(MANY_ARMS) <= set(read.controls())
     assert {name: str(file) for name, file in read.own_recipes().items()} == own
@@ -64,7 +64,7 @@ def test_the_experiment_has_all_controls_and_the_users_picks(trial):
 
 @pytest.mark.parametrize("rounding", ["stochastic", "float32"])
 def test_the_experiments_of_rounding_differ_in_how_values_are_written(trial, rounding):
-    text = rounding_text(trial.folder, DONORS[0], SIZES, rounding)
+    text = rounding_text(trial.folder, DONORS[0], SIZES, rounding, "cpu")
     read = ExperimentSettings.model_validate(yaml.safe_load(text))
     assert (read.rounding, read.out_dtype) == (
         ("stochastic", None) if rounding == "stochastic" else ("nearest", "float32")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sae_merge_method.reports.grid import Cell, Grid
 from sae_merge_method.reports.numbers import duration
 from trials.jobs import Timing
+from trials.record import TrialRecord
 from trials.report.arms import harms
 from trials.report.layers import mean
 from trials.report.read import DonorRun, Findings
@@ -35,13 +36,14 @@ def timings_grid(timings: Sequence[Timing]) -> Grid:
     return Grid(header, tuple(rows), frozenset(("stage",)))
 
 
-def machine_sentence(timings: Sequence[Timing]) -> str:
-    """How many cores, and whether others used them too."""
+def machine_sentence(timings: Sequence[Timing], record: TrialRecord) -> str:
+    """On which device, of how many cores, and whether others used them too."""
     if not timings:
         return ""
     cores, load = timings[-1].cores, mean([one.load for one in timings])
     minutes = sum(one.cpu_seconds for one in timings) / 60
-    text = f"{cores} cores; {minutes:.0f} minutes of processor time in all."
+    where = "" if record.device == "cpu" else f"{record.device}, beside "
+    text = f"{where}{cores} cores; {minutes:.0f} minutes of processor time in all."
     if load > _BUSY * cores:
         return (
             f"{text} The machine was shared: {load:.1f} processes wanted its cores in the mean, so times on "

@@ -19,6 +19,7 @@ from sae_merge_method.statistics.losses import RatioChange, paired_ratio
 from trials.experiments import ANSWERS, LOGLIKELIHOOD, NEAR, ROUNDINGS, nats_task
 from trials.folder import DonorName, TrialFolder
 from trials.jobs import Timing, read_timings
+from trials.record import TrialRecord, read_record
 
 PROSE = "prose"
 """The experiment's own general text."""
@@ -71,6 +72,8 @@ class Findings(NamedTuple):
     runs: tuple[DonorRun, ...]
     """First one donor of every ability, then the next."""
     timings: tuple[Timing, ...]
+    record: TrialRecord
+    """How large it is, and where it was computed."""
 
     @property
     def n_layers(self) -> int:
@@ -103,6 +106,7 @@ def read_findings(root: Path, model: str) -> Findings:
         diagnoses=diagnoses,
         runs=tuple(_run(folder, donor) for donor in order),
         timings=tuple(read_timings(root)),
+        record=read_record(folder),
     )
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sae_merge_method.files.writing import write_bytes, write_text
 from sae_merge_method.reports.grid import Grid, as_markdown
 from sae_merge_method.reports.markdown import bullets, fence, section
+from trials.record import TrialRecord
 from trials.report.arms import by_kind
 from trials.report.claims import Statement, conclusions_grid, statements
 from trials.report.conditions import (
@@ -22,7 +23,7 @@ from trials.report.pictures import curves_picture, layers_picture
 from trials.report.read import Findings, read_findings
 from trials.report.tables import arms_grid, donors_grid, kinds_grid, rounding_grid, tuned_grid
 from trials.report.tuned import tuned_pairs
-from trials.sizes import Sizes
+from trials.sizes import SIZES
 
 
 class Part(NamedTuple):
@@ -119,15 +120,15 @@ def page(
     blocks = [head, missing_sentence(findings), section("For and against", *listed)]
     blocks += [_section(findings, part, pictures) for part in parts]
     how = [
-        machine_sentence(findings.timings),
+        machine_sentence(findings.timings, findings.record),
         as_markdown(timings_grid(findings.timings)),
         _sae_sentence(findings),
         "The sizes, all of which trade time for sharpness:",
-        as_markdown(sizes_grid(Sizes())),
+        as_markdown(sizes_grid(findings.record.sizes)),
         fence(
-            f"make trial\npython -m trials run --model {findings.model}\n"
+            f"python -m trials run --model {findings.model}{_options(findings.record)}\n"
             f"python -m trials report --model {findings.model} --docs docs/trials",
-            _AN_HOUR,
+            _AN_HOUR if findings.record.device == "cpu" else _ON_A_GPU,
         ),
     ]
     blocks.append(section("How it was run", *how))
@@ -151,6 +152,11 @@ def _section(findings: Findings, part: Part, pictures: dict[str, str]) -> str:
     )
 
 
+def _options(record: TrialRecord) -> str:
+    size = "" if record.size == next(iter(SIZES)) else f" --sizes {record.size}"
+    return size if record.device == "cpu" else f"{size} --device cuda"
+
+
 def _sae_sentence(findings: Findings) -> str:
     if findings.training is None:
         return ""
@@ -169,7 +175,7 @@ def _json(findings: Findings, said: Sequence[Statement], parts: Sequence[Part]) 
 
     content = {
         "model": findings.model,
-        "sizes": Sizes().model_dump(mode="json"),
+        "sizes": findings.record.sizes.model_dump(mode="json"),
         "statements": [one._asdict() for one in said],
         "tables": [
             {
@@ -187,7 +193,8 @@ def _json(findings: Findings, said: Sequence[Statement], parts: Sequence[Part]) 
 
 _IN_THE_FOLDER = 'sh title="Needs the folder of the trial"'
 """What a command is marked by that stands beside its table."""
-_AN_HOUR = 'sh title="Takes an hour of two cores"'
+_AN_HOUR = 'sh title="Takes an hour of two cores; make trial does all set-up too"'
+_ON_A_GPU = 'sh title="Takes minutes of a GPU; make trial does it on the CPU"'
 _DONORS = (
     "Exact answers with Wilson's interval at 95 %, and the loss on the answer's tokens in nats a token. "
     "*Gain of form* is told where a donor is trained: of the problems that it has right and the base has "
