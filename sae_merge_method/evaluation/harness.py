@@ -10,9 +10,7 @@ equal over the arms, as one run does.
 import gc
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache, partial
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sae_merge_method.artifacts.lm_eval_results import token_limit
 from sae_merge_method.errors import UsageError
+from sae_merge_method.evaluation.remembered import remembered
 from sae_merge_method.evaluation.requests import Requests
 from sae_merge_method.evaluation.settings import BACKENDS, EvaluationSettings
 from sae_merge_method.evaluation.tasks import find_tasks
@@ -115,10 +114,7 @@ class Harness:
         Returns:
             lm-eval's own results, samples inside.
         """
-        with _machine_described_once():
-            return self._evaluate(
-                lm, list(indices), self._task_manager, samples=dict(indices), bootstrap_iters=0
-            )
+        return self._evaluate(lm, list(indices), self._task_manager, samples=dict(indices), bootstrap_iters=0)
 
     def _evaluate(
         self, lm: "TemplateLM", tasks: list[str], manager: "TaskManager", **more: Any
@@ -127,21 +123,22 @@ class Harness:
         from lm_eval import simple_evaluate
 
         asked = self.settings
-        results: dict[str, Any] = simple_evaluate(
-            model=lm,
-            tasks=tasks,
-            num_fewshot=asked.num_fewshot,
-            batch_size=asked.batch_size,
-            device=self._device,
-            log_samples=True,
-            system_instruction=asked.system_instruction,
-            apply_chat_template=asked.apply_chat_template,
-            fewshot_as_multiturn=asked.fewshot_as_multiturn,
-            gen_kwargs=dict(asked.gen_kwargs) or None,
-            confirm_run_unsafe_code=asked.confirm_run_unsafe_code,
-            task_manager=manager,
-            **more,
-        )
+        with remembered(manager) as remembering:
+            results: dict[str, Any] = simple_evaluate(
+                model=lm,
+                tasks=tasks,
+                num_fewshot=asked.num_fewshot,
+                batch_size=asked.batch_size,
+                device=self._device,
+                log_samples=True,
+                system_instruction=asked.system_instruction,
+                apply_chat_template=asked.apply_chat_template,
+                fewshot_as_multiturn=asked.fewshot_as_multiturn,
+                gen_kwargs=dict(asked.gen_kwargs) or None,
+                confirm_run_unsafe_code=asked.confirm_run_unsafe_code,
+                task_manager=remembering,
+                **more,
+            )
         return results
 
     def load(self, model: str | ModelId) -> "TemplateLM":
@@ -177,14 +174,13 @@ class Harness:
             chat_template=lm.chat_template(asked.apply_chat_template) if asked.apply_chat_template else None,
             fewshot_as_multiturn=asked.fewshot_as_multiturn,
         )
-        with _machine_described_once():
-            results = self._evaluate(
-                lm,
-                list(self._tasks),
-                self._requests.of(lm),
-                limit=asked.limit,
-                model_args=self._model_args(model),
-            )
+        results = self._evaluate(
+            lm,
+            list(self._tasks),
+            self._requests.of(lm),
+            limit=asked.limit,
+            model_args=self._model_args(model),
+        )
         results["config"]["model"] = asked.model
         samples = results.pop("samples")
         tracker.save_results_aggregated(results=results, samples=samples)
@@ -197,24 +193,6 @@ class Harness:
         path = at.path if isinstance(model, ModelId) else as_path(at.path)
         revision = {"revision": at.revision} if at.revision else {}
         return {"pretrained": path, **revision, **self.settings.model_args}
-
-
-@cache
-def _asked_once(question: Callable[[], str]) -> str:
-    return question()
-
-
-@contextmanager
-def _machine_described_once() -> Iterator[None]:
-    """lm-eval asks pip and the system about this machine for every model: seconds, for the same answer."""
-    from torch.utils import collect_env
-
-    described = collect_env.get_pretty_env_info
-    collect_env.get_pretty_env_info = partial(_asked_once, described)
-    try:
-        yield
-    finally:
-        collect_env.get_pretty_env_info = described
 
 
 def _cut_off(

@@ -119,7 +119,7 @@ def run_demo(
     words = ["sae-merge", "experiment", "run", SETTINGS_FILE, "--out", EXPERIMENT_FOLDER]
     with locked(out):
         _check_place(settings, out, overwrite=False)
-        run_command(out, [*words, "--workers", str(_WORKERS), "--keep", *options])
+        run_command(out, [*words, "--workers", str(_WORKERS), *options])
     return Demo(miniature.made, built - start, monotonic() - built)
 
 

@@ -1,0 +1,79 @@
+"""What lm-eval's functions give for the same arguments is asked of them once, and is theirs."""
+
+import importlib
+from operator import attrgetter
+from types import SimpleNamespace
+
+import pytest
+
+from sae_merge_method.evaluation import remembered as module
+from sae_merge_method.evaluation.remembered import PURE, remembered
+
+MINERVA = importlib.import_module("lm_eval.tasks.minerva_math.utils")
+ARGUMENTS = {
+    "env.from_string": ("{{question}}?",),
+    "is_equiv": ("\\frac{1}{2}", "0.5"),
+    "parse": ("so $x = \\boxed{\\frac{3}{6}}$.",),
+}
+MANAGER = SimpleNamespace(load=lambda tasks: {"tasks": tasks})
+
+
+def host_function(row):
+    return attrgetter(row.function)(importlib.import_module(row.module))
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in PURE if row.function in ARGUMENTS], ids=lambda row: row.function
+)
+def test_a_remembered_value_is_the_hosts_own(row):
+    plain, arguments = host_function(row), ARGUMENTS[row.function]
+    with remembered(MANAGER) as manager:
+        manager.load([])
+        first, second = host_function(row)(*arguments), host_function(row)(*arguments)
+        assert host_function(row) != plain
+        assert first is second
+    assert host_function(row) == plain
+    if row.function == "env.from_string":
+        assert first.render(question="Why") == plain(*arguments).render(question="Why") == "Why?"
+    else:
+        assert first == plain(*arguments)
+
+
+def test_every_function_is_where_the_table_says():
+    assert all(callable(host_function(row)) for row in PURE)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What lm-eval is asked to compare, in place of what it would say."""
+    pairs: list[tuple[str, str]] = []
+    monkeypatch.setattr(MINERVA, "is_equiv", lambda first, second: (pairs.append((first, second)), False)[1])
+    return pairs
+
+
+def test_the_same_is_asked_once_in_all_blocks_and_outside_of_them_as_often_as_ever(asked):
+    for _ in range(2):
+        with remembered(MANAGER) as manager:
+            assert manager.load(["words"]) == {"tasks": ["words"]}
+            assert not any(MINERVA.is_equiv("1", answer) for answer in ("2", "3", "2"))
+    assert asked == [("1", "2"), ("1", "3")]
+    MINERVA.is_equiv("1", "2")
+    assert asked == [("1", "2"), ("1", "3"), ("1", "2")]
+
+
+def test_a_value_that_took_long_is_asked_for_again(monkeypatch, asked):
+    monkeypatch.setattr(module, "_IN_TIME", 0.0)
+    with remembered(MANAGER) as manager:
+        manager.load([])
+        MINERVA.is_equiv("1", "2")
+        MINERVA.is_equiv("1", "2")
+    assert asked == [("1", "2"), ("1", "2")]
+
+
+def test_the_oldest_values_make_room(monkeypatch, asked):
+    monkeypatch.setattr(module, "_MOST", 2)
+    with remembered(MANAGER) as manager:
+        manager.load([])
+        for answer in ("2", "3", "4", "3", "2"):
+            MINERVA.is_equiv("1", answer)
+    assert [answer for _, answer in asked] == ["2", "3", "4", "2"]
