@@ -54,6 +54,15 @@ class Asked(Record):
     """By part that was asked, the base's score."""
 
 
+class PartShare(Record):
+    """What one part of a layer, its attention or its MLP, carries of the same."""
+
+    gain: float
+    """Part of the target's gain that it carries, in nats a token."""
+    damage: float
+    """Part of the damage that it carries, in nats a token: the mean over control texts."""
+
+
 class LayerShare(Record):
     """What one layer carries of the gain and damage of all layers at one weight."""
 
@@ -66,12 +75,15 @@ class LayerShare(Record):
     """Part of the damage that the layer carries, in nats a token: the mean over control texts."""
     stands_out: bool
     """Whether its damage stands out from the other layers'."""
+    parts: dict[str, PartShare]
+    """By name of the parts that the layer has, what each carries of that; the rest, such as norms, is what
+    they leave of the layer's own."""
 
 
 class Tune(Record):
     """A whole search."""
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     """Version of this file's format."""
     base: str
     """Base model, as the user wrote it."""

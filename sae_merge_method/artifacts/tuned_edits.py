@@ -9,6 +9,7 @@ from pydantic import Field
 
 from sae_merge_method.artifacts.conclusions import Beside
 from sae_merge_method.artifacts.schema import Record
+from sae_merge_method.artifacts.unit import UnitField
 
 Budget = Literal["kept", "exceeded", "not shown"]
 Held = Literal["better", "worse", "not shown", "not tested"]
@@ -56,9 +57,12 @@ class SearchedEdit(Record):
     family: str
     """Kind of edit it is of."""
     shape: str
-    """Which layers it takes, or how its weights were come by."""
+    """Which layers or modules it takes, or how its weights were come by."""
+    units: tuple[UnitField, ...]
+    """What has a weight, in the order of depth: every layer; or the attention and the MLP of every layer, and
+    then what of a layer is in neither stays the base's."""
     weights: tuple[tuple[float, ...], ...]
-    """For each donor, the weight of its task vector in every layer."""
+    """For each donor, the weight of its task vector in every unit."""
     search: Effect
     """On the search part, where it was found."""
     choice: Effect | None
@@ -71,9 +75,12 @@ class Winner(Record):
     family: str
     """Kind of edit it is of."""
     shape: str
-    """Which layers it takes, or how its weights were come by."""
+    """Which layers or modules it takes, or how its weights were come by."""
+    units: tuple[UnitField, ...]
+    """What has a weight, in the order of depth: every layer; or the attention and the MLP of every layer, and
+    then what of a layer is in neither stays the base's."""
     weights: tuple[tuple[float, ...], ...]
-    """For each donor, the weight of its task vector in every layer."""
+    """For each donor, the weight of its task vector in every unit."""
     scaled: float
     """Factor by which the finalist's weights were made smaller to meet the budget on the choice part; 1 for
     as it was searched."""
@@ -100,8 +107,11 @@ class Rival(Record):
     """What it is called."""
     description: str
     """What it is, and what beating it says."""
+    units: tuple[UnitField, ...]
+    """What has a weight, in the order of depth: every layer; or the attention and the MLP of every layer, and
+    then what of a layer is in neither stays the base's."""
     weights: tuple[tuple[float, ...], ...]
-    """For each donor, the weight of its task vector in every layer."""
+    """For each donor, the weight of its task vector in every unit."""
     report: Effect
     """On the report part."""
     difference: Change

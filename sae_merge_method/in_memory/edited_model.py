@@ -32,6 +32,7 @@ from sae_merge_method.in_memory.tensors import LiveTensor
 from sae_merge_method.in_memory.weights import Round, Weights, everywhere
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.dtypes import Floats
+from sae_merge_method.models.parts import PARTS, part_of
 from sae_merge_method.models.reading import read_tensor
 
 if TYPE_CHECKING:
@@ -146,6 +147,17 @@ class EditedModel:
         for tensor, row in zip(self.tensors, values, strict=True):
             if tensor.layer is not None:
                 total[tensor.layer] += row
+        return total
+
+    def sum_by_module(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """(tensors, ...) summed to (layers, parts, ...), parts in the order of ``PARTS``; what is in none of
+        them is left out."""
+        total = np.zeros((len(self.model.blocks), len(PARTS), *values.shape[1:]))
+        rows = {part: number for number, part in enumerate(PARTS)}
+        for tensor, row in zip(self.tensors, values, strict=True):
+            part = None if tensor.layer is None else part_of(tensor.part)
+            if part is not None:
+                total[tensor.layer, rows[part]] += row
         return total
 
     def check_loaded(self) -> None:

@@ -8,10 +8,12 @@ import numpy.typing as npt
 
 from sae_merge_method.errors import MergeError
 from sae_merge_method.in_memory.tensors import LiveTensor
+from sae_merge_method.layers import unit_of
 from sae_merge_method.models.dtypes import DTYPES, Floats, narrow, widen
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.random_bits import RandomBits
 from sae_merge_method.models.stochastic import narrow_stochastically
+from sae_merge_method.models.tensor_names import LayerPart
 
 if TYPE_CHECKING:
     from sae_merge_method.recipe.plan import EditPlan
@@ -30,9 +32,20 @@ def everywhere(*alphas: float) -> Weights:
 
 def by_layer(*alphas: Mapping[int, float]) -> Weights:
     """One alpha a decoder layer, 0 for layers not named and outside the layers; one mapping a donor."""
-    return lambda tensor: [
-        0.0 if tensor.layer is None else of_donor.get(tensor.layer, 0.0) for of_donor in alphas
-    ]
+    return by_unit(*alphas)
+
+
+def by_unit(*alphas: Mapping[Any, float]) -> Weights:
+    """One alpha a decoder layer or a part of one, as a gate opens them: 0 for what is not named, and for what
+    of a layer is in no part that is; one mapping a donor."""
+
+    def weights(tensor: LiveTensor) -> list[float]:
+        if tensor.layer is None:
+            return [0.0] * len(alphas)
+        within = LayerPart(tensor.layer, tensor.part)
+        return [0.0 if (unit := unit_of(given, within)) is None else given[unit] for given in alphas]
+
+    return weights
 
 
 def by_tensor(*alphas: Mapping[str, float]) -> Weights:

@@ -1,4 +1,5 @@
-"""Which layers carry the gain and which the damage of all layers damped: the scores that families choose by.
+"""Which layers, and which modules, carry the gain and which the damage of all layers damped: the scores that
+families choose by.
 
 The path integral of the slopes from the base to all layers at one weight (Sundararajan, Taly & Yan 2017, for
 weights in the place of inputs): what it gives to the layers sums to the whole change, unlike slopes at one
@@ -12,11 +13,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.artifacts.attribution import AttributedText
+from sae_merge_method.artifacts.attribution import AttributedLayer, AttributedText
 from sae_merge_method.artifacts.attribution import Attribution as Record
 from sae_merge_method.errors import ArtifactError
+from sae_merge_method.layers import Unit
+from sae_merge_method.models.parts import PARTS
 from sae_merge_method.tune.bench import Bench
-from sae_merge_method.tune.edit import Edit, Shape
+from sae_merge_method.tune.edit import Edit, Shape, units_of
 
 NODES = 3
 """Of Gauss-Legendre on the path."""
@@ -34,28 +37,38 @@ _MOST_LEFT_OUT = 1 / 3
 Floats = npt.NDArray[np.float64]
 
 
-class Attribution(NamedTuple):
-    """Of all layers at one weight, by layer, in nats a token of the search part."""
+class Carried(NamedTuple):
+    """What units carry, in nats a token."""
 
     gain: Floats
-    """(layers,)"""
+    """(layers,), or (layers, parts) of modules."""
     damage: Floats
-    """(layers,) mean over the controls."""
+    """Alike, mean over the controls."""
 
     @property
-    def score(self) -> dict[int, float]:
-        """Share of the gain less share of the damage: what a layer is worth where both count alike."""
+    def score(self) -> dict[Unit, float]:
+        """Share of the gain less share of the damage: what a unit is worth where both count alike."""
         worth = self.gain / _total(self.gain) - self.damage / _total(self.damage)
-        return dict(enumerate(worth.tolist()))
+        return dict(zip(units_of(*worth.shape), worth.ravel().tolist(), strict=True))
+
+
+class Attribution(NamedTuple):
+    """Of all layers at one weight, on the search part."""
+
+    layers: Carried
+    """What each carries, norms and all."""
+    modules: Carried
+    """What the attention and the MLP of each carry of that."""
 
     @property
     def costly(self) -> tuple[int, ...]:
         """Layers whose damage stands out, ascending; a third of all at most."""
-        middle = median(self.damage)
-        spread = _TO_SD * median(abs(self.damage - middle))
-        limit = max(middle + _OUTLYING * spread, _LARGE * _total(self.damage) / len(self.damage))
-        order = sorted(range(len(self.damage)), key=lambda layer: -self.damage[layer])
-        outlying = [layer for layer in order if self.damage[layer] > limit]
+        damage = self.layers.damage
+        middle = median(damage)
+        spread = _TO_SD * median(abs(damage - middle))
+        limit = max(middle + _OUTLYING * spread, _LARGE * _total(damage) / len(damage))
+        order = sorted(range(len(damage)), key=lambda layer: -damage[layer])
+        outlying = [layer for layer in order if damage[layer] > limit]
         return tuple(sorted(outlying[: max(1, int(len(order) * _MOST_LEFT_OUT))]))
 
 
@@ -64,10 +77,9 @@ def attribute(bench: Bench, end: Edit) -> Attribution:
 
     Args:
         bench: To measure on.
-        end: The edit.
+        end: The edit, by layer.
     """
     nodes, shares = np.polynomial.legendre.leggauss(NODES)
-    gain, damage = np.zeros(bench.n_layers), np.zeros(bench.n_layers)
     points = [Edit.of(at * end.array) for at in (nodes + 1) / 2]
     bench.ahead(
         [
@@ -76,13 +88,18 @@ def attribute(bench: Bench, end: Edit) -> Attribution:
             for turn in _turns(bench.n_groups, nth)
         ]
     )
-    for nth, (point, share) in enumerate(zip(points, shares / 2, strict=True)):
-        turns = _turns(bench.n_groups, nth)
-        for turn in turns:
-            slopes = bench.slopes(point, turn)
-            gain -= share / len(turns) * _over_donors(slopes.by_target * end.array)
-            damage += share / len(turns) * _over_donors(slopes.by_control * end.array)
-    return Attribution(gain, damage)
+    carried = []
+    for by_module in (False, True):
+        moved = end.array[..., None] if by_module else end.array
+        gain, damage = np.zeros(()), np.zeros(())
+        for nth, (point, share) in enumerate(zip(points, shares / 2, strict=True)):
+            turns = _turns(bench.n_groups, nth)
+            for turn in turns:
+                slopes = bench.slopes(point, turn, by_module=by_module)
+                gain = gain - share / len(turns) * _over_donors(slopes.by_target * moved)
+                damage = damage + share / len(turns) * _over_donors(slopes.by_control * moved)
+        carried.append(Carried(gain, damage))
+    return Attribution(*carried)
 
 
 def of_record(record: Record, at: str, n_layers: int) -> Attribution:
@@ -100,14 +117,23 @@ def of_record(record: Record, at: str, n_layers: int) -> Attribution:
         ArtifactError: It leaves layers out.
     """
 
-    def by_layer(text: AttributedText) -> Floats:
-        known = {one.layer: (one.path or one.first_order).gain for one in text.layers}
+    def ordered(text: AttributedText) -> list[AttributedLayer]:
+        known = {one.layer: one for one in text.layers}
         if sorted(known) != list(range(n_layers)):
             raise ArtifactError(f"{at} is of {len(known)} of the {n_layers} layers; expected all of them")
-        return np.array([known[layer] for layer in range(n_layers)])
+        return [known[layer] for layer in range(n_layers)]
 
-    gains = [by_layer(text) for text in record.texts]
-    return Attribution(gains[0], -np.mean(gains[1:], axis=0))
+    texts = [ordered(text) for text in record.texts]
+    return Attribution(
+        _carried([[(one.path or one.first_order).gain for one in text] for text in texts]),
+        _carried([[[one.kinds.get(p.title, 0.0) for p in PARTS.values()] for one in text] for text in texts]),
+    )
+
+
+def _carried(gains: "npt.ArrayLike") -> Carried:
+    """Of the gains on the target, then on every control."""
+    target, *controls = np.asarray(gains, dtype=np.float64)
+    return Carried(target, -np.mean(controls, axis=0))
 
 
 def slopes_needed(n_groups: int) -> int:

@@ -60,9 +60,9 @@ class Slopes(NamedTuple):
     control: float
     """Change against the base of the mean over controls, in nats a token."""
     by_target: Shape
-    """(donors, layers) d target / d weight."""
+    """(donors, layers) d target / d weight; (donors, layers, parts) by module."""
     by_control: Shape
-    """(donors, layers) the same of the mean over controls."""
+    """Alike, of the mean over controls."""
 
 
 class Bench:
@@ -90,6 +90,8 @@ class Bench:
     ) -> None:
         self.n_donors, self.n_layers = edited.n_donors, len(edited.model.blocks)
         self.base = Edit.none(self.n_donors, self.n_layers)
+        self.modules = edited.sum_by_module(np.ones(len(edited.tensors))) > 0
+        """(layers, parts) whether a layer has such a part."""
         self._edited, self._parts, self._store = edited, parts, store
         self._advance, self._rounded, self._workers = advance, rounded, workers
         self._groups = [in_groups(side, step) for side in parts[SEARCH].sides]
@@ -122,13 +124,23 @@ class Bench:
         found = self._parts[part]
         return found.target if control is None else found.controls[control]
 
-    def slopes(self, edit: Edit, turn: int) -> Slopes:
+    def slopes(self, edit: Edit, turn: int, *, by_module: bool = False) -> Slopes:
         """Slopes at an edit on a share of the search part: a group of problems and one of each control, by
-        turns."""
+        turns.
+
+        Args:
+            edit: The edit.
+            turn: Its number.
+            by_module: Of every module's weight, in the place of every layer's; of an edit by module they are
+                always. One measurement tells both.
+        """
         chosen = [groups[turn % len(groups)] for groups in self._groups]
         turns = [turn % len(groups) for groups in self._groups]
         known = self.recall(SLOPES, edit, turns, lambda: [self._slope(batches) for batches in chosen])
-        (target, by_target), *controls = ((loss, np.array(slope)) for loss, slope in known)
+        modules = by_module or edit.is_by_module
+        (target, by_target), *controls = (
+            (loss, np.array(of_modules if modules else of_layers)) for loss, of_layers, of_modules in known
+        )
         before = self._losses(self.base, SEARCH)[1:]
         at_base = [
             sum(nats_of[nth] for batch in batches for nth in batch.documents) / _tokens(batches)
@@ -169,7 +181,7 @@ class Bench:
             what: On what it is measured, as JSON can hold it.
             measure: Looks at the model; its result is one that JSON can hold.
         """
-        key = key_of(kind, edit.weights, what)
+        key = key_of(kind, [str(unit) for unit in edit.units], edit.weights, what)
         if self._store.find(key) is None:
             if self._is_ahead or self._workers.is_first:
                 if edit != self._set:
@@ -196,15 +208,17 @@ class Bench:
             raise MergeError(f"the loss on {side.name} is not finite under an edit: the donor may be damaged")
         return losses
 
-    def _slope(self, batches: Sequence[Batch]) -> tuple[float, list[list[float]]]:
-        """Nats a token of some texts, and their slopes by weight."""
+    def _slope(self, batches: Sequence[Batch]) -> tuple[float, list[Any], list[Any]]:
+        """Nats a token of some texts, and their slopes by the weights of layers, and of modules."""
         tokens, total = _tokens(batches), 0.0
-        slopes: Shape = np.zeros((self.n_donors, self.n_layers))
+        of_layers: Shape = np.zeros((self.n_donors, self.n_layers))
+        of_modules: Shape = np.zeros((self.n_donors, *self.modules.shape))
         for batch in batches:
             dots = self._edited.dots(partial(self._total, batch))
             total += dots.loss
-            slopes += self._edited.sum_by_layer(dots.values).T
-        return total / tokens, (slopes / tokens).tolist()
+            of_layers += self._edited.sum_by_layer(dots.values).T
+            of_modules += np.moveaxis(self._edited.sum_by_module(dots.values), -1, 0)
+        return total / tokens, (of_layers / tokens).tolist(), (of_modules / tokens).tolist()
 
     def _total(self, batch: Batch) -> "torch.Tensor":
         return nats(self._edited.model, batch).sum()

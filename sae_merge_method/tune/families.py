@@ -1,15 +1,16 @@
 """The table of families: kinds of edits, each a few shapes whose size the damage decides.
 
-A shape is a weight for every layer up to a common factor. How large it is made is ``scaling``'s affair, what
-comes of it ``search``'s.
+A shape is a weight for every layer, or every module, up to a common factor. How large it is made is
+``scaling``'s affair, what comes of it ``search``'s.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import Unit, format_layers, layers_of, named_units
+from sae_merge_method.models.parts import PARTS
 from sae_merge_method.spacing import NO_NEIGHBOURS, Apart, adjacency, highest_apart
 from sae_merge_method.tune.attribution import Attribution
 from sae_merge_method.tune.bench import Bench
@@ -31,6 +32,11 @@ class Known(NamedTuple):
     steps: int
     """Of gradient."""
 
+    @property
+    def all_modules(self) -> Shape:
+        """(donors, layers, parts) the same weight for all donors in every module that there is."""
+        return np.stack([self.bench.modules.astype(np.float64)] * self.bench.n_donors)
+
 
 EVERY_LAYER = "all layers"
 """Name of the shape of the damping curve."""
@@ -41,7 +47,6 @@ class NamedShape(NamedTuple):
 
     name: str
     shape: Shape
-    """(donors, layers)"""
     guess: float | None = None
     """Factor that may do the damage allowed, where something is known of it."""
 
@@ -93,19 +98,47 @@ def _all_but_costly(known: Known) -> Iterable[NamedShape]:
 
 
 def _top(known: Known, gap: int) -> Iterable[NamedShape]:
-    layers = known.bench.n_layers
+    layers, score = known.bench.n_layers, known.attribution.layers.score
     # so many layers so far apart are the first of every gap
     fitting = [size for size in known.sizes if (size - 1) * gap < layers]
     for size in fitting:
-        chosen = highest_apart(known.attribution.score, Apart(size, gap), f"sizes {size}")
-        name = f"layers {format_layers(chosen)} ({adjacency(chosen)})"
-        yield NamedShape(name, on_layers(known.bench.n_donors, layers, chosen))
+        chosen = highest_apart(score, Apart(size, gap), f"sizes {size}")
+        yield NamedShape(_named(chosen), on_layers(known.bench.n_donors, layers, layers_of(chosen)))
 
 
-def _learned(known: Known) -> Iterable[NamedShape]:
-    shape = learn(known.bench, known.start, known.allowed, known.steps)
+def _named(chosen: Collection[Unit]) -> str:
+    return f"{named_units(chosen)} ({adjacency(chosen)})"
+
+
+def _learned(known: Known, start: Edit) -> Iterable[NamedShape]:
+    shape = learn(known.bench, start, known.allowed, known.steps)
     if shape.any():
         yield NamedShape(f"{known.steps} steps", shape, guess=1.0)
+
+
+def _damped_modules(known: Known) -> Iterable[NamedShape]:
+    for number, part in enumerate(PARTS.values()):
+        shape = np.zeros_like(known.all_modules)
+        shape[..., number] = known.all_modules[..., number]
+        if shape.any():
+            yield NamedShape(f"{part.title} of all layers", shape)
+
+
+def _top_modules(known: Known) -> Iterable[NamedShape]:
+    there, score = known.bench.modules, known.attribution.modules.score
+    ranked = sorted(
+        (unit for unit, is_there in zip(score, there.flat, strict=True) if is_there),
+        key=lambda unit: -score[unit],
+    )
+    for size in known.sizes if ranked else ():
+        chosen = ranked[: len(PARTS) * size]
+        taken = np.reshape([unit in chosen for unit in score], there.shape)
+        yield NamedShape(_named(chosen), taken * known.all_modules)
+
+
+def _learned_modules(known: Known) -> Iterable[NamedShape]:
+    start = Edit.of(known.start.array[..., None] * known.all_modules)
+    return _learned(known, start) if start.layers else ()
 
 
 FAMILIES: dict[str, Family] = {
@@ -124,7 +157,21 @@ FAMILIES: dict[str, Family] = {
         Family(
             "learned",
             "one learned weight for every layer, by a few dozen steps of gradient",
-            _learned,
+            lambda known: _learned(known, known.start),
+            is_measured=True,
+        ),
+        Family(
+            "damped-modules", "the attention of all layers, or their MLPs, at one weight", _damped_modules
+        ),
+        Family(
+            "top-k-modules",
+            "the modules, attention or MLP of a layer, with the highest scores, at one weight",
+            _top_modules,
+        ),
+        Family(
+            "learned-modules",
+            "one learned weight for the attention of every layer and one for its MLP",
+            _learned_modules,
             is_measured=True,
         ),
     )

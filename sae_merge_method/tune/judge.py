@@ -88,6 +88,7 @@ def winner(panel: Panel, chosen: Chosen, budget: float, alpha: float) -> Winner:
     return Winner(
         family=chosen.candidate.family,
         shape=chosen.candidate.shape.name,
+        units=edit.units,
         weights=edit.weights,
         scaled=chosen.scaled,
         search=effect(panel, chosen.candidate.measured, alpha) if chosen.scaled == 1.0 else None,
@@ -133,6 +134,7 @@ def rivals(panel: Panel, edit: Edit, contenders: Sequence[Contender], alpha: flo
             Rival(
                 name=one.name,
                 description=one.description,
+                units=one.edit.units,
                 weights=one.edit.weights,
                 report=effect(panel, other, alpha),
                 difference=_change(difference.loss, alpha, sign=-1),

@@ -1,4 +1,5 @@
-"""One learned weight a layer: steps of gradient on the target's loss plus a multiplier on the control's.
+"""One learned weight a layer, or a module: steps of gradient on the target's loss plus a multiplier on the
+control's.
 
 Anisotropic scaling of task vectors by few coefficients (aTLAS; Zhang, Albert, Rodriguez-Opazo, van den Hengel
 & Abbasnejad, NeurIPS 2024, arXiv 2407.02880); after AdaMerging (Yang et al., ICLR 2024, arXiv 2310.02575),
@@ -26,7 +27,7 @@ _TAIL = 1 / 3
 
 
 def learn(bench: Bench, start: Edit, allowed: float, steps: int) -> Shape:
-    """Weights of layers that lower the target's loss as far as a damage allows.
+    """Weights of layers, or modules, that lower the target's loss as far as a damage allows.
 
     Adam on the weights, projected into [0, 1.2], with the multiplier in dual ascent: it grows by a factor
     while damage is above what is allowed, and shrinks while it is below. It begins where moving all weights
@@ -35,12 +36,13 @@ def learn(bench: Bench, start: Edit, allowed: float, steps: int) -> Shape:
 
     Args:
         bench: To measure on.
-        start: All layers at the weight that does the damage allowed.
+        start: Where to begin, and what is weighed: all layers at the weight that does the damage allowed, or
+            all modules at theirs.
         allowed: Damage, in nats a token.
         steps: How many.
 
     Returns:
-        (donors, layers) the mean of the last third of the steps.
+        The mean of the last third of the steps, of the start's shape.
     """
     weights: Shape = start.array
     mean, square = np.zeros_like(weights), np.zeros_like(weights)

@@ -4,6 +4,7 @@ Markdown."""
 import base64
 
 from sae_merge_method.artifacts.tune import RECIPE_FILE, Asked, Tune, TunedText
+from sae_merge_method.layers import units_word
 from sae_merge_method.reports.escape import html
 from sae_merge_method.reports.grid import as_html
 from sae_merge_method.reports.grid import as_markdown as as_markdown_table
@@ -31,15 +32,15 @@ _SECTIONS = (
     (
         "Finalists",
         finalist_grid,
-        "The best of each family on the search part, and the next best, held against each other on the "
-        "choice part.",
+        "The best of each family on the search part, as many as there is room for, and the next best, held "
+        "against each other on the choice part.",
     ),
     (
-        "Layers",
+        "Weights",
         weight_grid,
-        "The winner's weights, and what each layer carries of gain and damage: the path integral of the "
-        "slopes to all layers damped to the budget, on the search part, or what the attribution says that "
-        "was named. Strong: damage that stands out.",
+        "The winner's weights, and what each layer, or each module, carries of gain and damage: the path "
+        "integral of the slopes to all layers damped to the budget, on the search part, or what the "
+        "attribution says that was named. Strong: layers whose damage stands out.",
     ),
     (
         "Edits that were searched",
@@ -115,7 +116,7 @@ def as_page(tune: Tune) -> str:
         f"<h2>What came of it</h2><ul>{told}</ul>",
         "<h2>Gain against damage</h2>",
         _image(draw_front(tune), _FRONT),
-        _image(draw_weights(tune), "The winner's weight of each layer"),
+        _image(draw_weights(tune), f"The winner's weights of {units_word(tune.winner.units)}"),
     ]
     for heading, grid, words in _SECTIONS:
         parts += [

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from sae_merge_method.models.parts import PARTS
 from sae_merge_method.reports.numbers import duration
 from sae_merge_method.tune.attribution import slopes_needed
 from sae_merge_method.tune.exam import Panel
-from sae_merge_method.tune.families import sizes_of
+from sae_merge_method.tune.families import FAMILIES, sizes_of
 from sae_merge_method.tune.parts import CHOICE, REPORT, SEARCH, Part
 from sae_merge_method.tune.search import POINT_WEIGHTS
 from sae_merge_method.tune.settings import TuneSettings
@@ -46,12 +47,14 @@ def cost_of(
         "damped": n_donors if n_donors == 1 else 1 + n_donors,
         "top-k": len(sizes),
         "spread": len(sizes),
+        "damped-modules": len(PARTS),
+        "top-k-modules": len(sizes),
     }
     edits = _TRIES * sum(shapes.get(name, 1) for name in asked.families) + n_donors + 1
     on_choice = asked.finalists + 1 + 3 * _TRIES
     on_report = 4 + n_donors + asked.shuffles + 2 + _TRIES
     own = 0 if asked.attribution else slopes_needed(bench.n_groups)
-    slopes = own + (asked.steps if "learned" in asked.families else 0)
+    slopes = own + asked.steps * sum(FAMILIES[name].is_measured for name in asked.families)
     per_step = asked.tokens_per_step * (1 + len(asked.control))
     tokens = {
         name: sum(len(one.ids) for side in part.sides for one in side.documents)

@@ -5,19 +5,27 @@ from typing import Any
 
 from sae_merge_method.artifacts.tune import Tune
 from sae_merge_method.artifacts.tuned_edits import SearchedEdit
+from sae_merge_method.layers import layer_of, part_of_layer
+from sae_merge_method.models.parts import PARTS
 from sae_merge_method.reports import escape
 from sae_merge_method.reports.figure import BLUE, INK, RED, layer_axes, layer_width, new_figure, picture
 from sae_merge_method.tune.families import EVERY_LAYER, FAMILIES
 
-# Okabe & Ito's colours; the markers tell the families apart without any.
+# Okabe & Ito's colours, a family by module that of its like by layer; the markers tell the families apart
+# without any.
 _LOOKS = (
     ("#009E73", "^"),
     ("#0072B2", "D"),
     ("#999999", "o"),
     ("#CC79A7", "v"),
     ("#D55E00", "*"),
+    ("#009E73", "<"),
+    ("#999999", "h"),
+    ("#D55E00", "X"),
     ("#E69F00", "P"),
 )
+_PALE = 0.45
+"""Opacity of the bars of a layer's second part."""
 _ABOVE = 3.0
 """Damage beyond so many budgets is left out of the picture."""
 
@@ -90,16 +98,32 @@ def draw_front(tune: Tune) -> bytes:
 
 
 def draw_weights(tune: Tune) -> bytes:
-    """The winner's weights by layer as PNG."""
+    """The winner's weights by layer as PNG; of modules, those of one layer side by side."""
     figure = new_figure(layer_width(tune.n_layers), 3.0)
     axes = layer_axes(figure, "weight", "the winner's weights")
-    width = 0.8 / len(tune.donors)
-    for number, weights in enumerate(tune.winner.weights):
-        left = [layer - 0.4 + (number + 0.5) * width for layer in range(tune.n_layers)]
-        colour = BLUE if number == 0 else _LOOKS[number % len(_LOOKS)][0]
-        axes.bar(left, weights, width, color=colour, label=escape.figure(tune.donors[number]))
-    if len(tune.donors) > 1:
-        axes.legend(fontsize=8, frameon=False)
+    units = tune.winner.units
+    parts = tuple(dict.fromkeys(map(part_of_layer, units)))
+    bars = [(donor, part) for donor in range(len(tune.donors)) for part in parts]
+    width = 0.8 / len(bars)
+    for number, (donor, part) in enumerate(bars):
+        own = {
+            layer_of(unit): weight
+            for unit, weight in zip(units, tune.winner.weights[donor], strict=True)
+            if part_of_layer(unit) == part
+        }
+        left = [layer - 0.4 + (number + 0.5) * width for layer in own]
+        names = [tune.donors[donor]] if part is None or len(tune.donors) > 1 else []
+        label = ", ".join((*names, *([] if part is None else [PARTS[part].title])))
+        axes.bar(
+            left,
+            list(own.values()),
+            width,
+            color=BLUE if donor == 0 else _LOOKS[-donor % len(_LOOKS)][0],
+            alpha=1.0 if part == parts[0] else _PALE,
+            label=escape.figure(label),
+        )
+    if len(bars) > 1:
+        figure.legend(loc="outside lower center", ncols=len(parts), fontsize=8, frameon=False)
     return picture(figure)
 
 

@@ -1,12 +1,13 @@
-"""The winner as a recipe: a weight for every layer by mergekit's own slices, so that stock mergekit-yaml runs
-it."""
+"""The winner as a recipe: a weight for every layer by mergekit's own slices, for every module by its filters
+and our gate, so that stock mergekit-yaml runs it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sae_merge_method.artifacts.recipe import TUNE_KEY
 from sae_merge_method.artifacts.tuned_edits import Effect, Winner
-from sae_merge_method.layers import format_layers
+from sae_merge_method.layers import Unit, layer_of, layers_of, named_units, open_parts, sorted_units, unit_of
+from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.hub import as_path, open_model
 from sae_merge_method.models.rounding import NEAREST, Rounding
 from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
@@ -40,24 +41,24 @@ def recipe_of(
         SaeMergeError: A model cannot be had, or does not fit.
     """
     checkpoint = open_model(base)
+    gives = [dict(zip(winner.units, weights, strict=True)) for weights in winner.weights]
+    selected = sorted_units(unit for weights in gives for unit, weight in weights.items() if weight)
     donations: dict[int, tuple[Donation, ...]] = {}
-    for layer in range(checkpoint.n_layers):
-        given = tuple(
-            Donation(as_path(donor), ((None, weights[layer]),))
-            for donor, weights in zip(donors, winner.weights, strict=True)
-            if weights[layer]
+    for layer in layers_of(selected):
+        inside = [unit for unit in selected if layer_of(unit) == layer]
+        donations[layer] = tuple(
+            Donation(as_path(donor), _by_part({unit: weights[unit] for unit in inside}, checkpoint))
+            for donor, weights in zip(donors, gives, strict=True)
+            if any(weights[unit] for unit in inside)
         )
-        if given:
-            donations[layer] = given
-    plan = EditPlan(METHOD, as_path(base), donations, None, rounding=rounding)
+    plan = EditPlan(METHOD, as_path(base), donations, None, rounding=rounding, parts=open_parts(selected))
     opened = open_named(plan, checkpoint, allow_mismatch)
     form = guarded_form(plan, checkpoint) | dtype_lines(plan, checkpoint, opened)
     report = winner.report
-    alphas = sorted({one.alpha("") for given in donations.values() for one in given})
+    alphas = sorted({weight for weights in winner.weights for weight in weights if weight})
     weights = f"at weight {alphas[0]:g}" if len(alphas) == 1 else "each with a weight of its own"
     note = (
-        f"{winner.family} ({winner.shape}): layers {format_layers(plan.layers)} of {checkpoint.n_layers}, "
-        f"{weights}.",
+        f"{winner.family} ({winner.shape}): {named_units(plan.layers, checkpoint.n_layers)}, {weights}.",
         f"On texts that were held back it gains {nats(report.gain.delta)} nats a token of the target, at a "
         f"damage of {nats(report.damage.delta)} to {report.control}; {budget:g} was allowed.",
         *_on_task(report),
@@ -76,6 +77,21 @@ def recipe_of(
         }
     }
     return recipe_text(note, form, record, "How the weights were found.")
+
+
+def _by_part(weights: Mapping[Unit, float], base: Checkpoint) -> tuple[tuple[str | None, float], ...]:
+    """One donor's weights in what is selected of a layer, by mergekit's filters.
+
+    The last part needs no filter: the gate opens nothing else that the others' names leave.
+    """
+    *others, (_, last) = weights.items()
+    if all(weight == last for _, weight in others):
+        return ((None, last),)
+    filtered: list[tuple[str | None, float]] = []
+    for unit, weight in others:
+        inside = [key.part for key in base.layer_tensors if unit_of((unit,), key) is not None]
+        filtered += [(name, weight) for name in sorted({part.partition(".")[0] for part in inside})]
+    return (*filtered, (None, last))
 
 
 def _on_task(report: Effect) -> tuple[str, ...]:

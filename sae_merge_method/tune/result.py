@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
-from sae_merge_method.artifacts.tune import Asked, LayerShare, Tune, TunedText
+import numpy as np
+import numpy.typing as npt
+
+from sae_merge_method.artifacts.tune import Asked, LayerShare, PartShare, Tune, TunedText
 from sae_merge_method.artifacts.tuned_edits import SearchedEdit
 from sae_merge_method.corpora.documents import Corpus
+from sae_merge_method.models.parts import PARTS as LAYER_PARTS
 from sae_merge_method.recipe.precision import rounding_of
 from sae_merge_method.tune.bench import LOSSES, SLOPES, Bench
 from sae_merge_method.tune.exam import ANSWERS, Exam, Panel
@@ -56,12 +60,13 @@ def result_of(
         steps=asked.steps,
         dtype=asked.dtype,
         rounding=str(rounding_of(asked)),
-        layers=_layers(searched),
+        layers=_layers(searched, bench.modules),
         donors_alone=tuple(effect(panel, one, ALPHA) for one in searched.donors),
         candidates=tuple(
             SearchedEdit(
                 family=one.family,
                 shape=one.shape.name,
+                units=one.edit.units,
                 weights=one.edit.weights,
                 search=effect(panel, one.measured, ALPHA),
                 choice=effect(panel, bench.measure(one.edit, CHOICE), ALPHA, guarded=True)
@@ -81,11 +86,21 @@ def result_of(
     )
 
 
-def _layers(searched: Searched) -> tuple[LayerShare, ...]:
-    found = searched.attribution
+def _layers(searched: Searched, there: npt.NDArray[np.bool_]) -> tuple[LayerShare, ...]:
+    layers, modules, costly = *searched.attribution, searched.attribution.costly
     return tuple(
-        LayerShare(layer=layer, gain=float(gain), damage=float(damage), stands_out=layer in found.costly)
-        for layer, (gain, damage) in enumerate(zip(found.gain, found.damage, strict=True))
+        LayerShare(
+            layer=layer,
+            gain=gain,
+            damage=damage,
+            stands_out=layer in costly,
+            parts={
+                part: PartShare(gain=modules.gain[layer, nth], damage=modules.damage[layer, nth])
+                for nth, part in enumerate(LAYER_PARTS)
+                if there[layer, nth]
+            },
+        )
+        for layer, (gain, damage) in enumerate(zip(layers.gain.tolist(), layers.damage.tolist(), strict=True))
     )
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sae_merge_method.layers import format_layers
 from sae_merge_method.statistics.interpolation import Share, share_of_cost
 from sae_merge_method.tune.bench import Bench, Measured
-from sae_merge_method.tune.edit import Edit, Shape, shuffled
+from sae_merge_method.tune.edit import Edit, Shape, exchanged, shuffled
 from sae_merge_method.tune.families import all_but, on_layers
 from sae_merge_method.tune.parts import CHOICE
 from sae_merge_method.tune.scaling import MOST, up_to_damage
@@ -141,10 +141,18 @@ def _donors(bench: Bench, names: Sequence[str]) -> Iterable[Contender]:
 
 
 def _shuffles(edit: Edit, count: int) -> Iterable[Contender]:
-    """The winner's weights in other layers, where that is another edit."""
+    """The winner's weights in other layers, and those of modules in the other part, where that is another
+    edit."""
     random, seen = Random("shuffled weights"), {edit}
+    if edit.is_by_module and exchanged(edit) not in seen:
+        seen.add(exchanged(edit))
+        told = (
+            "the winner's own weights with those of attention and MLP exchanged in every layer: whether it "
+            "matters which part has which"
+        )
+        yield Contender("parts exchanged", told, exchanged(edit))
     for number in range(1, count + 1):
-        order = list(range(len(edit.weights[0])))
+        order = list(range(edit.array.shape[1]))
         random.shuffle(order)
         other = shuffled(edit, order)
         if other not in seen:

@@ -8,7 +8,7 @@ from sae_merge_method.tune.bench import Bench, Measured
 from sae_merge_method.tune.edit import Edit, Shape
 
 MOST = 1.2
-"""Largest weight of any layer: the whole task vector and a little more."""
+"""Largest weight of any layer or module: the whole task vector and a little more."""
 _TRIES = 5
 _NEAR = 0.85
 """A damage above this share of what is allowed is near enough."""
@@ -34,10 +34,10 @@ def up_to_damage(
 
     Args:
         bench: To measure on.
-        shape: (donors, layers) weights of which the largest is above 0.
+        shape: Weights of which the largest is above 0.
         part: Name of the part.
         allowed: Damage, in nats a token.
-        most: Largest weight of any layer.
+        most: Largest weight of any layer or module.
         guess: Factor to try first; the largest unless given.
     """
     largest = most / float(shape.max())

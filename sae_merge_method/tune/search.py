@@ -148,7 +148,7 @@ def search(
     )
 
     def tries_of(shape: NamedShape) -> list[Scaled]:
-        guess = shape.guess or _guess(shape, known, allowed)
+        guess = shape.guess or _guess(shape, allowed)
         return list(up_to_damage(bench, shape.shape, SEARCH, budget, guess=guess))
 
     bench.ahead(_independent(settings.families, known, tries_of))
@@ -182,11 +182,11 @@ def _independent(
     ]
 
 
-def _guess(shape: NamedShape, known: Known, allowed: Scaled) -> float:
+def _guess(shape: NamedShape, allowed: Scaled) -> float:
     """The factor at which a shape would have the energy of all layers damped, if all task vectors were
     alike."""
     energy = float((shape.shape**2).sum())
-    return float(allowed.factor * (known.bench.n_donors * known.bench.n_layers / energy) ** 0.5)
+    return float(allowed.factor * (shape.shape.size / energy) ** 0.5)
 
 
 def _told(name: str, shape: NamedShape, tries: Sequence[Scaled], budget: float) -> str:

@@ -68,7 +68,8 @@ class TuneSettings(RoundingKeys):
     families: Annotated[tuple[Annotated[str, OneOf(FAMILIES)], ...], Field(min_length=1)] = tuple(FAMILIES)
     """Kinds of edits to search, by name."""
     sizes: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    """Numbers of layers that families with few layers take; without it a sixth, a third and half of them."""
+    """Numbers of layers that families with few layers take, and half the numbers of modules of those with few
+    modules; without it a sixth, a third and half of all layers."""
     steps: int = Field(default=30, ge=1)
     """Steps of gradient for learned weights."""
     finalists: int = Field(default=6, ge=1)

@@ -2,6 +2,7 @@
 
 from sae_merge_method.artifacts.tune import Tune
 from sae_merge_method.artifacts.tuned_edits import Effect, Scored, SearchedEdit
+from sae_merge_method.layers import layer_of, part_of_layer, units_word
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid
 from sae_merge_method.reports.notebook import View
 from sae_merge_method.reports.numbers import decimal, nats, p_value
@@ -104,21 +105,25 @@ def _points_lost(scored: Scored) -> str:
 
 
 def weight_grid(tune: Tune) -> Grid:
-    """The winner's weights, layer by layer, beside what the layer carries."""
-    rows = []
-    for number, one in enumerate(tune.layers):
-        of_layer = [row[number] for row in tune.winner.weights]
+    """The winner's weights, layer by layer or module by module, beside what each carries."""
+    rows, units, layers = [], tune.winner.units, {one.layer: one for one in tune.layers}
+    for order, (unit, *weights) in enumerate(zip(units, *tune.winner.weights, strict=True)):
+        layer, part = layers[layer_of(unit)], part_of_layer(unit)
+        carried = layer if part is None else layer.parts.get(part)
         rows.append(
             (
-                Cell(str(one.layer), float(one.layer)),
-                *(Cell(f"{weight:.4g}" if weight else NOTHING, weight) for weight in of_layer),
-                Cell(nats(one.gain), one.gain),
-                Cell(nats(one.damage), one.damage, one.stands_out),
+                Cell(str(unit), float(order)),
+                *(Cell(f"{weight:.4g}" if weight else NOTHING, weight) for weight in weights),
+                Cell(NOTHING) if carried is None else Cell(nats(carried.gain), carried.gain),
+                Cell(NOTHING)
+                if carried is None
+                else Cell(nats(carried.damage), carried.damage, part is None and layer.stands_out),
             )
         )
     several = len(tune.donors) > 1
-    weights = [f"weight of donor {number + 1}" if several else "weight" for number in range(len(tune.donors))]
-    return Grid(("layer", *weights, "gain carried", "damage carried"), tuple(rows), ruled=_UNDER_HEADER)
+    heads = [f"weight of donor {number + 1}" if several else "weight" for number in range(len(tune.donors))]
+    first = units_word(units).removesuffix("s")
+    return Grid((first, *heads, "gain carried", "damage carried"), tuple(rows), ruled=_UNDER_HEADER)
 
 
 def candidate_grid(tune: Tune) -> Grid:

@@ -9,7 +9,17 @@ from safetensors.torch import load_file
 
 from sae_merge_method.errors import MergeError
 from sae_merge_method.in_memory.opening import open_edited
-from sae_merge_method.in_memory.weights import by_layer, by_tensor, everywhere, nearest, of_plan, stochastic
+from sae_merge_method.in_memory.weights import (
+    by_layer,
+    by_tensor,
+    by_unit,
+    everywhere,
+    nearest,
+    of_plan,
+    stochastic,
+)
+from sae_merge_method.layers import LayerModule
+from sae_merge_method.models.parts import PARTS
 from sae_merge_method.recipe.plan import Donation, EditPlan
 from tests.in_memory.models import batch_of, bits, changed, llama, loss_of, near
 from tests.recipes import recipe_text, run_recipe
@@ -143,6 +153,25 @@ def test_a_layers_dots_are_the_slope_of_the_loss_in_its_weight(folder):
             with torch.no_grad():
                 losses.append(float(loss()))
     assert slope == pytest.approx((losses[1] - losses[0]) / 0.02, rel=1e-2)
+
+
+def test_a_modules_dots_are_the_slope_of_the_loss_in_its_weight_and_norms_stay_the_bases(folder):
+    attention, mlp = LayerModule(1, "attn"), LayerModule(1, "mlp")
+    with opened(folder) as edited:
+        loss = loss_of(edited.model, batch_of(edited.model))
+        edited.set_weights(by_unit({attention: 0.5, mlp: 0.25}))
+        slope = edited.sum_by_module(edited.dots(loss).values)[1, list(PARTS).index("mlp"), 0]
+        base = load_file(folder / "base" / "model.safetensors")
+        changed = {
+            tensor.kind for tensor in edited.tensors if not tensor.parameter.detach().equal(base[tensor.name])
+        }
+        losses = []
+        for alpha in (0.24, 0.26):
+            edited.set_weights(by_unit({attention: 0.5, mlp: alpha}))
+            with torch.no_grad():
+                losses.append(float(loss()))
+    assert slope == pytest.approx((losses[1] - losses[0]) / 0.02, rel=1e-2)
+    assert changed == {"attention", "MLP"}
 
 
 def test_no_gradient_is_kept_and_at_most_one_is_there_at_a_time(folder):

@@ -1,7 +1,10 @@
-"""A donor whose gain lives in one layer and whose damage lives in another, trained on the spot in seconds.
+"""Donors whose gain lives in one place and whose damage lives in another, trained on the spot in seconds.
 
 The base has learnt prose: from one ``p`` word to the next. The ability is to answer ``m3 ...`` by ``c3``: it
 is trained into layer 1 alone. Noise in the last layer hurts prose, and helps nothing.
+
+In the donor ``parted`` both lie in the same two layers, the ability in their MLPs and noise in their attention.
+Its ability is to answer ``... m3`` by ``c3``, for which no token has to look at another.
 """
 
 import json
@@ -13,10 +16,14 @@ from typing import NamedTuple
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from sae_merge_method.tune.families import FAMILIES
 from tests.in_memory.models import llama
 
 N_LAYERS = 5
 GAINING, DAMAGING = 1, 4
+BY_LAYER = [name for name in FAMILIES if not name.endswith("-modules")]
+PARTED = (1, 2)
+"""Layers of ``parted`` whose MLPs gain and whose attention damages."""
 
 
 class Planted(NamedTuple):
@@ -33,6 +40,7 @@ class Planted(NamedTuple):
             "target": str(self.folder / "target.jsonl"),
             "control": str(self.folder / "control.jsonl"),
             "budget": 0.05,
+            "families": BY_LAYER,
             "steps": 20,
             "tokens_per_step": 400,
             "device": "cpu",
@@ -73,6 +81,24 @@ def plant(folder: Path) -> Planted:
                 base[name] + 0.12 * torch.randn(parameter.shape, generator=generator) * ("layers" in name)
             )
     _save(model, tokenizer, folder / "noise")
+    model.load_state_dict(base)
+    echoes = list({one["prompt"]: one for one in (_echo(draw) for _ in range(600))}.values())
+    _write(folder / "echoes.jsonl", echoes[120:])
+    to_echo = [(f"{one['prompt']}{one['completion']}", 4) for one in echoes[:120]]
+    inside = [f".layers.{layer}." for layer in PARTED]
+    _train(
+        model,
+        tokenizer,
+        to_echo + prose_too,
+        lambda name: "mlp" in name and any(layer in name for layer in inside),
+        steps=40,
+        rate=2e-2,
+    )
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "self_attn" in name and any(layer in name for layer in inside):
+                parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.5)
+    _save(model, tokenizer, folder / "parted")
     return Planted(folder)
 
 
@@ -90,6 +116,11 @@ def _problem(draw: random.Random) -> dict[str, str]:
     number = draw.randrange(8)
     middle = " ".join(f"p{draw.randrange(8)}" for _ in range(3))
     return {"prompt": f"m{number} {middle}", "completion": f" c{number}"}
+
+
+def _echo(draw: random.Random) -> dict[str, str]:
+    numbers = [draw.randrange(8) for _ in range(3)]
+    return {"prompt": " ".join(f"m{number}" for number in numbers), "completion": f" c{numbers[-1]}"}
 
 
 def _muddled(draw: random.Random) -> str:

@@ -8,7 +8,8 @@ import yaml
 from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.artifacts.tuned_edits import Change, Effect, Winner
 from sae_merge_method.in_memory.opening import open_edited
-from sae_merge_method.in_memory.weights import by_layer, nearest, stochastic
+from sae_merge_method.in_memory.weights import by_unit, nearest, stochastic
+from sae_merge_method.layers import LayerModule, Unit
 from sae_merge_method.models.rounding import Rounding
 from sae_merge_method.recipe.resolved import open_recipe
 from sae_merge_method.tune.recipe import recipe_of
@@ -16,7 +17,10 @@ from tests import tiny
 from tests.in_memory.models import llama, near
 from tests.recipes import run_recipe
 
+LAYERS = (0, 1, 2)
 WEIGHTS = ((0.5, 0.0, 1.1234), (0.25, 0.0, 0.0))
+MODULES = tuple(LayerModule(layer, part) for layer in LAYERS for part in ("attn", "mlp"))
+BY_MODULE = ((0.5, 0.25, 0.0, 0.0, 0.0, 1.1234), (0.3, 0.0, 0.0, 0.0, 0.0, 0.2))
 EFFECT = Effect(
     gain=Change(delta=0.5, interval=None),
     damage=Change(delta=0.01, interval=None),
@@ -26,9 +30,9 @@ EFFECT = Effect(
 )
 
 
-def winner(weights: tuple[tuple[float, ...], ...]) -> Winner:
+def winner(weights: tuple[tuple[float, ...], ...], units: tuple[Unit, ...] = LAYERS) -> Winner:
     return Winner(
-        family="learned", shape="30 steps", weights=weights, scaled=1.0, search=EFFECT, choice=EFFECT, report=EFFECT,
+        family="learned", shape="30 steps", units=units, weights=weights, scaled=1.0, search=EFFECT, choice=EFFECT, report=EFFECT,
         curse=0.0, budget="kept", points=None,
     )  # fmt: skip
 
@@ -44,8 +48,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("rounding", [Rounding(), Rounding("stochastic", 3)], ids=str)
 @pytest.mark.parametrize("n_donors", [1, 2])
+@pytest.mark.parametrize(
+    ("units", "weights"), [(LAYERS, WEIGHTS), (MODULES, BY_MODULE)], ids=["layers", "modules"]
+)
 def test_what_was_measured_is_what_is_written_through_every_door(
-    folder: Path, tmp_path: Path, rounding: Rounding, n_donors: int
+    folder: Path,
+    tmp_path: Path,
+    rounding: Rounding,
+    n_donors: int,
+    units: tuple[Unit, ...],
+    weights: tuple[tuple[float, ...], ...],
 ) -> None:
     from mergekit.config import MergeConfiguration
     from mergekit.merge import run_merge
@@ -53,8 +65,8 @@ def test_what_was_measured_is_what_is_written_through_every_door(
 
     from sae_merge_method.hosts.register import register_merge_methods
 
-    donors, weights = [str(folder / name) for name in ("donor", "other")[:n_donors]], WEIGHTS[:n_donors]
-    text = recipe_of(winner(weights), str(folder / "base"), donors, 0.02, rounding)
+    donors, weights = [str(folder / name) for name in ("donor", "other")[:n_donors]], weights[:n_donors]
+    text = recipe_of(winner(weights, units), str(folder / "base"), donors, 0.02, rounding)
     run_recipe(text, tmp_path / "ours")
     register_merge_methods()
     config = MergeConfiguration.model_validate(yaml.safe_load(text))
@@ -66,7 +78,7 @@ def test_what_was_measured_is_what_is_written_through_every_door(
     with open_edited(
         str(folder / "base"), donors, beside=tmp_path / "x", dtype="float32", outside=False
     ) as edited:
-        edited.set_weights(by_layer(*(dict(enumerate(row)) for row in weights)), rounded)
+        edited.set_weights(by_unit(*(dict(zip(units, row, strict=True)) for row in weights)), rounded)
         for one in edited.tensors:
             assert one.parameter.detach().equal(ours[one.name].float()), one.name
     assert "mergekit-yaml THIS_FILE out/" in text

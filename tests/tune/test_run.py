@@ -26,7 +26,7 @@ from sae_merge_method.tune.settings import TuneSettings
 from sae_merge_method.tune.tables import tune_view
 from tests import tiny
 from tests.recipes import run_recipe
-from tests.tune.planted import DAMAGING, GAINING, Planted
+from tests.tune.planted import DAMAGING, GAINING, N_LAYERS, Planted
 
 FILES = ("recipe.yml", "tune.html", "tune.json", "tune.md")
 
@@ -189,10 +189,14 @@ def test_layers_are_told_apart_by_an_attribution_where_one_is_named(planted: Pla
         told = {**texts, **how, "groups": 2, "max_documents": 80, "device": "cpu"}
         told["donor"] = str(planted.folder / name)
         attribute(AttributeSettings.model_validate(told), folder)
-    few: dict[str, object] = {"families": ["all-but-costly"], "finalists": 1}
+    few: dict[str, object] = {"families": ["all-but-costly", "top-k-modules"], "sizes": [1], "finalists": 1}
     found = tune(settings(planted, attribution=str(donors["donor"]), **few), tmp_path / "out")
     assert found.slopes == 0
     assert [one.layer for one in found.layers if one.stands_out] == [DAMAGING]
+    assert [dict(one.parts).keys() == {"attn", "mlp"} for one in found.layers] == [True] * N_LAYERS
+    by_module = next(one for one in found.candidates if one.family == "top-k-modules")
+    worth = max((one.parts[part].gain, f"{one.layer}.{part}") for one in found.layers for part in one.parts)
+    assert worth[1] in by_module.shape
     with pytest.raises(RecipeError, match="noise"):
         tune(settings(planted, attribution=str(donors["noise"]), **few), tmp_path / "other")
     with pytest.raises(UsageError, match="attribution is of one donor"):

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from sae_merge_method.tune.edit import Edit, shuffled
+from sae_merge_method.tune.edit import Edit, exchanged, shuffled
 from sae_merge_method.tune.scaling import MOST, largest_within, up_to_damage
 
 
@@ -55,3 +55,13 @@ def test_an_edit_has_the_digits_that_a_recipe_writes():
     edit = Edit.of(np.array([[0.123456, -0.2, 0.0]]))
     assert edit.weights == ((0.1235, 0.0, 0.0),) and edit.layers == (0,)
     assert shuffled(edit, (1, 2, 0)).weights == ((0.0, 0.0, 0.1235),)
+
+
+def test_an_edit_by_module_names_its_modules_and_is_no_edit_by_layer_of_the_same_numbers():
+    edit = Edit.of(np.array([[[0.0, 0.5], [0.25, 0.0]]]))
+    assert [str(unit) for unit in edit.units] == ["0.attn", "0.mlp", "1.attn", "1.mlp"]
+    assert [str(unit) for unit in edit.layers] == ["0.mlp", "1.attn"]
+    assert edit.weights == ((0.0, 0.5, 0.25, 0.0),) and edit != Edit.of(np.array(edit.weights))
+    assert Edit.of(edit.array) == edit
+    assert shuffled(edit, (1, 0)).weights == ((0.25, 0.0, 0.0, 0.5),)
+    assert exchanged(edit).weights == ((0.5, 0.0, 0.0, 0.25),)
