@@ -49,6 +49,10 @@ def picture(figure: "Figure", form: Literal["png", "svg"] = "png") -> bytes:
     from matplotlib import rc_context
 
     drawn = io.BytesIO()
+    layout = figure.get_layout_engine()
+    if layout is not None and form == "png":  # else all is drawn twice, once for nothing but this
+        layout.execute(figure)
+        figure.set_layout_engine(None)
     # A fixed salt and no date: matplotlib's SVGs are otherwise never the same twice.
     with rc_context({"svg.hashsalt": "sae-merge"}):
         figure.savefig(drawn, format=form, metadata={"Date": None} if form == "svg" else {"Software": None})

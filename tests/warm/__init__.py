@@ -17,7 +17,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.warm.server import FEW, HOSTS, LEVELS
+from tests.warm.levels import FEW, HOSTS, LEVELS
 
 FOLDER = "SAE_MERGE_TESTS_WARM"
 """In the environment of a test run's processes: the server's folder."""
@@ -80,7 +80,7 @@ def python(
 
     Args:
         folder: The folder; one that stands is taken.
-        level: What is loaded ahead: of ``server.LEVELS``.
+        level: What is loaded ahead: of ``levels.LEVELS``.
         python: The interpreter whose environment it is to be: its site-packages, and what these run at the start.
         warm_children: Whether what it starts with ``sys.executable`` is warm too; None for yes where everything is
             loaded ahead.
