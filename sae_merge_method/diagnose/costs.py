@@ -115,13 +115,13 @@ def score_seconds(documents: Documents, settings: ScoringSettings, dictionaries:
         dictionaries: How many others are scored beside the SAE.
     """
     usage = _made_up(len(documents.side))
-    others, score = OtherWays(documents, settings), SCORES[settings.score]
+    score = SCORES[settings.score]
     samples = [samples_for(score, documents, control, settings) for control in documents.controls]
+    others = OtherWays(documents, settings, samples)
     with one_thread_each():
         start = time.perf_counter()
         matrices = document_matrices(usage, documents)
-        estimates(matrices, [Ask(score, of_control) for of_control in samples])
-        others.take(matrices)
+        estimates(matrices, [*(Ask(score, of_control) for of_control in samples), *others.asked()])
         scored = time.perf_counter()
         for _ in range(min(1, dictionaries)):
             others.by_mean_usage(usage)

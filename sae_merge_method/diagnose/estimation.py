@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.artifacts.usage import Documents
-from sae_merge_method.diagnose.document_matrices import DocumentMatrices
+from sae_merge_method.diagnose.document_matrices import DocumentMatrices, LaidOut
+from sae_merge_method.diagnose.entries import Layout
 from sae_merge_method.diagnose.feature_block import FeatureBlock
-from sae_merge_method.diagnose.resampling import Sample, half_samples, whole_sample
-from sae_merge_method.diagnose.running_scores import BLOCK_DRAWS, Ask, Estimate, running_score
+from sae_merge_method.diagnose.resampling import Flags, Integers, Sample, half_samples, whole_sample
+from sae_merge_method.diagnose.running_scores import BLOCK_DRAWS, Ask, Estimate, RunningScore, running_score
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import Means, Score
 
@@ -55,8 +56,10 @@ def mean_of(each: Sequence[Estimate]) -> Estimate:
     """The mean of a score's estimates, one or one a half."""
     return Estimate(
         float(np.mean([one.score for one in each])),
+        float(np.mean([one.drawn for one in each])),
         np.mean([one.null for one in each], axis=0),
         np.mean([one.bootstrap for one in each], axis=0),
+        max(one.rounding for one in each),
     )
 
 
@@ -71,42 +74,127 @@ def estimates(matrices: DocumentMatrices, asked: Sequence[Ask]) -> list[tuple[Es
         By what was asked, an estimate from each of its samples.
     """
     running = [running_score(matrices, ask) for ask in asked]
-    samples: dict[int, Sample] = {}
-    needs: dict[int, tuple[str, ...]] = {}
-    for ask in asked:
-        for sample in ask.samples:
-            key = id(sample)
-            samples[key] = sample
-            needs[key] = tuple(dict.fromkeys((*needs.get(key, ()), *ask.score.needs)))
-    for positions, entries in matrices.blocks():
-        blocks = {key: entries.of(sample.rows, needs[key]) for key, sample in samples.items()}
-        sides = {key: blocks[key].sides(sample.is_target) for key, sample in samples.items()}
-        for one in running:
-            one.take_whole(positions, [one.contributions(sides[key]) for key in one.keys])
-        shuffled = {key: _under_shuffles(blocks[key], sample) for key, sample in samples.items()}
-        for draws in zip(*shuffled.values(), strict=True):
-            means = dict(zip(shuffled, draws, strict=True))
-            for one in running:
-                one.take_shuffled([one.contributions(means[key]) for key in one.keys])
-        for one in running:
-            one.take_resampled(entries, blocks)
+    alike: dict[tuple[int, ...], list[RunningScore]] = {}
+    for one in running:
+        alike.setdefault(tuple(id(sample) for sample in one.samples), []).append(one)
+    groups = [_Group.of(members, len(matrices.tokens)) for members in alike.values()]
+    needs = tuple(dict.fromkeys(need for group in groups for need in group.needs))
+    single = all(sample.single for group in groups for sample in group.samples)
+    for block in matrices.blocks():
+        layout = Layout(block.entries, needs, single=single)
+        for group in groups:
+            group.take(block, layout)
     return [one.estimates() for one in running]
 
 
-def _under_shuffles(block: FeatureBlock, sample: Sample) -> Iterator[tuple[Means, Means]]:
-    """Means over the target and over the control by the labels of each shuffle, some shuffles at a time."""
-    n = len(sample.rows)
-    total = block.means(sample.shuffles.new_full((n,), 1 / n))
-    for start in range(0, len(sample.shuffles), BLOCK_DRAWS):
-        shuffles = sample.shuffles[start : start + BLOCK_DRAWS]
-        share = (shuffles > 0).double().mean(1, keepdim=True)
-        target = block.means(shuffles)
+class _Group(NamedTuple):
+    """Scores that read the same samples, and share the means under their draws."""
+
+    members: list[RunningScore]
+    needs: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    labelings: "list[torch.Tensor]"
+    """By sample (1 + P, n): weights of the target's documents by the labels as they are, and shuffled."""
+    sides: "torch.Tensor"
+    """(2 x samples, N) as :func:`_weights` has them."""
+
+    @classmethod
+    def of(cls, members: list[RunningScore], n_documents: int) -> "_Group":
+        import torch
+
+        samples = members[0].samples
+        most = max(one.labelings for one in members)
+        sides = _weights([(sample.rows, sample.is_target) for sample in samples], n_documents)
+        labelings = [
+            torch.cat([target[sample.rows][None].to(sample.shuffles.dtype), sample.shuffles[: most - 1]])
+            for target, sample in zip(sides[::2], samples, strict=True)
+        ]
+        needs = tuple(dict.fromkeys(need for one in members for need in one.score.needs))
+        return cls(members, needs, samples, labelings, sides)
+
+    def take(self, block: LaidOut, layout: Layout) -> None:
+        """Hand the next block to all members."""
+        blocks = [layout.of(sample.rows, self.needs) for sample in self.samples]
+        exact = block.entries.exact(self.needs).means(self.sides)
+        whole = [
+            _two_sides(exact, 2 * nth, self.sides[:, sample.rows], features)
+            for nth, (sample, features) in enumerate(zip(self.samples, blocks, strict=True))
+        ]
+        for one in self.members:
+            one.take_whole(block.positions, [one.contributions(sides) for sides in whole])
+        labelled = zip(blocks, self.labelings, strict=True)
+        start = 0
+        for means in zip(*(_by_labels(*each) for each in labelled), strict=True):
+            for one in self.members:
+                wanted = one.labelings - start
+                if wanted > 0:
+                    one.take_shuffled([one.contributions(_first(sides, wanted)) for sides in means])
+            start += BLOCK_DRAWS
+        for one in self.members:
+            one.take_resampled(block.entries, blocks)
+
+
+def _weights(samples: Sequence[tuple[Integers, Flags]], n_documents: int) -> "torch.Tensor":
+    """(2 x samples, N) weights over all documents: of a sample's target, and of its control. float64.
+
+    Args:
+        samples: (n,) documents of each, and (n,) which of them are the target's.
+        n_documents: N.
+    """
+    import torch
+
+    sides = np.zeros((2 * len(samples), n_documents))
+    for nth, (documents, is_target) in enumerate(samples):
+        for row, side in enumerate((is_target, ~is_target)):
+            sides[2 * nth + row, documents[side]] = 1 / side.sum()
+    return torch.from_numpy(sides)
+
+
+def _two_sides(
+    exact: Means, row: int, weights: "torch.Tensor", block: FeatureBlock | None
+) -> tuple[Means, Means]:
+    """Means over the target and over the control, documents as they are, in float64.
+
+    Args:
+        exact: By the weights; there are no ranks among them.
+        row: Which of the weights are the target's; the control's come next.
+        weights: (2 x samples, n) of the sample's documents.
+        block: The same documents, where there are ranks.
+    """
+    ranks = block.only(("rank",)).double() if block is not None and "rank" in block.columns else None
+
+    def side(row: int) -> Means:
+        means = {name: one[row] if one.dim() else one for name, one in exact.items()}
+        return means if ranks is None else {**means, "rank": ranks.means(weights[row])["rank"]}
+
+    return side(row), side(row + 1)
+
+
+def _first(sides: tuple[Means, Means], count: int) -> tuple[Means, Means]:
+    """Means under the first draws alone."""
+    target, control = (
+        {name: values[:count] if values.dim() else values for name, values in side.items()} for side in sides
+    )
+    return target, control
+
+
+def _by_labels(block: FeatureBlock, labelings: "torch.Tensor") -> Iterator[tuple[Means, Means]]:
+    """Means over the target and over the control by each of some labels, some at a time."""
+    n = labelings.shape[1]
+    total = block.means(labelings.new_full((n,), 1 / n))
+    for start in range(0, len(labelings), BLOCK_DRAWS):
+        drawn = labelings[start : start + BLOCK_DRAWS]
+        share = (drawn > 0).double().mean(1, keepdim=True).to(block.totals.dtype)
+        target = block.means(drawn)
         yield target, _others(total, target, share)
 
 
 def _others(total: Means, target: Means, share: "torch.Tensor") -> Means:
     """Means over what is not target. None of them can be negative, but the rounding of a difference can."""
-    return {name: ((total[name] - share * part) / (1 - share)).clamp_min(0) for name, part in target.items()}
+    return {
+        name: ((total[name] - share * part) / (1 - share)).clamp_min_(0) if part.dim() else part
+        for name, part in target.items()
+    }
 
 
 class FeatureMeans(NamedTuple):
@@ -123,8 +211,8 @@ class FeatureMeans(NamedTuple):
 def feature_means(
     score: Score,
     matrices: DocumentMatrices,
-    documents: npt.NDArray[np.int64],
-    is_target: npt.NDArray[np.bool_],
+    documents: Integers,
+    is_target: Flags,
 ) -> FeatureMeans:
     """What each feature contributes, and how both sides use it and how often.
 
@@ -138,8 +226,10 @@ def feature_means(
     shown = ("usage", "rate")
     needs = tuple(dict.fromkeys((*score.needs, *shown)))
     made = FeatureMeans(np.zeros(count), *({name: np.zeros(count) for name in shown} for _ in range(2)))
+    weights = _weights([(documents, is_target)], len(matrices.tokens))
     for positions, entries in matrices.blocks():
-        target, control = entries.of(documents, needs, many_means=False).sides(is_target)
+        ranks = Layout(entries, ("rank",), single=False).of(documents, ("rank",)) if "rank" in needs else None
+        target, control = _two_sides(entries.exact(needs).means(weights), 0, weights[:, documents], ranks)
         made.contributions[positions] = score.contributions(target, control).numpy()
         for name in shown:
             made.target[name][positions] = target[name].numpy()

@@ -13,18 +13,21 @@ if TYPE_CHECKING:
 
 
 class FeatureBlock(NamedTuple):
-    """Some features as some documents use them, in the documents' order; float64."""
+    """Some features as some documents use them, in the documents' order."""
 
     columns: "dict[str, torch.Tensor | csr_array]"
-    """(a, n) by key of :data:`Means`."""
+    """(a, n) by key of :data:`Means`, all in one precision."""
     totals: "torch.Tensor"
-    """(n,) usage of each document over all features of the layer."""
+    """(n,) usage of each document over all features of the layer, in the same precision."""
     n_features: int
     """A, of the layer."""
 
     def means(self, weights: "torch.Tensor") -> Means:
         """Weighted means over documents; ``weights`` (..., n), each row summing to 1."""
         import torch
+
+        # The totals have the precision of the columns.
+        weights = weights.to(self.totals.dtype)
 
         def mean(matrix: "torch.Tensor | csr_array") -> "torch.Tensor":
             if isinstance(matrix, torch.Tensor):
@@ -43,9 +46,18 @@ class FeatureBlock(NamedTuple):
         """Means over the documents that are target, and over the others."""
         import torch
 
-        target = torch.from_numpy(is_target).double()
+        target = torch.from_numpy(is_target).to(self.totals.dtype)
         control = 1 - target
         return self.means(target / target.sum()), self.means(control / control.sum())
+
+    def double(self) -> "FeatureBlock":
+        """The same in float64, of matrices that are dense."""
+        import torch
+
+        columns: dict[str, torch.Tensor | csr_array] = {
+            name: matrix.double() for name, matrix in self.columns.items() if isinstance(matrix, torch.Tensor)
+        }
+        return self._replace(columns=columns, totals=self.totals.double())
 
     def only(self, needs: tuple[str, ...]) -> "FeatureBlock":
         """The same with some of its matrices alone."""

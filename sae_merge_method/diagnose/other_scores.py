@@ -13,7 +13,7 @@ from sae_merge_method.artifacts.diagnosis import OtherScores
 from sae_merge_method.artifacts.dictionary_scores import DictionaryScores
 from sae_merge_method.artifacts.layer_usage import LayerUsage
 from sae_merge_method.artifacts.usage import Documents
-from sae_merge_method.diagnose.document_matrices import DocumentMatrices, document_matrices
+from sae_merge_method.diagnose.document_matrices import document_matrices
 from sae_merge_method.diagnose.estimation import estimates, mean_of
 from sae_merge_method.diagnose.layer_by_layer import layer_by_layer
 from sae_merge_method.diagnose.resampling import Sample, half_samples, whole_sample
@@ -36,36 +36,50 @@ class OtherWays:
     Args:
         documents: Of all sides.
         settings: The score that is not other, and the seed.
+        samples: What that score reads of each control, where it is drawn: scores that read the same documents
+            share the shuffles, and what is averaged under them.
     """
 
-    def __init__(self, documents: Documents, settings: ScoringSettings) -> None:
+    def __init__(
+        self, documents: Documents, settings: ScoringSettings, samples: Sequence[tuple[Sample, ...]] = ()
+    ) -> None:
         few = settings.model_copy(
             update={"permutations": min(SHUFFLES, settings.permutations), "bootstrap": 0}
         )
         self._score = SCORES[settings.score]
         self._documents = documents
-        # Scores share their documents, and with them the shuffles and what is averaged under them.
-        self._wholes = [(whole_sample(documents, control, few),) for control in documents.controls]
+        of_sums, of_top = (samples, ()) if self._score.top_k is None else ((), samples)
+        self._wholes = list(of_sums) or [
+            (whole_sample(documents, control, few),) for control in documents.controls
+        ]
         halvable = all(
             len(np.unique(documents.source[documents.side == side])) > 1 for side in (0, *documents.controls)
         )
-        self._halves = [half_samples(documents, control, few) for control in documents.controls if halvable]
+        self._halves = list(of_top) or [
+            half_samples(documents, control, few) for control in documents.controls if halvable
+        ]
 
-    def take(self, matrices: DocumentMatrices) -> dict[Way, float]:
-        """Score a layer.
+    def asked(self) -> list[Ask]:
+        """What to ask of a layer: every other score, and the same one of either half."""
+        scores = [row for row in self._rows() if row != self._score]
+        return [
+            *(_few(row, samples) for row in scores for samples in self._samples(row)),
+            *(_few(self._score, samples) for samples in self._halves),
+        ]
+
+    def taken(self, each: Sequence[tuple[Estimate, ...]]) -> dict[Way, float]:
+        """What the layer scores.
 
         Args:
-            matrices: Of all documents.
+            each: The answers.
         """
-        scores = [row for row in self._rows() if row != self._score]
-        asked = [Ask(row, samples) for row in scores for samples in self._samples(row)]
-        halves = [Ask(self._score, samples) for samples in self._halves]
-        each = iter(estimates(matrices, [*asked, *halves]))
+        answers = iter(each)
         taken: dict[Way, float] = {}
-        for row in scores:
-            of_controls = [mean_of(next(each)) for _ in self._samples(row)]
-            taken["score", row.name] = _least_corrected(of_controls)
-        for number, against in enumerate(zip(*(next(each) for _ in halves), strict=True), start=1):
+        for row in self._rows():
+            if row != self._score:
+                of_controls = [mean_of(next(answers)) for _ in self._samples(row)]
+                taken["score", row.name] = _least_corrected(of_controls)
+        for number, against in enumerate(zip(*(next(answers) for _ in self._halves), strict=True), start=1):
             taken["half", f"half {number}"] = _least_corrected(against)
         return taken
 
@@ -74,7 +88,7 @@ class OtherWays:
         usage alone, which cost little beside ranks and rates of every feature."""
         rows = [row for row in self._rows() if row == self._score or row.needs == ("usage",)]
         matrices = document_matrices(usage, self._documents)
-        asked = [Ask(row, samples) for row in rows for samples in self._samples(row)]
+        asked = [_few(row, samples) for row in rows for samples in self._samples(row)]
         each = iter(estimates(matrices, asked))
         return {row.name: _least_corrected([mean_of(next(each)) for _ in self._samples(row)]) for row in rows}
 
@@ -86,12 +100,16 @@ class OtherWays:
         return self._wholes if row.top_k is None else self._halves
 
 
+def _few(row: Score, samples: tuple[Sample, ...]) -> Ask:
+    return Ask(row, samples, SHUFFLES, 0)
+
+
 def other_scores(layers: Sequence[Unit], taken: Sequence[Mapping[Way, float]]) -> tuple[OtherScores, ...]:
     """What layers scored, by the way it was.
 
     Args:
         layers: Which.
-        taken: From :meth:`OtherWays.take`, by layer.
+        taken: From :meth:`OtherWays.taken`, by layer.
     """
     ways = taken[0] if taken else {}
     return tuple(

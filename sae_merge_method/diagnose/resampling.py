@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from sae_merge_method.diagnose.settings import ScoringSettings
 
+MANY_SOURCES = 128
+"""From so many sources on, draws are made in float32. Of fewer, two shuffles may well score exactly the same,
+which only float64 shows, and draws cost little."""
+
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
@@ -32,6 +36,13 @@ class Sample(NamedTuple):
     """(P, n) from :func:`shuffled_weights`."""
     resamples: "torch.Tensor"
     """(R, n) from :func:`resampled_weights`."""
+
+    @property
+    def single(self) -> bool:
+        """Whether draws are made in float32."""
+        import torch
+
+        return self.shuffles.dtype == torch.float32
 
     @property
     def n_target(self) -> int:
@@ -80,12 +91,11 @@ def _sample(
     rows = rows[np.argsort(~documents.is_target[rows], kind="stable")]
     is_target, sources = documents.is_target[rows], documents.source[rows]
     seeds = [settings.seed, 1, half]
-    return Sample(
-        rows,
-        is_target,
-        shuffled_weights(is_target, sources, settings.permutations, [settings.seed, 0, half, control]),
-        resampled_weights(is_target, sources, settings.bootstrap, [*seeds, 0], [*seeds, control]),
-    )
+    shuffles = shuffled_weights(is_target, sources, settings.permutations, [settings.seed, 0, half, control])
+    resamples = resampled_weights(is_target, sources, settings.bootstrap, [*seeds, 0], [*seeds, control])
+    if len(np.unique(documents.source)) >= MANY_SOURCES:
+        shuffles, resamples = shuffles.float(), resamples.float()
+    return Sample(rows, is_target, shuffles, resamples)
 
 
 def shuffled_weights(is_target: Flags, sources: Integers, count: int, seed: list[int]) -> "torch.Tensor":

@@ -4,17 +4,19 @@ Whose turn it is, and what a block's means are, is for the estimation.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from sae_merge_method.diagnose.document_matrices import DocumentMatrices, Entries
+from sae_merge_method.diagnose.document_matrices import DocumentMatrices
+from sae_merge_method.diagnose.entries import Entries
 from sae_merge_method.diagnose.feature_block import FeatureBlock
 from sae_merge_method.diagnose.resampling import Sample
 from sae_merge_method.diagnose.specificity import Means, Score
+from sae_merge_method.statistics.permutation import upper_tail
 
 if TYPE_CHECKING:
     import torch
@@ -26,14 +28,27 @@ BLOCK_DRAWS = 128
 """Draws whose means over a block of features are computed together."""
 
 
+_SINGLE = 1e-6
+"""What float32 leaves open of a draw, as a share of all that its score can be."""
+
+
 class Estimate(NamedTuple):
     """A score and its draws."""
 
     score: float
+    drawn: float
+    """The same in the precision of the draws: the labels as they are, scored as a shuffle is."""
     null: Draws
     """(P,) under each shuffle."""
     bootstrap: Draws
     """(R,) over each resample."""
+    rounding: float
+    """By how much a draw may miss its value."""
+
+    @property
+    def p(self) -> float:
+        """How seldom shuffled labels score as much: like is compared with like."""
+        return upper_tail(self.drawn, self.null, self.rounding).p
 
 
 class Ask(NamedTuple):
@@ -43,14 +58,20 @@ class Ask(NamedTuple):
     samples: tuple[Sample, ...]
     """From :func:`samples_for`, with as many draws each. Two of one score of the top k choose features for
     each other."""
+    shuffles: int | None = None
+    """How many of the samples' shuffles to take; None for all."""
+    resamples: int | None = None
+    """How many of their resamples."""
 
 
-def _over_resamples(score: Score, block: FeatureBlock, sample: Sample) -> Iterator["torch.Tensor"]:
-    """(r, a) contributions over the resamples, some at a time."""
+def _over_resamples(
+    score: Score, block: FeatureBlock, sample: Sample, count: int
+) -> Iterator["torch.Tensor"]:
+    """(r, a) contributions over the first resamples, some at a time."""
     n, n_target = len(sample.rows), sample.n_target
     target, control = block.part(0, n_target), block.part(n_target, n)
-    for start in range(0, len(sample.resamples), BLOCK_DRAWS):
-        drawn = sample.resamples[start : start + BLOCK_DRAWS]
+    for start in range(0, count, BLOCK_DRAWS):
+        drawn = sample.resamples[start : min(start + BLOCK_DRAWS, count)]
         yield score.contributions(target.means(drawn[:, :n_target]), control.means(drawn[:, n_target:]))
 
 
@@ -58,9 +79,11 @@ class RunningScore(ABC):
     """A score that takes one block of features after another."""
 
     def __init__(self, matrices: DocumentMatrices, ask: Ask) -> None:
-        self.score, self.samples = ask
-        self.keys = [id(sample) for sample in ask.samples]
+        self.score, self.samples = ask.score, ask.samples
         self.matrices = matrices
+        first = ask.samples[0]
+        self.labelings = 1 + _at_most(ask.shuffles, len(first.shuffles))
+        self.resamples = _at_most(ask.resamples, len(first.resamples))
         self.whole = [np.zeros(len(matrices.features)) for _ in ask.samples]
         self._nth_draw = 0
 
@@ -81,10 +104,11 @@ class RunningScore(ABC):
 
     @abstractmethod
     def take_shuffled(self, values: Sequence["torch.Tensor"]) -> None:
-        """Contributions (r, a) of the block's features in each sample, under the next shuffles."""
+        """Contributions (r, a) of the block's features in each sample: under the labels as they are, and
+        then under shuffle after shuffle."""
 
     @abstractmethod
-    def take_resampled(self, entries: Entries, blocks: Mapping[int, FeatureBlock]) -> None:
+    def take_resampled(self, entries: Entries, blocks: Sequence[FeatureBlock]) -> None:
         """The block's features over all resamples.
 
         Args:
@@ -96,37 +120,42 @@ class RunningScore(ABC):
     def estimates(self) -> tuple[Estimate, ...]:
         """An estimate from each sample, after the last block."""
 
+    def _estimate(self, score: float, labelings: Draws, bootstrap: Draws) -> Estimate:
+        low, high = self.score.bounds
+        rounding = _SINGLE * (high - low) if self.samples[0].single else 0.0
+        return Estimate(score, float(labelings[0]), labelings[1:], bootstrap, rounding)
+
 
 class _Sums(RunningScore):
     """Sums over features, for each sample by itself."""
 
     def __init__(self, matrices: DocumentMatrices, ask: Ask) -> None:
         super().__init__(matrices, ask)
-        self._null = [np.zeros(len(sample.shuffles)) for sample in ask.samples]
-        self._bootstrap = [np.zeros(len(sample.resamples)) for sample in ask.samples]
+        self._null = [np.zeros(self.labelings) for _ in ask.samples]
+        self._bootstrap = [np.zeros(self.resamples) for _ in ask.samples]
 
     @override
     def take_shuffled(self, values: Sequence["torch.Tensor"]) -> None:
         draws = self._drawn(values[0])
         for null, part in zip(self._null, values, strict=True):
-            null[draws] += part.sum(-1).numpy()
+            null[draws] += _summed(part)
 
     @override
-    def take_resampled(self, entries: Entries, blocks: Mapping[int, FeatureBlock]) -> None:
-        for sample, bootstrap in zip(self.samples, self._bootstrap, strict=True):
+    def take_resampled(self, entries: Entries, blocks: Sequence[FeatureBlock]) -> None:
+        for sample, laid_out, bootstrap in zip(self.samples, blocks, self._bootstrap, strict=True):
             if "rank" in self.score.needs:
                 block = entries.of(sample.rows, self.score.needs, sample.n_target)
             else:
-                block = blocks[id(sample)].only(self.score.needs)
+                block = laid_out.only(self.score.needs)
             start = 0
-            for part in _over_resamples(self.score, block, sample):
-                bootstrap[start : start + len(part)] += part.sum(-1).numpy()
+            for part in _over_resamples(self.score, block, sample, self.resamples):
+                bootstrap[start : start + len(part)] += _summed(part)
                 start += len(part)
 
     @override
     def estimates(self) -> tuple[Estimate, ...]:
         return tuple(
-            Estimate(float(whole.sum()), null, bootstrap)
+            self._estimate(float(whole.sum()), null, bootstrap)
             for whole, null, bootstrap in zip(self.whole, self._null, self._bootstrap, strict=True)
         )
 
@@ -147,8 +176,8 @@ class _Largest:
         """Values (r, a) and measured (r, a) of some rows."""
         import torch
 
-        candidates = torch.cat([torch.from_numpy(self._values[rows]), values], 1)
-        beside = torch.cat([torch.from_numpy(self.measured[rows]), measured], 1)
+        candidates = torch.cat([torch.from_numpy(self._values[rows]).to(values.dtype), values], 1)
+        beside = torch.cat([torch.from_numpy(self.measured[rows]).to(measured.dtype), measured], 1)
         top = candidates.topk(self._k, dim=1)
         self._values[rows] = top.values.numpy()
         self.measured[rows] = beside.gather(1, top.indices).numpy()
@@ -164,7 +193,7 @@ class _Chosen(RunningScore):
     def __init__(self, matrices: DocumentMatrices, ask: Ask) -> None:
         super().__init__(matrices, ask)
         k = min(ask.score.top_k or 1, len(matrices.features))
-        self._null = [_Largest(len(sample.shuffles), k) for sample in ask.samples]
+        self._null = [_Largest(self.labelings, k) for _ in ask.samples]
         # Measured are the features' own places.
         self._chosen = [_Largest(1, k) for _ in ask.samples]
 
@@ -184,13 +213,13 @@ class _Chosen(RunningScore):
             null.take(draws, chooses, measured)
 
     @override
-    def take_resampled(self, entries: Entries, blocks: Mapping[int, FeatureBlock]) -> None:
+    def take_resampled(self, entries: Entries, blocks: Sequence[FeatureBlock]) -> None:
         """Nothing yet: which features are chosen is known after the last block."""
 
     @override
     def estimates(self) -> tuple[Estimate, ...]:
         return tuple(
-            Estimate(
+            self._estimate(
                 _mean(whole[None, chosen.measured[0].astype(np.int64)])[0],
                 _mean(null.measured),
                 self._resampled(chosen.measured[0].astype(np.int64), sample),
@@ -201,11 +230,23 @@ class _Chosen(RunningScore):
         )
 
     def _resampled(self, chosen: Integers, sample: Sample) -> Draws:
-        if not (len(chosen) and len(sample.resamples)):
-            return np.zeros(len(sample.resamples))
+        if not (len(chosen) and self.resamples):
+            return np.zeros(self.resamples)
         entries = self.matrices.chosen(chosen)
         block = entries.of(sample.rows, self.score.needs, sample.n_target)
-        return np.concatenate([part.mean(-1).numpy() for part in _over_resamples(self.score, block, sample)])
+        drawn = _over_resamples(self.score, block, sample, self.resamples)
+        return np.concatenate([_summed(part) for part in drawn]) / len(chosen)
+
+
+def _summed(values: "torch.Tensor") -> Draws:
+    """(r,) sums over features, in float64 whatever was summed."""
+    import torch
+
+    return np.asarray(values.sum(-1, dtype=torch.float64).numpy())
+
+
+def _at_most(count: int | None, available: int) -> int:
+    return available if count is None else min(count, available)
 
 
 def _mean(values: Draws) -> Draws:

@@ -21,7 +21,6 @@ from sae_merge_method.diagnose.surface import SurfaceScores, score_surface
 from sae_merge_method.layers import LayerModule, Unit, layer_of, part_of_layer
 from sae_merge_method.statistics.intervals import basic_bootstrap
 from sae_merge_method.statistics.multiplicity import benjamini_hochberg
-from sae_merge_method.statistics.permutation import upper_tail
 
 TOP_FEATURES = 10
 
@@ -82,7 +81,7 @@ class _Measured(NamedTuple):
     @property
     def p(self) -> float:
         """That the target differs from no control is refuted as far as the hardest one goes (Berger 1982)."""
-        return max(upper_tail(estimate.score, estimate.null).p for estimate in self.against)
+        return max(estimate.p for estimate in self.against)
 
 
 def score_layers(
@@ -111,8 +110,8 @@ def score_layers(
         CorpusError: The score needs two sources a side, and a side has one.
     """
     score = SCORES[settings.score]
-    others = OtherWays(documents, settings)
     samples = [samples_for(score, documents, control, settings) for control in documents.controls]
+    others = OtherWays(documents, settings, samples)
     no_draws = settings.model_copy(update={"permutations": 0, "bootstrap": 0})
     undrawn = [samples_for(score, documents, control, no_draws) for control in documents.controls]
 
@@ -125,8 +124,9 @@ def score_layers(
 
     def measure(layer: _Layer) -> _Measured:
         matrices = document_matrices(layer.usage, documents)
-        each = estimates(matrices, [Ask(score, of_control) for of_control in samples])
-        against = tuple(mean_of(one) for one in each)
+        asked = [Ask(score, of_control) for of_control in samples]
+        each = estimates(matrices, [*asked, *others.asked()])
+        against = tuple(mean_of(one) for one in each[: len(asked)])
         least = int(np.argmin([entry.score for entry in against]))
         taken = SurfaceScores({}, {})
         if layer.surface is not None:
@@ -137,7 +137,7 @@ def score_layers(
             each = estimates(all_tokens, [Ask(score, of_control) for of_control in undrawn])
             with_outliers = min(mean_of(one).score for one in each)
         top_features = _top_features(score, matrices, documents, least + 1)
-        return _Measured(against, top_features, taken, with_outliers, others.take(matrices))
+        return _Measured(against, top_features, taken, with_outliers, others.taken(each[len(asked) :]))
 
     measured = layer_by_layer(layers, read, measure, "scoring layers")
     q_values = benjamini_hochberg([entry.p for entry in measured])
@@ -165,7 +165,7 @@ def _scored(unit: Unit, measured: _Measured, q_value: float, controls: Sequence[
         AgainstControl(
             control=name,
             score=one.score,
-            null=_null(one, upper_tail(one.score, one.null).p, q_value) if len(one.null) else None,
+            null=_null(one, one.p, q_value) if len(one.null) else None,
             interval=_interval(one.score, one.bootstrap) if len(one.bootstrap) else None,
         )
         for name, one in zip(controls, measured.against, strict=True)

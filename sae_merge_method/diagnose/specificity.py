@@ -29,11 +29,12 @@ RARE = 0.02
 _LEAST_RELATIVE_SD = 0.01
 """``cohens_d_top_k`` takes a feature's sd as at least this share of its usage: bounds d at 100."""
 
-_TINY = 1e-300
+_ROUNDING = 1e-5
+"""Shares and rates that differ by so little are alike: draws are made in float32."""
 
 
 Means = Mapping[str, "torch.Tensor"]
-"""Means over the documents of one side, each (..., F) float64, by what was averaged:
+"""Means over the documents of one side, each (..., F) in one precision, by what was averaged:
 
 - ``usage``: activation;
 - ``square``: a document's squared activation;
@@ -92,8 +93,8 @@ def kl_bits(target: Means, control: Means) -> "torch.Tensor":
     Leibler 1951): at least 0, at most log2(2 / e - 1) = 7.64 bits.
     """
     p, q = _distribution(target), _distribution(control)
-    blend = (p + q) * (EPSILON / 2)
-    return _p_log_ratio((1 - EPSILON) * p + blend, (1 - EPSILON) * q + blend)
+    # (1 - e) p + e (p + q) / 2 lies e / 2 of the way from p to q.
+    return _p_log_ratio(p.lerp(q, EPSILON / 2), q.lerp(p, EPSILON / 2))
 
 
 def js_bits(target: Means, control: Means) -> "torch.Tensor":
@@ -118,7 +119,8 @@ def top_k_selectivity(target: Means, control: Means) -> "torch.Tensor":
     the number of features in use.
     """
     share = _distribution(target)
-    return _selectivity(target, control) * (share >= 1 / target.get("features", share.shape[-1]))
+    even = 1 / target.get("features", share.shape[-1])
+    return _selectivity(target, control) * (share >= (1 - _ROUNDING) * even)
 
 
 def frequency_gap(target: Means, control: Means) -> "torch.Tensor":
@@ -127,7 +129,7 @@ def frequency_gap(target: Means, control: Means) -> "torch.Tensor":
     After Ferrando et al. (arXiv 2411.14257), who rank latents by the difference of their
     activation frequencies and drop those that fire on more than 2 % of generic tokens.
     """
-    return (target["rate"] - control["rate"]) * (control["rate"] <= RARE)
+    return (target["rate"] - control["rate"]) * (control["rate"] <= (1 + _ROUNDING) * RARE)
 
 
 def auroc(target: Means, control: Means) -> "torch.Tensor":
@@ -149,7 +151,7 @@ def cohens_d(target: Means, control: Means) -> "torch.Tensor":
         target["square"] - target["usage"].square() + control["square"] - control["usage"].square()
     ) / 2
     least = _LEAST_RELATIVE_SD * (target["usage"] + control["usage"])
-    return (target["usage"] - control["usage"]) / variance.clamp_min(least.square() + _TINY).sqrt()
+    return (target["usage"] - control["usage"]) / variance.clamp_min(least.square() + _tiny(least)).sqrt()
 
 
 SCORES: dict[str, Score] = {
@@ -211,13 +213,22 @@ def _distribution(means: Means) -> "torch.Tensor":
     usage = means["usage"]
     total = means["total"] if "total" in means else usage.sum(-1, keepdim=True)
     # A side on which nothing fires has no distribution: all zero, not NaN.
-    return usage / total.clamp_min(_TINY)
+    return usage / total.clamp_min(_tiny(usage))
 
 
 def _p_log_ratio(p: "torch.Tensor", q: "torch.Tensor") -> "torch.Tensor":
     """p log2(p / q) with 0 log 0 = 0; q is positive wherever p is."""
-    return p * ((p + _TINY) / (q + _TINY)).log2()
+    tiny = _tiny(p)
+    return p * ((p + tiny) / (q + tiny)).log2()
 
 
 def _selectivity(target: Means, control: Means) -> "torch.Tensor":
-    return (target["usage"] - control["usage"]) / (target["usage"] + control["usage"]).clamp_min(_TINY)
+    both = target["usage"] + control["usage"]
+    return (target["usage"] - control["usage"]) / both.clamp_min(_tiny(both))
+
+
+def _tiny(values: "torch.Tensor") -> float:
+    """The least number above 0 in full precision, which adds nothing to any other."""
+    import torch
+
+    return torch.finfo(values.dtype).tiny

@@ -16,7 +16,7 @@ class Tail(NamedTuple):
     """One-sided, above 0: the value itself is counted among the draws."""
 
 
-def upper_tail(value: float, draws: ArrayLike) -> Tail:
+def upper_tail(value: float, draws: ArrayLike, rounding: float = 0.0) -> Tail:
     """``p = (1 + draws as large) / (1 + draws)`` (Phipson & Smyth 2010).
 
     Counting the value as one of the draws makes p exact where the draws are all as likely as the value, and
@@ -25,9 +25,11 @@ def upper_tail(value: float, draws: ArrayLike) -> Tail:
     Args:
         value: The statistic as it was measured.
         draws: (R,) the statistic under the null; R may be 0, then p is 1.
+        rounding: By how much a draw may differ from the value and be as large all the same, where draws are
+            made in less than float64.
     """
     drawn = np.asarray(draws, dtype=np.float64)
-    at_least = int((drawn >= value - _ROUNDING * abs(value) - _ZERO).sum())
+    at_least = int((drawn >= value - _ROUNDING * abs(value) - _ZERO - rounding).sum())
     return Tail(at_least, len(drawn), (1 + at_least) / (1 + len(drawn)))
 
 

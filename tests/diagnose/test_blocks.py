@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from sae_merge_method.diagnose import document_matrices as laid_out
-from sae_merge_method.diagnose import estimation, running_scores
+from sae_merge_method.diagnose import estimation, resampling, running_scores
 from sae_merge_method.diagnose.document_matrices import document_matrices
 from sae_merge_method.diagnose.estimation import estimate, feature_means, samples_for
+from sae_merge_method.diagnose.running_scores import Estimate
 from sae_merge_method.diagnose.scoring import Scoring, score_layers
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES, Score
@@ -25,7 +26,7 @@ def test_a_score_and_its_draws_are_those_of_all_features_at_once(
     dense[:, :12] *= np.random.default_rng(2).random((44, 12)) < 0.1  # sparse enough to be laid out sparsely
     settings = ScoringSettings(permutations=7, bootstrap=5)
 
-    def scored() -> tuple[float, np.ndarray, np.ndarray]:
+    def scored() -> Estimate:
         return estimate(
             score, document_matrices(usage_of(dense), sides), samples_for(score, sides, 1, settings)
         )
@@ -36,6 +37,39 @@ def test_a_score_and_its_draws_are_those_of_all_features_at_once(
     monkeypatch.setattr(running_scores, "BLOCK_DRAWS", 2)
     for at_once, block_by_block in zip(whole, scored(), strict=True):
         np.testing.assert_allclose(block_by_block, at_once, rtol=1e-9, atol=1e-12)
+
+
+@EVERY_SCORE
+def test_draws_made_in_float32_are_those_made_in_float64_and_the_score_is_the_same(
+    score: Score, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides = documents(70, 74)
+    dense = random_usage(0, 144, 31)  # no more than the top k: which of those that tie is taken is chance
+    dense[:, :12] *= np.random.default_rng(2).random((144, 12)) < 0.03
+    dense[:70, 12:20] *= 1.2
+    matrices, settings = (
+        document_matrices(usage_of(dense), sides),
+        ScoringSettings(permutations=99, bootstrap=50),
+    )
+    single = estimate(score, matrices, samples_for(score, sides, 1, settings))
+    monkeypatch.setattr(resampling, "MANY_SOURCES", 1000)
+    double = estimate(score, matrices, samples_for(score, sides, 1, settings))
+    assert single.rounding > double.rounding == 0
+    assert single.score == pytest.approx(double.score, rel=1e-8)
+    assert single.drawn == pytest.approx(single.score, abs=single.rounding)
+    np.testing.assert_allclose(single.null, double.null, atol=single.rounding)
+    np.testing.assert_allclose(single.bootstrap, double.bootstrap, rtol=1e-5, atol=single.rounding)
+    assert single.p == double.p
+
+
+def test_documents_that_are_all_alike_are_no_evidence_in_float32_either() -> None:
+    sides = documents(70, 70)
+    matrices = document_matrices(usage_of(np.tile(random_usage(0, 1, 40, rate=1.0), (140, 1))), sides)
+    settings = ScoringSettings(permutations=99, bootstrap=0)
+    for score in SCORES.values():
+        drawn = estimate(score, matrices, samples_for(score, sides, 1, settings))
+        assert drawn.rounding > 0
+        assert drawn.p == 1
 
 
 def test_means_of_features_are_those_of_the_dense_matrix_whatever_the_order_of_use() -> None:

@@ -9,6 +9,7 @@ from sae_merge_method.artifacts.diagnosis import OtherScores
 from sae_merge_method.artifacts.layer_usage import LayerUsage
 from sae_merge_method.artifacts.usage import Documents
 from sae_merge_method.diagnose.document_matrices import document_matrices
+from sae_merge_method.diagnose.estimation import estimates
 from sae_merge_method.diagnose.other_scores import SHUFFLES, OtherWays, other_scores, score_dictionaries
 from sae_merge_method.diagnose.scoring import score_layers
 from sae_merge_method.diagnose.settings import ScoringSettings
@@ -21,7 +22,7 @@ PLAIN = ScoringSettings(permutations=0, bootstrap=0)
 
 def taken(sides: Documents, settings: ScoringSettings, layers: Sequence[LayerUsage] = LAYERS) -> dict[str, OtherScores]:  # fmt: skip
     ways = OtherWays(sides, settings)
-    each = [ways.take(document_matrices(usage, sides)) for usage in layers]
+    each = [ways.taken(estimates(document_matrices(usage, sides), ways.asked())) for usage in layers]
     return {one.name: one for one in other_scores(range(len(layers)), each)}
 
 

@@ -18,7 +18,6 @@ from sae_merge_method.diagnose.resampling import (
 )
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES, Score
-from sae_merge_method.statistics.permutation import upper_tail
 from tests.diagnose.usage_by_hand import documents, random_usage, usage_of
 
 EVERY_SCORE = pytest.mark.parametrize("score", SCORES.values(), ids=lambda score: score.name)
@@ -49,10 +48,12 @@ def test_all_shuffles_together_give_the_exact_permutation_test(score: Score) -> 
     for row, chosen in enumerate(combinations(range(7), 3)):
         every[row, list(chosen)] = 1 / 3
     sample = whole_sample(sides, 1, FEW)._replace(shuffles=torch.from_numpy(every))
-    draws = estimate(score, matrices, (sample,)).null
-    observed = draws[0]  # the first combination is the true labelling
-    rank = (draws >= observed - 1e-9 * abs(observed)).sum()
-    assert upper_tail(float(observed), draws).p == pytest.approx((1 + rank) / 36)
+    drawn = estimate(score, matrices, (sample,))
+    observed, whole = drawn.score, matrices.of(np.arange(7), score.needs)
+    exact = [score.layer(*whole.sides(row > 0)).item() for row in every]
+    assert exact[0] == pytest.approx(observed)  # the first combination is the true labelling
+    rank = sum(one >= observed - 1e-9 * abs(observed) for one in exact)
+    assert drawn.p == pytest.approx((1 + rank) / 36)
     assert rank >= 1
 
 

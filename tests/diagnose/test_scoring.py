@@ -26,7 +26,8 @@ def scored(layers: Sequence[LayerUsage], sides: Documents, **settings: object) -
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No score beside the one that is asked for: the others are no matter here, and take most of the time."""
-    monkeypatch.setattr(OtherWays, "take", lambda *_: {})
+    monkeypatch.setattr(OtherWays, "asked", lambda _: [])
+    monkeypatch.setattr(OtherWays, "taken", lambda *_: {})
 
 
 EVERY_SCORE = pytest.mark.parametrize("name", SCORES)
