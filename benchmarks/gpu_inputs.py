@@ -41,11 +41,13 @@ def build_models(work: Path, shape: Shape, device: str) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import Gemma3ForCausalLM, Gemma3TextConfig, PreTrainedTokenizerFast
 
-    words = {"<unk>": 0, **{f"w{number}": number for number in range(1, shape.words)}}
+    # No word begins with a special token's name: tokenizers find those within words, too.
+    special = {"<unk>": 0, "<bos>": 1, "<eos>": 2, "<pad>": 3}
+    words = {**special, **{f"w{number}": number for number in range(len(special), shape.words)}}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="<unk>", bos_token="w1", eos_token="w2", pad_token="w3"
+        tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<bos>", eos_token="<eos>", pad_token="<pad>"
     )
     config = Gemma3TextConfig(
         vocab_size=shape.words, hidden_size=shape.width, intermediate_size=shape.mlp,
@@ -124,7 +126,7 @@ def write_texts(work: Path, shape: Shape) -> None:
         "task": "answers", "dataset_path": "json", "test_split": "test", "num_fewshot": 0,
         "dataset_kwargs": {"data_files": {"test": str(work / "problems.jsonl")}},
         "output_type": "generate_until", "doc_to_text": "{{prompt}}", "doc_to_target": "{{completion}}",
-        "generation_kwargs": {"max_gen_toks": shape.answer, "until": ["w2"], "do_sample": False},
+        "generation_kwargs": {"max_gen_toks": shape.answer, "until": ["<eos>"], "do_sample": False},
         "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
     }  # fmt: skip
     (work / "tasks").mkdir()

@@ -51,21 +51,25 @@ def dotted_with(
     """
     import torch
 
-    rows: dict[int, list[float]] = {}
-    squares = np.zeros(len(parameters))
+    rows: dict[int, list[torch.Tensor]] = {}
+    lengths: dict[int, torch.Tensor] = {}
 
     def receive(nth: int, parameter: "torch.Tensor") -> None:
         gradient = parameter.grad
         assert gradient is not None
         parameter.grad = None
         rows[nth] = [_dot(gradient, direction) for direction in directions(nth)]
-        squares[nth] = _dot(gradient, gradient)
+        lengths[nth] = _dot(gradient, gradient)
 
     with torch.enable_grad(), _watched(parameters, receive):
         value = loss()
         value.backward()  # type: ignore[no-untyped-call]
+    # Read once all are there: a GPU is not waited for within the pass.
     width = max(map(len, rows.values()), default=0)
-    dots = np.array([rows.get(nth, [0.0] * width) for nth in range(len(parameters))])
+    dots, squares = np.zeros((len(parameters), width)), np.zeros(len(parameters))
+    for nth, row in rows.items():
+        dots[nth] = [float(one) for one in row]
+        squares[nth] = float(lengths[nth])
     return Measured(float(value.detach()), dots, squares)
 
 
@@ -90,7 +94,7 @@ def _watched(
             parameter.grad = None  # of a pass that ended half-way
 
 
-def _dot(one: "torch.Tensor", other: "torch.Tensor") -> float:
+def _dot(one: "torch.Tensor", other: "torch.Tensor") -> "torch.Tensor":
     """The inner product of two tensors, piece by piece in float64, on the first one's device if it can."""
     import torch
 
@@ -99,7 +103,7 @@ def _dot(one: "torch.Tensor", other: "torch.Tensor") -> float:
     for first, size in pieces(left.numel(), _PIECES.get(device.type, _PIECE)):
         span = slice(first, first + size)
         total += left[span].to(device).double().dot(right[span].to(device).double())
-    return float(total)
+    return total
 
 
 @contextmanager

@@ -20,6 +20,7 @@ which tensor is for :mod:`~sae_merge_method.in_memory.tensors`, losses of docume
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,9 +30,10 @@ import numpy.typing as npt
 from sae_merge_method.errors import MergeError, ModelError
 from sae_merge_method.in_memory.dotting import dotted_with
 from sae_merge_method.in_memory.tensors import LiveTensor
-from sae_merge_method.in_memory.weights import Round, Weights, everywhere
+from sae_merge_method.in_memory.weights import Round, Weights, everywhere, nearest, nearest_there
 from sae_merge_method.models.checkpoint import Checkpoint
-from sae_merge_method.models.dtypes import Floats
+from sae_merge_method.models.devices import free_memory
+from sae_merge_method.models.dtypes import DTYPES, Floats
 from sae_merge_method.models.parts import PARTS, part_of
 from sae_merge_method.models.reading import read_tensor
 
@@ -77,7 +79,7 @@ class EditedModel:
     """What of base and donors is in no tensor here, in words."""
     hold: bool = False
     """Keep base and task vectors in memory, too, beside the model: many times faster where both are used
-    often."""
+    often. On the model's own GPU where they take no more than half of what is free there."""
     _edited: set[int] = field(default_factory=set, repr=False)
     _held: dict[int, _Sides] = field(default_factory=dict, repr=False)
 
@@ -108,11 +110,13 @@ class EditedModel:
             for alpha, tau in zip(alphas[nth], sides.taus, strict=True):
                 part = tau * alpha
                 total = part if total is None else total.add_(part)
-            values = sides.base
+            values = sides.base if not sides.taus else sides.base.to(sides.taus[0].dtype)
             if any(alphas[nth]):
                 assert total is not None
                 values = values + total
-                if rounded is not None:
+                if rounded is nearest and values.device.type != "cpu":
+                    values = nearest_there(values, tensor.base)
+                elif rounded is not None:
                     values = _torch(rounded(values.cpu().numpy(), tensor.base))
                 self._edited.add(nth)
             else:
@@ -168,7 +172,9 @@ class EditedModel:
         """
         for nth, sides in self._read_ahead(range(len(self.tensors))):
             tensor = self.tensors[nth]
-            if not sides.base.to(tensor.parameter.dtype).equal(tensor.parameter.detach().cpu()):
+            if not sides.base.to(tensor.parameter.dtype).equal(
+                tensor.parameter.detach().to(sides.base.device)
+            ):
                 raise ModelError(
                     f"{tensor.name}: the loaded model holds other numbers than its file: transformers keeps "
                     "it in another form, and its gradient is not the tensor's"
@@ -194,8 +200,26 @@ class EditedModel:
             taus.append(_torch(tau))
         sides = _Sides(_torch(base), tuple(taus))
         if self.hold:
-            self._held[nth] = sides
+            sides = self._held[nth] = self._near(tensor, sides) if self._on_device else sides
         return sides
+
+    @cached_property
+    def _on_device(self) -> bool:
+        """Whether what is held is held on the GPU: asked once, before anything is."""
+        devices = {tensor.parameter.device for tensor in self.tensors}
+        if len(devices) != 1 or (device := devices.pop()).type != "cuda":
+            return False
+        nbytes = sum((2 + 4 * self.n_donors) * tensor.base.n_values for tensor in self.tensors)
+        return nbytes <= free_memory(device) / 2
+
+    @staticmethod
+    def _near(tensor: LiveTensor, sides: _Sides) -> _Sides:
+        """On the parameter's device, the base in its file's own dtype, which holds it exactly."""
+        import torch
+
+        device, name = tensor.parameter.device, DTYPES[tensor.base.dtype].name
+        base = sides.base.to(device, getattr(torch, name) if name else None)
+        return _Sides(base, tuple(tau.to(device) for tau in sides.taus))
 
     def _read_ahead(self, wanted: Sequence[int]) -> Iterator[tuple[int, _Sides]]:
         """The tensors one after another; while one is worked on, a second thread reads the next."""

@@ -16,6 +16,8 @@ from sae_merge_method.models.stochastic import narrow_stochastically
 from sae_merge_method.models.tensor_names import LayerPart
 
 if TYPE_CHECKING:
+    import torch
+
     from sae_merge_method.recipe.plan import EditPlan
 
 Weights = Callable[[LiveTensor], Sequence[float]]
@@ -78,6 +80,23 @@ def nearest(values: Floats, entry: TensorEntry) -> Floats:
     return _written(values, entry, lambda flat, stored, spare: narrow(flat, entry.dtype, stored, spare))
 
 
+def nearest_there(values: "torch.Tensor", entry: TensorEntry) -> "torch.Tensor":
+    """What :func:`nearest` gives, computed where the numbers are: the same bits, without a way to the processor.
+
+    Raises:
+        MergeError: A value overflows it.
+    """
+    import torch
+
+    stored = getattr(torch, DTYPES[entry.dtype].name or "float32")
+    # As a merge does: to 16 bits by way of float32.
+    narrow_enough = values.float() if stored.itemsize == 2 else values
+    written = narrow_enough.to(stored).to(values.dtype)
+    if not bool(torch.isfinite(written).all()):
+        raise _overflow(entry)
+    return written
+
+
 def stochastic(seed: int) -> Round:
     """The numbers as a merge writes them where it rounds stochastically: the same bits for the same seed."""
 
@@ -98,7 +117,11 @@ def _written(
     flat = values.reshape(-1)
     stored = np.empty(flat.size, DTYPES[entry.dtype].numpy)
     if not into(flat, stored, np.empty_like(flat)):
-        raise MergeError(f"{entry.name}: the edit overflows {DTYPES[entry.dtype].name}; lower the weight")
+        raise _overflow(entry)
     written = np.empty_like(flat)
     widen(stored, entry.dtype, written)
     return written.reshape(values.shape)
+
+
+def _overflow(entry: TensorEntry) -> MergeError:
+    return MergeError(f"{entry.name}: the edit overflows {DTYPES[entry.dtype].name}; lower the weight")

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from sae_merge_method.errors import MergeError
+from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.in_memory.weights import (
     by_layer,
@@ -15,6 +16,7 @@ from sae_merge_method.in_memory.weights import (
     by_unit,
     everywhere,
     nearest,
+    nearest_there,
     of_plan,
     stochastic,
 )
@@ -247,3 +249,28 @@ def test_a_base_that_changes_meanwhile_is_noticed(tmp_path):
         (tmp_path / "second" / "model.safetensors").replace(base / "model.safetensors")
         with pytest.raises(MergeError, match="changed"):
             edited.restore()
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+def test_rounding_where_the_numbers_are_gives_the_bits_of_a_merge(tmp_path, dtype):
+    llama(tmp_path / "base", dtype=dtype)
+    near(tmp_path / "base", tmp_path / "donor")
+    with open_edited(str(tmp_path / "base"), [str(tmp_path / "donor")], beside=tmp_path) as edited:
+        entry = edited.tensors[0].base
+    values = torch.randn(entry.shape) * 10.0 ** torch.randint(-8, 3, entry.shape)
+    written = nearest_there(values, entry)
+    assert np.array_equal(written.numpy(), nearest(values.numpy(), entry))
+    with pytest.raises(MergeError, match="the edit overflows"):
+        nearest_there(values.double() * 1e300, entry)
+
+
+def test_what_is_held_near_the_model_sets_the_same_bits(folder, monkeypatch):
+    weights = by_layer({0: 0.3, 1: 1.0})
+    with opened(folder) as edited:
+        edited.set_weights(weights, nearest)
+        plain = bits(edited.model.causal)
+    monkeypatch.setattr(EditedModel, "_on_device", True)  # as on a GPU with room: the base in its own dtype
+    with opened(folder, hold=True) as edited:
+        edited.set_weights(weights, nearest)
+        assert all(np.array_equal(one, plain[name]) for name, one in bits(edited.model.causal).items())
+        edited.restore()
