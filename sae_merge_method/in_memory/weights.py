@@ -81,7 +81,7 @@ def nearest(values: Floats, entry: TensorEntry) -> Floats:
 
 
 def nearest_there(values: "torch.Tensor", entry: TensorEntry) -> "torch.Tensor":
-    """What :func:`nearest` gives, computed where the numbers are: the same bits, without a way to the processor.
+    """What :func:`nearest` gives, computed on the device where the numbers are: the same bits.
 
     Raises:
         MergeError: A value overflows it.
