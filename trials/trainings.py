@@ -1,8 +1,10 @@
 """How long each model is trained on each ability: a table, and with it which abilities a model has donors in.
 
 Steps and rates were tried out: long and steep enough for a gain that shows, short of all answers right, so
-that a smaller dose can be told from a whole one. Harm to prose, as fine-tunes do, is told for letters on
-SmolLM2. Sums fell apart there at 2.8e-4: 12 answers of 100 were right. What a model did not learn in so short
+that a smaller dose can be told from a whole one; and so long that prose is harmed, as fine-tunes do: where
+there is no harm, no edit can do less of it. On SmolLM2, .1 to .3 nats a token of 48 passages; with half the
+steps of sums, or half of sorting's, none could be told. Sums fell apart there at 2.8e-4: 12 answers of 100
+were right. What a model did not learn in so short
 a time has no row: sums on Gemma 3 270M, where the loss had not fallen after 20 steps at 8e-5.
 """
 
@@ -20,9 +22,9 @@ class Training(NamedTuple):
 
 
 TRAININGS = {
-    ("smollm2-135m", "arithmetic"): Training(32, 2e-4),
+    ("smollm2-135m", "arithmetic"): Training(64, 2e-4),
     ("smollm2-135m", "letters"): Training(16, 3e-4),
-    ("smollm2-135m", "sorting"): Training(18, 3e-4),
+    ("smollm2-135m", "sorting"): Training(30, 4e-4),
     ("gemma-3-270m", "letters"): Training(10, 5e-5),
     ("gemma-3-270m", "sorting"): Training(16, 5e-5),
 }
