@@ -97,8 +97,6 @@ SIZES = {
         tune_texts=200,
         tune_steps=30,
         tune_step_tokens=1024,
-        random_sets=4,
-        whole_donors=3,
         brief_from_seed=2,
     ),
 }
