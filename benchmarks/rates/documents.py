@@ -11,9 +11,9 @@ from sae_merge_method.artifacts.layer_usage import LayerUsage, pack_layer
 from sae_merge_method.artifacts.usage import Documents
 from sae_merge_method.corpora.matching import Side, match_sides
 from sae_merge_method.corpora.tokens import Document
+from sae_merge_method.diagnose.asked import Estimate
 from sae_merge_method.diagnose.document_matrices import document_matrices
 from sae_merge_method.diagnose.estimation import estimate, samples_for
-from sae_merge_method.diagnose.running_scores import Estimate
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES
 from sae_merge_method.statistics.intervals import basic_bootstrap

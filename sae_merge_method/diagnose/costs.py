@@ -15,12 +15,12 @@ import psutil
 from sae_merge_method.artifacts.layer_usage import LayerUsage, pack_layer
 from sae_merge_method.artifacts.usage import Documents
 from sae_merge_method.corpora.batches import Batch
+from sae_merge_method.diagnose.asked import Ask
 from sae_merge_method.diagnose.document_matrices import document_matrices
 from sae_merge_method.diagnose.estimation import estimates, samples_for
 from sae_merge_method.diagnose.layer_by_layer import one_thread_each
 from sae_merge_method.diagnose.layer_encoders import LayerEncoders
 from sae_merge_method.diagnose.other_scores import OtherWays
-from sae_merge_method.diagnose.running_scores import Ask
 from sae_merge_method.diagnose.scales import LayerScale
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES

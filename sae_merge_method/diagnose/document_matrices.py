@@ -15,8 +15,8 @@ from sae_merge_method.artifacts.usage import Documents
 from sae_merge_method.diagnose.entries import Entries
 from sae_merge_method.diagnose.feature_block import FeatureBlock
 
-BLOCK_FEATURES = 1024
-"""Features of a block: a matrix of theirs over 2,000 documents takes 8 MB, and what a score makes of 128
+BLOCK_FEATURES = 512
+"""Features of a block: a matrix of theirs over 2,000 documents takes 4 MB, and what a score makes of 256
 draws stays near the processor."""
 
 Integers = npt.NDArray[np.int64]

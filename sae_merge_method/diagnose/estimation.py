@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.artifacts.usage import Documents
+from sae_merge_method.diagnose.asked import Ask, Estimate
 from sae_merge_method.diagnose.document_matrices import DocumentMatrices, LaidOut
 from sae_merge_method.diagnose.entries import Layout
 from sae_merge_method.diagnose.feature_block import FeatureBlock
 from sae_merge_method.diagnose.resampling import Flags, Integers, Sample, half_samples, whole_sample
-from sae_merge_method.diagnose.running_scores import BLOCK_DRAWS, Ask, Estimate, RunningScore, running_score
+from sae_merge_method.diagnose.running_scores import BLOCK_DRAWS, RunningScore, running_score
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import Means, Score
 
@@ -68,22 +69,29 @@ def estimates(matrices: DocumentMatrices, asked: Sequence[Ask]) -> list[tuple[Es
 
     Args:
         matrices: The layer, of all documents.
-        asked: Which scores, on which documents.
+        asked: Which scores, on which documents; at least one.
 
     Returns:
         By what was asked, an estimate from each of its samples.
     """
+    import torch
+
     running = [running_score(matrices, ask) for ask in asked]
     alike: dict[tuple[int, ...], list[RunningScore]] = {}
     for one in running:
         alike.setdefault(tuple(id(sample) for sample in one.samples), []).append(one)
     groups = [_Group.of(members, len(matrices.tokens)) for members in alike.values()]
+    sides = torch.cat([group.sides for group in groups])
     needs = tuple(dict.fromkeys(need for group in groups for need in group.needs))
     single = all(sample.single for group in groups for sample in group.samples)
     for block in matrices.blocks():
         layout = Layout(block.entries, needs, single=single)
+        exact = block.entries.exact(needs).means(sides)
+        first = 0
         for group in groups:
-            group.take(block, layout)
+            of_group = {name: means[first:] if means.dim() else means for name, means in exact.items()}
+            group.take(block, layout, of_group)
+            first += len(group.sides)
     return [one.estimates() for one in running]
 
 
@@ -112,10 +120,15 @@ class _Group(NamedTuple):
         needs = tuple(dict.fromkeys(need for one in members for need in one.score.needs))
         return cls(members, needs, samples, labelings, sides)
 
-    def take(self, block: LaidOut, layout: Layout) -> None:
-        """Hand the next block to all members."""
+    def take(self, block: LaidOut, layout: Layout, exact: Means) -> None:
+        """Hand the next block to all members.
+
+        Args:
+            block: Its features.
+            layout: The matrices made of it.
+            exact: Means by this group's weights first.
+        """
         blocks = [layout.of(sample.rows, self.needs) for sample in self.samples]
-        exact = block.entries.exact(self.needs).means(self.sides)
         whole = [
             _two_sides(exact, 2 * nth, self.sides[:, sample.rows], features)
             for nth, (sample, features) in enumerate(zip(self.samples, blocks, strict=True))

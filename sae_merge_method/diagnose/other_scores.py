@@ -13,11 +13,11 @@ from sae_merge_method.artifacts.diagnosis import OtherScores
 from sae_merge_method.artifacts.dictionary_scores import DictionaryScores
 from sae_merge_method.artifacts.layer_usage import LayerUsage
 from sae_merge_method.artifacts.usage import Documents
+from sae_merge_method.diagnose.asked import Ask, Estimate
 from sae_merge_method.diagnose.document_matrices import document_matrices
 from sae_merge_method.diagnose.estimation import estimates, mean_of
 from sae_merge_method.diagnose.layer_by_layer import layer_by_layer
 from sae_merge_method.diagnose.resampling import Sample, half_samples, whole_sample
-from sae_merge_method.diagnose.running_scores import Ask, Estimate
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES, Score
 from sae_merge_method.layers import Unit

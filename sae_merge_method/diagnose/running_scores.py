@@ -5,63 +5,26 @@ Whose turn it is, and what a block's means are, is for the estimation.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
+from sae_merge_method.diagnose.asked import SINGLE, Ask, Draws, Estimate
 from sae_merge_method.diagnose.document_matrices import DocumentMatrices
 from sae_merge_method.diagnose.entries import Entries
 from sae_merge_method.diagnose.feature_block import FeatureBlock
 from sae_merge_method.diagnose.resampling import Sample
 from sae_merge_method.diagnose.specificity import Means, Score
-from sae_merge_method.statistics.permutation import upper_tail
 
 if TYPE_CHECKING:
     import torch
 
-Draws = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-BLOCK_DRAWS = 128
+BLOCK_DRAWS = 256
 """Draws whose means over a block of features are computed together."""
-
-
-_SINGLE = 1e-6
-"""What float32 leaves open of a draw, as a share of all that its score can be."""
-
-
-class Estimate(NamedTuple):
-    """A score and its draws."""
-
-    score: float
-    drawn: float
-    """The same in the precision of the draws: the labels as they are, scored as a shuffle is."""
-    null: Draws
-    """(P,) under each shuffle."""
-    bootstrap: Draws
-    """(R,) over each resample."""
-    rounding: float
-    """By how much a draw may miss its value."""
-
-    @property
-    def p(self) -> float:
-        """How seldom shuffled labels score as much: like is compared with like."""
-        return upper_tail(self.drawn, self.null, self.rounding).p
-
-
-class Ask(NamedTuple):
-    """What a layer is asked for."""
-
-    score: Score
-    samples: tuple[Sample, ...]
-    """From :func:`samples_for`, with as many draws each. Two of one score of the top k choose features for
-    each other."""
-    shuffles: int | None = None
-    """How many of the samples' shuffles to take; None for all."""
-    resamples: int | None = None
-    """How many of their resamples."""
 
 
 def _over_resamples(
@@ -82,8 +45,8 @@ class RunningScore(ABC):
         self.score, self.samples = ask.score, ask.samples
         self.matrices = matrices
         first = ask.samples[0]
-        self.labelings = 1 + _at_most(ask.shuffles, len(first.shuffles))
-        self.resamples = _at_most(ask.resamples, len(first.resamples))
+        self.labelings = 1 + len(first.shuffles[: ask.shuffles])
+        self.resamples = len(first.resamples[: ask.resamples])
         self.whole = [np.zeros(len(matrices.features)) for _ in ask.samples]
         self._nth_draw = 0
 
@@ -122,7 +85,7 @@ class RunningScore(ABC):
 
     def _estimate(self, score: float, labelings: Draws, bootstrap: Draws) -> Estimate:
         low, high = self.score.bounds
-        rounding = _SINGLE * (high - low) if self.samples[0].single else 0.0
+        rounding = SINGLE * (high - low) if self.samples[0].single else 0.0
         return Estimate(score, float(labelings[0]), labelings[1:], bootstrap, rounding)
 
 
@@ -243,10 +206,6 @@ def _summed(values: "torch.Tensor") -> Draws:
     import torch
 
     return np.asarray(values.sum(-1, dtype=torch.float64).numpy())
-
-
-def _at_most(count: int | None, available: int) -> int:
-    return available if count is None else min(count, available)
 
 
 def _mean(values: Draws) -> Draws:

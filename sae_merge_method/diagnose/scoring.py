@@ -10,11 +10,11 @@ from sae_merge_method.artifacts.draws import ScoreDraws, numbered
 from sae_merge_method.artifacts.layer_diagnosis import AgainstControl, Interval, Null, TopFeature
 from sae_merge_method.artifacts.layer_usage import LayerUsage
 from sae_merge_method.artifacts.usage import NOTHING_TAKEN, Documents, Surface, SurfaceNames
+from sae_merge_method.diagnose.asked import Ask, Draws, Estimate
 from sae_merge_method.diagnose.document_matrices import DocumentMatrices, document_matrices
 from sae_merge_method.diagnose.estimation import estimates, feature_means, mean_of, samples_for
 from sae_merge_method.diagnose.layer_by_layer import layer_by_layer
 from sae_merge_method.diagnose.other_scores import OtherWays, Way, other_scores
-from sae_merge_method.diagnose.running_scores import Ask, Draws, Estimate
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES, Score
 from sae_merge_method.diagnose.surface import SurfaceScores, score_surface

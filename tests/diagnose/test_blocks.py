@@ -6,9 +6,9 @@ import torch
 
 from sae_merge_method.diagnose import document_matrices as laid_out
 from sae_merge_method.diagnose import estimation, resampling, running_scores
+from sae_merge_method.diagnose.asked import Estimate
 from sae_merge_method.diagnose.document_matrices import document_matrices
 from sae_merge_method.diagnose.estimation import estimate, feature_means, samples_for
-from sae_merge_method.diagnose.running_scores import Estimate
 from sae_merge_method.diagnose.scoring import Scoring, score_layers
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES, Score
