@@ -156,8 +156,8 @@ class Layout:
         if "rank" in needs and self._use is not None:
             shape = (self._entries.n_columns, len(documents))
             ranks = midranks(self._use.among(documents, n), shape, self._kind)
-            columns["rank"] = torch.from_numpy(ranks).div_(len(documents))
-        return FeatureBlock(columns, self._totals[chosen], self._entries.n_features)
+            columns["rank"] = torch.from_numpy(ranks)
+        return FeatureBlock(columns, self._totals[chosen], self._entries.n_features, len(documents))
 
 
 def _placements(

@@ -174,11 +174,12 @@ def _two_sides(
         weights: (2 x samples, n) of the sample's documents.
         block: The same documents, where there are ranks.
     """
-    ranks = block.only(("rank",)).double() if block is not None and "rank" in block.columns else None
 
     def side(row: int) -> Means:
         means = {name: one[row] if one.dim() else one for name, one in exact.items()}
-        return means if ranks is None else {**means, "rank": ranks.means(weights[row])["rank"]}
+        if block is not None and "rank" in block.columns:
+            means["rank"] = block.ranks_of(weights[row] > 0)
+        return means
 
     return side(row), side(row + 1)
 

@@ -21,6 +21,8 @@ class FeatureBlock(NamedTuple):
     """(n,) usage of each document over all features of the layer, in the same precision."""
     n_features: int
     """A, of the layer."""
+    highest_rank: int = 1
+    """What ranks are divided by where means are made of them: until then they are exact in float32 too."""
 
     def means(self, weights: "torch.Tensor") -> Means:
         """Weighted means over documents; ``weights`` (..., n), each row summing to 1."""
@@ -36,6 +38,8 @@ class FeatureBlock(NamedTuple):
             return means if weights.dim() == 1 else means.mT
 
         means = {name: mean(matrix) for name, matrix in self.columns.items()}
+        if "rank" in means:
+            means["rank"] /= self.highest_rank
         return {
             **means,
             "total": (weights @ self.totals)[..., None],
@@ -50,14 +54,14 @@ class FeatureBlock(NamedTuple):
         control = 1 - target
         return self.means(target / target.sum()), self.means(control / control.sum())
 
-    def double(self) -> "FeatureBlock":
-        """The same in float64, of matrices that are dense."""
+    def ranks_of(self, chosen: "torch.Tensor") -> "torch.Tensor":
+        """(a,) mean ranks of some documents (n,); float32 holds their sums exactly up to 2,800 documents."""
         import torch
 
-        columns: dict[str, torch.Tensor | csr_array] = {
-            name: matrix.double() for name, matrix in self.columns.items() if isinstance(matrix, torch.Tensor)
-        }
-        return self._replace(columns=columns, totals=self.totals.double())
+        ranks = self.columns["rank"]
+        if not isinstance(ranks, torch.Tensor):
+            raise TypeError("ranks are laid out densely")
+        return (ranks @ chosen.to(ranks.dtype)).double() / (int(chosen.sum()) * self.highest_rank)
 
     def only(self, needs: tuple[str, ...]) -> "FeatureBlock":
         """The same with some of its matrices alone."""
