@@ -134,8 +134,8 @@ def score_layers(
         with_outliers = None
         if layer.outliers is not None and layer.outliers.tokens.any():
             all_tokens = document_matrices(layer.usage.plus(layer.outliers), documents)
-            each = estimates(all_tokens, [Ask(score, of_control) for of_control in undrawn])
-            with_outliers = min(mean_of(one).score for one in each)
+            lifted = estimates(all_tokens, [Ask(score, of_control) for of_control in undrawn])
+            with_outliers = min(mean_of(one).score for one in lifted)
         top_features = _top_features(score, matrices, documents, least + 1)
         return _Measured(against, top_features, taken, with_outliers, others.taken(each[len(asked) :]))
 
