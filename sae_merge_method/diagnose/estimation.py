@@ -223,10 +223,7 @@ class FeatureMeans(NamedTuple):
 
 
 def feature_means(
-    score: Score,
-    matrices: DocumentMatrices,
-    documents: Integers,
-    is_target: Flags,
+    score: Score, matrices: DocumentMatrices, documents: Integers, is_target: Flags
 ) -> FeatureMeans:
     """What each feature contributes, and how both sides use it and how often.
 
