@@ -16,6 +16,8 @@ from typing import Any
 from sae_merge_method.errors import SaeMergeError
 
 _MERGE_STAGE = "sae_merge_method.merge"
+_WHOLE: set[str] = set()
+"""Packages not to be looked at again for each merge: what waited for them to be whole has been done."""
 
 
 def register_merge_methods() -> None:
@@ -144,9 +146,14 @@ def _index_changed(tasks: Path, came: str) -> str:
 
 def _half_imported(package: str) -> bool:
     """Whether some module of ``package`` is being imported right now."""
+    if package in _WHOLE:
+        return False
     within = f"{package}."
-    return any(
+    is_half = any(
         getattr(getattr(module, "__spec__", None), "_initializing", False)
         for name, module in list(sys.modules.items())
         if name == package or name.startswith(within)
     )
+    if not is_half:
+        _WHOLE.add(package)
+    return is_half

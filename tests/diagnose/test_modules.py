@@ -209,7 +209,8 @@ def test_a_donor_beside_modules_is_attributed_by_layer_and_heard_by_none_of_thei
     tmp_path: Path, model: Path, saes: tuple[str, str], maths: Path, prose: Path
 ) -> None:
     donor = modules.save_model(tmp_path / "donor", sink=True)
-    few = ("--permutations", 0, "--bootstrap", 0, "--max-documents", 10, "--donor", donor)
+    draws = ("--permutations", 0, "--bootstrap", 0)
+    few = (*draws, "--max-documents", 4, "--dictionaries", "", "--donor", donor)
     diagnose(tmp_path / "out", model, saes, maths, prose, *few)
     attribution = read_attribution(tmp_path / "out")
     assert list(attribution.scores_by("attributed_gain")) == list(range(N_LAYERS))

@@ -90,7 +90,8 @@ def test_the_same_inputs_write_the_same_bytes(
 def test_batches_of_another_size_give_the_same_scores(
     tmp_path: Path, planted: Path, legible: Path, planted_saes: str, maths: Path, prose: Path
 ) -> None:
-    diagnose(tmp_path / "small", legible, planted_saes, maths, prose, "--batch-tokens", "30")
+    small = ("--batch-tokens", "30", "--dictionaries", "", "--twins", "")
+    diagnose(tmp_path / "small", legible, planted_saes, maths, prose, *small)
     scores, again = (read_diagnosis(folder).scores() for folder in (planted, tmp_path / "small"))
     np.testing.assert_allclose(list(scores.values()), list(again.values()), rtol=1e-4)
 

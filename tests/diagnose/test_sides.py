@@ -97,6 +97,7 @@ def test_ten_near_copies_of_a_text_are_evidence_only_while_nobody_knows(
     tmp_path: Path, gemma3: Path, random_saes: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     inputs = (gemma3, random_saes, chunked(tmp_path / "a.jsonl", 0), chunked(tmp_path / "b.jsonl", 1), *DRAWS)
+    inputs += ("--dictionaries", "", "--twins", "")
     diagnose(tmp_path / "apart", *inputs)
     diagnose(tmp_path / "together", *inputs, "--group-field", "url")
     apart, together = (read_diagnosis(tmp_path / name) for name in ("apart", "together"))
