@@ -25,7 +25,7 @@ class Sizes(Record):
     surface twins."""
     permutations: int = 100
     """Shuffles of labels."""
-    attributed_problems: int = 20
+    attributed_problems: int = 14
     """Problems, and passages of each control, that a donor is attributed on; every layer alone, too."""
     attributed_length: int = 72
     """Longest of them in tokens."""
@@ -33,15 +33,15 @@ class Sizes(Record):
     """Points on the way from base to donor."""
     attribution_groups: int = 5
     """Groups that intervals of an attribution are told from."""
-    problems: int = 64
+    problems: int = 56
     """Problems of exact answers, an arm."""
     answers: int = 40
     """Problems of answer loss, an arm."""
-    passages: int = 40
-    """Passages of prose, an arm: some 70 tokens each."""
-    near_passages: int = 12
+    passages: int = 48
+    """Passages of prose, an arm: some 50 tokens each."""
+    near_passages: int = 10
     """Passages of the text near the ability, an arm."""
-    passage_characters: int = 400
+    passage_characters: int = 260
     """Characters that are read of a passage of prose."""
     near_characters: int = 110
     """Characters that are read of a passage of the text near the ability."""
@@ -57,16 +57,16 @@ class Sizes(Record):
     """Features a layer of the scalpel."""
     tune_budget: float = 0.02
     """Damage that ``tune`` may do, in nats a token."""
-    tune_texts: int = 160
+    tune_texts: int = 120
     """Problems, and passages, of ``tune``: half to search, a quarter to choose, a quarter to
     report."""
     tune_length: int = 72
     """Longest of them in tokens."""
-    tune_finalists: int = 3
+    tune_finalists: int = 2
     """Edits that it holds against each other on the choice part."""
-    tune_steps: int = 16
+    tune_steps: int = 14
     """Steps of gradient of its learned weights."""
-    tune_step_tokens: int = 512
+    tune_step_tokens: int = 400
     """Tokens of problems, and as many of control text, a step."""
     tune_families: tuple[str, ...] = ("damped", "learned")
     """Kinds of edits that it searches."""
@@ -93,8 +93,10 @@ SIZES = {
         problems=100,
         answers=100,
         passages=120,
+        passage_characters=400,
         near_passages=40,
         tune_texts=200,
+        tune_finalists=3,
         tune_steps=30,
         tune_step_tokens=1024,
         brief_from_seed=2,

@@ -34,9 +34,14 @@ def test_settings_read_from_a_file_are_what_was_written():
     [
         ({"model": "llama"}, "smollm2-135m, gemma-3-270m.*'llama'"),
         ({"abilities": ("letters", "spelling")}, "arithmetic, letters, sorting as an ability.*'spelling'"),
-        ({"model": "gemma-3-270m", "abilities": ("arithmetic",)}, "a row of TRAININGS"),
     ],
 )
 def test_what_no_table_has_is_refused_with_what_there_is(wrong, message):
     with pytest.raises(UsageError, match=message):
         TrialSettings(**wrong)
+
+
+def test_an_ability_that_a_model_does_not_learn_is_refused_with_where_a_row_would_stand(monkeypatch):
+    monkeypatch.delitem(TRAININGS, ("gemma-3-270m", "arithmetic"))
+    with pytest.raises(UsageError, match="letters, sorting as an ability.*a row of TRAININGS"):
+        TrialSettings(model="gemma-3-270m", abilities=("arithmetic",))
