@@ -1,7 +1,7 @@
 """Making a miniature, or taking it from the cache: texts, then the base, then donor and SAEs.
 
-Donor and SAEs depend on the base alone and are made side by side where there are processes for it,
-each by one thread.
+The base is trained on two halves of each batch at once. Donor and SAEs depend on the base alone and are made
+side by side where there are processes for it, each by one thread.
 """
 
 import logging
@@ -25,6 +25,10 @@ _TEXT_SETTINGS = ("seed", "problems_", "vocabulary", "tokenizer_", "diagnosis_")
 _BASE_SETTINGS = ("n_", "d_", "context", "documents_", "warm_up", "base_", "maths_share", "drill_share")
 _DONOR_SETTINGS = ("donor_",)
 _SAE_SETTINGS = ("sae_",)
+
+
+_PARTS = 2
+"""Parts of a batch of the base's: another number trains another base."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +102,13 @@ def make_base(settings: MiniatureSettings, texts: Path, folder: Path) -> None:
     ]
     model = build_model(settings, tokenizer)
     schedule = Schedule(
-        settings.documents_per_step, settings.base_learning_rate, settings.warm_up, completion_only=False
+        settings.documents_per_step,
+        settings.base_learning_rate,
+        settings.warm_up,
+        completion_only=False,
+        parts=_PARTS,
     )
-    train(model, examples, schedule, settings.seed, "base")
+    train(model, examples, schedule, settings.seed, "base", workers=_PARTS)
     save_model(model, tokenizer, folder)
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from sae_merge_method.artifacts.schema import Record
 
-GENERATION = 5
+GENERATION = 6
 """Raised whenever the code that makes texts, models or SAEs would make others from the same numbers."""
 
 

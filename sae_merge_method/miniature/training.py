@@ -1,8 +1,12 @@
-"""Training base and donor: Muon for the matrices of the layers, AdamW for the rest, unless told otherwise."""
+"""Training base and donor: Muon for the matrices of the layers, AdamW for the rest, unless told otherwise.
+
+A batch may be learned from in parts, each by a thread of its own: such small models keep no two threads of
+PyTorch busy, and the bits do not depend on how many threads there are.
+"""
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
@@ -10,69 +14,11 @@ from typing import TYPE_CHECKING
 import torch
 from tqdm.auto import tqdm
 
+from sae_merge_method.miniature.muon import StackedMuon
 from sae_merge_method.miniature.texts import Document
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
-
-_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-_ITERATIONS = 5
-_TINY = 1e-7
-
-
-class StackedMuon(torch.optim.Optimizer):
-    """Nesterov momentum with every step's singular values pushed to about one.
-
-    Args:
-        matrices: Two-dimensional parameters only.
-        lr: Step size; scaled by ``0.2 sqrt(longer side)``, so that AdamW's rates fit (Liu et al., 2025).
-        momentum: Decay of the running gradient.
-    """
-
-    def __init__(
-        self, matrices: Iterable[torch.nn.Parameter], lr: float = 1e-3, momentum: float = 0.95
-    ) -> None:
-        """Nothing moves before the first step."""
-        super().__init__(matrices, {"lr": lr, "momentum": momentum})
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Move every matrix that has a gradient."""
-        for group in self.param_groups:
-            by_shape: dict[torch.Size, list[torch.nn.Parameter]] = defaultdict(list)
-            for matrix in group["params"]:
-                if matrix.grad is not None:
-                    by_shape[matrix.shape].append(matrix)
-            for shape, matrices in by_shape.items():
-                gradients = torch.stack([matrix.grad for matrix in matrices if matrix.grad is not None])
-                state = self.state[matrices[0]]
-                if "running" not in state:
-                    state["running"] = torch.zeros_like(gradients)
-                running = state["running"].lerp_(gradients, 1 - group["momentum"])
-                updates = orthogonalise(gradients.lerp(running, group["momentum"]))
-                scale = group["lr"] * 0.2 * max(shape) ** 0.5
-                for matrix, update in zip(matrices, updates, strict=True):
-                    matrix.sub_(update, alpha=scale)
-
-
-def orthogonalise(stack: torch.Tensor) -> torch.Tensor:
-    """Push the singular values of each matrix towards one by five Newton-Schulz steps.
-
-    Args:
-        stack: count x rows x columns, float32.
-
-    Returns:
-        The same shape; singular values end between about 0.5 and 1.5, singular vectors stay.
-    """
-    a, b, c = _COEFFICIENTS
-    tall = stack.shape[1] > stack.shape[2]
-    x: torch.Tensor = stack.mT if tall else stack
-    x = x / x.flatten(1).norm(dim=1).clamp(min=_TINY)[:, None, None]
-    for _ in range(_ITERATIONS):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
-
 
 IGNORED = -100
 """Label of a position that carries no loss (PyTorch's convention)."""
@@ -99,6 +45,12 @@ class Schedule:
     warm_up: float
     completion_only: bool
     """Whether prompts carry no loss."""
+    parts: int = 1
+    """Parts of a batch that may be learned from side by side; their gradients are added in a fixed order."""
+
+    def counted(self, examples: list[Example]) -> int:
+        """Tokens that carry loss."""
+        return sum(len(e.ids) - (e.prompt_length if self.completion_only else 1) for e in examples)
 
 
 def tokenize(tokenizer: "PreTrainedTokenizerFast", documents: list[Document]) -> list[Example]:
@@ -134,6 +86,7 @@ def train(
     *,
     optimizers: list[torch.optim.Optimizer] | None = None,
     threads: int = 1,
+    workers: int = 1,
 ) -> None:
     """Train ``model`` in place, one pass over ``examples`` in a seeded order.
 
@@ -147,17 +100,20 @@ def train(
         title: What the progress bar says.
         optimizers: What moves the parameters; by default Muon and AdamW, as the module says.
         threads: Of PyTorch, from here on. Another number may change last bits.
+        workers: Parts of a batch that are worked on at once, with so many threads each; the bits stay.
     """
     torch.set_num_threads(threads)
     steps = batches(examples, schedule.documents_per_step, seed)
-    if optimizers is None:
-        optimizers = _optimizers(model)
     model.train()
-    with tqdm(total=sum(len(e.ids) for e in examples), desc=title, unit="tok", disable=None) as bar:
+    with (
+        ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads,)) as pool,
+        tqdm(total=sum(len(e.ids) for e in examples), desc=title, unit="tok", disable=None) as bar,
+    ):
+        if optimizers is None:
+            optimizers = _optimizers(model, pool)
         for number, batch in enumerate(steps):
             rate = schedule.learning_rate * _cosine(number, len(steps), schedule.warm_up)
-            loss = next_token_loss(model, batch, schedule.completion_only)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss = _learn_from(model, batch, schedule, pool)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer in optimizers:
                 for group in optimizer.param_groups:
@@ -168,6 +124,30 @@ def train(
             if number % 50 == 0:
                 bar.set_postfix(loss=f"{loss.item():.2f}")
     model.eval()
+
+
+def _learn_from(
+    model: "PreTrainedModel", batch: list[Example], schedule: Schedule, pool: ThreadPoolExecutor
+) -> torch.Tensor:
+    """Give the parameters a batch's gradients, and return its loss."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    counted = schedule.counted(batch)
+
+    def learn_from(part: list[Example]) -> tuple[torch.Tensor, tuple[torch.Tensor | None, ...]]:
+        loss = next_token_loss(model, part, schedule.completion_only) * (schedule.counted(part) / counted)
+        return loss.detach(), torch.autograd.grad(loss, parameters, allow_unused=True)
+
+    # Every so many-th: a batch is sorted by length, and the parts are to take equally long.
+    parts = [batch[first :: schedule.parts] for first in range(min(schedule.parts, len(batch)))]
+    (loss, gradients), *others = pool.map(learn_from, parts)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+    for more, further in others:
+        loss += more
+        for parameter, gradient in zip(parameters, further, strict=True):
+            if gradient is not None and parameter.grad is not None:
+                parameter.grad += gradient
+    return loss
 
 
 def batches(examples: list[Example], size: int, seed: int) -> list[list[Example]]:
@@ -187,18 +167,16 @@ def batches(examples: list[Example], size: int, seed: int) -> list[list[Example]
     return made
 
 
-def pad(batch: list[Example]) -> "torch.Tensor":
+def pad(batch: list[Example]) -> torch.Tensor:
     """Token ids, one row an example, right-padded with id 0: batch x longest."""
-
     longest = max(len(example.ids) for example in batch)
     return torch.tensor([(*e.ids, *(0,) * (longest - len(e.ids))) for e in batch])
 
 
 def next_token_loss(
     model: "PreTrainedModel", batch: list[Example], completion_only: bool = False
-) -> "torch.Tensor":
+) -> torch.Tensor:
     """Mean next-token cross-entropy in nats over the positions that count."""
-
     ids = pad(batch).to(model.device)
     labels = ids.clone()
     for row, example in enumerate(batch):
@@ -213,16 +191,13 @@ def next_token_loss(
     return torch.nn.functional.cross_entropy(logits, labels[:, 1:][counted])
 
 
-def _optimizers(model: "PreTrainedModel") -> list["torch.optim.Optimizer"]:
-
-    from sae_merge_method.miniature.training import StackedMuon
-
+def _optimizers(model: "PreTrainedModel", pool: ThreadPoolExecutor) -> list[torch.optim.Optimizer]:
     matrices: list[torch.nn.Parameter] = []
     others: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             (matrices if parameter.ndim == 2 and ".layers." in name else others).append(parameter)
-    muon = StackedMuon(matrices)
+    muon = StackedMuon(matrices, each=pool.map)
     if not others:
         return [muon]
     return [muon, torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0)]

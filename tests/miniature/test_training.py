@@ -1,15 +1,16 @@
-"""Training: deterministic, on the parameters it should, with an optimizer that equals PyTorch's own."""
+"""Training: deterministic, on the parameters it should, however many threads share a batch."""
 
 import multiprocessing.resource_tracker
 import multiprocessing.spawn
 import os
 import shutil
 
+import pytest
 import torch
 
 from sae_merge_method.files.hashing import file_sha256
 from sae_merge_method.miniature.build import build, make_base
-from sae_merge_method.miniature.training import Example, StackedMuon, batches, orthogonalise
+from sae_merge_method.miniature.training import Example, Schedule, batches, next_token_loss, train
 from sae_merge_method.models.tensor_names import decoder_layer
 from tests.tiny import load_tensors
 
@@ -60,27 +61,53 @@ def test_batches_hold_every_example_once_and_little_padding():
     assert made == batches(examples, 32, seed=0) != batches(examples, 32, seed=1)
 
 
-def test_stacked_muon_moves_as_torch_muon_does():
+EXAMPLES = [
+    Example(tuple(1 + (index * step) % 60 for step in range(3 + index % 7)), 2) for index in range(33)
+]
+"""The last batch of 32 has one alone, which cannot be shared."""
+
+
+def small_model():
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     torch.manual_seed(0)
-    ours = [torch.nn.Parameter(torch.randn(24, 48)) for _ in range(3)] + [
-        torch.nn.Parameter(torch.randn(48, 24))
-    ]
-    theirs = [torch.nn.Parameter(matrix.detach().clone()) for matrix in ours]
-    start = [matrix.detach().clone() for matrix in ours]
-    stacked = StackedMuon(ours, lr=1e-2)
-    torch_muon = torch.optim.Muon(theirs, lr=1e-2, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
-    for _ in range(4):
-        for one, other in zip(ours, theirs, strict=True):
-            one.grad = torch.randn_like(one)
-            other.grad = one.grad.clone()
-        stacked.step()
-        torch_muon.step()
-    for one, other, before in zip(ours, theirs, start, strict=True):
-        # PyTorch's products are bfloat16: three decimal digits.
-        assert (one - other).norm() < 0.02 * (other - before).norm()
+    config = LlamaConfig(
+        vocab_size=64, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2
+    )
+    return LlamaForCausalLM(config)
 
 
-def test_orthogonalised_matrices_have_singular_values_near_one():
-    stack = torch.randn(5, 16, 40, generator=torch.Generator().manual_seed(0))
-    sizes = torch.linalg.svdvals(orthogonalise(stack))
-    assert sizes.min() > 0.4 and sizes.max() < 1.4
+def trained(parts, workers, *, completion_only=False, rate=1e-2):
+    """A small model's parameters after two steps."""
+    model = small_model()
+    schedule = Schedule(32, rate, 0.05, completion_only, parts=parts)
+    train(model, EXAMPLES, schedule, 0, "small", workers=workers)
+    return list(model.parameters())
+
+
+def test_the_threads_that_share_a_batch_leave_no_trace_in_the_bits():
+    alone, shared = trained(3, 1), trained(3, 3)
+    assert all(torch.equal(one, other) for one, other in zip(alone, shared, strict=True))
+
+
+@pytest.mark.parametrize("completion_only", [False, True])
+def test_the_gradients_of_a_batchs_parts_are_those_of_the_batch(completion_only):
+    whole, model = small_model(), small_model()
+    next_token_loss(whole, EXAMPLES[:32], completion_only).backward()
+    schedule = Schedule(32, 0.0, 0.05, completion_only, parts=3)
+    keeping = Keeping(model.parameters())
+    train(model, EXAMPLES[:32], schedule, 0, "small", optimizers=[keeping], workers=2)
+    for one, gradient in zip(whole.parameters(), keeping.gradients, strict=True):
+        torch.testing.assert_close(gradient, one.grad / keeping.clipped(whole), rtol=1e-4, atol=1e-7)
+
+
+class Keeping(torch.optim.SGD):
+    """Moves nothing, and keeps the gradients that it was given."""
+
+    def step(self, closure=None):
+        self.gradients = [one.grad.clone() for group in self.param_groups for one in group["params"]]
+
+    @staticmethod
+    def clipped(model):
+        """What training divides gradients by, to bring their norm to 1 where it is above."""
+        return max(1.0, torch.cat([one.grad.flatten() for one in model.parameters()]).norm().item())
