@@ -13,6 +13,7 @@ MINERVA = importlib.import_module("lm_eval.tasks.minerva_math.utils")
 ARGUMENTS = {
     "env.from_string": ("{{question}}?",),
     "is_equiv": ("\\frac{1}{2}", "0.5"),
+    "parse_latex": ("\\frac{x}{3}",),
     "parse": ("so $x = \\boxed{\\frac{3}{6}}$.",),
 }
 MANAGER = SimpleNamespace(load=lambda tasks: {"tasks": tasks})
