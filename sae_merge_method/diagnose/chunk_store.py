@@ -17,7 +17,8 @@ import numpy.typing as npt
 from sae_merge_method.artifacts.layer_usage import LayerUsage, pack_layer
 from sae_merge_method.diagnose.fit import Fit
 from sae_merge_method.diagnose.scales import LayerScale
-from sae_merge_method.diagnose.usage import PartialUsage, Rows, Without
+from sae_merge_method.diagnose.token_layout import Rows, Without
+from sae_merge_method.diagnose.usage import PartialUsage
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.progress import Inputs, Progress
 from sae_merge_method.files.writing import write_bytes

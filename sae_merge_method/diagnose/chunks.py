@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sae_merge_method.corpora.batches import Batch, make_batches
 from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.corpora.tokens import Document
-from sae_merge_method.diagnose.usage import TokenLayout
+from sae_merge_method.diagnose.token_layout import TokenLayout
 
 BATCHES_PER_CHUNK = 4
 

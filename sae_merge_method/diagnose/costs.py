@@ -24,7 +24,8 @@ from sae_merge_method.diagnose.other_scores import OtherWays
 from sae_merge_method.diagnose.scales import LayerScale
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES
-from sae_merge_method.diagnose.usage import TokenLayout, encode_documents
+from sae_merge_method.diagnose.token_layout import TokenLayout
+from sae_merge_method.diagnose.usage import encode_documents
 from sae_merge_method.models.residual_stream import forward
 
 if TYPE_CHECKING:

@@ -1,0 +1,160 @@
+"""Features of a batch's tokens, summed by document: over all its tokens, and over those outside a class.
+
+On a processor document by document, so that the order of a sum is that of the text. Elsewhere a hundred small
+sums cost more than their numbers: there they are products with the matrix of which token is whose.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sae_merge_method.diagnose.token_layout import Rows, TokenLayout, Without
+from sae_merge_method.models.devices import exact_device
+
+if TYPE_CHECKING:
+    import torch
+
+Integers = npt.NDArray[np.int64]
+Groups = Sequence[Integers]
+"""Of each, the places of what belongs to it."""
+
+
+class Summed(NamedTuple):
+    """Features of tokens, and their sums by document."""
+
+    tokens: Integers
+    """(B,) of each document."""
+    features: "torch.Tensor"
+    """(T, F), document by document."""
+    sums: "torch.Tensor"
+    """(B, F) float32."""
+
+    @classmethod
+    def of(cls, features: "torch.Tensor", tokens: Integers) -> "Summed":
+        """Sum them up.
+
+        Args:
+            features: (T, F)
+            tokens: (B,) tokens of each document, summing to T.
+        """
+        return cls(tokens, features, _sums(features, tokens))
+
+    def rows(self) -> Rows:
+        """What each document uses, in sparse form."""
+        import torch
+
+        fired = _fired(self.features, self.tokens)
+        entries = torch.nonzero(fired, as_tuple=True)
+        tokens = torch.from_numpy(self.tokens).to(self.sums.device, non_blocking=True)
+        means = self.sums[entries] / tokens[entries[0]]
+        # A GPU is waited for at each copy: all whole numbers come over as one.
+        rows, indices, counts = torch.stack([*entries, fired[entries]]).cpu().numpy()
+        return Rows(
+            tokens=self.tokens,
+            lengths=np.bincount(rows, minlength=len(self.tokens)),
+            indices=indices,
+            means=means.cpu().numpy(),
+            counts=counts,
+        )
+
+    def without(self, layout: TokenLayout) -> Without:
+        """Means of each document outside each class, summed over the documents of a side.
+
+        Only tokens of a class are read again: what is outside is the document's sum less theirs.
+        """
+        import torch
+
+        shape = (layout.n_sides, layout.n_classes)
+        exact = exact_device(self.sums.device)
+        totals = torch.zeros(*shape, self.sums.shape[1], dtype=torch.float64, device=exact)
+        documents = np.zeros(shape, dtype=np.int64)
+        of_document = np.repeat(np.arange(len(layout.tokens)), layout.tokens)
+        add = self._add_each if _on_processor(self.sums.device) else self._add_at_once
+        for nth in range(layout.n_classes):
+            inside = np.flatnonzero((layout.classes >> nth) & 1)
+            counts = np.bincount(of_document[inside], minlength=len(layout.tokens))
+            told = np.flatnonzero((layout.sides >= 0) & (layout.tokens > counts))
+            of_class = np.split(inside, np.cumsum(counts)[:-1])
+            sides = layout.sides[told]
+            np.add.at(documents[:, nth], sides, 1)
+            if len(told):
+                outside = (layout.tokens - counts)[told]
+                add(totals[:, nth], told, [of_class[at] for at in told], outside, sides)
+        return Without(totals.cpu().numpy(), documents)
+
+    def _add_each(
+        self, totals: "torch.Tensor", told: Integers, inside: Groups, outside: Integers, sides: Integers
+    ) -> None:
+        """Add the means of documents outside a class to their sides' totals, one document after another.
+
+        Args:
+            totals: (S, F) float64, added to.
+            told: (D,) which documents.
+            inside: Of each, its tokens of the class.
+            outside: (D,) of each, how many tokens are not.
+            sides: (D,) of each, its side.
+        """
+        import torch
+
+        for at, tokens, count, side in zip(told, inside, outside, sides, strict=True):
+            of_class = self.features[torch.from_numpy(tokens)].sum(0, dtype=torch.float32)
+            totals[side] += (self.sums[at] - of_class).clamp_min(0) / int(count)
+
+    def _add_at_once(
+        self, totals: "torch.Tensor", told: Integers, inside: Groups, outside: Integers, sides: Integers
+    ) -> None:
+        """The same of all documents together, as products."""
+        import torch
+
+        device = self.sums.device
+        rows, counts = (torch.from_numpy(one).to(device, non_blocking=True) for one in (told, outside))
+        of_class = _whose(inside, len(self.features), device) @ self.features.float()
+        means = (self.sums[rows] - of_class).clamp_min(0) / counts[:, None]
+        of_sides = [np.flatnonzero(sides == side) for side in range(len(totals))]
+        totals += _whose(of_sides, len(told), totals.device).double() @ means.to(totals.device).double()
+
+
+def _on_processor(device: "torch.device") -> bool:
+    return device.type == "cpu"
+
+
+def _runs(tokens: Integers) -> Groups:
+    """The tokens of each document, which follow one another."""
+    return np.split(np.arange(tokens.sum()), np.cumsum(tokens)[:-1])
+
+
+def _sums(features: "torch.Tensor", tokens: Integers) -> "torch.Tensor":
+    """(B, F) float32 sums over each document's tokens."""
+    import torch
+
+    if _on_processor(features.device):
+        return torch.stack([part.sum(0, dtype=torch.float32) for part in _slices(features, tokens)])
+    return _whose(_runs(tokens), len(features), features.device) @ features.float()
+
+
+def _fired(features: "torch.Tensor", tokens: Integers) -> "torch.Tensor":
+    """(B, F) on how many of each document's tokens a feature is active."""
+    import torch
+
+    if _on_processor(features.device):
+        return torch.stack([torch.count_nonzero(part, 0) for part in _slices(features, tokens)])
+    # Whole numbers this small are exact in float32.
+    return (_whose(_runs(tokens), len(features), features.device) @ (features != 0).float()).long()
+
+
+def _slices(features: "torch.Tensor", tokens: Integers) -> "list[torch.Tensor]":
+    """The features of each document's tokens, not copied."""
+    ends = np.cumsum(tokens)
+    return [features[end - count : end] for end, count in zip(ends, tokens, strict=True)]
+
+
+def _whose(groups: Groups, count: int, device: "torch.device") -> "torch.Tensor":
+    """(G, count) float32, 1 where one of ``count`` things is of the group, else 0."""
+    import torch
+
+    matrix = np.zeros((len(groups), count), dtype=np.float32)
+    for row, group in zip(matrix, groups, strict=True):
+        row[group] = 1
+    return torch.from_numpy(matrix).to(device, non_blocking=True)
