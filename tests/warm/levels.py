@@ -53,7 +53,6 @@ def load(level: str, folder: str) -> None:
         _compare_answers_once()
         _read_templates_once()
         _draw_a_picture()
-        _know_all_characters()
     else:
         known = {name.partition(".")[0] for name in sys.modules}
         assert not known & {"mergekit", "lm_eval", "sae_merge_method"}, known
@@ -99,11 +98,6 @@ def _read_templates_once() -> None:
     """Have lm-eval compile a task's templates once, which it does for each of them and every problem anew."""
     environment = sys.modules["lm_eval.utils"].env
     environment.from_string = functools.cache(environment.from_string)
-
-
-def _know_all_characters() -> None:
-    """What hypothesis draws texts from, which takes it seconds where no earlier run has left a file of them."""
-    importlib.import_module("hypothesis.internal.charmap").intervals_from_codec("utf-8")
 
 
 def _draw_a_picture() -> None:
