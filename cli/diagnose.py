@@ -1,5 +1,6 @@
 """``sae-merge diagnose``: from a base model and two texts to a diagnosis folder."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import click
 from typing_extensions import override
 
 from sae_merge_method.cli.members import WithMembers
-from sae_merge_method.cli.output import show
+from sae_merge_method.cli.output import show, show_log
 from sae_merge_method.cli.record_options import config_option, given_options, record_options
+from sae_merge_method.cli.worker_options import take_workers, tell, worker_options
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 
 
@@ -34,6 +36,7 @@ class DiagnoseCommand(WithMembers):
     "--out", required=True, type=click.Path(path_type=Path), help="Folder to write the diagnosis to."
 )
 @click.option("--overwrite", is_flag=True, help="Replace a diagnosis that stands in --out.")
+@worker_options()
 @click.pass_context
 def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bool, **options: Any) -> None:
     """Encode text with a base model's SAEs, and score how specific each layer is to the target text.
@@ -43,7 +46,8 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     Writes diagnosis.json, diagnosis.html, features.safetensors, draws.safetensors and
     specificity.png into --out, and prints the scores. With --donor it writes attribution.json too: which
     layers carry the donor's gain on the target, and its damage to the controls. Interrupted, the same command
-    goes on where it was. Under torchrun or accelerate launch the documents are shared between the processes.
+    goes on where it was. With --workers or --gpus several processes share the documents; so do those that
+    torchrun or accelerate launch starts.
     """
     from sae_merge_method.artifacts.attribution import read_attribution
     from sae_merge_method.artifacts.diagnosis import REPORT_FILE
@@ -52,10 +56,13 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     from sae_merge_method.diagnose.score_ranks import depth_sentence
     from sae_merge_method.diagnose.tables import corpora_grid, layers_grid, surface_grid
     from sae_merge_method.reports.grid import as_text
+    from sae_merge_method.together import run_together
     from sae_merge_method.workers import is_first_process
 
+    workers = take_workers(options)
     settings = read_settings(DiagnoseSettings, given_options(ctx, options), config)
-    diagnosis = diagnose(settings, out, overwrite=overwrite, report=lambda line: show(line, err=True))
+    work = partial(diagnose, settings, out, overwrite=overwrite, report=tell)
+    diagnosis = run_together(work, workers, show_log)
     if is_first_process():
         show(as_text(layers_grid(diagnosis)))
         told = (diagnosis.without_saes(), depth_sentence(diagnosis), diagnosis.outliers())

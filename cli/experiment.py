@@ -9,6 +9,7 @@ from typing_extensions import override
 from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.cli.output import show
 from sae_merge_method.cli.record_options import given_options, record_options
+from sae_merge_method.cli.worker_options import worker_options
 from sae_merge_method.experiment.settings import ExperimentSettings, RunSettings
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -56,13 +57,7 @@ _overrides = record_options(
 @click.argument("experiment", type=_FILE)
 @click.option("--out", type=_FOLDER, required=True, help="Folder of the experiment; one that stands goes on.")
 @_overrides
-@record_options(RunSettings, leave_out=("gpus",))
-@click.option(
-    "--gpus",
-    multiple=True,
-    metavar="IDS",
-    help="GPUs of one worker, such as 0 or 0,1; again for each further worker.",
-)
+@worker_options(RunSettings)
 @click.pass_context
 def run(ctx: click.Context, /, experiment: Path, out: Path, **options: Any) -> None:
     """Run the arms of EXPERIMENT that are not done, and write the report.

@@ -1,10 +1,9 @@
-"""``sae-merge``: adds the sub-commands, shows log lines, turns our errors into messages. Nothing else."""
+"""``sae-merge``: adds the sub-commands, turns our errors into messages. Nothing else."""
 
 import ast
 import importlib
 import importlib.resources
 import io
-import logging
 import os
 import signal
 import sys
@@ -14,9 +13,8 @@ import click
 from typing_extensions import override
 
 from sae_merge_method import __version__
-from sae_merge_method.cli.output import complain, indented, show
+from sae_merge_method.cli.output import complain, show, show_log
 from sae_merge_method.errors import SaeMergeError
-from sae_merge_method.reports.escape import terminal
 
 # The order is the road a user takes; --help shows it. A module is imported only when its
 # command runs, so that --help and --version stay instant.
@@ -75,7 +73,7 @@ def road() -> None:
 
 def main() -> None:
     """Entry point: exit 0 on success, 2 for usage, 1 for failure, 130 on Ctrl-C, 143 on SIGTERM."""
-    _show_log()
+    show_log()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = road.main(prog_name="sae-merge", standalone_mode=False)
@@ -115,27 +113,6 @@ class Terminated(KeyboardInterrupt):
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
-
-
-class _LineFormatter(logging.Formatter):
-    """What is going on stands there as it is; what is amiss says so first, as errors do.
-
-    Names and text from files stand in both: none of it steers the terminal.
-    """
-
-    @override
-    def format(self, record: logging.LogRecord) -> str:
-        line = terminal(indented(super().format(record)))
-        return line if record.levelno < logging.WARNING else f"{record.levelname.capitalize()}: {line}"
-
-
-def _show_log() -> None:
-    """On stderr: our own progress and warnings, the hosts' warnings."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_LineFormatter())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("sae_merge_method").setLevel(logging.INFO)
-    logging.captureWarnings(True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Several processes on one work: ``torchrun`` or ``accelerate launch`` start them.
+"""Several processes on one work: ``torchrun`` or ``accelerate launch`` start them, or ``together.py``.
 
 Each does its share of the pieces and leaves them in a folder that all must see; the first process waits for
 the others and writes what they make together. No sums cross between processes, so the bytes are those of a
@@ -11,11 +11,15 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import NamedTuple
 
-from sae_merge_method.errors import UsageError
+from sae_merge_method.errors import SaeMergeError, UsageError
 from sae_merge_method.models.devices import AUTO, resolve_device
 
 _PATIENCE = timedelta(days=2)
 """How long the fastest process waits for the slowest."""
+
+
+class LostWorkerError(SaeMergeError):
+    """Another of the processes has ended before its time."""
 
 
 class Workers(NamedTuple):
@@ -24,6 +28,8 @@ class Workers(NamedTuple):
     rank: int
     size: int
     local_rank: int
+    is_apart: bool = False
+    """Whether no other process sees the devices that this one sees."""
 
     @property
     def is_first(self) -> bool:
@@ -37,18 +43,30 @@ class Workers(NamedTuple):
             UsageError: Every one of several processes would spread over all devices.
         """
         if device_map is not None:
-            if self.size > 1:
-                raise UsageError("--device-map spreads one process over all devices: start only one")
+            if self.size > 1 and not self.is_apart:
+                raise UsageError(
+                    "--device-map spreads one process over all devices that it sees: start only one, or give "
+                    "each its own, as by --gpus 0,1 --gpus 2,3"
+                )
             return None
         name = resolve_device() if name == AUTO else name
         return f"cuda:{self.local_rank}" if name == "cuda" and self.size > 1 else name
 
     def wait(self) -> None:
-        """Wait until every process has come here."""
+        """Wait until every process has come here.
+
+        Raises:
+            LostWorkerError: One of them comes no more.
+        """
         if self.size > 1:
             import torch.distributed
 
-            torch.distributed.barrier()
+            try:
+                torch.distributed.barrier()
+            except RuntimeError as error:
+                raise LostWorkerError(
+                    "another of the processes that share this work ended early: its own message says why"
+                ) from error
 
 
 ALONE = Workers(0, 1, 0)
@@ -72,6 +90,11 @@ def join_workers() -> Iterator[Workers]:
     # Only "I am here" is exchanged, for which gloo serves on any machine.
     torch.distributed.init_process_group("gloo", timeout=_PATIENCE)
     try:
-        yield Workers(torch.distributed.get_rank(), size, int(os.environ.get("LOCAL_RANK", "0")))
+        yield Workers(
+            torch.distributed.get_rank(),
+            size,
+            int(os.environ.get("LOCAL_RANK", "0")),
+            is_apart=os.environ.get("LOCAL_WORLD_SIZE") == "1",
+        )
     finally:
         torch.distributed.destroy_process_group()

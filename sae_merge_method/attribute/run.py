@@ -61,8 +61,9 @@ def attribute(
 ) -> Attribution:
     """Attribute a donor's gain on the target, and its damage on the controls, to its task vector's tensors.
 
-    Killed at any moment and called again with the same settings, it goes on where it was. Where torchrun or
-    accelerate started several processes, they share the points on the path; the first writes.
+    Killed at any moment and called again with the same settings, it goes on where it was. Where torchrun,
+    accelerate or ``--workers`` started several processes, they share the points on the path and the first
+    writes; a call starts none.
 
     Args:
         settings: Models and texts, and how.

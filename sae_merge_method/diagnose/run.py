@@ -47,8 +47,9 @@ def diagnose(
 ) -> Diagnosis:
     """Diagnose a model and write the diagnosis folder, whole or not at all.
 
-    Killed at any moment and called again with the same settings, it goes on where it was. Where torchrun
-    or accelerate started several processes, they share the documents; the first scores and writes.
+    Killed at any moment and called again with the same settings, it goes on where it was. Where torchrun,
+    accelerate or ``--workers`` started several processes, they share the documents and the first scores and
+    writes; a call starts none.
 
     Args:
         settings: What to diagnose, and how.

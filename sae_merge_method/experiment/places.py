@@ -5,9 +5,10 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 
 from sae_merge_method.experiment.on_ray import RayPlaces, run_on_ray
-from sae_merge_method.experiment.processes import Place, run_in_processes
+from sae_merge_method.experiment.processes import run_in_processes
 from sae_merge_method.experiment.settings import RunSettings
 from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup, Underway
+from sae_merge_method.places import places_here
 
 Tell = Callable[[Underway], None]
 Runner = Callable[[Setup, Sequence[ArmJob], Tell], Generator[Outcome, None, None]]
@@ -29,10 +30,7 @@ def choose_runner(how: RunSettings) -> Runner:
         )
     if how.workers == 0:
         return run_here
-    count = len(how.gpus) or how.workers or 1
-    threads_each = _threads(count)
-    places = [Place(number, how.gpus[number] if how.gpus else None, threads_each) for number in range(count)]
-    return partial(run_in_processes, places=places)
+    return partial(run_in_processes, places=places_here(how))
 
 
 def run_here(setup: Setup, jobs: Sequence[ArmJob], tell: Tell) -> Generator[Outcome, None, None]:
@@ -40,10 +38,3 @@ def run_here(setup: Setup, jobs: Sequence[ArmJob], tell: Tell) -> Generator[Outc
     runner = ArmRunner(setup, tell)
     for job in jobs:
         yield runner.run(job)
-
-
-def _threads(workers: int) -> int | None:
-    """Share the cores out between workers, unless the user has said how."""
-    if workers == 1 or "OMP_NUM_THREADS" in os.environ:
-        return None
-    return max(1, (os.cpu_count() or 1) // workers)

@@ -1,38 +1,24 @@
 """Arms run by processes of this machine, each with its own import of lm-eval and, where told, its GPUs."""
 
-import logging
 import os
-import signal
-import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process, resource_tracker
+from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup, Underway
-from sae_merge_method.files.interrupts import HAS_MASK, interrupts_wait
+from sae_merge_method.places import Place
+from sae_merge_method.processes import how_it_ended, live_with_parent, log_to, spawned
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 LOGS_FOLDER = "logs"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where one worker runs."""
-
-    number: int
-    gpus: str | None = None
-    """CUDA_VISIBLE_DEVICES of the worker; None leaves it as it is."""
-    threads: int | None = None
-    """OMP_NUM_THREADS of the worker; None leaves it as it is."""
 
 
 @dataclass
@@ -82,19 +68,11 @@ def run_in_processes(
 
 
 def _start(setup: Setup, place: Place, busy: list[_Worker]) -> _Worker:
-    # A fresh interpreter: a forked one would inherit threads and CUDA's state.
-    context = get_context("spawn")
-    here, there = context.Pipe()
     log = setup.folder / LOGS_FOLDER / f"worker-{place.number}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    process = context.Process(target=_work, args=(setup, place, log.absolute(), there), daemon=False)
-    worker = _Worker(process, here, log, place)
-    if HAS_MASK:
-        resource_tracker.ensure_running()  # its own start would lift the mask
-    with interrupts_wait():
-        process.start()
+    with spawned(_work, setup, place, log.absolute()) as (process, pipe):
+        worker = _Worker(process, pipe, log, place)
         busy.append(worker)  # from now on we know of it, and end it
-    there.close()
     return worker
 
 
@@ -108,11 +86,8 @@ def _receive(worker: _Worker) -> tuple[Outcome | Underway, bool]:
     try:
         return worker.pipe.recv(), True
     except (EOFError, OSError):
-        worker.process.join()
-        code = worker.process.exitcode
-        how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
-        why = " (killed, perhaps for want of memory)" if how == "SIGKILL" else ""
-        return Outcome(worker.arm, f"its worker ended with {how}{why}; the log: {worker.log}"), False
+        how = how_it_ended(worker.process)
+        return Outcome(worker.arm, f"its worker ended with {how}; the log: {worker.log}"), False
 
 
 def _end(worker: _Worker) -> None:
@@ -125,14 +100,9 @@ def _work(
     setup: Setup, place: Place, log: Path, pipe: "Connection[Outcome | Underway, ArmJob | None]"
 ) -> None:
     """A worker's life; in the worker."""
-    # The parent is told by the terminal, and ends us.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _log_to(log)
-    if place.gpus is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = place.gpus
-    if place.threads is not None:
-        os.environ["OMP_NUM_THREADS"] = str(place.threads)
+    live_with_parent()
+    log_to(log)
+    os.environ.update(place.environment())
     runner = ArmRunner(setup, _now_and_then(pipe.send))
     while (job := pipe.recv()) is not None:
         pipe.send(runner.run(job))
@@ -150,22 +120,3 @@ def _now_and_then(send: Callable[[Underway], None]) -> Callable[[Underway], None
             send(underway)
 
     return tell
-
-
-def _end_with_parent() -> None:
-    """A killed parent cannot end us: without it nobody would read what we write."""
-    parent = parent_process()
-    assert parent is not None
-    connection.wait([parent.sentinel])
-    os._exit(1)
-
-
-def _log_to(log: Path) -> None:
-    """Send our log lines and all that hosts print, from C too, into a file."""
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-        os.dup2(handle, stream.fileno())
-    os.close(handle)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("sae_merge_method").setLevel(logging.INFO)

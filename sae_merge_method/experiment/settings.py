@@ -18,6 +18,7 @@ from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.evaluation.settings import EvaluationSettings
 from sae_merge_method.models.constants import AllowedMismatch
 from sae_merge_method.models.rounding import DEFAULT
+from sae_merge_method.places import WorkerSettings
 from sae_merge_method.selection import RuleText
 
 SETTINGS_FILE = "experiment.yml"
@@ -176,7 +177,7 @@ def _within(kind: type[Within], written: Mapping[str, Any], key: str, own: Mappi
         raise ValueError(describe(error, inside=(key,)).strip()) from error
 
 
-class RunSettings(Record):
+class RunSettings(WorkerSettings):
     """How an experiment is run; no number depends on it."""
 
     keep: bool = False
@@ -186,8 +187,6 @@ class RunSettings(Record):
     workers: int | None = Field(default=None, ge=0)
     """Processes that run arms side by side; without it, one for each worker's GPUs, else 1. 0 runs the arms
     in this process, one after another."""
-    gpus: tuple[str, ...] = ()
-    """GPUs of each worker, such as 0 or 0,1; as many workers as there are."""
     ray: str | None = None
     """Run on a Ray cluster: its address, "auto" for the one that runs here, or "local"."""
     gpus_per_worker: float = Field(default=0, ge=0)
@@ -199,10 +198,6 @@ class RunSettings(Record):
             raise ValueError("gpus_per_worker belongs to ray; without it gpus names each worker's GPUs")
         if self.ray is not None and self.gpus:
             raise ValueError("gpus names GPUs of this machine; with ray it is gpus_per_worker")
-        if self.gpus and self.workers not in (None, len(self.gpus)):
-            raise ValueError(
-                f"{self.workers} workers and {len(self.gpus)} times gpus: each worker has its own gpus"
-            )
         return self
 
 

@@ -67,8 +67,9 @@ def tune(
 ) -> Tune:
     """Search for the edit that gains most within a damage budget, and judge it on texts that were held back.
 
-    Writes ``recipe.yml``, ``tune.json``, ``tune.md`` and ``tune.html``. Where torchrun or accelerate started
-    several processes, they share the measurements; the first writes.
+    Writes ``recipe.yml``, ``tune.json``, ``tune.md`` and ``tune.html``. Where torchrun, accelerate
+    or ``--workers`` started several processes, they share the measurements and the first writes; a call
+    starts none.
 
     Args:
         settings: What is searched and on what, or its YAML file.

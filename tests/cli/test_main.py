@@ -44,8 +44,8 @@ def test_the_list_of_commands_imports_none_of_them():
 def test_warnings_stand_out_from_what_is_going_on_and_hosts_chatter_stays_away():
     program = """
 import logging
-from sae_merge_method.cli import main
-main._show_log()
+from sae_merge_method.cli import output
+output.show_log()
 logging.getLogger("sae_merge_method.merge").info("one arm is done")
 logging.getLogger("sae_merge_method.merge").warning("the cache is damaged")
 logging.getLogger("some_host").info("chatter")

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from sae_merge_method.cli import main as cli
-from sae_merge_method.cli.output import complain, show
+from sae_merge_method.cli.output import complain, show, show_log
 from sae_merge_method.errors import ArtifactError
 
 EVIL = "a\x1b[1A\x1b[2K\rproved\u202e\u200b\x9b"
@@ -70,7 +70,7 @@ def test_no_log_line_or_warning_steers_the_terminal(monkeypatch, capsys):
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
     logging.captureWarnings(False)
-    cli._show_log()
+    show_log()
     try:
         logging.getLogger("sae_merge_method.x").info("reading %s", EVIL)
         logging.getLogger("mergekit").warning("%s", EVIL)

@@ -1,5 +1,6 @@
 """A search that several processes share: the bytes of one, and what each finds of the others' work."""
 
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
 
 from sae_merge_method.artifacts.tune import Tune
 from sae_merge_method.in_memory.edited_model import EditedModel
@@ -78,6 +80,24 @@ def test_two_processes_share_a_search_and_come_to_the_bytes_of_one(
     assert min(map(len, measured)) > 0.25 * sum(map(len, measured))
     # Little was measured twice: the two sides of each edit, and of what both came across.
     assert sum(map(len, measured)) < 2 * 1.25 * results[0].evaluations
+
+
+def test_two_processes_that_the_command_starts_print_and_write_what_one_does(
+    planted: Planted, printed: Result, out: Path, tmp_path: Path, warm_python: Path
+) -> None:
+    words = ["tune", str(planted.folder / "tune.yml"), "--out", "tuned", "--workers", "2"]
+    command = [str(warm_python), "-m", "sae_merge_method.cli.main", *words]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert [(tmp_path / "tuned" / name).read_bytes() for name in FILES] == [
+        (out / name).read_bytes() for name in FILES
+    ]
+    assert [file.name for file in tmp_path.iterdir()] == ["tuned"]
+    assert result.stdout == printed.stdout.replace(str(out), "tuned")
+    shown, alone = [
+        [line for line in said.splitlines() if ": gain " in line] for said in (result.stderr, printed.stderr)
+    ]
+    assert shown == alone and len(shown) > 5
 
 
 def test_a_process_takes_in_what_the_others_kept_and_of_two_figures_all_take_the_same(tmp_path: Path) -> None:
