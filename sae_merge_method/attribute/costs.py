@@ -1,6 +1,7 @@
 """What an attribution takes: memory beside the model, and forward passes."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sae_merge_method.attribute.measure import BACKWARD
 from sae_merge_method.attribute.path import FIRST_POINTS
@@ -23,8 +24,21 @@ def memory_of(settings: AttributeSettings) -> int:
     return free_memory(torch.device("cpu")) if settings.memory == AUTO else parse_memory(settings.memory)
 
 
-def cost(settings: AttributeSettings, edited: EditedModel, texts: Sequence[Text], n_saes: int) -> str:
-    """What will be done, in forward passes over the texts."""
+class Cost(NamedTuple):
+    """What an attribution is expected to take."""
+
+    words: str
+    """What will be done, in passes over the texts."""
+    passes: int
+    """As many forward passes over all texts: without those that are beside the path and the probes."""
+
+    def seconds(self, of_slopes: float) -> float:
+        """Of all of it, where the slopes at the base took so many."""
+        return of_slopes * self.passes / BACKWARD
+
+
+def cost_of(settings: AttributeSettings, edited: EditedModel, texts: Sequence[Text], n_saes: int) -> Cost:
+    """About how much is computed."""
     once = sum(text.batches for text in texts)
     tokens = sum(int(text.tokens.sum()) for text in texts)
     slopes = 1 if settings.first_order else 1 + FIRST_POINTS
@@ -35,8 +49,9 @@ def cost(settings: AttributeSettings, edited: EditedModel, texts: Sequence[Text]
     held = sum(tensor.base.n_values for tensor in edited.tensors) * 8
     where = f"held in {format_memory(held)}" if edited.hold else "read from its files at every point"
     asked = f", and {PASSES} to ask {n_saes} SAEs" if n_saes else ""
-    return (
+    words = (
         f"{tokens:,} predicted tokens of {len(texts)} texts: {slopes} backward and {ends + probes} forward "
         f"passes over each, as many as {passes} forward passes ({passes * once} batches){more}; "
         f"then two over a sample of the target{asked}; the task vector is {where}"
     )
+    return Cost(words, passes)

@@ -105,6 +105,10 @@ class Measurements:
         self._recompute = recompute
         self._loaded: dict[Point, Measured] = {}
 
+    def has(self, point: Point) -> bool:
+        """Whether a measurement was made, now or by a run that was interrupted."""
+        return self._file(point).is_file()
+
     def make(self, points: Sequence[Point]) -> Mapping[Point, Measured]:
         """Measurements at these points, those that are missing made by all processes together.
 
@@ -116,7 +120,7 @@ class Measurements:
         order = sorted(
             set(points), key=lambda point: (point.layer is not None, point.layer or 0, point.at, point)
         )
-        missing = [point for point in order if not self._file(point).is_file()]
+        missing = [point for point in order if not self.has(point)]
         if missing:
             self._progress.begin()
             own = missing[self._workers.rank :: self._workers.size]

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from sae_merge_method.artifacts.attribution import (
 )
 from sae_merge_method.artifacts.attribution_groups import TextGroups
 from sae_merge_method.attribute.amounts import attributed_text
-from sae_merge_method.attribute.costs import cost, fits, memory_of
+from sae_merge_method.attribute.costs import Cost, cost_of, fits, memory_of
 from sae_merge_method.attribute.heard import Listening
 from sae_merge_method.attribute.hearing import NOTHING_HEARD, heard_texts
 from sae_merge_method.attribute.measure import Measurements, Point
@@ -36,6 +37,7 @@ from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.layers import parse_layers
 from sae_merge_method.models.fingerprint import fingerprint
 from sae_merge_method.models.hub import open_model
+from sae_merge_method.reports.numbers import duration
 from sae_merge_method.saes.find import SaeAddress, find_saes
 from sae_merge_method.saes.opening import open_sae
 from sae_merge_method.workers import Workers, join_workers
@@ -123,8 +125,12 @@ def attributed_beside(
             recompute=settings.checkpointing, spare=memory_of(settings) // 4,
         )  # fmt: skip
         tell = report if workers.is_first else logger.debug
-        tell(cost(settings, edited, texts, len(addresses)))
-        with held_against(edited.model.device, tell):
+        cost = cost_of(settings, edited, texts, len(addresses))
+        tell(cost.words)
+        with held_against(edited.model.device, tell) as foretold:
+            foretold.seconds = _foretell(cost, measurements, len(texts))
+            if foretold.seconds is not None:
+                tell(f"At this model's pace, some {duration(foretold.seconds)}.")
             attributed = _attributed(settings, edited, texts, measurements, listening)
     for text in attributed.attribution.texts:
         if workers.is_first and text.missed is not None and text.missed > settings.tolerance:
@@ -134,6 +140,16 @@ def attributed_beside(
                 text.name, len(text.points), 100 * text.missed, 100 * settings.tolerance,
             )  # fmt: skip
     return attributed, progress
+
+
+def _foretell(cost: Cost, measurements: Measurements, n_texts: int) -> float | None:
+    """Seconds of all of it, by what is measured first: the slopes at the base; None where they stand."""
+    first = [Point(nth, "slope", 0.0) for nth in range(n_texts)]
+    if any(map(measurements.has, first)):
+        return None
+    begun = perf_counter()
+    measurements.make(first)
+    return cost.seconds(perf_counter() - begun)
 
 
 def _attributed(

@@ -120,8 +120,10 @@ def test_killed_on_the_way_it_goes_on_where_it_was_and_writes_the_same_bytes(
         "_measure",
         lambda self, point, advance: again.append(point) or measured(self, point, advance),
     )
-    attribute(settings(ground, planted, probe=True), tmp_path / "out")
+    said = []
+    attribute(settings(ground, planted, probe=True), tmp_path / "out", report=said.append)
     assert not set(again) & set(done)
+    assert not any("pace" in line for line in said)  # what was measured before tells nothing of it
     for name in (ATTRIBUTION_FILE, GROUPS_FILE):
         whole = (ground.folder / "attribution" / name).read_bytes()
         assert (tmp_path / "out" / name).read_bytes() == whole
@@ -159,6 +161,8 @@ def test_a_task_vector_that_does_not_fit_is_read_at_every_point(ground, planted,
         settings(ground, planted, memory="1K", first_order=True), tmp_path / "out", report=said.append
     )
     assert "read from its files" in said[0]
+    assert said[1].startswith("At this model's pace, some ")
+    assert "foretold" in said[-1]
     assert amounts(found.target, "first_order") == amounts(attributed.target, "first_order")
 
 
