@@ -95,7 +95,9 @@ def _remembering(function: Callable[..., Any], gives_up: bool) -> Callable[..., 
     """The function with a memory, which lasts as long as the process."""
     known: dict[tuple[str, ...], Any] = {}
 
-    def call(*arguments: str) -> Any:
+    def call(*arguments: Any, **named: Any) -> Any:
+        if named or not all(isinstance(argument, str) for argument in arguments):
+            return function(*arguments, **named)  # as another version of the host may call it
         if arguments in known:
             return known[arguments]
         begun = time.monotonic()

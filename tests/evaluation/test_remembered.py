@@ -78,3 +78,14 @@ def test_the_oldest_values_make_room(monkeypatch, asked):
         for answer in ("2", "3", "4", "3", "2"):
             MINERVA.is_equiv("1", answer)
     assert [answer for _, answer in asked] == ["2", "3", "4", "2"]
+
+
+def test_a_call_that_another_version_makes_otherwise_is_passed_on(asked, monkeypatch):
+    named = []
+    monkeypatch.setattr(MINERVA, "parse", lambda *arguments, **others: named.append((arguments, others)))
+    with remembered(MANAGER) as manager:
+        manager.load([])
+        for _ in range(2):
+            MINERVA.parse("x", parsing_timeout=3)
+            MINERVA.parse(["x"])
+    assert named == [(("x",), {"parsing_timeout": 3}), ((["x"],), {})] * 2
