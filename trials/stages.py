@@ -7,7 +7,7 @@ Base, texts, tasks and donors are made before; what is made of it all is read by
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -82,15 +82,16 @@ def _attributions(trial: Trial) -> Iterator[Job]:
         target = folder.target(donor.ability)
         words = ["sae-merge", "attribute", "--base", folder.base, "--donor", folder.donor(donor)]
         words += ["--target", target, "--control", folder.passages(folder.prose), "--probe"]
+        needs: tuple[str, ...] = (folder.donor_record(donor), target, folder.prose)
         if donor.seed >= sizes.brief_from_seed:
             words.append("--first-order")
         else:
             words += ["--sae", f"{folder.saes}/layer_{{layer}}"]
+            needs += (f"{folder.saes}/{TRAINING_FILE}",)
         words += ["--max-documents", str(sizes.attributed_problems)]
         words += ["--max-length", str(sizes.attributed_length)]
         words += ["--most-points", str(sizes.attribution_points), "--groups", str(sizes.attribution_groups)]
         words += ["--device", trial.device, "--out", folder.attribution(donor)]
-        needs = (folder.donor_record(donor), target, folder.prose, f"{folder.saes}/{TRAINING_FILE}")
         yield Job(
             "attribute", str(donor), tuple(words), needs,
             partial(trial.stands, f"{folder.attribution(donor)}/{ATTRIBUTION_FILE}"),
@@ -227,5 +228,10 @@ STAGES: dict[str, Stage] = {
 
 
 def jobs_of(trial: Trial, stages: Sequence[str]) -> list[Job]:
-    """The commands of some stages, in the order of their urgency."""
-    return [job for name in stages for job in STAGES[name].jobs(trial)]
+    """The commands of some stages, in the order of their urgency: all of the first seed, then the next."""
+    jobs: dict[str, Job] = {}
+    for count in range(1, len(trial.seeds) + 1):
+        of_seeds = replace(trial, seeds=trial.seeds[:count])
+        for job in (job for name in stages for job in STAGES[name].jobs(of_seeds)):
+            jobs.setdefault(job.called, job)
+    return list(jobs.values())

@@ -1,5 +1,7 @@
 """Every command of a trial is one that our own commands would take, and every file one that they would read."""
 
+from dataclasses import replace
+
 import click
 import pytest
 import yaml
@@ -93,3 +95,14 @@ def test_scores_that_pick_the_same_layers_share_an_arm(tmp_path):
     assert list(arms) == ["without-the-last", "pick-js_bits"]
     recipe = yaml.safe_load((tmp_path / arms["pick-js_bits"]).read_text())
     assert (recipe["parameters"]["layers"], recipe["base_model"]) == ("0, 1", "./base")
+
+
+def test_all_of_the_first_seed_comes_before_the_next_and_what_asks_no_sae_waits_for_none(trial):
+    both = replace(trial, seeds=(0, 1))
+    jobs = jobs_of(both, tuple(STAGES))
+    of_next = [nth for nth, job in enumerate(jobs) if job.name.endswith("-1")]
+    assert of_next == list(range(len(jobs) - len(of_next), len(jobs)))
+    assert len({job.called for job in jobs}) == len(jobs)
+    brief = [job for job in jobs if job.stage == "attribute" and job.name.endswith("-1")]
+    assert brief
+    assert not any("saes" in need for job in brief for need in job.needs)
