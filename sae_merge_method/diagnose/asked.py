@@ -27,6 +27,8 @@ class Estimate(NamedTuple):
     """(R,) over each resample."""
     rounding: float
     """By how much a draw may miss its value."""
+    contributions: Draws
+    """(A,) of each feature that documents use, documents as they are."""
 
     @property
     def p(self) -> float:

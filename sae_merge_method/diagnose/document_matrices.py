@@ -79,7 +79,7 @@ class DocumentMatrices(NamedTuple):
         halves = self.packed[entries].astype(self.packed.dtype.newbyteorder("<"), copy=False).view(half)
         return Entries(
             np.concatenate([[0], np.cumsum(np.diff(self.starts)[nth])]).astype(np.int32),
-            self.document[entries],
+            np.array(self.document[entries]),  # SciPy copies what is a small part of an array, each time anew
             halves[1::2].astype(np.uint16).view(np.float16),
             halves[::2],
             self.exponent,
@@ -104,10 +104,13 @@ def document_matrices(usage: LayerUsage, documents: Documents) -> DocumentMatric
     packed <<= kind(bits)
     packed |= usage.counts
     shape = (len(documents.side), len(features))
-    by_feature = csr_array((packed, place[usage.indices], usage.indptr), shape).tocsc()
-    # One 0 behind all entries, where rows without any may begin.
-    totals = np.add.reduceat(np.append(usage.means(), 0.0), usage.indptr[:-1])
-    totals[np.diff(usage.indptr) == 0] = 0  # reduceat gives what follows an empty row
+    # SciPy takes the wider of both kinds of index for either: 32 bits wherever they number all entries.
+    starts = usage.indptr.astype(np.int32) if len(packed) < 1 << 31 else usage.indptr
+    by_feature = csr_array((packed, place[usage.indices], starts), shape).tocsc()
+    totals = np.zeros(len(documents.side))
+    using = np.flatnonzero(np.diff(usage.indptr))
+    if len(using):
+        totals[using] = np.add.reduceat(usage.means(), usage.indptr[using])
     return DocumentMatrices(
         features,
         order,

@@ -5,13 +5,14 @@ read matrices: dense ones where many documents use the features, for those proce
 sparse ones where few do. A block is laid out once, and what some documents use is columns of it.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.diagnose.feature_block import FeatureBlock
-from sae_merge_method.diagnose.midranks import SortedUse, midranks, sorted_use
+from sae_merge_method.diagnose.midranks import Use, midranks
 
 if TYPE_CHECKING:
     import torch
@@ -49,17 +50,9 @@ class Entries(NamedTuple):
         return len(self.starts) - 1
 
     @property
-    def column(self) -> npt.NDArray[np.int32]:
-        """(nnz,) which of these features, ascending."""
-        return np.repeat(np.arange(self.n_columns, dtype=np.int32), np.diff(self.starts))
-
-    def exact(self, needs: tuple[str, ...]) -> FeatureBlock:
-        """What all documents use, in float64, for few means; without ranks."""
-        import torch
-
-        return FeatureBlock(
-            dict(self.sparse(needs, np.float64)), torch.from_numpy(self.totals), self.n_features
-        )
+    def use(self) -> Use:
+        """What is ranked."""
+        return Use(self.starts, self.document, self.values, len(self.totals))
 
     def of(self, documents: Integers, needs: tuple[str, ...], n_target: int | None = None) -> FeatureBlock:
         """What a score needs of some documents, densely and in float64: for few features.
@@ -74,31 +67,39 @@ class Entries(NamedTuple):
 
         columns: dict[str, torch.Tensor | csr_array] = {
             name: torch.from_numpy(matrix.toarray()[:, documents])
-            for name, matrix in self.sparse(needs, np.float64).items()
+            for name, matrix in self.sparse(needs).items()
         }
         if "rank" in needs:
-            use = sorted_use(self.column, self.document, self.values, len(self.totals))
-            shape = (self.n_columns, len(documents))
             columns["rank"] = torch.from_numpy(
-                midranks(use.among(documents, len(self.totals)), shape) / shape[1]
+                midranks(self.use, [documents])[0] / len(documents)
                 if n_target is None
-                else _placements(use, documents, n_target, (self.n_columns, len(self.totals)))
+                else _placements(self.use, documents, n_target)
             )
         return FeatureBlock(columns, torch.from_numpy(self.totals[documents]), self.n_features)
 
-    def sparse(self, needs: tuple[str, ...], kind: type[np.floating]) -> "dict[str, csr_array]":
-        """(a, N) matrices of all documents, by what they hold; of ranks there is none."""
+    def exact(self, sparse: "Mapping[str, csr_array]") -> FeatureBlock:
+        """What all documents use, for few means; without ranks.
+
+        Args:
+            sparse: From :meth:`sparse`.
+        """
+        import torch
+
+        return FeatureBlock(dict(sparse), torch.from_numpy(self.totals), self.n_features)
+
+    def sparse(self, needs: tuple[str, ...]) -> "dict[str, csr_array]":
+        """(a, N) matrices of all documents, by what they hold, in float64; of ranks there is none."""
         import torch
         from scipy.sparse import csr_array
 
         # By torch: NumPy widens half precision one number at a time.
-        usage = torch.from_numpy(self.values).float().numpy().astype(kind, copy=False)
-        usage = usage * kind(2.0**self.exponent)
+        usage = torch.from_numpy(self.values).double().numpy()
+        usage *= 2.0**self.exponent
         entries_of = {"usage": usage}
         if "square" in needs:
             entries_of["square"] = usage**2
         if "rate" in needs:
-            entries_of["rate"] = self.counts.astype(kind) / self.tokens.astype(kind)[self.document]
+            entries_of["rate"] = self.counts / self.tokens.astype(np.float64)[self.document]
         shape = (self.n_columns, len(self.totals))
         return {
             name: csr_array((entries_of[name], self.document, self.starts), shape)
@@ -112,38 +113,46 @@ class Layout:
 
     Args:
         entries: The block.
-        needs: All that will be asked for.
+        sparse: Its matrices, from :meth:`Entries.sparse`.
         single: In float32, and else in float64.
     """
 
-    def __init__(self, entries: Entries, needs: tuple[str, ...], *, single: bool) -> None:
+    def __init__(self, entries: Entries, sparse: "Mapping[str, csr_array]", *, single: bool) -> None:
         import torch
+        from scipy.sparse import csr_array
 
         self._entries = entries
         self._kind: type[np.floating] = np.float32 if single else np.float64
         self._totals = torch.from_numpy(entries.totals.astype(self._kind))
-        n = len(entries.totals)
-        made = entries.sparse(needs, self._kind)
-        dense = len(entries.document) >= _SPARSE * entries.n_columns * n
-        self._columns: dict[str, torch.Tensor | csr_array] = {
-            name: torch.from_numpy(matrix.toarray()) if dense else matrix for name, matrix in made.items()
-        }
-        self._use = (
-            sorted_use(entries.column, entries.document, entries.values, n) if "rank" in needs else None
-        )
+        dense = len(entries.document) >= _SPARSE * entries.n_columns * len(entries.totals)
+        self._columns: dict[str, torch.Tensor | csr_array] = {}
+        for name, matrix in sparse.items():
+            numbers = matrix.data.astype(self._kind, copy=False)
+            drawn = csr_array((numbers, entries.document, entries.starts), matrix.shape)
+            self._columns[name] = torch.from_numpy(drawn.toarray()) if dense else drawn
 
-    def of(self, documents: Integers, needs: tuple[str, ...]) -> FeatureBlock:
-        """What a score needs of some documents.
+    def of(self, parts: Sequence[Integers], needs: tuple[str, ...]) -> list[FeatureBlock]:
+        """What a score needs of some documents, part by part.
 
         Args:
-            documents: (n,) which, in the order of the block's.
-            needs: Keys of :data:`~sae_merge_method.diagnose.specificity.Means`; ranks are among these.
+            parts: (n,) documents of each, in the order of its block's; none of them in two.
+            needs: Keys of :data:`~sae_merge_method.diagnose.specificity.Means`; of all but ranks there are
+                matrices.
         """
         import torch
 
-        n = len(self._totals)
+        blocks = [self._of(documents, needs) for documents in parts]
+        if "rank" in needs:
+            ranks = midranks(self._entries.use, parts, self._kind)
+            for block, of_part in zip(blocks, ranks, strict=True):
+                block.columns["rank"] = torch.from_numpy(of_part)
+        return blocks
+
+    def _of(self, documents: Integers, needs: tuple[str, ...]) -> FeatureBlock:
+        import torch
+
         chosen = torch.from_numpy(documents)
-        everyone = len(documents) == n and bool((np.diff(documents) == 1).all())
+        everyone = len(documents) == len(self._totals) and bool((np.diff(documents) == 1).all())
 
         def among(matrix: "torch.Tensor | csr_array") -> "torch.Tensor | csr_array":
             if everyone:
@@ -153,16 +162,10 @@ class Layout:
             )
 
         columns = {name: among(self._columns[name]) for name in needs if name != "rank"}
-        if "rank" in needs and self._use is not None:
-            shape = (self._entries.n_columns, len(documents))
-            ranks = midranks(self._use.among(documents, n), shape, self._kind)
-            columns["rank"] = torch.from_numpy(ranks)
         return FeatureBlock(columns, self._totals[chosen], self._entries.n_features, len(documents))
 
 
-def _placements(
-    use: SortedUse, documents: Integers, n_target: int, shape: tuple[int, int]
-) -> npt.NDArray[np.floating]:
+def _placements(use: Use, documents: Integers, n_target: int) -> npt.NDArray[np.floating]:
     """(a, n) placements: how many documents of the other side each stands above, as a share.
 
     An area under the ROC curve is a mean over pairs of documents; under resampling it moves, to first order,
@@ -171,16 +174,12 @@ def _placements(
     value, and the exact one for equal weights.
 
     Args:
-        use: What all N documents use.
+        use: What all documents use.
         documents: (n,) which of them, the target's first.
         n_target: How many those are.
-        shape: a and N.
     """
-    a, n_all = shape
-    above = midranks(use.among(documents, n_all), (a, len(documents)))
-    for start, stop in ((0, n_target), (n_target, len(documents))):
-        side = documents[start:stop]
-        above[:, start:stop] -= midranks(use.among(side, n_all), (a, len(side)))
+    (above,) = midranks(use, [documents])
+    above -= np.concatenate(midranks(use, np.split(documents, [n_target])), axis=1)
     above[:, :n_target] /= above.shape[1] - n_target
     above[:, n_target:] /= n_target
     above[:, n_target:] += above[:, :n_target].mean(axis=1, keepdims=True) - 0.5

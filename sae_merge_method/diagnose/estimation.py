@@ -12,15 +12,22 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from sae_merge_method.artifacts.usage import Documents
 from sae_merge_method.diagnose.asked import Ask, Estimate
 from sae_merge_method.diagnose.document_matrices import DocumentMatrices, LaidOut
 from sae_merge_method.diagnose.entries import Layout
 from sae_merge_method.diagnose.feature_block import FeatureBlock
-from sae_merge_method.diagnose.resampling import Flags, Integers, Sample, half_samples, whole_sample
-from sae_merge_method.diagnose.running_scores import BLOCK_DRAWS, RunningScore, running_score
+from sae_merge_method.diagnose.resampling import (
+    Drawn,
+    Flags,
+    Integers,
+    Sample,
+    draw_blocks,
+    half_samples,
+    whole_sample,
+)
+from sae_merge_method.diagnose.running_scores import RunningScore, running_score
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import Means, Score
 
@@ -61,6 +68,7 @@ def mean_of(each: Sequence[Estimate]) -> Estimate:
         np.mean([one.null for one in each], axis=0),
         np.mean([one.bootstrap for one in each], axis=0),
         max(one.rounding for one in each),
+        np.mean([one.contributions for one in each], axis=0),
     )
 
 
@@ -80,13 +88,14 @@ def estimates(matrices: DocumentMatrices, asked: Sequence[Ask]) -> list[tuple[Es
     alike: dict[tuple[int, ...], list[RunningScore]] = {}
     for one in running:
         alike.setdefault(tuple(id(sample) for sample in one.samples), []).append(one)
-    groups = [_Group.of(members, len(matrices.tokens)) for members in alike.values()]
+    groups = [_Group.of(members, matrices) for members in alike.values()]
     sides = torch.cat([group.sides for group in groups])
     needs = tuple(dict.fromkeys(need for group in groups for need in group.needs))
     single = all(sample.single for group in groups for sample in group.samples)
     for block in matrices.blocks():
-        layout = Layout(block.entries, needs, single=single)
-        exact = block.entries.exact(needs).means(sides)
+        sparse = block.entries.sparse(needs)
+        layout = Layout(block.entries, sparse, single=single)
+        exact = block.entries.exact(sparse).means(sides)
         first = 0
         for group in groups:
             of_group = {name: means[first:] if means.dim() else means for name, means in exact.items()}
@@ -101,22 +110,23 @@ class _Group(NamedTuple):
     members: list[RunningScore]
     needs: tuple[str, ...]
     samples: tuple[Sample, ...]
-    labelings: "list[torch.Tensor]"
-    """By sample (1 + P, n): weights of the target's documents by the labels as they are, and shuffled."""
+    labelings: list[list[Drawn]]
+    """By sample, some at a time: the labels as they are, and then shuffle after shuffle."""
     sides: "torch.Tensor"
-    """(2 x samples, N) as :func:`_weights` has them."""
+    """(2 x samples, N) as :func:`side_weights` has them."""
 
     @classmethod
-    def of(cls, members: list[RunningScore], n_documents: int) -> "_Group":
+    def of(cls, members: list[RunningScore], matrices: DocumentMatrices) -> "_Group":
         import torch
 
         samples = members[0].samples
         most = max(one.labelings for one in members)
-        sides = _weights([(sample.rows, sample.is_target) for sample in samples], n_documents)
-        labelings = [
-            torch.cat([target[sample.rows][None].to(sample.shuffles.dtype), sample.shuffles[: most - 1]])
-            for target, sample in zip(sides[::2], samples, strict=True)
-        ]
+        sides = side_weights([(sample.rows, sample.is_target) for sample in samples], len(matrices.tokens))
+        labelings = []
+        for target, sample in zip(sides[::2], samples, strict=True):
+            as_they_are = target[sample.rows][None].to(sample.shuffles.dtype)
+            weights = torch.cat([as_they_are, sample.shuffles[: most - 1]])
+            labelings.append(draw_blocks(weights, matrices.totals[sample.rows]))
         needs = tuple(dict.fromkeys(need for one in members for need in one.score.needs))
         return cls(members, needs, samples, labelings, sides)
 
@@ -128,7 +138,7 @@ class _Group(NamedTuple):
             layout: The matrices made of it.
             exact: Means by this group's weights first.
         """
-        blocks = [layout.of(sample.rows, self.needs) for sample in self.samples]
+        blocks = layout.of([sample.rows for sample in self.samples], self.needs)
         whole = [
             _two_sides(exact, 2 * nth, self.sides[:, sample.rows], features)
             for nth, (sample, features) in enumerate(zip(self.samples, blocks, strict=True))
@@ -136,18 +146,16 @@ class _Group(NamedTuple):
         for one in self.members:
             one.take_whole(block.positions, [one.contributions(sides) for sides in whole])
         labelled = zip(blocks, self.labelings, strict=True)
-        start = 0
         for means in zip(*(_by_labels(*each) for each in labelled), strict=True):
             for one in self.members:
-                wanted = one.labelings - start
-                if wanted > 0:
-                    one.take_shuffled([one.contributions(_first(sides, wanted)) for sides in means])
-            start += BLOCK_DRAWS
+                if one.labelings_left:
+                    left = one.labelings_left
+                    one.take_shuffled([one.contributions(_first(sides, left)) for sides in means])
         for one in self.members:
             one.take_resampled(block.entries, blocks)
 
 
-def _weights(samples: Sequence[tuple[Integers, Flags]], n_documents: int) -> "torch.Tensor":
+def side_weights(samples: Sequence[tuple[Integers, Flags]], n_documents: int) -> "torch.Tensor":
     """(2 x samples, N) weights over all documents: of a sample's target, and of its control. float64.
 
     Args:
@@ -192,57 +200,20 @@ def _first(sides: tuple[Means, Means], count: int) -> tuple[Means, Means]:
     return target, control
 
 
-def _by_labels(block: FeatureBlock, labelings: "torch.Tensor") -> Iterator[tuple[Means, Means]]:
+def _by_labels(block: FeatureBlock, labelings: Sequence[Drawn]) -> Iterator[tuple[Means, Means]]:
     """Means over the target and over the control by each of some labels, some at a time."""
-    n = labelings.shape[1]
-    total = block.means(labelings.new_full((n,), 1 / n))
-    for start in range(0, len(labelings), BLOCK_DRAWS):
-        drawn = labelings[start : start + BLOCK_DRAWS]
-        share = (drawn > 0).double().mean(1, keepdim=True).to(block.totals.dtype)
-        target = block.means(drawn)
+    n = len(block.totals)
+    # Rounded once, as those of the draws are.
+    mean_total = block.totals.double().mean()[None].to(block.totals.dtype)
+    total = block.means(block.totals.new_full((n,), 1 / n), mean_total)
+    for weights, share, total_drawn in labelings:
+        target = block.means(weights, total_drawn)
         yield target, _others(total, target, share)
 
 
 def _others(total: Means, target: Means, share: "torch.Tensor") -> Means:
     """Means over what is not target. None of them can be negative, but the rounding of a difference can."""
     return {
-        name: ((total[name] - share * part) / (1 - share)).clamp_min_(0) if part.dim() else part
+        name: (total[name] - share * part).div_(1 - share).clamp_min_(0) if part.dim() else part
         for name, part in target.items()
     }
-
-
-class FeatureMeans(NamedTuple):
-    """Features of a layer, documents as they are."""
-
-    contributions: npt.NDArray[np.float64]
-    """(A,) to the score."""
-    target: dict[str, npt.NDArray[np.float64]]
-    """(A,) means by what was averaged."""
-    control: dict[str, npt.NDArray[np.float64]]
-    """The same of the control."""
-
-
-def feature_means(
-    score: Score, matrices: DocumentMatrices, documents: Integers, is_target: Flags
-) -> FeatureMeans:
-    """What each feature contributes, and how both sides use it and how often.
-
-    Args:
-        score: Which score.
-        matrices: The layer.
-        documents: (n,) which of them.
-        is_target: (n,) those of the target.
-    """
-    count = len(matrices.features)
-    shown = ("usage", "rate")
-    needs = tuple(dict.fromkeys((*score.needs, *shown)))
-    made = FeatureMeans(np.zeros(count), *({name: np.zeros(count) for name in shown} for _ in range(2)))
-    weights = _weights([(documents, is_target)], len(matrices.tokens))
-    for positions, entries in matrices.blocks():
-        ranks = Layout(entries, ("rank",), single=False).of(documents, ("rank",)) if "rank" in needs else None
-        target, control = _two_sides(entries.exact(needs).means(weights), 0, weights[:, documents], ranks)
-        made.contributions[positions] = score.contributions(target, control).numpy()
-        for name in shown:
-            made.target[name][positions] = target[name].numpy()
-            made.control[name][positions] = control[name].numpy()
-    return made

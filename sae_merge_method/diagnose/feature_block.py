@@ -24,8 +24,13 @@ class FeatureBlock(NamedTuple):
     highest_rank: int = 1
     """What ranks are divided by where means are made of them: until then they are exact in float32 too."""
 
-    def means(self, weights: "torch.Tensor") -> Means:
-        """Weighted means over documents; ``weights`` (..., n), each row summing to 1."""
+    def means(self, weights: "torch.Tensor", total: "torch.Tensor | None" = None) -> Means:
+        """Weighted means over documents.
+
+        Args:
+            weights: (..., n), each row summing to 1.
+            total: (..., 1) the mean of :attr:`totals`, where it is known.
+        """
         import torch
 
         # The totals have the precision of the columns.
@@ -42,7 +47,7 @@ class FeatureBlock(NamedTuple):
             means["rank"] /= self.highest_rank
         return {
             **means,
-            "total": (weights @ self.totals)[..., None],
+            "total": (weights @ self.totals)[..., None] if total is None else total,
             "features": weights.new_tensor(self.n_features),
         }
 

@@ -49,7 +49,7 @@ class OtherWays:
         self._score = SCORES[settings.score]
         self._documents = documents
         of_sums, of_top = (samples, ()) if self._score.top_k is None else ((), samples)
-        self._wholes = list(of_sums) or [
+        self.wholes: list[tuple[Sample, ...]] = list(of_sums) or [
             (whole_sample(documents, control, few),) for control in documents.controls
         ]
         halvable = all(
@@ -97,7 +97,7 @@ class OtherWays:
 
     def _samples(self, row: Score) -> Sequence[tuple[Sample, ...]]:
         """By control."""
-        return self._wholes if row.top_k is None else self._halves
+        return self.wholes if row.top_k is None else self._halves
 
 
 def _few(row: Score, samples: tuple[Sample, ...]) -> Ask:

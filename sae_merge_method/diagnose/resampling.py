@@ -21,6 +21,9 @@ MANY_SOURCES = 128
 """From so many sources on, draws are made in float32. Of fewer, two shuffles may well score exactly the same,
 which only float64 shows, and draws cost little."""
 
+BLOCK_DRAWS = 256
+"""Draws whose means over a block of features are computed together."""
+
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
@@ -131,3 +134,32 @@ def resampled_weights(
         drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=count)[:, source]
         weights[:, side] = drawn / drawn.sum(axis=1, keepdims=True)
     return torch.from_numpy(weights)
+
+
+class Drawn(NamedTuple):
+    """Some draws of a sample's documents, laid out for many products."""
+
+    weights: "torch.Tensor"
+    """(r, n) what all draws give a document lies side by side, as sparse products read it."""
+    share: "torch.Tensor"
+    """(r, 1) how much of the documents have a weight."""
+    total: "torch.Tensor"
+    """(r, 1) mean usage over all features, rounded once: an error here is one of every feature's share."""
+
+
+def draw_blocks(weights: "torch.Tensor", totals: npt.NDArray[np.float64]) -> list[Drawn]:
+    """All draws, some at a time.
+
+    Args:
+        weights: (R, n) each row summing to 1.
+        totals: (n,) usage of each document over all features.
+    """
+    import torch
+
+    drawn = []
+    for start in range(0, len(weights), BLOCK_DRAWS):
+        block = weights[start : start + BLOCK_DRAWS]
+        total = (block.double() @ torch.from_numpy(totals))[:, None].to(block.dtype)
+        share = (block > 0).double().mean(1, keepdim=True).to(block.dtype)
+        drawn.append(Drawn(block.mT.contiguous().mT, share, total))
+    return drawn

@@ -15,7 +15,7 @@ from sae_merge_method.diagnose.asked import SINGLE, Ask, Draws, Estimate
 from sae_merge_method.diagnose.document_matrices import DocumentMatrices
 from sae_merge_method.diagnose.entries import Entries
 from sae_merge_method.diagnose.feature_block import FeatureBlock
-from sae_merge_method.diagnose.resampling import Sample
+from sae_merge_method.diagnose.resampling import Drawn, Sample, draw_blocks
 from sae_merge_method.diagnose.specificity import Means, Score
 
 if TYPE_CHECKING:
@@ -23,19 +23,23 @@ if TYPE_CHECKING:
 
 Integers = npt.NDArray[np.int64]
 
-BLOCK_DRAWS = 256
-"""Draws whose means over a block of features are computed together."""
+
+def _resamples(sample: Sample, count: int, matrices: DocumentMatrices) -> list[tuple[Drawn, Drawn]]:
+    """A sample's first resamples, some at a time: of the target's documents, and of the control's."""
+    n_target, totals = sample.n_target, matrices.totals[sample.rows]
+    drawn = sample.resamples[:count]
+    target = draw_blocks(drawn[:, :n_target], totals[:n_target])
+    return list(zip(target, draw_blocks(drawn[:, n_target:], totals[n_target:]), strict=True))
 
 
 def _over_resamples(
-    score: Score, block: FeatureBlock, sample: Sample, count: int
+    score: Score, block: FeatureBlock, n_target: int, resamples: Sequence[tuple[Drawn, Drawn]]
 ) -> Iterator["torch.Tensor"]:
-    """(r, a) contributions over the first resamples, some at a time."""
-    n, n_target = len(sample.rows), sample.n_target
-    target, control = block.part(0, n_target), block.part(n_target, n)
-    for start in range(0, count, BLOCK_DRAWS):
-        drawn = sample.resamples[start : min(start + BLOCK_DRAWS, count)]
-        yield score.contributions(target.means(drawn[:, :n_target]), control.means(drawn[:, n_target:]))
+    """(r, a) contributions over resamples, some at a time; the target's documents come first."""
+    sides = block.part(0, n_target), block.part(n_target, len(block.totals))
+    for drawn in resamples:
+        target, control = (side.means(one.weights, one.total) for side, one in zip(sides, drawn, strict=True))
+        yield score.contributions(target, control)
 
 
 class RunningScore(ABC):
@@ -49,6 +53,11 @@ class RunningScore(ABC):
         self.resamples = len(first.resamples[: ask.resamples])
         self.whole = [np.zeros(len(matrices.features)) for _ in ask.samples]
         self._nth_draw = 0
+
+    @property
+    def labelings_left(self) -> int:
+        """How many of the labelings did not come yet in this block."""
+        return self.labelings - self._nth_draw
 
     def contributions(self, means: tuple[Means, Means]) -> "torch.Tensor":
         """What a block's features contribute, from their means over target and over control."""
@@ -83,10 +92,10 @@ class RunningScore(ABC):
     def estimates(self) -> tuple[Estimate, ...]:
         """An estimate from each sample, after the last block."""
 
-    def _estimate(self, score: float, labelings: Draws, bootstrap: Draws) -> Estimate:
+    def _estimate(self, score: float, whole: Draws, labelings: Draws, bootstrap: Draws) -> Estimate:
         low, high = self.score.bounds
         rounding = SINGLE * (high - low) if self.samples[0].single else 0.0
-        return Estimate(score, float(labelings[0]), labelings[1:], bootstrap, rounding)
+        return Estimate(score, float(labelings[0]), labelings[1:], bootstrap, rounding, whole)
 
 
 class _Sums(RunningScore):
@@ -96,6 +105,7 @@ class _Sums(RunningScore):
         super().__init__(matrices, ask)
         self._null = [np.zeros(self.labelings) for _ in ask.samples]
         self._bootstrap = [np.zeros(self.resamples) for _ in ask.samples]
+        self._resamples = [_resamples(sample, self.resamples, matrices) for sample in ask.samples]
 
     @override
     def take_shuffled(self, values: Sequence["torch.Tensor"]) -> None:
@@ -105,20 +115,23 @@ class _Sums(RunningScore):
 
     @override
     def take_resampled(self, entries: Entries, blocks: Sequence[FeatureBlock]) -> None:
-        for sample, laid_out, bootstrap in zip(self.samples, blocks, self._bootstrap, strict=True):
+        each = zip(self.samples, self._resamples, blocks, self._bootstrap, strict=True)
+        for sample, resamples, laid_out, bootstrap in each:
+            if not resamples:
+                continue
             if "rank" in self.score.needs:
                 block = entries.of(sample.rows, self.score.needs, sample.n_target)
             else:
                 block = laid_out.only(self.score.needs)
             start = 0
-            for part in _over_resamples(self.score, block, sample, self.resamples):
+            for part in _over_resamples(self.score, block, sample.n_target, resamples):
                 bootstrap[start : start + len(part)] += _summed(part)
                 start += len(part)
 
     @override
     def estimates(self) -> tuple[Estimate, ...]:
         return tuple(
-            self._estimate(float(whole.sum()), null, bootstrap)
+            self._estimate(float(whole.sum()), whole, null, bootstrap)
             for whole, null, bootstrap in zip(self.whole, self._null, self._bootstrap, strict=True)
         )
 
@@ -184,6 +197,7 @@ class _Chosen(RunningScore):
         return tuple(
             self._estimate(
                 _mean(whole[None, chosen.measured[0].astype(np.int64)])[0],
+                whole,
                 _mean(null.measured),
                 self._resampled(chosen.measured[0].astype(np.int64), sample),
             )
@@ -197,7 +211,8 @@ class _Chosen(RunningScore):
             return np.zeros(self.resamples)
         entries = self.matrices.chosen(chosen)
         block = entries.of(sample.rows, self.score.needs, sample.n_target)
-        drawn = _over_resamples(self.score, block, sample, self.resamples)
+        resamples = _resamples(sample, self.resamples, self.matrices)
+        drawn = _over_resamples(self.score, block, sample.n_target, resamples)
         return np.concatenate([_summed(part) for part in drawn]) / len(chosen)
 
 

@@ -12,7 +12,7 @@ from sae_merge_method.artifacts.layer_usage import LayerUsage
 from sae_merge_method.artifacts.usage import NOTHING_TAKEN, Documents, Surface, SurfaceNames
 from sae_merge_method.diagnose.asked import Ask, Draws, Estimate
 from sae_merge_method.diagnose.document_matrices import DocumentMatrices, document_matrices
-from sae_merge_method.diagnose.estimation import estimates, feature_means, mean_of, samples_for
+from sae_merge_method.diagnose.estimation import estimates, mean_of, samples_for, side_weights
 from sae_merge_method.diagnose.layer_by_layer import layer_by_layer
 from sae_merge_method.diagnose.other_scores import OtherWays, Way, other_scores
 from sae_merge_method.diagnose.settings import ScoringSettings
@@ -125,8 +125,10 @@ def score_layers(
     def measure(layer: _Layer) -> _Measured:
         matrices = document_matrices(layer.usage, documents)
         asked = [Ask(score, of_control) for of_control in samples]
-        each = estimates(matrices, [*asked, *others.asked()])
-        against = tuple(mean_of(one) for one in each[: len(asked)])
+        undivided = [Ask(score, of_control, 0, 0) for of_control in others.wholes]
+        answers = iter(estimates(matrices, [*asked, *undivided, *others.asked()]))
+        against = tuple(mean_of(next(answers)) for _ in asked)
+        over_all = [mean_of(next(answers)).contributions for _ in undivided]
         least = int(np.argmin([entry.score for entry in against]))
         taken = SurfaceScores({}, {})
         if layer.surface is not None:
@@ -136,8 +138,8 @@ def score_layers(
             all_tokens = document_matrices(layer.usage.plus(layer.outliers), documents)
             lifted = estimates(all_tokens, [Ask(score, of_control) for of_control in undrawn])
             with_outliers = min(mean_of(one).score for one in lifted)
-        top_features = _top_features(score, matrices, documents, least + 1)
-        return _Measured(against, top_features, taken, with_outliers, others.taken(each[len(asked) :]))
+        top_features = _top_features(score, matrices, over_all[least], documents, least + 1)
+        return _Measured(against, top_features, taken, with_outliers, others.taken(list(answers)))
 
     measured = layer_by_layer(layers, read, measure, "scoring layers")
     q_values = benjamini_hochberg([entry.p for entry in measured])
@@ -207,27 +209,28 @@ def _interval(score: float, draws: Draws) -> Interval:
 
 
 def _top_features(
-    score: Score, matrices: DocumentMatrices, documents: Documents, control: int
+    score: Score, matrices: DocumentMatrices, contributions: Draws, documents: Documents, control: int
 ) -> tuple[TopFeature, ...]:
-    """The features with the largest contributions over all documents, ties to the lower index."""
+    """The features with the largest contributions (A,) over all documents, ties to the lower index."""
     import torch
 
+    largest = np.argsort(-contributions, kind="stable")[:TOP_FEATURES]
+    largest = largest[contributions[largest] > 0]
+    whole = float(score.reduce(torch.from_numpy(contributions))) * (score.top_k or 1)
     rows = np.flatnonzero(np.isin(documents.side, (0, control)))
-    means = feature_means(score, matrices, rows, documents.is_target[rows])
-    values = torch.from_numpy(means.contributions)
-    whole = float(score.reduce(values)) * (score.top_k or 1)
-    top = []
-    for column in np.argsort(-means.contributions, kind="stable")[:TOP_FEATURES]:
-        if values[column] <= 0:
-            break
-        top.append(
-            TopFeature(
-                feature=int(matrices.features[column]),
-                share=float(values[column]) / whole if whole else 0.0,
-                target=float(means.target["usage"][column]),
-                control=float(means.control["usage"][column]),
-                target_rate=min(1.0, float(means.target["rate"][column])),
-                control_rate=min(1.0, float(means.control["rate"][column])),
-            )
+    entries = matrices.chosen(largest)
+    means = entries.exact(entries.sparse(("usage", "rate"))).means(
+        side_weights([(rows, documents.is_target[rows])], len(documents.side))
+    )
+    usage, rate = means["usage"].tolist(), means["rate"].tolist()
+    return tuple(
+        TopFeature(
+            feature=int(matrices.features[column]),
+            share=float(contributions[column]) / whole if whole else 0.0,
+            target=usage[0][nth],
+            control=usage[1][nth],
+            target_rate=min(1.0, rate[0][nth]),
+            control_rate=min(1.0, rate[1][nth]),
         )
-    return tuple(top)
+        for nth, column in enumerate(largest)
+    )

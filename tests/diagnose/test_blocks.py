@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from sae_merge_method.diagnose import document_matrices as laid_out
-from sae_merge_method.diagnose import estimation, resampling, running_scores
+from sae_merge_method.diagnose import resampling
 from sae_merge_method.diagnose.asked import Estimate
 from sae_merge_method.diagnose.document_matrices import document_matrices
-from sae_merge_method.diagnose.estimation import estimate, feature_means, samples_for
+from sae_merge_method.diagnose.estimation import estimate, samples_for
 from sae_merge_method.diagnose.scoring import Scoring, score_layers
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES, Score
@@ -33,8 +33,7 @@ def test_a_score_and_its_draws_are_those_of_all_features_at_once(
 
     whole = scored()
     monkeypatch.setattr(laid_out, "BLOCK_FEATURES", 7)
-    monkeypatch.setattr(estimation, "BLOCK_DRAWS", 2)
-    monkeypatch.setattr(running_scores, "BLOCK_DRAWS", 2)
+    monkeypatch.setattr(resampling, "BLOCK_DRAWS", 2)
     for at_once, block_by_block in zip(whole, scored(), strict=True):
         np.testing.assert_allclose(block_by_block, at_once, rtol=1e-9, atol=1e-12)
 
@@ -72,15 +71,35 @@ def test_documents_that_are_all_alike_are_no_evidence_in_float32_either() -> Non
         assert drawn.p == 1
 
 
-def test_means_of_features_are_those_of_the_dense_matrix_whatever_the_order_of_use() -> None:
-    sides, dense = documents(5, 6), random_usage(3, 11, 40)
+@EVERY_SCORE
+def test_top_features_are_those_of_the_dense_matrix_whatever_the_order_of_use(score: Score) -> None:
+    sides, dense = documents(8, 8, 9), random_usage(3, 25, 60, rate=0.5)
+    settings = ScoringSettings(score=score.name, permutations=0, bootstrap=0)
+    scoring = score_layers([4], lambda _: usage_of(dense), sides, settings, ["one", "other"])
+    (layer,) = scoring.layers
+    least = 1 + int(np.argmin([one.score for one in layer.against]))
+    rows = np.flatnonzero(np.isin(sides.side, (0, least)))
     matrices = document_matrices(usage_of(dense), sides)
-    means = feature_means(SCORES["selectivity"], matrices, np.arange(11), sides.is_target)
-    stored = usage_of(dense)
-    np.testing.assert_allclose(means.target["usage"], stored.mean_over(sides.is_target)[matrices.features])
-    np.testing.assert_allclose(means.control["usage"], stored.mean_over(~sides.is_target)[matrices.features])
-    fired = (dense > 0).any(axis=0)
-    np.testing.assert_array_equal(matrices.features, np.flatnonzero(fired))
+    needs = tuple(dict.fromkeys((*score.needs, "usage", "rate")))
+    target, control = matrices.of(rows, needs).sides(sides.is_target[rows])
+    contributions = score.contributions(target, control).numpy()
+    largest = np.argsort(-contributions, kind="stable")[:10]
+    whole = score.reduce(torch.from_numpy(contributions)) * (score.top_k or 1)
+    expected = [
+        (
+            matrices.features[at],
+            contributions[at] / whole,
+            target["usage"][at],
+            control["usage"][at],
+            target["rate"][at],
+            control["rate"][at],
+        )
+        for at in largest
+        if contributions[at] > 0
+    ]
+    shown = [tuple(entry.model_dump(exclude={"snippets"}).values()) for entry in layer.top_features]
+    assert len(shown) == len(expected) > 0
+    np.testing.assert_allclose(shown, expected, rtol=1e-9)
 
 
 def test_layers_scored_side_by_side_have_the_numbers_of_layers_scored_in_turn() -> None:
