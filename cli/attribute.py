@@ -27,19 +27,19 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     The slope of the loss along the task vector is summed on the way from base to donor, until the parts add
     up to what the donor gains. No SAE is needed. Writes attribution.json, attribution.html and
     attribution.safetensors into --out, and prints the layers and their scores. Interrupted, the same command
-    goes on where it was. With --workers or --gpus several processes share the points on the way; so do those
-    that torchrun or accelerate launch starts.
+    goes on where it was. With --workers, --gpus or --ray several processes share the points on the way; so
+    do those that torchrun or accelerate launch starts.
     """
     from sae_merge_method.artifacts.attribution import ATTRIBUTION_PAGE
     from sae_merge_method.artifacts.schema import read_settings
     from sae_merge_method.attribute.run import attribute
-    from sae_merge_method.together import run_together
+    from sae_merge_method.together.run import run_together
     from sae_merge_method.workers import is_first_process
 
     workers = take_workers(options)
     settings = read_settings(AttributeSettings, given_options(ctx, options), config)
     work = partial(attribute, settings, out, overwrite=overwrite, report=tell)
-    attribution = run_together(work, workers, show_log)
+    attribution = run_together(work, workers, show_log, tell)
     if is_first_process():
         show(attribution)
         show(f"\nTo look at: {out / ATTRIBUTION_PAGE}", err=True)

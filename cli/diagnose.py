@@ -46,8 +46,8 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     Writes diagnosis.json, diagnosis.html, features.safetensors, draws.safetensors and
     specificity.png into --out, and prints the scores. With --donor it writes attribution.json too: which
     layers carry the donor's gain on the target, and its damage to the controls. Interrupted, the same command
-    goes on where it was. With --workers or --gpus several processes share the documents; so do those that
-    torchrun or accelerate launch starts.
+    goes on where it was. With --workers, --gpus or --ray several processes share the documents; so do
+    those that torchrun or accelerate launch starts.
     """
     from sae_merge_method.artifacts.attribution import read_attribution
     from sae_merge_method.artifacts.diagnosis import REPORT_FILE
@@ -56,13 +56,13 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     from sae_merge_method.diagnose.score_ranks import depth_sentence
     from sae_merge_method.diagnose.tables import corpora_grid, layers_grid, surface_grid
     from sae_merge_method.reports.grid import as_text
-    from sae_merge_method.together import run_together
+    from sae_merge_method.together.run import run_together
     from sae_merge_method.workers import is_first_process
 
     workers = take_workers(options)
     settings = read_settings(DiagnoseSettings, given_options(ctx, options), config)
     work = partial(diagnose, settings, out, overwrite=overwrite, report=tell)
-    diagnosis = run_together(work, workers, show_log)
+    diagnosis = run_together(work, workers, show_log, tell)
     if is_first_process():
         show(as_text(layers_grid(diagnosis)))
         told = (diagnosis.without_saes(), depth_sentence(diagnosis), diagnosis.outliers())

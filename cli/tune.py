@@ -40,19 +40,19 @@ def command(settings: Path, out: Path, overwrite: bool, **options: Any) -> None:
     SETTINGS is a YAML file with base, donor, target, control and budget. Edits are searched in memory on the
     loss of half of the texts, chosen on a quarter, and the winner is judged once on the rest, beside its
     rivals. Writes recipe.yml, tune.json, tune.md and tune.html into --out. Interrupted, the same command goes
-    on where it was. With --workers or --gpus several processes share the edits to measure, each with a model
-    of its own; so do those that torchrun or accelerate launch starts.
+    on where it was. With --workers, --gpus or --ray several processes share the edits to measure, each with a
+    model of its own; so do those that torchrun or accelerate launch starts.
     """
     from sae_merge_method.artifacts.tune import PAGE_FILE
     from sae_merge_method.reports.grid import as_text
-    from sae_merge_method.together import run_together
+    from sae_merge_method.together.run import run_together
     from sae_merge_method.tune.run import tune
     from sae_merge_method.tune.tables import rival_grid
     from sae_merge_method.tune.words import sentences
     from sae_merge_method.workers import is_first_process
 
     search = partial(tune, settings, out, overwrite=overwrite, report=tell)
-    found = run_together(search, take_workers(options), show_log)
+    found = run_together(search, take_workers(options), show_log, tell)
     if not is_first_process():
         return
     show(as_text(rival_grid(found)))

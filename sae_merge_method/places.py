@@ -1,4 +1,4 @@
-"""Where work is shared out to: how many processes of this machine, each with GPUs and threads of its own."""
+"""Where work is shared out to: processes of this machine, each with GPUs and threads of its own, or Ray."""
 
 import os
 from dataclasses import dataclass
@@ -18,8 +18,17 @@ class WorkerSettings(Record):
     gpus: tuple[str, ...] = ()
     """GPUs of each worker, such as 0 or 0,1; as many workers as there are."""
 
+    ray: str | None = None
+    """Run on a Ray cluster: its address, "auto" for the one that runs here, or "local"."""
+    gpus_per_worker: float = Field(default=0, ge=0)
+    """With Ray: GPUs of a worker."""
+
     @model_validator(mode="after")
-    def _gpus_of_each(self) -> Self:
+    def _one_kind_of_worker(self) -> Self:
+        if self.ray is None and self.gpus_per_worker:
+            raise ValueError("gpus_per_worker belongs to ray; without it gpus names each worker's GPUs")
+        if self.ray is not None and self.gpus:
+            raise ValueError("gpus names GPUs of this machine; with ray it is gpus_per_worker")
         if self.gpus and self.workers not in (None, len(self.gpus)):
             raise ValueError(
                 f"{self.workers} workers and {len(self.gpus)} times gpus: each worker has its own gpus"

@@ -1,14 +1,14 @@
 """Where the arms of an experiment run: in this process, in others of this machine, or on a Ray cluster."""
 
-import os
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 
-from sae_merge_method.experiment.on_ray import RayPlaces, run_on_ray
+from sae_merge_method.experiment.on_ray import run_on_ray
 from sae_merge_method.experiment.processes import run_in_processes
 from sae_merge_method.experiment.settings import RunSettings
 from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup, Underway
 from sae_merge_method.places import places_here
+from sae_merge_method.ray_cluster import places_on_ray
 
 Tell = Callable[[Underway], None]
 Runner = Callable[[Setup, Sequence[ArmJob], Tell], Generator[Outcome, None, None]]
@@ -17,17 +17,9 @@ Runner = Callable[[Setup, Sequence[ArmJob], Tell], Generator[Outcome, None, None
 
 def choose_runner(how: RunSettings) -> Runner:
     """The runner that the settings mean."""
-    if how.ray is not None:
-        threads = os.environ.get("OMP_NUM_THREADS")
-        return partial(
-            run_on_ray,
-            places=RayPlaces(
-                how.ray,
-                how.workers or 1,
-                how.gpus_per_worker,
-                threads=int(threads) if threads else None,
-            ),
-        )
+    on_ray = places_on_ray(how)
+    if on_ray is not None:
+        return partial(run_on_ray, places=on_ray)
     if how.workers == 0:
         return run_here
     return partial(run_in_processes, places=places_here(how))

@@ -187,18 +187,6 @@ class RunSettings(WorkerSettings):
     workers: int | None = Field(default=None, ge=0)
     """Processes that run arms side by side; without it, one for each worker's GPUs, else 1. 0 runs the arms
     in this process, one after another."""
-    ray: str | None = None
-    """Run on a Ray cluster: its address, "auto" for the one that runs here, or "local"."""
-    gpus_per_worker: float = Field(default=0, ge=0)
-    """With Ray: GPUs of a worker."""
-
-    @model_validator(mode="after")
-    def _one_kind_of_worker(self) -> "RunSettings":
-        if self.ray is None and self.gpus_per_worker:
-            raise ValueError("gpus_per_worker belongs to ray; without it gpus names each worker's GPUs")
-        if self.ray is not None and self.gpus:
-            raise ValueError("gpus names GPUs of this machine; with ray it is gpus_per_worker")
-        return self
 
 
 def settings_text(settings: ExperimentSettings) -> str:

@@ -14,10 +14,11 @@ from typing import NoReturn
 import psutil
 import pytest
 
-from sae_merge_method import together
 from sae_merge_method.errors import UsageError
 from sae_merge_method.places import WorkerSettings
-from sae_merge_method.together import WorkerError, run_together
+from sae_merge_method.together import here
+from sae_merge_method.together.answers import WorkerError
+from sae_merge_method.together.run import run_together
 from sae_merge_method.workers import LostWorkerError
 
 TWO = WorkerSettings(workers=2)
@@ -27,11 +28,15 @@ TOLD = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "CUDA_VISIBLE_DE
 @pytest.fixture(autouse=True)
 def time_to_tidy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine may take long to end a process that was asked to."""
-    monkeypatch.setattr(together, "_TIME_TO_TIDY", 600.0)
+    monkeypatch.setattr(here, "_TIME_TO_TIDY", 600.0)
 
 
 def nothing() -> None:
     """No log is shown."""
+
+
+def nowhere(line: str) -> None:
+    raise AssertionError(f"told: {line}")
 
 
 def begun(folder: Path) -> None:
@@ -51,7 +56,7 @@ def told(folder: Path) -> list[str]:
 
 def test_each_is_told_what_a_launcher_tells_and_sees_its_own_gpus_alone(tmp_path: Path) -> None:
     asked = WorkerSettings(gpus=("3", "0,1"))
-    first = run_together(partial(told, tmp_path), asked, partial(begun, tmp_path))
+    first = run_together(partial(told, tmp_path), asked, partial(begun, tmp_path), nowhere)
     second = json.loads((tmp_path / "1").read_text())
     assert first[:-1] == ["0", "2", "0", "1", "3"] and second[:-1] == ["1", "2", "0", "1", "0,1"]
     assert first[-1] == second[-1]
@@ -75,7 +80,7 @@ def misspelt(folder: Path) -> None:
 
 def test_the_first_failure_is_raised_as_it_was_and_the_others_end_and_tidy_up(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^expected a file$"):
-        run_together(partial(misspelt, tmp_path), TWO, nothing)
+        run_together(partial(misspelt, tmp_path), TWO, nothing, nowhere)
     assert [file.name for file in tmp_path.iterdir()] == ["tidied"]
 
 
@@ -90,7 +95,7 @@ def dies() -> None:
 
 def test_one_that_dies_is_named_with_its_last_words() -> None:
     with pytest.raises(WorkerError, match=r"^process 2 of 2 ended with exit code 3: no memory is left$"):
-        run_together(dies, TWO, nothing)
+        run_together(dies, TWO, nothing, nowhere)
 
 
 class OddError(Exception):
@@ -117,16 +122,16 @@ def leaves_the_first_alone(folder: Path) -> NoReturn:
 
 def test_who_was_left_alone_is_not_who_failed(tmp_path: Path) -> None:
     with pytest.raises(WorkerError, match=r"^OddError: wrong shape$"):
-        run_together(partial(leaves_the_first_alone, tmp_path), TWO, nothing)
+        run_together(partial(leaves_the_first_alone, tmp_path), TWO, nothing, nowhere)
 
 
 @pytest.mark.parametrize("asked", [WorkerSettings(), WorkerSettings(workers=0), WorkerSettings(workers=1)])
 def test_one_process_alone_is_this_one(asked: WorkerSettings) -> None:
-    assert run_together(os.getpid, asked, nothing) == os.getpid()
+    assert run_together(os.getpid, asked, nothing, nowhere) == os.getpid()
 
 
 def test_what_a_launcher_has_started_starts_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "4")
-    assert run_together(os.getpid, WorkerSettings(), nothing) == os.getpid()
+    assert run_together(os.getpid, WorkerSettings(), nothing, nowhere) == os.getpid()
     with pytest.raises(UsageError, match="has started 4 processes"):
-        run_together(os.getpid, TWO, nothing)
+        run_together(os.getpid, TWO, nothing, nowhere)
