@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 _TOKENS = 256
 """Tokens of the trial."""
-_FEATURES = 128
-"""Features of the usage that is scored on trial: scoring takes as much longer as there are more."""
+_FEATURES = 512
+"""Features of the usage that is scored on trial: scoring takes as much longer as there are more, and what it
+does once a layer is little beside so many."""
 _DOCUMENTS = 8
 
 
