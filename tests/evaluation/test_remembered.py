@@ -9,7 +9,6 @@ import pytest
 from sae_merge_method.evaluation import remembered as module
 from sae_merge_method.evaluation.remembered import PURE, remembered
 
-MINERVA = importlib.import_module("lm_eval.tasks.minerva_math.utils")
 ARGUMENTS = {
     "env.from_string": ("{{question}}?",),
     "is_equiv": ("\\frac{1}{2}", "0.5"),
@@ -45,47 +44,53 @@ def test_every_function_is_where_the_table_says():
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def minerva():
+    """The tasks' functions: looked up for each test, for lm-eval imports them anew as it loads its tasks."""
+    return importlib.import_module("lm_eval.tasks.minerva_math.utils")
+
+
+@pytest.fixture
+def asked(monkeypatch, minerva):
     """What lm-eval is asked to compare, in place of what it would say."""
     pairs: list[tuple[str, str]] = []
-    monkeypatch.setattr(MINERVA, "is_equiv", lambda first, second: (pairs.append((first, second)), False)[1])
+    monkeypatch.setattr(minerva, "is_equiv", lambda first, second: (pairs.append((first, second)), False)[1])
     return pairs
 
 
-def test_the_same_is_asked_once_in_all_blocks_and_outside_of_them_as_often_as_ever(asked):
+def test_the_same_is_asked_once_in_all_blocks_and_outside_of_them_as_often_as_ever(asked, minerva):
     for _ in range(2):
         with remembered(MANAGER) as manager:
             assert manager.load(["words"]) == {"tasks": ["words"]}
-            assert not any(MINERVA.is_equiv("1", answer) for answer in ("2", "3", "2"))
+            assert not any(minerva.is_equiv("1", answer) for answer in ("2", "3", "2"))
     assert asked == [("1", "2"), ("1", "3")]
-    MINERVA.is_equiv("1", "2")
+    minerva.is_equiv("1", "2")
     assert asked == [("1", "2"), ("1", "3"), ("1", "2")]
 
 
-def test_a_value_that_took_long_is_asked_for_again(monkeypatch, asked):
+def test_a_value_that_took_long_is_asked_for_again(monkeypatch, asked, minerva):
     monkeypatch.setattr(module, "_IN_TIME", 0.0)
     with remembered(MANAGER) as manager:
         manager.load([])
-        MINERVA.is_equiv("1", "2")
-        MINERVA.is_equiv("1", "2")
+        minerva.is_equiv("1", "2")
+        minerva.is_equiv("1", "2")
     assert asked == [("1", "2"), ("1", "2")]
 
 
-def test_the_oldest_values_make_room(monkeypatch, asked):
+def test_the_oldest_values_make_room(monkeypatch, asked, minerva):
     monkeypatch.setattr(module, "_MOST", 2)
     with remembered(MANAGER) as manager:
         manager.load([])
         for answer in ("2", "3", "4", "3", "2"):
-            MINERVA.is_equiv("1", answer)
+            minerva.is_equiv("1", answer)
     assert [answer for _, answer in asked] == ["2", "3", "4", "2"]
 
 
-def test_a_call_that_another_version_makes_otherwise_is_passed_on(asked, monkeypatch):
+def test_a_call_that_another_version_makes_otherwise_is_passed_on(monkeypatch, minerva):
     named = []
-    monkeypatch.setattr(MINERVA, "parse", lambda *arguments, **others: named.append((arguments, others)))
+    monkeypatch.setattr(minerva, "parse", lambda *arguments, **others: named.append((arguments, others)))
     with remembered(MANAGER) as manager:
         manager.load([])
         for _ in range(2):
-            MINERVA.parse("x", parsing_timeout=3)
-            MINERVA.parse(["x"])
+            minerva.parse("x", parsing_timeout=3)
+            minerva.parse(["x"])
     assert named == [(("x",), {"parsing_timeout": 3}), ((["x"],), {})] * 2
