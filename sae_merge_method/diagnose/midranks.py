@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-_AT_ONCE = 32
-"""Features whose entries are sorted together: so few that they stay near the processor."""
+AT_ONCE = 20_000
+"""Entries that are sorted together, of whole features: so few that they stay near the processor."""
 
 _VALUE_BITS = 16
 
@@ -55,8 +55,12 @@ def midranks(
     places[wanted] = np.arange(len(wanted))
     places[wanted] |= np.repeat(np.arange(len(sizes)), sizes) << (_VALUE_BITS + place_bits)
     ranks = np.empty((len(use.starts) - 1, len(wanted)), dtype=kind)
-    for start in range(0, len(ranks), _AT_ONCE):
-        _rank(use, places, sizes, start, ranks[start : start + _AT_ONCE])
+    start = 0
+    while start < len(ranks):
+        full = int(np.searchsorted(use.starts, use.starts[start] + AT_ONCE, side="right")) - 1
+        stop = max(start + 1, full)
+        _rank(use, places, sizes, start, ranks[start:stop])
+        start = stop
     return np.split(ranks, np.cumsum(sizes)[: len(parts) - 1], axis=1)
 
 
