@@ -34,7 +34,7 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     from sae_merge_method.artifacts.schema import read_settings
     from sae_merge_method.attribute.run import attribute
     from sae_merge_method.together.run import run_together
-    from sae_merge_method.workers import is_first_process
+    from sae_merge_method.together.workers import is_first_process
 
     workers = take_workers(options)
     settings = read_settings(AttributeSettings, given_options(ctx, options), config)

@@ -57,7 +57,7 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     from sae_merge_method.diagnose.tables import corpora_grid, layers_grid, surface_grid
     from sae_merge_method.reports.grid import as_text
     from sae_merge_method.together.run import run_together
-    from sae_merge_method.workers import is_first_process
+    from sae_merge_method.together.workers import is_first_process
 
     workers = take_workers(options)
     settings = read_settings(DiagnoseSettings, given_options(ctx, options), config)

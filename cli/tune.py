@@ -46,10 +46,10 @@ def command(settings: Path, out: Path, overwrite: bool, **options: Any) -> None:
     from sae_merge_method.artifacts.tune import PAGE_FILE
     from sae_merge_method.reports.grid import as_text
     from sae_merge_method.together.run import run_together
+    from sae_merge_method.together.workers import is_first_process
     from sae_merge_method.tune.run import tune
     from sae_merge_method.tune.tables import rival_grid
     from sae_merge_method.tune.words import sentences
-    from sae_merge_method.workers import is_first_process
 
     search = partial(tune, settings, out, overwrite=overwrite, report=tell)
     found = run_together(search, take_workers(options), show_log, tell)

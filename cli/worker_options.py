@@ -9,7 +9,7 @@ import click
 from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.cli.output import show
 from sae_merge_method.cli.record_options import AnyFunction, record_options
-from sae_merge_method.places import WorkerSettings
+from sae_merge_method.together.places import WorkerSettings
 
 tell = partial(show, err=True)
 """Shows a line on stderr, from whichever process: pickle carries it there."""

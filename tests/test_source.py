@@ -79,6 +79,11 @@ def _calls(file: Path, name: str) -> list[int]:
     return [call.lineno for call in calls if call.func.id == name]
 
 
+def test_what_has_a_home_stands_in_it():
+    loose = {file.stem for file in ROOTS[0].glob("*.py")} - {"__init__", "_startup"}
+    assert loose == {"errors", "foretold", "layers", "selection", "spacing"}
+
+
 def test_the_library_prints_nothing():
     assert [(_shown(file), lines) for file in LIBRARY if (lines := _calls(file, "print"))] == []
 

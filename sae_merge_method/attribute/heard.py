@@ -27,7 +27,7 @@ from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.saes.find import SaeAddress
 from sae_merge_method.saes.opening import load_sae
 from sae_merge_method.saes.sae import LayerSae
-from sae_merge_method.workers import Workers
+from sae_merge_method.together.workers import Workers
 
 _SOURCES = "saes"
 

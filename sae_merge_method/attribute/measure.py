@@ -25,7 +25,7 @@ from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.losses import nats, total_nats
 from sae_merge_method.in_memory.weights import Weights, by_layer, everywhere
 from sae_merge_method.models.text_model import TextModel
-from sae_merge_method.workers import Workers
+from sae_merge_method.together.workers import Workers
 
 if TYPE_CHECKING:
     import torch

@@ -40,7 +40,7 @@ from sae_merge_method.models.hub import open_model
 from sae_merge_method.reports.numbers import duration
 from sae_merge_method.saes.find import SaeAddress, find_saes
 from sae_merge_method.saes.opening import open_sae
-from sae_merge_method.workers import Workers, join_workers
+from sae_merge_method.together.workers import Workers, join_workers
 
 logger = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ from sae_merge_method.foretold import held_against
 from sae_merge_method.in_memory.opening import check_fits
 from sae_merge_method.layers import LayerModule, Unit, by_depth, format_layers, layers_of
 from sae_merge_method.selection import choose_layers, parse_rule
-from sae_merge_method.workers import Workers, join_workers
+from sae_merge_method.together.workers import Workers, join_workers
 
 logger = logging.getLogger(__name__)
 

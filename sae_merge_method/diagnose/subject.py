@@ -16,7 +16,7 @@ from sae_merge_method.layers import Unit
 from sae_merge_method.models.devices import resolve_device
 from sae_merge_method.models.hub import open_config
 from sae_merge_method.models.text_model import TextModel, load_text_model
-from sae_merge_method.workers import Workers
+from sae_merge_method.together.workers import Workers
 
 
 class Subject(NamedTuple):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sae_merge_method.diagnose.scales import CountingRule, LayerScale
     from sae_merge_method.diagnose.sides import Sides
     from sae_merge_method.models.text_model import TextModel
-    from sae_merge_method.workers import Workers
+    from sae_merge_method.together.workers import Workers
 
 Report = Callable[[str], None]
 """Takes a line for the user."""

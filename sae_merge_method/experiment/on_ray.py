@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup, Underway
-from sae_merge_method.ray_cluster import RayPlaces, joined
+from sae_merge_method.together.ray_cluster import RayPlaces, joined
 
 
 def run_on_ray(

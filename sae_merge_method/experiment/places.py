@@ -7,8 +7,8 @@ from sae_merge_method.experiment.on_ray import run_on_ray
 from sae_merge_method.experiment.processes import run_in_processes
 from sae_merge_method.experiment.settings import RunSettings
 from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup, Underway
-from sae_merge_method.places import places_here
-from sae_merge_method.ray_cluster import places_on_ray
+from sae_merge_method.together.places import places_here
+from sae_merge_method.together.ray_cluster import places_on_ray
 
 Tell = Callable[[Underway], None]
 Runner = Callable[[Setup, Sequence[ArmJob], Tell], Generator[Outcome, None, None]]

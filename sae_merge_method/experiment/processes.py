@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup, Underway
-from sae_merge_method.places import Place
-from sae_merge_method.processes import how_it_ended, live_with_parent, log_to, spawned
+from sae_merge_method.together.places import Place
+from sae_merge_method.together.processes import how_it_ended, live_with_parent, log_to, spawned
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

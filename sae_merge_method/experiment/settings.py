@@ -18,8 +18,8 @@ from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.evaluation.settings import EvaluationSettings
 from sae_merge_method.models.constants import AllowedMismatch
 from sae_merge_method.models.rounding import DEFAULT
-from sae_merge_method.places import WorkerSettings
 from sae_merge_method.selection import RuleText
+from sae_merge_method.together.places import WorkerSettings
 
 SETTINGS_FILE = "experiment.yml"
 """In an experiment's folder: its settings, command line included, to run it again elsewhere."""

@@ -1,1 +1,1 @@
-"""Processes that a command starts on one work, here or on Ray, and joins: what ``workers.py`` has meet."""
+"""Several processes on one work: where they run, who starts them, here or on Ray, and how they meet."""

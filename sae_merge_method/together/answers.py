@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sae_merge_method.errors import SaeMergeError
-from sae_merge_method.workers import LostWorkerError
+from sae_merge_method.together.workers import LostWorkerError
 
 
 class WorkerError(SaeMergeError):

@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from sae_merge_method.places import Place
-from sae_merge_method.processes import Spawned, how_it_ended, live_with_parent, log_to, spawned
 from sae_merge_method.together.answers import Answer, WorkerError, answer_to, open_meeting
+from sae_merge_method.together.places import Place
+from sae_merge_method.together.processes import Spawned, how_it_ended, live_with_parent, log_to, spawned
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

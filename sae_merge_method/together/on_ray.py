@@ -14,8 +14,8 @@ from typing import Any
 from typing_extensions import override
 
 from sae_merge_method.errors import UsageError, first_line
-from sae_merge_method.ray_cluster import RayPlaces, joined
 from sae_merge_method.together.answers import Answer, Meeting, WorkerError, answer_to, open_meeting
+from sae_merge_method.together.ray_cluster import RayPlaces, joined
 
 _LOOK = 0.5
 """Seconds between two looks at what there is to show."""

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from sae_merge_method.errors import UsageError
-from sae_merge_method.places import WorkerSettings, places_here
-from sae_merge_method.ray_cluster import places_on_ray
 from sae_merge_method.together.answers import result_of
 from sae_merge_method.together.here import working_here
 from sae_merge_method.together.on_ray import working_on_ray
+from sae_merge_method.together.places import WorkerSettings, places_here
+from sae_merge_method.together.ray_cluster import places_on_ray
 
 T = TypeVar("T")
 

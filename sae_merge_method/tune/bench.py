@@ -12,10 +12,10 @@ from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.losses import nats, total_nats
 from sae_merge_method.in_memory.weights import Round, nearest
 from sae_merge_method.statistics.losses import RatioChange, paired_ratio
+from sae_merge_method.together.workers import ALONE, Workers
 from sae_merge_method.tune.edit import Edit, Shape
 from sae_merge_method.tune.parts import SEARCH, Part, Side, in_groups
 from sae_merge_method.tune.store import Store, key_of
-from sae_merge_method.workers import ALONE, Workers
 
 if TYPE_CHECKING:
     import torch

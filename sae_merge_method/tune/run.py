@@ -31,6 +31,7 @@ from sae_merge_method.models.hub import open_model, parse_model_id
 from sae_merge_method.recipe.diagnosed import Diagnosed, open_diagnosis, require_diagnosed
 from sae_merge_method.recipe.precision import rounding_of
 from sae_merge_method.selection import choose_layers, parse_rule
+from sae_merge_method.together.workers import Workers, join_workers
 from sae_merge_method.tune.attribution import Attribution, of_record
 from sae_merge_method.tune.bench import Bench
 from sae_merge_method.tune.choose import choose
@@ -45,7 +46,6 @@ from sae_merge_method.tune.rivals import Pick, contenders
 from sae_merge_method.tune.search import allowed_damage, finalists, search
 from sae_merge_method.tune.settings import TuneSettings
 from sae_merge_method.tune.store import Store
-from sae_merge_method.workers import Workers, join_workers
 
 LOG = logging.getLogger(__name__)
 

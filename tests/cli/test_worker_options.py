@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from sae_merge_method.cli import attribute, diagnose, experiment, tune
 from sae_merge_method.errors import UsageError
-from sae_merge_method.places import WorkerSettings
+from sae_merge_method.together.places import WorkerSettings
 
 SHARED = {"attribute": attribute.command, "diagnose": diagnose.command, "tune": tune.command}
 

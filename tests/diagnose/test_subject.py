@@ -8,7 +8,7 @@ import torch
 from sae_merge_method.diagnose import subject
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.errors import UsageError
-from sae_merge_method.workers import Workers
+from sae_merge_method.together.workers import Workers
 from tests import tiny
 
 

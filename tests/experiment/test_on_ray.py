@@ -15,8 +15,8 @@ import os
 from functools import partial
 from sae_merge_method.cli.main import main
 from sae_merge_method.cli.output import show
-from sae_merge_method.places import WorkerSettings
-from sae_merge_method.ray_cluster import joined, places_on_ray
+from sae_merge_method.together.places import WorkerSettings
+from sae_merge_method.together.ray_cluster import joined, places_on_ray
 from sae_merge_method.together.run import run_together
 
 asked = WorkerSettings(ray="local", workers=2)

@@ -15,11 +15,11 @@ import psutil
 import pytest
 
 from sae_merge_method.errors import UsageError
-from sae_merge_method.places import WorkerSettings
 from sae_merge_method.together import here
 from sae_merge_method.together.answers import WorkerError
+from sae_merge_method.together.places import WorkerSettings
 from sae_merge_method.together.run import run_together
-from sae_merge_method.workers import LostWorkerError
+from sae_merge_method.together.workers import LostWorkerError
 
 TWO = WorkerSettings(workers=2)
 TOLD = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "CUDA_VISIBLE_DEVICES", "MASTER_PORT")

@@ -12,11 +12,11 @@ from click.testing import Result
 
 from sae_merge_method.artifacts.tune import Tune
 from sae_merge_method.in_memory.edited_model import EditedModel
+from sae_merge_method.together.workers import Workers
 from sae_merge_method.tune import run
 from sae_merge_method.tune.bench import Bench
 from sae_merge_method.tune.settings import TuneSettings
 from sae_merge_method.tune.store import Store
-from sae_merge_method.workers import Workers
 from tests.tune.planted import Planted
 from tests.tune.test_run import FILES
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sae_merge_method.errors import UsageError
-from sae_merge_method.workers import Workers, is_first_process
+from sae_merge_method.together.workers import Workers, is_first_process
 
 
 def test_each_process_takes_a_gpu_of_its_own_and_only_a_single_one_takes_them_all() -> None:

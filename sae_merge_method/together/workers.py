@@ -1,4 +1,4 @@
-"""Several processes on one work: ``torchrun`` or ``accelerate launch`` start them, or ``together.py``.
+"""One process among several on one work: ``torchrun`` or ``accelerate launch`` start them, or :mod:`.run`.
 
 Each does its share of the pieces and leaves them in a folder that all must see; the first process waits for
 the others and writes what they make together. No sums cross between processes, so the bytes are those of a

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sae_merge_method.errors import UsageError
-from sae_merge_method.places import WorkerSettings
+from sae_merge_method.together.places import WorkerSettings
 
 LOCAL = "local"
 """In place of an address: a cluster of this machine alone, ended with the work."""
