@@ -58,7 +58,7 @@ def main() -> None:
     type=click.Choice(tuple(SIZES)),
     default=next(iter(SIZES)),
     show_default=True,
-    help="How much is measured: what two cores do in an hour, or ten times as much.",
+    help="How much is measured: what two cores can do, or some four times as much.",
 )
 @click.option("--device", default="cpu", show_default=True, help="Where it is computed: cpu, cuda, cuda:1.")
 @click.option(

@@ -1,7 +1,8 @@
 """How large a trial is: every number that trades time for sharpness, in one place.
 
-The sizes fit one model into an hour of two CPU cores. Times are of one core through a model of 135 million
-parameters, some 300 tokens a second.
+The small ones take some two hours of two CPU cores for a model of 135 million parameters, told from the first
+stages: some 300 tokens a second go through it on one core. Tuned edits take most, then attributions and
+experiments.
 """
 
 from sae_merge_method.artifacts.schema import Record
@@ -78,7 +79,7 @@ class Sizes(Record):
 
 
 SIZES = {
-    "hour": Sizes(),
+    "small": Sizes(),
     "sharp": Sizes(
         sae_width=2048,
         sae_tokens=98_304,
@@ -102,4 +103,4 @@ SIZES = {
         brief_from_seed=2,
     ),
 }
-"""By name: what fits into an hour of two CPU cores, the default; and what a GPU does in minutes."""
+"""By name: what two CPU cores can do, the default; and about four times as many problems and passages."""

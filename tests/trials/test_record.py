@@ -10,14 +10,14 @@ from trials.sizes import SIZES, Sizes
 
 def test_a_trial_that_was_begun_goes_on_with_its_sizes(tmp_path):
     begun = begin(TrialFolder(tmp_path), "sharp", "cpu")
-    assert begun.sizes == SIZES["sharp"] != SIZES["hour"]
+    assert begun.sizes == SIZES["sharp"] != SIZES["small"]
     assert begin(TrialFolder(tmp_path), "sharp", "cpu") == begun == read_record(TrialFolder(tmp_path))
 
 
 def test_a_folder_of_other_sizes_is_refused_and_left_as_it_is(tmp_path):
     begun = begin(TrialFolder(tmp_path), "sharp", "cpu")
-    with pytest.raises(UsageError, match=r"of the sizes 'hour'.*one of 'sharp'.*another --out"):
-        begin(TrialFolder(tmp_path), "hour", "cpu")
+    with pytest.raises(UsageError, match=r"of the sizes 'small'.*one of 'sharp'.*another --out"):
+        begin(TrialFolder(tmp_path), "small", "cpu")
     assert read_record(TrialFolder(tmp_path)) == begun
 
 

@@ -128,7 +128,7 @@ def page(
         fence(
             f"python -m trials run --model {findings.model}{_options(findings.record)}\n"
             f"python -m trials report --model {findings.model} --docs docs/trials",
-            _AN_HOUR if findings.record.device == "cpu" else _ON_A_GPU,
+            _ON_TWO_CORES if findings.record.device == "cpu" else _ON_A_GPU,
         ),
     ]
     blocks.append(section("How it was run", *how))
@@ -193,7 +193,7 @@ def _json(findings: Findings, said: Sequence[Statement], parts: Sequence[Part]) 
 
 _IN_THE_FOLDER = 'sh title="Needs the folder of the trial"'
 """What a command is marked by that stands beside its table."""
-_AN_HOUR = 'sh title="Takes an hour of two cores; make trial does all set-up too"'
+_ON_TWO_CORES = 'sh title="Takes two hours of two cores; make trial does all set-up too"'
 _ON_A_GPU = 'sh title="Takes minutes of a GPU; make trial does it on the CPU"'
 _DONORS = (
     "Exact answers with Wilson's interval at 95 %, and the loss on the answer's tokens in nats a token. "
