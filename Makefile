@@ -13,7 +13,7 @@ export OMP_NUM_THREADS ?= 1
 # pip is told not to compile the whole of torch; what is used is compiled once, so it must be kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv newest demo trial test check docs mutants wheel constraints clean
+.PHONY: help venv newest demo trial test check lint types docs mutants wheel constraints clean
 
 help:
 	@echo "make demo         the whole road on a miniature trained on the spot"
@@ -60,9 +60,13 @@ $(WEIGHTS): $(READY) trials/models.py
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-check: docs
+check: docs lint types
+
+lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(READY)
 	rm -rf $(TYPED) && mkdir -p $(TYPED)/sae_merge_method
 	ln -s $(addprefix $(CURDIR)/,$(wildcard sae_merge_method/*) cli lm_eval_tasks recipes) $(TYPED)/sae_merge_method
 	cd $(TYPED) && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache
