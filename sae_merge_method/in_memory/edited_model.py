@@ -110,10 +110,10 @@ class EditedModel:
             for alpha, tau in zip(alphas[nth], sides.taus, strict=True):
                 part = tau * alpha
                 total = part if total is None else total.add_(part)
-            values = sides.base if not sides.taus else sides.base.to(sides.taus[0].dtype)
+            values = sides.base
             if any(alphas[nth]):
                 assert total is not None
-                values = values + total
+                values = values.to(total.dtype) + total  # held near the model, it is as its file has it
                 if rounded is nearest and values.device.type != "cpu":
                     values = nearest_there(values, tensor.base)
                 elif rounded is not None:
@@ -209,7 +209,10 @@ class EditedModel:
         devices = {tensor.parameter.device for tensor in self.tensors}
         if len(devices) != 1 or (device := devices.pop()).type != "cuda":
             return False
-        nbytes = sum((2 + 4 * self.n_donors) * tensor.base.n_values for tensor in self.tensors)
+        nbytes = sum(
+            (DTYPES[tensor.base.dtype].nbytes + 4 * self.n_donors) * tensor.base.n_values
+            for tensor in self.tensors
+        )
         return nbytes <= free_memory(device) / 2
 
     @staticmethod
