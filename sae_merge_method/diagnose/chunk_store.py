@@ -110,6 +110,27 @@ class ChunkStore:
             reduce(Without.plus, [part.without for part in parts]).means(),
         )
 
+    def peaks(self, layer: str, chunks: Sequence[Sequence[int]]) -> npt.NDArray[np.int64]:
+        """Where each entry of :meth:`gather`'s usage fired most, in their order; -1 outside the target.
+
+        Args:
+            layer: The layer's key.
+            chunks: As for :meth:`gather`.
+
+        Raises:
+            ArtifactError: A file is damaged.
+        """
+        from safetensors import safe_open
+
+        of_document: dict[int, npt.NDArray[np.int64]] = {}
+        for number, documents in enumerate(chunks):
+            path = self._file(layer, number)
+            with _damage(path), safe_open(path, "numpy") as chunk:
+                lengths, peaks = (chunk.get_tensor(f"counted.{name}") for name in ("lengths", "peaks"))
+            parts = np.split(peaks, np.cumsum(lengths)[:-1])
+            of_document.update(zip(documents, parts, strict=True))
+        return np.concatenate([of_document[document] for document in range(len(of_document))])
+
     def load(self, layer: str, chunk: int, d_sae: int) -> PartialUsage:
         """Read one layer's usage of one chunk.
 

@@ -53,6 +53,7 @@ def lay_out(batch: Batch, side_of: npt.NDArray[np.int64], stride: int) -> TokenL
     return TokenLayout(
         tokens=tokens,
         ids=batch.ids[batch.counted],
+        places=np.nonzero(batch.counted)[1],
         sampled=_every(stride, batch.documents, tokens) & np.repeat(sides >= 0, tokens),
         classes=batch.classes,
         n_classes=len(TOKEN_CLASSES),

@@ -1,8 +1,8 @@
 """What a diagnosis costs: every step is done once, on a little, and timed, before the work is planned.
 
-Speeds of a machine's matrix products say little of a run: loading, counting, shuffles and snippets take as
-long. What is measured here is what will run: the model on a few documents, one layer's encoders on as many
-tokens, the scoring of one layer's usage. Activations and usage are made up, since neither is known yet.
+Speeds of a machine's matrix products say little of a run: loading, counting and shuffles take as long. What
+is measured here is what will run: the model on a few documents, one layer's encoders on as many tokens, the
+scoring of one layer's usage. Activations and usage are made up, since neither is known yet.
 """
 
 import time
@@ -97,6 +97,7 @@ def encode_seconds(model: "TextModel", encoders: LayerEncoders, scale: LayerScal
     layout = TokenLayout(
         tokens=np.full(_DOCUMENTS, _TOKENS // _DOCUMENTS),
         ids=np.zeros(_TOKENS, dtype=np.int64),
+        places=np.arange(_TOKENS) % (_TOKENS // _DOCUMENTS),
         sampled=np.zeros(_TOKENS, dtype=np.bool_),
         classes=np.zeros(_TOKENS, dtype=np.uint32),
         n_classes=0,

@@ -27,6 +27,8 @@ class EncodedLayer(NamedTuple):
     """How large its tokens are."""
     usage: LayerUsage
     """Of the documents of all sides, on the tokens that count."""
+    peaks: Callable[[], npt.NDArray[np.int64]]
+    """Reads at which token of its document each entry of the usage fired most; -1 outside the target."""
     outliers: LayerUsage
     """Of the same, on the outliers that do not."""
     outlier_ids: tuple[npt.NDArray[np.int64], ...]
@@ -44,6 +46,7 @@ def put_together(
     scale: "LayerScale",
     stored: Mapping[str, tuple[str, int]],
     gather: "Callable[[str, int], WholeUsage]",
+    peaks: Callable[[str], npt.NDArray[np.int64]],
     n_documents: int,
     twins: Sequence[Sequence[Document]],
 ) -> EncodedLayer:
@@ -54,6 +57,7 @@ def put_together(
         scale: Of the layer.
         stored: By dictionary, "" for the SAE, the key it is stored under and its number of features.
         gather: Reads one of them.
+        peaks: Reads where it fired most.
         n_documents: How many documents stand before the twins'.
         twins: By twin, its documents.
     """
@@ -69,10 +73,12 @@ def put_together(
         without=whole.without.astype(np.float32),
         twins=np.array(means, dtype=np.float32).reshape(len(twins), source.d_sae),
     )
+    usage = whole.usage.first(n_documents)
     return EncodedLayer(
         source,
         scale,
-        whole.usage.first(n_documents),
+        usage,
+        lambda: peaks(stored[""][0])[: len(usage.indices)],
         whole.outliers.first(n_documents),
         whole.outlier_ids[:n_documents],
         whole.fit,

@@ -43,22 +43,16 @@ class LayerEncoders(NamedTuple):
         return {"": (self.key(), self.sae.source.d_sae), **of_others}
 
 
-def load_beside(listener: Listener, model: "TextModel") -> LayerSae:
-    """Load an SAE onto the device of its layer: a model may be spread over several."""
-    address, site = listener
-    device = next(model.blocks[site.layer].parameters()).device
-    width, within = site_width(model, site), names_within(model, site.layer)
-    return load_sae(address, width, model.dtype, device, site.hook, within)
-
-
 def load_layer_encoders(settings: EncodingSettings, listener: Listener, model: "TextModel") -> LayerEncoders:
-    """Load an SAE and, unless it is one of them, the dictionaries beside it."""
+    """Load an SAE and, unless it is one of them, the dictionaries beside it.
+
+    They lie on the device of their layer: a model may be spread over several.
+    """
     address, site = listener
-    sae = load_beside(listener, model)
+    device, d = next(model.blocks[site.layer].parameters()).device, site_width(model, site)
+    sae = load_sae(address, d, model.dtype, device, site.hook, names_within(model, site.layer))
     if address.release in DICTIONARIES:
         return LayerEncoders(listener.unit, site, sae, {})  # nothing to hold against itself
-    device = next(model.blocks[site.layer].parameters()).device
-    d = site_width(model, site)
     rows = [DICTIONARIES[name] for name in settings.dictionaries]
     # As many features as the SAE has, or one for every coordinate.
     sizes = {row.name: Sizes(sae.source.d_sae, None) if row.keeps_l0 else row.sizes("", d) for row in rows}

@@ -46,8 +46,6 @@ class Work(NamedTuple):
     """Documents that are scored, of all sides."""
     cores: int = 1
     """Layers that are scored at a time."""
-    loads: int = 1
-    """How often each layer's encoders are loaded in one run."""
 
 
 class Plan(NamedTuple):
@@ -124,7 +122,7 @@ def make_plan(work: Work, memory: int, costs: Costs) -> Plan:
         scoring_bytes=min(count, work.cores) * work.documents * scored,
         library_bytes=costs.libraries,
         tokens=work.tokens,
-        encoding_seconds=count * work.loads * costs.load
+        encoding_seconds=count * costs.load
         + len(groups) * work.read_tokens * costs.forward
         + count * work.tokens * costs.encode,
         scoring_seconds=-(-count // work.cores) * work.d_sae * costs.score,

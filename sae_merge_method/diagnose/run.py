@@ -19,7 +19,6 @@ from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.diagnose import remarks
 from sae_merge_method.diagnose.chunk_store import ChunkStore
 from sae_merge_method.diagnose.encoded_layer import EncodedLayer
-from sae_merge_method.diagnose.layer_encoders import load_beside
 from sae_merge_method.diagnose.other_scores import score_dictionaries
 from sae_merge_method.diagnose.page import draw_diagnosis
 from sae_merge_method.diagnose.scoring import ScoredLayer, Scoring, score_layers
@@ -207,22 +206,8 @@ def _layer(
 ) -> LayerDiagnosis:
     features, tokenizer = scored.top_features, subject.model.tokenizer
     if settings.snippets and features:
-        # Loaded once more: no more encoders are kept in memory than the plan allows.
-        listener = subject.saes[scored.unit]
-        sae = load_beside(listener, subject.model)
-        documents, labels = subject.sides.documents, subject.sides.labels
-        rule = encoded.scale.rule(settings.bound)
-        features = add_snippets(
-            subject.model,
-            sae,
-            listener.site,
-            features,
-            encoded.usage,
-            documents,
-            labels,
-            settings.snippets,
-            rule,
-        )
+        usage, peaks = encoded.usage, encoded.peaks()
+        features = add_snippets(features, usage, peaks, subject.sides, tokenizer, settings.snippets)
     fired = int(encoded.usage.counts.sum(dtype="int64"))
     return LayerDiagnosis(
         **scored._replace(top_features=features)._asdict(),

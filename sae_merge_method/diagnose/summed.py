@@ -41,8 +41,12 @@ class Summed(NamedTuple):
         """
         return cls(tokens, features, _sums(features, tokens))
 
-    def rows(self) -> Rows:
-        """What each document uses, in sparse form."""
+    def rows(self, layout: TokenLayout | None = None) -> Rows:
+        """What each document uses, in sparse form.
+
+        Args:
+            layout: Of the same tokens; tells where in the target's documents each feature fires most.
+        """
         import torch
 
         fired = _fired(self.features, self.tokens)
@@ -51,13 +55,35 @@ class Summed(NamedTuple):
         means = self.sums[entries] / tokens[entries[0]]
         # A GPU is waited for at each copy: all whole numbers come over as one.
         rows, indices, counts = torch.stack([*entries, fired[entries]]).cpu().numpy()
+        lengths = np.bincount(rows, minlength=len(self.tokens))
         return Rows(
             tokens=self.tokens,
-            lengths=np.bincount(rows, minlength=len(self.tokens)),
+            lengths=lengths,
             indices=indices,
             means=means.cpu().numpy(),
             counts=counts,
+            peaks=np.full_like(indices, -1) if layout is None else self._peaks(entries[1], lengths, layout),
         )
+
+    def _peaks(self, used: "torch.Tensor", lengths: Integers, layout: TokenLayout) -> Integers:
+        """(nnz,) where the target's documents use each of their features most; the first of equal ones.
+
+        Args:
+            used: (nnz,) feature of each entry, document by document.
+            lengths: (B,) entries of each document.
+            layout: Of the tokens.
+        """
+        import torch
+
+        slices = _slices(self.features, self.tokens)
+        starts = np.cumsum(self.tokens) - self.tokens
+        told = np.flatnonzero((layout.sides == 0) & (lengths > 0))
+        by_document = used.split(lengths.tolist())
+        peaks = np.full(len(used), -1)
+        if len(told):
+            strongest = [slices[at][:, by_document[at]].argmax(0) + int(starts[at]) for at in told]
+            peaks[np.repeat(layout.sides == 0, lengths)] = layout.places[torch.cat(strongest).cpu().numpy()]
+        return peaks
 
     def without(self, layout: TokenLayout) -> Without:
         """Means of each document outside each class, summed over the documents of a side.

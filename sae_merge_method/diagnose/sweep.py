@@ -96,8 +96,11 @@ def encode_layers(
     def gather(key: str, d_sae: int) -> "WholeUsage":
         return store.gather(key, d_sae, by_chunk)
 
+    def peaks(key: str) -> npt.NDArray[np.int64]:
+        return store.peaks(key, by_chunk)
+
     return {
-        layer: put_together(source, scales[layer], stored, gather, len(labels.side), twins)
+        layer: put_together(source, scales[layer], stored, gather, peaks, len(labels.side), twins)
         for layer, (source, stored) in kept.items()
     }
 
@@ -217,6 +220,5 @@ def _plan(
         read_tokens=sum(batch.ids.size for batch in batches),
         documents=len(sides.labels.side),
         cores=cores_used(),
-        loads=2 if settings.snippets else 1,
     )
     return make_plan(work, memory_budget(settings.memory, model.device), costs)

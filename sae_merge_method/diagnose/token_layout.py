@@ -32,6 +32,8 @@ class TokenLayout(NamedTuple):
     """(B,) tokens of each document, summing to T."""
     ids: npt.NDArray[np.int64]
     """(T,) which tokens they are."""
+    places: npt.NDArray[np.int64]
+    """(T,) the place of each in its document."""
     sampled: npt.NDArray[np.bool_]
     """(T,) tokens whose reconstruction enters the explained variance."""
     classes: npt.NDArray[np.uint32]
@@ -49,6 +51,7 @@ class TokenLayout(NamedTuple):
         return self._replace(
             tokens=np.bincount(document[kept], minlength=len(self.tokens)),
             ids=self.ids[kept],
+            places=self.places[kept],
             sampled=self.sampled[kept],
             classes=self.classes[kept],
         )
@@ -67,3 +70,5 @@ class Rows(NamedTuple):
     """(nnz,) mean activation over the document's tokens."""
     counts: npt.NDArray[np.int64]
     """(nnz,) tokens on which the feature fired."""
+    peaks: npt.NDArray[np.int64]
+    """(nnz,) the place in the document of the token on which it fired most; -1 where nobody asked."""

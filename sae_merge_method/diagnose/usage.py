@@ -83,7 +83,7 @@ def encode_documents(
         summed = Summed.of(features, layout.tokens)
         usage = [
             PartialUsage(
-                counted=summed.rows(),
+                counted=summed.rows(layout),
                 outliers=apart,
                 outlier_tokens=of_outliers.tokens,
                 outlier_ids=of_outliers.ids,
@@ -118,4 +118,4 @@ def outliers(residual: "torch.Tensor", rule: "CountingRule") -> npt.NDArray[np.b
 def _no_rows(documents: int) -> Rows:
     none = np.zeros(0, dtype=np.int64)
     tokens = np.zeros(documents, dtype=np.int64)
-    return Rows(tokens, tokens, none, none.astype(np.float32), none)
+    return Rows(tokens, tokens, none, none.astype(np.float32), none, none)

@@ -27,7 +27,6 @@ class Gemma:
             read_tokens=530_000,
             documents=1000,
             cores=self.cores,
-            loads=2,
         )
         costs = Costs(load=2, forward=0.001, encode=0.0001, score=0.001, libraries=GIB // 4)
         return make_plan(work, memory, costs)
@@ -41,10 +40,10 @@ def test_with_memory_enough_there_is_one_sweep_over_all_layers() -> None:
 
 def test_the_estimate_counts_loading_reading_encoding_and_scoring() -> None:
     plan = Gemma().plan(8 * GIB)
-    assert plan.encoding_seconds == pytest.approx(34 * 2 * 2 + 530_000 * 0.001 + 34 * 512_000 * 0.0001)
+    assert plan.encoding_seconds == pytest.approx(34 * 2 + 530_000 * 0.001 + 34 * 512_000 * 0.0001)
     assert plan.scoring_seconds == pytest.approx(34 * 16384 * 0.001)
     assert plan.seconds == plan.encoding_seconds + plan.scoring_seconds
-    assert "about 49 min (encoding 40 min, scoring 9 min)" in str(plan)
+    assert "about 48 min (encoding 39 min, scoring 9 min)" in str(plan)
 
 
 def test_memory_is_that_of_the_larger_of_two_stages_beside_what_was_imported() -> None:
