@@ -46,11 +46,11 @@ def test_the_layer_that_gains_is_found_and_the_one_that_damages_is_left_out(tune
 
 def test_the_winner_beats_its_rivals_where_nothing_was_chosen(tuned: Tune) -> None:
     rivals = {one.name: one for one in tuned.rivals}
-    assert {"base", "donor", "all layers damped", "all but the costly", "shuffled 1"} <= rivals.keys()
+    assert {"base", "donor", "all layers damped", "all but the costly"} <= rivals.keys()
     for name in ("base", "donor", "all layers damped"):
         assert rivals[name].winner_is == "better", name
     shuffles = [one for name, one in rivals.items() if name.startswith("shuffled")]
-    assert all(one.difference.delta > 0 for one in shuffles)
+    assert shuffles and all(one.difference.delta > 0 for one in shuffles)
     assert tuned.beside_curve.stands == "above"
 
 
@@ -83,13 +83,13 @@ def test_the_recipe_makes_the_very_model_that_was_measured(
 
 
 def test_a_search_that_was_killed_goes_on_to_the_same_bytes(
-    planted: Planted, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    planted: Planted, brief: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured = []
 
     def measure(self: Bench, side: object) -> list[float]:
         measured.append(side)
-        if len(measured) == 30:
+        if len(measured) == 20:
             raise KeyboardInterrupt
         return original(self, side)
 
@@ -97,14 +97,14 @@ def test_a_search_that_was_killed_goes_on_to_the_same_bytes(
     monkeypatch.setattr(Bench, "_nats", measure)
     again = tmp_path / "again"
     with pytest.raises(KeyboardInterrupt):
-        tune(settings(planted), again)
+        tune(TuneSettings.model_validate(planted.brief), again)
     assert not again.exists()
     # A kill in the middle of a line: what stands before it is kept.
     (file,) = tmp_path.rglob("measured-0.jsonl")
     file.write_bytes(file.read_bytes()[:-7])
-    tune(settings(planted), again)
-    assert len(measured) < 30 + 2 * read_tune(out).evaluations - 20
-    assert [(again / name).read_bytes() for name in FILES] == [(out / name).read_bytes() for name in FILES]
+    tune(TuneSettings.model_validate(planted.brief), again)
+    assert len(measured) < 20 + 2 * read_tune(brief).evaluations - 12
+    assert [(again / name).read_bytes() for name in FILES] == [(brief / name).read_bytes() for name in FILES]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["again"]
 
 
@@ -112,7 +112,7 @@ def test_a_donor_that_is_noise_comes_to_nothing_and_only_another_budget_goes_on_
     planted: Planted, tmp_path: Path
 ) -> None:
     file, out = tmp_path / "tune.yml", tmp_path / "out"
-    noise = {**planted.settings, "donor": str(planted.folder / "noise"), "steps": 8}
+    noise = {**planted.settings, "donor": str(planted.folder / "noise"), "steps": 4}
 
     def search(**changes: object) -> None:
         file.write_text(json.dumps({**noise, **changes}))
