@@ -18,6 +18,8 @@ _DEAD_SHARE, _MOST_DEAD_AFTER = 8, 1000
 _RATE, _RATE_OF = 2e-4, 1 << 14
 """Gao et al. (arXiv 2406.04093): the best learning rate falls with the square root of the number of features;
 the constant is sparsify's."""
+_STEPS, _SMALLEST_STEP, _LARGEST_STEP = 256, 128, 1024
+"""On 32k tokens of SmolLM2's layer 3, 31 steps explain a fifth of the variance and 250 two thirds."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,11 @@ class Job:
     def recorded(self) -> dict[str, str | int | float | None]:
         """The settings as they were really used."""
         dtype = str(self.model.dtype).removeprefix("torch.")
-        return {**self.settings.recorded(dtype, self.model.device.type), "outlier_norm": OUTLIER_NORM}
+        return {
+            **self.settings.recorded(dtype, self.model.device.type),
+            "step_tokens": self.step_tokens,
+            "outlier_norm": OUTLIER_NORM,
+        }
 
     def inputs(self) -> dict[str, str | int | float | None]:
         """What a resumed run must have in common with the one that was interrupted."""
@@ -77,6 +83,11 @@ class Job:
             "model's weights": self.model.fingerprint.numbers["float32"],
             **texts,
         }
+
+
+def step_of(tokens: int) -> int:
+    """Tokens of a step, of so many in all, where nobody has said: small steps rather than few."""
+    return min(max(tokens // _STEPS, _SMALLEST_STEP), _LARGEST_STEP)
 
 
 def open_job(settings: TrainSaesSettings) -> Job:
@@ -95,7 +106,7 @@ def open_job(settings: TrainSaesSettings) -> Job:
         raise UsageError(
             f"expected at most as many active features as there are, {width}; got --k {settings.k}"
         )
-    step_tokens = min(settings.step_tokens, tokens)
+    step_tokens = min(settings.step_tokens or step_of(tokens), tokens)
     steps = tokens // step_tokens
     reading = Reading(
         tokens,

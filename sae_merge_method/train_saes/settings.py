@@ -45,8 +45,8 @@ class TrainSaesSettings(Record):
     """Tokens that go through the model together, with padding."""
     buffer_tokens: int = Field(default=16384, ge=1)
     """Activations of each SAE that are shuffled together, in tokens."""
-    step_tokens: int = Field(default=1024, ge=1)
-    """Tokens of a training step of an SAE."""
+    step_tokens: int | None = Field(default=None, ge=1)
+    """Tokens of a training step of an SAE; unless given, a 256th of all, but 128 to 1024."""
     learning_rate: float | None = Field(default=None, gt=0)
     """Highest learning rate; unless given, 2e-4 for 16,384 features, and for fewer more, by the square
     root."""

@@ -12,6 +12,7 @@ from sae_merge_method.saes.find import find_sae, find_saes
 from sae_merge_method.saes.opening import load_sae
 from sae_merge_method.train_saes import plan
 from sae_merge_method.train_saes.run import train_saes
+from sae_merge_method.train_saes.settings import parse_count
 from tests.diagnose import hosts
 from tests.models.test_residual_stream import BUILDERS
 from tests.train_saes.conftest import STEP, STEPS, Settings, content
@@ -43,6 +44,18 @@ def test_what_is_written_is_saelens_own_format_a_report_and_a_card(whole: Path, 
     assert "library_name: saelens" in card
     assert str(maths) in card
     assert not list(whole.parent.glob(".whole*"))
+
+
+@pytest.mark.parametrize(("tokens", "step"), [("500", 128), ("32k", 128), ("64k", 250), ("2M", 1024)])
+def test_a_short_training_takes_smaller_steps_rather_than_few(
+    settings: Settings, tokens: str, step: int
+) -> None:
+    from sae_merge_method.train_saes.job import open_job
+
+    job = open_job(settings(tokens=tokens, step_tokens=None))
+    assert (job.step_tokens, job.schedule.steps) == (step, parse_count(tokens) // step)
+    assert job.recorded()["step_tokens"] == step
+    assert open_job(settings(tokens="100", step_tokens=None)).step_tokens == 100
 
 
 def test_the_plan_splits_into_as_few_passes_as_fit(settings: Settings) -> None:
