@@ -21,6 +21,8 @@ _USED = 32
 some 20 to 100 active at a token come to in documents of 500."""
 _MATRICES = 6
 """Matrices of (documents x a block's features) in float64 that scoring may hold."""
+ANY_RUN = 72 << 20
+"""Bytes that a diagnosis takes of whatever size, the miniature's too: workspaces, tokens, tables and pictures."""
 _SHARE = 0.8
 """Of the free memory: the rest is for what is not counted here."""
 
@@ -71,7 +73,7 @@ class Plan(NamedTuple):
     @property
     def bytes(self) -> int:
         """The most memory beside the model."""
-        return max(self.encoder_bytes + self.batch_bytes, self.scoring_bytes) + self.library_bytes
+        return max(self.encoder_bytes + self.batch_bytes, self.scoring_bytes) + self.library_bytes + ANY_RUN
 
     @property
     def seconds(self) -> float:

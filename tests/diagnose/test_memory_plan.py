@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import pytest
 
 from sae_merge_method.diagnose.costs import Costs
-from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan
+from sae_merge_method.diagnose.memory_plan import ANY_RUN, Plan, Work, make_plan
 
 GIB = 1 << 30
 
@@ -35,7 +35,7 @@ class Gemma:
 def test_with_memory_enough_there_is_one_sweep_over_all_layers() -> None:
     plan = Gemma().plan(8 * GIB)
     assert plan.groups == (tuple(range(34)),)
-    assert "34 layers over 512,000 tokens in one sweep: about 3.7 GiB beside the model" in str(plan)
+    assert "34 layers over 512,000 tokens in one sweep: about 3.8 GiB beside the model" in str(plan)
 
 
 def test_the_estimate_counts_loading_reading_encoding_and_scoring() -> None:
@@ -48,10 +48,10 @@ def test_the_estimate_counts_loading_reading_encoding_and_scoring() -> None:
 
 def test_memory_is_that_of_the_larger_of_two_stages_beside_what_was_imported() -> None:
     plan = Gemma().plan(8 * GIB)
-    assert plan.bytes == plan.encoder_bytes + plan.batch_bytes + GIB // 4
+    assert plan.bytes == plan.encoder_bytes + plan.batch_bytes + GIB // 4 + ANY_RUN
     at_once = Gemma(cores=16).plan(GIB)
     assert at_once.scoring_bytes > at_once.encoder_bytes + at_once.batch_bytes
-    assert at_once.bytes == at_once.scoring_bytes + GIB // 4
+    assert at_once.bytes == at_once.scoring_bytes + GIB // 4 + ANY_RUN
 
 
 def test_a_layer_is_scored_on_each_core_in_that_much_more_memory_and_less_time() -> None:
