@@ -20,7 +20,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["WANDB_MODE"] = "disabled"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from tests import warm
+from tests import pictures, warm
 
 if TYPE_CHECKING:  # at run time where they are needed: a process that only shares tests out needs no torch
     from sae_merge_method.miniature.build import Miniature
@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or not getattr(config.option, "numprocesses", None):
         from hypothesis import HealthCheck, settings
 
+        pictures.draw_small()
         # The same examples in every run, however long the machine takes for one, or to think of one.
         slow = [HealthCheck.too_slow]
         settings.register_profile(
@@ -91,6 +92,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         sys.modules["numpy"].random.seed(seed)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(seed)
+
+
+@pytest.fixture
+def whole_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures as users get them, for tests that look at one."""
+    monkeypatch.setattr(pictures, "WHOLE", True)
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ SHINGLE = 5
 _BANDS, _ROWS = 16, 4
 """64 hashes in 16 bands of 4 propose 99 of 100 pairs that are as alike as ALIKE, and few that are less than
 half so; proposed pairs are compared shingle by shingle."""
+_AT_ONCE = 1 << 20
+"""Numbers that are scrambled at once: of a long text not by all hashes."""
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
@@ -102,7 +104,8 @@ def _buckets(shingles: dict[int, Hashes]) -> list[list[int]]:
     salts = _mixed(np.arange(1, _BANDS * _ROWS + 1, dtype=np.uint64) * _ODD)
     buckets: defaultdict[tuple[int, bytes], list[int]] = defaultdict(list)
     for nth, hashes in shingles.items():
-        signature = np.array([_mixed(hashes ^ salt).min() for salt in salts])
+        at_once = np.array_split(salts, min(len(salts), 1 + len(salts) * len(hashes) // _AT_ONCE))
+        signature = np.concatenate([_mixed(hashes ^ some[:, None]).min(axis=1) for some in at_once])
         for band, part in enumerate(signature.reshape(_BANDS, _ROWS)):
             buckets[band, part.tobytes()].append(nth)
     return [bucket for bucket in buckets.values() if len(bucket) > 1]

@@ -22,7 +22,7 @@ some 20 to 100 active at a token come to in documents of 500."""
 _MATRICES = 6
 """Matrices of (documents x a block's features) in float64 that scoring may hold."""
 ANY_RUN = 72 << 20
-"""Bytes that a diagnosis takes of whatever size, the miniature's too: workspaces, tokens, tables and pictures."""
+"""Bytes that a diagnosis of any size takes, the miniature's too: workspaces, tokens, tables and pictures."""
 _SHARE = 0.8
 """Of the free memory: the rest is for what is not counted here."""
 

@@ -10,6 +10,8 @@ from sae_merge_method.errors import UsageError
 from tests.comparisons import comparison, subject
 from tests.evaluations import BARELY, BASE, MIXED, Write, grouped
 
+pytestmark = pytest.mark.usefixtures("whole_pictures")
+
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_the_forest_plot_is_drawn_the_same_twice(write: Write, tmp_path: Path, suffix: str) -> None:

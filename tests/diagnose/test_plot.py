@@ -7,6 +7,7 @@ from sae_merge_method.diagnose.plot import plot_specificity
 from tests import tiny
 from tests.diagnoses import save_diagnosis
 
+pytestmark = pytest.mark.usefixtures("whole_pictures")
 PNG = b"\x89PNG"
 
 

@@ -80,6 +80,7 @@ def test_json_has_null_for_what_is_not_finite(difference):
     assert value["identical"] is False
 
 
+@pytest.mark.usefixtures("whole_pictures")
 def test_a_picture_is_the_same_bytes_each_time_also_where_nothing_changed(difference):
     assert heat_map(difference, "title") == heat_map(difference, "title")
     none = Difference(tensors=(), only_in_first=(), only_in_second=(), not_comparable=())

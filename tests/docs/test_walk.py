@@ -10,7 +10,9 @@ from tests.docs.blocks import blocks
 SMALLER = {
     # What has learned nothing never ends an answer, and each token takes time.
     "--batch_size 150": "--batch_size 150 --gen_kwargs max_gen_toks=2",
-    "attribute --base": "attribute --max-documents 4 --most-points 8 --tolerance 0.9 --groups 2 --base",
+    "attribute --base": (
+        "attribute --max-documents 4 --max-length 32 --most-points 4 --tolerance 0.9 --groups 2 --base"
+    ),
     "diagnose --model": "diagnose --permutations 20 --bootstrap 20 --model",
     "score diagnosis/ --score": "score diagnosis/ --permutations 20 --bootstrap 20 --score",
     "--width 4x --k 32 --tokens 2M": "--width 2x --k 4 --tokens 2k",
@@ -37,6 +39,8 @@ def outcomes(tmp_path_factory, tiny_settings, tiny_cache, tiny_miniature, warm_p
     for text in ("target.jsonl", "control.jsonl", "general.jsonl"):
         lines = (folder / "demo" / text).read_text().splitlines(keepends=True)
         (folder / "demo" / text).write_text("".join(lines[:DOCUMENTS]))
+    asked = folder / "demo" / "tune.yml"
+    asked.write_text(asked.read_text() + "finalists: 1\nshuffles: 1\nmax_length: 48\n")
     done, typed = {}, set()
     for page in PAGES:
         lines = [line for block in RUNNING if block.page == page for line in block.text.splitlines()]

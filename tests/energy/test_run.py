@@ -169,6 +169,7 @@ def test_an_unchanged_donor_keeps_nothing_of_nothing(tmp_path):
     assert "whole" in run(scene._replace(donor=scene.base))
 
 
+@pytest.mark.usefixtures("whole_pictures")
 def test_the_command_prints_the_same_bytes_twice_and_draws_a_plot(tmp_path):
     scene = scenes.build(tmp_path, dtype=torch.bfloat16)
     plots = [tmp_path / "one.png", tmp_path / "two.png"]

@@ -4,6 +4,8 @@ import pytest
 
 from sae_merge_method.reports.figure import layer_axes, layer_width, new_figure, picture
 
+pytestmark = pytest.mark.usefixtures("whole_pictures")
+
 
 def _drawn(form):
     figure = new_figure(4, 3)

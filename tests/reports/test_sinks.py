@@ -70,7 +70,7 @@ def harmless(scene: Scene, name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", sorted(RENDERERS.keys() - PICTURES))
-@settings(max_examples=5, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, suppress_health_check=list(HealthCheck))
 @given(text=NAMES)
 def test_a_name_is_text_wherever_it_is_shown(scene: Scene, name: str, text: str) -> None:
     renderer = RENDERERS[name]
@@ -80,6 +80,7 @@ def test_a_name_is_text_wherever_it_is_shown(scene: Scene, name: str, text: str)
 HOSTILE = r"$\frac{" + "\n\x1b]0;t\x07\u202e<script>&]]>--$\\$_"
 
 
+@pytest.mark.usefixtures("whole_pictures")
 @pytest.mark.filterwarnings("ignore:Glyph")
 @pytest.mark.parametrize("text", [HOSTILE, "_" + HOSTILE, "$x$"], ids=["broken", "hidden", "formula"])
 @pytest.mark.parametrize("name", sorted(PICTURES))

@@ -46,6 +46,7 @@ def load(level: str, folder: str) -> None:
     if level == "libraries":
         _read_formulas()
     if level == HOSTS:
+        importlib.import_module("tests.pictures").draw_small()
         ours = importlib.import_module("sae_merge_method")
         for module in pkgutil.walk_packages(ours.__path__, "sae_merge_method."):
             if not module.name.startswith(NOT_AHEAD):
