@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 LEVELS: dict[str, tuple[str, ...]] = {
-    "torch": ("torch", "safetensors.torch"),
+    "torch": ("torch", "safetensors.torch", "httpx", "pydantic"),
     "libraries": (
         "transformers.trainer_utils", "transformers.models.auto.modeling_auto", "peft", "accelerate", "networkx",
         "datasets", "evaluate", "sklearn.metrics", "sympy.parsing.latex", "math_verify",
