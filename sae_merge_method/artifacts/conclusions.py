@@ -76,14 +76,16 @@ class CurveStanding(Record):
     arm: str
     """Name of the arm."""
     low: str
-    """Name of the arm on the curve that does less damage."""
+    """Name of the arm on the curve that does less damage; where share is null and delta is not, of the arm on
+    the curve that comes nearest, whatever its damage."""
     high: str
-    """Name of the arm on the curve that does more damage."""
+    """Name of the arm on the curve that does more damage; the same as low where share is null and delta is
+    not."""
     share: float | None
     """How far along the damage from low to high the arm's lies, 0 to 1; null where that cannot be told."""
     delta: float | None
-    """The arm's score minus the curve's at the same damage, over all tasks, above 0 for better; null where
-    that cannot be told."""
+    """The arm's score minus the curve's at the same damage, over all tasks, above 0 for better; where that
+    cannot be told, and the arm gains more than all of the curve, minus that of the arm low; else null."""
     interval: tuple[float, float] | None
     """Interval of delta at 1 - alpha: over problems, and over the passages that damage is measured on; null
     where nothing was tested."""

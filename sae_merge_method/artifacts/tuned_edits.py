@@ -140,14 +140,16 @@ class BesideCurve(Record):
     """The winner beside the damping curve, all layers at one weight, at its own damage on the report part."""
 
     low: CurvePoint
-    """The point with less damage."""
+    """The point with less damage; where share is null and difference is not, the point of the whole curve
+    that comes nearest in gain, whatever its damage."""
     high: CurvePoint
-    """The point with more damage."""
+    """The point with more damage; the same as low where share is null and difference is not."""
     share: float | None
     """How far along the damage from low to high the winner's lies, 0 to 1; null where that cannot be told."""
     difference: Change | None
     """The winner's gain less the curve's at the same damage, in the task's score where one judges, else in
-    nats a token; null where that cannot be told."""
+    nats a token; where that cannot be told, and it gains more than all of the curve, less that of the point
+    low; else null."""
     p: float | None
     """Two-sided p of difference, Student's t over problems and passages; null where nothing was tested."""
     stands: Beside

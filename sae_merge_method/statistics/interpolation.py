@@ -31,7 +31,7 @@ class Excess(NamedTuple):
     """How far a point lies above the line."""
 
     share: float
-    """How far along the line the line was taken."""
+    """How far along the line the line was taken; nan where there is no line."""
     delta: float
     """The point's gain less the line's."""
     stderr: float | None
@@ -141,6 +141,49 @@ def excess_over_scores(
         few = f"{n} problems: nothing is tested with fewer than {FEWEST_ITEMS}"
         return Excess(s, delta, None, None, None, few)
     return _tested(s, delta, variance, n - 1, share, high[0] - low[0])
+
+
+def excess_over_each(point: Sequence[float], others: Sequence[Sequence[float]]) -> tuple[int, Excess]:
+    """How far a point lies above every one of others, whatever they cost: above the one nearest to it.
+
+    Who gains more than each point of a curve lies above it at every cost. All of them have to be beaten, so
+    the largest p is that of all together, and nothing is to be corrected (an intersection-union test, Berger
+    1982).
+
+    Args:
+        point: Outcome of every problem under the edit.
+        others: The same under each of the others, one or more.
+
+    Returns:
+        Which of the others is nearest, and the excess over it; without a p where the point's mean is not
+        above all the others', or where nothing can be tested.
+    """
+    found = [_over(point, other) for other in others]
+    nearest = min(range(len(found)), key=lambda nth: _t(found[nth]))
+    excess = found[nearest]
+    if excess.p is not None and excess.delta <= 0:
+        excess = excess._replace(
+            stderr=None, df=None, p=None, reason="it does not gain more than every weight"
+        )
+    return nearest, excess
+
+
+def _over(point: Sequence[float], other: Sequence[float]) -> Excess:
+    n = len(point)
+    apart = [one - another for one, another in zip(point, other, strict=True)]
+    delta = math.fsum(apart) / n if n else 0.0
+    if n < FEWEST_ITEMS:
+        few = f"{n} problems: nothing is tested with fewer than {FEWEST_ITEMS}"
+        return Excess(math.nan, delta, None, None, None, few)
+    variance = math.fsum((one - delta) ** 2 for one in apart) / (n - 1) / n
+    if variance <= 0:
+        return Excess(math.nan, delta, None, None, None, "zero variance: every problem lies as far from it")
+    stderr = math.sqrt(variance)
+    return Excess(math.nan, delta, stderr, n - 1, 2 * upper_p(abs(delta) / stderr, n - 1))
+
+
+def _t(excess: Excess) -> float:
+    return -math.inf if excess.stderr is None else excess.delta / excess.stderr
 
 
 def _tested(s: float, delta: float, of_problems: float, df: int, share: Share, slope: float) -> Excess:

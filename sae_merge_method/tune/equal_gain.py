@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from sae_merge_method.artifacts.tuned_edits import CurvePoint, EqualGain, Spared
 from sae_merge_method.statistics.equal_gain import CostRatio, Point, cost_at_equal_gain
-from sae_merge_method.tune.bench import Measured
+from sae_merge_method.tune.bench import Bench, Measured
 from sae_merge_method.tune.edit import DIGITS, Edit
 from sae_merge_method.tune.exam import Panel
 from sae_merge_method.tune.families import on_layers
@@ -35,12 +35,11 @@ def equal_gain(panel: Panel, edit: Edit, start: float, alpha: float) -> EqualGai
     """
     bench = panel.bench
     own = bench.measure(edit, REPORT)
-    everything = on_layers(bench.n_donors, bench.n_layers, range(bench.n_layers))
     before = gains(panel, bench.measure(bench.base, REPORT))
     unedited = bench.measure(bench.base, REPORT).control_nats[own.worst]
 
     def damped(weight: float) -> Measured:
-        return bench.measure(Edit.of(weight * everything), REPORT)
+        return bench.measure(all_layers(bench, weight), REPORT)
 
     def point(measured: Measured) -> Point:
         more = [after - at for after, at in zip(gains(panel, measured), before, strict=True)]
@@ -67,6 +66,11 @@ def equal_gain(panel: Panel, edit: Edit, start: float, alpha: float) -> EqualGai
         damages=_damages(found, alpha),
         reason=found.reason,
     )
+
+
+def all_layers(bench: Bench, weight: float) -> Edit:
+    """A point of the damping curve: every layer of every donor at one weight."""
+    return Edit.of(weight * on_layers(bench.n_donors, bench.n_layers, range(bench.n_layers)))
 
 
 def around(gained: Callable[[float], float], aim: float, start: float) -> list[float]:

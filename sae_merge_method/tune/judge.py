@@ -4,7 +4,7 @@ By the task where there is one, else by loss.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.conclusions import Beside
@@ -19,7 +19,12 @@ from sae_merge_method.artifacts.tuned_edits import (
     Scored,
     Winner,
 )
-from sae_merge_method.statistics.interpolation import excess_over_line, share_of_cost
+from sae_merge_method.statistics.interpolation import (
+    Excess,
+    excess_over_each,
+    excess_over_line,
+    share_of_cost,
+)
 from sae_merge_method.statistics.losses import RatioChange, paired_ratio
 from sae_merge_method.statistics.multiplicity import holm
 from sae_merge_method.tune.bench import Measured
@@ -164,30 +169,46 @@ def _held(delta: float, p: float | None, alpha: float) -> Held:
     return "better" if delta > 0 else "worse"
 
 
-def beside_curve(panel: Panel, edit: Edit, field: Field, alpha: float) -> BesideCurve:
+def beside_curve(
+    panel: Panel, edit: Edit, field: Field, weights: Mapping[float, Edit], alpha: float
+) -> BesideCurve:
     """The winner's gain less that of all layers damped to its damage, the line between two points of the
-    curve: by the task's score, where there is one."""
+    curve: by the task's score, where there is one.
+
+    Where that line cannot be drawn, since nothing on the curve damages as little or no two points are told
+    apart: less that of every point, if it gains more than all of them.
+
+    Args:
+        panel: To measure by.
+        edit: The winner.
+        field: With two points of the curve around the winner's damage.
+        weights: All points of the curve, by the weight of all layers.
+        alpha: Level of the test; intervals are at 1 - alpha.
+    """
     bench = panel.bench
     own = bench.measure(edit, REPORT)
     points = [(weight, bench.measure(point, REPORT)) for weight, point in field.curve]
     points.sort(key=lambda one: one[1].controls[own.worst].delta)
-    (low_weight, low), (high_weight, high) = points
-    share = share_of_cost(*(one.control_nats[own.worst] for one in (own, low, high)))
-    ends = {
-        "low": CurvePoint(weight=low_weight, report=effect(panel, low, alpha)),
-        "high": CurvePoint(weight=high_weight, report=effect(panel, high, alpha)),
-    }
+    share = share_of_cost(*(one.control_nats[own.worst] for one in (own, points[0][1], points[1][1])))
     if isinstance(share, str):
-        return BesideCurve(**ends, share=None, difference=None, p=None, stands="not tested", reason=share)
-    excess = excess_over_line(share, *(gains(panel, one) for one in (own, low, high)))
-    interval = excess.interval(1 - alpha)
+        excess = Excess(math.nan, math.nan, None, None, None, share)
+    else:
+        excess = excess_over_line(share, *(gains(panel, one) for one in (own, points[0][1], points[1][1])))
+    if excess.p is None:
+        curve = [(weight, bench.measure(weights[weight], REPORT)) for weight in sorted(weights)]
+        nearest, over = excess_over_each(gains(panel, own), [gains(panel, one) for _, one in curve])
+        if over.p is not None:
+            excess, points = over, [curve[nearest]] * 2
+    low, high = (CurvePoint(weight=weight, report=effect(panel, one, alpha)) for weight, one in points)
+    told = not math.isnan(excess.delta)
     stands: Beside = "not tested" if excess.p is None else "not shown"
     if excess.p is not None and excess.p < alpha:
         stands = "above" if excess.delta > 0 else "below"
     return BesideCurve(
-        **ends,
-        share=share.value,
-        difference=Change(delta=excess.delta, interval=interval),
+        low=low,
+        high=high,
+        share=None if math.isnan(excess.share) else excess.share,
+        difference=Change(delta=excess.delta, interval=excess.interval(1 - alpha)) if told else None,
         p=excess.p,
         stands=stands,
         reason=excess.reason,

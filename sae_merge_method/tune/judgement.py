@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sae_merge_method.artifacts.tuned_edits import BesideCurve, EqualGain, Rival, Winner
 from sae_merge_method.tune.choose import Chosen
-from sae_merge_method.tune.equal_gain import equal_gain
+from sae_merge_method.tune.equal_gain import all_layers, equal_gain
 from sae_merge_method.tune.exam import Panel
 from sae_merge_method.tune.judge import beside_curve, rivals, winner
 from sae_merge_method.tune.parts import REPORT
@@ -40,9 +40,13 @@ def judge(panel: Panel, chosen: Chosen, field: Field, budget: float, alpha: floa
     others = dict.fromkeys((*(one.edit for one in field.contenders), *(one for _, one in field.curve)))
     asked: list[Callable[[], object]] = [partial(panel.ask, one, REPORT, guarded=False) for one in others]
     bench.ahead([held, *asked])
+    equal = held()
+    weights = dict(field.curve) | {
+        weight: all_layers(bench, weight) for weight in (1.0, *(one.weight for one in equal.curve))
+    }
     return Judged(
         winner(panel, chosen, budget, alpha),
         rivals(panel, edit, field.contenders, alpha),
-        beside_curve(panel, edit, field, alpha),
-        held(),
+        beside_curve(panel, edit, field, weights, alpha),
+        equal,
     )

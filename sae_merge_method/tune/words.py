@@ -93,6 +93,12 @@ def _at_equal_damage(tune: Tune) -> str:
     if curve.difference is None or curve.p is None:
         return f"At equal damage, beside the damping curve ({between}): not tested, {curve.reason}."
     unit = task.metric if task is not None else "nats a token"
+    if curve.share is None:
+        return (
+            f"Beside the damping curve: {curve.stands}. It gains more than all layers at every weight that "
+            f"was measured, whatever they damage: than the nearest, {curve.low.weight:.4g}, by "
+            f"{_with_reach(curve.difference, task is not None)} {unit}, p {p_value(curve.p)}."
+        )
     return (
         f"At equal damage, beside the damping curve ({between}): {curve.stands}, "
         f"{_with_reach(curve.difference, task is not None)} {unit}, p {p_value(curve.p)}."

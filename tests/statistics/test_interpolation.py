@@ -6,6 +6,7 @@ import pytest
 from sae_merge_method.statistics.interpolation import (
     LEAST_T,
     Share,
+    excess_over_each,
     excess_over_line,
     excess_over_scores,
     share_of_cost,
@@ -73,3 +74,33 @@ def test_without_pairs_the_errors_of_all_three_scores_count():
     assert found.delta == pytest.approx(0.1)
     assert found.stderr == pytest.approx((0.03**2 + 2 * 0.02**2) ** 0.5)
     assert "12 problems" in str(excess_over_scores(Share(0.5, 0.1, 29), (1, 1), (1, 1), (1, 1), 12).reason)
+
+
+def test_who_gains_more_than_every_other_is_held_against_the_nearest():
+    rng = np.random.default_rng(2)
+    ability = rng.normal(0, 1, 60)
+    others = [(ability + shift + rng.normal(0, 0.3, 60)).tolist() for shift in (0.0, 0.6, 0.2)]
+    nearest, excess = excess_over_each((ability + 1).tolist(), others)
+    assert nearest == 1 and excess.delta == pytest.approx(1 - np.mean(np.array(others[1]) - ability))
+    assert excess.p is not None and excess.p < 1e-6 and np.isnan(excess.share)
+    reach = excess.interval(0.95)
+    assert reach is not None and reach.low < excess.delta < reach.high and reach.low > 0
+    _, below = excess_over_each((ability + 0.5).tolist(), others)
+    assert below.p is None and below.reason == "it does not gain more than every weight"
+    _, few = excess_over_each([1.0] * 27, [[0.0] * 27])
+    assert few.p is None and few.reason is not None and "27 problems" in few.reason
+    _, alike = excess_over_each([1.0] * 30, [[0.0] * 30, rng.normal(0, 1, 30).tolist()])
+    assert alike.p is None and alike.reason is not None and "zero variance" in alike.reason
+
+
+def test_a_point_as_good_as_the_best_of_others_is_seldom_found_above_all_of_them():
+    rng = np.random.default_rng(3)
+    found = 0
+    for _ in range(400):
+        ability = rng.normal(0, 1, 40)
+        point, *others = (
+            ability[None] + rng.normal(0, 0.5, (4, 40)) + np.array([[0], [0], [0], [-0.3]])
+        ).tolist()
+        _, excess = excess_over_each(point, others)
+        found += excess.p is not None and excess.p < 0.05
+    assert found <= 0.05 * 400

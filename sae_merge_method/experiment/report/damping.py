@@ -22,6 +22,7 @@ from sae_merge_method.experiment.report.measure import gain, is_share
 from sae_merge_method.reports.numbers import amount, interval, nats, p_value
 from sae_merge_method.statistics.interpolation import (
     Excess,
+    excess_over_each,
     excess_over_line,
     excess_over_scores,
     share_of_cost,
@@ -118,6 +119,28 @@ def damping_curve(
 
 
 def _held(one: Measured, curve: Sequence[Measured], up: bool) -> tuple[tuple[Measured, Measured], Excess]:
+    """An arm against the curve at its damage; where that cannot be told, and it gains more than all of the
+    curve, against the arm of the curve that comes nearest."""
+    ends, excess = _between(one, curve, up)
+    # A curve that ends before the whole task vector does not say how much all layers can gain.
+    whole = max(map(_weight, curve)) >= 1
+    if excess.p is None and whole and (tables := _alike([one, *curve], up)) is not None:
+        nearest, over = excess_over_each(tables[0], tables[1:])
+        if over.p is not None:
+            return (curve[nearest], curve[nearest]), over
+    return ends, excess
+
+
+def _alike(arms: Sequence[Measured], up: bool) -> list[list[float]] | None:
+    """What the same problems gave under all arms, higher for better; None where they are not the same."""
+    tables = [each.outcomes for each in arms if each.outcomes is not None]
+    if len(tables) < len(arms) or any(table.keys() != tables[0].keys() for table in tables):
+        return None
+    sign = 1.0 if up else -1.0
+    return [[sign * table[key] for key in tables[0]] for table in tables]
+
+
+def _between(one: Measured, curve: Sequence[Measured], up: bool) -> tuple[tuple[Measured, Measured], Excess]:
     """An arm against the two arms of the curve between whose damage its own lies."""
     above = next(
         (number for number, other in enumerate(curve) if other.text.loss > one.text.loss), len(curve) - 1
@@ -129,12 +152,10 @@ def _held(one: Measured, curve: Sequence[Measured], up: bool) -> tuple[tuple[Mea
     share = share_of_cost(one.text.nats, low.text.nats, high.text.nats)
     if isinstance(share, str):
         return (low, high), Excess(math.nan, math.nan, None, None, None, share)
-    sign = 1.0 if up else -1.0
     all_three = (one, low, high)
-    tables = [each.outcomes for each in all_three if each.outcomes is not None]
-    if len(tables) == len(all_three) and all(table.keys() == tables[0].keys() for table in tables):
-        ordered = [[sign * table[key] for key in tables[0]] for table in tables]
-        return (low, high), excess_over_line(share, *ordered)
+    if (tables := _alike(all_three, up)) is not None:
+        return (low, high), excess_over_line(share, *tables)
+    sign = 1.0 if up else -1.0
     errors = [each.arm.overall.stderr for each in all_three]
     n = one.arm.overall.n
     if n is None or any(error is None for error in errors):
@@ -174,6 +195,13 @@ def above_curve(experiment: Experiment) -> Judged:
     share = is_share(experiment)
     own = gain(pick, experiment.higher_is_better)
     reach = f" ({interval(*one.interval, share)})" if one.interval is not None else ""
+    if one.share is None:
+        return Judged(
+            one.delta,
+            one.p,
+            f"p {p_value(one.p)}: whatever its damage, it gains {amount(own, share)}, {one.low}, which comes "
+            f"nearest of the curve, {amount(own - one.delta, share)}: {amount(one.delta, share)}{reach}",
+        )
     damage = (pick.general.delta or 0.0) if pick.general is not None else 0.0
     return Judged(
         one.delta,

@@ -143,7 +143,9 @@ def curve_words(experiment: Experiment) -> str:
         "outcome on the curve is the mean of its outcomes under both, weighed by how near their damage is. "
         "Between two arms the curve is taken to be straight; where it bends upwards, it lies higher than "
         "that. Interval and p count the problems and the passages that damage is measured on (delta "
-        f"method); p is corrected by Holm over these arms. on: shown to be within {margin} of the curve; "
+        "method); p is corrected by Holm over these arms. Where the damage of the two is not told apart, or "
+        "more weight does less of it, an arm that gains more than all of the curve is held against that of "
+        f"its arms which comes nearest, whatever its damage. on: shown to be within {margin} of the curve; "
         "not shown: neither that nor off it. An arm that does less damage than the base, or more than the "
         "whole curve, is held against that end."
     )

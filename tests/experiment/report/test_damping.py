@@ -76,6 +76,37 @@ def test_where_more_weight_does_less_damage_no_arm_is_held_against_the_curve(tmp
     assert next(each for each in found.conclusions if CLAIM in each.claim).answer == "not tested"
 
 
+@pytest.mark.parametrize(
+    ("right", "weights", "stands"),
+    [
+        ((95, 48), 4, "above"),
+        ((72, 36), 4, "not shown"),
+        ((68, 34), 4, "not tested"),
+        ((95, 48), 3, "not tested"),
+    ],
+)
+def test_an_arm_that_gains_more_than_all_of_a_whole_curve_is_above_it_at_any_damage(
+    tmp_path: Path, right: tuple[int, int], weights: int, stands: str
+) -> None:
+    """The arms of the curve damage alike, or as good as: there is no telling which is as harmful as the pick."""
+    alike = [replace(arm, nats=NOISE) if arm.role != "base" else arm for arm in curve()]
+    found = collected(tmp_path, [*alike[:weights], pick(right, 0.1)])
+    assert found.damping_curve is not None
+    (one,) = found.damping_curve.standings
+    assert one.stands == stands
+    if stands == "not tested":
+        assert one.delta is None and "not told apart" in (one.reason or "")
+        return
+    assert one.share is None and one.low == one.high == "all-layers"
+    assert one.delta == pytest.approx((sum(right) - 105) / 150)
+    judged = next(each for each in found.conclusions if CLAIM in each.claim)
+    assert judged.answer == ("yes" if stands == "above" else "not shown")
+    assert (
+        "whatever its damage, it gains" in judged.evidence
+        and "all-layers, which comes nearest" in judged.evidence
+    )
+
+
 def test_pairs_by_problem_are_surer_than_scores_alone(tmp_path: Path) -> None:
     widths = []
     for logged in (True, False):
