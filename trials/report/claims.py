@@ -162,14 +162,19 @@ def _knowing_scores(gains: Mapping[str, Mapping[str, Ranked]]) -> Statement | No
 def _tuned(pairs: Sequence[TunedPair]) -> Statement | None:
     if not pairs:
         return None
-    above = sum(one.tune.beside_curve.stands == "above" for one in pairs)
+    curves = [one.tune.beside_curve for one in pairs]
+    above = [one for one in curves if one.stands == "above"]
+    everywhere = sum(one.share is None for one in above)
     less = sum(one.tune.equal_gain.damages == "less" for one in pairs)
     half = sum(one.is_half for one in pairs)
+    beyond = sum(one.beyond for one in pairs)
     return Statement(
         "neither",
-        "Measured rather than guessed: tune finds edits above the damping curve at equal damage for "
-        f"{above} of {len(pairs)} donors by the paired test. At equal gain they are shown to do less damage "
-        f"than all layers for {less}, half of it or less for {half}.",
+        f"Measured rather than guessed: tune finds edits above the damping curve for {len(above)} of "
+        f"{len(pairs)} donors by the paired test, at equal damage or, for {everywhere}, by more gain than "
+        "all layers have at any weight. At equal gain they are shown to do less damage than all layers for "
+        f"{less}, half of it or less for {half}; for {beyond} there is no equal gain, since no weight of all "
+        "layers reaches theirs.",
     )
 
 
