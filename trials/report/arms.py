@@ -10,7 +10,12 @@ from typing import NamedTuple
 from sae_merge_method.artifacts.conclusions import CurveStanding
 from sae_merge_method.artifacts.experiment import MeasuredArm
 from sae_merge_method.controls.arms import ARMS
-from sae_merge_method.statistics.interpolation import Excess, excess_over_line, share_of_cost
+from sae_merge_method.statistics.interpolation import (
+    Excess,
+    excess_over_each,
+    excess_over_line,
+    share_of_cost,
+)
 from sae_merge_method.statistics.intervals import Interval, count_right, wilson_interval
 from sae_merge_method.statistics.losses import RatioChange
 from trials.experiments import ANSWERS, NEAR
@@ -92,18 +97,23 @@ def _change(nats: Mapping[str, Nats], base: Mapping[str, Nats], what: str) -> Ra
 
 
 def _in_loss(run: DonorRun, standing: CurveStanding | None) -> Excess | None:
-    """An arm's gain in answer loss less the curve's at the same damage to prose."""
-    if standing is None:
+    """An arm's gain in answer loss less the curve's at the same damage to prose, or less that of all of it."""
+    curve = run.experiment.damping_curve if run.experiment else None
+    if standing is None or curve is None:
         return None
-    three = [run.nats[name] for name in (standing.arm, standing.low, standing.high)]
-    if not all(ANSWERS in one and PROSE in one for one in three):
+    if not all(ANSWERS in run.nats[name] and PROSE in run.nats[name] for name in (standing.arm, *curve.arms)):
         return None
-    share = share_of_cost(*(one[PROSE].nats for one in three))
-    if isinstance(share, str):
-        return None
-    tokens = three[0][ANSWERS].tokens
-    each = len(tokens) / sum(tokens)
-    return excess_over_line(share, *([-each * nats for nats in one[ANSWERS].nats] for one in three))
+
+    def gains(name: str) -> list[float]:
+        answers = run.nats[name][ANSWERS]
+        return [-nats * len(answers.tokens) / sum(answers.tokens) for nats in answers.nats]
+
+    three = (standing.arm, standing.low, standing.high)
+    share = share_of_cost(*(run.nats[name][PROSE].nats for name in three))
+    if not isinstance(share, str):
+        return excess_over_line(share, *map(gains, three))
+    _, over = excess_over_each(gains(standing.arm), list(map(gains, curve.arms)))
+    return over if over.p is not None else None
 
 
 def kind_of(arm: MeasuredArm) -> str:

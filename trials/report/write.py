@@ -217,8 +217,8 @@ _ALIKE = (
 _CURVE = (
     "All layers at weights from 0 to 1 are the line to beat. An arm's exact answers are held against that "
     "line at the arm's own damage to prose, as `sae-merge experiment` does it (Holm over a donor's arms), or "
-    "against all of it where it gains more than each of its weights; the same in answer loss (p < .05, uncorrected). Means over donors; of several arms of a kind, their "
-    "mean first."
+    "against all of it where it gains more than each of its weights; the same in answer loss (p < .05, "
+    "uncorrected). Means over donors; of several arms of a kind, their mean first."
 )
 _CLAIMS = 'How many donors\' experiments say what of each claim; "not shown" is no proof of the opposite.'
 _ROUNDING = (
@@ -227,10 +227,10 @@ _ROUNDING = (
 )
 _TUNED = (
     "On the report part, which neither search nor choice saw: gain and damage in nats a token. *Above the "
-    "curve* is the winner's gain less that of all layers damped to its damage, tested pairwise; where nothing "
-    "on the curve does so little, and it gains more than every weight that was measured, less that of the "
-    "weight nearest to it. *Share of it*: its damage over that of all layers damped to its gain, bold for "
-    "half or less that is shown to be less. *Exact* is the edit as an arm of the experiment, on other "
+    "curve* is the winner's gain less that of all layers damped to its damage, tested pairwise; where "
+    "nothing on the curve does so little, and it gains more than every weight that was measured, less that "
+    "of the weight nearest to it. *Share of it*: its damage over that of all layers damped to its gain, bold "
+    "for half or less that is shown to be less. *Exact* is the edit as an arm of the experiment, on other "
     "problems."
 )
 _ARMS = "Exact answers with Wilson's interval; gains and damages against the base with intervals at 95 %."
