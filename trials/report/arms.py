@@ -97,7 +97,7 @@ def _change(nats: Mapping[str, Nats], base: Mapping[str, Nats], what: str) -> Ra
 
 
 def _in_loss(run: DonorRun, standing: CurveStanding | None) -> Excess | None:
-    """An arm's gain in answer loss less the curve's at the same damage to prose, or less that of all of it."""
+    """An arm's gain in answer loss less the curve's at its damage to prose, or less that of all of it."""
     curve = run.experiment.damping_curve if run.experiment else None
     if standing is None or curve is None:
         return None
