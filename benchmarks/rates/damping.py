@@ -11,7 +11,11 @@ from scipy.stats import norm
 
 from rates.rate import Hits, Rate, at_least, at_most
 from sae_merge_method.statistics.equal_gain import CostRatio, Point, cost_at_equal_gain
-from sae_merge_method.statistics.interpolation import excess_over_line, share_of_cost
+from sae_merge_method.statistics.interpolation import (
+    excess_over_each,
+    excess_over_line,
+    share_of_cost,
+)
 
 ALPHA = 0.05
 TOKENS = 60
@@ -66,6 +70,23 @@ def _outcomes(generator: np.random.Generator, world: World) -> list[list[float]]
         .tolist()
         for one in solved
     ]
+
+
+def called_above_all(
+    generator: np.random.Generator, trials: int, *, above: float = 0.0, problems: int = 60
+) -> Hits:
+    """How often an arm is called above all of a curve of six, whose last three gain 60, 68 and 70 %: an arm
+    that gains 70 %, and so much more."""
+    hits = 0
+    for _ in range(trials):
+        hardness = generator.normal(0, 1, problems)
+        arm, *curve = (
+            (hardness + generator.normal(0, 0.8, problems) < 1.64**0.5 * norm.ppf(one)).astype(float).tolist()
+            for one in (0.7 + above, 0.3, 0.4, 0.5, 0.6, 0.68, 0.7)
+        )
+        p = excess_over_each(arm, curve)[1].p
+        hits += p is not None and p < ALPHA
+    return Hits(hits, trials)
 
 
 class Spared(NamedTuple):
@@ -127,6 +148,20 @@ RATES = (
         "two fifths of the way; 300 passages, 540 problems",
         at_least(0.5),
         partial(called_off_the_curve, world=World(above=0.08)),
+        2000,
+    ),
+    Rate(
+        "an arm that gains as much as the best of the damping curve is called above all of it",
+        "six arms on the curve; 60 problems",
+        at_most(ALPHA),
+        partial(called_above_all),
+        4000,
+    ),
+    Rate(
+        "an arm 20 points above the best of the damping curve is called above all of it",
+        "the same",
+        at_least(0.5),
+        partial(called_above_all, above=0.2),
         2000,
     ),
     Rate(

@@ -75,14 +75,16 @@ class Summed(NamedTuple):
         """
         import torch
 
-        slices = _slices(self.features, self.tokens)
+        of_target = layout.sides == 0
+        slices, entries = _slices(self.features, self.tokens), _slices(used, lengths)
         starts = np.cumsum(self.tokens) - self.tokens
-        told = np.flatnonzero((layout.sides == 0) & (lengths > 0))
-        by_document = used.split(lengths.tolist())
+        strongest = [
+            slices[at][:, entries[at]].argmax(0) + int(starts[at])
+            for at in np.flatnonzero(of_target & (lengths > 0))
+        ]
         peaks = np.full(len(used), -1)
-        if len(told):
-            strongest = [slices[at][:, by_document[at]].argmax(0) + int(starts[at]) for at in told]
-            peaks[np.repeat(layout.sides == 0, lengths)] = layout.places[torch.cat(strongest).cpu().numpy()]
+        if strongest:
+            peaks[np.repeat(of_target, lengths)] = layout.places[torch.cat(strongest).cpu().numpy()]
         return peaks
 
     def without(self, layout: TokenLayout) -> Without:
@@ -170,10 +172,9 @@ def _fired(features: "torch.Tensor", tokens: Integers) -> "torch.Tensor":
     return (_whose(_runs(tokens), len(features), features.device) @ (features != 0).float()).long()
 
 
-def _slices(features: "torch.Tensor", tokens: Integers) -> "list[torch.Tensor]":
-    """The features of each document's tokens, not copied."""
-    ends = np.cumsum(tokens)
-    return [features[end - count : end] for end, count in zip(ends, tokens, strict=True)]
+def _slices(rows: "torch.Tensor", counts: Integers) -> "list[torch.Tensor]":
+    """Each document's rows of all, not copied."""
+    return [rows[end - count : end] for end, count in zip(np.cumsum(counts), counts, strict=True)]
 
 
 def _whose(groups: Groups, count: int, device: "torch.device") -> "torch.Tensor":
