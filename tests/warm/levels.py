@@ -53,6 +53,7 @@ def load(level: str, folder: str) -> None:
                 importlib.import_module(module.name)
         _compare_answers_once()
         _read_templates_once()
+        _write_no_configs()
         _draw_a_picture()
     else:
         known = {name.partition(".")[0] for name in sys.modules}
@@ -99,6 +100,11 @@ def _read_templates_once() -> None:
     """Have lm-eval compile a task's templates once, which it does for each of them and every problem anew."""
     environment = sys.modules["lm_eval.utils"].env
     environment.from_string = functools.cache(environment.from_string)
+
+
+def _write_no_configs() -> None:
+    """Have transformers not write each config that it reads into a line of a log that nobody keeps."""
+    sys.modules["transformers"].PreTrainedConfig.__repr__ = object.__repr__
 
 
 def _draw_a_picture() -> None:
