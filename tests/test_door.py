@@ -2,7 +2,6 @@
 
 import ast
 import inspect
-import os
 import pickle
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from pathlib import Path
 from types import FunctionType
 
 import pytest
-from mypy import api as mypy
 
 import sae_merge_method as sm
 
@@ -105,52 +103,3 @@ def test_options_are_keyword_only_and_the_return_value_is_named(name):
     assert signature.return_annotation is not inspect.Signature.empty
     loose = [one.name for one in signature.parameters.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
     assert not {"overwrite", "report", "options", "weight", "seed"} & set(loose)
-
-
-GOOD = """
-import sae_merge_method as sm
-from pathlib import Path
-
-scores: dict[int | sm.LayerModule, float] = sm.read_diagnosis(Path("diagnosis")).scores()
-settings = sm.DiagnoseSettings(model="b", sae=("s",), target="t", control=("c",), seed=1, select="elbow")
-corrected: float | None = sm.diagnose(settings, Path("diagnosis"), overwrite=True).layers[0].score
-again: sm.Diagnosis = sm.score("diagnosis", sm.ScoringSettings(score="js_bits"), out="rescored")
-chosen: tuple[int | sm.LayerModule, ...] = sm.select_layers(again, "top_k=3", units="corrected").layers
-recipe = sm.write_recipe(sm.RecipeSettings(diagnosis="d", base="b", donor="c", weight=0.5), "r.yml")
-written: float = sm.merge(Path("r.yml"), "out", sm.MergeSettings(hash_all=True)).energy
-proved: bool = sm.verify("out", base=Path("base")).sound
-moved: tuple[str, ...] = tuple(tensor.name for tensor in sm.diff("base", "out").changed)
-kept: float | None = sm.energy(sm.EnergySettings(base="b", donor="c", diagnosis="d", draws=2)).total.kept
-gained: float = sm.compare("one", Path("two"), settings=sm.CompareSettings(alpha=0.01)).subjects[0].delta
-both: sm.Comparison | sm.ComparisonSet = sm.compare("one", "two", "three")
-arms: int = len(sm.run_experiment("experiment.yml", "experiment", sm.RunSettings(workers=0)).arms)
-"""
-BAD = {
-    "sm.diagnoze": "Module has no attribute",
-    "sm.read_diagnosis(4)": "incompatible type",
-    "sm.read_diagnosis('diagnosis').skores": "has no attribute",
-    "sm.diagnose(settings, 'out', True)": "Too many positional arguments",
-    "sm.merge('r.yml', 'out', overwrit=True)": "Unexpected keyword argument",
-    "sm.EnergySettings(base='b', donor='c')": "Missing named argument",
-}
-
-
-def test_type_checkers_see_the_real_signatures(tmp_path, monkeypatch):
-    monkeypatch.setenv("MYPYPATH", str(SOURCE.parent.parent))
-    good, bad = GOOD.strip().splitlines(), list(BAD)
-    snippet = tmp_path / "snippet.py"
-    snippet.write_text("\n".join([*good, *bad]) + "\n")
-    config = tmp_path / "mypy.ini"
-    # What is not ours, and no settings record is made of, need not be read: that alone takes a minute.
-    config.write_text(
-        "[mypy]\nstrict = True\nfollow_imports = skip\nignore_missing_imports = True\n"
-        "[mypy-numpy.*,matplotlib.*]\nfollow_imports_for_stubs = True\n"
-        "[mypy-sae_merge_method.*,pydantic.*,pydantic_core.*,annotated_types.*]\nfollow_imports = silent\n"
-    )
-    options = ["--config-file", str(config), "--cache-dir", os.devnull, "--no-error-summary"]
-    lines = [line for line in mypy.run([*options, str(snippet)])[0].splitlines() if ": error:" in line]
-    told = {int(line.split(":")[1]) - len(good) - 1: line for line in reversed(lines)}
-    assert not [line for number, line in told.items() if number < 0]
-    assert {bad[number] for number in told} == set(bad)
-    for number, line in told.items():
-        assert BAD[bad[number]] in line

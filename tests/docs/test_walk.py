@@ -11,7 +11,7 @@ SMALLER = {
     # What has learned nothing never ends an answer, and each token takes time.
     "--batch_size 150": "--batch_size 150 --gen_kwargs max_gen_toks=2",
     "attribute --base": (
-        "attribute --max-documents 4 --max-length 32 --most-points 4 --tolerance 0.9 --groups 2 --base"
+        "attribute --max-documents 4 --max-length 32 --most-points 8 --tolerance 0.9 --groups 2 --base"
     ),
     "diagnose --model": "diagnose --permutations 20 --bootstrap 20 --model",
     "score diagnosis/ --score": "score diagnosis/ --permutations 20 --bootstrap 20 --score",

@@ -9,6 +9,8 @@ ON_A_BUSY_MACHINE = {
     "RAY_memory_monitor_refresh_ms": "0",  # else Ray ends workers where others have taken the memory
     "RAY_worker_register_timeout_seconds": "1000",
     "RAY_health_check_failure_threshold": "1000",
+    "RAY_enable_worker_prestart": "0",  # else it starts a handful of workers that nobody asks for
+    "RAY_prestart_worker_first_driver": "0",
 }
 TOGETHER_AND_THEN = """
 import os

@@ -7,7 +7,6 @@ import ast
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ from sae_merge_method import cli, lm_eval_tasks
 from sae_merge_method.cli.main import COMMANDS
 from sae_merge_method.files.descriptors import open_plain, read_at, write_at
 from sae_merge_method.files.parallel import run_all
-from tests import tiny
+from tests import tiny, warm
 from tests.files.other_system import POSIX_ONLY_CALLS, POSIX_ONLY_MODULES, POSIX_ONLY_SIGNALS, SYSTEMS
 from tests.recipes import recipe_text, run_recipe
 
@@ -30,16 +29,22 @@ def state(folder: Path) -> State:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def on(system: str, folder: Path, *lines: str) -> list[str]:
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter with libraries loaded, and nothing of ours, of which there has to be all that a system lacks."""
+    return warm.python(tmp_path_factory.mktemp("warm"), "torch")
+
+
+def on(python: Path, system: str, folder: Path, *lines: str) -> list[str]:
     """What became of each command line."""
-    words = [sys.executable, str(Path(__file__).with_name("other_system.py")), system, *lines]
+    words = [str(python), str(Path(__file__).with_name("other_system.py")), system, *lines]
     done = subprocess.run(words, capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_a_merge_an_edit_in_place_and_its_undoing_are_the_same_elsewhere(system, tmp_path):
+def test_a_merge_an_edit_in_place_and_its_undoing_are_the_same_elsewhere(python, system, tmp_path):
     base, donor = tiny.gemma3_text(tmp_path / "base", 0, shards=2), tiny.gemma3_text(tmp_path / "donor", 1)
     (tmp_path / "recipe.yml").write_text(recipe_text(base, donor))
     run_recipe(recipe_text(base, donor), tmp_path / "here")
@@ -53,6 +58,7 @@ def test_a_merge_an_edit_in_place_and_its_undoing_are_the_same_elsewhere(system,
     (tmp_path / ".there.new.0badcafe").mkdir()  # of a run that was killed
     helped = COMMANDS if system == "Windows" else ("diagnose", "experiment")
     said = on(
+        python,
         system,
         tmp_path,
         "merge recipe.yml there --quiet",
