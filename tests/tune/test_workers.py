@@ -77,9 +77,9 @@ def test_two_processes_share_a_search_and_come_to_the_bytes_of_one(
     assert not failures and len(results) == SIZE and results[0] == results[1]
     assert [(again / name).read_bytes() for name in FILES] == [(brief / name).read_bytes() for name in FILES]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["again"]
-    assert min(map(len, measured)) > 0.25 * sum(map(len, measured))
+    assert min(map(len, measured)) > 0.2 * sum(map(len, measured))
     # Little was measured twice: the two sides of each edit, and of what both came across.
-    assert sum(map(len, measured)) < 2 * 1.25 * results[0].evaluations
+    assert sum(map(len, measured)) < 2 * 1.5 * results[0].evaluations
 
 
 def test_two_processes_that_the_command_starts_print_and_write_what_one_does(
