@@ -58,9 +58,9 @@ class Sizes(Record):
     """Features a layer of the scalpel."""
     tune_budget: float = 0.02
     """Damage that ``tune`` may do, in nats a token."""
-    tune_texts: int = 120
-    """Problems, and passages, of ``tune``: half to search, a quarter to choose, a quarter to
-    report."""
+    tune_texts: int = 160
+    """Problems, and passages, of ``tune``: half to search, a quarter to choose, a quarter to report, of which
+    fewer than 28 are not tested."""
     tune_length: int = 72
     """Longest of them in tokens."""
     tune_finalists: int = 2
