@@ -163,7 +163,7 @@ def excess_over_each(point: Sequence[float], others: Sequence[Sequence[float]]) 
     excess = found[nearest]
     if excess.p is not None and excess.delta <= 0:
         excess = excess._replace(
-            stderr=None, df=None, p=None, reason="it does not gain more than every weight"
+            stderr=None, df=None, p=None, reason="it does not lie above all of the others"
         )
     return nearest, excess
 

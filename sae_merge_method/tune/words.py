@@ -93,15 +93,15 @@ def _at_equal_damage(tune: Tune) -> str:
     if curve.difference is None or curve.p is None:
         return f"At equal damage, beside the damping curve ({between}): not tested, {curve.reason}."
     unit = task.metric if task is not None else "nats a token"
+    beside = f"{_with_reach(curve.difference, task is not None)} {unit}"
     if curve.share is None:
         return (
-            f"Beside the damping curve: {curve.stands}. It gains more than all layers at every weight that "
-            f"was measured, whatever they damage: than the nearest, {curve.low.weight:.4g}, by "
-            f"{_with_reach(curve.difference, task is not None)} {unit}, p {p_value(curve.p)}."
+            f"Beside the damping curve, at whatever damage: {curve.stands}, {beside} beside the nearest of "
+            f"all weights that were measured, {curve.low.weight:.4g}, p {p_value(curve.p)}."
         )
     return (
-        f"At equal damage, beside the damping curve ({between}): {curve.stands}, "
-        f"{_with_reach(curve.difference, task is not None)} {unit}, p {p_value(curve.p)}."
+        f"At equal damage, beside the damping curve ({between}): {curve.stands}, {beside}, "
+        f"p {p_value(curve.p)}."
     )
 
 

@@ -15,7 +15,7 @@ HARD = [
 ]  # fmt: skip
 
 
-@settings(max_examples=12)
+@settings(max_examples=25)
 @given(
     st.dictionaries(
         st.text() | st.sampled_from(HARD), st.text() | st.lists(st.sampled_from(HARD)), max_size=4

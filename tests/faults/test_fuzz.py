@@ -20,7 +20,7 @@ from tests import tiny
 from tests.diagnoses import save_diagnosis
 
 ANY_NUMBER_OF_TIMES = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 LEAVES = (
     st.none()

@@ -57,7 +57,7 @@ def injected(
     rounding=st.sampled_from([Rounding(kind, 5) for kind in ROUNDINGS]),
     written=st.sampled_from([None, *sorted(TORCH)]),
 )
-@settings(max_examples=60)
+@settings(max_examples=100)
 def test_injection_has_the_bits_of_the_torch_kernel_for_any_bits(data, base_dtype, rounding, written):
     kinds = [base_dtype, *data.draw(st.lists(st.sampled_from(sorted(TORCH)), min_size=1, max_size=2))]
     bits = [data.draw(bits_of(kind)) for kind in kinds]

@@ -51,7 +51,7 @@ def test_a_header_length_that_lies_is_refused(tmp_path, length):
 
 
 @given(data=st.binary(max_size=200))
-@settings(suppress_health_check=list(HealthCheck), max_examples=60)
+@settings(suppress_health_check=list(HealthCheck), max_examples=100)
 def test_arbitrary_bytes_are_a_header_or_an_error(tmp_path, data):
     file = tmp_path / "model.safetensors"
     file.write_bytes(data)
@@ -69,7 +69,7 @@ def test_arbitrary_bytes_are_a_header_or_an_error(tmp_path, data):
         max_leaves=12,
     )
 )
-@settings(suppress_health_check=list(HealthCheck), max_examples=60)
+@settings(suppress_health_check=list(HealthCheck), max_examples=100)
 def test_arbitrary_json_is_a_header_or_an_error(tmp_path, header):
     file = header_file(tmp_path / "model.safetensors", header)
     try:

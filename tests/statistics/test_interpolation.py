@@ -86,7 +86,7 @@ def test_who_gains_more_than_every_other_is_held_against_the_nearest():
     reach = excess.interval(0.95)
     assert reach is not None and reach.low < excess.delta < reach.high and reach.low > 0
     _, below = excess_over_each((ability + 0.5).tolist(), others)
-    assert below.p is None and below.reason == "it does not gain more than every weight"
+    assert below.p is None and below.reason == "it does not lie above all of the others"
     _, few = excess_over_each([1.0] * 27, [[0.0] * 27])
     assert few.p is None and few.reason is not None and "27 problems" in few.reason
     _, alike = excess_over_each([1.0] * 30, [[0.0] * 30, rng.normal(0, 1, 30).tolist()])

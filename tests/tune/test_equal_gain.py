@@ -85,3 +85,17 @@ def test_where_all_layers_never_gain_as_much_that_is_said_with_the_most_they_gai
     told = next(line for line in sentences(tuned) if line.startswith("At equal gain"))
     assert f"no weight of all layers gains as much. The most is {max(gains):+.5f}" in told
     assert f"at weight {most.weight:.4g}, at a damage of {most.report.damage.delta:+.5f}" in told
+
+
+@pytest.mark.parametrize("stands", ["above", "not shown"])
+def test_who_is_held_against_every_weight_is_told_so_with_the_nearest(tuned: Tune, stands: str) -> None:
+    point = tuned.equal_gain.curve[-1]
+    beside = tuned.beside_curve.model_copy(
+        update={"share": None, "low": point, "high": point, "p": 0.2, "stands": stands}
+    )
+    (told,) = (
+        line
+        for line in sentences(tuned.model_copy(update={"beside_curve": beside}))
+        if line.startswith("Beside the damping curve, at whatever damage")
+    )
+    assert f": {stands}, +" in told and f"weights that were measured, {point.weight:.4g}, p 0.2" in told

@@ -33,7 +33,7 @@ class Together(Workers):
 
 
 def test_two_processes_share_a_search_and_come_to_the_bytes_of_one(
-    planted: Planted, brief: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    planted: Planted, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of_thread = threading.local()
     measured: list[list[object]] = [[], []]
@@ -64,7 +64,7 @@ def test_two_processes_share_a_search_and_come_to_the_bytes_of_one(
     def search(rank: int) -> None:
         of_thread.rank = rank
         try:
-            results.append(run.tune(TuneSettings.model_validate(planted.brief), again))
+            results.append(run.tune(TuneSettings.model_validate(planted.settings), again))
         except BaseException as error:
             failures.append(error)
             Together._barrier.abort()
@@ -75,30 +75,29 @@ def test_two_processes_share_a_search_and_come_to_the_bytes_of_one(
     for one in threads:
         one.join()
     assert not failures and len(results) == SIZE and results[0] == results[1]
-    assert [(again / name).read_bytes() for name in FILES] == [(brief / name).read_bytes() for name in FILES]
+    assert [(again / name).read_bytes() for name in FILES] == [(out / name).read_bytes() for name in FILES]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["again"]
-    assert min(map(len, measured)) > 0.2 * sum(map(len, measured))
+    assert min(map(len, measured)) > 0.25 * sum(map(len, measured))
     # Little was measured twice: the two sides of each edit, and of what both came across.
-    assert sum(map(len, measured)) < 2 * 1.5 * results[0].evaluations
+    assert sum(map(len, measured)) < 2 * 1.25 * results[0].evaluations
 
 
 def test_two_processes_that_the_command_starts_print_and_write_what_one_does(
-    planted: Planted, briefly_printed: Result, brief: Path, tmp_path: Path, warm_python: Path
+    planted: Planted, printed: Result, out: Path, tmp_path: Path, warm_python: Path
 ) -> None:
-    words = ["tune", str(planted.folder / "brief.yml"), "--out", "tuned", "--workers", "2"]
+    words = ["tune", str(planted.folder / "tune.yml"), "--out", "tuned", "--workers", "2"]
     command = [str(warm_python), "-m", "sae_merge_method.cli.main", *words]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert [(tmp_path / "tuned" / name).read_bytes() for name in FILES] == [
-        (brief / name).read_bytes() for name in FILES
+        (out / name).read_bytes() for name in FILES
     ]
     assert [file.name for file in tmp_path.iterdir()] == ["tuned"]
-    assert result.stdout == briefly_printed.stdout.replace(str(brief), "tuned")
+    assert result.stdout == printed.stdout.replace(str(out), "tuned")
     shown, alone = [
-        [line for line in said.splitlines() if ": gain " in line]
-        for said in (result.stderr, briefly_printed.stderr)
+        [line for line in said.splitlines() if ": gain " in line] for said in (result.stderr, printed.stderr)
     ]
-    assert shown == alone and len(shown) > 1
+    assert shown == alone and len(shown) > 5
 
 
 def test_a_process_takes_in_what_the_others_kept_and_of_two_figures_all_take_the_same(tmp_path: Path) -> None:
