@@ -70,7 +70,7 @@ def harmless(scene: Scene, name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", sorted(RENDERERS.keys() - PICTURES))
-@settings(max_examples=4, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, suppress_health_check=list(HealthCheck))
 @given(text=NAMES)
 def test_a_name_is_text_wherever_it_is_shown(scene: Scene, name: str, text: str) -> None:
     renderer = RENDERERS[name]

@@ -33,6 +33,16 @@ def out(printed: Result, planted: Planted) -> Path:
 
 
 @pytest.fixture(scope="package")
+def brief(planted: Planted) -> Path:
+    """The folder of a brief search. Not to be changed."""
+    from sae_merge_method.tune.run import tune
+    from sae_merge_method.tune.settings import TuneSettings
+
+    tune(TuneSettings.model_validate(planted.brief), planted.folder / "brief")
+    return planted.folder / "brief"
+
+
+@pytest.fixture(scope="package")
 def tuned(out: Path) -> Tune:
     from sae_merge_method.artifacts.tune import read_tune
 

@@ -41,14 +41,14 @@ class Planted(NamedTuple):
             "control": str(self.folder / "control.jsonl"),
             "budget": 0.05,
             "families": BY_LAYER,
-            "steps": 12,
-            "tokens_per_step": 250,
+            "steps": 20,
+            "tokens_per_step": 400,
             "device": "cpu",
         }
 
     @property
     def brief(self) -> dict[str, object]:
-        """Of a search that takes a third of its time: of those that only have to end alike."""
+        """Of a search that takes a third of its time, where it only has to end alike."""
         return {**self.settings, "families": ["damped", "learned"], "steps": 5, "finalists": 1, "shuffles": 1}
 
 
