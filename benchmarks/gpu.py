@@ -9,6 +9,7 @@ process on a CPU), and the diagnosis beside the least it could cost: the model's
 matrix products, nothing done with them.
 
 Run: python benchmarks/gpu.py                        where there is a CUDA GPU; 30 GB of disk
+     python benchmarks/gpu.py --only tune,merge      some of it
      python benchmarks/gpu.py --device cpu --tiny    the same on a model of four small layers, in a minute
 """
 
@@ -36,10 +37,11 @@ class Row(NamedTuple):
     what: str
 
 
-def timed(name: str, device: torch.device, what: str, work: Callable[[], object]) -> Row:
+def timed(name: str, on: str, what: str, work: Callable[[], object]) -> Row:
     """Run something, and print its line."""
     from sae_merge_method.models.devices import format_memory, peak_memory
 
+    device = torch.device(on)
     if device.type == "cuda":
         torch.cuda.empty_cache()
     start = time.perf_counter()
@@ -81,94 +83,143 @@ def least(work: Path, shape: Shape, device: str) -> float:
     return time.perf_counter() - start
 
 
-def run_all(work: Path, shape: Shape, device: str) -> None:
-    """Every command that takes a device."""
-    from sae_merge_method import attribute, diagnose, merge, train_saes, tune
-    from sae_merge_method.attribute.settings import AttributeSettings
+def diagnosed(work: Path, shape: Shape, device: str) -> None:
+    """The diagnosis of all layers, beside the least it could cost."""
+    from sae_merge_method import diagnose
     from sae_merge_method.diagnose.settings import DiagnoseSettings
-    from sae_merge_method.experiment.run import run_experiment
-    from sae_merge_method.experiment.settings import ExperimentSettings, RunSettings
-    from sae_merge_method.merge.settings import MergeSettings
-    from sae_merge_method.train_saes.settings import TrainSaesSettings
-    from sae_merge_method.tune.search import TuneError
-    from sae_merge_method.tune.settings import TuneSettings
 
-    on = torch.device(device)
-    at = {name: str(work / name) for name in ("base", "donor", "diagnosis")}
-    target, control, general, problems = (
-        str(work / f"{name}.jsonl") for name in ("target", "control", "general", "problems")
-    )
-    texts = {"target": target, "control": (control,), "device": device}
-    plain = DiagnoseSettings.model_validate(
+    settings = DiagnoseSettings.model_validate(
         {
-            "model": at["base"],
+            "model": str(work / "base"),
             "sae": str(work / "saes/layer_{layer}"),
-            **texts,
+            "target": str(work / "target.jsonl"),
+            "control": (str(work / "control.jsonl"),),
+            "device": device,
             "twins": (),
             "dictionaries": (),
         }
     )
     tokens = f"{2 * shape.documents * shape.length:,} tokens, {shape.layers} layers of {shape.features:,}"
-    diagnosed = timed("diagnose", on, tokens, lambda: diagnose(plain, at["diagnosis"]))
+    row = timed("diagnose", device, tokens, lambda: diagnose(settings, work / "diagnosis"))
     floor = least(work, shape, device)
-    share = floor / diagnosed.seconds
+    share = floor / row.seconds
     print(f"{'':22}{floor:10.1f} s {'':10}   forward and encoders' products alone: {share:.2f} of it")
-    training = TrainSaesSettings.model_validate(
-        {"model": at["base"], "text": (target, control), "layers": "1-2", "device": device, "width": "2x",
+
+
+def trained(work: Path, shape: Shape, device: str) -> None:
+    """SAEs of two layers."""
+    from sae_merge_method import train_saes
+    from sae_merge_method.train_saes.settings import TrainSaesSettings
+
+    settings = TrainSaesSettings.model_validate(
+        {"model": str(work / "base"), "text": (str(work / "target.jsonl"), str(work / "control.jsonl")),
+         "layers": "1-2", "device": device, "width": "2x",
          "tokens": str(shape.documents * shape.length), "k": 16, "held_out": shape.length * 2,
          "buffer_tokens": max(2048, shape.length), "step_tokens": min(1024, shape.length * 2)}
     )  # fmt: skip
-    timed("train-saes", on, "two SAEs of twice the width", lambda: train_saes(training, work / "trained"))
-    slope = AttributeSettings.model_validate(
-        {"base": at["base"], "donor": at["donor"], **texts, "first_order": True, "dtype": "bfloat16",
-         "checkpointing": True, "max_documents": max(4, shape.documents // 4)}
+    timed("train-saes", device, "two SAEs of twice the width", lambda: train_saes(settings, work / "trained"))
+
+
+def attributed(work: Path, shape: Shape, device: str) -> None:
+    """Gain and damage of every layer, to first order."""
+    from sae_merge_method import attribute
+    from sae_merge_method.attribute.settings import AttributeSettings
+
+    settings = AttributeSettings.model_validate(
+        {"base": str(work / "base"), "donor": str(work / "donor"), "target": str(work / "target.jsonl"),
+         "control": (str(work / "control.jsonl"),), "device": device, "first_order": True,
+         "dtype": "bfloat16", "checkpointing": True, "max_documents": max(4, shape.documents // 4)}
     )  # fmt: skip
-    timed("attribute", on, "first order", lambda: attribute(slope, work / "attribution"))
-    searched = TuneSettings.model_validate(
-        {"base": at["base"], "donor": (at["donor"],), "target": problems,
-         "control": (general,), "budget": 100.0,
+    timed("attribute", device, "first order", lambda: attribute(settings, work / "attribution"))
+
+
+def tuned(work: Path, shape: Shape, device: str) -> None:
+    """A search among weights of all layers."""
+    from sae_merge_method import tune
+    from sae_merge_method.tune.search import TuneError
+    from sae_merge_method.tune.settings import TuneSettings
+
+    settings = TuneSettings.model_validate(
+        {"base": str(work / "base"), "donor": (str(work / "donor"),), "target": str(work / "problems.jsonl"),
+         "control": (str(work / "general.jsonl"),), "budget": 100.0,
          "families": ("damped",), "finalists": 1, "shuffles": 0,
          "device": device, "dtype": "bfloat16", "max_documents": max(12, shape.problems // 2)}
     )  # fmt: skip
 
     def search() -> None:
         try:
-            tune(searched, work / "tuned")
+            tune(settings, work / "tuned")
         except TuneError as nothing:  # a random donor gains nothing: the search is made all the same
             logging.getLogger(__name__).info("%s", nothing)
 
-    timed("tune", on, "one family of edits", search)
+    timed("tune", device, "one family of edits", search)
+
+
+def merged(work: Path, shape: Shape, device: str) -> None:
+    """Two layers, by mergekit's engine."""
+    from sae_merge_method import merge
+    from sae_merge_method.merge.settings import MergeSettings
+
     recipe = work / "recipe.yml"
     recipe.write_text(
         yaml.safe_dump(
-            {"merge_method": "sae_stethoscope", "base_model": at["base"], "dtype": "bfloat16",
-             "models": [{"model": at["donor"], "parameters": {"weight": 1.0}}],
+            {"merge_method": "sae_stethoscope", "base_model": str(work / "base"), "dtype": "bfloat16",
+             "models": [{"model": str(work / "donor"), "parameters": {"weight": 1.0}}],
              "parameters": {"layers": "1-2"}}
         )
     )  # fmt: skip
     by_mergekit = MergeSettings(engine="mergekit")
-    options = {"device": device, "cuda": on.type == "cuda"}
+    options = {"device": device, "cuda": device.startswith("cuda")}
     timed(
-        "merge", on, "by mergekit's engine", lambda: merge(recipe, work / "out", by_mergekit, options=options)
-    )
-    experiment = ExperimentSettings.model_validate(
-        {"base": at["base"], "donor": at["donor"], "diagnosis": at["diagnosis"], "select": "top_k=2",
-         "arms": ("all-layers",), "damping": (), "random_layers": 0, "windows": 0, "every_nth": 0,
-         "all_but_the_last": 0,
+        "merge", device, "by mergekit's engine",
+        lambda: merge(recipe, work / "out", by_mergekit, options=options),
+    )  # fmt: skip
+
+
+def experimented(work: Path, shape: Shape, device: str) -> None:
+    """Three arms with generation, by what the diagnosis picks."""
+    from sae_merge_method.experiment.run import run_experiment
+    from sae_merge_method.experiment.settings import ExperimentSettings, RunSettings
+
+    settings = ExperimentSettings.model_validate(
+        {"base": str(work / "base"), "donor": str(work / "donor"), "diagnosis": str(work / "diagnosis"),
+         "select": "top_k=2", "arms": ("all-layers",), "damping": (), "random_layers": 0, "windows": 0,
+         "every_nth": 0, "all_but_the_last": 0,
          "evaluation": {"tasks": "answers", "include_path": str(work / "tasks"), "device": device,
                         "batch_size": 64, "model_args": {"dtype": "bfloat16"}},
-         "general_loss": {"corpus": general, "max_documents": max(4, shape.documents // 10)}}
+         "general_loss": {"corpus": str(work / "general.jsonl"),
+                          "max_documents": max(4, shape.documents // 10)}}
     )  # fmt: skip
     answers = f"three arms, {shape.problems} answers of up to {shape.answer} tokens each"
     here = RunSettings(workers=0)
-    timed("experiment", on, answers, lambda: run_experiment(experiment, work / "experiment", here))
+    timed("experiment", device, answers, lambda: run_experiment(settings, work / "experiment", here))
+
+
+COMMANDS: dict[str, Callable[[Path, Shape, str], None]] = {
+    "diagnose": diagnosed,
+    "train-saes": trained,
+    "attribute": attributed,
+    "tune": tuned,
+    "merge": merged,
+    "experiment": experimented,
+}
+"""All that takes a device, by name; an experiment reads the diagnosis."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tiny", action="store_true", help="Four small layers, to see that all of it runs.")
+    parser.add_argument(
+        "--only",
+        type=lambda names: names.split(","),
+        default=list(COMMANDS),
+        metavar="NAME,NAME",
+        help=f"Some of {', '.join(COMMANDS)}, in the order named.",
+    )
     options = parser.parse_args()
+    if unknown := set(options.only) - set(COMMANDS):
+        parser.error(f"expected some of {', '.join(COMMANDS)}, got {', '.join(sorted(unknown))}")
     device = torch.device(options.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         print("no CUDA GPU here: expected one, or --device cpu --tiny", file=sys.stderr)
@@ -183,9 +234,11 @@ def main() -> None:
         work = Path(folder).resolve()
         os.environ["HF_DATASETS_CACHE"] = str(work / ".datasets")
         build_models(work, shape, options.device)
-        build_saes(work, shape, options.device)
+        if "diagnose" in options.only:
+            build_saes(work, shape, options.device)
         write_texts(work, shape)
-        run_all(work, shape, options.device)
+        for name in options.only:
+            COMMANDS[name](work, shape, options.device)
 
 
 if __name__ == "__main__":

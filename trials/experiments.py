@@ -192,7 +192,7 @@ def _common(
             "include_path": folder.tasks,
             "num_fewshot": 0,
             "limit": sizes.problems,
-            "batch_size": sizes.problems,
+            "batch_size": sizes.together,
             "device": device,
         },
         "general_loss": {

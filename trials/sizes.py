@@ -48,6 +48,8 @@ class Sizes(Record):
     """Characters that are read of a passage of the text near the ability."""
     pick: int = 6
     """Layers that a score picks."""
+    together: int = 56
+    """Requests that pass through a model together where arms are judged: memory, by the vocabulary."""
     damping: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5, 0.75)
     """Weights of the damping curve, beside 0 and 1."""
     without_last: float = 0.5
@@ -96,10 +98,12 @@ SIZES = {
         passages=120,
         passage_characters=400,
         near_passages=40,
+        together=40,
         tune_texts=200,
         tune_finalists=3,
         tune_steps=30,
         tune_step_tokens=1024,
+        whole_donors=3,
         brief_from_seed=2,
     ),
 }
