@@ -5,10 +5,12 @@ The numbers are those of an experiment's losses, with a graph to be differentiat
 """
 
 from collections.abc import Sequence
+from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from sae_merge_method.corpora.batches import Batch
+from sae_merge_method.in_memory.shared_beginning import near_the_plain, passed_once
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from sae_merge_method.models.text_model import TextModel
 
 
-def nats(model: "TextModel", batch: Batch) -> "torch.Tensor":
+def nats(model: "TextModel", batch: Batch, *, share: bool = False) -> "torch.Tensor":
     """(B,) -log p of every document's counted tokens, float32, with a graph where gradients are on.
 
     Logits are made for the positions that are asked for alone, and log p is taken in float32.
@@ -24,27 +26,14 @@ def nats(model: "TextModel", batch: Batch) -> "torch.Tensor":
     Args:
         model: Loaded with its head.
         batch: Padded documents, none of which counts its first token.
+        share: Let what all documents begin with pass once, where that is worth it. Not within anything that
+            looks at, changes or repeats what single blocks do.
     """
-    import torch
-    from torch.nn.functional import cross_entropy
-
     assert model.causal is not None, "loaded without its head"
     assert not batch.counted[:, 0].any(), "a first token follows nothing"
-    wanted = torch.from_numpy(batch.counted[:, 1:])
-    positions = wanted.any(0).nonzero()[:, 0]
-    ids = torch.from_numpy(batch.ids)
-    inputs: dict[str, Any] = {"input_ids": ids.to(model.device), "use_cache": False}
-    if not batch.attention.all():
-        inputs["attention_mask"] = torch.from_numpy(batch.attention).to(model.device).long()
-    some = "logits_to_keep" in signature(model.causal.forward).parameters
-    if some:
-        inputs["logits_to_keep"] = positions.to(model.device)
-    logits = model.causal(**inputs).logits
-    if not some:
-        logits = logits[:, positions.to(logits.device)]
-    following = ids[:, positions + 1].to(logits.device)
-    each = cross_entropy(logits.float().transpose(1, 2), following, reduction="none")
-    return (each * wanted[:, positions].to(each.device)).sum(1)
+    if share and _keeps_some(model.causal):
+        return near_the_plain(model.causal, batch, partial(_nats, model, batch))
+    return _nats(model, batch, 0)
 
 
 def total_nats(model: "TextModel", batches: Sequence[Batch]) -> dict[int, float]:
@@ -54,5 +43,42 @@ def total_nats(model: "TextModel", batches: Sequence[Batch]) -> dict[int, float]
     found: dict[int, float] = {}
     with torch.no_grad():
         for batch in batches:
-            found.update(zip(batch.documents, nats(model, batch).tolist(), strict=True))
+            found.update(zip(batch.documents, nats(model, batch, share=True).tolist(), strict=True))
     return found
+
+
+def _nats(model: "TextModel", batch: Batch, shared: int) -> "torch.Tensor":
+    """Nats of a batch, of which the first ``shared`` tokens pass once."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    causal: Any = model.causal
+    wanted = torch.from_numpy(batch.counted[:, 1:])
+    positions = wanted.any(0).nonzero()[:, 0]
+    ids = torch.from_numpy(batch.ids).to(model.device)
+    inputs: dict[str, Any] = {"use_cache": False}
+    if shared:
+        inputs = {"use_cache": True, "past_key_values": passed_once(causal, ids, shared)}
+    if not batch.attention.all():
+        inputs["attention_mask"] = torch.from_numpy(batch.attention).to(model.device).long()
+    some = _keeps_some(causal)
+    if some:
+        inputs["logits_to_keep"] = positions.to(model.device) - shared
+    logits = causal(input_ids=ids[:, shared:], **inputs).logits
+    if not some:
+        logits = logits[:, positions.to(logits.device)]
+    following = ids[:, positions.to(ids.device) + 1].to(logits.device)
+    # A document at a time, whose logits lie one behind another: over documents and positions at once torch
+    # goes through the vocabulary with strides, five times as slow on a processor and on a GPU.
+    each = torch.stack(
+        [
+            cross_entropy(row.float(), next_ones, reduction="none")
+            for row, next_ones in zip(logits, following, strict=True)
+        ]
+    )
+    return (each * wanted[:, positions].to(each.device)).sum(1)
+
+
+def _keeps_some(causal: "torch.nn.Module") -> bool:
+    """Whether a model makes logits of chosen positions alone."""
+    return "logits_to_keep" in signature(causal.forward).parameters

@@ -221,7 +221,7 @@ class Bench:
         return total / tokens, (of_layers / tokens).tolist(), (of_modules / tokens).tolist()
 
     def _total(self, batch: Batch) -> "torch.Tensor":
-        return nats(self._edited.model, batch).sum()
+        return nats(self._edited.model, batch, share=True).sum()
 
 
 def _tokens(batches: Sequence[Batch]) -> int:

@@ -1,0 +1,92 @@
+"""What all texts of a batch begin with passes through the model once: a few-shot prompt, an instruction.
+
+Its keys and values are made of one text and repeated for the others, as generation keeps them, so that a
+batch of short problems behind a long prompt costs little more than the problems. Gradients go through them.
+The numbers are those of the plain way but for the last bits of a float. Whether they are is tried once a
+model, on the first batch: a family that keeps more of a beginning than keys and values goes the plain way.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from sae_merge_method.corpora.batches import Batch
+
+if TYPE_CHECKING:
+    import torch
+
+    Nats = Callable[[int], "torch.Tensor"]
+    """From how many first tokens pass once, to what every document of a batch needs."""
+
+logger = logging.getLogger(__name__)
+
+_SHARE = 0.25
+"""Least share of a batch's tokens that is saved, or the second pass costs more than that."""
+_NEAR = {"float32": 1e-3, "float64": 1e-6}
+"""How far nats may lie from the plain way's, relative to them and one more, by what is computed in."""
+_NEAR_IN_HALF = 5e-2
+_can_share: "WeakKeyDictionary[torch.nn.Module, bool]" = WeakKeyDictionary()
+
+
+def shared_tokens(batch: Batch) -> int:
+    """How many first tokens all documents share, without those that a counted one is predicted from.
+
+    0 where it would not be worth a pass of its own.
+    """
+    n_documents, width = batch.ids.shape
+    same = (batch.ids == batch.ids[:1]).all(0) & batch.attention.all(0)
+    alike = width if same.all() else int(same.argmin())
+    # From the token before it a counted one is predicted; where none is counted, nothing is asked.
+    before = min((int(row.argmax()) - 1 for row in batch.counted if row.any()), default=0)
+    shared = max(0, min(alike, before))
+    return shared if (n_documents - 1) * shared >= _SHARE * batch.ids.size else 0
+
+
+def near_the_plain(causal: "torch.nn.Module", batch: Batch, nats: "Nats") -> "torch.Tensor":
+    """Nats of a batch by its shared beginning, if it has one that is worth it and the model allows it.
+
+    Args:
+        causal: The model, which is remembered.
+        batch: The documents.
+        nats: Measures them.
+
+    Returns:
+        (B,) nats.
+    """
+    shared = shared_tokens(batch)
+    if not shared:
+        return nats(0)
+    if causal not in _can_share:
+        _can_share[causal] = _is_near(nats, shared)
+    return nats(shared if _can_share[causal] else 0)
+
+
+def passed_once(causal: "torch.nn.Module", ids: "torch.Tensor", shared: int) -> Any:
+    """The cache of transformers with the first tokens of every document, from a pass of one document's.
+
+    Args:
+        causal: The model.
+        ids: (B, T) of documents that share the first ``shared`` tokens.
+        shared: How many.
+    """
+    cache = causal(input_ids=ids[:1, :shared], use_cache=True, logits_to_keep=1).past_key_values
+    cache.batch_repeat_interleave(len(ids))
+    return cache
+
+
+def _is_near(nats: "Nats", shared: int) -> bool:
+    import torch
+
+    with torch.no_grad():
+        plain = nats(0)
+        try:
+            told = nats(shared)
+        except (AttributeError, TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+            logger.info("texts that begin alike pass whole: %s", error)
+            return False
+    near = _NEAR.get(str(plain.dtype).removeprefix("torch."), _NEAR_IN_HALF)
+    is_near = bool(((told - plain).abs() <= near * (1 + plain.abs())).all())
+    if not is_near:
+        logger.info("texts that begin alike pass whole: by their beginning passed once they need other nats")
+    return is_near
