@@ -44,7 +44,7 @@ def cost_of(settings: AttributeSettings, edited: EditedModel, texts: Sequence[Te
     slopes = 1 if settings.first_order else 1 + FIRST_POINTS
     ends = 0 if settings.first_order else FIRST_POINTS // 2
     probes = len(edited.model.blocks) if settings.probe else 0
-    passes = BACKWARD * slopes + ends + probes
+    passes = BACKWARD * slopes + ends + -(-probes // 2)  # from the injected layer on
     more = "" if settings.first_order else f", up to {settings.most_points} points where these miss too much"
     held = sum(tensor.base.n_values for tensor in edited.tensors) * 8
     where = f"held in {format_memory(held)}" if edited.hold else "read from its files at every point"

@@ -6,7 +6,8 @@ that are missing, and an interrupted run does none of them twice.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from functools import partial
+from functools import cached_property, partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from sae_merge_method.attribute.activations import moved
+from sae_merge_method.attribute.losses import GroupLosses
 from sae_merge_method.attribute.texts import Text
 from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.errors import ArtifactError
@@ -22,7 +24,7 @@ from sae_merge_method.files.progress import Progress
 from sae_merge_method.files.writing import write_bytes
 from sae_merge_method.in_memory.dotting import checkpointed
 from sae_merge_method.in_memory.edited_model import EditedModel
-from sae_merge_method.in_memory.losses import nats, total_nats
+from sae_merge_method.in_memory.losses import nats
 from sae_merge_method.in_memory.weights import Weights, by_layer, everywhere
 from sae_merge_method.models.text_model import TextModel
 from sae_merge_method.together.workers import Workers
@@ -126,12 +128,15 @@ class Measurements:
             own = missing[self._workers.rank :: self._workers.size]
             passes = sum(self._passes(point) for point in own)
             with tqdm(total=passes, desc="measuring", unit="pass", disable=None) as bar:
-                weights_of: tuple[object, ...] | None = None
-                for point in own:
-                    if weights_of != (point.layer, point.at):
-                        self._edited.set_weights(point.weights)
-                        weights_of = (point.layer, point.at)  # as "moved" leaves them, too
-                    self._keep(point, self._measure(point, bar.update))
+                for layer, of_layer in groupby(own, key=lambda point: point.layer):
+                    self._edited.restore()
+                    with self._losses.beginning_at(layer or 0):
+                        at: float | None = None
+                        for point in of_layer:
+                            if at != point.at:
+                                self._edited.set_weights(point.weights)
+                                at = point.at  # as "moved" leaves them, too
+                            self._keep(point, self._measure(point, bar.update))
             self._edited.restore()
             self._workers.wait()
         for point in order:
@@ -139,11 +144,15 @@ class Measurements:
                 self._loaded[point] = self._load(point)
         return {point: self._loaded[point] for point in points}
 
+    @cached_property
+    def _losses(self) -> GroupLosses:
+        return GroupLosses(self._edited.model, self._texts, self._progress.folder)
+
     def _passes(self, point: Point) -> int:
         text = self._texts[point.text]
         if point.kind == "moved":
             return 2 * len(text.groups)
-        return text.batches * (BACKWARD if point.kind == "slope" else 1)
+        return BACKWARD * text.batches if point.kind == "slope" else len(text.whole)
 
     def _measure(self, point: Point, advance: Callable[[float], object]) -> Measured:
         text, n_tensors = self._texts[point.text], len(self._edited.tensors)
@@ -151,22 +160,22 @@ class Measurements:
             found = Measured(**moved(self._edited, text)._asdict())
             advance(2 * len(text.groups))
             return found
-        with_slopes = point.kind == "slope"
+        if point.kind == "loss":
+            losses = self._losses.of(point.text)
+            advance(len(text.whole))
+            return Measured(losses)
         losses = np.zeros(len(text.groups))
-        slopes = np.zeros((len(text.groups), n_tensors if with_slopes else 0))
+        slopes = np.zeros((len(text.groups), n_tensors))
         squares = np.zeros_like(slopes)
         model = self._edited.model
-        with checkpointed(list(model.blocks)) if self._recompute and with_slopes else nullcontext():
+        with checkpointed(list(model.blocks)) if self._recompute else nullcontext():
             for group, batches in enumerate(text.groups):
                 for batch in batches:
-                    if with_slopes:
-                        dots = self._edited.dots(partial(_total, model, batch))
-                        losses[group] += dots.loss
-                        slopes[group] += dots.values[:, 0]
-                        squares[group] += dots.squares
-                    else:
-                        losses[group] += sum(total_nats(model, (batch,)).values())
-                    advance(BACKWARD if with_slopes else 1)
+                    dots = self._edited.dots(partial(_total, model, batch, share=not self._recompute))
+                    losses[group] += dots.loss
+                    slopes[group] += dots.values[:, 0]
+                    squares[group] += dots.squares
+                    advance(BACKWARD)
         return Measured(losses, slopes, squares)
 
     def _file(self, point: Point) -> Path:
@@ -188,5 +197,5 @@ class Measurements:
             raise ArtifactError(f"{path} is damaged ({error}): delete it and run again") from error
 
 
-def _total(model: TextModel, batch: Batch) -> "torch.Tensor":
-    return nats(model, batch).sum()
+def _total(model: TextModel, batch: Batch, *, share: bool) -> "torch.Tensor":
+    return nats(model, batch, share=share).sum()

@@ -26,13 +26,17 @@ class Text(NamedTuple):
     answers: bool
     """Whether answers alone are predicted, each after its prompt."""
     groups: tuple[tuple[Batch, ...], ...]
-    """Batches of each group of sources."""
+    """Batches of each group of sources, for what is told of a group as a whole: slopes."""
+    whole: tuple[Batch, ...]
+    """Batches of all documents, for what is told of each of them."""
+    group: npt.NDArray[np.intp]
+    """(documents,) number of each document's group."""
     tokens: npt.NDArray[np.int64]
     """(G,) predicted tokens of each group."""
 
     @property
     def batches(self) -> int:
-        """Forward passes that it takes to read it once."""
+        """Passes that it takes to read it once, group by group."""
         return sum(map(len, self.groups))
 
 
@@ -58,6 +62,8 @@ def make_text(corpus: Corpus, model: TextModel, settings: AttributeSettings) -> 
         len(documents),
         corpus.problems is not None,
         tuple(tuple(make_batches(of_group, settings.batch_tokens)) for of_group in dealt),
+        tuple(make_batches(documents, settings.batch_tokens)),
+        group,
         np.array([sum(int(one.counted.sum()) for one in of_group) for of_group in dealt], dtype=np.int64),
     )
 
