@@ -49,3 +49,16 @@ def test_drawn_usage_is_scored_as_a_diagnosis_stores_it(tmp_path: Path) -> None:
     used = [scoring.write_layer(tmp_path / str(layer), layer, options) for layer in range(2)]
     assert all(0 < entries < 24 * 256 for entries in used)
     scoring.score(tmp_path, options)
+
+
+def test_losses_are_lm_evals(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    import losses
+
+    small = ["losses.py", "--layers", "1", "--width", "16", "--vocabulary", "64", "--documents", "6"]
+    monkeypatch.setattr(sys, "argv", small)
+    threads = torch.get_num_threads()
+    losses.main()
+    torch.set_num_threads(threads)
+    prose, problems = capsys.readouterr().out.splitlines()[-2:]
+    assert prose.startswith("prose") and problems.startswith("problems")
+    assert max(float(row.split()[-1]) for row in (prose, problems)) < 1e-3
