@@ -37,7 +37,7 @@ class GroupLosses:
             folder: On the disk to use where memory does not suffice.
         """
         self._model, self._texts = model, texts
-        self._states = StoredStates(model.blocks, folder)
+        self._states = StoredStates(list(model.blocks), folder)
         apart = [batch for text in texts for batch in text.whole if not shared_tokens(batch)]
         self._batch_of = {_key(batch.ids): batch for batch in apart}
 
