@@ -72,7 +72,7 @@ class Timing(Record):
 def run_jobs(root: Path, jobs: Sequence[Job], workers: int, tell: Callable[[str], None]) -> list[Job]:
     """Run all jobs that are not done, so many at a time, each with its share of the cores.
 
-    A job whose needs come to stand while others run is run after them. One that fails is told and not tried
+    One that nothing can run beside has all of them. A job whose needs come to stand while others run is run after them. One that fails is told and not tried
     again; one that is not done although it did not fail is run once more when all others are.
 
     Args:
@@ -100,13 +100,13 @@ def _run_waiting(
     running: dict[Future[Timing], Job] = {}
     with ThreadPoolExecutor(workers) as pool:
         while True:
-            for job in [job for job in waiting if job.called not in tried and _has(root, job.needs)]:
-                if len(running) == workers:
-                    break
+            ready = [job for job in waiting if job.called not in tried and _has(root, job.needs)]
+            threads = max(1, (os.cpu_count() or 1) // max(1, min(workers, len(running) + len(ready))))
+            for job in ready[: workers - len(running)]:
                 tried.add(job.called)
                 job.prepare()
                 tell(f"$ {job.command}")
-                running[pool.submit(_run, root, job, max(1, (os.cpu_count() or 1) // workers))] = job
+                running[pool.submit(_run, root, job, threads)] = job
             if not running:
                 return failed
             ended, _ = wait(running, return_when=FIRST_COMPLETED)

@@ -50,3 +50,17 @@ def test_a_job_that_has_more_to_do_when_the_others_are_done_is_run_once_more(tmp
     more = Job("stage", "more", ("python", "-c", f"from pathlib import Path; {count}"), (), lambda: False)
     assert run_jobs(tmp_path, [more], 1, print) == [more]
     assert (tmp_path / "runs").read_text() == "xx"
+
+
+def test_a_job_that_nothing_runs_beside_has_all_cores(tmp_path, monkeypatch):
+    monkeypatch.setattr("trials.jobs.os.cpu_count", lambda: 6)
+    tell = "import os; Path('threads').open('a').write(os.environ['OMP_NUM_THREADS'] + ' ')"
+    jobs = [
+        job(tmp_path, "first", "one", code=f"{tell}; Path('one').touch()"),
+        *(
+            job(tmp_path, name, name, ("one",), f"{tell}; Path('{name}').touch()")
+            for name in ("two", "three")
+        ),
+    ]
+    assert run_jobs(tmp_path, jobs, 2, print) == []
+    assert (tmp_path / "threads").read_text().split() == ["6", "3", "3"]
