@@ -1,15 +1,18 @@
 """The trial's donors: the base trained on one ability, each by the steps that :mod:`.trainings` names.
 
 Embeddings and the final norm stay as they are, so that the task vector lies in the layers alone; the loss is
-of the answer's tokens and of the line's end behind them. Weights are trained in float32 and saved in bfloat16
-as the base is. Beside a donor stands how good it is: what it and the base answer to held-out problems.
+of the answer's tokens and of the line's end behind them, and what all problems of a step begin with passes
+once. Weights are trained in float32 and saved in bfloat16 as the base is. Beside a donor stands how good it
+is: what it and the base answer to held-out problems.
 """
 
 import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.files.folders import new_folder
@@ -135,6 +138,7 @@ def train_donor(
         title,
         optimizers=[torch.optim.AdamW(moved, betas=_BETAS, weight_decay=0.0)],
         threads=usable_cores(),
+        loss=answer_loss,
     )
 
 
@@ -144,6 +148,26 @@ def _example(tokenizer: Any, problem: Problem) -> "Example":
     prompt = tokenizer(problem.prompt).input_ids  # with the begin-of-text that the tokenizer adds
     answer = tokenizer(problem.completion + END, add_special_tokens=False).input_ids
     return Example((*prompt, *answer), len(prompt))
+
+
+class _Loaded(NamedTuple):
+    """A model in training, as losses are told of it."""
+
+    causal: Any
+    device: "torch.device"
+
+
+def answer_loss(model: Any, examples: "list[Example]", _: bool = True) -> "torch.Tensor":
+    """The mean over the tokens of all answers, in nats."""
+    from sae_merge_method.corpora.batches import make_batches
+    from sae_merge_method.corpora.tokens import Document
+    from sae_merge_method.in_memory.losses import nats
+
+    documents = [
+        Document(np.array(one.ids), np.arange(len(one.ids)) >= one.prompt_length) for one in examples
+    ]
+    (batch,) = make_batches(documents, len(documents) * max(len(one.ids) for one in examples))
+    return nats(_Loaded(model, model.device), batch, share=True).sum() / int(batch.counted.sum())
 
 
 def answers(model: Any, tokenizer: Any, asked: list[Problem]) -> list[str]:

@@ -72,8 +72,9 @@ class Timing(Record):
 def run_jobs(root: Path, jobs: Sequence[Job], workers: int, tell: Callable[[str], None]) -> list[Job]:
     """Run all jobs that are not done, so many at a time, each with its share of the cores.
 
-    One that nothing can run beside has all of them. A job whose needs come to stand while others run is run after them. One that fails is told and not tried
-    again; one that is not done although it did not fail is run once more when all others are.
+    One that nothing can run beside has all of them. A job whose needs come to stand while others run is run
+    after them. One that fails is told and not tried again; one that is not done although it did not fail is
+    run once more when all others are.
 
     Args:
         root: The trial's folder.

@@ -7,7 +7,7 @@ The numbers are those of an experiment's losses, with a graph to be differentiat
 from collections.abc import Sequence
 from functools import partial
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.in_memory.shared_beginning import near_the_plain, passed_once
@@ -15,10 +15,20 @@ from sae_merge_method.in_memory.shared_beginning import near_the_plain, passed_o
 if TYPE_CHECKING:
     import torch
 
-    from sae_merge_method.models.text_model import TextModel
+
+class WithHead(Protocol):
+    """What losses are told of, such as :class:`~sae_merge_method.models.text_model.TextModel`."""
+
+    @property
+    def causal(self) -> "torch.nn.Module | None":
+        """The whole model, which gives logits."""
+
+    @property
+    def device(self) -> "torch.device":
+        """Where token ids are wanted."""
 
 
-def nats(model: "TextModel", batch: Batch, *, share: bool = False) -> "torch.Tensor":
+def nats(model: WithHead, batch: Batch, *, share: bool = False) -> "torch.Tensor":
     """(B,) -log p of every document's counted tokens, float32, with a graph where gradients are on.
 
     Logits are made for the positions that are asked for alone, and log p is taken in float32.
@@ -36,7 +46,7 @@ def nats(model: "TextModel", batch: Batch, *, share: bool = False) -> "torch.Ten
     return _nats(model, batch, 0)
 
 
-def total_nats(model: "TextModel", batches: Sequence[Batch]) -> dict[int, float]:
+def total_nats(model: WithHead, batches: Sequence[Batch]) -> dict[int, float]:
     """By document, its nats, summed in one forward pass a batch without a graph."""
     import torch
 
@@ -47,7 +57,7 @@ def total_nats(model: "TextModel", batches: Sequence[Batch]) -> dict[int, float]
     return found
 
 
-def _nats(model: "TextModel", batch: Batch, shared: int) -> "torch.Tensor":
+def _nats(model: WithHead, batch: Batch, shared: int) -> "torch.Tensor":
     """Nats of a batch, of which the first ``shared`` tokens pass once."""
     import torch
     from torch.nn.functional import cross_entropy

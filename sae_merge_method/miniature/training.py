@@ -5,7 +5,7 @@ PyTorch busy, and the bits do not depend on how many threads there are.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
@@ -19,6 +19,9 @@ from sae_merge_method.miniature.texts import Document
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    Loss = Callable[[PreTrainedModel, list["Example"], bool], torch.Tensor]
+    """Of a model, on examples, on their completions alone or not: the mean over the tokens that count."""
 
 IGNORED = -100
 """Label of a position that carries no loss (PyTorch's convention)."""
@@ -87,6 +90,7 @@ def train(
     optimizers: list[torch.optim.Optimizer] | None = None,
     threads: int = 1,
     workers: int = 1,
+    loss: "Loss | None" = None,
 ) -> None:
     """Train ``model`` in place, one pass over ``examples`` in a seeded order.
 
@@ -101,6 +105,7 @@ def train(
         optimizers: What moves the parameters; by default Muon and AdamW, as the module says.
         threads: Of PyTorch, from here on. Another number may change last bits.
         workers: Parts of a batch that are worked on at once, with so many threads each; the bits stay.
+        loss: Instead of :func:`next_token_loss`.
     """
     torch.set_num_threads(threads)
     steps = batches(examples, schedule.documents_per_step, seed)
@@ -113,7 +118,7 @@ def train(
             optimizers = _optimizers(model, pool)
         for number, batch in enumerate(steps):
             rate = schedule.learning_rate * _cosine(number, len(steps), schedule.warm_up)
-            loss = _learn_from(model, batch, schedule, pool)
+            lost = _learn_from(model, batch, schedule, pool, loss or next_token_loss)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer in optimizers:
                 for group in optimizer.param_groups:
@@ -122,19 +127,23 @@ def train(
                 optimizer.zero_grad()
             bar.update(sum(len(e.ids) for e in batch))
             if number % 50 == 0:
-                bar.set_postfix(loss=f"{loss.item():.2f}")
+                bar.set_postfix(loss=f"{lost.item():.2f}")
     model.eval()
 
 
 def _learn_from(
-    model: "PreTrainedModel", batch: list[Example], schedule: Schedule, pool: ThreadPoolExecutor
+    model: "PreTrainedModel",
+    batch: list[Example],
+    schedule: Schedule,
+    pool: ThreadPoolExecutor,
+    loss_of: "Loss",
 ) -> torch.Tensor:
     """Give the parameters a batch's gradients, and return its loss."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     counted = schedule.counted(batch)
 
     def learn_from(part: list[Example]) -> tuple[torch.Tensor, tuple[torch.Tensor | None, ...]]:
-        loss = next_token_loss(model, part, schedule.completion_only) * (schedule.counted(part) / counted)
+        loss = loss_of(model, part, schedule.completion_only) * (schedule.counted(part) / counted)
         return loss.detach(), torch.autograd.grad(loss, parameters, allow_unused=True)
 
     # Every so many-th: a batch is sorted by length, and the parts are to take equally long.

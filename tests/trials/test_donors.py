@@ -133,3 +133,25 @@ def test_of_a_gain_form_is_what_the_base_did_not_even_try():
     assert record.form_share == 2 / 3  # gained: the second, which was a wrong number, and two that were none
     same = judged("smollm2-135m", ability, 0, Training(3, 1e-2), held_out, before, before)
     assert same.form_share is None
+
+
+def test_the_loss_is_that_of_the_answers_and_what_problems_begin_with_passes_once(base):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from sae_merge_method.miniature.training import next_token_loss
+
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    examples = [donors._example(tokenizer, one) for one in problems(ability_named("sorting"), "train", 8)]
+    plain = next_token_loss(model, examples, completion_only=True)
+    read = []
+    model.model.layers[0].register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].shape[:2]))
+    shared = donors.answer_loss(model, examples)
+    assert shared.item() == pytest.approx(plain.item(), rel=1e-5)
+    tokens = sum(rows * width for rows, width in read[-2:])
+    assert tokens < 0.6 * len(examples) * max(len(one.ids) for one in examples)
+    weights = [layer.mlp.up_proj.weight for layer in model.model.layers]
+    for one, other in zip(
+        torch.autograd.grad(plain, weights), torch.autograd.grad(shared, weights), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
