@@ -48,9 +48,7 @@ class GroupLosses:
         Args:
             layer: The first that is edited within; none is when this is entered.
         """
-        import torch
-
-        with torch.no_grad(), self._states.beginning_at(layer, self._nats):
+        with self._states.beginning_at(layer, self._nats):
             yield
 
     def of(self, nth: int) -> npt.NDArray[np.float64]:
@@ -71,12 +69,14 @@ class GroupLosses:
 
         if _key(batch.ids) not in self._batch_of:
             return total_nats(self._model, [batch])
-        with torch.no_grad():
-            told = self._states.run(self._nats, torch.from_numpy(batch.ids))
+        told = self._states.run(self._nats, torch.from_numpy(batch.ids))
         return dict(zip(batch.documents, told.tolist(), strict=True))
 
     def _nats(self, ids: "torch.Tensor") -> "torch.Tensor":
-        return nats(self._model, self._batch_of[_key(ids.cpu().numpy())])
+        import torch
+
+        with torch.no_grad():
+            return nats(self._model, self._batch_of[_key(ids.cpu().numpy())])
 
 
 def _key(ids: npt.NDArray[np.int64]) -> tuple[tuple[int, ...], bytes]:
