@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.together.workers import LostWorkerError
 
+TIME_TO_TIDY = 15.0
+"""Seconds that processes have to take back what is half-written, once one has failed or all are told to end."""
+
 
 class WorkerError(SaeMergeError):
     """A process that shared the work died without a word, or with one that pickle cannot carry."""

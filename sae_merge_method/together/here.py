@@ -15,15 +15,12 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from sae_merge_method.together.answers import Answer, WorkerError, answer_to, open_meeting
+from sae_merge_method.together.answers import TIME_TO_TIDY, Answer, WorkerError, answer_to, open_meeting
 from sae_merge_method.together.places import Place
 from sae_merge_method.together.processes import Spawned, how_it_ended, live_with_parent, log_to, spawned
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
-
-_TIME_TO_TIDY = 15.0
-"""Seconds that processes have to take back what is half-written, once they are told to end."""
 
 
 class _Worker:
@@ -86,7 +83,7 @@ def _end(workers: Sequence[_Worker]) -> None:
     """End what still runs: asked to, it tidies up; what does not hear is killed, and can be gone on with."""
     for worker in workers:
         worker.process.terminate()
-    until = time.monotonic() + _TIME_TO_TIDY
+    until = time.monotonic() + TIME_TO_TIDY
     try:
         for worker in workers:
             worker.process.join(max(0.0, until - time.monotonic()))

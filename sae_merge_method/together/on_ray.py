@@ -14,13 +14,18 @@ from typing import Any
 from typing_extensions import override
 
 from sae_merge_method.errors import UsageError, first_line
-from sae_merge_method.together.answers import Answer, Meeting, WorkerError, answer_to, open_meeting
+from sae_merge_method.together.answers import (
+    TIME_TO_TIDY,
+    Answer,
+    Meeting,
+    WorkerError,
+    answer_to,
+    open_meeting,
+)
 from sae_merge_method.together.ray_cluster import RayPlaces, joined
 
 _LOOK = 0.5
 """Seconds between two looks at what there is to show."""
-_TIME_TO_TIDY = 15.0
-"""Seconds that the others have to notice that one has failed, and to take back what is half-written."""
 
 
 class _Lines:
@@ -113,7 +118,7 @@ def working_on_ray(
                 yield _answers(ray, at_work, lines, tell)
             except Exception:
                 if at_work:
-                    ray.wait(list(at_work), num_returns=len(at_work), timeout=_TIME_TO_TIDY)
+                    ray.wait(list(at_work), num_returns=len(at_work), timeout=TIME_TO_TIDY)
                 raise
         finally:
             for actor in [*actors, lines]:

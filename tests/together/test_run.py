@@ -28,7 +28,7 @@ TOLD = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "CUDA_VISIBLE_DE
 @pytest.fixture(autouse=True)
 def time_to_tidy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine may take long to end a process that was asked to."""
-    monkeypatch.setattr(here, "_TIME_TO_TIDY", 600.0)
+    monkeypatch.setattr(here, "TIME_TO_TIDY", 600.0)
 
 
 def nothing() -> None:
