@@ -10,7 +10,7 @@ from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.together.workers import LostWorkerError
 
 TIME_TO_TIDY = 15.0
-"""Seconds that processes have to take back what is half-written, once one has failed or all are told to end."""
+"""Seconds to take back what is half-written, once one process has failed or all are told to end."""
 
 
 class WorkerError(SaeMergeError):
