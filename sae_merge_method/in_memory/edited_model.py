@@ -51,7 +51,8 @@ class Dots(NamedTuple):
     values: npt.NDArray[np.float64]
     """(tensors, donors) ``<d loss / d theta_i, tau_i>``."""
     squares: npt.NDArray[np.float64]
-    """(tensors,) squared norm of the gradient."""
+    """(tensors,) squared norm of the gradient; 0 where it is not asked for: outside the layers, of what no
+    donor changes. A large vocabulary's costs more than all layers' together."""
 
 
 class _Sides(NamedTuple):
@@ -81,6 +82,7 @@ class EditedModel:
     """Keep base and task vectors in memory, too, beside the model: many times faster where both are used
     often. On the model's own GPU where they take no more than half of what is free there."""
     _edited: set[int] = field(default_factory=set, repr=False)
+    _same: set[int] = field(default_factory=set, repr=False)  # the base's in every donor
     _held: dict[int, _Sides] = field(default_factory=dict, repr=False)
 
     @property
@@ -104,7 +106,8 @@ class EditedModel:
             MergeError: Base or donor holds NaN or infinite values.
         """
         alphas = [tuple(weights(tensor)) for tensor in self.tensors]
-        wanted = [nth for nth, of_tensor in enumerate(alphas) if any(of_tensor) or nth in self._edited]
+        moved = [nth for nth, of_tensor in enumerate(alphas) if any(of_tensor) and nth not in self._same]
+        wanted = sorted(self._edited.union(moved))
         for nth, sides in self._read_ahead(wanted):
             tensor, total = self.tensors[nth], None
             for alpha, tau in zip(alphas[nth], sides.taus, strict=True):
@@ -141,9 +144,14 @@ class EditedModel:
         Args:
             loss: Runs the model forward and returns one number with its graph; called once.
         """
-        measured = dotted_with([tensor.parameter for tensor in self.tensors], self._taus_at, loss)
-        values = measured.dots.reshape(len(self.tensors), self.n_donors)
-        return Dots(measured.loss, values, measured.squares)
+        asked = [
+            nth for nth, one in enumerate(self.tensors) if one.layer is not None or nth not in self._same
+        ]
+        parameters = [self.tensors[nth].parameter for nth in asked]
+        measured = dotted_with(parameters, lambda at: self._sides(asked[at]).taus, loss)
+        values, squares = np.zeros((len(self.tensors), self.n_donors)), np.zeros(len(self.tensors))
+        values[asked], squares[asked] = measured.dots.reshape(len(asked), -1), measured.squares
+        return Dots(measured.loss, values, squares)
 
     def sum_by_layer(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """(tensors, ...) summed to (layers, ...); what lies outside the layers is left out."""
@@ -165,7 +173,8 @@ class EditedModel:
         return total
 
     def check_loaded(self) -> None:
-        """Make sure that parameters hold their files' numbers: then reading them takes an edit away.
+        """Make sure that parameters hold their files' numbers: then reading them takes an edit away. Which of
+        them no donor changes is seen on the way.
 
         Raises:
             ModelError: transformers made something else of a tensor when it loaded it.
@@ -179,9 +188,9 @@ class EditedModel:
                     f"{tensor.name}: the loaded model holds other numbers than its file: transformers keeps "
                     "it in another form, and its gradient is not the tensor's"
                 )
-
-    def _taus_at(self, nth: int) -> "tuple[torch.Tensor, ...]":
-        return self._sides(nth).taus
+            if not any(tau.any() for tau in sides.taus):
+                self._same.add(nth)
+                self._held.pop(nth, None)
 
     def _sides(self, nth: int) -> _Sides:
         held = self._held.get(nth)

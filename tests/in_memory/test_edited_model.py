@@ -146,17 +146,48 @@ def test_a_modules_dots_are_the_slope_of_the_loss_in_its_weight_and_norms_stay_t
     assert changed == {"attention", "MLP"}
 
 
+@pytest.mark.parametrize("hold", [False, True])
+def test_outside_the_layers_only_what_a_donor_changes_has_a_gradient(folder, tmp_path, hold):
+    near(folder / "base", tmp_path / "layers", only=(".layers.",))
+    near(folder / "base", tmp_path / "head", only=(".1.", "lm_head"))
+    for donors, outside in ((["layers"], set()), (["layers", "head"], {"lm_head.weight"})):
+        with open_edited(
+            str(folder / "base"), [str(tmp_path / donor) for donor in donors], beside=tmp_path, hold=hold
+        ) as edited:
+            before, asked = bits(edited.model.causal), set()
+            loss = loss_of(edited.model, batch_of(edited.model))
+
+            def watched(edited=edited, asked=asked, loss=loss):
+                asked |= {one.name for one in edited.tensors if one.parameter.requires_grad}
+                return loss()
+
+            dots = edited.dots(watched)
+            assert {name for name in asked if ".layers." not in name} == outside
+            of_layers = [nth for nth, one in enumerate(edited.tensors) if one.layer is not None]
+            assert (dots.squares[of_layers] > 0).all()  # also of those that one donor leaves as they are
+            for one, values, square in zip(edited.tensors, dots.values, dots.squares, strict=True):
+                if one.layer is None:
+                    assert (square > 0) == (one.name in outside) == bool(values.any())
+            edited.set_weights(everywhere(*[1.0] * len(donors)))
+            after = bits(edited.model.causal)
+            moved = {name for name in before if (after[name] != before[name]).any()}
+            assert {name for name in moved if ".layers." not in name} == outside
+            edited.restore()
+            restored = bits(edited.model.causal)
+            assert all(np.array_equal(restored[name], before[name]) for name in before)
+
+
 def test_no_gradient_is_kept_and_at_most_one_is_there_at_a_time(folder):
     with opened(folder) as edited:
         most = 0
-        taus_at = edited._taus_at
+        sides = edited._sides
 
         def counting(nth):
             nonlocal most
             most = max(most, sum(tensor.parameter.grad is not None for tensor in edited.tensors))
-            return taus_at(nth)
+            return sides(nth)
 
-        edited._taus_at = counting
+        edited._sides = counting
         edited.dots(loss_of(edited.model, batch_of(edited.model)))
         assert most == 0  # the one at hand is already taken off its parameter
         assert all(tensor.parameter.grad is None for tensor in edited.tensors)
