@@ -49,7 +49,7 @@ def machine_sentence(timings: Sequence[Timing], record: TrialRecord) -> str:
             f"{text} The machine was shared: {load:.1f} processes wanted its cores in the mean, so times on "
             "the wall say little; processor times say what a stage costs."
         )
-    return f"{text} The machine was idle beside."
+    return f"{text} {load:.1f} processes wanted its cores in the mean, the trial's own among them."
 
 
 def missing_sentence(findings: Findings) -> str:
