@@ -24,8 +24,9 @@ logger = logging.getLogger(__name__)
 _SHARE = 0.25
 """Least share of a batch's tokens that is saved, or the second pass costs more than that."""
 _NEAR = {"float32": 1e-3, "float64": 1e-6}
-"""How far nats may lie from the plain way's, relative to them and one more, by what is computed in."""
+"""How far nats may lie from the plain way's, relative to them and one more, by what a model computes in;"""
 _NEAR_IN_HALF = 5e-2
+"""in 16 bits other shapes of the same products round otherwise."""
 _can_share: "WeakKeyDictionary[torch.nn.Module, bool]" = WeakKeyDictionary()
 
 
@@ -58,7 +59,8 @@ def near_the_plain(causal: "torch.nn.Module", batch: Batch, nats: "Nats") -> "to
     if not shared:
         return nats(0)
     if causal not in _can_share:
-        _can_share[causal] = _is_near(nats, shared)
+        dtype = str(next(causal.parameters()).dtype).removeprefix("torch.")
+        _can_share[causal] = _is_near(nats, shared, _NEAR.get(dtype, _NEAR_IN_HALF))
     return nats(shared if _can_share[causal] else 0)
 
 
@@ -75,7 +77,7 @@ def passed_once(causal: "torch.nn.Module", ids: "torch.Tensor", shared: int) -> 
     return cache
 
 
-def _is_near(nats: "Nats", shared: int) -> bool:
+def _is_near(nats: "Nats", shared: int, near: float) -> bool:
     import torch
 
     with torch.no_grad():
@@ -85,7 +87,6 @@ def _is_near(nats: "Nats", shared: int) -> bool:
         except (AttributeError, TypeError, ValueError, RuntimeError, NotImplementedError) as error:
             logger.info("texts that begin alike pass whole: %s", error)
             return False
-    near = _NEAR.get(str(plain.dtype).removeprefix("torch."), _NEAR_IN_HALF)
     is_near = bool(((told - plain).abs() <= near * (1 + plain.abs())).all())
     if not is_near:
         logger.info("texts that begin alike pass whole: by their beginning passed once they need other nats")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 Forward = Callable[["torch.Tensor"], "torch.Tensor"]
-"""From token ids (B, T) to logits (B, T, vocabulary): the whole model."""
+"""From token ids (B, T) to logits (B, T, vocabulary), or to what is told of them: the whole model."""
 
 
 class StoredStates:

@@ -146,6 +146,17 @@ def test_a_model_that_keeps_more_than_keys_and_values_goes_the_plain_way(watched
     assert "texts that begin alike pass whole: by their beginning passed once" in caplog.text
 
 
+def test_in_16_bits_other_roundings_are_no_other_nats(tmp_path):
+    base = llama(tmp_path / "base", dtype="bfloat16")
+    model = load_text_model(str(base), with_head=True, dtype="bfloat16")
+    batch = the_batch(problems())
+    with torch.no_grad():
+        plain, shared = nats(model, batch), nats(model, batch, share=True)
+    assert shared_beginning._can_share[model.causal]
+    assert shared.tolist() == pytest.approx(plain.tolist(), rel=5e-2)
+    assert plain.dtype == torch.float32 != model.causal.dtype
+
+
 def test_a_model_that_takes_no_cache_goes_the_plain_way(watched, caplog):
     model, _ = watched
     caplog.set_level(logging.INFO, "sae_merge_method")
