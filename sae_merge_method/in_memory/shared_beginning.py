@@ -27,6 +27,8 @@ _NEAR = {"float32": 1e-3, "float64": 1e-6}
 """How far nats may lie from the plain way's, relative to them and one more, by what a model computes in;"""
 _NEAR_IN_HALF = 5e-2
 """in 16 bits other shapes of the same products round otherwise."""
+_REPEAT = "batch_repeat_interleave"
+"""What transformers calls it to repeat a cache, or a layer's part of one, for several texts."""
 _can_share: "WeakKeyDictionary[torch.nn.Module, bool]" = WeakKeyDictionary()
 
 
@@ -71,9 +73,15 @@ def passed_once(causal: "torch.nn.Module", ids: "torch.Tensor", shared: int) -> 
         causal: The model.
         ids: (B, T) of documents that share the first ``shared`` tokens.
         shared: How many.
+
+    Raises:
+        NotImplementedError: The model keeps something of a text that cannot be repeated for another.
     """
     cache = causal(input_ids=ids[:1, :shared], use_cache=True, logits_to_keep=1).past_key_values
-    cache.batch_repeat_interleave(len(ids))
+    kept = {type(layer).__name__ for layer in cache.layers if not hasattr(layer, _REPEAT)}
+    if kept:
+        raise NotImplementedError(f"what {', '.join(sorted(kept))} keeps of a text cannot be repeated")
+    getattr(cache, _REPEAT)(len(ids))
     return cache
 
 
@@ -84,7 +92,7 @@ def _is_near(nats: "Nats", shared: int, near: float) -> bool:
         plain = nats(0)
         try:
             told = nats(shared)
-        except (AttributeError, TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+        except (NotImplementedError, TypeError, ValueError) as error:  # so transformers refuses a cache
             logger.info("texts that begin alike pass whole: %s", error)
             return False
     is_near = bool(((told - plain).abs() <= near * (1 + plain.abs())).all())
