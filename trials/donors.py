@@ -157,7 +157,7 @@ class _Loaded(NamedTuple):
     device: "torch.device"
 
 
-def answer_loss(model: Any, examples: "list[Example]", _: bool = True) -> "torch.Tensor":
+def answer_loss(model: Any, examples: "list[Example]") -> "torch.Tensor":
     """The mean over the tokens of all answers, in nats."""
     from sae_merge_method.corpora.batches import make_batches
     from sae_merge_method.corpora.tokens import Document

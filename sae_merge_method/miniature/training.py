@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,8 @@ from sae_merge_method.miniature.texts import Document
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    Loss = Callable[[PreTrainedModel, list["Example"], bool], torch.Tensor]
-    """Of a model, on examples, on their completions alone or not: the mean over the tokens that count."""
+    Loss = Callable[[PreTrainedModel, list["Example"]], torch.Tensor]
+    """Of a model on examples: the mean over the tokens that count."""
 
 IGNORED = -100
 """Label of a position that carries no loss (PyTorch's convention)."""
@@ -107,6 +108,7 @@ def train(
         workers: Parts of a batch that are worked on at once, with so many threads each; the bits stay.
         loss: Instead of :func:`next_token_loss`.
     """
+    loss = loss or partial(next_token_loss, completion_only=schedule.completion_only)
     torch.set_num_threads(threads)
     steps = batches(examples, schedule.documents_per_step, seed)
     model.train()
@@ -118,7 +120,7 @@ def train(
             optimizers = _optimizers(model, pool)
         for number, batch in enumerate(steps):
             rate = schedule.learning_rate * _cosine(number, len(steps), schedule.warm_up)
-            lost = _learn_from(model, batch, schedule, pool, loss or next_token_loss)
+            lost = _learn_from(model, batch, schedule, pool, loss)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer in optimizers:
                 for group in optimizer.param_groups:
@@ -143,7 +145,7 @@ def _learn_from(
     counted = schedule.counted(batch)
 
     def learn_from(part: list[Example]) -> tuple[torch.Tensor, tuple[torch.Tensor | None, ...]]:
-        loss = loss_of(model, part, schedule.completion_only) * (schedule.counted(part) / counted)
+        loss = loss_of(model, part) * (schedule.counted(part) / counted)
         return loss.detach(), torch.autograd.grad(loss, parameters, allow_unused=True)
 
     # Every so many-th: a batch is sorted by length, and the parts are to take equally long.
