@@ -3,11 +3,14 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 import yaml
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 
 class Shape(NamedTuple):
@@ -36,19 +39,26 @@ ACTIVE = 50
 """Features that are active at a token."""
 
 
-def build_models(work: Path, shape: Shape, device: str) -> None:
-    """Base and donor with a word a token, in bfloat16."""
+def word_tokenizer(count: int) -> "PreTrainedTokenizerFast":
+    """One of so many words, w4 to the last, four of them special."""
     from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import Gemma3ForCausalLM, Gemma3TextConfig, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     # No word begins with a special token's name: tokenizers find those within words, too.
     special = {"<unk>": 0, "<bos>": 1, "<eos>": 2, "<pad>": 3}
-    words = {**special, **{f"w{number}": number for number in range(len(special), shape.words)}}
+    words = {**special, **{f"w{number}": number for number in range(len(special), count)}}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    fast = PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<bos>", eos_token="<eos>", pad_token="<pad>"
     )
+
+
+def build_models(work: Path, shape: Shape, device: str) -> None:
+    """Base and donor with a word a token, in bfloat16."""
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
+
+    tokenizer = word_tokenizer(shape.words)
     config = Gemma3TextConfig(
         vocab_size=shape.words, hidden_size=shape.width, intermediate_size=shape.mlp,
         num_hidden_layers=shape.layers, num_attention_heads=shape.heads, num_key_value_heads=shape.kv_heads,
@@ -63,7 +73,7 @@ def build_models(work: Path, shape: Shape, device: str) -> None:
         torch.set_default_dtype(torch.float32)
     for name in ("base", "donor"):
         model.save_pretrained(work / name)
-        fast.save_pretrained(work / name)
+        tokenizer.save_pretrained(work / name)
         with torch.no_grad():
             for layer in model.model.layers:
                 for parameter in layer.parameters():

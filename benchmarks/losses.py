@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gpu_inputs import word_tokenizer
 
 PROSE, PROMPT, OWN, ANSWER = 80, 240, 12, 4
 """Words of a passage; of what all problems begin with, of each one's own, and of its answer."""
@@ -23,23 +24,15 @@ PROSE, PROMPT, OWN, ANSWER = 80, 240, 12, 4
 
 def build(options: argparse.Namespace) -> tuple[Any, Any]:
     """A model and its tokenizer."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import Gemma3ForCausalLM, Gemma3TextConfig, PreTrainedTokenizerFast
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
 
-    special = {"<unk>": 0, "<bos>": 1, "<eos>": 2, "<pad>": 3}
-    words = {**special, **{f"w{n}": n for n in range(len(special), options.vocabulary)}}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<bos>", eos_token="<eos>", pad_token="<pad>"
-    )
     config = Gemma3TextConfig(
         vocab_size=options.vocabulary, hidden_size=options.width, intermediate_size=3 * options.width,
         num_hidden_layers=options.layers, num_attention_heads=4, num_key_value_heads=1, head_dim=256,
         max_position_embeddings=1024, bos_token_id=1, eos_token_id=2, pad_token_id=3,
     )  # fmt: skip
     torch.manual_seed(0)
-    return Gemma3ForCausalLM(config).eval(), fast
+    return Gemma3ForCausalLM(config).eval(), word_tokenizer(options.vocabulary)
 
 
 def texts(options: argparse.Namespace) -> dict[str, list[tuple[str, str]]]:
