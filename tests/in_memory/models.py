@@ -1,14 +1,18 @@
 """Small real models with a tokenizer, and donors that are near them."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from sae_merge_method.corpora.batches import Batch, make_batches
 from sae_merge_method.corpora.documents import Corpus
+from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.losses import nats
+from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.in_memory.texts import to_predict
 from sae_merge_method.models.text_model import TextModel
 from tests.diagnose.hosts import save_tokenizer
@@ -81,3 +85,13 @@ def bits(module: torch.nn.Module) -> dict[str, np.ndarray]:
         name: parameter.detach().contiguous().view(torch.uint8).numpy().copy()
         for name, parameter in module.named_parameters()
     }
+
+
+def opened(folder: Path, *donors: str, **options: Any) -> AbstractContextManager[EditedModel]:
+    """The base of the folder, loaded with donors of it."""
+    return open_edited(
+        str(folder / "base"),
+        [str(folder / donor) for donor in donors or ("donor",)],
+        beside=folder,
+        **options,
+    )
