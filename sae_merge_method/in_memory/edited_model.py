@@ -52,7 +52,7 @@ class Dots(NamedTuple):
     """(tensors, donors) ``<d loss / d theta_i, tau_i>``."""
     squares: npt.NDArray[np.float64]
     """(tensors,) squared norm of the gradient; 0 where it is not asked for: outside the layers, of what no
-    donor changes. A large vocabulary's costs more than all layers' together."""
+    donor changes. A large vocabulary's costs much."""
 
 
 class _Sides(NamedTuple):
@@ -82,7 +82,7 @@ class EditedModel:
     """Keep base and task vectors in memory, too, beside the model: many times faster where both are used
     often. On the model's own GPU where they take no more than half of what is free there."""
     _edited: set[int] = field(default_factory=set, repr=False)
-    _same: set[int] = field(default_factory=set, repr=False)  # the base's in every donor
+    _unchanged: set[int] = field(default_factory=set, repr=False)
     _held: dict[int, _Sides] = field(default_factory=dict, repr=False)
 
     @property
@@ -106,7 +106,7 @@ class EditedModel:
             MergeError: Base or donor holds NaN or infinite values.
         """
         alphas = [tuple(weights(tensor)) for tensor in self.tensors]
-        moved = [nth for nth, of_tensor in enumerate(alphas) if any(of_tensor) and nth not in self._same]
+        moved = [nth for nth, of_tensor in enumerate(alphas) if any(of_tensor) and nth not in self._unchanged]
         wanted = sorted(self._edited.union(moved))
         for nth, sides in self._read_ahead(wanted):
             tensor, total = self.tensors[nth], None
@@ -145,7 +145,7 @@ class EditedModel:
             loss: Runs the model forward and returns one number with its graph; called once.
         """
         asked = [
-            nth for nth, one in enumerate(self.tensors) if one.layer is not None or nth not in self._same
+            nth for nth, one in enumerate(self.tensors) if one.layer is not None or nth not in self._unchanged
         ]
         parameters = [self.tensors[nth].parameter for nth in asked]
         measured = dotted_with(parameters, lambda at: self._sides(asked[at]).taus, loss)
@@ -189,7 +189,7 @@ class EditedModel:
                     "it in another form, and its gradient is not the tensor's"
                 )
             if not any(tau.any() for tau in sides.taus):
-                self._same.add(nth)
+                self._unchanged.add(nth)
                 self._held.pop(nth, None)
 
     def _sides(self, nth: int) -> _Sides:

@@ -79,7 +79,7 @@ def _nats(model: WithHead, batch: Batch, shared: int) -> "torch.Tensor":
         logits = logits[:, positions.to(logits.device)]
     following = ids[:, positions.to(ids.device) + 1].to(logits.device)
     # A document at a time, whose logits lie one behind another: over documents and positions at once torch
-    # goes through the vocabulary with strides, five times as slow on a processor and on a GPU.
+    # goes through the vocabulary with strides, several times as slow on a processor and on a GPU.
     each = torch.stack(
         [
             cross_entropy(row.float(), next_ones, reduction="none")
