@@ -12,10 +12,9 @@ from sae_merge_method.tune.bench import Measured
 from sae_merge_method.tune.edit import Edit
 from sae_merge_method.tune.exam import Panel
 from sae_merge_method.tune.parts import CHOICE
+from sae_merge_method.tune.scaling import largest_within, up_to_damage
 from sae_merge_method.tune.search import Candidate, TuneError
 
-_AIM = 0.9
-"""Of the budget: how large an edit's damage should be that was too large before."""
 _LESS = 0.7
 """Factor of an edit that lost too many points, which grow in no known way."""
 
@@ -34,7 +33,9 @@ class Chosen(NamedTuple):
 def choose(panel: Panel, finalists: Sequence[Candidate], budget: float, alpha: float) -> Chosen:
     """Take the finalist that gains most on the choice part within the budget: by the task, if there is one.
 
-    Where all of them do more damage there than is allowed, each is made smaller once.
+    One that does more damage there than is allowed is made smaller: as large as that damage lets it be. So
+    luck on the search part's control texts, which the best of many edits has had, costs it weight and not
+    its place. Controls alone tell how much smaller, so that one gain is looked at for every finalist.
 
     Args:
         panel: To measure by.
@@ -49,13 +50,16 @@ def choose(panel: Panel, finalists: Sequence[Candidate], budget: float, alpha: f
     bench = panel.bench
     bench.measure(bench.base, CHOICE)
     bench.ahead([partial(panel.ask, one.edit, CHOICE) for one in finalists])
-    tried = [Chosen(one, 1.0, bench.measure(one.edit, CHOICE)) for one in finalists]
+    found = [Chosen(one, 1.0, bench.measure(one.edit, CHOICE)) for one in finalists]
+    kept = [_allowed(panel, one, budget) for one in found]
+    harmful = [one for one, is_kept in zip(found, kept, strict=True) if not is_kept]
+    bench.ahead([partial(_smaller, panel, one, budget) for one in harmful])
+    tried = [
+        one if is_kept else _smaller(panel, one, budget) for one, is_kept in zip(found, kept, strict=True)
+    ]
     within = [one for one in tried if _allowed(panel, one, budget)]
     if not within:
-        tried += [_smaller(panel, one, budget) for one in tried]
-        within = [one for one in tried if _allowed(panel, one, budget)]
-    if not within:
-        raise TuneError(_too_harmful(panel, tried, budget))
+        raise TuneError(_too_harmful(panel, [*harmful, *tried], budget))
     best = max(within, key=lambda one: (_score(panel, one), one.measured.gain))
     p = chance_of_gain(best.measured.target)
     if best.measured.gain <= 0 or min(1.0, p * len(tried)) >= alpha:
@@ -97,10 +101,13 @@ def _score(panel: Panel, one: Chosen) -> float:
 
 
 def _smaller(panel: Panel, one: Chosen, budget: float) -> Chosen:
-    # Damage grows at least as the weight does: then this is small enough.
-    factor = _AIM * budget / one.measured.damage if one.measured.damage > budget else _LESS
-    edit = Edit.of(factor * one.candidate.edit.array)
-    return Chosen(one.candidate, factor, panel.bench.measure(edit, CHOICE))
+    """The largest of its shape whose damage is allowed, or the least harmful that was tried."""
+    shape = one.candidate.edit.array
+    if one.measured.damage <= budget:  # the guard is what it harms
+        return Chosen(one.candidate, _LESS, panel.bench.measure(Edit.of(_LESS * shape), CHOICE))
+    tries = list(up_to_damage(panel.bench, shape, CHOICE, budget, most=float(shape.max())))
+    best = largest_within(tries, budget) or min(tries, key=lambda each: each.measured.damage)
+    return Chosen(one.candidate, best.factor, best.measured)
 
 
 def _too_harmful(panel: Panel, tried: Sequence[Chosen], budget: float) -> str:
