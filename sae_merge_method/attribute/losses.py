@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.attribute.texts import Text
-from sae_merge_method.corpora.batches import Batch
+from sae_merge_method.corpora.batches import Batch, make_batches
+from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.in_memory.losses import nats, total_nats
 from sae_merge_method.in_memory.shared_beginning import shared_tokens
 from sae_merge_method.in_memory.stored_states import StoredStates
@@ -39,7 +40,9 @@ class GroupLosses:
         self._model, self._texts = model, texts
         self._states = StoredStates(list(model.blocks), folder)
         apart = [batch for text in texts for batch in text.whole if not shared_tokens(batch)]
-        self._batch_of = {_key(batch.ids): batch for batch in apart}
+        # A document by itself, on which states are tried for every layer: a batch may be all there is.
+        self._alone = [_first_of(batch) for batch in apart[:1]]
+        self._batch_of = {_key(batch.ids): batch for batch in [*self._alone, *apart]}
 
     @contextmanager
     def beginning_at(self, layer: int) -> Iterator[None]:
@@ -48,6 +51,8 @@ class GroupLosses:
         Args:
             layer: The first that is edited within; none is when this is entered.
         """
+        while self._alone and layer:
+            self._losses(self._alone.pop())
         with self._states.beginning_at(layer, self._nats):
             yield
 
@@ -77,6 +82,13 @@ class GroupLosses:
 
         with torch.no_grad():
             return nats(self._model, self._batch_of[_key(ids.cpu().numpy())])
+
+
+def _first_of(batch: Batch) -> Batch:
+    """Its first document by itself."""
+    tokens = int(batch.attention[0].sum())
+    document = Document(batch.ids[0, :tokens], batch.counted[0, :tokens])
+    return next(make_batches([document], tokens))
 
 
 def _key(ids: npt.NDArray[np.int64]) -> tuple[tuple[int, ...], bytes]:

@@ -4,7 +4,7 @@ Blocks before the first edited one put out for an edit what they put out for the
 batch that was seen before runs the model's own forward, with those blocks replaced by ones that hand on
 what is kept: masks, position embeddings, the other blocks and the head are the model's own code, on the
 same batch and padding, and the logits are the plain way's to the last bit. Whether they are is tried on the
-first batch for every layer that passes are to begin at; where later blocks of a family take more from
+smallest batch for every layer that passes are to begin at; where later blocks of a family take more from
 earlier ones than their output (shared keys and values, embeddings of a layer), they are not, and passes go
 the plain way.
 
@@ -53,7 +53,7 @@ class StoredStates:
         self._begins = False
         self._tuple: int | None = None
         """How many things a block puts out, all but the first of them None; None for the states alone."""
-        self._first_logits: bytes | None = None
+        self._plain_logits: dict[bytes, bytes] = {}
         self._tried: dict[int, bool] = {}
 
     def run(self, forward: Forward, ids: "torch.Tensor") -> "torch.Tensor":
@@ -130,15 +130,15 @@ class StoredStates:
         return states if is_alone and states.is_contiguous() else None
 
     def _is_plain(self, forward: Forward) -> bool:
-        """Whether the base's logits on the first batch are the plain way's, bit for bit."""
-        key, ids = next(iter(self._seen.items()))
+        """Whether the base's logits on the smallest batch are the plain way's, bit for bit."""
+        key, ids = min(self._seen.items(), key=lambda one: one[1].numel())
         state, on = self._room.get(key), next(self._blocks[0].parameters()).device
         if state is None:
             return False
-        if self._first_logits is None:
-            self._first_logits = _hash(forward(ids.to(on)))
+        if key not in self._plain_logits:
+            self._plain_logits[key] = _hash(forward(ids.to(on)))
         with self._handing_on(state.to(on)):
-            return _hash(forward(ids.to(on))) == self._first_logits
+            return _hash(forward(ids.to(on))) == self._plain_logits[key]
 
     @contextmanager
     def _handing_on(self, state: "torch.Tensor") -> Iterator[None]:

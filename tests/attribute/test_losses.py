@@ -78,6 +78,16 @@ def test_from_the_second_layer_on_only_what_differs_is_computed(opened, tmp_path
             assert list(computed) == [0] * layer + [len(texts[0].whole)] * (N_LAYERS - layer)
 
 
+def test_whether_passes_may_begin_at_a_layer_is_tried_on_one_document_not_on_the_only_batch(opened, tmp_path):
+    edited, texts, _ = opened
+    losses = GroupLosses(edited.model, texts, tmp_path)
+    losses.of(0)
+    read = []
+    edited.model.blocks[-1].mlp.register_forward_hook(lambda _m, inputs, _o: read.append(len(inputs[0])))
+    with losses.beginning_at(N_LAYERS - 1):
+        assert read == [1, 1, 1]  # remembered, by the plain way, and from the layer on
+
+
 def test_problems_that_begin_alike_pass_once_and_not_through_what_is_kept(opened, tmp_path):
     edited, texts, _ = opened
     losses = GroupLosses(edited.model, texts, tmp_path)
