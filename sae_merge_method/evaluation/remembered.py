@@ -39,6 +39,7 @@ class Pure(NamedTuple):
 
 PURE = (
     Pure("torch.utils.collect_env", "get_pretty_env_info", False, "this machine, described by pip"),
+    Pure("lm_eval.evaluator", "get_git_commit_hash", False, "this folder's commit; git complains of none"),
     Pure("lm_eval.utils", "env.from_string", False, "a template of a task, compiled"),
     Pure("lm_eval.tasks.minerva_math.utils", "is_equiv", True, "an answer beside the right one, by sympy"),
     Pure("lm_eval.tasks.minerva_math.utils", "parse_latex", True, "either of the two, read by sympy"),

@@ -9,7 +9,8 @@ import pytest
 from sae_merge_method.evaluation import remembered as module
 from sae_merge_method.evaluation.remembered import PURE, remembered
 
-ARGUMENTS = {
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "get_git_commit_hash": (),
     "env.from_string": ("{{question}}?",),
     "is_equiv": ("\\frac{1}{2}", "0.5"),
     "parse_latex": ("\\frac{x}{3}",),
