@@ -7,7 +7,7 @@ import pytest
 
 from sae_merge_method.errors import UsageError
 from sae_merge_method.layers import LayerModule, layer_of, parse_units
-from sae_merge_method.spacing import Apart, adjacency, adjacent, highest_apart, read_apart
+from sae_merge_method.spacing import NO_NEIGHBOURS, Apart, adjacency, adjacent, highest_apart, read_apart
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,30 @@ def test_of_equal_sums_the_lower_layers_are_taken():
     assert highest_apart(dict.fromkeys(range(7), 1.0), Apart(3, 2), "spread=3") == (0, 2, 4)
 
 
-@pytest.mark.parametrize("text", ["6", "6,gap=3"])
+@pytest.mark.parametrize("text", ["6", "6,gap=2", "6,gap=3"])
 def test_a_count_and_a_gap_are_written_as_they_are_read(text):
     assert str(read_apart(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["6,fap=3", "6,hap=3", "6,3", "6,", "x", "0", "0,gap=2", "6,gap=0", "6,gap=x"]
+)
+def test_neither_a_count_nor_a_count_and_a_gap_is_told_what_it_must_be(text):
+    with pytest.raises(ValueError, match="a whole number of at least 1"):
+        read_apart(text)
+
+
+def test_the_least_gap_without_neighbours_leaves_none_and_one_less_does():
+    scores = dict.fromkeys(range(6), 1.0)
+    assert adjacent(highest_apart(scores, Apart(3, NO_NEIGHBOURS), "rule")) == 0
+    assert adjacent(highest_apart(scores, Apart(3, NO_NEIGHBOURS - 1), "rule")) == 3
+
+
+def test_too_many_layers_so_far_apart_are_refused_with_the_number_that_there_are():
+    with pytest.raises(
+        UsageError, match="spread=4 asks for 4 layers, any two at least 2 apart: of the 5 .* 3 are"
+    ):
+        highest_apart(dict.fromkeys(range(5), 1.0), Apart(4, 2), "spread=4")
 
 
 def test_a_gap_of_one_is_no_gap():

@@ -40,6 +40,10 @@ def test_the_words_are_those_that_files_and_exit_codes_rely_on() -> None:
     assert all(verdict.description for verdict in VERDICTS.values())
 
 
+def test_a_count_names_what_every_comparison_can_come_to_even_where_there_is_none() -> None:
+    assert [one.name for one in VERDICTS.values() if one.is_common] == [IMPROVED, DEGRADED, NOT_SHOWN]
+
+
 def test_only_two_verdicts_say_that_something_changed() -> None:
     assert [verdict.name for verdict in VERDICTS.values() if verdict.is_change] == [IMPROVED, DEGRADED]
 
@@ -50,6 +54,8 @@ def test_only_two_verdicts_say_that_something_changed() -> None:
         (0.5, (-0.01, 0.015), 0.02, EQUIVALENT),
         (0.5, (-0.01, 0.02), 0.02, NOT_SHOWN),  # the margin itself is not ruled out
         (0.5, (-0.02, 0.01), 0.02, NOT_SHOWN),
+        (0.5, (-0.03, 0.01), 0.02, NOT_SHOWN),
+        (0.5, (-0.01, 0.03), 0.02, NOT_SHOWN),
         (0.5, (-0.01, 0.015), None, NOT_SHOWN),
         (0.5, None, 0.02, NOT_SHOWN),
         (0.01, (0.001, 0.015), 0.02, IMPROVED),  # a change that is shown is named, however small
