@@ -27,6 +27,8 @@ SHOWN = ("torch", "mergekit", "lm-eval", "sae-lens", "transformers", "safetensor
 HOOK_FILES = ("sae_merge_method.pth", "sae_merge_method.start")
 """What an installation puts into site-packages for the start-up hook."""
 
+_PRECISIONS = ("float32", "bfloat16")
+"""Of torch's names, those that models are computed in."""
 _REINSTALL = "reinstall it: pip install --force-reinstall --no-deps . in the folder of its pyproject.toml"
 _PROBE_SECONDS = 300
 
@@ -50,6 +52,7 @@ def check_installation() -> Iterator[Finding]:
     yield from versions()
     yield hook()
     yield device()
+    yield from products()
     yield cache()
     yield from seen_by_hosts()
 
@@ -131,6 +134,20 @@ def device() -> Finding:
         return Finding("device", "unknown", f"torch cannot be imported: {error}", "reinstall torch")
     name = resolve_device()
     return Finding("device", f"cuda ({torch.cuda.get_device_name(0)})" if name == "cuda" else name)
+
+
+def products() -> Iterator[Finding]:
+    """How fast matrix products are there, beside all else that runs now: what most commands wait for."""
+    try:
+        import torch
+    except (ImportError, OSError):
+        return  # told with the device
+    from sae_merge_method.models.precision import speed_of_products
+
+    at = torch.device(resolve_device())
+    speeds = [f"{speed_of_products(getattr(torch, name), at) / 1e9:,.0f} in {name}" for name in _PRECISIONS]
+    threads = f" by OMP_NUM_THREADS={torch.get_num_threads()}" if at.type == "cpu" else ""
+    yield Finding("products", f"{' and '.join(speeds)}, in billions of operations a second{threads}")
 
 
 def cache() -> Finding:

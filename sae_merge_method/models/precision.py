@@ -23,6 +23,11 @@ run would go on in another precision."""
 _SHARE_OF_MEMORY = 0.7
 """Of what is free, how much the weights may take: activations need the rest."""
 
+_SMALL, _LARGE = 256, 2048
+"""Sides of the matrices that products are tried with."""
+_SLOW = 2e9
+"""Operations a second, below which a large product would take many seconds."""
+
 
 def product_dtype(dtype: "torch.dtype", device: "torch.device") -> "torch.dtype":
     """The precision in which matrix products of ``dtype`` are fast here: its own, or float32."""
@@ -45,6 +50,12 @@ def matmul_speed(dtype: "torch.dtype", device: "torch.device", size: int = 1024)
         (square @ square)[0, 0].item()  # reading a number waits for the device
         durations.append(time.perf_counter() - start)
     return 2 * size**3 / min(durations)
+
+
+def speed_of_products(dtype: "torch.dtype", device: "torch.device") -> float:
+    """Floating-point operations a second of large matrix products here, for a person to read."""
+    small = matmul_speed(dtype, device, _SMALL)
+    return small if small < _SLOW else matmul_speed(dtype, device, _LARGE)
 
 
 def model_dtype(config: Any, device: str | None) -> str:
@@ -88,7 +99,7 @@ def _gain(stored: "torch.dtype", device: str) -> float:
 
     at = torch.device(device)
     # Where products are slow, a small one says so; on a GPU a small one tells of its start alone.
-    size = 256 if at.type == "cpu" else 2048
+    size = _SMALL if at.type == "cpu" else _LARGE
     return matmul_speed(torch.float32, at, size) / matmul_speed(stored, at, size)
 
 

@@ -40,6 +40,20 @@ def test_speeds_are_really_measured() -> None:
     assert matmul_speed(torch.float32, torch.device("cpu"), size=128) > 1e6
 
 
+@pytest.mark.parametrize(("speed", "sizes"), [(1e8, [256]), (1e11, [256, 2048])])
+def test_a_large_product_is_tried_where_a_small_one_is_not_slow(monkeypatch, speed, sizes) -> None:
+    tried: list[int] = []
+
+    def told(dtype: torch.dtype, device: torch.device, size: int) -> float:
+        tried.append(size)
+        return speed * size
+
+    monkeypatch.setattr(precision, "matmul_speed", told)
+    monkeypatch.setattr(precision, "_SLOW", 1e12)
+    assert precision.speed_of_products(torch.bfloat16, torch.device("cpu")) == speed * sizes[-1]
+    assert tried == sizes
+
+
 def test_float32_is_taken_where_it_is_clearly_faster_and_the_log_says_why(machine, halved, caplog) -> None:
     machine(gain=60)
     with caplog.at_level(logging.INFO):
