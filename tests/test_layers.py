@@ -9,13 +9,16 @@ from sae_merge_method.layers import (
     LayerModule,
     by_depth,
     format_layers,
+    how_open,
     layer_of,
     layers_of,
     named_units,
+    open_parts,
     parse_layers,
     parse_units,
     part_of_layer,
     sorted_units,
+    unit_of_tensor,
     units_word,
 )
 
@@ -129,3 +132,30 @@ def test_units_are_called_modules_where_no_layer_is_whole():
     ]
     assert named_units([9], 26) == "layers 9 of 26"
     assert named_units([ATTN], 26) == "modules 11.attn of 26 layers"
+
+
+@pytest.mark.parametrize(
+    ("tensor", "unit"),
+    [
+        ("model.layers.1.self_attn.q_proj.weight", "1"),
+        ("model.layers.1.input_layernorm.weight", "1"),
+        ("model.layers.2.self_attn.q_proj.weight", "2.attn"),
+        ("model.layers.2.mlp.up_proj.weight", None),
+        ("model.layers.3.mlp.up_proj.weight", None),
+        ("model.embed_tokens.weight", None),
+    ],
+)
+def test_a_tensor_belongs_to_its_layer_where_that_is_whole_else_to_its_part(tensor, unit):
+    found = unit_of_tensor(parse_units("1, 2.attn"), tensor)
+    assert (None if found is None else str(found)) == unit
+
+
+def test_a_layer_is_open_whole_in_parts_or_not():
+    units = parse_units("1, 2.attn, 3.attn, 3.mlp")
+    assert open_parts(units) == {2: {"attn"}, 3: {"attn", "mlp"}}
+    assert [how_open(layer, units) for layer in range(4)] == ["", "yes", "attn", "attn, mlp"]
+
+
+def test_runs_lie_in_the_order_of_their_first_layer():
+    assert format_layers(parse_units("2-4.mlp, 1-3.attn")) == "1-3.attn, 2-4.mlp"
+    assert format_layers([0, 1, 2, 9]) == "0-2, 9"
