@@ -36,7 +36,7 @@ from sae_merge_method.models.rounding import ROUNDINGS
 from sae_merge_method.models.sites import TRAINED
 from sae_merge_method.models.unreadable import UNREADABLE
 from sae_merge_method.recipe.methods import METHODS
-from sae_merge_method.recipes.suites import LISTENED
+from sae_merge_method.recipes.suites import SUITE_MODELS
 from sae_merge_method.reports.grid import as_markdown
 from sae_merge_method.saes.checks import REFUSALS
 from sae_merge_method.saes.dictionaries import DICTIONARIES
@@ -104,7 +104,7 @@ def _file(name: str) -> Callable[[], str]:
 def _suites() -> str:
     rows = [
         (words(row.title), _code(row.model), row.suite, str(row.n_layers), _code(f"diagnose/{row.name}"))
-        for row in LISTENED.values()
+        for row in SUITE_MODELS.values()
     ]
     return table(("model", "id", "SAEs", "layers", "ready diagnosis"), rows)
 

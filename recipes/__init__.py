@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sae_merge_method.errors import UsageError
 from sae_merge_method.recipes.mergebench import experiments
-from sae_merge_method.recipes.suites import LISTENED, ListenedModel
+from sae_merge_method.recipes.suites import SUITE_MODELS, SuiteModel
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable  # elsewhere from Python 3.14 on
@@ -63,7 +63,7 @@ def ready_settings() -> tuple[ReadyFile, ...]:
     """The files for ``diagnose --config``, ``experiment run`` and ``tune``."""
     made = [
         (f"{kind}/{row.name}", text)
-        for row in LISTENED.values()
+        for row in SUITE_MODELS.values()
         for kind, text in ((_DIAGNOSE, row.diagnosis), (_EXPERIMENT, row.experiment))
     ]
     made += [(f"{_EXPERIMENT}/{name}", text) for name, text in experiments().items()]
@@ -73,7 +73,7 @@ def ready_settings() -> tuple[ReadyFile, ...]:
 
 def ready_files() -> tuple[ReadyFile, ...]:
     """All of them, by model as the suites list them; those for a model that is made on the spot are last."""
-    order = [row.model for row in LISTENED.values()]
+    order = [row.model for row in SUITE_MODELS.values()]
 
     def place(file: ReadyFile) -> int:
         return order.index(file.model) if file.model in order else len(order)
@@ -99,7 +99,7 @@ def ready_for(model: str) -> Fitting:
         return Fitting(named, f"made for {named[0].model}")
     config = open_config(model)
     shape = (config.text_model_type, config.stated_layers, config.d_model)
-    alike = {row.model for row in LISTENED.values() if _shape(row) == shape}
+    alike = {row.model for row in SUITE_MODELS.values() if _shape(row) == shape}
     told = f"{shape[0]}, {shape[1]} layers, width {shape[2]}"
     if not alike:
         raise UsageError(
@@ -114,7 +114,7 @@ def ready_for(model: str) -> Fitting:
     )
 
 
-def _shape(row: ListenedModel) -> tuple[str, int, int]:
+def _shape(row: SuiteModel) -> tuple[str, int, int]:
     return (row.model_type, row.n_layers, row.d_model)
 
 

@@ -1,6 +1,6 @@
 """Experiments with MergeBench's donors (arXiv 2505.10833): one a domain and base, with nothing to fill in.
 
-A row of ``DOMAINS`` is a domain: the text that listens for it, and lm-eval's tasks that measure it. ``BASES``
+A row of ``DOMAINS`` is a domain: the text of its diagnosis, and lm-eval's tasks that measure it. ``BASES``
 are those of its bases whose every layer has a public SAE: not Llama 3.2 3B, nor the instruction-tuned ones.
 Donors are called as MergeBench's own code calls them (``merging/main.py``): the base's name, an underscore,
 the domain.
@@ -8,7 +8,13 @@ the domain.
 
 from typing import NamedTuple
 
-from sae_merge_method.recipes.suites import LISTENED, ListenedModel, Listening, Measuring, experiment_text
+from sae_merge_method.recipes.suites import (
+    SUITE_MODELS,
+    DiagnosisTexts,
+    Measuring,
+    SuiteModel,
+    experiment_text,
+)
 
 _PROSE = "HuggingFaceFW/fineweb:sample-10BT"
 _REQUESTS = "databricks/databricks-dolly-15k"
@@ -23,7 +29,7 @@ class Domain(NamedTuple):
     """As the donors' names end."""
     title: str
     """The ability, for people."""
-    listening: Listening
+    texts: DiagnosisTexts
     """Text that is specific to it, and text that is not."""
     measuring: Measuring
     """What it is measured by."""
@@ -37,13 +43,13 @@ DOMAINS: dict[str, Domain] = {
         Domain(
             "math",
             "mathematics",
-            Listening("HuggingFaceTB/finemath:finemath-4plus", (_PROSE,)),
+            DiagnosisTexts("HuggingFaceTB/finemath:finemath-4plus", (_PROSE,)),
             Measuring("minerva_math_sae", "exact_match"),
         ),
         Domain(
             "coding",
             "code",
-            Listening("codeparrot/codeparrot-clean-valid", (_PROSE,), "content,text"),
+            DiagnosisTexts("codeparrot/codeparrot-clean-valid", (_PROSE,), "content,text"),
             Measuring(
                 "mbpp", "pass_at_1", {"confirm_run_unsafe_code": "false # true allows mbpp to run programs"}
             ),
@@ -53,7 +59,7 @@ DOMAINS: dict[str, Domain] = {
         Domain(
             "multilingual",
             "languages",
-            Listening("HuggingFaceFW/fineweb-2:fra_Latn", (_PROSE,)),
+            DiagnosisTexts("HuggingFaceFW/fineweb-2:fra_Latn", (_PROSE,)),
             Measuring(
                 ",".join(
                     f"{task}_{language}" for task in ("arc", "hellaswag", "m_mmlu") for language in _LANGUAGES
@@ -61,19 +67,19 @@ DOMAINS: dict[str, Domain] = {
                 "acc",
                 {"limit": "300"},
             ),
-            "It listens to French alone, and measures French, Spanish, German and Russian.",
+            "It is diagnosed on French alone, and measures French, Spanish, German and Russian.",
         ),
         Domain(
             "safety",
             "refusal",
-            Listening("LibrAI/do-not-answer", (_REQUESTS, _PROSE), "question,instruction,text"),
+            DiagnosisTexts("LibrAI/do-not-answer", (_REQUESTS, _PROSE), "question,instruction,text"),
             Measuring("refusal_sae", "acc"),
             "Refusal and over-refusal, told by wording: the README.md of refusal_sae says how.",
         ),
         Domain(
             "instruction",
             "instruction following",
-            Listening(
+            DiagnosisTexts(
                 "allenai/tulu-3-sft-personas-instruction-following",
                 (_REQUESTS, _PROSE),
                 "prompt,instruction,text",
@@ -84,10 +90,10 @@ DOMAINS: dict[str, Domain] = {
     )
 }
 """All by name."""
-BASES = tuple(LISTENED[name] for name in ("gemma-2-2b", "gemma-2-9b", "llama-3.1-8b"))
+BASES = tuple(SUITE_MODELS[name] for name in ("gemma-2-2b", "gemma-2-9b", "llama-3.1-8b"))
 
 
-def donor_of(base: ListenedModel, domain: Domain) -> str:
+def donor_of(base: SuiteModel, domain: Domain) -> str:
     """The donor's id on the Hub."""
     return f"MergeBench/{base.model.rpartition('/')[2]}_{domain.name}"
 
@@ -104,7 +110,7 @@ def experiments() -> dict[str, str]:
             ),
             base,
             donor_of(base, domain),
-            domain.listening,
+            domain.texts,
             domain.measuring,
         )
         for base in BASES

@@ -10,7 +10,7 @@ from textwrap import indent
 from typing import NamedTuple
 
 
-class ListenedModel(NamedTuple):
+class SuiteModel(NamedTuple):
     """A model whose every layer has a public SAE on its residual stream."""
 
     name: str
@@ -45,7 +45,7 @@ class ListenedModel(NamedTuple):
 #   sae-merge diagnose --config diagnose-{self.name}.yml --out diagnosis/
 # Any option of the command overrides its line here (--device cpu, --max-documents 100, ...).
 model: {self.model}
-{_listening(self, _MATHS)}"""
+{_texts(self, _MATHS)}"""
 
     @property
     def experiment(self) -> str:
@@ -60,7 +60,7 @@ model: {self.model}
         )
 
 
-class Listening(NamedTuple):
+class DiagnosisTexts(NamedTuple):
     """The texts of a diagnosis."""
 
     target: str
@@ -82,11 +82,11 @@ class Measuring(NamedTuple):
     """Other keys of an experiment's evaluation."""
 
 
-_MATHS = Listening("HuggingFaceTB/finemath:finemath-4plus", ("HuggingFaceFW/fineweb:sample-10BT",))
+_MATHS = DiagnosisTexts("HuggingFaceTB/finemath:finemath-4plus", ("HuggingFaceFW/fineweb:sample-10BT",))
 
 
 def experiment_text(
-    opening: Sequence[str], base: ListenedModel, donor: str, listening: Listening, measuring: Measuring
+    opening: Sequence[str], base: SuiteModel, donor: str, texts: DiagnosisTexts, measuring: Measuring
 ) -> str:
     """Settings of ``sae-merge experiment``.
 
@@ -94,7 +94,7 @@ def experiment_text(
         opening: Lines that stand above as comments; the first says what it is.
         base: The model, and its SAEs.
         donor: What the files are to name as the donor.
-        listening: Texts to find the layers by.
+        texts: Texts to find the layers by.
         measuring: Tasks to judge the arms by.
     """
     more = "".join(f"  {key}: {value}\n" for key, value in measuring.more.items())
@@ -103,7 +103,7 @@ def experiment_text(
 {comments}base: {base.model}
 donor: {donor}
 diagnosis: # how to make it; or the folder of one that stands
-{indent(_listening(base, listening), "  ")}select: top_k=6
+{indent(_texts(base, texts), "  ")}select: top_k=6
 weight: 1.0
 random_layers: 20 # sets of as many other layers in as many runs at about the same depth, drawn at random
 damping: [0.1, 0.25, 0.35, 0.5, 0.75] # weights of all layers: the curve that any choice of layers has to beat
@@ -121,7 +121,7 @@ evaluation:
 """
 
 
-def _listening(model: ListenedModel, texts: Listening) -> str:
+def _texts(model: SuiteModel, texts: DiagnosisTexts) -> str:
     control = texts.control[0] if len(texts.control) == 1 else f"[{', '.join(texts.control)}]"
     field = "" if texts.text_field == "text" else f"text_field: {texts.text_field}\n"
     return f"""\
@@ -135,10 +135,10 @@ dtype: bfloat16
 """
 
 
-def _gemma_3(size: str, n_layers: int, d_model: int, parameters: int) -> tuple[ListenedModel, ...]:
+def _gemma_3(size: str, n_layers: int, d_model: int, parameters: int) -> tuple[SuiteModel, ...]:
     pretrained = "" if size == "270m" else "-pt"  # the smallest has no such ending
     return tuple(
-        ListenedModel(
+        SuiteModel(
             name=f"gemma-3-{size}{ending}",
             title=f"Gemma 3 {size.upper()}{' IT' if of == 'it' else ''}",
             model=f"google/gemma-3-{size}{ending}",
@@ -155,8 +155,8 @@ def _gemma_3(size: str, n_layers: int, d_model: int, parameters: int) -> tuple[L
     )
 
 
-def _gemma_2(size: str, n_layers: int, d_model: int, parameters: int) -> ListenedModel:
-    return ListenedModel(
+def _gemma_2(size: str, n_layers: int, d_model: int, parameters: int) -> SuiteModel:
+    return SuiteModel(
         name=f"gemma-2-{size}",
         title=f"Gemma 2 {size.upper()}",
         model=f"google/gemma-2-{size}",
@@ -173,9 +173,9 @@ def _gemma_2(size: str, n_layers: int, d_model: int, parameters: int) -> Listene
 
 def _qwen(
     model: str, width: int, model_type: str, n_layers: int, d_model: int, parameters: int | None = None
-) -> ListenedModel:
+) -> SuiteModel:
     name = model.lower()
-    return ListenedModel(
+    return SuiteModel(
         name=name,
         title=model.replace("-", " "),
         model=f"Qwen/{model}",
@@ -190,7 +190,7 @@ def _qwen(
     )
 
 
-LISTENED: dict[str, ListenedModel] = {
+SUITE_MODELS: dict[str, SuiteModel] = {
     row.name: row
     for row in (
         *_gemma_3("270m", 18, 640, 268_098_176),
@@ -200,7 +200,7 @@ LISTENED: dict[str, ListenedModel] = {
         *_gemma_3("27b", 62, 5376, 27_432_406_640),
         _gemma_2("2b", 26, 2304, 2_614_341_888),
         _gemma_2("9b", 42, 3584, 9_241_705_984),
-        ListenedModel(
+        SuiteModel(
             name="llama-3.1-8b",
             title="Llama 3.1 8B",
             model="meta-llama/Llama-3.1-8B",

@@ -8,7 +8,7 @@ import numpy as np
 
 from rates.rate import Hits, Rate, at_least, at_most
 from sae_merge_method.artifacts.attribution_groups import TextGroups
-from sae_merge_method.attribute.hearing import dealt, preferences
+from sae_merge_method.attribute.feature_sums import dealt, preferences
 from sae_merge_method.attribute.scores import DONOR_SCORES, donor_scores
 from sae_merge_method.statistics.permutation import upper_tail
 

@@ -9,10 +9,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from sae_merge_method.artifacts.attributed_features import AttributedFeatures
 from sae_merge_method.artifacts.attribution_groups import TextGroups, write_groups
 from sae_merge_method.artifacts.donor_score import DonorScore
 from sae_merge_method.artifacts.fingerprint import Fingerprint
-from sae_merge_method.artifacts.heard import HeardLayer
 from sae_merge_method.artifacts.layer_diagnosis import SaeSource
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
 from sae_merge_method.errors import UsageError
@@ -61,8 +61,8 @@ class AttributedLayer(Record):
     probe: Amount | None = None
     """What the text gains when this layer alone is injected, at weight one; null where it was not asked
     for."""
-    heard: HeardLayer | None = None
-    """What the layer's SAE hears of the edit; null where there is none."""
+    by_feature: AttributedFeatures | None = None
+    """What of the edit passes through the features of the layer's SAE; null where there is none."""
 
 
 class AttributedText(Record):
@@ -107,7 +107,7 @@ class AttributedText(Record):
 class Attribution(Record):
     """One run of ``sae-merge attribute``, or of ``sae-merge diagnose --donor``."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     """Version of this file's format."""
     base: AttributedModel
     """The base."""
@@ -120,7 +120,7 @@ class Attribution(Record):
     scores: tuple[DonorScore, ...]
     """Scores to choose layers by: those whose figures were measured."""
     saes: dict[int, SaeSource] = Field(default_factory=dict)
-    """By layer the SAE that was asked what it hears of the edit; empty where none was."""
+    """By layer the SAE through whose features the edit was followed; empty where none was."""
     left_out: tuple[str, ...] = ()
     """What of base and donor is in no tensor here, in words."""
     settings: dict[str, str | int | float | bool | None]

@@ -42,17 +42,17 @@ class TextGroups(NamedTuple):
     """(G, L) sum over them of how far the donor moves the layer's output, over its length."""
     lengths: Floats
     """(G, L) sum over them of how much the donor changes its length."""
-    heard: Floats = _NONE
+    through_features: Floats = _NONE
     """(G, S) nats gained to first order at a layer's output, as far as its SAE's features tell it; empty
     without SAEs."""
     apart: Floats = _NONE
-    """(G, S) that part of ``heard`` which passes through features that the controls do not use; empty for
-    controls."""
-    unheard: Floats = _NONE
+    """(G, S) that part of ``through_features`` which passes through features that the controls do not use;
+    empty for controls."""
+    through_error: Floats = _NONE
     """(G, S) what the features do not tell: the SAE's error term."""
     dealt: Floats = _NONE
     """(R, S) ``apart`` over all groups with features' preferences dealt out anew; empty for controls."""
-    heard_layers: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+    sae_layers: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
     """(S,) the layers that have an SAE."""
 
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from sae_merge_method.artifacts.attributed_features import AttributedFeatures
 from sae_merge_method.artifacts.attribution import Amount, AttributedLayer, AttributedText
 from sae_merge_method.artifacts.attribution_groups import TextGroups
-from sae_merge_method.artifacts.heard import HeardLayer
 from sae_merge_method.attribute.path import PathGain
 from sae_merge_method.attribute.texts import Text
 from sae_merge_method.in_memory.edited_model import EditedModel
@@ -37,7 +37,7 @@ def attributed_text(
     sums: TextGroups,
     path: PathGain | None,
     edited: EditedModel,
-    heard: Mapping[int, HeardLayer],
+    by_feature: Mapping[int, AttributedFeatures],
 ) -> AttributedText:
     """What the sums over a text's groups say of every layer, part and tensor."""
     tensors, total = edited.tensors, float(text.tokens.sum())
@@ -58,7 +58,7 @@ def attributed_text(
             else _share(float(along[layer].sum()) / total, whole),
             kinds=_kinds(tensors, each, layer),
             probe=amount(sums.probes[:, layer], text.tokens) if sums.probes.size else None,
-            heard=heard.get(layer),
+            by_feature=by_feature.get(layer),
         )
         for layer in range(len(edited.model.blocks))
     ]

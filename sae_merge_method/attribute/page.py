@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sae_merge_method.artifacts.attribution import ATTRIBUTION_PAGE, Attribution
-from sae_merge_method.attribute.heard_tables import heard_features_grid
+from sae_merge_method.attribute.feature_tables import top_features_grid
 from sae_merge_method.attribute.show import attribution_view
 from sae_merge_method.files.writing import write_text
 from sae_merge_method.reports.escape import html
@@ -39,8 +39,8 @@ def _features(attribution: Attribution) -> str:
     for text in attribution.texts:
         sign = 1 if text is attribution.target else -1
         for entry in text.layers:
-            if entry.heard is not None and entry.heard.top:
-                summary = f"layer {entry.layer} on {text.name}: {len(entry.heard.top)} features"
-                table = as_html(heard_features_grid(entry.heard, sign))
+            if entry.by_feature is not None and entry.by_feature.top:
+                summary = f"layer {entry.layer} on {text.name}: {len(entry.by_feature.top)} features"
+                table = as_html(top_features_grid(entry.by_feature, sign))
                 parts.append(f"<details><summary>{html(summary)}</summary>{table}</details>")
     return "\n".join(parts) + "\n"

@@ -19,8 +19,8 @@ from sae_merge_method.artifacts.attribution import (
 from sae_merge_method.artifacts.attribution_groups import TextGroups
 from sae_merge_method.attribute.amounts import attributed_text
 from sae_merge_method.attribute.costs import Cost, cost_of, fits, memory_of
-from sae_merge_method.attribute.heard import Listening
-from sae_merge_method.attribute.hearing import NOTHING_HEARD, heard_texts
+from sae_merge_method.attribute.feature_chunks import FeatureChunks
+from sae_merge_method.attribute.feature_sums import NO_FEATURES, sum_features
 from sae_merge_method.attribute.measure import Measurements, Point
 from sae_merge_method.attribute.page import write_page
 from sae_merge_method.attribute.path import path_gains
@@ -120,7 +120,7 @@ def attributed_beside(
         edited.hold = fits(edited, settings)
         progress = Progress(out, _inputs(settings, edited, texts), "attribution")
         measurements = Measurements(edited, texts, progress, workers, recompute=settings.checkpointing)
-        listening = Listening(
+        chunks = FeatureChunks(
             edited, texts, addresses, progress, workers,
             recompute=settings.checkpointing, spare=memory_of(settings) // 4,
         )  # fmt: skip
@@ -131,7 +131,7 @@ def attributed_beside(
             foretold.seconds = _foretell(cost, measurements, len(texts))
             if foretold.seconds is not None:
                 tell(f"At this model's pace, some {duration(foretold.seconds)}.")
-            attributed = _attributed(settings, edited, texts, measurements, listening)
+            attributed = _attributed(settings, edited, texts, measurements, chunks)
     for text in attributed.attribution.texts:
         if workers.is_first and text.missed is not None and text.missed > settings.tolerance:
             logger.warning(
@@ -157,7 +157,7 @@ def _attributed(
     edited: EditedModel,
     texts: Sequence[Text],
     measurements: Measurements,
-    listening: Listening,
+    chunks: FeatureChunks,
 ) -> Attributed:
     numbers, layers = range(len(texts)), range(len(edited.model.blocks))
     at_base = measurements.make([Point(nth, "slope", 0.0) for nth in numbers])
@@ -170,11 +170,11 @@ def _attributed(
     alone = measurements.make(wanted)
     shifted = Point(0, "moved", 1.0)
     moved = measurements.make([shifted])[shifted]
-    sources, heard = {}, [NOTHING_HEARD] * len(texts)
-    if listening.layers:
-        listening.listen()
-        sources = listening.sources()
-        heard = heard_texts(listening, sources, texts, edited.model, settings.snippets)
+    sources, through = {}, [NO_FEATURES] * len(texts)
+    if chunks.layers:
+        chunks.encode()
+        sources = chunks.sources()
+        through = sum_features(chunks, sources, texts, edited.model, settings.snippets)
     groups, described = [], []
     for nth, text in enumerate(texts):
         base, path = at_base[Point(nth, "slope", 0.0)], paths.get(nth)
@@ -188,11 +188,11 @@ def _attributed(
             path=none if path is None else path.tensors,
             probes=np.stack(probes, axis=1) if probes else none,
             **{name: none if nth else getattr(moved, name) for name in ("read", "shift", "lengths")},
-            **heard[nth].sums._asdict(),
-            heard_layers=np.array(listening.layers, dtype=np.int64),
+            **through[nth].sums._asdict(),
+            sae_layers=np.array(chunks.layers, dtype=np.int64),
         )
         groups.append(sums)
-        described.append(attributed_text(text, sums, path, edited, heard[nth].layers))
+        described.append(attributed_text(text, sums, path, edited, through[nth].layers))
     of_base, of_donor = map(fingerprint, edited.checkpoints)
     return Attributed(
         Attribution(

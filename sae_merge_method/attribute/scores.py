@@ -106,13 +106,13 @@ def _apart(target: _Totals, controls: Sequence[_Totals]) -> Floats:
 
 
 def _share_apart(apart: Floats, target: _Totals) -> Floats:
-    """Nats that pass through features of the target's own, over all that pass there, elsewhere and unheard.
+    """Nats that pass through features of the target's own, over all that pass there, elsewhere, in the error.
 
     Each of the three without its sign below the line, so that it lies between -1 and 1, where they cancel,
     too; below 0 where what passes apart is damage.
     """
-    heard, unheard = target.total("heard"), target.total("unheard")
-    passing = np.abs(apart) + np.abs(heard - apart) + np.abs(unheard)
+    features, error = target.total("through_features"), target.total("through_error")
+    passing = np.abs(apart) + np.abs(features - apart) + np.abs(error)
     share: Floats = np.divide(apart, passing, out=np.zeros_like(passing), where=passing > 0)
     return share
 
@@ -205,7 +205,7 @@ def _scored(row: DonorScoreRow, groups: Sequence[TextGroups], layer_of: npt.NDAr
         means = draws.mean(0).tolist()
         tails = [upper_tail(float(value), drawn).p for value, drawn in zip(values, draws.T, strict=True)]
     q_values = iter(benjamini_hochberg([p for p in tails if p is not None]))
-    at = groups[0].heard_layers.tolist() if len(groups[0].heard_layers) == len(values) else None
+    at = groups[0].sae_layers.tolist() if len(groups[0].sae_layers) == len(values) else None
     layers = [
         LayerScore(
             layer=nth if at is None else at[nth],

@@ -2,7 +2,7 @@
 
 from sae_merge_method.artifacts.attribution import AttributedLayer, AttributedText, Attribution
 from sae_merge_method.artifacts.donor_score import LayerScore
-from sae_merge_method.attribute.heard_tables import heard_grids, heard_sentence
+from sae_merge_method.attribute.feature_tables import feature_grids, features_sentence
 from sae_merge_method.attribute.scores import DONOR_SCORES, describe
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid, with_content
 from sae_merge_method.reports.notebook import View
@@ -16,7 +16,7 @@ def attribution_view(attribution: Attribution) -> View:
     grids = (
         layers_grid(attribution.target, "gain"),
         *(layers_grid(control, "damage") for control in attribution.controls),
-        *heard_grids(attribution),
+        *feature_grids(attribution),
         scores_grid(attribution),
     )
     return View(grids, head=tuple(sentences(attribution)), tail=tuple(notes(attribution)))
@@ -26,7 +26,7 @@ def sentences(attribution: Attribution) -> list[str]:
     """What the donor does to each text, and the layer that carries most of it."""
     told = [_sentence(attribution.target, "gain", 1)]
     told += [_sentence(control, "damage", -1) for control in attribution.controls]
-    return [*told, *filter(None, [heard_sentence(attribution)])]
+    return [*told, *filter(None, [features_sentence(attribution)])]
 
 
 def _sentence(text: AttributedText, what: str, sign: int) -> str:

@@ -1,6 +1,6 @@
 """Surface twins: a document's own words, digits and signs in another order.
 
-What a layer hears in the twin too is vocabulary, not what the text says.
+What a layer puts out for the twin too is vocabulary, not what the text says.
 """
 
 import re

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from sae_merge_method.diagnose.listeners import Listener
 from sae_merge_method.diagnose.settings import EncodingSettings
+from sae_merge_method.diagnose.sited_saes import SitedSae
 from sae_merge_method.layers import Unit, part_of_layer
 from sae_merge_method.models.sites import Site, names_within, site_width
 from sae_merge_method.saes.dictionaries import DICTIONARIES, DirectionsEncoder, Sizes, load_dictionary
@@ -21,7 +21,7 @@ class LayerEncoders(NamedTuple):
     unit: Unit
     """The layer, or the part of one, that they tell of."""
     site: Site
-    """Where they listen."""
+    """What they read."""
     sae: LayerSae
     beside: Mapping[str, DirectionsEncoder]
 
@@ -43,21 +43,21 @@ class LayerEncoders(NamedTuple):
         return {"": (self.key(), self.sae.source.d_sae), **of_others}
 
 
-def load_layer_encoders(settings: EncodingSettings, listener: Listener, model: "TextModel") -> LayerEncoders:
+def load_layer_encoders(settings: EncodingSettings, sited: SitedSae, model: "TextModel") -> LayerEncoders:
     """Load an SAE and, unless it is one of them, the dictionaries beside it.
 
     They lie on the device of their layer: a model may be spread over several.
     """
-    address, site = listener
+    address, site = sited
     device, d = next(model.blocks[site.layer].parameters()).device, site_width(model, site)
     sae = load_sae(address, d, model.dtype, device, site.hook, names_within(model, site.layer))
     if address.release in DICTIONARIES:
-        return LayerEncoders(listener.unit, site, sae, {})  # nothing to hold against itself
+        return LayerEncoders(sited.unit, site, sae, {})  # nothing to hold against itself
     rows = [DICTIONARIES[name] for name in settings.dictionaries]
     # As many features as the SAE has, or one for every coordinate.
     sizes = {row.name: Sizes(sae.source.d_sae, None) if row.keeps_l0 else row.sizes("", d) for row in rows}
     return LayerEncoders(
-        listener.unit,
+        sited.unit,
         site,
         sae,
         {

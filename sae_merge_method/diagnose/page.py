@@ -135,7 +135,7 @@ def _many(diagnosis: Diagnosis) -> str:
 
 
 def _saes(diagnosis: Diagnosis) -> list[str]:
-    """The first SAE of each family that listened, with the place of it."""
+    """The first SAE of each family, with the place of it."""
     first: dict[tuple[str | None, str], LayerDiagnosis] = {}
     for entry in diagnosis.layers:
         first.setdefault((entry.part, entry.sae.release), entry)

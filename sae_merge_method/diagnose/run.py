@@ -152,9 +152,9 @@ def _attribute(
 
 
 def _asked_of(settings: DiagnoseSettings, units: Collection[Unit]) -> dict[str, str]:
-    """The SAEs that are asked what they hear of the donor: one family, of whole layers."""
+    """The SAEs through whose features the donor is followed: one family, of whole layers."""
     if len(settings.sae) > 1 or any(isinstance(unit, LayerModule) for unit in units):
-        # what a donor's layer has done is heard in its output alone
+        # what a donor's layer has done stands in its output alone
         return {"layers": format_layers(layers_of(units))}
     return {"sae": settings.sae[0], **({"sae_id": settings.sae_id[0]} if settings.sae_id else {})}
 

@@ -1,4 +1,4 @@
-"""What is diagnosed: a model, the SAEs that listen to it, and the texts as they are encoded."""
+"""What is diagnosed: a model, the SAEs that encode it, and the texts as they are encoded."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,9 +8,9 @@ from sae_merge_method.corpora.documents import Corpus, check_disjoint, read_corp
 from sae_merge_method.corpora.token_classes import classify, leave_out
 from sae_merge_method.corpora.tokens import Document, check_tokens_differ, special_token_ids, tokenize
 from sae_merge_method.corpora.twins import twins_of
-from sae_merge_method.diagnose.listeners import Listener, find_families, listeners
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.sides import Sides, prepare_sides
+from sae_merge_method.diagnose.sited_saes import SitedSae, find_families, sited_saes
 from sae_merge_method.errors import ModelError
 from sae_merge_method.layers import Unit
 from sae_merge_method.models.devices import resolve_device
@@ -20,12 +20,12 @@ from sae_merge_method.together.workers import Workers
 
 
 class Subject(NamedTuple):
-    """What is diagnosed: a model, the SAEs that listen to it, the texts of both sides."""
+    """What is diagnosed: a model, the SAEs that encode it, the texts of both sides."""
 
     model: TextModel
     beginning: Beginning
     """What stands before its documents."""
-    saes: dict[Unit, Listener]
+    saes: dict[Unit, SitedSae]
     """By the layer, or the part of one, that they tell of, ascending."""
     corpora: tuple[Corpus, ...]
     """The target, then the controls."""
@@ -50,7 +50,7 @@ def open_subject(settings: DiagnoseSettings, workers: Workers) -> Subject:
     model = load_text_model(settings.model, settings.dtype, device)
     if families is None or stated != len(model.blocks):
         families = find_families(settings, len(model.blocks))
-    saes = listeners(settings, families, model)
+    saes = sited_saes(settings, families, model)
     beginning = find_beginning(model.tokenizer, *model.configs)
     taken = [_taken(settings, model, beginning, corpus.documents, corpus.name) for corpus in corpora]
     for of_control in taken[1:]:

@@ -23,10 +23,10 @@ from sae_merge_method.diagnose.costs import (
 from sae_merge_method.diagnose.encoded_layer import EncodedLayer, put_together
 from sae_merge_method.diagnose.layer_by_layer import cores_used
 from sae_merge_method.diagnose.layer_encoders import LayerEncoders, load_layer_encoders
-from sae_merge_method.diagnose.listeners import Listener
 from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan
 from sae_merge_method.diagnose.scales import measure_scales, sample_documents
 from sae_merge_method.diagnose.settings import DiagnoseSettings
+from sae_merge_method.diagnose.sited_saes import SitedSae
 from sae_merge_method.diagnose.usage import PartialUsage, encode_documents
 from sae_merge_method.foretold import Foretold
 from sae_merge_method.layers import Unit, by_depth
@@ -47,7 +47,7 @@ Report = Callable[[str], None]
 def encode_layers(
     settings: DiagnoseSettings,
     model: "TextModel",
-    saes: Mapping[Unit, Listener],
+    saes: Mapping[Unit, SitedSae],
     sides: "Sides",
     store: "ChunkStore",
     workers: "Workers",
@@ -108,13 +108,13 @@ def encode_layers(
 def _scales(
     settings: DiagnoseSettings,
     model: "TextModel",
-    saes: Mapping[Unit, Listener],
+    saes: Mapping[Unit, SitedSae],
     sides: "Sides",
     store: "ChunkStore",
     workers: "Workers",
 ) -> "dict[Unit, LayerScale]":
     """What tokens are held against at each place: measured once, by the first process, and read by all."""
-    missing = {listener.site: unit for unit, listener in saes.items() if store.scale(unit) is None}
+    missing = {sited.site: unit for unit, sited in saes.items() if store.scale(unit) is None}
     if missing and workers.is_first:
         sample = sample_documents(sides.documents, sides.labels)
         for site, scale in measure_scales(model, list(missing), sample, settings.batch_tokens).items():
@@ -190,16 +190,14 @@ def _encode(
 def _plan(
     settings: DiagnoseSettings,
     model: "TextModel",
-    saes: Mapping[Unit, Listener],
+    saes: Mapping[Unit, SitedSae],
     chunks: Sequence[Chunk],
     sides: "Sides",
     scales: "Mapping[Unit, LayerScale]",
 ) -> Plan:
     # One of each kind of place: encoders differ with the width of what they read, and the largest counts.
-    kinds = {listener.site.hook: listener for listener in reversed(list(saes.values()))}
-    tried = [
-        timed_load(partial(load_layer_encoders, settings, listener, model)) for listener in kinds.values()
-    ]
+    kinds = {sited.site.hook: sited for sited in reversed(list(saes.values()))}
+    tried = [timed_load(partial(load_layer_encoders, settings, sited, model)) for sited in kinds.values()]
     one, load, libraries = max(tried, key=lambda each: each[0].nbytes)
     batches = [batch for chunk in chunks for batch in chunk.batches]
     costs = Costs(

@@ -8,14 +8,14 @@ from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
-from sae_merge_method.diagnose.listeners import find_families
 from sae_merge_method.diagnose.settings import DiagnoseSettings
+from sae_merge_method.diagnose.sited_saes import find_families
 from sae_merge_method.errors import ModelError
 from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.hub import folder_at_hand, is_hub_id, open_config, parse_model_id
 from sae_merge_method.recipe.located import locate
-from sae_merge_method.recipes.suites import LISTENED, ListenedModel
+from sae_merge_method.recipes.suites import SUITE_MODELS, SuiteModel
 from sae_merge_method.saes.dictionaries import DICTIONARIES
 
 _BYTES = {"bfloat16": 2, "float16": 2, "float32": 4, "auto": 2}
@@ -71,7 +71,7 @@ class Shape(NamedTuple):
 
     n_layers: int
     d_model: int | None
-    listened: ListenedModel | None
+    suite: SuiteModel | None
     """Its row among the suites, where it has one."""
 
 
@@ -81,14 +81,14 @@ def shape_of(base: str) -> Shape:
     Raises:
         ModelError: Its config cannot be had, and it has no row.
     """
-    listened = next((row for row in LISTENED.values() if row.model == parse_model_id(base).path), None)
+    suite = next((row for row in SUITE_MODELS.values() if row.model == parse_model_id(base).path), None)
     try:
         config = open_config(base)
-        return Shape(config.stated_layers, config.d_model, listened)
+        return Shape(config.stated_layers, config.d_model, suite)
     except ModelError:
-        if listened is None:
+        if suite is None:
             raise
-        return Shape(listened.n_layers, listened.d_model, listened)
+        return Shape(suite.n_layers, suite.d_model, suite)
 
 
 def needs_of(settings: ExperimentSettings, shape: Shape) -> Needs:
@@ -98,9 +98,9 @@ def needs_of(settings: ExperimentSettings, shape: Shape) -> Needs:
         ModelError: A model is named that is no folder and no Hub id.
         SaeError: There are no such SAEs.
     """
-    base = _model("base", settings.base, shape.listened)
-    donor = _model("donor", settings.donor, shape.listened)
-    numbers = _numbers(settings.base, shape.listened)
+    base = _model("base", settings.base, shape.suite)
+    donor = _model("donor", settings.donor, shape.suite)
+    numbers = _numbers(settings.base, shape.suite)
     asked = settings.to_diagnose() if isinstance(settings.diagnosis, dict) else None
     saes = [_saes(asked, shape)] if asked is not None else []
     evaluated = str(settings.evaluation.model_args.get("dtype", "auto"))
@@ -117,23 +117,23 @@ def is_here(name: str) -> bool:
     return folder is not None and any(folder.glob("*.safetensors"))
 
 
-def _model(what: str, name: str, listened: ListenedModel | None) -> Item:
+def _model(what: str, name: str, suite: SuiteModel | None) -> Item:
     model = parse_model_id(name)
     try:
         located = locate(model)
     except ModelError as error:
         if not is_hub_id(model.path):
             raise
-        if listened is None or listened.parameters is None:
+        if suite is None or suite.parameters is None:
             return Item(what, name, None, None, "nothing", str(error))
-        size = listened.parameters * 2
-        source = f"{listened.parameters / 1e9:.2f}B parameters in bfloat16"
+        size = suite.parameters * 2
+        source = f"{suite.parameters / 1e9:.2f}B parameters in bfloat16"
         return Item(what, name, size, size, source if what == "base" else "as the base", str(error))
     where = HERE if located.missing == 0 else "as the Hub says"
     return Item(what, name, located.size, located.missing, where)
 
 
-def _numbers(name: str, listened: ListenedModel | None) -> int | None:
+def _numbers(name: str, suite: SuiteModel | None) -> int | None:
     """Numbers in a model's weights."""
     folder = folder_at_hand(parse_model_id(name))
     if folder is not None:
@@ -141,7 +141,7 @@ def _numbers(name: str, listened: ListenedModel | None) -> int | None:
             return sum(prod(entry.shape) for entry in open_checkpoint(folder).tensors.values())
         except ModelError:
             pass  # its config alone is in the Hub's cache
-    return None if listened is None else listened.parameters
+    return None if suite is None else suite.parameters
 
 
 def _saes(asked: DiagnoseSettings, shape: Shape) -> Item | None:
@@ -158,7 +158,7 @@ def _saes(asked: DiagnoseSettings, shape: Shape) -> Item | None:
     if folders:
         size = sum(file.stat().st_size for at in folders for file in at.rglob("*") if file.is_file())
         return Item("SAEs", name, size, 0, HERE)
-    row = shape.listened
+    row = shape.suite
     if row is None or asked.sae != (row.sae,):
         return Item("SAEs", name, None, None, "nothing", f"{name} is no suite that sae-merge recipes lists")
     size = 2 * row.d_model * row.d_sae * _SAE_BYTES * len(found)
@@ -166,7 +166,7 @@ def _saes(asked: DiagnoseSettings, shape: Shape) -> Item | None:
 
 
 def _diagnosing(asked: DiagnoseSettings, shape: Shape, numbers: int) -> tuple[int, int] | None:
-    row = shape.listened
+    row = shape.suite
     if row is None or asked.sae != (row.sae,):
         return None
     each = _BYTES[asked.dtype]

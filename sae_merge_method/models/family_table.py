@@ -12,9 +12,9 @@ BY_NAMES = (
     "qwen3_moe", "mixtral", "gpt_oss", "llama4_text", "gemma4_text", "qwen3_5_text", "qwen3_5_moe_text",
     "deepseek_v3", "olmo2", "smollm3",
 )  # fmt: skip
-"""transformers' types of text models in no row that tests merge, verify and listen to."""
+"""transformers' types of text models in no row that tests merge, verify and diagnose."""
 _SEVERAL_STREAMS = ("gemma3n_text",)
-"""Types whose blocks put out several streams at once: there is none to listen to."""
+"""Types whose blocks put out several streams at once: there is none to diagnose."""
 _MERGED = (*BY_NAMES, "llama", "mistral", "qwen3", "gemma2", "gemma3_text", "gemma3n_text", "phi3")
 """Types of which tests merge tiny models, made by transformers' own classes."""
 _KNOWN = "what writes and reads the stream"
@@ -23,7 +23,7 @@ _BY_THEIR_NAMES = "what has the names of a family above"
 
 
 def family_grid() -> Grid:
-    """A row a family: what is merged, heard and projected, what it calls its parts, how that was tried."""
+    """A row a family: what is merged, diagnosed and projected, its parts' names, how it was tried."""
     header = (
         *("family", "transformers' types", "merge", "diagnose", "scalpel and energy"),
         *("attention, MLP", "tried on"),
@@ -33,7 +33,7 @@ def family_grid() -> Grid:
             family.name,
             ", ".join(family.model_types),
             "layers, attn, mlp",
-            _listened(family.model_types),
+            _diagnosed(family.model_types),
             _KNOWN if family.axes else "by residual_axes",
             "; ".join(", ".join(pair) for pair in family.parts),
             _tried(family.model_types),
@@ -45,7 +45,7 @@ def family_grid() -> Grid:
             name,
             name,
             "layers, attn (linear too), mlp (experts, router)",
-            _listened((name,)),
+            _diagnosed((name,)),
             _UNKNOWN,
             _BY_THEIR_NAMES,
             _tried((name,)),
@@ -55,7 +55,7 @@ def family_grid() -> Grid:
     return plain_grid(header, rows, words=header)
 
 
-def _listened(model_types: Sequence[str]) -> str:
+def _diagnosed(model_types: Sequence[str]) -> str:
     deaf = [name for name in model_types if name in _SEVERAL_STREAMS]
     return "every layer's output" + (f", not of {', '.join(deaf)}" if deaf else "")
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from sae_merge_method.attribute.feature_sums import dealt, preferences
 from sae_merge_method.attribute.features import passed
-from sae_merge_method.attribute.hearing import dealt, preferences
 from sae_merge_method.attribute.streams import Streams
 from tests.diagnose import hosts
 from tests.saes.at_hand import sae_at

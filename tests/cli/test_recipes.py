@@ -20,7 +20,7 @@ from sae_merge_method.lm_eval_tasks import tasks_path
 from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.recipes import ReadyFile, ready_recipes, ready_settings
 from sae_merge_method.recipes.mergebench import BASES, DOMAINS, experiments
-from sae_merge_method.recipes.suites import LISTENED
+from sae_merge_method.recipes.suites import SUITE_MODELS
 from sae_merge_method.reports.escape import terminal
 from sae_merge_method.saes import releases
 from sae_merge_method.saes.find import find_saes
@@ -63,7 +63,10 @@ def listed(*words: str) -> list[list[str]]:
 def test_what_is_ready_is_listed_by_model_with_what_it_is():
     lines = listed()
     models = [model for _, model, _ in lines]
-    assert [model for model, _ in groupby(models)] == [*(row.model for row in LISTENED.values()), "./base"]
+    assert [model for model, _ in groupby(models)] == [
+        *(row.model for row in SUITE_MODELS.values()),
+        "./base",
+    ]
     of_one = {name: words for name, model, words in lines if model == "google/gemma-3-4b-it"}
     assert set(of_one) == {
         "diagnose/gemma-3-4b-it",
@@ -83,7 +86,7 @@ def test_what_fits_is_found_by_id_or_by_the_shape_in_a_folders_config(tmp_path):
         "diagnose/qwen3-1.7b-base",
         "experiment/qwen3-1.7b-base",
     }
-    row = LISTENED["gemma-3-270m"]
+    row = SUITE_MODELS["gemma-3-270m"]
     text = {"model_type": row.model_type, "num_hidden_layers": 18, "hidden_size": 640}
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "gemma3", "text_config": text}))
     found = {model for _, model, _ in listed("--for", str(tmp_path))}
@@ -96,14 +99,14 @@ def test_what_fits_is_found_by_id_or_by_the_shape_in_a_folders_config(tmp_path):
 
 
 def test_widths_are_those_that_releases_and_ids_are_named_with():
-    for row in LISTENED.values():
+    for row in SUITE_MODELS.values():
         named = re.search(r"width_(\d+)k|-w(\d+)k-|_(8)x", f"{row.sae} {row.sae_id}")
         thousands = named[1] or named[2]
         assert row.d_sae == (1024 * int(thousands) if thousands else 8 * row.d_model), row.name
 
 
 # Of models of one size, one.
-COUNTED = {row.parameters: row for row in LISTENED.values() if row.parameters is not None}.values()
+COUNTED = {row.parameters: row for row in SUITE_MODELS.values() if row.parameters is not None}.values()
 
 
 @pytest.mark.parametrize("row", COUNTED, ids=lambda row: row.name)
@@ -131,7 +134,7 @@ def test_parameters_are_those_of_transformers_own_model_of_these_sizes(row):
     assert sum(one.numel() for one in model.parameters()) == row.parameters
 
 
-@pytest.mark.parametrize("row", LISTENED.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", SUITE_MODELS.values(), ids=lambda row: row.name)
 def test_each_suite_stands_in_saelens_table_for_this_model_and_covers_every_layer(row):
     release = releases._table()[row.sae]
     assert row.model.rpartition("/")[2] == release["model"].rpartition("/")[2]
@@ -196,7 +199,7 @@ def test_an_experiment_can_be_read_and_says_the_command_that_runs_it(ready, tmp_
 
 def test_experiment_and_diagnosis_of_a_model_listen_to_the_same(tmp_path):
     texts = {one.name: one.text for one in ready_settings()}
-    for name in LISTENED:
+    for name in SUITE_MODELS:
         for kind in ("diagnose", "experiment"):
             (tmp_path / kind).write_text(texts[f"{kind}/{name}"])
         made = read_settings(ExperimentSettings, {}, tmp_path / "experiment").to_diagnose()

@@ -9,9 +9,9 @@ from sae_merge_method.corpora.batches import make_batches
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.diagnose.costs import encode_seconds, forward_seconds, score_seconds, timed_load
 from sae_merge_method.diagnose.layer_encoders import LayerEncoders, load_layer_encoders
-from sae_merge_method.diagnose.listeners import Listener
 from sae_merge_method.diagnose.scales import LayerScale
 from sae_merge_method.diagnose.settings import DiagnoseSettings, ScoringSettings
+from sae_merge_method.diagnose.sited_saes import SitedSae
 from sae_merge_method.models.sites import Site
 from sae_merge_method.models.text_model import load_text_model
 from sae_merge_method.saes.find import find_saes
@@ -24,11 +24,11 @@ def test_every_step_takes_some_time_and_loading_no_more_memory_than_there_is(
     model = load_text_model(str(gemma3))
     settings = DiagnoseSettings(model=str(gemma3), sae=random_saes, target="a", control=("b",))
     (address,) = find_saes(random_saes, None, [1])
-    listener = Listener(address, Site(1))
+    sited = SitedSae(address, Site(1))
     loads: list[LayerEncoders] = []
 
     def load() -> LayerEncoders:
-        loads.append(load_layer_encoders(settings, listener, model))
+        loads.append(load_layer_encoders(settings, sited, model))
         return loads[-1]
 
     encoders, load_seconds, libraries = timed_load(load)

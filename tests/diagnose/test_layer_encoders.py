@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sae_merge_method.diagnose.layer_encoders import LayerEncoders, load_layer_encoders
-from sae_merge_method.diagnose.listeners import Listener
 from sae_merge_method.diagnose.settings import EncodingSettings
+from sae_merge_method.diagnose.sited_saes import SitedSae
 from sae_merge_method.models.sites import Site
 from sae_merge_method.models.text_model import load_text_model
 from sae_merge_method.saes.find import find_saes
@@ -27,7 +27,7 @@ def model(gemma3: Path) -> "TextModel":
 def loaded(model: "TextModel", sae: str, sae_id: str | None = None, **changes: object) -> LayerEncoders:
     settings = EncodingSettings(model="m", sae=sae, target="a", control=("b",), **changes)
     (address,) = find_saes(sae, sae_id, [1])
-    return load_layer_encoders(settings, Listener(address, Site(1)), model)
+    return load_layer_encoders(settings, SitedSae(address, Site(1)), model)
 
 
 def test_beside_an_sae_stand_as_many_random_directions_and_every_coordinate_twice(

@@ -10,9 +10,9 @@ from sae_merge_method.artifacts.diagnosis import Diagnosis, read_diagnosis
 from sae_merge_method.artifacts.draws import read_draws
 from sae_merge_method.artifacts.usage import UsageReader
 from sae_merge_method.cli import score as score_command
-from sae_merge_method.diagnose.listeners import listeners
 from sae_merge_method.diagnose.select import select_layers, selections_grid
 from sae_merge_method.diagnose.settings import DiagnoseSettings
+from sae_merge_method.diagnose.sited_saes import sited_saes
 from sae_merge_method.energy.run import energy
 from sae_merge_method.energy.settings import EnergySettings
 from sae_merge_method.errors import RefusedSaeError, SaeError, UsageError
@@ -157,12 +157,12 @@ def asked(model: Path, saes: tuple[str, ...], **more: object) -> DiagnoseSetting
 def test_families_that_tell_of_the_same_or_of_whole_layers_too_are_not_ranked_together(
     tmp_path: Path, model: Path, saes: tuple[str, str]
 ) -> None:
-    from sae_merge_method.diagnose.listeners import find_families
+    from sae_merge_method.diagnose.sited_saes import find_families
 
     def found(*families: str, **more: object) -> list[str]:
         settings = asked(model, families, **more)
         text_model = load_text_model(str(model))
-        return [str(unit) for unit in listeners(settings, find_families(settings, N_LAYERS), text_model)]
+        return [str(unit) for unit in sited_saes(settings, find_families(settings, N_LAYERS), text_model)]
 
     hosts.save_raw(tmp_path / "stream/layer_1", 1)
     assert found(str(tmp_path / "stream")) == ["1"]
@@ -205,7 +205,7 @@ def test_what_projects_onto_the_stream_asks_for_a_diagnosis_of_whole_layers(
         energy(EnergySettings(base=model, donor=model, diagnosis=folder, rank=4))
 
 
-def test_a_donor_beside_modules_is_attributed_by_layer_and_heard_by_none_of_their_saes(
+def test_a_donor_beside_modules_is_attributed_by_layer_and_through_none_of_their_saes(
     tmp_path: Path, model: Path, saes: tuple[str, str], maths: Path, prose: Path
 ) -> None:
     donor = modules.save_model(tmp_path / "donor", sink=True)

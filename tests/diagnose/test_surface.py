@@ -109,7 +109,7 @@ def test_what_digits_alone_tell_apart_is_carried_by_digits_and_gone_when_they_ar
     assert masked.layers[1].null.p > 0.05
 
 
-def test_twins_are_heard_beside_the_target_and_stored_as_means_alone(
+def test_twins_are_encoded_beside_the_target_and_stored_as_means_alone(
     tmp_path: Path, legible: Path, planted_saes: str, maths: Path, prose: Path, planted: Path
 ) -> None:
     without = diagnosed(tmp_path / "none", legible, planted_saes, maths, prose, "--twins", "")

@@ -2,7 +2,7 @@
 
 import re
 
-from sae_merge_method.recipes.suites import LISTENED
+from sae_merge_method.recipes.suites import SUITE_MODELS
 from tests.notebooks.conftest import QWEN
 from tests.notebooks.execute import code_cells, run_cell
 
@@ -26,7 +26,7 @@ def test_its_seven_subjects_have_a_verdict(qwen):
 def test_its_model_and_saes_are_those_of_the_table():
     names = {}
     run_cell("".join(code_cells(QWEN)[0]["source"]), names)
-    (row,) = [row for row in LISTENED.values() if row.model == names["base"]]
+    (row,) = [row for row in SUITE_MODELS.values() if row.model == names["base"]]
     assert (names["sae"], names["sae_id"]) == (row.sae, row.sae_id)
 
 

@@ -16,7 +16,7 @@ from sae_merge_method.artifacts.energy_report import Energy, EnergyReport
 from sae_merge_method.artifacts.sae_training import SaeTraining
 from sae_merge_method.artifacts.strict_yaml import dump_yaml
 from sae_merge_method.artifacts.tune import Tune
-from sae_merge_method.attribute import heard_tables
+from sae_merge_method.attribute import feature_tables
 from sae_merge_method.attribute import page as attribute_page
 from sae_merge_method.attribute import show as attribute
 from sae_merge_method.compare import render
@@ -103,16 +103,16 @@ RENDERERS: Mapping[str, Renderer] = {
     "attribute.page:attribution_section": Renderer(
         "html", lambda scene, name: attribute_page.attribution_section(named.attribution(name))
     ),
-    "attribute.heard_tables:heard_grids": Renderer(
-        "grids", lambda scene, name: heard_tables.heard_grids(named.attribution(name))[0]
+    "attribute.feature_tables:feature_grids": Renderer(
+        "grids", lambda scene, name: feature_tables.feature_grids(named.attribution(name))[0]
     ),
-    "attribute.heard_tables:heard_grid": Renderer(
-        "grids", lambda scene, name: heard_tables.heard_grid(named.attribution(name).target, 1)
+    "attribute.feature_tables:feature_grid": Renderer(
+        "grids", lambda scene, name: feature_tables.feature_grid(named.attribution(name).target, 1)
     ),
-    "attribute.heard_tables:heard_features_grid": Renderer(
+    "attribute.feature_tables:top_features_grid": Renderer(
         "grids",
-        lambda scene, name: heard_tables.heard_features_grid(
-            named.attribution(name).target.layers[0].heard, 1
+        lambda scene, name: feature_tables.top_features_grid(
+            named.attribution(name).target.layers[0].by_feature, 1
         ),
     ),
     "attribute.show:layers_grid": Renderer(

@@ -12,7 +12,7 @@ from sae_merge_method.diagnose.run import diagnose
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.energy.run import energy
 from sae_merge_method.energy.settings import EnergySettings
-from sae_merge_method.recipes.suites import LISTENED
+from sae_merge_method.recipes.suites import SUITE_MODELS
 from sae_merge_method.saes.find import find_saes
 from sae_merge_method.saes.releases import find_entry
 from tests.diagnose import hosts
@@ -60,7 +60,7 @@ SUITES = {
 
 
 def test_no_suite_is_left_out() -> None:
-    assert {LISTENED[name].suite for name in SUITES} == {row.suite for row in LISTENED.values()}
+    assert {SUITE_MODELS[name].suite for name in SUITES} == {row.suite for row in SUITE_MODELS.values()}
 
 
 @pytest.mark.parametrize("name", SUITES)
@@ -74,7 +74,7 @@ def test_a_suite_as_it_is_published_goes_through_diagnose_energy_and_scalpel(
     # A file of Qwen-Scope says no size: SAELens knows the model's, and reads the SAE's from the repository's name.
     monkeypatch.setitem(loaders.QWEN_SCOPE_MODEL_INFO, "Qwen3-1.7B-Base", ("Qwen/Qwen3-1.7B-Base", D))
     monkeypatch.setattr(loaders, "_parse_qwen_scope_repo_id", lambda _: ("Qwen3-1.7B-Base", F, 8))
-    row, generator = LISTENED[name], torch.Generator().manual_seed(0)
+    row, generator = SUITE_MODELS[name], torch.Generator().manual_seed(0)
     entry = find_entry(row.sae, row.sae_id.format(layer=LAYER))
     w_enc, w_dec = torch.randn(D, F, generator=generator), torch.randn(F, D, generator=generator)
     SUITES[name](cached(tmp_path / "hub", entry.repo_id, entry.path), w_enc, w_dec)
@@ -92,8 +92,8 @@ def test_a_suite_as_it_is_published_goes_through_diagnose_energy_and_scalpel(
         bootstrap=20,
         device="cpu",
     )
-    (listened,) = diagnose(settings, tmp_path / "diagnosis").layers
-    assert (listened.layer, listened.sae.d_sae, listened.sae.release) == (LAYER, F, row.sae)
+    (entry,) = diagnose(settings, tmp_path / "diagnosis").layers
+    assert (entry.layer, entry.sae.d_sae, entry.sae.release) == (LAYER, F, row.sae)
     measured = energy(EnergySettings(base=model, donor=donor, diagnosis=tmp_path / "diagnosis", rank=4))
     assert [one.layer for one in measured.layers] == [LAYER]
     text = recipe_text(model, donor, f'layers: "{LAYER}", diagnosis: "{tmp_path / "diagnosis"}", rank: 4')
@@ -104,7 +104,7 @@ def test_a_suite_as_it_is_published_goes_through_diagnose_energy_and_scalpel(
 @pytest.mark.parametrize("part", ["att", "mlp"])
 def test_every_layer_of_all_models_of_gemma_scope_2_but_one_has_saes_of_its_modules(part: str) -> None:
     """The manual says so; SAELens' table lists none of them for Gemma 3 27B PT."""
-    for row in LISTENED.values():
+    for row in SUITE_MODELS.values():
         if row.suite == "Gemma Scope 2" and row.name != "gemma-3-27b-pt":
             release = row.sae.replace("-res-", f"-{part}-")
             found = find_saes(release, row.sae_id, range(row.n_layers))
@@ -138,7 +138,7 @@ def test_attention_and_mlp_saes_of_gemma_scope_2_listen_where_they_were_trained(
         bootstrap=20,
         device="cpu",
     )
-    listened = diagnose(settings, tmp_path / "diagnosis").layers
-    assert [(str(entry.unit), entry.sae.hook_point) for entry in listened] == [
+    entries = diagnose(settings, tmp_path / "diagnosis").layers
+    assert [(str(entry.unit), entry.sae.hook_point) for entry in entries] == [
         (f"{LAYER}.{part}", hook) for part, hook in zip(("attn", "mlp"), releases.values(), strict=True)
     ]

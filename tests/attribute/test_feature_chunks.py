@@ -1,11 +1,11 @@
-"""What SAEs hear of an edit, run by run: each layer alone, target beside controls, interrupted and gone on with."""
+"""What passes through features under an edit, run by run: each layer alone, target beside controls, interrupted and gone on with."""
 
 import pytest
 import torch
 
 from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE, ATTRIBUTION_PAGE
 from sae_merge_method.artifacts.attribution_groups import GROUPS_FILE, read_groups
-from sae_merge_method.attribute import heard, streams
+from sae_merge_method.attribute import feature_chunks, streams
 from sae_merge_method.attribute.run import attribute
 from sae_merge_method.attribute.streams import streams_of
 from sae_merge_method.errors import ArtifactError, RefusedSaeError, UsageError
@@ -29,13 +29,13 @@ def saes(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="module")
-def listened(ground, planted, saes, tmp_path_factory):
-    out = tmp_path_factory.mktemp("listened") / "out"
+def followed(ground, planted, saes, tmp_path_factory):
+    out = tmp_path_factory.mktemp("followed") / "out"
     return out, attribute(settings(ground, planted, sae=saes, first_order=True), out)
 
 
 def of_layers(text):
-    return {entry.layer: entry.heard for entry in text.layers}
+    return {entry.layer: entry.by_feature for entry in text.layers}
 
 
 def test_each_layer_is_edited_alone_and_reads_what_it_reads_in_the_base(ground, planted, tmp_path):
@@ -69,12 +69,12 @@ def test_gradients_are_those_of_the_loss_at_each_layers_output(ground, planted, 
         assert float((one.gradient * direction).sum()) == pytest.approx(slope, rel=1e-2)
 
 
-def test_a_layer_that_is_not_edited_is_not_heard_and_those_that_are_add_up(listened):
-    out, attribution = listened
+def test_a_layer_that_is_not_edited_does_nothing_and_those_that_are_add_up(followed):
+    out, attribution = followed
     for text, sums in zip(attribution.texts, read_groups(out, 2), strict=True):
         for nth, one in enumerate(of_layers(text).values()):
             assert one.features + one.error == pytest.approx(one.effect)
-            assert sums.heard[:, nth].sum() / text.tokens == pytest.approx(one.features)
+            assert sums.through_features[:, nth].sum() / text.tokens == pytest.approx(one.features)
     gains, harms = (
         {layer: one.effect + one.uncounted for layer, one in of_layers(text).items()}
         for text in attribution.texts
@@ -83,23 +83,23 @@ def test_a_layer_that_is_not_edited_is_not_heard_and_those_that_are_add_up(liste
     assert min(harms, key=harms.__getitem__) == DAMAGE
 
 
-def test_features_are_named_with_the_text_they_act_on_for_target_and_control(listened):
-    _, attribution = listened
+def test_features_are_named_with_the_text_they_act_on_for_target_and_control(followed):
+    _, attribution = followed
     assert set(attribution.saes) == set(range(N_LAYERS))
     for text, letter in zip(attribution.texts, "mp", strict=True):
         top = of_layers(text)[GAIN].top
         assert abs(top[0].gain) == max(abs(one.gain) for one in top)
         assert f"«{letter}" in top[0].snippets[0]
-    page = (listened[0] / ATTRIBUTION_PAGE).read_text()
+    page = (followed[0] / ATTRIBUTION_PAGE).read_text()
     assert "Features that the edit acts through" in page
-    assert "as its SAE hears it" in str(attribution)
+    assert "through the features of its SAE" in str(attribution)
 
 
-def test_the_score_is_the_share_that_passes_apart_from_what_the_controls_use(listened):
-    _, attribution = listened
-    heard_at = of_layers(attribution.target)
+def test_the_score_is_the_share_that_passes_apart_from_what_the_controls_use(followed):
+    _, attribution = followed
+    at_layers = of_layers(attribution.target)
     scores = attribution.scores_by("sae_attribution")
-    for layer, one in heard_at.items():
+    for layer, one in at_layers.items():
         shared = one.features - one.apart
         passing = abs(one.apart) + abs(shared) + abs(one.error)
         assert scores[layer] == pytest.approx(one.apart / passing if passing else 0)
@@ -132,33 +132,35 @@ class Killed(BaseException):
 
 
 def test_killed_between_two_chunks_it_goes_on_and_writes_the_same_bytes(
-    ground, planted, saes, listened, tmp_path, monkeypatch
+    ground, planted, saes, followed, tmp_path, monkeypatch
 ):
-    kept = heard.Listening._keep
+    kept = feature_chunks.FeatureChunks._keep
 
     def one_text(self, chunk):
         if chunk.text == 1:
             raise Killed
         kept(self, chunk)
 
-    monkeypatch.setattr(heard.Listening, "_keep", one_text)
+    monkeypatch.setattr(feature_chunks.FeatureChunks, "_keep", one_text)
     asked = settings(ground, planted, sae=saes, first_order=True)
     with pytest.raises(Killed):
         attribute(asked, tmp_path / "out")
     again = []
     monkeypatch.setattr(
-        heard.Listening, "_keep", lambda self, chunk: again.append(chunk.text) or kept(self, chunk)
+        feature_chunks.FeatureChunks,
+        "_keep",
+        lambda self, chunk: again.append(chunk.text) or kept(self, chunk),
     )
     attribute(asked, tmp_path / "out")
     assert again == [1]
     for name in (ATTRIBUTION_FILE, GROUPS_FILE, ATTRIBUTION_PAGE):
-        assert (tmp_path / "out" / name).read_bytes() == (listened[0] / name).read_bytes()
+        assert (tmp_path / "out" / name).read_bytes() == (followed[0] / name).read_bytes()
 
 
-def test_smaller_chunks_say_the_same(ground, planted, saes, listened, tmp_path, monkeypatch):
+def test_smaller_chunks_say_the_same(ground, planted, saes, followed, tmp_path, monkeypatch):
     monkeypatch.setattr(streams, "HELD", 1)
     found = attribute(settings(ground, planted, sae=saes, first_order=True), tmp_path / "out")
-    for text, other in zip(found.texts, listened[1].texts, strict=True):
+    for text, other in zip(found.texts, followed[1].texts, strict=True):
         for layer, one in of_layers(text).items():
             assert one.features == pytest.approx(of_layers(other)[layer].features)
             assert one.effect == pytest.approx(of_layers(other)[layer].effect)
@@ -170,7 +172,7 @@ def test_other_saes_than_those_of_an_interrupted_run_are_told_of(ground, planted
         hosts.save_raw(folder / f"layer_{layer}", layer, d_in=D_MODEL)
     # With so little memory no SAE stays in it from one chunk to the next.
     asked = settings(ground, planted, sae=str(folder), first_order=True, memory="1K")
-    kept = heard.Listening._keep
+    kept = feature_chunks.FeatureChunks._keep
 
     def change(self, chunk):
         if chunk.text == 1:
@@ -179,7 +181,7 @@ def test_other_saes_than_those_of_an_interrupted_run_are_told_of(ground, planted
             )
         kept(self, chunk)
 
-    monkeypatch.setattr(heard.Listening, "_keep", change)
+    monkeypatch.setattr(feature_chunks.FeatureChunks, "_keep", change)
     with pytest.raises(ArtifactError, match="was made with other SAEs"):
         attribute(asked, tmp_path / "out")
 

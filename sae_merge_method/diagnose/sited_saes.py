@@ -1,6 +1,6 @@
-"""Which SAEs listen where: the families that were asked for, and the layers or parts that each tells of.
+"""Which SAEs encode what: the families that were asked for, and the layers or parts that each tells of.
 
-Where an SAE listens is said by its own config. What must not be used is refused when it is loaded.
+What an SAE reads is said by its own config. What must not be used is refused when it is loaded.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,8 +21,8 @@ Families = tuple[tuple[SaeAddress, ...], ...]
 """By family of SAEs, where they lie, ascending by layer."""
 
 
-class Listener(NamedTuple):
-    """One SAE, and where it is to listen."""
+class SitedSae(NamedTuple):
+    """One SAE, and where what it encodes is read."""
 
     address: SaeAddress
     site: Site
@@ -52,28 +52,28 @@ def find_families(settings: EncodingSettings, n_layers: int) -> Families:
     return tuple(find_saes(source, id or None, layers) for source, id in zip(settings.sae, ids, strict=True))
 
 
-def listeners(settings: EncodingSettings, families: Families, model: "TextModel") -> dict[Unit, Listener]:
+def sited_saes(settings: EncodingSettings, families: Families, model: "TextModel") -> dict[Unit, SitedSae]:
     """The SAEs by what they tell of, in order of depth.
 
-    Of a family the first one's config says at what kind of place all of them listen.
+    Of a family the first one's config says what kind of activations all of them read.
 
     Raises:
         SaeError: A config cannot be read, or none of the SAEs tells of what was asked for.
         UsageError: Two of them tell of the same, or some of whole layers and some of parts.
     """
     wanted = parse_units(settings.layers, len(model.blocks))
-    by_unit: dict[Unit, Listener] = {}
+    by_unit: dict[Unit, SitedSae] = {}
     for addresses in families:
         hook = _hook(addresses[0], model)
         for address in addresses:
-            listener = Listener(address, Site(address.layer, hook))
-            unit = listener.unit
+            sited = SitedSae(address, Site(address.layer, hook))
+            unit = sited.unit
             if unit not in wanted and layer_of(unit) not in wanted:
                 continue
             if unit in by_unit:
                 both = f"{by_unit[unit].address} and {address}"
                 raise UsageError(f"two SAEs would tell of {_named(unit)}, {both}: expected one")
-            by_unit[unit] = listener
+            by_unit[unit] = sited
     if not by_unit:
         raise SaeError(
             f"no SAE of {', '.join(settings.sae)} tells of {settings.layers}: those of attention or MLP tell "
@@ -84,7 +84,7 @@ def listeners(settings: EncodingSettings, families: Families, model: "TextModel"
 
 
 def _hook(address: SaeAddress, model: "TextModel") -> str:
-    """The kind of place that an SAE listens at; the output where it names none that is known."""
+    """The kind of activations that an SAE reads; the output where it names none that is known."""
     if address.folder is None and address.release in DICTIONARIES:
         return Site(address.layer).hook
     named = named_site(describe_sae(address).hook_point, names_within(model, address.layer))

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.artifacts.heard import HeardFeature, HeardLayer
+from sae_merge_method.artifacts.attributed_features import AttributedFeature, AttributedFeatures
 from sae_merge_method.artifacts.layer_diagnosis import SaeSource
+from sae_merge_method.attribute.feature_chunks import FeatureChunks
 from sae_merge_method.attribute.features import Passed
-from sae_merge_method.attribute.heard import Listening
 from sae_merge_method.attribute.texts import Text
 from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.corpora.snippets import snippet
@@ -36,56 +36,56 @@ ALIKE = 10
 feature grows with its use, and so may how much more the target seems to use it than the controls do."""
 
 
-class HeardSums(NamedTuple):
+class FeatureSums(NamedTuple):
     """Of one text, by layer: the fields of that name of an attribution's sums."""
 
-    heard: Floats = _NONE
+    through_features: Floats = _NONE
     apart: Floats = _NONE
-    unheard: Floats = _NONE
+    through_error: Floats = _NONE
     dealt: Floats = _NONE
 
 
-class HeardText(NamedTuple):
-    """What is heard of an edit on one text."""
+class TextFeatures(NamedTuple):
+    """What an edit does through features on one text."""
 
-    layers: dict[int, HeardLayer]
-    sums: HeardSums
+    layers: dict[int, AttributedFeatures]
+    sums: FeatureSums
 
 
-NOTHING_HEARD = HeardText({}, HeardSums())
+NO_FEATURES = TextFeatures({}, FeatureSums())
 """Where no SAE was asked."""
 
 
-def heard_texts(
-    listening: Listening,
+def sum_features(
+    chunks: FeatureChunks,
     sources: dict[int, SaeSource],
     texts: Sequence[Text],
     model: TextModel,
     snippets: int,
-) -> list[HeardText]:
-    """Put together what was heard on all texts.
+) -> list[TextFeatures]:
+    """Sum up what passes through features on all texts.
 
     Args:
-        listening: With all chunks there.
+        chunks: With all chunks there.
         sources: The SAEs, by layer.
         texts: The target, then the controls.
         model: For snippets.
         snippets: How many of each of a layer's first features.
     """
-    described: list[dict[int, HeardLayer]] = [{} for _ in texts]
-    columns: list[list[HeardSums]] = [[] for _ in texts]
+    described: list[dict[int, AttributedFeatures]] = [{} for _ in texts]
+    columns: list[list[FeatureSums]] = [[] for _ in texts]
     for layer, source in sources.items():
-        of_texts = [listening.passed(nth, layer) for nth in range(len(texts))]
+        of_texts = [chunks.passed(nth, layer) for nth in range(len(texts))]
         means = [_usage(one, source.d_sae) for one in of_texts]
         preference = preferences(means[0].mean(0), np.max([one.mean(0) for one in means[1:]], axis=0))
         for nth, (text, one) in enumerate(zip(texts, of_texts, strict=True)):
             sums = _sums(one, len(text.groups), preference, means[0].mean(0), layer, is_target=nth == 0)
             columns[nth].append(sums)
             top = _top(one, means[nth], preference, float(text.tokens.sum()))
-            shown = _with_snippets(top, one, listening.batches(nth), model, snippets)
+            shown = _with_snippets(top, one, chunks.batches(nth), model, snippets)
             described[nth][layer] = _layer(one, sums, float(text.tokens.sum()), shown)
     return [
-        HeardText(of_text, HeardSums(*(np.stack(parts, axis=1) for parts in zip(*sums, strict=True))))
+        TextFeatures(of_text, FeatureSums(*(np.stack(parts, axis=1) for parts in zip(*sums, strict=True))))
         for of_text, sums in zip(described, columns, strict=True)
     ]
 
@@ -136,22 +136,22 @@ def _summed(at: npt.NDArray[np.int32], values: Floats, n: int) -> Floats:
 
 def _sums(
     passed: Passed, n_groups: int, preference: Floats, use: Floats, layer: int, *, is_target: bool
-) -> HeardSums:
+) -> FeatureSums:
     group = passed.group[passed.batch]
-    heard = _summed(group, passed.gain, n_groups)
-    unheard = _summed(passed.group, passed.effect, n_groups) - heard
+    features = _summed(group, passed.gain, n_groups)
+    error = _summed(passed.group, passed.effect, n_groups) - features
     if not is_target:
-        return HeardSums(heard, np.zeros(0), unheard, np.zeros(0))
+        return FeatureSums(features, np.zeros(0), error, np.zeros(0))
     gains = _summed(passed.feature, passed.gain, len(preference))
     apart = _summed(group, passed.gain * preference[passed.feature], n_groups)
-    return HeardSums(heard, apart, unheard, dealt(gains, preference, use, layer))
+    return FeatureSums(features, apart, error, dealt(gains, preference, use, layer))
 
 
-def _top(passed: Passed, means: Floats, preference: Floats, predicted: float) -> list[HeardFeature]:
+def _top(passed: Passed, means: Floats, preference: Floats, predicted: float) -> list[AttributedFeature]:
     gains = _summed(passed.feature, passed.gain, len(preference))
     first = np.argsort(-np.abs(gains), kind="stable")[:TOP]
     return [
-        HeardFeature(
+        AttributedFeature(
             feature=int(feature),
             gain=float(gains[feature]) / predicted,
             base=float(means[0, feature]),
@@ -164,8 +164,8 @@ def _top(passed: Passed, means: Floats, preference: Floats, predicted: float) ->
 
 
 def _with_snippets(
-    top: Sequence[HeardFeature], passed: Passed, batches: Sequence[Batch], model: TextModel, count: int
-) -> tuple[HeardFeature, ...]:
+    top: Sequence[AttributedFeature], passed: Passed, batches: Sequence[Batch], model: TextModel, count: int
+) -> tuple[AttributedFeature, ...]:
     """The first features with the text around the tokens where each acts most, no two of one batch."""
     special = special_token_ids(model.tokenizer, *model.configs) if count else frozenset()
 
@@ -190,9 +190,11 @@ def _snippet(model: TextModel, batch: Batch, token: int, special: frozenset[int]
     return snippet(model.tokenizer, ids, shown, token - int(ends[row] - len(ids)))
 
 
-def _layer(passed: Passed, sums: HeardSums, predicted: float, top: tuple[HeardFeature, ...]) -> HeardLayer:
-    features, error = float(sums.heard.sum()) / predicted, float(sums.unheard.sum()) / predicted
-    return HeardLayer(
+def _layer(
+    passed: Passed, sums: FeatureSums, predicted: float, top: tuple[AttributedFeature, ...]
+) -> AttributedFeatures:
+    features, error = (float(one.sum()) / predicted for one in (sums.through_features, sums.through_error))
+    return AttributedFeatures(
         effect=float(passed.effect.sum()) / predicted,
         features=features,
         error=error,

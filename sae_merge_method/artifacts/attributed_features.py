@@ -1,11 +1,11 @@
-"""What the SAE of a layer hears of an edit: which features the layer's effect on a text passes through."""
+"""Which features of its SAE a layer's effect on a text passes through under an edit."""
 
 from pydantic import Field
 
 from sae_merge_method.artifacts.schema import Record
 
 
-class HeardFeature(Record):
+class AttributedFeature(Record):
     """One feature that an edit acts through."""
 
     feature: int = Field(ge=0)
@@ -23,8 +23,8 @@ class HeardFeature(Record):
     """The text around the tokens where it acts most, each of which stands between guillemets."""
 
 
-class HeardLayer(Record):
-    """What one layer's SAE hears when that layer alone is edited at weight one, on one text.
+class AttributedFeatures(Record):
+    """What passes through one layer's SAE when that layer alone is edited at weight one, on one text.
 
     The layer reads what it reads in the base; with the base's gradient g at its output h the text gains, to
     first order, ``- sum over tokens of <g, h edited - h base>``, which features and error share out.
@@ -46,5 +46,5 @@ class HeardLayer(Record):
     its preference; null for a control."""
     tokens: int = Field(ge=0)
     """Tokens that count at this layer, those of prompts among them."""
-    top: tuple[HeardFeature, ...] = ()
+    top: tuple[AttributedFeature, ...] = ()
     """The features that most passes through, whichever way, most first."""

@@ -1,4 +1,4 @@
-"""What SAEs hear of an edit, chunk by chunk of the texts, kept as soon as it is there.
+"""What passes through SAEs' features under an edit, chunk by chunk of the texts, kept as soon as it is there.
 
 A chunk's streams are held together, and one SAE after another is asked about them. Several processes share
 the chunks that are missing, and an interrupted run does none of them twice.
@@ -43,11 +43,11 @@ class Chunk(NamedTuple):
     @property
     def name(self) -> str:
         """Of its file."""
-        return f"{self.text}-heard-{self.number:05d}.safetensors"
+        return f"{self.text}-features-{self.number:05d}.safetensors"
 
 
-class Listening:
-    """The SAEs of some layers, asked what they hear of a donor on some texts."""
+class FeatureChunks:
+    """What a donor does through the features of some layers' SAEs on some texts."""
 
     def __init__(
         self,
@@ -89,15 +89,15 @@ class Listening:
         """Those that have an SAE."""
         return tuple(self._addresses)
 
-    def listen(self) -> None:
-        """Ask about every chunk that is missing, all processes together."""
+    def encode(self) -> None:
+        """Encode every chunk that is missing, all processes together."""
         missing = [chunk for chunk in self._chunks if not self._file(chunk).is_file()]
         if not missing:
             return
         self._progress.begin()
         own = missing[self._workers.rank :: self._workers.size]
         passes = PASSES * sum(len(chunk.batches) for chunk in own)
-        with tqdm(total=passes, desc="listening", unit="pass", disable=None) as bar:
+        with tqdm(total=passes, desc="encoding", unit="pass", disable=None) as bar:
             for chunk in own:
                 self._keep(chunk)
                 bar.update(PASSES * len(chunk.batches))
