@@ -52,12 +52,12 @@ def command(settings: Path, out: Path, overwrite: bool, **options: Any) -> None:
     from sae_merge_method.tune.words import sentences
 
     search = partial(tune, settings, out, overwrite=overwrite, report=tell)
-    found = run_together(search, take_workers(options), show_log, tell)
+    result = run_together(search, take_workers(options), show_log, tell)
     if not is_first_process():
         return
-    show(as_text(rival_grid(found)))
+    show(as_text(rival_grid(result)))
     show("")
-    for line in sentences(found):
+    for line in sentences(result):
         show(line)
     show(f"To look at: {out / PAGE_FILE}")
     show(f"To run it: sae-merge merge {out / 'recipe.yml'} OUT")

@@ -75,10 +75,10 @@ def ready_files() -> tuple[ReadyFile, ...]:
     """All of them, by model as the suites list them; those for a model that is made on the spot are last."""
     order = [row.model for row in SUITE_MODELS.values()]
 
-    def place(file: ReadyFile) -> int:
+    def position(file: ReadyFile) -> int:
         return order.index(file.model) if file.model in order else len(order)
 
-    return tuple(sorted((*ready_settings(), *ready_recipes()), key=place))
+    return tuple(sorted((*ready_settings(), *ready_recipes()), key=position))
 
 
 def ready_for(model: str) -> Fitting:

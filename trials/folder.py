@@ -82,8 +82,8 @@ class TrialFolder(NamedTuple):
 
     def abilities(self) -> tuple[str, ...]:
         """Those that texts stand for."""
-        found = (self.root / "texts").glob("*/target.jsonl")
-        return tuple(sorted(file.parent.name for file in found))
+        files = (self.root / "texts").glob("*/target.jsonl")
+        return tuple(sorted(file.parent.name for file in files))
 
     def donors(self) -> tuple[DonorName, ...]:
         """Those that are trained."""

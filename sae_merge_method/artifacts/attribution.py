@@ -137,13 +137,13 @@ class Attribution(Record):
         Raises:
             UsageError: It has no score of that name; the message lists those it has.
         """
-        found = next((one for one in self.scores if one.name == name), None)
-        if found is None:
+        score = next((one for one in self.scores if one.name == name), None)
+        if score is None:
             raise UsageError(
                 f"unknown score {name!r}: this attribution has {', '.join(one.name for one in self.scores)} "
                 "(probe_gain is measured with --probe, sae_attribution with --sae)"
             )
-        return {entry.layer: entry.score for entry in found.layers}
+        return {entry.layer: entry.score for entry in score.layers}
 
 
 def attribution_path(path: str | Path) -> Path:

@@ -72,7 +72,7 @@ class LayerUsage(NamedTuple):
         parts = (self, other)
         keys = [part.rows() * part.d_sae + part.indices.astype(np.int64) for part in parts]
         sums = [part.means() * part.tokens[part.rows()] for part in parts]
-        both, place = np.unique(np.concatenate(keys), return_inverse=True)
+        both, inverse = np.unique(np.concatenate(keys), return_inverse=True)
         rows, indices = np.divmod(both, self.d_sae)
         tokens = self.tokens.astype(np.int64) + other.tokens
         return pack_layer(
@@ -80,9 +80,9 @@ class LayerUsage(NamedTuple):
             tokens,
             np.bincount(rows, minlength=len(tokens)),
             indices,
-            np.bincount(place, weights=np.concatenate(sums), minlength=len(both)) / tokens[rows],
+            np.bincount(inverse, weights=np.concatenate(sums), minlength=len(both)) / tokens[rows],
             np.bincount(
-                place, weights=np.concatenate([part.counts for part in parts]), minlength=len(both)
+                inverse, weights=np.concatenate([part.counts for part in parts]), minlength=len(both)
             ).astype(np.int64),
         )
 

@@ -147,8 +147,8 @@ class FeatureChunks:
         sources: dict[int, object] = {}
         for layer, streams in streams_of(self._edited, batches, self.layers, recompute=self._recompute):
             sae, device = self._sae(layer), next(model.blocks[layer].parameters()).device
-            found = passed(sae, streams, groups, texts, device)
-            tensors |= {f"{layer}.{name}": value for name, value in found._asdict().items()}
+            through = passed(sae, streams, groups, texts, device)
+            tensors |= {f"{layer}.{name}": value for name, value in through._asdict().items()}
             sources[layer] = sae.source.model_dump(mode="json")
         write_bytes(self._file(chunk), save(tensors, {_SOURCES: json.dumps(sources, sort_keys=True)}))
 

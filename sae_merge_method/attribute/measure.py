@@ -157,9 +157,9 @@ class Measurements:
     def _measure(self, point: Point, advance: Callable[[float], object]) -> Measured:
         text, n_tensors = self._texts[point.text], len(self._edited.tensors)
         if point.kind == "moved":
-            found = Measured(**moved(self._edited, text)._asdict())
+            measured = Measured(**moved(self._edited, text)._asdict())
             advance(2 * len(text.groups))
-            return found
+            return measured
         if point.kind == "loss":
             losses = self._losses.of(point.text)
             advance(len(text.whole))

@@ -218,10 +218,10 @@ def _scored(row: DonorScoreRow, groups: Sequence[TextGroups], layer_of: npt.NDAr
         )
         for nth, value in enumerate(values)
     ]
-    found = curve_correlation(values.tolist(), [one.layer for one in layers])
+    correlation = curve_correlation(values.tolist(), [one.layer for one in layers])
     depth = None
-    if found is not None and found.rho is not None and found.p is not None:
-        depth = DepthCorrelation(rho=found.rho, p=found.p)
+    if correlation is not None and correlation.rho is not None and correlation.p is not None:
+        depth = DepthCorrelation(rho=correlation.rho, p=correlation.p)
     return DonorScore(name=row.name, unit=row.unit, null=row.null, layers=tuple(layers), depth=depth)
 
 

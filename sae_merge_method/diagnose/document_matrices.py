@@ -96,8 +96,8 @@ def document_matrices(usage: LayerUsage, documents: Documents) -> DocumentMatric
     used = np.bincount(usage.indices, minlength=usage.d_sae)
     features = np.flatnonzero(used)
     order = np.argsort(-used[features], kind="stable")
-    place = np.zeros(usage.d_sae, dtype=np.int32)
-    place[features[order]] = np.arange(len(features), dtype=np.int32)
+    column_of = np.zeros(usage.d_sae, dtype=np.int32)
+    column_of[features[order]] = np.arange(len(features), dtype=np.int32)
     # A value takes 16 bits, and a count as many or 32.
     kind, bits = (np.uint32, 16) if usage.counts.dtype == np.uint16 else (np.uint64, 32)
     packed = usage.values.view(np.uint16).astype(kind)
@@ -106,7 +106,7 @@ def document_matrices(usage: LayerUsage, documents: Documents) -> DocumentMatric
     shape = (len(documents.side), len(features))
     # SciPy takes the wider of both kinds of index for either: 32 bits wherever they number all entries.
     starts = usage.indptr.astype(np.int32) if len(packed) < 1 << 31 else usage.indptr
-    by_feature = csr_array((packed, place[usage.indices], starts), shape).tocsc()
+    by_feature = csr_array((packed, column_of[usage.indices], starts), shape).tocsc()
     totals = np.zeros(len(documents.side))
     using = np.flatnonzero(np.diff(usage.indptr))
     if len(using):

@@ -28,8 +28,8 @@ class LayerEncoders(NamedTuple):
     def key(self, name: str = "") -> str:
         """Names this very SAE, or a dictionary beside it: another SAE in the same place has another key."""
         part = part_of_layer(self.unit)
-        place = f"layer-{self.site.layer:03d}" + (f".{part}" if part else "")
-        return f"{place}-{self.sae.source.sha256[:16]}" + (f"-{name}" if name else "")
+        of_unit = f"layer-{self.site.layer:03d}" + (f".{part}" if part else "")
+        return f"{of_unit}-{self.sae.source.sha256[:16]}" + (f"-{name}" if name else "")
 
     @property
     def nbytes(self) -> int:

@@ -136,10 +136,10 @@ def ranks_grid(ranks: Sequence[ScoreRank], other: str | None = None) -> Grid:
     return Grid(header, rows, words=frozenset(("score",)), title="how scores rank")
 
 
-def _cells(found: CurveCorrelation | None) -> tuple[Cell, Cell]:
-    if found is None or found.rho is None or found.p is None:
+def _cells(correlation: CurveCorrelation | None) -> tuple[Cell, Cell]:
+    if correlation is None or correlation.rho is None or correlation.p is None:
         return Cell(NOTHING), Cell(NOTHING)
-    return Cell(f"{found.rho:+.2f}", found.rho), Cell(f"{found.p:.2f}", found.p)
+    return Cell(f"{correlation.rho:+.2f}", correlation.rho), Cell(f"{correlation.p:.2f}", correlation.p)
 
 
 def blindness(ranks: Sequence[ScoreRank], target: str, other: str) -> list[str]:

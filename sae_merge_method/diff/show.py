@@ -64,7 +64,7 @@ def _changed_units(difference: Difference) -> list[Unit]:
     for tensor in difference.changed:
         if tensor.layer is not None and tensor.part is not None:
             parts.setdefault(tensor.layer, set()).add(part_of(tensor.part))
-    alone = {layer: next(iter(found)) for layer, found in parts.items() if len(found) == 1}
+    alone = {layer: next(iter(names)) for layer, names in parts.items() if len(names) == 1}
     return [layer if (part := alone.get(layer)) is None else LayerModule(layer, part) for layer in parts]
 
 

@@ -149,12 +149,12 @@ def scores(harness: Harness, lm: "TemplateLM", asked: Sequence[Question], metric
                 f"metric: the task {task} is better the less there is of {metric}: expected another"
             )
     samples = answered["samples"]
-    found = {
+    answers = {
         (task, row["doc_id"]): _number(task, row, metric.partition(",")[0])
         for task, rows in samples.items()
         for row in _of_filter(task, rows, metric)
     }
-    return tuple(found[question.task, question.number] for question in asked)
+    return tuple(answers[question.task, question.number] for question in asked)
 
 
 def _of_filter(task: str, rows: Sequence[Mapping[str, Any]], metric: str) -> list[Mapping[str, Any]]:

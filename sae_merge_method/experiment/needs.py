@@ -148,8 +148,8 @@ def _saes(asked: DiagnoseSettings, shape: Shape) -> Item | None:
     """The SAEs of a diagnosis that is to be made; None where those are made on the spot."""
     if not set(asked.sae) - set(DICTIONARIES):
         return None
-    found = [address for of_family in find_families(asked, shape.n_layers) for address in of_family]
-    folders = [Path(one.folder) for one in found if one.folder is not None]
+    addresses = [address for of_family in find_families(asked, shape.n_layers) for address in of_family]
+    folders = [Path(one.folder) for one in addresses if one.folder is not None]
     name = (
         ", ".join((*asked.sae, *asked.sae_id))
         if len(asked.sae) > 1
@@ -161,8 +161,8 @@ def _saes(asked: DiagnoseSettings, shape: Shape) -> Item | None:
     row = shape.suite
     if row is None or asked.sae != (row.sae,):
         return Item("SAEs", name, None, None, "nothing", f"{name} is no suite that sae-merge recipes lists")
-    size = 2 * row.d_model * row.d_sae * _SAE_BYTES * len(found)
-    return Item("SAEs", name, size, size, f"{len(found)} of {row.d_sae:,} features in float32")
+    size = 2 * row.d_model * row.d_sae * _SAE_BYTES * len(addresses)
+    return Item("SAEs", name, size, size, f"{len(addresses)} of {row.d_sae:,} features in float32")
 
 
 def _diagnosing(asked: DiagnoseSettings, shape: Shape, numbers: int) -> tuple[int, int] | None:

@@ -79,9 +79,9 @@ def _with_written_dtype(plan_tensor: Callable[..., None]) -> Callable[..., None]
         planned = len(self._tensors)
         plan_tensor(self, *args, **kwargs)
         dtype = self.config.out_dtype
-        for place, (weight, task) in enumerate(self._tensors[planned:], start=planned):
+        for number, (weight, task) in enumerate(self._tensors[planned:], start=planned):
             if dtype and not weight.force_dtype and getattr(task, "method_name", None) in METHODS:
-                self._tensors[place] = (weight, task.model_copy(update={"out_dtype": dtype}))
+                self._tensors[number] = (weight, task.model_copy(update={"out_dtype": dtype}))
 
     plan_with_dtype.sae_merge_dtype = True  # type: ignore[attr-defined]
     return plan_with_dtype

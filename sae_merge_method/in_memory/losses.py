@@ -50,11 +50,11 @@ def total_nats(model: WithHead, batches: Sequence[Batch]) -> dict[int, float]:
     """By document, its nats, summed in one forward pass a batch without a graph."""
     import torch
 
-    found: dict[int, float] = {}
+    by_document: dict[int, float] = {}
     with torch.no_grad():
         for batch in batches:
-            found.update(zip(batch.documents, nats(model, batch, share=True).tolist(), strict=True))
-    return found
+            by_document.update(zip(batch.documents, nats(model, batch, share=True).tolist(), strict=True))
+    return by_document
 
 
 def _nats(model: WithHead, batch: Batch, shared: int) -> "torch.Tensor":

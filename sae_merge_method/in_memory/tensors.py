@@ -142,7 +142,7 @@ def _outside_layers(
     """Embeddings, final norm and head: by parameter, so that tied weights count once."""
     names = _names_outside(model)
     of_donors = [_by_common_name(donor) for donor in donors.values()]
-    found: list[LiveTensor] = []
+    live: list[LiveTensor] = []
     left_out: list[str] = []
     for common, entry in sorted(_by_common_name(base).items()):
         parameter = names.get(common)
@@ -155,8 +155,8 @@ def _outside_layers(
             continue
         taken.add(id(parameter))
         part = common.removeprefix(_OUTSIDE)
-        found.append(LiveTensor(entry.name, None, part, parameter, entry, tuple(filter(None, others))))
-    return found, tuple(left_out)
+        live.append(LiveTensor(entry.name, None, part, parameter, entry, tuple(filter(None, others))))
+    return live, tuple(left_out)
 
 
 def _why_not(

@@ -24,8 +24,8 @@ def kind_of(tensor_name: str) -> str:
 
     Further numbers, those of experts, become ``*``.
     """
-    place = layer_part(tensor_name)
-    return _NUMBERS.sub("*", place.part if place else tensor_name)
+    within = layer_part(tensor_name)
+    return _NUMBERS.sub("*", within.part if within else tensor_name)
 
 
 def residual_axis(tensor_name: str, overrides: Sequence[AxisRule] = ()) -> ResidualAxis | None:

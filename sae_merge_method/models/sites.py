@@ -97,9 +97,9 @@ def named_site(hook: str, within: Mapping[str, str] = STREAM) -> Site | None:
     for row in HOOKS.values():
         if match := _in_saelens(row.saelens).fullmatch(hook):
             return Site(int(match[1]), row.name)
-    place = layer_part(hook if hook.endswith((f".{OUTPUT}", f".{INPUT}")) else f"{hook}.{OUTPUT}")
-    kind = within.get(place.part) if place else None
-    return Site(place.layer, kind) if place and kind else None
+    within_layer = layer_part(hook if hook.endswith((f".{OUTPUT}", f".{INPUT}")) else f"{hook}.{OUTPUT}")
+    kind = within.get(within_layer.part) if within_layer else None
+    return Site(within_layer.layer, kind) if within_layer and kind else None
 
 
 @lru_cache(maxsize=16)

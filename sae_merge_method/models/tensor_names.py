@@ -40,8 +40,8 @@ def decoder_layer(tensor_name: str) -> int | None:
 
     None means embeddings, final norm, head, vision tower, projector: never gated in.
     """
-    found = layer_part(tensor_name)
-    return found.layer if found else None
+    within = layer_part(tensor_name)
+    return within.layer if within else None
 
 
 def common_name(tensor_name: str) -> str:

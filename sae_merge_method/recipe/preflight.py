@@ -75,11 +75,11 @@ def check_family(
                 f"the base is a {base.text_model_type or 'nameless'} model ({base.layout}), the donor {name} "
                 f"a {donor.text_model_type or 'nameless'} one ({donor.layout}): layers do not correspond"
             )
-        found = list(mismatches(base, donor))
-        allowed = [one for one in found if one.key in allow_mismatch]
+        differing = list(mismatches(base, donor))
+        allowed = [one for one in differing if one.key in allow_mismatch]
         for one in allowed:
             LOG.warning("allowed: %s is %s in the base, %s in %s", one.key, one.of_base, one.of_donor, name)
-        refused = [one for one in found if one not in allowed]
+        refused = [one for one in differing if one not in allowed]
         if refused:
             differences = ", ".join(
                 f"{one.key} is {one.of_base} in the base ({base.layout}), {one.of_donor} in {name}"

@@ -124,8 +124,8 @@ def _config(address: SaeAddress, stored: _Stored) -> tuple[Config, Path | None]:
     if kind.config is not None:
         file = stored.file(kind.config)
         return _read_config(file, kind), file
-    place = address.folder.resolve() if address.folder else f"{entry.repo_id}/{entry.path}" if entry else ""
-    return told_by_place(str(place), address.layer), None
+    lies_at = address.folder.resolve() if address.folder else f"{entry.repo_id}/{entry.path}" if entry else ""
+    return told_by_place(str(lies_at), address.layer), None
 
 
 def _open_files(address: SaeAddress, wanted: Wanted, stored: _Stored) -> Sae:

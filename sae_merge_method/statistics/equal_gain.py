@@ -110,9 +110,9 @@ def _ratio(
     s, n = share.value, len(point.costs)
     costs = [(1 - s) * start + s * end for start, end in zip(low, high, strict=True)]
     own, theirs, rise = math.fsum(point.costs), math.fsum(costs), math.fsum(high) - math.fsum(low)
-    found = CostRatio(*ends, s, None, None, None, None)
+    ratio = CostRatio(*ends, s, None, None, None, None)
     if rise <= 0:
-        return found._replace(reason="more of everything costs less there: nothing to trade")
+        return ratio._replace(reason="more of everything costs less there: nothing to trade")
     spread = [_covariance(*pair, n) for pair in ((point.costs,) * 2, (point.costs, costs), (costs,) * 2)]
     of_share = (rise * share.stderr) ** 2
     value = own / theirs if theirs > 0 else 0.0
@@ -120,16 +120,16 @@ def _ratio(
     # Fieller's: (own - r theirs)^2 = t^2 (v_own - 2 r cov + r^2 v_theirs), a quadratic in r.
     square = theirs**2 - t**2 * (spread[2] + of_share)
     if theirs <= 0 or square <= 0:
-        return found._replace(reason="the curve's own cost is not told from none there: more documents would")
+        return ratio._replace(reason="the curve's own cost is not told from none there: more documents would")
     linear, constant = own * theirs - t**2 * spread[1], own**2 - t**2 * spread[0]
     half = math.sqrt(max(0.0, linear**2 - square * constant))
     variance = spread[0] - 2 * spread[1] + spread[2] + of_share
     if variance <= _NOTHING * own**2:
-        return found._replace(
+        return ratio._replace(
             value=value, reason="zero variance: every document costs as much beside the curve"
         )
     degrees = _degrees(1.0, spread, of_share, n - 1, share.df)
-    return found._replace(
+    return ratio._replace(
         value=value,
         interval=Interval((linear - half) / square, (linear + half) / square),
         p=min(1.0, 2 * upper_p(abs(own - theirs) / math.sqrt(variance), degrees)),

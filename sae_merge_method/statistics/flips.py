@@ -98,8 +98,8 @@ def _power(difference: float, even: float, n: int, alpha: float) -> float:
     flips = np.arange(fewest, most + 1)
     logs = gammaln(n + 1) - gammaln(flips + 1) - gammaln(n - flips + 1)
     chances = np.exp(logs + flips * math.log(share) + (n - flips) * math.log1p(-share))
-    found = bdtrc(np.array(needed[fewest : most + 1]) - 1, flips, (1 + difference / share) / 2)
-    return float(chances @ found)
+    powers = bdtrc(np.array(needed[fewest : most + 1]) - 1, flips, (1 + difference / share) / 2)
+    return float(chances @ powers)
 
 
 @lru_cache(maxsize=64)

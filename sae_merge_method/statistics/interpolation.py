@@ -158,9 +158,9 @@ def excess_over_each(point: Sequence[float], others: Sequence[Sequence[float]]) 
         Which of the others is nearest, and the excess over it; without a p where the point's mean is not
         above all the others', or where nothing can be tested.
     """
-    found = [_over(point, other) for other in others]
-    nearest = min(range(len(found)), key=lambda nth: _t(found[nth]))
-    excess = found[nearest]
+    excesses = [_over(point, other) for other in others]
+    nearest = min(range(len(excesses)), key=lambda nth: _t(excesses[nth]))
+    excess = excesses[nearest]
     if excess.p is not None and excess.delta <= 0:
         excess = excess._replace(
             stderr=None, df=None, p=None, reason="it does not lie above all of the others"

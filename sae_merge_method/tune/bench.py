@@ -121,8 +121,8 @@ class Bench:
 
     def side(self, part: str, control: int | None = None) -> Side:
         """The target's texts in a part, or a control's."""
-        found = self._parts[part]
-        return found.target if control is None else found.controls[control]
+        texts = self._parts[part]
+        return texts.target if control is None else texts.controls[control]
 
     def slopes(self, edit: Edit, turn: int, *, by_module: bool = False) -> Slopes:
         """Slopes at an edit on a share of the search part: a group of problems and one of each control, by
@@ -202,8 +202,8 @@ class Bench:
         return [tuple(side) for side in known]
 
     def _nats(self, side: Side) -> list[float]:
-        found = total_nats(self._edited.model, side.batches)
-        losses = [found[nth] for nth in range(len(side.documents))]
+        by_document = total_nats(self._edited.model, side.batches)
+        losses = [by_document[nth] for nth in range(len(side.documents))]
         if not np.isfinite(losses).all():
             raise MergeError(f"the loss on {side.name} is not finite under an edit: the donor may be damaged")
         return losses

@@ -50,12 +50,13 @@ def choose(panel: Panel, finalists: Sequence[Candidate], budget: float, alpha: f
     bench = panel.bench
     bench.measure(bench.base, CHOICE)
     bench.ahead([partial(panel.ask, one.edit, CHOICE) for one in finalists])
-    found = [Chosen(one, 1.0, bench.measure(one.edit, CHOICE)) for one in finalists]
-    kept = [_allowed(panel, one, budget) for one in found]
-    harmful = [one for one, is_kept in zip(found, kept, strict=True) if not is_kept]
+    as_searched = [Chosen(one, 1.0, bench.measure(one.edit, CHOICE)) for one in finalists]
+    kept = [_allowed(panel, one, budget) for one in as_searched]
+    harmful = [one for one, is_kept in zip(as_searched, kept, strict=True) if not is_kept]
     bench.ahead([partial(_smaller, panel, one, budget) for one in harmful])
     tried = [
-        one if is_kept else _smaller(panel, one, budget) for one, is_kept in zip(found, kept, strict=True)
+        one if is_kept else _smaller(panel, one, budget)
+        for one, is_kept in zip(as_searched, kept, strict=True)
     ]
     within = [one for one in tried if _allowed(panel, one, budget)]
     if not within:

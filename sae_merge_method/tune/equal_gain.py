@@ -51,20 +51,20 @@ def equal_gain(panel: Panel, edit: Edit, start: float, alpha: float) -> EqualGai
         around(lambda weight: math.fsum(point(damped(weight)).gains), aim, start) if aim > 0 else [start]
     )
     curve = [damped(weight) for weight in weights]
-    found = cost_at_equal_gain(point(own), [point(one) for one in curve], 1 - alpha)
+    cost = cost_at_equal_gain(point(own), [point(one) for one in curve], 1 - alpha)
     tokens = sum(bench.side(REPORT, own.worst).tokens)
     return EqualGain(
         curve=tuple(
             CurvePoint(weight=weight, report=effect(panel, one, alpha))
             for weight, one in zip(weights, curve, strict=True)
         ),
-        weight=_between(found, weights),
-        damage=_between(found, [math.fsum(point(one).costs) / tokens for one in curve]),
-        ratio=found.value,
-        interval=found.interval,
-        p=found.p,
-        damages=_damages(found, alpha),
-        reason=found.reason,
+        weight=_between(cost, weights),
+        damage=_between(cost, [math.fsum(point(one).costs) / tokens for one in curve]),
+        ratio=cost.value,
+        interval=cost.interval,
+        p=cost.p,
+        damages=_damages(cost, alpha),
+        reason=cost.reason,
     )
 
 
@@ -102,16 +102,16 @@ def around(gained: Callable[[float], float], aim: float, start: float) -> list[f
     return sorted(known)
 
 
-def _between(found: CostRatio, values: list[float]) -> float | None:
+def _between(cost: CostRatio, values: list[float]) -> float | None:
     """On the line between the two points of the curve; None where there is none."""
-    if found.low is None or found.high is None or found.share is None:
+    if cost.low is None or cost.high is None or cost.share is None:
         return None
-    return (1 - found.share) * values[found.low] + found.share * values[found.high]
+    return (1 - cost.share) * values[cost.low] + cost.share * values[cost.high]
 
 
-def _damages(found: CostRatio, alpha: float) -> Spared:
-    if found.p is None or found.value is None:
+def _damages(cost: CostRatio, alpha: float) -> Spared:
+    if cost.p is None or cost.value is None:
         return "not tested"
-    if found.p >= alpha:
+    if cost.p >= alpha:
         return "not shown"
-    return "less" if found.value < 1 else "more"
+    return "less" if cost.value < 1 else "more"

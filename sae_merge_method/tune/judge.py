@@ -131,11 +131,11 @@ def rivals(panel: Panel, edit: Edit, contenders: Sequence[Contender], alpha: flo
     measured = [bench.measure(one.edit, REPORT) for one in contenders]
     differences = [_difference(panel, edit, other, alpha) for other in measured]
     corrected = iter(holm([one.p for one in differences if one.p is not None]))
-    found = []
+    judged = []
     for one, other, difference in zip(contenders, measured, differences, strict=True):
         p = None if difference.p is None else next(corrected)
         task = difference.task
-        found.append(
+        judged.append(
             Rival(
                 name=one.name,
                 description=one.description,
@@ -149,7 +149,7 @@ def rivals(panel: Panel, edit: Edit, contenders: Sequence[Contender], alpha: flo
                 winner_is=_held(difference.delta, p, alpha),
             )
         )
-    return tuple(found)
+    return tuple(judged)
 
 
 def _difference(panel: Panel, edit: Edit, other: Measured, alpha: float) -> _Difference:

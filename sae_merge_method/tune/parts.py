@@ -71,7 +71,7 @@ def split(corpus: Corpus) -> dict[str, Corpus]:
     sources = corpus.sources or [None] * len(corpus.documents)
     named = zip(corpus.documents, sources, strict=True)
     of_each = [part_of(text if source is None else source) for text, source in named]
-    found = {}
+    by_part = {}
     for name in PARTS:
         rows = [row for row, part in enumerate(of_each) if part == name]
         if len(rows) < FEWEST:
@@ -80,13 +80,13 @@ def split(corpus: Corpus) -> dict[str, Corpus]:
                 f"and takes {FEWEST} at least: texts are divided by their hash, so that none is searched "
                 "and judged on; more texts are needed"
             )
-        found[name] = replace(
+        by_part[name] = replace(
             corpus,
             documents=tuple(corpus.documents[row] for row in rows),
             sources=None,
             problems=tuple(corpus.problems[row] for row in rows) if corpus.problems is not None else None,
         )
-    return found
+    return by_part
 
 
 def make_parts(

@@ -32,11 +32,11 @@ _ABOVE = 3.0
 
 def front(candidates: tuple[SearchedEdit, ...]) -> list[SearchedEdit]:
     """The edits of which no other gains as much at less damage, least damage first (Pareto)."""
-    found: list[SearchedEdit] = []
+    rising: list[SearchedEdit] = []
     for one in sorted(candidates, key=lambda one: (one.search.damage.delta, -one.search.gain.delta)):
-        if not found or one.search.gain.delta > found[-1].search.gain.delta:
-            found.append(one)
-    return found
+        if not rising or one.search.gain.delta > rising[-1].search.gain.delta:
+            rising.append(one)
+    return rising
 
 
 def draw_front(tune: Tune) -> bytes:

@@ -88,7 +88,7 @@ def contenders(
         ]
     )
     twin = _as_damaging(bench, everything, damage, guess)
-    found = [
+    contenders = [
         Contender("base", "nothing injected: what the edit gains at all", bench.base),
         *_donors(bench, donors),
         Contender(
@@ -100,14 +100,16 @@ def contenders(
     if costly:
         weight = _as_damaging(bench, spared, damage, guess)
         told = f"all layers but {format_layers(costly)}, whose damage stands out, at weight {weight:.4g}"
-        found.append(Contender("all but the costly", told, Edit.of(weight * spared)))
-    found += _shuffles(winner.edit, shuffles)
+        contenders.append(Contender("all but the costly", told, Edit.of(weight * spared)))
+    contenders += _shuffles(winner.edit, shuffles)
     if pick is not None and picked is not None:
         weight = _as_damaging(bench, picked, damage, min(MOST, 2 * guess))
         told = f"layers {format_layers(pick.layers)} by {pick.words}, at weight {weight:.4g}"
-        found.append(Contender("the diagnosis' pick", told, Edit.of(weight * picked)))
+        contenders.append(Contender("the diagnosis' pick", told, Edit.of(weight * picked)))
     low, high = _around(bench, everything, twin, winner.worst)
-    return Field(tuple(found), twin, ((low, Edit.of(low * everything)), (high, Edit.of(high * everything))))
+    return Field(
+        tuple(contenders), twin, ((low, Edit.of(low * everything)), (high, Edit.of(high * everything)))
+    )
 
 
 def _around(bench: Bench, everything: Shape, twin: float, control: int) -> tuple[float, float]:

@@ -152,7 +152,7 @@ def search(
         return list(up_to_damage(bench, shape.shape, SEARCH, budget, guess=guess))
 
     bench.ahead(_independent(settings.families, known, tries_of))
-    found: dict[Edit, Candidate] = {}
+    candidates: dict[Edit, Candidate] = {}
     for name in settings.families:
         shapes = list(FAMILIES[name].shapes(known))
         if not shapes:
@@ -160,9 +160,9 @@ def search(
         for shape in shapes:
             tries = tries_of(shape)
             for one in tries:
-                found.setdefault(one.measured.edit, Candidate(name, shape, one.factor, one.measured))
+                candidates.setdefault(one.measured.edit, Candidate(name, shape, one.factor, one.measured))
             tell(_told(name, shape, tries, budget))
-    return Searched(tuple(found.values()), donors, attribution, allowed.measured.edit)
+    return Searched(tuple(candidates.values()), donors, attribution, allowed.measured.edit)
 
 
 def _independent(

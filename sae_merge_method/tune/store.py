@@ -41,19 +41,19 @@ class Store:
         for file in sorted(self._folder.glob(_FILES)):
             for line in _whole_lines(file):
                 value = json.loads(line)
-                known.setdefault(value["key"], value["found"])
+                known.setdefault(value["key"], value["measured"])
         self._known = known
 
     def find(self, key: str) -> Any:
         """What was measured, or None."""
         return self._known.get(key)
 
-    def keep(self, key: str, found: Any) -> None:
+    def keep(self, key: str, measured: Any) -> None:
         """Add a line; it is with the system when this returns."""
-        self._known[key] = found
+        self._known[key] = measured
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._own.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"key": key, "found": found}, allow_nan=False) + "\n")
+            stream.write(json.dumps({"key": key, "measured": measured}, allow_nan=False) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
 
@@ -69,7 +69,7 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
     for line in raw.splitlines(keepends=True):
         try:
             value = json.loads(line)
-            _ = value["key"], value["found"]
+            _ = value["key"], value["measured"]
         except (ValueError, KeyError, TypeError):
             return
         if not line.endswith(b"\n"):

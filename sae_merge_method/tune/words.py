@@ -56,24 +56,24 @@ def sentences(tune: Tune) -> list[str]:
 
 def _at_equal_gain(tune: Tune) -> str:
     """What it costs beside all layers that gain as much."""
-    found = tune.equal_gain
+    equal = tune.equal_gain
     won = _gained(tune.winner.report)
-    most = max(found.curve, key=lambda one: _gained(one.report))
+    most = max(equal.curve, key=lambda one: _gained(one.report))
     if _gained(most.report) < won and won > 0:
         return (
             "At equal gain: not tested, for no weight of all layers gains as much. The most is "
             f"{amount(_gained(most.report), tune.task is not None)} at weight {most.weight:.4g}, at a damage "
             f"of {nats(most.report.damage.delta)}."
         )
-    if found.ratio is None or found.weight is None or found.damage is None:
-        return f"At equal gain: not tested beside all layers, for {found.reason}."
-    told = f"{found.damages}, p {p_value(found.p)}" if found.p is not None else f"not tested, {found.reason}"
+    if equal.ratio is None or equal.weight is None or equal.damage is None:
+        return f"At equal gain: not tested beside all layers, for {equal.reason}."
+    told = f"{equal.damages}, p {p_value(equal.p)}" if equal.p is not None else f"not tested, {equal.reason}"
     within = (
-        "" if found.interval is None else f" ({_ratio(found.interval[0])} to {_ratio(found.interval[1])})"
+        "" if equal.interval is None else f" ({_ratio(equal.interval[0])} to {_ratio(equal.interval[1])})"
     )
     return (
-        f"At equal gain it does {_ratio(found.ratio)}{within} of the damage that all layers do at weight "
-        f"{found.weight:.4g}, which is {nats(found.damage)} nats a token: {told}."
+        f"At equal gain it does {_ratio(equal.ratio)}{within} of the damage that all layers do at weight "
+        f"{equal.weight:.4g}, which is {nats(equal.damage)} nats a token: {told}."
     )
 
 

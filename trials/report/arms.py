@@ -56,10 +56,10 @@ def figures(run: DonorRun) -> list[ArmFigures]:
     start = experiment.arms[0].overall.score
     curve = experiment.damping_curve if harms(run) else None
     standings = {one.arm: one for one in curve.standings} if curve else {}
-    found = []
+    arms = []
     for arm in experiment.arms:
         nats = run.nats[arm.name]
-        found.append(
+        arms.append(
             ArmFigures(
                 arm=arm,
                 right=exact_interval(arm),
@@ -71,7 +71,7 @@ def figures(run: DonorRun) -> list[ArmFigures]:
                 in_loss=_in_loss(run, standings.get(arm.name)),
             )
         )
-    return found
+    return arms
 
 
 def harms(run: DonorRun) -> bool:
@@ -163,16 +163,16 @@ def _over(kind: str, by_donor: Mapping[str, list[ArmFigures]]) -> KindFigures:
     everyone = [one for arms in by_donor.values() for one in arms]
 
     def means(value: Callable[[ArmFigures], float | None]) -> list[float]:
-        found = []
+        of_donors = []
         for arms in by_donor.values():
             known = [number for one in arms if (number := value(one)) is not None]
             if known:
-                found.append(sum(known) / len(known))
-        return found
+                of_donors.append(sum(known) / len(known))
+        return of_donors
 
     def overall(value: Callable[[ArmFigures], float | None]) -> float | None:
-        found = means(value)
-        return sum(found) / len(found) if found else None
+        known = means(value)
+        return sum(known) / len(known) if known else None
 
     stands: dict[str, int] = {}
     in_loss: dict[str, int] = {}

@@ -82,22 +82,22 @@ def of_damage(run: DonorRun) -> dict[str, Profile]:
     if run.attribution is None:
         return {}
     layers = run.attribution.controls[0].layers
-    found = {"first_order_damage": tuple(-entry.first_order.gain for entry in layers)}
+    damages = {"first_order_damage": tuple(-entry.first_order.gain for entry in layers)}
     if all(entry.path for entry in layers):
-        found["attributed_damage"] = tuple(-entry.path.gain for entry in layers if entry.path)
-    return found
+        damages["attributed_damage"] = tuple(-entry.path.gain for entry in layers if entry.path)
+    return damages
 
 
 def of_shape(findings: Findings, run: DonorRun) -> dict[str, Profile]:
     """What is known without any text: depth, and how far fine-tuning moved a layer."""
     n = findings.n_layers
-    found = {
+    rivals = {
         "depth": tuple(float(layer) for layer in range(n)),
         "nearness to the middle": tuple(-abs(layer - (n - 1) / 2) for layer in range(n)),
     }
     if len(run.energies) == n:
-        found["task vector's norm"] = tuple(run.energies[layer] ** 0.5 for layer in range(n))
-    return found
+        rivals["task vector's norm"] = tuple(run.energies[layer] ** 0.5 for layer in range(n))
+    return rivals
 
 
 def ranked(
@@ -169,11 +169,13 @@ def alike(findings: Findings) -> dict[str, Alike]:
         ability: of_ability(findings, ability) for ability in findings.diagnoses
     }
     by_donor = {run.donor: {**of_donor(run), **_does(run)} for run in findings.runs}
-    names = dict.fromkeys(name for found in (*by_ability.values(), *by_donor.values()) for name in found)
+    names = dict.fromkeys(
+        name for profiles in (*by_ability.values(), *by_donor.values()) for name in profiles
+    )
     table = {}
     for name in names:
-        blind = [found[name] for found in by_ability.values() if name in found]
-        knowing = {donor: found[name] for donor, found in by_donor.items() if name in found}
+        blind = [profiles[name] for profiles in by_ability.values() if name in profiles]
+        knowing = {donor: profiles[name] for donor, profiles in by_donor.items() if name in profiles}
         across = blind or [profile for donor, profile in knowing.items() if donor.seed == first_seed]
         seeds = [
             (knowing[one], knowing[other])
@@ -190,8 +192,8 @@ def _does(run: DonorRun) -> dict[str, Profile]:
 
 
 def _rhos(pairs: Sequence[tuple[Profile, Profile]]) -> tuple[float, ...]:
-    found = (curve_correlation(one, other) for one, other in pairs)
-    return tuple(one.rho for one in found if one is not None and one.rho is not None)
+    correlations = (curve_correlation(one, other) for one, other in pairs)
+    return tuple(one.rho for one in correlations if one is not None and one.rho is not None)
 
 
 def alike_grid(table: Mapping[str, Alike]) -> Grid:

@@ -135,10 +135,10 @@ def _nats(folder: Path, ability: str, experiment: Experiment) -> dict[str, dict[
 
 
 def _nats_of_arm(folder: Path, ability: str) -> dict[str, Nats]:
-    found: dict[str, Nats] = {}
+    by_text: dict[str, Nats] = {}
     general = read_arm(folder).general
     if general is not None:
-        found[PROSE] = Nats(general.nats, general.tokens)
+        by_text[PROSE] = Nats(general.nats, general.tokens)
     run = read_results(folder / RESULTS_FOLDER)
     for what in (ANSWERS, NEAR):
         task = nats_task(ability, what)
@@ -147,8 +147,8 @@ def _nats_of_arm(folder: Path, ability: str) -> dict[str, Nats]:
         samples = read_samples(run, task, f"{LOGLIKELIHOOD},none")
         if samples.rows:
             tokens = (int(read_sample(samples, one)["doc"]["tokens"]) for one in samples.rows)
-            found[what] = Nats(tuple(-one.score for one in samples.rows), tuple(tokens))
-    return found
+            by_text[what] = Nats(tuple(-one.score for one in samples.rows), tuple(tokens))
+    return by_text
 
 
 def _energies(folder: Path) -> dict[int, float]:

@@ -31,15 +31,15 @@ class TunedPair(NamedTuple):
     @property
     def is_half(self) -> bool:
         """Whether it does half of the curve's damage or less at equal gain, and is shown to do less."""
-        found = self.tune.equal_gain
-        return found.ratio is not None and found.ratio <= HALF and found.damages == "less"
+        equal = self.tune.equal_gain
+        return equal.ratio is not None and equal.ratio <= HALF and equal.damages == "less"
 
     @property
     def told_damage(self) -> str:
         """The curve's damage at equal gain, in words where there is none."""
-        found = self.tune.equal_gain
-        if found.damage is not None:
-            return nats(found.damage)
+        equal = self.tune.equal_gain
+        if equal.damage is not None:
+            return nats(equal.damage)
         return "none gains as much" if self.beyond else ""
 
 
