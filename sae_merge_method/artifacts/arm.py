@@ -12,7 +12,7 @@ ROLES = {
     "base": "base",
     "selected": "the pick",
     "layers": "other layers, chosen",
-    "amount": "all layers, or another dose",
+    "amount": "all layers, or another amount",
     "scalpel": "scalpel and its twins",
     "layer": "one layer alone",
     "own": "own recipe",

@@ -24,7 +24,7 @@ DIAGNOSIS_FILE = "diagnosis.json"
 USAGE_FILE = "features.safetensors"
 PLOT_FILE = "specificity.png"
 REPORT_FILE = "diagnosis.html"
-SCHEMA_VERSION: Literal[4] = 4
+SCHEMA_VERSION: Literal[5] = 5
 
 
 class ModelSource(Record):
@@ -104,7 +104,7 @@ class Corpus(Record):
 class Diagnosis(Record):
     """One run of ``sae-merge diagnose``."""
 
-    schema_version: Literal[4] = SCHEMA_VERSION
+    schema_version: Literal[5] = SCHEMA_VERSION
     """Version of this file's format."""
     model: ModelSource
     """The diagnosed model, by name and by hash."""

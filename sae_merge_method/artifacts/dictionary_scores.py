@@ -16,7 +16,7 @@ class DictionaryScores(Record):
     name: str
     """Name of the dictionary: random for random directions, none for the residual stream's own
     coordinates."""
-    words: str
+    description: str
     """Where those scores are found, as a sentence says it."""
     scores: dict[str, dict[UnitField, float]] = Field(default_factory=dict)
     """By name of a score, every layer's: the diagnosis' own and all that read mean usage alone, less the mean
@@ -35,7 +35,7 @@ def dictionary_sentence(
         of_layers: By layer, with the SAE.
         dictionaries: The same with others.
     """
-    known = [(one.words, one.scores[score]) for one in dictionaries if score in one.scores]
+    known = [(one.description, one.scores[score]) for one in dictionaries if score in one.scores]
     if not known:
         return None
     there = [f"{numbers.decimal(_mean(others))} are there {words}" for words, others in known]

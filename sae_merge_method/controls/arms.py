@@ -82,7 +82,7 @@ _ROWS = (
     ArmKind(
         "all-layers-damped",
         "amount",
-        "whether it is only the smaller dose: every layer, alpha scaled down to the stethoscope's energy",
+        "whether it is only the smaller amount: every layer, alpha scaled down to the stethoscope's energy",
         every_layer,
         energy=lambda ground, layers: _damped(ground) ** 2 * ground.energies.of(layers),
         factor=_damped,

@@ -154,12 +154,12 @@ def score_dictionaries(
             layers,
             partial(read, name=name),
             ways.by_mean_usage,
-            f"scoring {DICTIONARIES[name].words}",
+            f"scoring {DICTIONARIES[name].where}",
         )
         for layer, of_layer in zip(layers, each, strict=True):
             for score, value in of_layer.items():
                 scores.setdefault(score, {})[layer] = value
-        scored.append(DictionaryScores(name=name, words=DICTIONARIES[name].words, scores=scores))
+        scored.append(DictionaryScores(name=name, description=DICTIONARIES[name].where, scores=scores))
     return tuple(scored)
 
 

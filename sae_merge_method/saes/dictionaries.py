@@ -42,7 +42,7 @@ class Dictionary(NamedTuple):
     name: str
     description: str
     """For help texts."""
-    words: str
+    where: str
     """Where a score is found with it, for a sentence."""
     sizes: Callable[[str, int], Sizes]
     """From the id that a user wrote and the width d of the stream."""

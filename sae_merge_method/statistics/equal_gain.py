@@ -109,19 +109,19 @@ def _ratio(
     low, high = (curve[nth].costs for nth in ends)
     s, n = share.value, len(point.costs)
     costs = [(1 - s) * start + s * end for start, end in zip(low, high, strict=True)]
-    own, theirs, rise = math.fsum(point.costs), math.fsum(costs), math.fsum(high) - math.fsum(low)
+    own, curve_cost, rise = math.fsum(point.costs), math.fsum(costs), math.fsum(high) - math.fsum(low)
     ratio = CostRatio(*ends, s, None, None, None, None)
     if rise <= 0:
         return ratio._replace(reason="more of everything costs less there: nothing to trade")
     spread = [_covariance(*pair, n) for pair in ((point.costs,) * 2, (point.costs, costs), (costs,) * 2)]
     of_share = (rise * share.stderr) ** 2
-    value = own / theirs if theirs > 0 else 0.0
+    value = own / curve_cost if curve_cost > 0 else 0.0
     t = float(stdtrit(_degrees(value, spread, of_share, n - 1, share.df), 0.5 + level / 2))
-    # Fieller's: (own - r theirs)^2 = t^2 (v_own - 2 r cov + r^2 v_theirs), a quadratic in r.
-    square = theirs**2 - t**2 * (spread[2] + of_share)
-    if theirs <= 0 or square <= 0:
+    # Fieller's: (own - r curve_cost)^2 = t^2 (v_own - 2 r cov + r^2 v_curve), a quadratic in r.
+    square = curve_cost**2 - t**2 * (spread[2] + of_share)
+    if curve_cost <= 0 or square <= 0:
         return ratio._replace(reason="the curve's own cost is not told from none there: more documents would")
-    linear, constant = own * theirs - t**2 * spread[1], own**2 - t**2 * spread[0]
+    linear, constant = own * curve_cost - t**2 * spread[1], own**2 - t**2 * spread[0]
     half = math.sqrt(max(0.0, linear**2 - square * constant))
     variance = spread[0] - 2 * spread[1] + spread[2] + of_share
     if variance <= _NOTHING * own**2:
@@ -132,7 +132,7 @@ def _ratio(
     return ratio._replace(
         value=value,
         interval=Interval((linear - half) / square, (linear + half) / square),
-        p=min(1.0, 2 * upper_p(abs(own - theirs) / math.sqrt(variance), degrees)),
+        p=min(1.0, 2 * upper_p(abs(own - curve_cost) / math.sqrt(variance), degrees)),
     )
 
 

@@ -16,7 +16,7 @@ DRAWS = ("--permutations", "50", "--bootstrap", "0", "--snippets", "0")
 def test_a_sentence_says_what_is_there_without_the_sae_and_whether_layers_rank_alike() -> None:
     layers = {0: 0.1, 1: 0.3, 2: 0.2}
     others = tuple(
-        DictionaryScores(name=name, words=f"with {name}", scores={"kl_bits": scores})
+        DictionaryScores(name=name, description=f"with {name}", scores={"kl_bits": scores})
         for name, scores in (("one", {0: 0.1, 1: 0.2, 2: 0.15}), ("two", {0: 0.2, 1: 0.1, 2: 0.15}))
     )
     assert dictionary_sentence("kl_bits", layers, others) == (

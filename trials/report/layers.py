@@ -66,7 +66,7 @@ def of_ability(findings: Findings, ability: str) -> dict[str, Profile]:
     ordered = {name: known[name] for name in SCORES if name in known}
     for dictionary in diagnosis.dictionaries:
         if diagnosis.score in dictionary.scores:
-            ordered[f"{diagnosis.score}, {dictionary.words}"] = dictionary.scores[diagnosis.score]
+            ordered[f"{diagnosis.score}, {dictionary.description}"] = dictionary.scores[diagnosis.score]
     return {name: tuple(scores[layer] for layer in sorted(scores)) for name, scores in ordered.items()}
 
 
