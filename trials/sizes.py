@@ -1,8 +1,8 @@
 """How large a trial is: every number that trades time for sharpness, in one place.
 
 The small ones take two CPU cores one to two hours for a model of 135 million parameters: 64 minutes, the
-environment included, where `sae-merge doctor` told of one thread, beside other work, 119 billion operations a
-second in float32. Tuned edits and experiments take most, then attributions.
+environment included, on two of which `sae-merge doctor` says 181 billion operations a second in float32.
+Tuned edits and experiments take most, then attributions.
 """
 
 from sae_merge_method.artifacts.schema import Record
