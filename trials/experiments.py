@@ -53,8 +53,17 @@ def nats_task(ability: str, what: str) -> str:
     return f"trial_{ability}_{what}"
 
 
-def write_tasks(folder: TrialFolder, ability: str, sizes: Sizes) -> None:
-    """Write the tasks that tell nats beside the ability's task of exact answers."""
+def write_tasks(folder: TrialFolder, sizes: Sizes) -> None:
+    """Write the tasks that tell nats beside every ability's task of exact answers, unless they stand.
+
+    All of them before any experiment: one that is interrupted goes on only beside the tasks it began with.
+    """
+    for ability in folder.abilities():
+        if not (folder.root / folder.tasks / f"{nats_task(ability, NEAR)}.yaml").is_file():
+            _write_tasks_of(folder, ability, sizes)
+
+
+def _write_tasks_of(folder: TrialFolder, ability: str, sizes: Sizes) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder.root / folder.base)

@@ -121,7 +121,7 @@ def _experiment_words(at: str) -> tuple[str, ...]:
 
 def _prepare_experiment(trial: Trial, donor: DonorName) -> None:
     folder, few = trial.folder, not trial.is_whole(donor)
-    write_tasks(folder, donor.ability, trial.sizes)
+    write_tasks(folder, trial.sizes)
     own = write_picks(folder, donor, trial.sizes, few)
     if trial.stands(f"{folder.tune(donor)}/{TUNE_FILE}"):
         own[TUNED] = f"{folder.tune(donor)}/{RECIPE_FILE}"

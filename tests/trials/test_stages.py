@@ -8,7 +8,10 @@ import yaml
 
 from sae_merge_method.cli.main import road
 from sae_merge_method.experiment.settings import ExperimentSettings
+from sae_merge_method.experiment.stamps import folder_stamp
 from sae_merge_method.tune.settings import TuneSettings
+from tests import tiny
+from tests.diagnose.hosts import save_tokenizer
 from tests.trials.laid import DONORS, lay_out_trial
 from trials.experiments import MANY_ARMS, experiment_text, rounding_text, write_picks
 from trials.sizes import Sizes
@@ -86,8 +89,6 @@ def test_what_tune_reads_is_what_it_takes(trial, tmp_path):
 
 
 def test_scores_that_pick_the_same_layers_share_an_arm(tmp_path):
-    from tests import tiny
-
     folder = lay_out_trial(tmp_path, learned=(0, 0, 0, 0, 0, 0, 1, 2))
     tiny.gemma3_text(tmp_path / "donors" / "sums-0", seed=1, n_layers=8)
     # kl_bits takes layers 6 and 7, and so does the first order; js_bits takes 0 and 1.
@@ -106,3 +107,20 @@ def test_all_of_the_first_seed_comes_before_the_next_and_what_asks_no_sae_waits_
     brief = [job for job in jobs if job.stage == "attribute" and job.name.endswith("-1")]
     assert brief
     assert not any("saes" in need for job in brief for need in job.needs)
+
+
+def test_no_experiment_changes_the_tasks_that_another_began_with(tmp_path):
+    folder = lay_out_trial(tmp_path)
+    save_tokenizer(folder.root / folder.base)
+    for donor in DONORS:
+        tiny.gemma3_text(folder.root / folder.donor(donor), seed=1, n_layers=8)
+    for ability in folder.abilities():
+        near = folder.root / folder.near(ability)
+        near.parent.mkdir(parents=True, exist_ok=True)
+        near.write_text('{"text": "m1 m2 m3"}\n')
+    stamps = set()
+    for job in STAGES["experiments"].jobs(Trial(folder, SIZES, folder.abilities(), (0,))):
+        job.prepare()
+        stamps.add(folder_stamp(folder.root / folder.tasks))
+    assert len(stamps) == 1
+    assert len(list((folder.root / folder.tasks).glob("*.yaml"))) == 2 * len(folder.abilities())
