@@ -8,6 +8,7 @@ functions are the hosts' own and so are their values; only calls are left out. W
 
 import copy
 import importlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -35,11 +36,13 @@ class Pure(NamedTuple):
     """Whether it gives up after some seconds, on another machine or day perhaps not."""
     what_for: str
     """What it is called for, again and again."""
+    of_folder: bool = False
+    """Whether it depends on the working folder as well."""
 
 
 PURE = (
     Pure("torch.utils.collect_env", "get_pretty_env_info", False, "this machine, described by pip"),
-    Pure("lm_eval.evaluator", "get_git_commit_hash", False, "this folder's commit; git complains of none"),
+    Pure("lm_eval.evaluator", "get_git_commit_hash", False, "a commit; git complains of none", True),
     Pure("lm_eval.utils", "env.from_string", False, "a template of a task, compiled"),
     Pure("lm_eval.tasks.minerva_math.utils", "is_equiv", True, "an answer beside the right one, by sympy"),
     Pure("lm_eval.tasks.minerva_math.utils", "parse_latex", True, "either of the two, read by sympy"),
@@ -83,7 +86,7 @@ def _in_place() -> Iterator[None]:
             host: Any = attrgetter(inside)(module) if inside else module
             function = getattr(host, name)
             replaced.append((host, name, function))
-            setattr(host, name, _remembering(function, one.gives_up))
+            setattr(host, name, _remembering(function, one.gives_up, one.of_folder))
     try:
         yield
     finally:
@@ -92,21 +95,22 @@ def _in_place() -> Iterator[None]:
 
 
 @cache
-def _remembering(function: Callable[..., Any], gives_up: bool) -> Callable[..., Any]:
+def _remembering(function: Callable[..., Any], gives_up: bool, of_folder: bool) -> Callable[..., Any]:
     """The function with a memory, which lasts as long as the process."""
     known: dict[tuple[str, ...], Any] = {}
 
     def call(*arguments: Any, **named: Any) -> Any:
         if named or not all(isinstance(argument, str) for argument in arguments):
             return function(*arguments, **named)  # as another version of the host may call it
-        if arguments in known:
-            return known[arguments]
+        key = (os.getcwd(), *arguments) if of_folder else arguments
+        if key in known:
+            return known[key]
         begun = time.monotonic()
         value = function(*arguments)
         if not gives_up or time.monotonic() - begun < _IN_TIME:
             if len(known) >= _MOST:
                 del known[next(iter(known))]
-            known[arguments] = value
+            known[key] = value
         return value
 
     return call

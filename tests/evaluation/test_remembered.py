@@ -2,6 +2,7 @@
 
 import importlib
 from operator import attrgetter
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -38,6 +39,19 @@ def test_a_remembered_value_is_the_hosts_own(row):
         assert first.render(question="Why") == plain(*arguments).render(question="Why") == "Why?"
     else:
         assert first == plain(*arguments)
+
+
+def test_another_folder_is_asked_for_its_own_commit(monkeypatch, tmp_path):
+    evaluator = importlib.import_module("lm_eval.evaluator")
+    monkeypatch.setattr(evaluator, "get_git_commit_hash", lambda: Path.cwd().name)
+    said = []
+    with remembered(MANAGER) as manager:
+        manager.load([])
+        for name in ("one", "two", "one"):
+            (tmp_path / name).mkdir(exist_ok=True)
+            monkeypatch.chdir(tmp_path / name)
+            said.append(evaluator.get_git_commit_hash())
+    assert said == ["one", "two", "one"]
 
 
 def test_every_function_is_where_the_table_says():
