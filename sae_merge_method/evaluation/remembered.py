@@ -8,13 +8,13 @@ functions are the hosts' own and so are their values; only calls are left out. W
 
 import copy
 import importlib
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _remembering(function: Callable[..., Any], gives_up: bool, of_folder: bool) 
     def call(*arguments: Any, **named: Any) -> Any:
         if named or not all(isinstance(argument, str) for argument in arguments):
             return function(*arguments, **named)  # as another version of the host may call it
-        key = (os.getcwd(), *arguments) if of_folder else arguments
+        key = (str(Path.cwd()), *arguments) if of_folder else arguments
         if key in known:
             return known[key]
         begun = time.monotonic()
