@@ -67,7 +67,7 @@ DOMAINS: dict[str, Domain] = {
                 "acc",
                 {"limit": "300"},
             ),
-            "It is diagnosed on French alone, and measures French, Spanish, German and Russian.",
+            "Diagnosed on French alone, measured on French, Spanish, German and Russian.",
         ),
         Domain(
             "safety",

@@ -41,8 +41,9 @@ class GroupLosses:
         self._states = StoredStates(list(model.blocks), folder)
         apart = [batch for text in texts for batch in text.whole if not shared_tokens(batch)]
         # A document by itself, on which states are tried for every layer: a batch may be all there is.
-        self._alone = [_first_of(batch) for batch in apart[:1]]
-        self._batch_of = {_key(batch.ids): batch for batch in [*self._alone, *apart]}
+        self._alone = _first_of(apart[0]) if apart else None
+        known = apart if self._alone is None else [self._alone, *apart]
+        self._batch_of = {_key(batch.ids): batch for batch in known}
 
     @contextmanager
     def beginning_at(self, layer: int) -> Iterator[None]:
@@ -51,8 +52,9 @@ class GroupLosses:
         Args:
             layer: The first that is edited within; none is when this is entered.
         """
-        while self._alone and layer:
-            self._losses(self._alone.pop())
+        if layer and self._alone is not None:
+            self._losses(self._alone)
+            self._alone = None
         with self._states.beginning_at(layer, self._nats):
             yield
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from sae_merge_method.corpora.batches import Batch
+from sae_merge_method.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -75,12 +76,12 @@ def passed_once(causal: "torch.nn.Module", ids: "torch.Tensor", shared: int) -> 
         shared: How many.
 
     Raises:
-        NotImplementedError: The model keeps something of a text that cannot be repeated for another.
+        ModelError: The model keeps something of a text that cannot be repeated for another.
     """
     cache = causal(input_ids=ids[:1, :shared], use_cache=True, logits_to_keep=1).past_key_values
     kept = {type(layer).__name__ for layer in cache.layers if not hasattr(layer, _REPEAT)}
     if kept:
-        raise NotImplementedError(f"what {', '.join(sorted(kept))} keeps of a text cannot be repeated")
+        raise ModelError(f"what {', '.join(sorted(kept))} keeps of a text cannot be repeated")
     getattr(cache, _REPEAT)(len(ids))
     return cache
 
@@ -92,7 +93,7 @@ def _is_near(nats: "Nats", shared: int, near: float) -> bool:
         plain = nats(0)
         try:
             told = nats(shared)
-        except (NotImplementedError, TypeError, ValueError) as error:  # so transformers refuses a cache
+        except (ModelError, NotImplementedError, TypeError, ValueError) as error:  # the last three: a host's
             logger.info("texts that begin alike pass whole: %s", error)
             return False
     is_near = bool(((told - plain).abs() <= near * (1 + plain.abs())).all())
