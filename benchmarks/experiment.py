@@ -2,6 +2,7 @@
 
     python benchmarks/experiment.py               four arms of the demo's miniature, 840 problems each
     python benchmarks/experiment.py --workers 2
+    python benchmarks/experiment.py --workers 2 --whole    every arm of the ready experiment
     python benchmarks/experiment.py --single-layers 30     each layer of a random model, judged by loss alone
 
 By hand, an arm is ``mergekit-yaml`` and ``lm_eval run``, each a process that imports its world anew; with
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -32,17 +34,20 @@ from sae_merge_method.miniature.build import build
 from sae_merge_method.miniature.settings import MiniatureSettings
 from sae_merge_method.recipes import ready_file
 
-ARMS = ("stethoscope", "all-layers", "scalpel")
+FEW_ARMS = ("all-layers", "scalpel")
+"""Beside the base and the stethoscope, which every experiment has."""
 
 
-def lay_out(folder: Path) -> None:
+def lay_out(folder: Path, *, whole: bool) -> None:
     miniature = build(MiniatureSettings(), cache_root() / "miniature")
     shutil.copytree(miniature.texts, folder, dirs_exist_ok=True)
     for name in ("base", "donor", "saes"):
         shutil.copytree(getattr(miniature, name), folder / name)
     experiment = yaml.safe_load(ready_file("experiment/miniature").text)
     del experiment["general_loss"]
-    (folder / "experiment.yml").write_text(yaml.safe_dump({**experiment, "arms": list(ARMS[1:])}))
+    if not whole:
+        experiment["arms"] = list(FEW_ARMS)
+    (folder / "experiment.yml").write_text(yaml.safe_dump(experiment))
 
 
 def run(folder: Path, *words: str) -> float:
@@ -63,11 +68,11 @@ def run(folder: Path, *words: str) -> float:
     return time.perf_counter() - start
 
 
-def by_hand(folder: Path) -> float:
+def by_hand(folder: Path, arms: Sequence[str]) -> float:
     seconds = 0.0
-    for arm in ("base", *ARMS):
-        model = "./base"
-        if arm != "base":
+    for arm in arms:
+        model = {"base": "./base", "donor": "./donor"}.get(arm, "")
+        if not model:
             model = f"./by-hand/{arm}"
             seconds += run(folder, "mergekit-yaml", f"exp/arms/{arm}/recipe.yml", model, "--quiet")
         words = ["lm_eval", "run", "--model", "hf", "--model_args", f"pretrained={model}"]
@@ -158,6 +163,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--workers", type=int, default=1, help="processes of sae-merge experiment run")
+    parser.add_argument("--whole", action="store_true", help="every arm of the ready experiment")
     parser.add_argument("--single-layers", type=int, metavar="LAYERS", help="each layer alone, by loss")
     asked = parser.parse_args()
     workers, head = asked.workers, f"{'':<44}{'seconds':>9}{'an arm':>9}{'ratio':>8}"
@@ -167,12 +173,13 @@ def main() -> None:
             print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n{head}")
             compare_single_layers(folder, asked.single_layers)
             return
-        lay_out(folder)
+        lay_out(folder, whole=asked.whole)
         words = ("experiment.yml", "--out", "exp")
         run(folder, "sae-merge", "experiment", "plan", *words)
         together = run(folder, "sae-merge", "experiment", "run", *words, "--workers", str(workers))
-        one_by_one = by_hand(folder)
-    arms = 1 + len(ARMS)
+        names = sorted(one.name for one in (folder / "exp" / "arms").iterdir())
+        one_by_one = by_hand(folder, names)
+    arms = len(names)
     print(f"{arms} arms, 840 problems each, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     print(head)
     for what, seconds in (
