@@ -1,17 +1,22 @@
 """What two configs must agree in for a task vector between their models to mean anything.
 
-One row a constant, and nothing else lists them: heads and widths are the families' own
-(``models.families``). Configs are compared as they are written, old and new spellings alike; a
-constant that one side does not state is not compared, since only its model's code knows the default.
+Configs are compared as transformers understands them, which fills in what is not stated: one row here for
+what has several spellings, then every other key that the type of model has of its own, but for those of
+:data:`HARMLESS`. Heads and widths are the families' own (``models.families``). Of a type that transformers
+does not know, the rows alone are read as they are written, and what one side does not state is not compared:
+only its model's code knows the default.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.families import vocabulary
+from sae_merge_method.models.understood import own_keys, understood
 
 Config = Mapping[str, Any]
 """The text decoder's part of a config.json."""
@@ -37,6 +42,8 @@ class Constant(NamedTuple):
     """Its usual key in config.json, by which messages and ``--allow-mismatch`` name it."""
     read: Callable[[Config], Any]
     """Its value in one common spelling, or :data:`UNSTATED`."""
+    spellings: tuple[str, ...] = ()
+    """All keys that it is read from."""
 
 
 class Mismatch(NamedTuple):
@@ -48,8 +55,17 @@ class Mismatch(NamedTuple):
 
 
 def mismatches(base: Checkpoint, donor: Checkpoint) -> Iterator[Mismatch]:
-    """The constants, depth, widths and heads in which two models of one type differ, in the tables' order."""
-    return differing(stated_constants(base.text_config), stated_constants(donor.text_config))
+    """What changes the meaning of a layer's weights between two models of one type, the rows' keys first."""
+    one, other = base.text_config, donor.text_config
+    if not any(is_compared(key) for key in _differing_keys(one, other)):
+        return  # as nearly always, and transformers need not be imported
+    read = understood(one), understood(other)
+    if read[0] is None or read[1] is None:
+        yield from differing(stated_constants(one), stated_constants(other))
+    else:
+        for mismatch in differing(_constants(read[0]), _constants(read[1])):
+            if not _says_depth_again(read[0].get(mismatch.key), read[1].get(mismatch.key)):
+                yield mismatch
 
 
 def stated_constants(config: Config) -> dict[str, Any]:
@@ -61,14 +77,46 @@ def stated_constants(config: Config) -> dict[str, Any]:
 
 def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Mismatch]:
     """What two models state differently; both as :func:`stated_constants` gives it."""
-    for key in one:
-        if key in other and one[key] != other[key]:
+    for key in _differing_keys(one, other):
+        if key in one and key in other:
             yield Mismatch(key, one[key], other[key])
 
 
-def constant_names() -> tuple[str, ...]:
-    """Every key in which models are compared, each once."""
-    return tuple(dict.fromkeys((*vocabulary().shapes, *CONSTANTS)))
+def is_compared(key: str) -> bool:
+    """Whether a difference in a key of config.json may change what a layer computes."""
+    return not any(fnmatchcase(key, pattern) for pattern in HARMLESS)
+
+
+def compared_keys(model: Checkpoint) -> tuple[str, ...]:
+    """Every key in which models of this one's type are compared, each once."""
+    read = understood(model.text_config)
+    own = () if read is None else _constants(read)
+    return tuple(dict.fromkeys((*vocabulary().shapes, *CONSTANTS, *own)))
+
+
+def _constants(read: Config) -> dict[str, Any]:
+    """All that a config, as transformers understands it, says of what layers compute."""
+    spelled = {key for row in CONSTANTS.values() for key in row.spellings}
+    others = sorted(key for key in own_keys(read["model_type"]) - spelled if is_compared(key) and key in read)
+    told = {key: read[key] for key in others if key not in vocabulary().shapes}
+    return {_PARTIAL: 1.0} | stated_constants(read) | told  # a type that turns less by default has stated it
+
+
+def _says_depth_again(one: Any, other: Any) -> bool:
+    """Whether two lists of a value a layer differ in how many layers there are, and in nothing else."""
+    if not (isinstance(one, list) and isinstance(other, list)):
+        return False
+    return len(one) != len(other) and all(mine == theirs for mine, theirs in zip(one, other, strict=False))
+
+
+def _differing_keys(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Keys whose values differ, in order; NaN is as good as NaN."""
+    keys = dict.fromkeys((*one, *other))
+    return [
+        key
+        for key in keys
+        if one.get(key) != other.get(key) and json.dumps(one.get(key)) != json.dumps(other.get(key))
+    ]
 
 
 def _key(*names: str) -> Callable[[Config], Any]:
@@ -87,6 +135,11 @@ def _set(*names: str) -> Callable[[Config], Any]:
         return next((config[name] for name in names if config.get(name) is not None), UNSTATED)
 
     return read
+
+
+def _first(*names: str, named: str | None = None) -> Constant:
+    """A row that reads the first of these keys that has a value."""
+    return Constant(named or names[0], _set(*names), names)
 
 
 def _rope(config: Config, attention: str) -> Config | None:
@@ -110,13 +163,27 @@ def _theta(attention: str, key: str) -> Callable[[Config], Any]:
 
 def _scaling(config: Config) -> Any:
     """How positions are stretched: None where they are not, which is what no word of it means too."""
-    settings = _rope(config, _FULL)
-    stated = config.get("rope_scaling") if settings is None else settings
-    if not isinstance(stated, dict):
+    settings = config.get("rope_parameters")
+    nested = isinstance(settings, dict) and {
+        kind: stretched for kind, of_kind in settings.items() if (stretched := _stretched(of_kind))
+    }
+    if nested:
+        return nested[_FULL] if list(nested) == [_FULL] else nested
+    return _stretched(settings if isinstance(settings, dict) else config.get("rope_scaling"))
+
+
+def _stretched(settings: Any) -> dict[str, Any] | None:
+    if not isinstance(settings, dict):
         return None
-    scaling = {key: value for key, value in stated.items() if key not in ("type", "rope_theta")}
-    scaling.setdefault("rope_type", stated.get("type", "default"))
+    elsewhere = ("type", "rope_theta", _PARTIAL)
+    scaling = {key: value for key, value in settings.items() if key not in elsewhere}
+    scaling.setdefault("rope_type", settings.get("type", "default"))
     return None if scaling["rope_type"] == "default" else scaling
+
+
+def _partial(config: Config) -> Any:
+    settings = _rope(config, _FULL) or {}
+    return settings.get(_PARTIAL, _set(_PARTIAL, "rotary_pct")(config))
 
 
 def _window(config: Config) -> Any:
@@ -145,22 +212,40 @@ def _pattern(config: Config) -> Any:
 
 _FULL = "full_attention"
 
+_PARTIAL = "partial_rotary_factor"
+_ROPE = ("rope_parameters", "rope_theta", "rope_scaling", "rope_local_base_freq")
+
 CONSTANTS: dict[str, Constant] = {
     row.name: row
     for row in (
-        Constant("num_hidden_layers", _set(*vocabulary().layer_counts)),
-        Constant("rope_theta", _theta(_FULL, "rope_theta")),
-        Constant("rope_local_base_freq", _theta("sliding_attention", "rope_local_base_freq")),
-        Constant("rope_scaling", _scaling),
-        Constant("partial_rotary_factor", _set("partial_rotary_factor", "rotary_pct")),
-        Constant("rms_norm_eps", _set("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps")),
-        Constant("hidden_act", _set("hidden_activation", "hidden_act", "activation_function")),
-        Constant("attn_logit_softcapping", _key("attn_logit_softcapping")),
-        Constant("final_logit_softcapping", _key("final_logit_softcapping")),
-        Constant("query_pre_attn_scalar", _set("query_pre_attn_scalar")),
-        Constant("sliding_window", _window),
-        Constant("layer_types", _pattern),
-        Constant("num_experts_per_tok", _set("num_experts_per_tok")),
+        _first(*vocabulary().layer_counts, named="num_hidden_layers"),
+        Constant("rope_theta", _theta(_FULL, "rope_theta"), _ROPE),
+        Constant("rope_local_base_freq", _theta("sliding_attention", "rope_local_base_freq"), _ROPE),
+        Constant("rope_scaling", _scaling, _ROPE),
+        Constant(_PARTIAL, _partial, (_PARTIAL, "rotary_pct")),
+        _first("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps"),
+        _first("hidden_activation", "hidden_act", "activation_function", named="hidden_act"),
+        Constant("attn_logit_softcapping", _key("attn_logit_softcapping"), ("attn_logit_softcapping",)),
+        Constant("final_logit_softcapping", _key("final_logit_softcapping"), ("final_logit_softcapping",)),
+        _first("query_pre_attn_scalar"),
+        Constant("sliding_window", _window, ("sliding_window", "use_sliding_window")),
+        Constant(
+            "layer_types",
+            _pattern,
+            ("layer_types", "sliding_window_pattern", "_sliding_window_pattern", "max_window_layers"),
+        ),
+        _first("num_experts_per_tok"),
     )
 }
-"""All constants by name."""
+"""What has several spellings, or one meaning in several values, by name."""
+
+HARMLESS = (
+    "_*", "architectures", "transformers_version", "dtype", "torch_dtype", "use_cache", "return_dict",
+    "output_*", "problem_type", "id2label", "label2id", "*token_id", "*_token_index", "vocab_size*",
+    "tie_word_embeddings", "max_position_embeddings", "n_positions", "initializer_*", "init_std",
+    "*dropout*", "*pdrop", "layerdrop", "pretraining_tp", "*aux_loss*", "*loss_coef", "router_jitter_noise",
+    "summary_*", "rescale_prenorm_residual", "slow_but_exact", "num_nextn_predict_layers",
+    "no_rope_layer_interval",
+)  # fmt: skip
+"""Patterns of keys that say who trained a model and how, or what is around its layers: embeddings, the head,
+the longest text. A fine-tune may change them, and a task vector of its layers means what it meant."""

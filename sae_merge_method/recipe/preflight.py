@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from sae_merge_method.errors import MergeError, RecipeError, UsageError
 from sae_merge_method.layers import LayerModule, Unit, layer_of, unit_of
 from sae_merge_method.models.checkpoint import Checkpoint
-from sae_merge_method.models.constants import constant_names, mismatches
+from sae_merge_method.models.constants import compared_keys, mismatches
 from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.hub import open_model
 from sae_merge_method.models.parts import PARTS
@@ -66,9 +66,10 @@ def check_family(
         MergeError: Another model type, or other heads, widths, depth or constants; the message names the
             key and both values.
     """
-    unknown = sorted(set(allow_mismatch) - set(constant_names()))
+    known = compared_keys(base)
+    unknown = sorted(set(allow_mismatch).difference(known)) if allow_mismatch else []
     if unknown:
-        raise UsageError(f"--allow-mismatch {unknown[0]}: expected one of {', '.join(constant_names())}")
+        raise UsageError(f"--allow-mismatch {unknown[0]}: expected one of {', '.join(known)}")
     for name, donor in donors.items():
         if donor.text_model_type != base.text_model_type:
             raise MergeError(

@@ -1,6 +1,10 @@
 """What is no tensor and yet decides what a layer computes is read in every spelling."""
 
+import math
 from pathlib import Path
+
+import pytest
+from transformers import Gemma3TextConfig
 
 from sae_merge_method.models import constants
 from sae_merge_method.models.checkpoint import Checkpoint
@@ -16,38 +20,106 @@ NESTED = {
 }
 
 
-def model(**config: object) -> Checkpoint:
-    return Checkpoint(Path("m"), {"model_type": "gemma3_text"} | config, "", {})
+UNKNOWN = "a_type_of_its_own"
+"""A type of model that transformers does not know."""
 
 
-def keys(base: dict[str, object], donor: dict[str, object]) -> list[str]:
-    return [one.key for one in mismatches(model(**base), model(**donor))]
+def model(kind: str, **config: object) -> Checkpoint:
+    return Checkpoint(Path("m"), {"model_type": kind} | config, "", {})
 
 
-def test_old_and_new_spellings_of_one_model_agree():
-    assert keys(FLAT, NESTED) == keys(NESTED, FLAT) == []
-    assert keys({"hidden_act": "gelu"}, {"hidden_activation": "gelu"}) == []
-    assert keys({"rope_scaling": {"type": "yarn"}}, {"rope_scaling": {"rope_type": "yarn"}}) == []
+def keys(base: dict[str, object], donor: dict[str, object], kind: str = "gemma3_text") -> list[str]:
+    return [one.key for one in mismatches(model(kind, **base), model(kind, **donor))]
 
 
-def test_old_and_new_spellings_of_two_models_differ():
-    assert keys(FLAT | {"rope_theta": 5.0}, NESTED) == ["rope_theta"]
-    assert keys(FLAT | {"sliding_window_pattern": 4}, NESTED) == ["layer_types"]
+@pytest.mark.parametrize("kind", ["gemma3_text", UNKNOWN])
+def test_old_and_new_spellings_of_one_model_agree(kind):
+    layers = {"num_hidden_layers": 4}
+    assert keys(FLAT | layers, NESTED | layers, kind) == keys(NESTED | layers, FLAT | layers, kind) == []
+    assert keys({"rope_scaling": {"type": "yarn"}}, {"rope_scaling": {"rope_type": "yarn"}}, UNKNOWN) == []
+
+
+@pytest.mark.parametrize("kind", ["gemma3_text", UNKNOWN])
+def test_old_and_new_spellings_of_two_models_differ(kind):
+    layers = {"num_hidden_layers": 4}
+    assert keys(FLAT | layers | {"rope_theta": 5.0}, NESTED | layers, kind) == ["rope_theta"]
+    assert keys(FLAT | layers | {"sliding_window_pattern": 4}, NESTED | layers, kind) == ["layer_types"]
+
+
+def test_a_key_counts_as_the_type_of_model_reads_it():
+    """Gemma 3 reads hidden_activation alone; of a type that nobody knows, either may be its activation."""
+    assert keys({"hidden_act": "gelu"}, {"hidden_activation": "gelu"}, UNKNOWN) == []
+    assert keys({"hidden_act": "silu"}, {"hidden_activation": "gelu"}, UNKNOWN) == ["hidden_act"]
+    assert keys({"hidden_act": "silu"}, {}) == []
     assert keys({"hidden_act": "silu"}, {"hidden_activation": "gelu"}) == ["hidden_act"]
 
 
 def test_a_window_that_is_not_used_is_none():
     unused = {"sliding_window": 4096, "use_sliding_window": False}
-    assert keys(unused, {"sliding_window": None, "use_sliding_window": False}) == []
-    assert keys(unused, {"sliding_window": 4096}) == ["sliding_window"]
+    for kind in ("qwen2", UNKNOWN):
+        assert keys(unused, {"sliding_window": None, "use_sliding_window": False}, kind) == []
+        assert "sliding_window" in keys(unused, {"sliding_window": 64, "use_sliding_window": True}, kind)
 
 
-def test_a_constant_that_one_side_does_not_state_is_not_compared():
-    assert keys({"rms_norm_eps": 1e-6}, {}) == []
+def test_what_one_side_does_not_state_is_its_types_default():
+    default = Gemma3TextConfig().rms_norm_eps
+    assert keys({"rms_norm_eps": default}, {}) == []
+    assert keys({"rms_norm_eps": 0.1}, {}) == keys({}, {"rms_norm_eps": 0.1}) == ["rms_norm_eps"]
+    assert keys({"rope_theta": 5e5}, {}, "llama") == ["rope_theta"]
+    assert keys({"rms_norm_eps": 0.1}, {}, UNKNOWN) == []  # nobody knows its default
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "of_base", "of_donor"),
+    [
+        ("granite", "residual_multiplier", 1.0, 0.22),
+        ("granite", "logits_scaling", 1.0, 12.0),
+        ("cohere", "logit_scale", 0.06, 1.0),
+        ("gpt_neox", "use_parallel_residual", True, False),
+        ("olmo", "clip_qkv", 8.0, None),
+        ("smollm3", "no_rope_layers", [1, 1, 1, 0], [1, 1, 1, 1]),
+        ("llama4_text", "attention_chunk_size", 8192, 16),
+        ("qwen3_moe", "norm_topk_prob", True, False),
+        ("deepseek_v3", "routed_scaling_factor", 1.0, 2.5),
+        ("llama", "attention_bias", False, True),
+        ("gemma3_text", "use_bidirectional_attention", False, True),
+    ],
+)
+def test_whatever_a_type_of_model_has_of_its_own_is_compared(kind, key, of_base, of_donor):
+    layers = {"num_hidden_layers": 4}
+    assert keys({key: of_base} | layers, {key: of_donor} | layers, kind) == [key]
+
+
+@pytest.mark.parametrize("settings", ["flat", "by kind of attention"])
+def test_rotary_settings_are_compared_whole(settings):
+    def stated(**more: object) -> dict[str, object]:
+        own = {"rope_theta": 1e6, "rope_type": "default"} | more
+        if settings == "flat":
+            return {"rope_parameters": own}
+        return {"rope_parameters": {"full_attention": {**own, **more}, "sliding_attention": own}}
+
+    kind = "llama" if settings == "flat" else "gemma3_text"
+    assert keys(stated(), stated(partial_rotary_factor=0.5), kind) == ["partial_rotary_factor"]
+    assert keys(stated(), stated(rope_type="linear", factor=8.0), kind) == ["rope_scaling"]
+    if settings != "flat":
+        sliding = {"rope_theta": 1e6, "rope_type": "linear", "factor": 8.0}
+        whole = {"full_attention": {"rope_theta": 1e6, "rope_type": "default"}}
+        there = {"rope_parameters": whole | {"sliding_attention": sliding}}
+        assert keys(stated(), there, kind) == ["rope_scaling"]
+
+
+@pytest.mark.parametrize(
+    "key", ["vocab_size", "max_position_embeddings", "attention_dropout", "eos_token_id"]
+)
+def test_what_is_around_the_layers_may_differ(key):
+    assert keys({key: 3}, {key: 4}, "llama") == []
+
+
+def test_nan_is_as_good_as_nan():
+    assert keys({"rope_theta": math.nan}, {"rope_theta": math.nan}) == []
 
 
 def test_a_new_constant_is_one_row(monkeypatch):
-    row = Constant("residual_multiplier", lambda config: config.get("residual_multiplier"))
+    row = Constant("stretch", lambda config: config.get("stretch"))
     monkeypatch.setitem(constants.CONSTANTS, row.name, row)
-    assert keys({"residual_multiplier": 1.0}, {"residual_multiplier": 0.2}) == ["residual_multiplier"]
-    assert row.name in constants.constant_names()
+    assert keys({"stretch": 1.0}, {"stretch": 0.2}, UNKNOWN) == ["stretch"]
