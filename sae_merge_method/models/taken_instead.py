@@ -86,6 +86,8 @@ LEADS_ELSEWHERE = (
     LeadsElsewhere("*", "auto_map", "code that trust_remote_code runs"),
     LeadsElsewhere("config.json", "configuration_files", "another config, by the version of transformers"),
     LeadsElsewhere("config.json", "quantization_config", "how transformers reads or packs the weights"),
+    LeadsElsewhere("config.json", "attn_implementation", "a kernel of the Hub that computes attention"),
+    LeadsElsewhere("config.json", "experts_implementation", "a kernel of the Hub that computes experts"),
     LeadsElsewhere("processor_config.json", "audio_tokenizer", "another model, which makes sound of tokens"),
     LeadsElsewhere("tokenizer_config.json", "fast_tokenizer_files", "another vocabulary, by the version"),
 )

@@ -59,7 +59,7 @@ def verify(
         seen = sweep(merged, expected, readings, streams, advance, with_sha256=forgeable)
         if sources.base is not None and not sources.in_place:
             check_names(merged, sources.base, streams, evidence)
-            check_beside_weights(merged, sources.base, sources.recipe, evidence)
+            check_beside_weights(merged, sources.base, sources.recipe, report, evidence)
         if sources.base is not None:
             check_against_base(sources, expected, readings, seen, streams, evidence)
         if report is not None:

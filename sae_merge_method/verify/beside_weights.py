@@ -14,14 +14,20 @@ from sae_merge_method.files.regular import read_regular
 from sae_merge_method.models.beside_weights import SideFile, Subject, side_file_hashes, side_files
 from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint
 from sae_merge_method.models.shards import file_inside
+from sae_merge_method.models.understood import understood
 from sae_merge_method.verify.report import Evidence
 
 _TEMPLATE = "chat_template"
 _KEYS_SHOWN = 5
+_LOST = f"{REPORT_FILE} records this file, the checkpoint lacks it"
 
 
-def check_beside_weights(merged: Checkpoint, base: Checkpoint, recipe: Recipe, evidence: Evidence) -> None:
+def check_beside_weights(
+    merged: Checkpoint, base: Checkpoint, recipe: Recipe, report: EditReport | None, evidence: Evidence
+) -> None:
     """Every file of :data:`~sae_merge_method.models.beside_weights.SIDE_FILES` against the base's.
+
+    One that the merge left, by its report, may not be missing; without a report it may be left to the base.
 
     Raises:
         ModelError: One of them is a link that leads out of its folder.
@@ -29,6 +35,7 @@ def check_beside_weights(merged: Checkpoint, base: Checkpoint, recipe: Recipe, e
     """
     _check_dtypes(merged, base, recipe, evidence)
     all_written, all_expected = side_files(merged.folder), side_files(base.folder)
+    recorded = {file.name for file in report.beside} if report is not None else set()
     for subject in get_args(Subject):
         written = [file for file in all_written if file.row.subject == subject]
         expected = [file for file in all_expected if file.row.subject == subject]
@@ -42,10 +49,13 @@ def check_beside_weights(merged: Checkpoint, base: Checkpoint, recipe: Recipe, e
             names = ", ".join(file.path for file in nothing)
             evidence.leave_open(f"the {subject}: the base has none to hold {names} against")
             added = [file for file in added if file not in nothing]
-        if missing := [file.path for file in expected if file not in written]:
-            names = ", ".join(missing)
+        missing = [file.path for file in expected if file not in written]
+        lost = [name for name in missing if name in recorded]
+        if left := [name for name in missing if name not in lost]:
+            names = ", ".join(left)
             evidence.leave_open(f"the {subject} as a whole: the checkpoint leaves it to the base ({names})")
         faults = [(file.path, "the base has no such file") for file in added]
+        faults += [(name, _LOST) for name in lost]
         # A template that the recipe asks for stands among the tokenizer's settings, too.
         aside = {_TEMPLATE} if recipe.chat_template else set()
         faults += [(file.path, fault) for file in kept for fault in _faults(file, aside, merged, base)]
@@ -66,7 +76,7 @@ def check_recorded(merged: Checkpoint, report: EditReport, evidence: Evidence) -
     with evidence.proving(f"{len(now)} files beside the weights are the ones that {REPORT_FILE} records"):
         for name in sorted(recorded.keys() | now.keys()):
             if name not in now:
-                evidence.violate(name, f"{REPORT_FILE} records this file, the checkpoint lacks it")
+                evidence.violate(name, _LOST)
             elif name not in recorded:
                 evidence.violate(name, f"{REPORT_FILE} records no such file")
             elif now[name] != recorded[name]:
@@ -139,9 +149,11 @@ def _faults(file: SideFile, aside: set[str], merged: Checkpoint, base: Checkpoin
         return
     if row.compared == "as a config" and base_says != merged_says:
         # Another version of transformers names and fills in defaults in its own way: let it read both.
-        understood = _understood(base.config), _understood(merged.config)
-        if understood[0] is not None and understood[1] is not None:
-            base_says, merged_says = (_without(one, aside) for one in understood)
+        read = understood(base.config), understood(merged.config)
+        if read[0] is not None and read[1] is not None:
+            base_says, merged_says = (_without(one, aside) for one in read)
+            for key, here, there in _unread(merged.config, base.config, aside):
+                yield f"{key} is {_short(here)}, in the base it is {_short(there)}"
     if isinstance(base_says, dict) and isinstance(merged_says, dict):
         yield from _differing_keys(base_says, merged_says)
     elif base_says != merged_says:
@@ -164,19 +176,44 @@ def _without(value: Any, keys: Collection[str]) -> Any:
     return {key: _without(inner, keys) for key, inner in value.items() if key not in keys}
 
 
-def _understood(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The config as transformers understands it; None where it does not."""
-    from huggingface_hub.errors import StrictDataclassError
-    from transformers import CONFIG_MAPPING
+def _unread(
+    merged: Mapping[str, Any], base: Mapping[str, Any], aside: Collection[str]
+) -> Iterator[tuple[str, Any, Any]]:
+    """What a config states that transformers keeps no word of, where the base's does not say the same.
 
-    kind = config.get("model_type")
-    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
-        return None
-    try:
-        understood: dict[str, Any] = CONFIG_MAPPING[kind].from_dict(dict(config)).to_dict()
-    except (StrictDataclassError, TypeError, ValueError, AttributeError, KeyError):
-        return None  # whatever its classes make of a bad value
-    return understood
+    A loader may act on it all the same: on how attention is computed, on how text is generated. An older
+    spelling of what transformers does understand is passed over.
+    """
+    read = understood(merged) or {}
+    for keys in _paths_beside(merged, read, aside):
+        of_merged, of_base = _at(merged, keys), _at(base, keys)
+        if of_merged != of_base and understood(_lacking(merged, keys)) == read:
+            yield ".".join(keys), of_merged, of_base
+
+
+def _paths_beside(
+    stated: Mapping[str, Any], read: Mapping[str, Any], aside: Collection[str]
+) -> Iterator[tuple[str, ...]]:
+    for key, value in stated.items():
+        if key in aside:
+            continue
+        if key not in read:
+            yield (key,)
+        elif isinstance(value, dict) and isinstance(read[key], dict):
+            yield from ((key, *inner) for inner in _paths_beside(value, read[key], aside))
+
+
+def _at(config: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        config = config.get(key) if isinstance(config, Mapping) else None
+    return config
+
+
+def _lacking(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    key, *inner = keys
+    if not inner:
+        return {name: value for name, value in config.items() if name != key}
+    return {**config, key: _lacking(config[key], inner)}
 
 
 def _short(value: object) -> str:

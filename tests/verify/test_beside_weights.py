@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from sae_merge_method.artifacts.edit_report import REPORT_FILE
 from sae_merge_method.errors import ModelError
 from sae_merge_method.models.beside_weights import SIDE_FILES
 from sae_merge_method.verify.audit import verify
@@ -73,10 +74,18 @@ def test_a_file_that_the_base_lacks_is_not_proved(tmp_path, merged_multimodal, n
 def test_a_file_that_is_left_to_the_base_is_said_to_be_unproved(tmp_path, merged_multimodal, name):
     out = merged_multimodal.copy(tmp_path / "out")
     (out / name).unlink()
+    (out / REPORT_FILE).unlink()
     report = verify(out)
     subject = SIDE_FILES[name].subject
-    assert report.unproved == (f"the {subject} as a whole: the checkpoint leaves it to the base ({name})",)
+    assert f"the {subject} as a whole: the checkpoint leaves it to the base ({name})" in report.unproved
     assert report.sound
+
+
+@pytest.mark.parametrize("name", [*BESIDE_TEXT, *BESIDE_IMAGES])
+def test_a_file_that_the_merge_left_may_not_be_missing(tmp_path, merged_multimodal, name):
+    out = merged_multimodal.copy(tmp_path / "out")
+    (out / name).unlink()
+    assert violations(out)[name] == "edit_report.json records this file, the checkpoint lacks it"
 
 
 @pytest.mark.parametrize(
@@ -102,6 +111,46 @@ def test_a_changed_file_is_caught(tmp_path, merged, file, edit, fault):
     assert edit[0] in text
     (out / file).write_text(text.replace(*edit))
     assert fault in violations(out)[file]
+
+
+UNREAD = {
+    "attn_implementation": "someone/attention",
+    "_attn_implementation": "eager",
+    "experts_implementation": "eager",
+    "base_model_tp_plan": {"layers.*": "colwise"},
+    "temperature": 0.1,
+    "do_sample": True,
+    "suppress_tokens": [5],
+    "max_length": 7,
+}
+"""Keys that transformers acts on, or may, though its config keeps none of them."""
+
+
+@pytest.mark.parametrize("key", UNREAD)
+@pytest.mark.parametrize("inside", ["", "text_config"])
+def test_a_key_that_a_config_does_not_keep_is_caught(tmp_path, merged_multimodal, key, inside):
+    out = merged_multimodal.copy(tmp_path / "out")
+    file = out / "config.json"
+    config = json.loads(file.read_text())
+    (config[inside] if inside else config)[key] = UNREAD[key]
+    file.write_text(json.dumps(config))
+    assert f"{inside}{'.' if inside else ''}{key} is " in violations(out)["config.json"]
+
+
+def test_a_key_that_the_base_has_too_and_an_older_spelling_mean_nothing(tmp_path, merged):
+    out, base = merged.copy(tmp_path / "out"), merged.copy_base(tmp_path / "base")
+    for folder in (out, base):
+        change(folder, "config.json", attn_implementation="eager")
+    change(base, "config.json", rope_theta=1e6, rope_local_base_freq=1e4)
+    new = {
+        "full_attention": {"rope_type": "default", "rope_theta": 1e6},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+    }
+    change(out, "config.json", rope_parameters=new)
+    (out / REPORT_FILE).unlink()  # which knows the base by its config's bytes
+    assert "config.json means what the base's means" in verify(out, base=str(base)).proved
+    change(out, "config.json", attn_implementation="sdpa")
+    assert "attn_implementation is" in violations(out, base=str(base))["config.json"]
 
 
 def test_bookkeeping_and_the_order_of_keys_mean_nothing(tmp_path, merged):

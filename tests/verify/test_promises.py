@@ -53,6 +53,7 @@ def test_what_is_not_covered_is_named(tmp_path, merged):
     out = merged.copy(tmp_path / "out")
     (out / "projector").mkdir()
     (out / "tokenizer.json").unlink()
+    (out / "edit_report.json").unlink()
     result = audited(out)
     assert result.exit_code == 0
     assert "not proved  what else lies in the folder: projector/\n" in result.output
