@@ -145,7 +145,8 @@ def donations_of(recipe: Recipe, layers: Collection[Unit], n_layers: int) -> _Of
     without = [layer for layer in layers_of(layers) if not offered.get(layer)]
     if without:
         raise RecipeError(
-            f"layers {format_layers(without)} are selected, but the recipe names no donor for them"
+            f"layers {format_layers(without)} are selected, but the recipe names no donor for them beside "
+            f"the base itself, {recipe.base_model}"
         )
     return {layer: offered[layer] for layer in layers_of(layers)}
 

@@ -92,6 +92,10 @@ def test_a_base_that_is_the_checkpoint_itself_proves_nothing(tmp_path, merged):
     result = audited(out)
     assert result.exit_code == 1 and "  proved " not in result.output
     assert result.output.endswith("nothing is proved\n")
+    rename_models(out, str(out), str(out))
+    result = audited(out)
+    assert result.exit_code == 1 and "  proved " not in result.output
+    assert result.output.endswith("nothing is proved\n")
 
 
 def test_an_edit_in_place_is_proved_through_its_journal(tmp_path, merged):
