@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sae_merge_method.errors import ArtifactError
+from sae_merge_method.files.regular import read_regular_text
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def _in_folder(folder: Path) -> list[Path]:
 
 def _holds_results(file: Path) -> bool:
     try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
+        raw = json.loads(read_regular_text(file))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(raw, dict) and isinstance(raw.get("results"), dict)

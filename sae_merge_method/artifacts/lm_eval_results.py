@@ -16,6 +16,7 @@ from sae_merge_method.artifacts.lm_eval_groups import leaves, members_of_groups
 from sae_merge_method.artifacts.lm_eval_model import model_name, parse_arguments
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import ArtifactError
+from sae_merge_method.files.regular import read_regular_text
 
 # Under which of these a version of lm-eval counts the problems behind a task's scores.
 _COUNT_KEYS = ("sample_len", "sample_len,none", "samples")
@@ -125,7 +126,7 @@ def read_results(path: Path) -> EvalRun:
     """
     file = find_results(path)
     try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
+        raw = json.loads(read_regular_text(file))
     except OSError as error:
         raise ArtifactError(f"cannot read {file}: {error.strerror}") from error
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:

@@ -6,6 +6,7 @@ lines.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from pydantic_core import from_json
 
 from sae_merge_method.artifacts.lm_eval_results import EvalRun
 from sae_merge_method.errors import ArtifactError
+from sae_merge_method.files.regular import open_regular
 
 # What lm-eval's regular-expression filters return where they find nothing.
 _NOTHING_EXTRACTED = "[invalid]"
@@ -92,7 +94,7 @@ def read_sample(samples: Samples, sample: Sample) -> dict[str, Any]:
     """All that lm-eval logged about one problem, as it stands in the file."""
     if samples.listed:
         return samples.listed[sample.offset]
-    with samples.path.open("rb") as stream:
+    with os.fdopen(open_regular(samples.path), "rb") as stream:
         stream.seek(sample.offset)
         raw: dict[str, Any] = from_json(stream.readline())
     return raw
@@ -122,7 +124,7 @@ def _list(path: Path) -> tuple[dict[str, Any], ...] | None:
         ArtifactError: Neither a list nor lines.
     """
     try:
-        with path.open("rb") as stream:
+        with os.fdopen(open_regular(path), "rb") as stream:
             if stream.read(1) != b"[":
                 return None
             return _objects(path, from_json(b"[" + stream.read()))
@@ -143,7 +145,7 @@ def _objects(path: Path, rows: Iterable[Any]) -> tuple[dict[str, Any], ...]:
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     offset = 0
     try:
-        with path.open("rb") as stream:
+        with os.fdopen(open_regular(path), "rb") as stream:
             for number, line in enumerate(stream, 1):
                 # pydantic's parser: these lines are long, and json takes three times as long.
                 try:

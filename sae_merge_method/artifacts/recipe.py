@@ -17,6 +17,7 @@ from sae_merge_method.artifacts.recipe_models import ModelSource, Module, Slice,
 from sae_merge_method.artifacts.schema import OneOf, Record, describe
 from sae_merge_method.artifacts.strict_yaml import load_yaml
 from sae_merge_method.errors import ArtifactError, RecipeError
+from sae_merge_method.files.regular import read_regular_text
 from sae_merge_method.models.parts import describe_parts
 from sae_merge_method.models.rounding import DEFAULT, ROUNDINGS
 
@@ -223,15 +224,20 @@ AnyRecipe = str | Path | RecipeText
 """A recipe as a caller has it: its file, ``hf://OWNER/NAME[@REVISION]/FILE``, or what it holds."""
 
 
-def read_recipe_text(path: Path) -> str:
+def read_recipe_text(path: Path, *, by_user: bool = False) -> str:
     """The recipe file's text.
 
+    Args:
+        path: Where it lies.
+        by_user: Whether the user named it, who may mean a pipe; what lies in a folder must be a file.
+
     Raises:
-        ArtifactError: Missing or not UTF-8.
+        ArtifactError: Missing, no regular file, or not UTF-8.
     """
+    read = Path.read_text if by_user else read_regular_text
     try:
-        return path.read_text(encoding="utf-8-sig")  # PowerShell begins a file with a mark
+        return read(path, encoding="utf-8-sig")  # PowerShell begins a file with a mark
     except OSError as error:
         raise ArtifactError(f"cannot read a recipe at {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ArtifactError(f"expected a recipe (YAML text) at {path}: {error}") from error
+        raise ArtifactError(f"expected a recipe (YAML, UTF-8) at {path}: {error}") from error

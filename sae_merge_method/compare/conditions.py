@@ -10,7 +10,7 @@ from typing import Any
 
 from sae_merge_method.artifacts.lm_eval_results import EvalRun
 from sae_merge_method.compare.answers import Pairing
-from sae_merge_method.compare.condition import UNRECORDED, Condition, Effect
+from sae_merge_method.compare.condition import UNRECORDED, Condition, Effect, Read
 from sae_merge_method.compare.model_arguments import ARGUMENTS, GENERATION
 from sae_merge_method.compare.recorded import (
     backend,
@@ -183,10 +183,22 @@ def conditions_of(runs: Sequence[EvalRun]) -> tuple[Condition, ...]:
                 # A backend's argument that was not given has its default, whatever that is.
                 default = None if effect is REFUSE else UNRECORDED
                 read = source(name) if section == "configs.*" else None
+                if read is None and ("." in name or name == "*"):  # else that would be a way into the name
+                    read = _literally(section, name, default)
                 unknown[field] = Condition(
                     field, f"{called}{name}", effect, "not known to sae-merge", default, read
                 )
     return (*CONDITIONS.values(), *unknown.values())
+
+
+def _literally(section: str, name: str, default: Any) -> Read:
+    """Reads a field of a section by its name as it stands."""
+
+    def read(run: EvalRun, task: str) -> Any:
+        inside = Condition(section, section, MARK).value(run, task)
+        return inside.get(name, default) if isinstance(inside, Mapping) else UNRECORDED
+
+    return read
 
 
 def _names(raw: Mapping[str, Any], section: str) -> Iterator[str]:

@@ -38,6 +38,17 @@ def read_regular(path: Path) -> bytes:
         return stream.read()
 
 
+def read_regular_text(path: Path, encoding: str = "utf-8") -> str:
+    """The text of a regular file, its line ends as ``\\n``.
+
+    Raises:
+        OSError: See :func:`open_regular`.
+        UnicodeDecodeError: It is no text of that encoding.
+    """
+    with os.fdopen(open_regular(path), encoding=encoding) as stream:
+        return stream.read()
+
+
 def _require_regular(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(None, "expected a regular file, found another kind (a pipe, device or folder)", path)

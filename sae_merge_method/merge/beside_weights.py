@@ -3,6 +3,7 @@
 The card's template and rules are ``mergekit.card``'s; a test holds the two together.
 """
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from urllib.parse import quote
 import yaml
 
 from sae_merge_method.artifacts.recipe import RECIPE_FILE
+from sae_merge_method.files.regular import open_regular
 from sae_merge_method.merge.job import Job
 from sae_merge_method.models.beside_weights import files_to_take, side_file_hashes
 from sae_merge_method.models.hub import CARD_FILE, as_path, parse_model_id
@@ -63,9 +65,10 @@ def _to_take(job: Job, *, tokenizer: bool) -> Iterator[str]:
 def _copy(job: Job, names: Iterable[str], folder: Path) -> None:
     for name in names:
         source = file_inside(job.base.folder, name)
-        if source.is_file():
+        if source.exists():
             (folder / name).parent.mkdir(exist_ok=True)
-            shutil.copyfile(source, folder / name)
+            with os.fdopen(open_regular(source), "rb") as stream, (folder / name).open("wb") as into:
+                shutil.copyfileobj(stream, into)
 
 
 def write_card(job: Job, folder: Path, name: str) -> None:

@@ -16,20 +16,14 @@ from sae_merge_method.layers import Unit, unit_of
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.headers import TensorEntry, read_header
 from sae_merge_method.models.lora_config import ADAPTER_CONFIG, WITH_PEFT, lora_scale, why_not_two_factors
+from sae_merge_method.models.residual_axes import residual_axis
 from sae_merge_method.models.shards import file_inside, read_json
 from sae_merge_method.models.tensor_names import LayerPart, describe_layout, layer_part
 from sae_merge_method.models.unreadable import explain, held_in_files
+from sae_merge_method.models.wrappers import plain_name, told, wrappers_of
 
 ADAPTER_FILE = "adapter_model.safetensors"
 
-_PEFT = "base_model.model."
-_LEFT_BY = {
-    "_orig_mod": "torch.compile",
-    "_fsdp_wrapped_module": "FSDP",
-    "_checkpoint_wrapped_module": "activation checkpointing",
-    "module": "DistributedDataParallel or DataParallel",
-}
-_IN_FRONT = ("module",)  # inside a layer a model's own part may be called so
 _FACTOR = re.compile(
     r"(?P<module>.+)\.lora_(?P<kind>A|B|magnitude_vector)(?:\.(?!weight$|bias$)\w+)?(?:\.(?P<end>weight|bias))?",
     re.ASCII,
@@ -66,18 +60,23 @@ class Adapter:
     layout: str
     """How its tensors are named, in words."""
 
-    @property
-    def is_transposed(self) -> bool:
-        """Whether its model stores matrices as (in, out)."""
+    def is_turned(self, part: LayerPart, own: TensorEntry) -> bool:
+        """Whether its model stores a matrix that it changes as (in, out), as GPT-2 does.
+
+        By the model, as peft decides it: ``fan_in_fan_out`` counts only where neither name nor shape tells.
+        """
+        known = residual_axis(own.name)
+        if known is not None and known.axis is not None:
+            return known.axis == (0 if known.side == "read" else 1)
+        shape = self._shape(part)
+        if shape != shape[::-1]:
+            return own.shape == shape[::-1]
         return bool(self.config.get("fan_in_fan_out"))
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What is odd about it though it can be read, in words."""
-        return tuple(
-            f"its names hold {one}, which {_LEFT_BY[one.rstrip('.')]} leaves in them: read without it"
-            for one in self.wrappers
-        )
+        return tuple(f"{told(one)}: read without it" for one in self.wrappers)
 
     def require_fits(self, model: Checkpoint, layers: Collection[Unit], name: str) -> None:
         """Make sure that the adapter can be merged into a model's layers, or parts of them.
@@ -111,7 +110,9 @@ class Adapter:
                     f"its model ({model.layout}) does not have{self._hint()}"
                 )
             shape = self._shape(part)
-            if own.shape not in (shape, shape[::-1] if self.is_transposed else shape):
+            if part in self.factors and self.is_turned(part, own):
+                shape = shape[::-1]
+            if own.shape != shape:
                 raise MergeError(
                     f"the adapter of {name} changes a tensor of shape {list(shape)} in layer {part.layer}'s "
                     f"{part.part}, its model has one of {list(own.shape)} there"
@@ -178,23 +179,11 @@ def open_adapter(folder: Path) -> Adapter:
             if isinstance(scale, str):
                 faults[part] = scale
             else:
-                factors[part] = Factors(a, b, scale, sides["magnitude_vector"].get(part))
-    wrappers = tuple(f"{one}." for one in _LEFT_BY if _is_left(one, plain))
-    return Adapter(folder, config, factors, saved, faults, wrappers, describe_layout(plain.values()))
-
-
-def plain_name(name: str) -> str:
-    """A tensor's name without what peft, torch.compile and other wrappers put around the model's own."""
-    words = name.split(".")
-    front = next((at for at, word in enumerate(words) if word.isdecimal()), len(words))
-    kept = [
-        word for at, word in enumerate(words) if word not in _LEFT_BY or (word in _IN_FRONT and at > front)
-    ]
-    plain = ".".join(kept)
-    while plain.startswith(_PEFT):
-        plain = plain.removeprefix(_PEFT)
-    return plain
-
-
-def _is_left(wrapper: str, plain: Mapping[str, str]) -> bool:
-    return any(wrapper in name.split(".") and wrapper not in own.split(".") for name, own in plain.items())
+                magnitude = sides["magnitude_vector"].get(part)
+                factors[part] = Factors(a, b, scale, magnitude)
+                if bool(config.get("use_dora")) != (magnitude is not None):
+                    held = "no magnitudes" if magnitude is None else "magnitudes"
+                    dora = f"{ADAPTER_CONFIG} says use_dora {config.get('use_dora')}"
+                    faults[part] = f"{dora}, and it holds {held} of {modules[part]}"
+    layout = describe_layout(plain.values())
+    return Adapter(folder, config, factors, saved, faults, wrappers_of(plain), layout)

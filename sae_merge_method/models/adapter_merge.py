@@ -70,7 +70,7 @@ def merged_tensor(adapter: Adapter, model: Checkpoint, part: LayerPart) -> Float
     if factors is None:
         return weight
     # As (out, in), whichever way the model stores it.
-    turned = adapter.is_transposed
+    turned = adapter.is_turned(part, own)
     merged = _with_factors(weight.T if turned else weight, factors)
     return np.ascontiguousarray(merged.T if turned else merged)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from sae_merge_method.errors import ModelError, UsageError, first_line
+from sae_merge_method.files.regular import read_regular_text
 from sae_merge_method.models.beside_weights import WANTED_FILES
 from sae_merge_method.models.checkpoint import (
     CONFIG_FILE,
@@ -184,7 +185,7 @@ def model_card_text(model: ModelId) -> str:
             raise ModelError(f"expected a model card at {Path(model.path) / CARD_FILE}")
         path = fetch_file(model.path, CARD_FILE, model.revision)
     try:
-        return path.read_text(encoding="utf-8")
+        return read_regular_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"cannot read the model card {path}: {error}") from error
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sae_merge_method.errors import ArtifactError
+from sae_merge_method.files.regular import read_regular_text
 from sae_merge_method.models.hub import CARD_FILE
 from sae_merge_method.reports.escape import markdown
 
@@ -79,9 +80,10 @@ def read_card(folder: Path, title: str) -> CardFile:
     if not path.exists():
         return CardFile({}, _heading(title))
     try:
-        card = parse_card(path.read_text(encoding="utf-8"), str(path))
+        card = parse_card(read_regular_text(path), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path} cannot be read as a model card: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ArtifactError(f"{path} cannot be read as a model card: {why}") from error
     body = _OUR_PART.sub("", card.body).strip() or _heading(title)
     ours = _OUR_PART.search(card.body)
     return card._replace(body=body, ours=_sections(ours[0]) if ours is not None else {})

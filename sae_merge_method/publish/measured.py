@@ -18,6 +18,7 @@ from sae_merge_method.artifacts.experiment import BY_HAND, EXPERIMENT_FILE, TABL
 from sae_merge_method.artifacts.recipe import Recipe, read_recipe_text
 from sae_merge_method.artifacts.statement import STATEMENT_FILES, read_statement
 from sae_merge_method.errors import ArtifactError
+from sae_merge_method.files.regular import read_regular_text
 from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.reports.grid import as_markdown
 from sae_merge_method.reports.markdown import bullets, code, plain, section
@@ -98,7 +99,7 @@ def tune_section(path: Path, unmatched: str | None = None) -> str:
 def _report_section(heading: str, report: Path, unmatched: str | None) -> str:
     """A Markdown report as a section: without its title, and what only makes sense beside it."""
     try:
-        text = report.read_text(encoding="utf-8")
+        text = read_regular_text(report)
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"cannot read the report {report}: {error}") from error
     body = _BY_HAND.sub("", re.sub(r"\A\s*# .*\n", "", text))

@@ -52,10 +52,14 @@ def oddities(
         if adapter is not None:
             yield from (f"the adapter of {name}: {note}" for note in adapter.notes)
             added = _added(adapter, donor, layers)
+        nothing = f"{where}: it adds nothing to {plan.base}" + (
+            ", the result is the base" if len(plan.donors) == 1 else ""
+        )
+        if not any(_alphas(plan, name)):
+            yield f"the weight of {name} is 0 {nothing}"
+            continue
         if not added and is_same(base, donor, pairs):
-            yield f"the task vector of {name} is zero {where}: it adds nothing to {plan.base}" + (
-                ", the result is the base" if len(plan.donors) == 1 else ""
-            )
+            yield f"the task vector of {name} is zero {nothing}"
             continue
         size = relative_norm(pairs, added)
         if size > FAR:
@@ -63,6 +67,14 @@ def oddities(
                 f"the task vector of {name} {where} has {size:.2f} times the norm of {plan.base} itself: "
                 f"fine-tunes of one base stay far below {FAR}, unrelated models come to 1.4"
             )
+
+
+def _alphas(plan: EditPlan, donor: str) -> Iterator[float]:
+    """Every weight that a donor has anywhere."""
+    for donations in plan.donations.values():
+        for donation in donations:
+            if donation.model == donor:
+                yield from (alpha for _, alpha in donation.weights)
 
 
 def _added(adapter: Adapter, model: Checkpoint, layers: Collection[Unit]) -> float:

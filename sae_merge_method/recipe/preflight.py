@@ -12,6 +12,7 @@ from sae_merge_method.models.hub import open_model
 from sae_merge_method.models.parts import PARTS
 from sae_merge_method.models.tensor_names import LayerPart
 from sae_merge_method.models.unreadable import explain, quantised_by_config, quantised_by_names
+from sae_merge_method.models.wrappers import plain_name, told, wrappers_of
 from sae_merge_method.recipe.plan import EditPlan
 
 LOG = logging.getLogger(__name__)
@@ -185,7 +186,7 @@ def _tensor_fault(part: LayerPart, base: Checkpoint, donor: Checkpoint, donor_na
     if of_donor is None:
         return (
             f"{of_base.name} lies in a selected layer, but the donor {donor_name} has no such tensor "
-            f"(base: {base.layout}; donor: {donor.layout})"
+            f"(base: {base.layout}; donor: {donor.layout}){_wrapped(donor)}"
         )
     if of_donor.shape != of_base.shape:
         return (
@@ -194,5 +195,18 @@ def _tensor_fault(part: LayerPart, base: Checkpoint, donor: Checkpoint, donor_na
         )
     for side, entry in (("base", of_base), (f"donor {donor_name}", of_donor)):
         if entry.dtype not in DTYPE_NAMES:
-            return f"{entry.name} is {entry.dtype} in the {side}: expected {', '.join(DTYPE_NAMES)}"
+            return (
+                f"{entry.name} is {entry.dtype} in the {side}: expected {', '.join(DTYPE_NAMES)}; what is "
+                "stored otherwise can be loaded by transformers in one of these, and saved anew"
+            )
     return None
+
+
+def _wrapped(donor: Checkpoint) -> str:
+    """What a wrapper left in a donor's names, and the way out; nothing where none did."""
+    plain = {name: plain_name(name) for name in donor.tensors}
+    left = wrappers_of(plain)
+    if not left and all(name == own for name, own in plain.items()):
+        return ""
+    whose = f": {told(left[0])}" if left else ": its names begin as an adapter's model does in peft"
+    return f"{whose}, and it has to be saved without the wrapper"

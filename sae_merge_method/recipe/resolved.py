@@ -164,7 +164,7 @@ def read_recipe(recipe: AnyRecipe) -> RecipeText:
     """
     if isinstance(recipe, RecipeText):
         return recipe
-    return RecipeText(read_recipe_text(local_file(recipe)), str(recipe))
+    return RecipeText(read_recipe_text(local_file(recipe), by_user=True), str(recipe))
 
 
 def open_recipe(recipe: AnyRecipe, cache_dir: str | None = None) -> ResolvedRecipe:

@@ -37,6 +37,8 @@ REFUSED = [
     (run({"max_length": 512}), run({"max_length": 4096}), "model_args max_length: 512 and 4096"),
     (run(), run({"chat_template_args": {"a": 1}}), 'model_args chat_template_args: none and {"a": 1}'),
     (run(), run({"never_heard_of": 1}), "model_args never_heard_of: none and 1 (not known"),
+    (run(), run({"of.another.kind": 1}), "model_args of.another.kind: none and 1 (not known"),
+    (run(), run({"*": 1}), "model_args *: none and 1 (not known"),
     (run(), run(fewshot_seed=1), "few-shot seed: 1234 and 1"),
     (
         run() | {"configs": {NUM_THEORY: {"description": "Answer:"}}},

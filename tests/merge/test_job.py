@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from sae_merge_method.errors import MergeError, RecipeError, SaeError, SaeMergeError, UsageError
 from tests import tiny
@@ -48,6 +49,22 @@ def test_a_donor_with_fewer_layers_is_refused(tmp_path, base, merge):
         merge(recipe_text(base, donor))
     with pytest.raises(MergeError, match=r"model\.layers\.3\..* the donor .* has no such tensor"):
         run_recipe(recipe_text(base, donor), tmp_path / "out", allow_mismatch=["num_hidden_layers"])
+
+
+@pytest.mark.parametrize(
+    ("prefix", "message"),
+    [
+        ("_orig_mod.", "_orig_mod., which torch.compile leaves in them, and it has to be saved without"),
+        ("module.", "module., which DistributedDataParallel or DataParallel leaves in them"),
+        ("base_model.model.", "begin as an adapter's model does in peft"),
+    ],
+)
+def test_a_donor_whose_names_a_wrapper_changed_is_told_by_it(tmp_path, base, merge, prefix, message):
+    donor = tiny.gemma3_text(tmp_path / "donor", 1)
+    tensors = {prefix + name: tensor for name, tensor in tiny.load_tensors(donor).items()}
+    save_file(tensors, donor / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(MergeError, match=message):
+        merge(recipe_text(base, donor))
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from safetensors.torch import save_file
 from sae_merge_method.errors import MergeError, ModelError, SaeMergeError
 from sae_merge_method.layers import LayerModule
 from sae_merge_method.models import lora_config
-from sae_merge_method.models.adapter import open_adapter, plain_name
+from sae_merge_method.models.adapter import open_adapter
 from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.lora_config import Variant
+from sae_merge_method.models.wrappers import plain_name
 from tests import tiny
 
 LAYER = "base_model.model.model.layers.{}.mlp.up_proj."
@@ -89,6 +90,11 @@ BROKEN: dict[str, tuple[dict[str, torch.Tensor], dict[str, Any], str]] = {
         {},
         "layer 2's mlp.extra_proj.weight, which its model .* does not have",
     ),
+    "magnitudes of no DoRA": (
+        {**factors(2), LAYER.format(2) + "lora_magnitude_vector": torch.ones(32)},
+        {},
+        "use_dora None, and it holds magnitudes",
+    ),
     "no rank": (factors(2), {"rank_pattern": {"2.mlp.up_proj": "many"}}, "expected a number as r"),
 }
 
@@ -103,6 +109,12 @@ def test_what_cannot_be_merged_is_refused_where_it_is_read_and_nowhere_else(tmp_
     adapter.require_fits(model, [1, LayerModule(2, "attn")], "base+adapter")
     with pytest.raises(MergeError, match=reason):
         adapter.require_fits(model, [LayerModule(2, "mlp")], "base+adapter")
+
+
+def test_a_dora_without_its_magnitudes_is_refused(tmp_path, model):
+    adapter = open_adapter(save(tmp_path / "adapter", factors(1), use_dora=True))
+    with pytest.raises(MergeError, match="use_dora True, and it holds no magnitudes of model.layers.1"):
+        adapter.require_fits(model, [1], "base+adapter")
 
 
 def test_an_embedding_of_another_vocabulary_does_not_matter(tmp_path, model):

@@ -77,6 +77,8 @@ def assert_same(merged: Checkpoint, expected: dict[str, torch.Tensor], base: Pat
         {"modules_to_save": ["gate_proj", "lm_head"]},
         {"target_modules": ["embed_tokens", "v_proj"]},
         {"layers_to_transform": [3]},
+        {"fan_in_fan_out": True},
+        {"fan_in_fan_out": True, "use_dora": True, "target_modules": ["q_proj", "o_proj"]},
     ],
     ids=str,
 )

@@ -53,6 +53,12 @@ def test_a_donor_that_is_the_base_makes_the_result_the_base(models, tmp_path, od
     assert "the result is the base" in said
 
 
+def test_a_weight_of_zero_makes_the_result_the_base(models, oddities):
+    said = oddities(recipe_text(models.base, models.donor, weight="0.0"))
+    assert f"the weight of {models.donor} is 0 in layers 1, 3" in said
+    assert "the result is the base" in said
+
+
 def test_an_unrelated_donor_is_told_by_its_relative_norm(models, oddities):
     said = oddities(recipe_text(models.base, models.donor))
     assert f"the task vector of {models.donor} in layers 1, 3 has 1.4" in said
