@@ -15,6 +15,7 @@ from typing_extensions import override
 from sae_merge_method import __version__
 from sae_merge_method.cli.output import complain, show, show_log
 from sae_merge_method.errors import SaeMergeError
+from sae_merge_method.files.interrupts import ENDING
 
 # The order is the road a user takes; --help shows it. A module is imported only when its
 # command runs, so that --help and --version stay instant.
@@ -72,9 +73,14 @@ def road() -> None:
 
 
 def main() -> None:
-    """Entry point: exit 0 on success, 2 for usage, 1 for failure, 130 on Ctrl-C, 143 on SIGTERM."""
+    """Entry point: exit 0 on success, 2 for usage, 1 for failure, 130 on Ctrl-C, 143 on SIGTERM.
+
+    On SIGHUP it is 129; one that is ignored, as nohup has it, stays so.
+    """
     show_log()
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _terminate)
     try:
         code = road.main(prog_name="sae-merge", standalone_mode=False)
     except click.ClickException as error:
@@ -86,9 +92,10 @@ def main() -> None:
         complain(f"Error: {error}")
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
-        if isinstance(error.__cause__ or error, Terminated):
+        cause = error.__cause__ or error
+        if isinstance(cause, Terminated):
             complain("Error: terminated")
-            sys.exit(143)
+            sys.exit(128 + cause.number)
         complain("Error: interrupted")
         sys.exit(130)
     except BrokenPipeError:
@@ -108,11 +115,16 @@ def main() -> None:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, as Slurm and Kubernetes send it: whatever tidies up after Ctrl-C does so here too."""
+    """Told to end from outside: whatever tidies up after Ctrl-C does so here too."""
+
+    def __init__(self, number: int) -> None:
+        """Keep the signal's number."""
+        super().__init__()
+        self.number = number
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+    raise Terminated(number)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM kept waiting while something must not be cut in two."""
+"""Ctrl-C and its like kept waiting while something must not be cut in two."""
 
 import signal
 import threading
@@ -8,10 +8,13 @@ from contextlib import contextmanager
 HAS_MASK = hasattr(signal, "pthread_sigmask")
 """Whether signals can be kept waiting; not on Windows."""
 
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""How a process is told to end from outside: by Slurm or Kubernetes, by a terminal that goes away."""
+
 
 @contextmanager
 def interrupts_wait() -> Iterator[None]:
-    """Meet SIGINT and SIGTERM only at the end, where this process has handlers for them.
+    """Meet SIGINT and those of :data:`ENDING` only at the end, where this process has handlers for them.
 
     A process that is started within meets no SIGINT either, until it has learnt to leave them to its
     parent: it inherits the mask. Windows has no masks: Ctrl-C in that moment ends it too.
@@ -21,7 +24,7 @@ def interrupts_wait() -> Iterator[None]:
     is_main = threading.current_thread() is threading.main_thread()
     handlers = {
         number: handler
-        for number in (signal.SIGINT, signal.SIGTERM)
+        for number in (signal.SIGINT, *ENDING)
         if is_main and callable(handler := signal.getsignal(number))
     }
     for number in handlers:

@@ -43,7 +43,7 @@ def test_mergekits_options_pass_through_to_mergekit(tmp_path, monkeypatch):
             1,
             "expected a model folder or a Hub id, and there is no folder ./nobase",
         ),
-        (["merge", "binary.yml", "out"], 1, "expected a recipe (YAML text) at binary.yml"),
+        (["merge", "binary.yml", "out"], 1, "expected a recipe (YAML, UTF-8) at binary.yml"),
         (["merge", "list.yml", "out"], 1, "expected a mergekit recipe at list.yml, got list"),
         (["megre"], 2, "No such command 'megre'"),
         (

@@ -12,7 +12,7 @@ def tell(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_waits_for_a_start_even_where_another_thread_is_told_of_it(number: int) -> None:
     before = signal.signal(number, tell)
     end = threading.Event()

@@ -201,14 +201,15 @@ def test_two_edits_at_once_are_refused_and_told_who_is_at_work(base, recipe):
     assert state(base) == before
 
 
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
 @pytest.mark.parametrize("words", [["--in-place"], ["new"]])
-def test_sigterm_is_ctrl_c_nothing_half_done_stays(tmp_path, base, recipe, words, sae_merge):
+def test_told_to_end_is_ctrl_c_nothing_half_done_stays(tmp_path, base, recipe, words, name, code, sae_merge):
     before = state(base)
     (tmp_path / "r.yml").write_text(recipe)
     there = sorted(path.name for path in tmp_path.iterdir())
-    trouble = "os.kill(os.getpid(), signal.SIGTERM); time.sleep(0.3)"
+    trouble = f"os.kill(os.getpid(), signal.{name}); time.sleep(0.3)"
     ended = sae_merge("merge", "r.yml", *words, cwd=tmp_path, trouble=trouble)
-    assert ended.returncode == 143, ended.stderr
+    assert ended.returncode == code, ended.stderr
     assert "terminated" in ended.stderr and "Traceback" not in ended.stderr
     assert ("is as it was" if words == ["--in-place"] else "new was not written") in ended.stderr
     assert state(base) == before
