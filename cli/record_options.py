@@ -81,15 +81,11 @@ def _option(name: str, field: FieldInfo, *, required: bool) -> Callable[[AnyFunc
         # Names are listed with commas; a file's name may hold one.
         split = None if entry == Location else listed
         written = tuple(map(str, default or ()))
+        as_typed = (",".join(written),) if written and split else written
         return click.option(
-            flag,
-            name,
-            multiple=True,
-            callback=split,
-            default=written,
-            show_default=",".join(written) or False,
-            **settings,
-        )
+            flag, name, multiple=True, callback=split,
+            default=as_typed, show_default=bool(written), **settings,
+        )  # fmt: skip
     shown = default is not None and default != ""
     return click.option(flag, name, type=_type(kind, field), default=default, show_default=shown, **settings)
 
