@@ -38,6 +38,12 @@ def test_a_list_is_shown_as_it_is_typed():
     assert "--weights TEXT Weights. [default: 0.25,0.5]" in _said(["--help"])
 
 
+def test_what_must_be_given_stands_first_and_says_where_it_may_be_given():
+    here, file = _said(["--help"]), _said(["--help"], from_file=True)
+    assert here.index("--base TEXT Base model. [required]") < here.index("--weights")
+    assert file.index("--base TEXT Base model. [required, here or in --config]") < file.index("--weights")
+
+
 @pytest.mark.parametrize("typed", [[], ["--weights", "0.25,0.5"], ["--weights", "0.25", "--weights", "0.5"]])
 def test_a_list_is_the_same_by_default_with_commas_or_repeated(typed):
     assert "'weights': ('0.25', '0.5')" in _said(["--base", "b", *typed])
