@@ -1,4 +1,4 @@
-# make demo, make test, make check: each does all set-up by itself. Needs python3 (3.11 to 3.13), pip, make.
+# make demo, make test, make check: each does all set-up by itself. Needs python3 (3.11 is what is tested), pip, make.
 PYTHON ?= python3
 MODEL = smollm2-135m
 VENV := .venv
