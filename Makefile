@@ -1,4 +1,4 @@
-# make demo, make test, make check: each does all set-up by itself. Needs python3 (3.11 to 3.13), pip, make.
+# make demo, make test, make check: each does all set-up by itself. Needs python3 (3.11 is what is tested), pip, make.
 PYTHON ?= python3
 MODEL = smollm2-135m
 VENV := .venv
@@ -13,7 +13,7 @@ export OMP_NUM_THREADS ?= 1
 # pip is told not to compile the whole of torch; what is used is compiled once, so it must be kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv newest demo trial test check lint types docs mutants wheel constraints clean
+.PHONY: help venv newest demo trial test check lint types docs tables mutants wheel constraints clean
 
 help:
 	@echo "make demo         the whole road on a miniature trained on the spot"
@@ -21,6 +21,7 @@ help:
 	@echo "make test         the tests"
 	@echo "make check        ruff, ruff format, mypy, and the manual without a broken link"
 	@echo "make docs         the manual, in build/docs"
+	@echo "make tables       what the manual's pages show of the code, written into them"
 	@echo "make mutants      how many faults of the pure modules the tests notice; most of an hour"
 	@echo "make wheel        sdist and wheel in dist/"
 	@echo "make venv         the environment alone, in $(VENV)"
@@ -74,6 +75,9 @@ types: $(READY)
 # Links and anchors that lead nowhere are warnings, and --strict fails on any.
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+tables: $(READY)
+	$(BIN)/python docs/generated.py --write
 
 mutants: $(READY)
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt 'cosmic-ray==8.7.0'

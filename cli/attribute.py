@@ -13,11 +13,11 @@ from sae_merge_method.cli.worker_options import take_workers, tell, worker_optio
 
 
 @click.command("attribute", context_settings={"show_default": True})
-@record_options(AttributeSettings, from_file=True)
-@config_option
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Folder to write the attribution to."
 )
+@record_options(AttributeSettings, from_file=True)
+@config_option
 @click.option("--overwrite", is_flag=True, help="Replace an attribution that stands in --out.")
 @worker_options()
 @click.pass_context

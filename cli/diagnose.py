@@ -30,11 +30,11 @@ class DiagnoseCommand(WithMembers):
 
 
 @click.command("diagnose", cls=DiagnoseCommand)
-@record_options(DiagnoseSettings, from_file=True)
-@config_option
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Folder to write the diagnosis to."
 )
+@record_options(DiagnoseSettings, from_file=True)
+@config_option
 @click.option("--overwrite", is_flag=True, help="Replace a diagnosis that stands in --out.")
 @worker_options()
 @click.pass_context

@@ -60,7 +60,7 @@ _overrides = record_options(
 @worker_options(RunSettings)
 @click.pass_context
 def run(ctx: click.Context, /, experiment: Path, out: Path, **options: Any) -> None:
-    """Run the arms of EXPERIMENT that are not done, and write the report.
+    """Run what of EXPERIMENT is not done yet, and write its report.
 
     Killed at any moment, the same command goes on, arm by arm. It writes experiment.json,
     experiment.md and experiment.html into --out, and prints the table.
@@ -85,7 +85,7 @@ def run(ctx: click.Context, /, experiment: Path, out: Path, **options: Any) -> N
 @_overrides
 @click.pass_context
 def plan(ctx: click.Context, /, experiment: Path, out: Path, diagnose: bool, **options: Any) -> None:
-    """Say what EXPERIMENT takes and what its arms can show, without running any.
+    """Say what EXPERIMENT takes and could show; no arm is run.
 
     Downloads, memory of a GPU, disk, arms and minutes; for each task the difference that would be found with
     a chance of 80 % and the problems that one of 2 or 5 points takes. Once models and diagnosis are there,
@@ -101,7 +101,10 @@ def plan(ctx: click.Context, /, experiment: Path, out: Path, diagnose: bool, **o
 @command.command("report")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
 def report(folder: Path) -> None:
-    """Write the report of FOLDER anew from the arms that are done; nothing is run."""
+    """Write the report of FOLDER anew, without running anything.
+
+    It is of the arms that are done.
+    """
     from sae_merge_method.experiment.report.tables import as_table
     from sae_merge_method.experiment.report.write import report_experiment
 

@@ -19,11 +19,14 @@ from sae_merge_method.files.interrupts import ENDING
 
 # The order is the road a user takes; --help shows it. A module is imported only when its
 # command runs, so that --help and --version stay instant.
-COMMANDS = (
-    "train-saes", "diagnose", "attribute", "score", "select", "recipe", "recipes", "merge", "verify",
-    "energy", "controls", "experiment", "tune", "rebuild", "card", "diff", "undo", "tasks-path", "compare",
-    "demo", "doctor",
-)  # fmt: skip
+HEADINGS = {
+    "Start": ("doctor", "demo"),
+    "Choose layers and weights": ("attribute", "tune", "diagnose", "score", "select", "train-saes"),
+    "Edit": ("recipe", "recipes", "merge", "undo"),
+    "Judge": ("compare", "experiment", "controls", "energy", "tasks-path"),
+    "Prove and share": ("verify", "diff", "card", "rebuild"),
+}
+COMMANDS = tuple(name for names in HEADINGS.values() for name in names)
 
 
 class Road(click.Group):
@@ -42,8 +45,10 @@ class Road(click.Group):
 
     @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, _first_line(name)) for name in COMMANDS])
+        widest = max(map(len, COMMANDS))  # all lists are aligned alike
+        for heading, names in HEADINGS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(widest), _first_line(name)) for name in names])
 
 
 _PACKAGE = "sae_merge_method.cli"

@@ -24,17 +24,19 @@ AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 def record_options(
     record: type[Record], *, leave_out: Collection[str] = (), from_file: bool = False
 ) -> Callable[[AnyFunction], AnyFunction]:
-    """Decorate a command with an option for each field, in the record's order.
+    """Decorate a command with an option for each field: those that must be given, then the others, in the
+    record's order.
 
     Args:
         record: The settings.
         leave_out: Fields that get no option here.
-        from_file: A file may give what the command line does not, so no option is required.
+        from_file: A file may give what the command line does not: no option is required, and the help of
+            those that one of the two has to give says so.
     """
+    shown = [(name, field) for name, field in record.model_fields.items() if name not in leave_out]
     made = [
-        _option(name, field, required=field.is_required() and not from_file)
-        for name, field in record.model_fields.items()
-        if name not in leave_out
+        _option(name, field, from_file=from_file)
+        for name, field in sorted(shown, key=lambda one: not one[1].is_required())
     ]
 
     def decorate(function: AnyFunction) -> AnyFunction:
@@ -48,7 +50,7 @@ def record_options(
 config_option = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="YAML file with any of the options above (text_field: for --text-field), which override it.",
+    help="YAML file with any option above but --out (text_field: for --text-field), which override it.",
 )
 """The file of ``from_file``; it stands behind the record's options."""
 
@@ -62,9 +64,11 @@ def given_options(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def _option(name: str, field: FieldInfo, *, required: bool) -> Callable[[AnyFunction], AnyFunction]:
+def _option(name: str, field: FieldInfo, *, from_file: bool) -> Callable[[AnyFunction], AnyFunction]:
     flag = f"--{name.replace('_', '-')}"
-    settings: dict[str, Any] = {"help": _help(field), "required": required}
+    needed = field.is_required()
+    told = f"{_help(field)}  [required, here or in --config]" if needed and from_file else _help(field)
+    settings: dict[str, Any] = {"help": told, "required": needed and not from_file}
     default = None if field.default is PydanticUndefined else field.default
     kind = _without_none(field.annotation)
     if kind is bool:
@@ -81,15 +85,11 @@ def _option(name: str, field: FieldInfo, *, required: bool) -> Callable[[AnyFunc
         # Names are listed with commas; a file's name may hold one.
         split = None if entry == Location else listed
         written = tuple(map(str, default or ()))
+        as_typed = (",".join(written),) if written and split else written
         return click.option(
-            flag,
-            name,
-            multiple=True,
-            callback=split,
-            default=written,
-            show_default=",".join(written) or False,
-            **settings,
-        )
+            flag, name, multiple=True, callback=split,
+            default=as_typed, show_default=bool(written), **settings,
+        )  # fmt: skip
     shown = default is not None and default != ""
     return click.option(flag, name, type=_type(kind, field), default=default, show_default=shown, **settings)
 

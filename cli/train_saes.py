@@ -12,9 +12,9 @@ from sae_merge_method.train_saes.settings import TrainSaesSettings
 
 
 @click.command("train-saes", cls=WithMembers)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write the SAEs to.")
 @record_options(TrainSaesSettings, from_file=True)
 @config_option
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write the SAEs to.")
 @click.option("--overwrite", is_flag=True, help="Replace a folder that stands at --out.")
 @click.pass_context
 def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bool, **options: Any) -> None:

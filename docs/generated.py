@@ -1,23 +1,24 @@
-"""What the manual shows of the code, made from the code as its pages are built: nothing is typed twice.
+"""What the manual shows of the code, made from the code: nothing is typed twice.
 
-A page marks the place, ``<!-- generated: scores -->``, and :data:`GENERATED` has a row for each name. How the
-fields of a file become a table is in ``keys``.
+A page marks the place, and :data:`GENERATED` has a row for each name. Between two marks,
+``<!-- generated: scores -->`` and ``<!-- /generated -->``, the file itself holds what is made, for those who
+read it as it lies: ``python docs/generated.py --write`` puts it there (``make tables``), and without
+``--write`` says which pages hold something else. A mark alone is filled as the site is built, by
+``site_hooks``: whole documents that stand elsewhere in the tree, what only the site's own plugins show, and
+what is too long for a page of the tree. How the fields of a file become a table is in ``keys``.
 """
 
 import json
 import pkgutil
 import re
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from inspect import getmembers, isclass
 from pathlib import Path
 from typing import Any
 
-from keys import fields_table, record_tables, table, words
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.exceptions import PluginError
-from mkdocs.structure.files import Files
-from mkdocs.structure.pages import Page
+from keys import anchor, fields_table, record_tables, table, words
 
 import sae_merge_method as sm
 from sae_merge_method import artifacts
@@ -48,24 +49,52 @@ from sae_merge_method.statistics.verdicts import VERDICTS
 from sae_merge_method.tune.families import FAMILIES as TUNE_FAMILIES
 
 ROOT = Path(__file__).parents[1]
-MARK = re.compile(r"^<!-- generated: ([a-z-]+) -->$", re.MULTILINE)
+DOCS = ROOT / "docs"
+_END = "<!-- /generated -->"
+_MARK = re.compile(
+    rf"^<!-- generated: (?P<name>[a-z-]+) -->$(?P<held>\n(?:(?!<!-- generated:).*\n)*?{re.escape(_END)}$)?",
+    re.MULTILINE,
+)
 
 
-def on_config(config: MkDocsConfig) -> None:
-    """Put the reports of trials, however many there are, under their heading."""
-    (rests,) = [part["What it rests on"] for part in config.nav or () if "What it rests on" in part]
-    rests += [f"trials/{report.name}" for report in _trials()]
+def filled(markdown: str, *, alone: bool) -> str:
+    """A page with what the code gives between its marks.
+
+    Args:
+        markdown: The page.
+        alone: Whether marks without an end are filled, too, as for the site.
+
+    Raises:
+        LookupError: A mark names nothing that is made.
+    """
+
+    def made(mark: re.Match[str]) -> str:
+        if mark["name"] not in GENERATED:
+            raise LookupError(f"{mark['name']!r} is not made: expected one of {', '.join(GENERATED)}")
+        if mark["held"]:
+            return f"<!-- generated: {mark['name']} -->\n\n{GENERATED[mark['name']]()}\n\n{_END}"
+        return GENERATED[mark["name"]]() if alone else mark[0]
+
+    return _MARK.sub(made, markdown)
 
 
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Fill the marked places of a page."""
-    return MARK.sub(lambda mark: _made(mark[1], page), markdown)
+def pages() -> list[Path]:
+    """The pages that hold what is made between two marks."""
+    return [page for page in sorted(DOCS.rglob("*.md")) if _END in page.read_text(encoding="utf-8")]
 
 
-def _made(name: str, page: Page) -> str:
-    if name not in GENERATED:
-        raise PluginError(f"{page.file.src_uri} asks for {name!r}: expected one of {', '.join(GENERATED)}")
-    return GENERATED[name]()
+def main(arguments: list[str]) -> int:
+    """Write what the code gives into the pages, or say which of them hold something else."""
+    others = 0
+    for page in pages():
+        held = page.read_text(encoding="utf-8")
+        now = filled(held, alone=False)
+        if now != held:
+            others += 1
+            print(f"{page.relative_to(ROOT)} is not what the code gives")
+            if "--write" in arguments:
+                page.write_text(now, encoding="utf-8")
+    return 1 if others and "--write" not in arguments else 0
 
 
 def _code(name: str) -> str:
@@ -147,7 +176,7 @@ def _settings() -> str:
         if name.endswith("Settings"):
             record = getattr(sm, name)
             about = words(record.__doc__.partition("\n\n")[0])
-            parts += [f"## {name} {{ #{name} }}", about, fields_table(record)]
+            parts += [f"## {name}", about, fields_table(record)]
     return "\n\n".join(parts)
 
 
@@ -177,17 +206,19 @@ def _door() -> str:
             parts[-1] += f"\n    options: {{members: {json.dumps(own) if own else 'false'}}}"
             page = "settings" if name.endswith("Settings") else "artifacts"
             if page == "settings" or "schema_version" in member.model_fields:
-                parts.append(f"[What it holds]({page}.md#{name})")
+                parts.append(f"[What it holds]({page}.md#{anchor(name)})")
     return "\n\n".join(parts)
 
 
-def _trials() -> list[Path]:
+def reports_of_trials() -> list[Path]:
     """Reports of trials; what else lies there is what they show."""
     return sorted(file for file in (ROOT / "docs" / "trials").glob("*.md") if file.name != "index.md")
 
 
 def _list_of_trials() -> str:
-    titles = {file.name: file.read_text("utf-8").partition("\n")[0].lstrip("# ") for file in _trials()}
+    titles = {
+        file.name: file.read_text("utf-8").partition("\n")[0].lstrip("# ") for file in reports_of_trials()
+    }
     return "\n".join(f"- [{title}]({name})" for name, title in titles.items()) or "None is kept here yet."
 
 
@@ -224,3 +255,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "door": _door,
     "trials": _list_of_trials,
 }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

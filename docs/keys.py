@@ -16,6 +16,11 @@ _CODE = re.compile(r"``?([^`]+)``?")
 _MARKUP = re.compile(r"[*_\[\]|\\]")
 
 
+def anchor(name: str) -> str:
+    """Where the heading of a record is found, on the site and where a page is read as it lies."""
+    return name.lower()
+
+
 def words(text: str) -> str:
     """A sentence of the code as Markdown that shows it as it is, with names between backticks as code."""
     parts = _CODE.split(" ".join(text.split()))
@@ -55,7 +60,7 @@ def record_tables(root: type[Record], known: set[type[Record]]) -> str:
         if record not in known:
             known.add(record)
             about = words((record.__doc__ or "").partition("\n\n")[0])
-            head = f"{'##' if record is root else '###'} {record.__name__} {{ #{record.__name__} }}"
+            head = f"{'##' if record is root else '###'} {record.__name__}"
             parts += [head, about, fields_table(record, linked=True)]
     return "\n\n".join(parts)
 
@@ -112,5 +117,5 @@ def _shown(kind: Any, linked: bool) -> str:
     if origin is dict:
         return f"{_shown(inner[1], linked)}, by name"
     if isinstance(kind, type) and issubclass(kind, Record):
-        return f"[{kind.__name__}](#{kind.__name__})" if linked else "the keys below it"
+        return f"[{kind.__name__}](#{anchor(kind.__name__)})" if linked else "the keys below it"
     return "`null`" if kind is type(None) else _NAMES.get(kind, getattr(kind, "__name__", str(kind)))

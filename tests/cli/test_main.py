@@ -7,21 +7,32 @@ import pkgutil
 import subprocess
 import sys
 
+import click
 from click.testing import CliRunner
 
 from sae_merge_method import cli
-from sae_merge_method.cli.main import COMMANDS, road
+from sae_merge_method.cli.main import COMMANDS, HEADINGS, road
 
 
-def test_every_command_is_listed_with_the_first_sentence_of_its_own_help():
-    listed = CliRunner().invoke(road, ["--help"], terminal_width=200).output
-    lines = [line.split(maxsplit=1) for line in listed.partition("Commands:\n")[2].splitlines()]
-    assert [name for name, _ in lines] == list(COMMANDS)
-    for name, sentence in lines:
+def test_every_command_is_listed_under_its_heading_with_the_first_sentence_of_its_own_help():
+    listed = CliRunner().invoke(road, ["--help"], terminal_width=200).output.partition("--help")[2]
+    lists = [part.splitlines() for part in listed.split("\n\n")[1:]]
+    assert [heading for heading, *_ in lists] == [f"{heading}:" for heading in HEADINGS]
+    lines = [[line.split(maxsplit=1) for line in inside] for _, *inside in lists]
+    assert [tuple(name for name, _ in inside) for inside in lines] == list(HEADINGS.values())
+    for name, sentence in (line for inside in lines for line in inside):
         command = importlib.import_module(f"sae_merge_method.cli.{name.replace('-', '_')}").command
         assert command.name == name
         help_text = inspect.cleandoc(command.help)
         assert sentence == help_text.partition("\n\n")[0]
+
+
+def test_no_group_of_commands_shows_a_sentence_that_is_cut():
+    for name in COMMANDS:
+        command = importlib.import_module(f"sae_merge_method.cli.{name.replace('-', '_')}").command
+        if isinstance(command, click.Group):
+            shown = CliRunner().invoke(command, ["--help"], terminal_width=80).output
+            assert "...\n" not in shown.partition("Commands:\n")[2].partition("\n\n")[0]
 
 
 def test_no_command_is_forgotten_in_the_list():
