@@ -81,6 +81,12 @@ def read_corpus(
             source, sources.count(None), group_field,
         )  # fmt: skip
     problems = tuple(row.problem for row in taken if row.problem is not None)
+    if 0 < len(problems) < len(taken):
+        logger.warning(
+            "%s: %d of %d documents have a prompt and a completion, the others none: losses are of whole "
+            "texts, not of answers",
+            source, len(problems), len(taken),
+        )  # fmt: skip
     return Corpus(
         source,
         sha256(hashed).hexdigest(),

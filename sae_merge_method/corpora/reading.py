@@ -19,6 +19,8 @@ from sae_merge_method.errors import CorpusError, UsageError
 # so that a misspelt file is not looked for on the Hub.
 _DATASET = re.compile(r"(?P<name>[\w.-]+/[\w.-]+|[\w.-]+(?=:))(:(?P<config>[^:/]*))?(:(?P<split>[^:/]+))?")
 _DEFAULT_SPLIT = "train"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""What no text holds, though JSON may: no tokenizer and no file takes it."""
 
 
 class Fields(NamedTuple):
@@ -86,7 +88,13 @@ def file_rows(path: Path, raw: bytes, fields: Fields) -> Iterator[Row]:
             raw = gzip.decompress(raw)
         except (OSError, EOFError, zlib.error) as error:
             raise CorpusError(f"expected gzip at {path}: {error}") from error
-    return _READERS.get(Path(name).suffix, _lines)(path, raw, fields)
+    suffix = Path(name).suffix
+    if suffix in _TABLES:
+        raise CorpusError(
+            f"{path} is a table ({suffix}): expected JSON lines, parquet or plain text; pandas reads it, and "
+            'writes it by to_json("...jsonl", orient="records", lines=True)'
+        )
+    return _READERS.get(suffix, _lines)(path, raw, fields)
 
 
 def _lines(path: Path, raw: bytes, fields: Fields) -> Iterator[Row]:
@@ -137,6 +145,8 @@ _READERS: dict[str, Callable[[Path, bytes, Fields], Iterator[Row]]] = {
     ".parquet": _parquet,
 }
 """How a file is read, by what its name ends in; any other is read as text."""
+_TABLES = (".csv", ".tsv", ".xlsx")
+"""What would pass for text, its header and separators with it."""
 
 
 def dataset_rows(source: str, fields: Fields, max_documents: int | None) -> Iterator[Row]:
@@ -187,6 +197,10 @@ def _row(row: Mapping[str, Any], fields: Fields, where: str) -> Row:
     if not isinstance(text, str):
         raise CorpusError(
             f"expected text in the column {fields.text!r} of {where}, got {type(text).__name__}"
+        )
+    if _SURROGATE.search(text):
+        raise CorpusError(
+            f"expected text at {where}, got half of a surrogate pair: a character was cut in two"
         )
     if fields.source is None:
         return Row(text, problem=problem)

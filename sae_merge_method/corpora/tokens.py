@@ -161,19 +161,29 @@ def _plain(tokenizer: Any, texts: Sequence[str]) -> Iterator[tuple[Ids, Mask]]:
             yield np.asarray(ids, dtype=np.int64), np.ones(len(ids), dtype=np.bool_)
 
 
+_ANY_TEXT = "some words of a user"
+"""Shows where a template puts what it is given."""
+
+
+def _turn(tokenizer: Any, text: str) -> str:
+    whole: str = tokenizer.apply_chat_template([{"role": "user", "content": text}], tokenize=False)
+    return whole
+
+
 def _in_chat(tokenizer: Any, texts: Sequence[str]) -> Iterator[tuple[Ids, Mask]]:
     """Ids of documents as a user's turn each, and which of them are the document's own text."""
     if not getattr(tokenizer, "chat_template", None):
         raise UsageError("--apply-chat-template: the model's tokenizer has no chat template")
     if not tokenizer.is_fast:
         raise UsageError("--apply-chat-template needs a fast tokenizer, which knows where its tokens stand")
+    # A document's words may stand elsewhere in a template, too: in a preamble, in the name of a role.
+    before, found, behind = _turn(tokenizer, _ANY_TEXT).partition(_ANY_TEXT)
     for text in texts:
-        turn = [{"role": "user", "content": text}]
-        whole = tokenizer.apply_chat_template(turn, tokenize=False)
-        # Templates trim what they are given.
-        start = whole.find(text.strip())
-        if start < 0:
+        whole = _turn(tokenizer, text)
+        inner = whole[len(before) : len(whole) - len(behind)]
+        if not found or before + inner + behind != whole or inner.strip() != text.strip():
             raise CorpusError(f"the chat template rewrites documents: cannot find {text[:60]!r} in it")
+        start = len(before) + inner.find(text.strip())  # templates trim what they are given, or do not
         stop = start + len(text.strip())
         encoded = tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         spans = np.asarray(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from sae_merge_method.artifacts.layer_diagnosis import LITTLE_EXPLAINED
 from sae_merge_method.models.devices import exact_device
+from sae_merge_method.saes.encoders import reconstruct
 
 if TYPE_CHECKING:
     import torch
@@ -83,7 +84,7 @@ def fit_of(
     chosen = torch.from_numpy(np.flatnonzero(sampled)).to(residual.device, non_blocking=True)
     exact = exact_device(residual.device)
     activations = residual[chosen].to(exact).double()
-    error = activations - encoder.decode(features[chosen]).to(exact).double()
+    error = activations - reconstruct(encoder, residual[chosen], features[chosen]).to(exact).double()
     away = activations - torch.from_numpy(mean).to(exact, non_blocking=True).double()
     # A GPU is waited for at each copy: both come over as one.
     squares, distances = torch.stack([error.square().sum(1), away.square().sum(1)]).cpu().numpy()

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sae_merge_method.diagnose.fit import NO_FIT, Fit, fit_of
 from sae_merge_method.diagnose.summed import Summed
 from sae_merge_method.diagnose.token_layout import Rows, TokenLayout, Without
+from sae_merge_method.saes.encoders import encode, norms_each_token
 
 if TYPE_CHECKING:
     import torch
@@ -37,12 +38,6 @@ class PartialUsage(NamedTuple):
     """Of the tokens sampled among these documents."""
     without: Without
     """Of these documents, by side and class left out."""
-
-
-def encode(encoder: "Encoder", residual: "torch.Tensor") -> "torch.Tensor":
-    """Residual stream (T, d_model) to features (T, d_sae), dense whatever the encoder returns."""
-    features = encoder.encode(residual)
-    return features.to_dense() if features.is_sparse else features
 
 
 def encode_documents(
@@ -95,7 +90,7 @@ def encode_documents(
         ]
         if beside:
             active = torch.count_nonzero(features, 1)
-            centre = encoder.decode(features.new_zeros(1, features.shape[1]))[0]
+            centre = _centre(encoder, features, rule)
             del features, summed  # as large as those of another dictionary
             unclassed = layout._replace(n_classes=0)
             for other in beside:
@@ -104,6 +99,15 @@ def encode_documents(
                 none = nothing.tokens
                 usage.append(PartialUsage(summed.rows(), nothing, none, none[:0], NO_FIT, without))
         return tuple(usage)
+
+
+def _centre(encoder: "Encoder", features: "torch.Tensor", rule: "CountingRule") -> "torch.Tensor":
+    """(d_model,) what the SAE decodes no feature to; the stream's mean where that differs by token."""
+    import torch
+
+    if norms_each_token(encoder):
+        return torch.from_numpy(rule.mean).to(features.device)
+    return encoder.decode(features.new_zeros(1, features.shape[1]))[0]
 
 
 def outliers(residual: "torch.Tensor", rule: "CountingRule") -> npt.NDArray[np.bool_]:

@@ -27,6 +27,8 @@ class SaeDescription(NamedTuple):
     """What is done to an activation before it is encoded."""
     reshaping: str = "none"
     """How an activation of several heads is made one vector."""
+    is_centred: bool = False
+    """Whether it reads the stream less its mean over dimensions (TransformerLens' center_writing_weights)."""
     neuronpedia: str | None = None
     """Under which id neuronpedia.org shows its features, where it does."""
     d_in: int | None = None
@@ -98,6 +100,15 @@ def _whitened(sae: SaeDescription, wanted: Wanted) -> str | None:
     return "expects whitened activations: fold the whitening in and save it again"
 
 
+def _centred(sae: SaeDescription, wanted: Wanted) -> str | None:
+    if not sae.is_centred:
+        return None
+    return (
+        "reads the stream less its mean over dimensions (center_writing_weights): on the stream as it is, "
+        "other features fire"
+    )
+
+
 def _reshaped(sae: SaeDescription, wanted: Wanted) -> str | None:
     if sae.reshaping == "none" or not HOOKS[wanted.site.hook].in_stream:
         return None
@@ -151,6 +162,11 @@ REFUSALS: dict[str, Refusal] = {
             "whitened",
             "whitened activations: decoder directions are then not the residual stream's",
             _whitened,
+        ),
+        Refusal(
+            "centred",
+            "the stream less its mean over dimensions (`center_writing_weights`), as `gpt2-small-res-jb` does",
+            _centred,
         ),
         Refusal("reshaped", "heads of attention side by side (hook_z) in the stream's place", _reshaped),
         Refusal(

@@ -38,6 +38,28 @@ class Encoder(Protocol):
         ...
 
 
+NORMS_EACH_TOKEN = ("layer_norm", "constant_norm_rescale")
+"""SAELens' words for activations that are each normed by themselves, and rescaled when they are decoded."""
+
+
+def norms_each_token(encoder: Encoder) -> bool:
+    """Whether an encoder decodes by the norms of what it has encoded last: once, and nothing else."""
+    return getattr(getattr(encoder, "cfg", None), "normalize_activations", None) in NORMS_EACH_TOKEN
+
+
+def encode(encoder: Encoder, activations: "torch.Tensor") -> "torch.Tensor":
+    """Activations (T, d_in) to features (T, d_sae), dense whatever the encoder returns."""
+    features = encoder.encode(activations)
+    return features.to_dense() if features.is_sparse else features
+
+
+def reconstruct(encoder: Encoder, activations: "torch.Tensor", features: "torch.Tensor") -> "torch.Tensor":
+    """What some activations (n, d_in) are decoded to again, given their features (n, d_sae)."""
+    if norms_each_token(encoder):
+        features = encode(encoder, activations)
+    return encoder.decode(features)
+
+
 class LoadedEncoder(NamedTuple):
     """An encoder in memory."""
 

@@ -108,9 +108,11 @@ def describe_saelens(config: Config) -> SaeDescription:
     normalization = config.get("normalize_activations")
     if isinstance(normalization, bool):
         normalization = RESCALED if normalization else "none"
+    loaded = model.get("model_from_pretrained_kwargs")
     return SaeDescription(
         architecture=architecture,
         hook_point=hook,
+        is_centred=isinstance(loaded, dict) and bool(loaded.get("center_writing_weights")),
         is_transcoder=architecture.endswith("transcoder") or written_to != hook,
         normalization=str(normalization or "none"),
         reshaping=str(config.get("reshape_activations") or ("hook_z" if "hook_z" in hook else "none")),

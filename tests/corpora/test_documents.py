@@ -75,12 +75,16 @@ def test_of_several_fields_each_corpus_gives_the_first_that_it_has(tmp_path: Pat
         read_corpus(str(tmp_path / "a.parquet"), "a,b")
 
 
-def test_where_one_document_has_no_answer_none_is_asked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", ['{"text": "four"}', '{"prompt": "f", "completion": "", "text": "four"}'])
+def test_where_one_document_has_no_answer_none_is_asked_for_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, other: str
+) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_text('{"prompt": "2 + 2 =", "completion": " 4"}\n{"text": "four"}\n')
+    path.write_text('{"prompt": "2 + 2 =", "completion": " 4"}\n' + other)
     corpus = read_corpus(str(path))
     assert corpus.documents == ("2 + 2 = 4", "four")
     assert corpus.problems is None
+    assert "1 of 2 documents have a prompt and a completion, the others none" in caplog.text
 
 
 def test_only_the_first_documents_are_taken_when_asked(tmp_path: Path) -> None:
@@ -100,6 +104,9 @@ def test_only_the_first_documents_are_taken_when_asked(tmp_path: Path) -> None:
         ("list.jsonl", b"[1]\n", "JSON object"),
         ("field.jsonl", b'{"body": "a"}\n', "found fields ['body'] (--text-field"),
         ("number.jsonl", b'{"text": 1}\n', "expected text in the field 'text'"),
+        ("half.jsonl", b'{"text": "a \\ud83d b"}', "half.jsonl:1, got half of a surrogate pair"),
+        ("table.csv", b"text,n\na,1\n", "is a table (.csv): expected JSON lines"),
+        ("table.tsv.gz", gzip.compress(b"text\tn\na\t1\n"), "is a table (.tsv)"),
         ("not.jsonl.gz", b"plain", "expected gzip"),
         ("cut.jsonl.gz", gzip.compress(b'{"text": "abc"}\n', mtime=0)[:-9], "expected gzip"),
     ],

@@ -85,6 +85,12 @@ def test_of_a_chat_only_the_documents_own_text_counts(tokenizer: Any, special: f
     expected = ["<bos>", "<start_of_turn>", "c7", "m0", "c7", "m1", "p7", "<end_of_turn>"]
     assert document.ids.tolist() == [NUMBER[word] for word in expected]
     assert document.counted.tolist() == [False] * 3 + [True] * 3 + [False] * 2
+    tokenizer.chat_template = "{{ '<bos> m0 m1 ' }}{{ messages[0]['content'] }}{{ ' m0 m1 <end_of_turn>' }}"
+    (document,) = tokenize(tokenizer, ["m0 m1"], "a", special, max_length=9, in_chat=True)
+    assert document.counted.tolist() == [False] * 3 + [True] * 2 + [False] * 3
+    tokenizer.chat_template = "{{ messages[0]['content'] }}{{ messages[0]['content'] }}"
+    with pytest.raises(CorpusError, match="rewrites documents"):
+        tokenize(tokenizer, ["m0 m1"], "a", special, max_length=9, in_chat=True)
     tokenizer.chat_template = "{{ messages[0]['content'] | upper }}"
     with pytest.raises(CorpusError, match="rewrites documents"):
         tokenize(tokenizer, ["m0 m1"], "a", special, max_length=9, in_chat=True)

@@ -7,7 +7,7 @@ import torch
 
 from sae_merge_method.diagnose.chunk_store import ChunkStore
 from sae_merge_method.diagnose.summed import Summed
-from sae_merge_method.diagnose.usage import encode
+from sae_merge_method.saes.encoders import encode
 from tests.diagnose import hosts
 from tests.diagnose.test_usage import encoded, layout, load, whole
 

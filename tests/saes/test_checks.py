@@ -15,6 +15,7 @@ from sae_merge_method.models.sites import Site, named_site
 from sae_merge_method.saes import checks
 from sae_merge_method.saes.checks import REFUSALS, Refusal, SaeDescription, Wanted, check_sae
 from sae_merge_method.saes.find import find_sae, find_saes
+from sae_merge_method.saes.formats import describe_saelens
 from sae_merge_method.saes.opening import load_sae, open_sae
 from tests import tiny
 from tests.diagnose import hosts
@@ -37,6 +38,7 @@ WANTED = Wanted(Site(2), ("standard", "jumprelu"), 32)
         ),
         ("unscaled", {"normalization": "expected_average_only_in"}, "by a factor that is not stored with it"),
         ("whitened", {"normalization": "covariance_whitening"}, "expects whitened activations"),
+        ("centred", {"is_centred": True}, "reads the stream less its mean over dimensions"),
         ("reshaped", {"reshaping": "hook_z"}, "reads inside attention (hook_z)"),
         (
             "hook",
@@ -54,6 +56,15 @@ def test_every_refusal_says_what_is_wrong(name: str, changed: dict[str, object],
     with pytest.raises(RefusedSaeError) as caught:
         check_sae("saes/2", sae, WANTED)
     assert str(caught.value).startswith("the SAE saes/2 ") and complaint in str(caught.value)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_stream_that_was_centred_is_told_by_how_its_model_was_loaded(nested: bool) -> None:
+    loaded = {"model_from_pretrained_kwargs": {"center_writing_weights": True}}
+    config = {"architecture": "standard", **({"metadata": loaded} if nested else loaded)}
+    assert describe_saelens(config).is_centred
+    loaded["model_from_pretrained_kwargs"]["center_writing_weights"] = False
+    assert not describe_saelens(config).is_centred
 
 
 def test_what_is_not_known_yet_is_not_refused() -> None:
