@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sae_merge_method.artifacts.conclusions import Beside
 from sae_merge_method.artifacts.tuned_edits import (
     BesideCurve,
     Budget,
@@ -19,12 +18,7 @@ from sae_merge_method.artifacts.tuned_edits import (
     Scored,
     Winner,
 )
-from sae_merge_method.statistics.interpolation import (
-    Excess,
-    excess_over_each,
-    excess_over_line,
-    share_of_cost,
-)
+from sae_merge_method.statistics.beside_curve import Outcome, Weighted, place_beside, stands
 from sae_merge_method.statistics.losses import RatioChange, paired_ratio
 from sae_merge_method.statistics.multiplicity import holm
 from sae_merge_method.tune.bench import Measured
@@ -176,7 +170,7 @@ def beside_curve(
     curve: by the task's score, where there is one.
 
     Where that line cannot be drawn, since nothing on the curve damages as little or no two points are told
-    apart: less that of every point, if it gains more than all of them.
+    apart: less that of every point, the base among them, if it gains more than all of them.
 
     Args:
         panel: To measure by.
@@ -187,30 +181,27 @@ def beside_curve(
     """
     bench = panel.bench
     own = bench.measure(edit, REPORT)
-    points = [(weight, bench.measure(point, REPORT)) for weight, point in field.curve]
-    points.sort(key=lambda one: one[1].controls[own.worst].delta)
-    share = share_of_cost(*(one.control_nats[own.worst] for one in (own, points[0][1], points[1][1])))
-    if isinstance(share, str):
-        excess = Excess(math.nan, math.nan, None, None, None, share)
-    else:
-        excess = excess_over_line(share, *(gains(panel, one) for one in (own, points[0][1], points[1][1])))
-    if excess.p is None:
-        curve = [(weight, bench.measure(weights[weight], REPORT)) for weight in sorted(weights)]
-        nearest, over = excess_over_each(gains(panel, own), [gains(panel, one) for _, one in curve])
-        if over.p is not None:
-            excess, points = over, [curve[nearest]] * 2
-    low, high = (CurvePoint(weight=weight, report=effect(panel, one, alpha)) for weight, one in points)
+
+    def outcome(measured: Measured) -> Outcome:
+        return Outcome(gains(panel, measured), measured.control_nats[own.worst])
+
+    edits = {0.0: bench.base, **weights}
+    curve = {weight: bench.measure(edits[weight], REPORT) for weight in sorted(edits)}
+    points = [Weighted(f"weight {weight:.4g}", weight, outcome(one)) for weight, one in curve.items()]
+    low, high = (list(curve).index(weight) for weight, _ in field.curve)
+    *ends, excess = place_beside(outcome(own), points, (low, high))
+    low_point, high_point = (
+        CurvePoint(weight=points[nth].weight, report=effect(panel, curve[points[nth].weight], alpha))
+        for nth in ends
+    )
     told = not math.isnan(excess.delta)
-    stands: Beside = "not tested" if excess.p is None else "not shown"
-    if excess.p is not None and excess.p < alpha:
-        stands = "above" if excess.delta > 0 else "below"
     return BesideCurve(
-        low=low,
-        high=high,
+        low=low_point,
+        high=high_point,
         share=None if math.isnan(excess.share) else excess.share,
         difference=Change(delta=excess.delta, interval=excess.interval(1 - alpha)) if told else None,
         p=excess.p,
-        stands=stands,
+        stands=stands(excess, excess.p, alpha),
         reason=excess.reason,
     )
 

@@ -37,13 +37,13 @@ def judge(panel: Panel, chosen: Chosen, field: Field, budget: float, alpha: floa
     for one in (bench.base, edit):
         panel.ask(one, REPORT)
     held = partial(equal_gain, panel, edit, field.twin, alpha)
-    others = dict.fromkeys((*(one.edit for one in field.contenders), *(one for _, one in field.curve)))
+    whole = all_layers(bench, 1.0)
+    others = dict.fromkeys((*(one.edit for one in field.contenders), *(one for _, one in field.curve), whole))
     asked: list[Callable[[], object]] = [partial(panel.ask, one, REPORT, guarded=False) for one in others]
     bench.ahead([held, *asked])
     equal = held()
-    weights = dict(field.curve) | {
-        weight: all_layers(bench, weight) for weight in (1.0, *(one.weight for one in equal.curve))
-    }
+    weights = dict(field.curve) | {1.0: whole}
+    weights |= {one.weight: all_layers(bench, one.weight) for one in equal.curve}
     return Judged(
         winner(panel, chosen, budget, alpha),
         rivals(panel, edit, field.contenders, alpha),
