@@ -12,9 +12,9 @@ from sae_merge_method.experiment.report.damping import Measured as MeasuredArm
 from sae_merge_method.experiment.report.damping import damping_curve
 from sae_merge_method.statistics.losses import paired_ratio
 from sae_merge_method.tune.bench import Measured
+from sae_merge_method.tune.curve import beside_curve
 from sae_merge_method.tune.edit import Edit
 from sae_merge_method.tune.exam import Panel
-from sae_merge_method.tune.judge import beside_curve
 from sae_merge_method.tune.rivals import Field
 from trials.experiments import ANSWERS
 from trials.report.arms import figures

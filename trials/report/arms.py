@@ -176,8 +176,8 @@ def _over(kind: str, by_donor: Mapping[str, list[ArmFigures]]) -> KindFigures:
         known = means(value)
         return sum(known) / len(known) if known else None
 
-    exact = Counter(one.standing.stands for one in everyone if one.standing is not None)
-    in_loss = Counter(
+    exact: Counter[str] = Counter(one.standing.stands for one in everyone if one.standing is not None)
+    in_loss: Counter[str] = Counter(
         stands(one.in_loss, one.in_loss.p, 1 - LEVEL)
         for one in everyone
         if one.in_loss is not None and one.in_loss.p is not None
