@@ -163,11 +163,10 @@ def above_curve(experiment: Experiment) -> Judged:
             f"p {p_value(one.p)}: whatever its damage, it gains {amount(own, share)}, {one.low}, which comes "
             f"nearest of the curve, {amount(own - one.delta, share)}: {amount(one.delta, share)}{reach}",
         )
-    damage = (pick.general.delta or 0.0) if pick.general is not None else 0.0
     return Judged(
         one.delta,
         one.p,
-        f"p {p_value(one.p)}: at its damage of {nats(damage)} nats a token it gains {amount(own, share)}, "
-        f"the curve between {one.low} and {one.high} {amount(own - one.delta, share)}: "
+        f"p {p_value(one.p)}: at its damage of {nats(pick.damage)} nats a token it gains "
+        f"{amount(own, share)}, the curve between {one.low} and {one.high} {amount(own - one.delta, share)}: "
         f"{amount(one.delta, share)}{reach}",
     )
