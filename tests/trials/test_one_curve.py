@@ -103,8 +103,9 @@ class Scene:
         return next(one for one in figures(run) if one.name == EDIT).in_loss
 
 
-def scene(edit: tuple[float, float], damages: tuple[float, ...], whole: float = 1.0) -> Scene:
-    weights, gains = (0.0, 0.25, 0.5, whole), (0.0, 0.3, 0.5, 0.8)
+def scene(edit: tuple[float, float], damages: tuple[float, ...], whole: float, gain: float) -> Scene:
+    """The curve gains so much at the whole weight."""
+    weights, gains = (0.0, 0.25, 0.5, whole), (0.0, 0.4 * gain, 0.6 * gain, gain)
     names = ("base", "damped-0.25", "damped-0.5", "all-layers")
     curve = dict(zip(names, zip(weights, gains, damages, strict=True), strict=True))
     return Scene({**curve, EDIT: (1.0, *edit)})
@@ -114,22 +115,28 @@ RISING, FALLING, LEVEL = (0.0, 0.2, 0.6, 2.0), (0.0, 0.2, 2.0, 0.6), (0.0, 0.01,
 
 
 @pytest.mark.parametrize(
-    ("edit", "damages", "whole", "stands", "reason"),
+    ("edit", "damages", "whole", "gain", "stands", "reason"),
     [
-        ((0.9, 0.4), RISING, 1.0, "above", None),
-        ((0.4, 0.4), RISING, 1.0, "not shown", None),
-        ((0.1, 0.4), RISING, 1.0, "below", None),
-        ((0.7, 1.2), FALLING, 1.0, "not tested", "nothing to trade"),
-        ((0.7, 0.015), LEVEL, 1.0, "not tested", "not told apart"),
-        ((1.4, 1.2), FALLING, 1.0, "above", None),
-        ((1.4, 1.2), FALLING, 0.9, "not tested", "nothing to trade"),
-        ((0.6, 5.0), RISING, 1.0, "below", None),
+        ((0.9, 0.4), RISING, 1.0, 0.8, "above", None),
+        ((0.4, 0.4), RISING, 1.0, 0.8, "not shown", None),
+        ((0.1, 0.4), RISING, 1.0, 0.8, "below", None),
+        ((0.7, 1.2), FALLING, 1.0, 0.8, "not tested", "nothing to trade"),
+        ((0.7, 0.015), LEVEL, 1.0, 0.8, "not tested", "not told apart"),
+        ((1.4, 1.2), FALLING, 1.0, 0.8, "above", None),
+        ((1.4, 1.2), FALLING, 0.9, 0.8, "not tested", "nothing to trade"),
+        ((0.6, 5.0), RISING, 1.0, 0.8, "below", None),
+        ((0.6, 1.2), FALLING, 1.0, -0.8, "above", None),  # no weight is as good as none: the base is nearest
     ],
 )
 def test_one_curve_gives_one_verdict(
-    edit: tuple[float, float], damages: tuple[float, ...], whole: float, stands: str, reason: str | None
+    edit: tuple[float, float],
+    damages: tuple[float, ...],
+    whole: float,
+    gain: float,
+    stands: str,
+    reason: str | None,
 ) -> None:
-    one = scene(edit, damages, whole)
+    one = scene(edit, damages, whole, gain)
     curve = one.of_experiment()
     (standing,) = curve.standings
     assert standing.stands == stands and (reason or "") in (standing.reason or "")
@@ -145,4 +152,5 @@ def test_one_curve_gives_one_verdict(
         return
     assert in_loss is not None and standing.p == pytest.approx(tuned.p) == pytest.approx(in_loss.p)
     assert standing.delta == pytest.approx(tuned.difference.delta) == pytest.approx(in_loss.delta)
+    assert (standing.low == "base") == (stands == "above" and gain < 0)
     assert standing.interval == pytest.approx(tuned.difference.interval)
