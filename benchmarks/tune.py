@@ -38,11 +38,10 @@ from sae_merge_method.recipes import ready_file
 from sae_merge_method.reports.grid import Cell, Grid, as_text
 from sae_merge_method.tune.bench import LOSSES, SLOPES, Bench
 from sae_merge_method.tune.edit import Edit
-from sae_merge_method.tune.families import on_layers
-from sae_merge_method.tune.parts import CHOICE, REPORT, SEARCH, Part, make_parts
 from sae_merge_method.tune.scaling import MOST, up_to_damage
 from sae_merge_method.tune.search import finalists, search
 from sae_merge_method.tune.settings import TuneSettings
+from sae_merge_method.tune.splits import CHOICE, REPORT, SEARCH, Split, make_splits
 from sae_merge_method.tune.store import Store
 
 BEYOND = 10.0
@@ -80,12 +79,12 @@ class Searching:
     """One bench a search: neither knows what the other measured."""
 
     def __init__(
-        self, edited: EditedModel, parts: dict[str, Part], asked: TuneSettings, folder: Path
+        self, edited: EditedModel, splits: dict[str, Split], asked: TuneSettings, folder: Path
     ) -> None:
-        self.bench = Bench(edited, parts, Store(folder), asked.tokens_per_step)
-        whole = sum(len(one.ids) for side in parts[SEARCH].sides for one in side.documents)
+        self.bench = Bench(edited, splits, Store(folder), asked.tokens_per_step)
+        whole = sum(len(one.ids) for side in splits[SEARCH].sides for one in side.documents)
         # As much of the target as of each control, forward and backward.
-        self._slope = AS_FORWARD * asked.tokens_per_step * len(parts[SEARCH].sides) / whole
+        self._slope = AS_FORWARD * asked.tokens_per_step * len(splits[SEARCH].sides) / whole
         self._begun = time.perf_counter()
 
     def passes(self) -> float:
@@ -144,7 +143,7 @@ def evolve(searching: Searching, asked: TuneSettings, budget: float, passes: flo
 
 def row(result: Result, bench: Bench) -> tuple[Cell, ...]:
     own = bench.measure(result.edit, REPORT)
-    everything = on_layers(bench.n_donors, bench.n_layers, range(bench.n_layers))
+    everything = bench.every_layer
     damped = [one.measured for one in up_to_damage(bench, everything, REPORT, max(own.damage, 1e-4))]
     same = max((one for one in damped if one.damage <= own.damage), key=lambda one: one.gain, default=None)
     more = own.gain - (same.gain if same is not None else 0.0)
@@ -185,11 +184,11 @@ def compare(settings: Path, arguments: argparse.Namespace) -> None:
             outside=False, hold=asked.hold,
         ) as edited,
     ):  # fmt: skip
-        parts = make_parts(edited.model, corpora[0], corpora[1:], asked.max_length, asked.tokens_per_batch)
-        first = Searching(edited, parts, asked, Path(name) / "ours")
+        splits = make_splits(edited.model, corpora[0], corpora[1:], asked.max_length, asked.tokens_per_batch)
+        first = Searching(edited, splits, asked, Path(name) / "ours")
         results = [ours(first, asked, budget)]
         for seed in range(1, arguments.seeds + 1):
-            peer = Searching(edited, parts, asked, Path(name) / f"cma-{seed}")
+            peer = Searching(edited, splits, asked, Path(name) / f"cma-{seed}")
             results.append(evolve(peer, asked, budget, results[0].passes, seed))
         header = ("search", "gain", "damage", "gain over damping", "passes", "edits measured", "seconds")
         rows = tuple(row(one, first.bench) for one in results)

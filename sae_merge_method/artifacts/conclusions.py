@@ -9,9 +9,9 @@ from pydantic import Field
 
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.artifacts.subject import Test
+from sae_merge_method.statistics.beside_curve import Beside
 
 Answer = Literal["yes", "no", "not shown", "not tested"]
-Beside = Literal["above", "on", "below", "not shown", "not tested"]
 
 
 class Rank(Record):

@@ -119,6 +119,12 @@ class MeasuredArm(ArmIdentity):
     notes: tuple[str, ...]
     """What a reader of the arm's numbers has to know, in plain sentences."""
 
+    @property
+    def damage(self) -> float:
+        """Change of the loss on general text, in nats a token: above 0 is worse. 0 for the base itself, and
+        where it was not measured."""
+        return (self.general.delta or 0.0) if self.general is not None else 0.0
+
 
 class GeneralCorpus(Record):
     """The text that damage was measured on."""

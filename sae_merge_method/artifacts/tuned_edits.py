@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from sae_merge_method.artifacts.conclusions import Beside
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.artifacts.unit import UnitField
+from sae_merge_method.statistics.beside_curve import Beside
 
 Budget = Literal["kept", "exceeded", "not shown"]
 Held = Literal["better", "worse", "not shown", "not tested"]
@@ -130,8 +130,8 @@ class Rival(Record):
 class CurvePoint(Record):
     """All layers at one weight, on the report part."""
 
-    weight: float = Field(gt=0)
-    """The weight."""
+    weight: float = Field(ge=0)
+    """The weight; 0 where the base itself comes nearest to the winner."""
     report: Effect
     """What it does."""
 

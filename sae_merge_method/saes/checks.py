@@ -165,7 +165,7 @@ REFUSALS: dict[str, Refusal] = {
         ),
         Refusal(
             "centred",
-            "the stream less its mean over dimensions (`center_writing_weights`), as `gpt2-small-res-jb` does",
+            "the stream less its mean over dimensions (`center_writing_weights`), as `gpt2-small-res-jb`",
             _centred,
         ),
         Refusal("reshaped", "heads of attention side by side (hook_z) in the stream's place", _reshaped),

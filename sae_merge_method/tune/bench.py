@@ -14,7 +14,7 @@ from sae_merge_method.in_memory.weights import Round, nearest
 from sae_merge_method.statistics.losses import RatioChange, paired_ratio
 from sae_merge_method.together.workers import ALONE, Workers
 from sae_merge_method.tune.edit import Edit, Shape
-from sae_merge_method.tune.parts import SEARCH, Part, Side, in_groups
+from sae_merge_method.tune.splits import SEARCH, Side, Split, in_groups
 from sae_merge_method.tune.store import Store, key_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Bench:
 
     Args:
         edited: The model.
-        parts: By name.
+        splits: The texts to search, choose and report on, by name.
         store: What is known already.
         step: Tokens of target, and of each control, that slopes are told from.
         advance: Called after each measurement.
@@ -81,7 +81,7 @@ class Bench:
     def __init__(
         self,
         edited: EditedModel,
-        parts: Mapping[str, Part],
+        splits: Mapping[str, Split],
         store: Store,
         step: int,
         advance: Callable[[], object] = lambda: None,
@@ -92,13 +92,18 @@ class Bench:
         self.base = Edit.none(self.n_donors, self.n_layers)
         self.modules = edited.sum_by_module(np.ones(len(edited.tensors))) > 0
         """(layers, parts) whether a layer has such a part."""
-        self._edited, self._parts, self._store = edited, parts, store
+        self._edited, self._splits, self._store = edited, splits, store
         self._advance, self._rounded, self._workers = advance, rounded, workers
-        self._groups = [in_groups(side, step) for side in parts[SEARCH].sides]
+        self._groups = [in_groups(side, step) for side in splits[SEARCH].sides]
         self._set = self.base
         self._asked: dict[str, set[str]] = {}
         self._is_ahead = False
         self._meet()
+
+    @property
+    def every_layer(self) -> Shape:
+        """(donors, layers) the shape of the damping curve: all layers of all donors alike."""
+        return np.ones((self.n_donors, self.n_layers))
 
     def asked(self, kind: str) -> int:
         """How many measurements of a kind there were, each once, the base's among them."""
@@ -111,7 +116,7 @@ class Bench:
 
     def measure(self, edit: Edit, part: str) -> Measured:
         """An edit's losses on a part, beside the base's."""
-        sides = self._parts[part].sides
+        sides = self._splits[part].sides
         losses = self._losses(edit, part)
         before = losses if edit == self.base else self._losses(self.base, part)
         changes = [paired_ratio(b, e, side.tokens) for b, e, side in zip(before, losses, sides, strict=True)]
@@ -121,7 +126,7 @@ class Bench:
 
     def side(self, part: str, control: int | None = None) -> Side:
         """The target's texts in a part, or a control's."""
-        texts = self._parts[part]
+        texts = self._splits[part]
         return texts.target if control is None else texts.controls[control]
 
     def slopes(self, edit: Edit, turn: int, *, by_module: bool = False) -> Slopes:
@@ -197,7 +202,7 @@ class Bench:
 
     def _losses(self, edit: Edit, part: str) -> list[tuple[float, ...]]:
         """Nats of every text of each side."""
-        sides = self._parts[part].sides
+        sides = self._splits[part].sides
         known = self.recall(LOSSES, edit, part, lambda: [self._nats(side) for side in sides])
         return [tuple(side) for side in known]
 

@@ -11,9 +11,9 @@ from sae_merge_method.statistics.losses import RatioChange, upper_p
 from sae_merge_method.tune.bench import Measured
 from sae_merge_method.tune.edit import Edit
 from sae_merge_method.tune.exam import Panel
-from sae_merge_method.tune.parts import CHOICE
 from sae_merge_method.tune.scaling import largest_within, up_to_damage
 from sae_merge_method.tune.search import Candidate, TuneError
+from sae_merge_method.tune.splits import CHOICE
 
 _LESS = 0.7
 """Factor of an edit that lost too many points, which grow in no known way."""

@@ -17,7 +17,7 @@ from sae_merge_method.statistics.intervals import Interval
 from sae_merge_method.statistics.tests import TESTS
 from sae_merge_method.tune.bench import Bench
 from sae_merge_method.tune.edit import Edit
-from sae_merge_method.tune.parts import FEWEST, HELD_BACK, PARTS, part_of
+from sae_merge_method.tune.splits import FEWEST, HELD_BACK, SPLITS, split_of
 
 if TYPE_CHECKING:
     from lm_eval.api.model import TemplateLM
@@ -55,10 +55,10 @@ class Exam:
         self._harness = harness
         self._lm: TemplateLM = lm_around(model, harness.settings)
         self._questions = questions(self._harness, self._lm)
-        shares = PARTS if searched else HELD_BACK
+        shares = SPLITS if searched else HELD_BACK
         self._parts: dict[str, list[Question]] = {name: [] for name in shares}
         for question in self._questions:
-            self._parts[part_of(question.text, shares)].append(question)
+            self._parts[split_of(question.text, shares)].append(question)
         for name, members in self._parts.items():
             if len(members) < FEWEST:
                 raise CorpusError(

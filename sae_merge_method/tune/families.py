@@ -82,7 +82,7 @@ def sizes_of(n_layers: int) -> tuple[int, ...]:
 
 def _damped(known: Known) -> Iterable[NamedShape]:
     donors, layers = known.bench.n_donors, known.bench.n_layers
-    yield NamedShape(EVERY_LAYER, on_layers(donors, layers, range(layers)))
+    yield NamedShape(EVERY_LAYER, known.bench.every_layer)
     if donors > 1:
         for donor in range(donors):
             shape = np.zeros((donors, layers))

@@ -1,83 +1,62 @@
-"""The judgement: the winner once, beside its rivals, on texts and problems that were held back.
+"""The judgement: the winner once, beside its rivals and the damping curve, on texts and problems that were
+held back; all that is asked of them, by all processes together.
 
 By the task where there is one, else by loss.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
-from sae_merge_method.artifacts.conclusions import Beside
-from sae_merge_method.artifacts.tuned_edits import (
-    BesideCurve,
-    Budget,
-    Change,
-    CurvePoint,
-    Effect,
-    Held,
-    Rival,
-    Scored,
-    Winner,
-)
-from sae_merge_method.statistics.interpolation import (
-    Excess,
-    excess_over_each,
-    excess_over_line,
-    share_of_cost,
-)
+from sae_merge_method.artifacts.tuned_edits import BesideCurve, Budget, Change, EqualGain, Held, Rival, Winner
 from sae_merge_method.statistics.losses import RatioChange, paired_ratio
 from sae_merge_method.statistics.multiplicity import holm
 from sae_merge_method.tune.bench import Measured
 from sae_merge_method.tune.choose import Chosen
+from sae_merge_method.tune.curve import all_layers, beside_curve, equal_gain
 from sae_merge_method.tune.edit import Edit
-from sae_merge_method.tune.exam import Compared, Exam, Panel
-from sae_merge_method.tune.parts import CHOICE, REPORT
+from sae_merge_method.tune.effects import change_of, effect
+from sae_merge_method.tune.exam import Compared, Panel
 from sae_merge_method.tune.rivals import Contender, Field
+from sae_merge_method.tune.splits import CHOICE, REPORT
 
 
-class _Difference(NamedTuple):
-    """The winner's gain less another edit's, by what judges."""
+class Judged(NamedTuple):
+    """The winner and all that it was held against."""
 
-    loss: RatioChange
-    """Of the loss: below 0 where the winner's is lower."""
-    task: Compared | None
-    """Of the task's score; None where none judges."""
-
-    @property
-    def delta(self) -> float:
-        """Above 0 where the winner gains more."""
-        return -self.loss.delta if self.task is None else self.task.delta
-
-    @property
-    def p(self) -> float | None:
-        """Two-sided; None where there is no test."""
-        return self.loss.p if self.task is None else self.task.p
+    winner: Winner
+    rivals: tuple[Rival, ...]
+    beside_curve: BesideCurve
+    equal_gain: EqualGain
 
 
-def effect(panel: Panel, measured: Measured, alpha: float, *, guarded: bool = False) -> Effect:
-    """A measurement as the report has it.
+def judge(panel: Panel, chosen: Chosen, field: Field, budget: float, alpha: float) -> Judged:
+    """Hold the winner against everything, once.
 
     Args:
-        panel: To measure by; the task is asked on the parts that it has.
-        measured: The losses.
-        alpha: Intervals are at 1 - alpha.
-        guarded: Whether the guard is asked as well.
+        panel: To measure by.
+        chosen: The winner.
+        field: Whom it has to beat.
+        budget: Damage that was allowed, in nats a token.
+        alpha: Level of every test; intervals are at 1 - alpha.
     """
-    worst, part = measured.worst, measured.part
-    task = panel.task if panel.task is not None and part in (CHOICE, REPORT) else None
-    return Effect(
-        gain=_change(measured.target, alpha, sign=-1),
-        damage=_change(measured.controls[worst], alpha),
-        control=panel.bench.side(part, worst).name,
-        task=None if task is None else _scored(panel, task, measured, alpha),
-        guard=None if panel.guard is None or not guarded else _scored(panel, panel.guard, measured, alpha),
+    bench, edit = panel.bench, chosen.measured.edit
+    for one in (bench.base, edit):
+        panel.ask(one, REPORT)
+    held = partial(equal_gain, panel, edit, field.twin, alpha)
+    whole = all_layers(bench, 1.0)
+    others = dict.fromkeys((*(one.edit for one in field.contenders), *(one for _, one in field.curve), whole))
+    asked: list[Callable[[], object]] = [partial(panel.ask, one, REPORT, guarded=False) for one in others]
+    bench.ahead([held, *asked])
+    equal = held()
+    weights = dict(field.curve) | {1.0: whole}
+    weights |= {one.weight: all_layers(bench, one.weight) for one in equal.curve}
+    return Judged(
+        winner(panel, chosen, budget, alpha),
+        against_rivals(panel, edit, field.contenders, alpha),
+        beside_curve(panel, edit, field, weights, alpha),
+        equal,
     )
-
-
-def _scored(panel: Panel, exam: Exam, measured: Measured, alpha: float) -> Scored:
-    bench, edit, part = panel.bench, measured.edit, measured.part
-    change = exam.compare(bench, edit, bench.base, part, 1 - alpha)
-    return Scored(score=exam.mean(bench, edit, part), change=change.delta, interval=change.interval)
 
 
 def winner(panel: Panel, chosen: Chosen, budget: float, alpha: float) -> Winner:
@@ -125,7 +104,28 @@ def _points_kept(panel: Panel, edit: Edit, alpha: float) -> Budget | None:
     return "exceeded" if reach.high < -panel.points / 100 else "not shown"
 
 
-def rivals(panel: Panel, edit: Edit, contenders: Sequence[Contender], alpha: float) -> tuple[Rival, ...]:
+class _Difference(NamedTuple):
+    """The winner's gain less another edit's, by what judges."""
+
+    loss: RatioChange
+    """Of the loss: below 0 where the winner's is lower."""
+    task: Compared | None
+    """Of the task's score; None where none judges."""
+
+    @property
+    def delta(self) -> float:
+        """Above 0 where the winner gains more."""
+        return -self.loss.delta if self.task is None else self.task.delta
+
+    @property
+    def p(self) -> float | None:
+        """Two-sided; None where there is no test."""
+        return self.loss.p if self.task is None else self.task.p
+
+
+def against_rivals(
+    panel: Panel, edit: Edit, contenders: Sequence[Contender], alpha: float
+) -> tuple[Rival, ...]:
     """Every rival beside the winner, problem by problem, corrected together by Holm."""
     bench = panel.bench
     measured = [bench.measure(one.edit, REPORT) for one in contenders]
@@ -142,7 +142,7 @@ def rivals(panel: Panel, edit: Edit, contenders: Sequence[Contender], alpha: flo
                 units=one.edit.units,
                 weights=one.edit.weights,
                 report=effect(panel, other, alpha),
-                difference=_change(difference.loss, alpha, sign=-1),
+                difference=change_of(difference.loss, alpha, sign=-1),
                 task=None if task is None else Change(delta=task.delta, interval=task.interval),
                 p=difference.p,
                 p_adjusted=p,
@@ -167,67 +167,3 @@ def _held(delta: float, p: float | None, alpha: float) -> Held:
     if p >= alpha:
         return "not shown"
     return "better" if delta > 0 else "worse"
-
-
-def beside_curve(
-    panel: Panel, edit: Edit, field: Field, weights: Mapping[float, Edit], alpha: float
-) -> BesideCurve:
-    """The winner's gain less that of all layers damped to its damage, the line between two points of the
-    curve: by the task's score, where there is one.
-
-    Where that line cannot be drawn, since nothing on the curve damages as little or no two points are told
-    apart: less that of every point, if it gains more than all of them.
-
-    Args:
-        panel: To measure by.
-        edit: The winner.
-        field: With two points of the curve around the winner's damage.
-        weights: All points of the curve, by the weight of all layers.
-        alpha: Level of the test; intervals are at 1 - alpha.
-    """
-    bench = panel.bench
-    own = bench.measure(edit, REPORT)
-    points = [(weight, bench.measure(point, REPORT)) for weight, point in field.curve]
-    points.sort(key=lambda one: one[1].controls[own.worst].delta)
-    share = share_of_cost(*(one.control_nats[own.worst] for one in (own, points[0][1], points[1][1])))
-    if isinstance(share, str):
-        excess = Excess(math.nan, math.nan, None, None, None, share)
-    else:
-        excess = excess_over_line(share, *(gains(panel, one) for one in (own, points[0][1], points[1][1])))
-    if excess.p is None:
-        curve = [(weight, bench.measure(weights[weight], REPORT)) for weight in sorted(weights)]
-        nearest, over = excess_over_each(gains(panel, own), [gains(panel, one) for _, one in curve])
-        if over.p is not None:
-            excess, points = over, [curve[nearest]] * 2
-    low, high = (CurvePoint(weight=weight, report=effect(panel, one, alpha)) for weight, one in points)
-    told = not math.isnan(excess.delta)
-    stands: Beside = "not tested" if excess.p is None else "not shown"
-    if excess.p is not None and excess.p < alpha:
-        stands = "above" if excess.delta > 0 else "below"
-    return BesideCurve(
-        low=low,
-        high=high,
-        share=None if math.isnan(excess.share) else excess.share,
-        difference=Change(delta=excess.delta, interval=excess.interval(1 - alpha)) if told else None,
-        p=excess.p,
-        stands=stands,
-        reason=excess.reason,
-    )
-
-
-def gains(panel: Panel, measured: Measured) -> Sequence[float]:
-    """Of every problem of the report part: its score on the task, where there is one; else minus its nats, so
-    that their mean is minus the loss."""
-    if panel.task is not None:
-        return panel.task.scores(panel.bench, measured.edit, REPORT)
-    tokens = panel.bench.side(REPORT).tokens
-    each = len(tokens) / math.fsum(tokens)
-    return [-each * nats for nats in measured.target_nats]
-
-
-def _change(change: RatioChange, alpha: float, sign: int = 1) -> Change:
-    ends = change.interval(1 - alpha)
-    if ends is None:
-        return Change(delta=sign * change.delta + 0.0, interval=None)  # never -0.0
-    low, high = sorted((sign * ends.low, sign * ends.high))
-    return Change(delta=sign * change.delta + 0.0, interval=(low, high))

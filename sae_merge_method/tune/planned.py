@@ -8,9 +8,9 @@ from sae_merge_method.reports.numbers import duration
 from sae_merge_method.tune.attribution import slopes_needed
 from sae_merge_method.tune.exam import Panel
 from sae_merge_method.tune.families import FAMILIES, sizes_of
-from sae_merge_method.tune.parts import CHOICE, REPORT, SEARCH, Part
 from sae_merge_method.tune.search import POINT_WEIGHTS
 from sae_merge_method.tune.settings import TuneSettings
+from sae_merge_method.tune.splits import CHOICE, REPORT, SEARCH, Split
 
 _AS_FORWARD = 3
 """Tokens forward and backward take as long as so many forward."""
@@ -30,13 +30,13 @@ class Cost(NamedTuple):
 
 
 def cost_of(
-    asked: TuneSettings, parts: Mapping[str, Part], panel: Panel, seconds: float | None = None
+    asked: TuneSettings, splits: Mapping[str, Split], panel: Panel, seconds: float | None = None
 ) -> Cost:
     """About how much is computed.
 
     Args:
         asked: What is searched.
-        parts: By name.
+        splits: By name.
         panel: To measure by.
         seconds: What the base took on the search part; None where that is not known.
     """
@@ -58,12 +58,12 @@ def cost_of(
     per_step = asked.tokens_per_step * (1 + len(asked.control))
     tokens = {
         name: sum(len(one.ids) for side in part.sides for one in side.documents)
-        for name, part in parts.items()
+        for name, part in splits.items()
     }
     forward = edits * tokens[SEARCH] + on_choice * tokens[CHOICE] + on_report * tokens[REPORT]
-    problems = ", ".join(f"{len(parts[name].target.documents)} to {verb}" for name, verb in _FOR.items())
+    problems = ", ".join(f"{len(splits[name].target.documents)} to {verb}" for name, verb in _FOR.items())
     texts = ", ".join(
-        f"{sum(len(side.documents) for side in parts[name].controls)} to {verb}"
+        f"{sum(len(side.documents) for side in splits[name].controls)} to {verb}"
         for name, verb in _FOR.items()
     )
     lines = [

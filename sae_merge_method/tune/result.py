@@ -10,15 +10,15 @@ import numpy.typing as npt
 from sae_merge_method.artifacts.tune import Asked, LayerShare, PartShare, Tune, TunedText
 from sae_merge_method.artifacts.tuned_edits import SearchedEdit
 from sae_merge_method.corpora.documents import Corpus
-from sae_merge_method.models.parts import PARTS as LAYER_PARTS
+from sae_merge_method.models.parts import PARTS
 from sae_merge_method.recipe.precision import rounding_of
 from sae_merge_method.tune.bench import LOSSES, SLOPES, Bench
+from sae_merge_method.tune.effects import effect
 from sae_merge_method.tune.exam import ANSWERS, Exam, Panel
-from sae_merge_method.tune.judge import effect
-from sae_merge_method.tune.judgement import Judged
-from sae_merge_method.tune.parts import CHOICE, PARTS, REPORT
+from sae_merge_method.tune.judge import Judged
 from sae_merge_method.tune.search import Allowed, Candidate, Searched
 from sae_merge_method.tune.settings import TuneSettings
+from sae_merge_method.tune.splits import CHOICE, REPORT, SPLITS
 
 ALPHA = 0.05
 """Level of the tests."""
@@ -96,7 +96,7 @@ def _layers(searched: Searched, there: npt.NDArray[np.bool_]) -> tuple[LayerShar
             stands_out=layer in costly,
             parts={
                 part: PartShare(gain=modules.gain[layer, nth], damage=modules.damage[layer, nth])
-                for nth, part in enumerate(LAYER_PARTS)
+                for nth, part in enumerate(PARTS)
                 if there[layer, nth]
             },
         )
@@ -105,10 +105,10 @@ def _layers(searched: Searched, there: npt.NDArray[np.bool_]) -> tuple[LayerShar
 
 
 def _text(corpus: Corpus, bench: Bench, control: int | None) -> TunedText:
-    sides = {name: bench.side(name, control) for name in PARTS}
+    sides = {name: bench.side(name, control) for name in SPLITS}
     nats = {
         name: measured.target_nats if control is None else measured.control_nats[control]
-        for name in PARTS
+        for name in SPLITS
         for measured in [bench.measure(bench.base, name)]
     }
     return TunedText(

@@ -11,9 +11,9 @@ from sae_merge_method.statistics.interpolation import Share, share_of_cost
 from sae_merge_method.tune.bench import Bench, Measured
 from sae_merge_method.tune.edit import Edit, Shape, exchanged, shuffled
 from sae_merge_method.tune.families import all_but, on_layers
-from sae_merge_method.tune.parts import CHOICE
 from sae_merge_method.tune.scaling import MOST, up_to_damage
 from sae_merge_method.tune.search import Searched, whole
+from sae_merge_method.tune.splits import CHOICE
 
 _LEAST = 0.05
 """Share of the budget that counts as the winner's damage where it does less."""
@@ -70,7 +70,7 @@ def contenders(
     """
     damage = max(winner.damage, _LEAST * budget)
     n_donors, n_layers = bench.n_donors, bench.n_layers
-    everything = on_layers(n_donors, n_layers, range(n_layers))
+    everything = bench.every_layer
     guess = float(searched.start.array.max())
     costly = searched.attribution.costly
     spared = on_layers(n_donors, n_layers, all_but(n_layers, costly))

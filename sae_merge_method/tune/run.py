@@ -36,15 +36,15 @@ from sae_merge_method.tune.attribution import Attribution, of_record
 from sae_merge_method.tune.bench import Bench
 from sae_merge_method.tune.choose import choose
 from sae_merge_method.tune.exam import Exam, Panel
-from sae_merge_method.tune.judgement import judge
+from sae_merge_method.tune.judge import judge
 from sae_merge_method.tune.page import as_markdown, as_page
-from sae_merge_method.tune.parts import CHOICE, SEARCH, make_parts
 from sae_merge_method.tune.planned import cost_of
 from sae_merge_method.tune.recipe import recipe_of
 from sae_merge_method.tune.result import ALPHA, Texts, result_of
 from sae_merge_method.tune.rivals import Pick, contenders
 from sae_merge_method.tune.search import allowed_damage, finalists, search
 from sae_merge_method.tune.settings import TuneSettings
+from sae_merge_method.tune.splits import CHOICE, SEARCH, make_splits
 from sae_merge_method.tune.store import Store
 
 LOG = logging.getLogger(__name__)
@@ -171,7 +171,7 @@ def _search_and_judge(
     workers: Workers,
     tell: Callable[[str], None],
 ) -> tuple[Tune, str]:
-    parts = make_parts(
+    splits = make_splits(
         edited.model,
         texts.target,
         texts.controls,
@@ -190,12 +190,12 @@ def _search_and_judge(
     ):
         rounding = rounding_of(asked)
         rounded = stochastic(rounding.seed) if rounding.unbiased else nearest
-        bench = Bench(edited, parts, store, asked.tokens_per_step, bar.update, rounded, workers)
+        bench = Bench(edited, splits, store, asked.tokens_per_step, bar.update, rounded, workers)
         panel = Panel(bench, task, guard, asked.budget.points)
         begun, known = perf_counter(), len(store)
         bench.measure(bench.base, SEARCH)
         seconds = perf_counter() - begun if len(store) > known else None
-        words, foretold.seconds = cost_of(asked, parts, panel, seconds)
+        words, foretold.seconds = cost_of(asked, splits, panel, seconds)
         tell(words)
         for exam in filter(None, (task, guard)):
             # What the choice asks anyway: a metric that cannot judge is told before the search, not after.

@@ -10,10 +10,10 @@ from sae_merge_method.tune.attribution import Attribution, attribute
 from sae_merge_method.tune.bench import Bench, Measured
 from sae_merge_method.tune.edit import Edit
 from sae_merge_method.tune.exam import Panel
-from sae_merge_method.tune.families import FAMILIES, Family, Known, NamedShape, on_layers, sizes_of
-from sae_merge_method.tune.parts import CHOICE, SEARCH
+from sae_merge_method.tune.families import FAMILIES, Family, Known, NamedShape, sizes_of
 from sae_merge_method.tune.scaling import Scaled, largest_within, up_to_damage
 from sae_merge_method.tune.settings import TuneSettings
+from sae_merge_method.tune.splits import CHOICE, SEARCH
 
 POINT_WEIGHTS = (1.0, 0.75, 0.55, 0.4, 0.3, 0.2, 0.1)
 """Weights of all layers at which a guard is asked what they cost."""
@@ -84,7 +84,7 @@ def allowed_damage(panel: Panel, nats: float | None, tell: Callable[[str], None]
         return Allowed(nats, None)
     bench, guard = panel.bench, panel.guard
     assert guard is not None and panel.points is not None
-    everything = on_layers(bench.n_donors, bench.n_layers, range(bench.n_layers))
+    everything = bench.every_layer
     for weight in POINT_WEIGHTS:
         edit = Edit.of(weight * everything)
         if panel.keeps(edit, CHOICE):
@@ -120,7 +120,7 @@ def search(
         TuneError: No edit does as little damage as is allowed.
     """
     whole_donors = [whole(bench, donor) for donor in range(bench.n_donors)]
-    everything = on_layers(bench.n_donors, bench.n_layers, range(bench.n_layers))
+    everything = bench.every_layer
     bench.measure(bench.base, SEARCH)
     bench.ahead(
         [

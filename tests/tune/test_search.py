@@ -27,6 +27,7 @@ class Made:
 
     n_donors, n_layers = 1, 2
     base = Edit.none(1, 2)
+    every_layer = np.ones((1, 2))
 
     def __init__(self, gain: float, damage: float) -> None:
         self._gain, self._damage = gain, damage

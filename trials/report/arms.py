@@ -4,18 +4,17 @@ Where an arm lies beside the curve in exact answers is the experiment's own judg
 in answer loss, with the same formulas: a gain in loss is sharper, and flatters.
 """
 
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.conclusions import CurveStanding
 from sae_merge_method.artifacts.experiment import MeasuredArm
 from sae_merge_method.controls.arms import ARMS
-from sae_merge_method.statistics.interpolation import (
-    Excess,
-    excess_over_each,
-    excess_over_line,
-    share_of_cost,
-)
+from sae_merge_method.experiment.report.damping import curve_weight
+from sae_merge_method.statistics.beside_curve import Outcome, Weighted, place_beside, stands
+from sae_merge_method.statistics.interpolation import Excess
 from sae_merge_method.statistics.intervals import Interval, count_right, wilson_interval
 from sae_merge_method.statistics.losses import RatioChange
 from trials.experiments import ANSWERS, NEAR
@@ -98,22 +97,25 @@ def _change(nats: Mapping[str, Nats], base: Mapping[str, Nats], what: str) -> Ra
 
 def _in_loss(run: DonorRun, standing: CurveStanding | None) -> Excess | None:
     """An arm's gain in answer loss less the curve's at its damage to prose, or less that of all of it."""
-    curve = run.experiment.damping_curve if run.experiment else None
-    if standing is None or curve is None:
+    experiment = run.experiment
+    curve = experiment.damping_curve if experiment else None
+    if experiment is None or standing is None or curve is None:
         return None
     if not all(ANSWERS in run.nats[name] and PROSE in run.nats[name] for name in (standing.arm, *curve.arms)):
         return None
 
-    def gains(name: str) -> list[float]:
+    def outcome(name: str) -> Outcome:
         answers = run.nats[name][ANSWERS]
-        return [-nats * len(answers.tokens) / sum(answers.tokens) for nats in answers.nats]
+        gains = [-nats * len(answers.tokens) / sum(answers.tokens) for nats in answers.nats]
+        return Outcome(gains, run.nats[name][PROSE].nats)
 
-    three = (standing.arm, standing.low, standing.high)
-    share = share_of_cost(*(run.nats[name][PROSE].nats for name in three))
-    if not isinstance(share, str):
-        return excess_over_line(share, *map(gains, three))
-    _, over = excess_over_each(gains(standing.arm), list(map(gains, curve.arms)))
-    return over if over.p is not None else None
+    points = [
+        Weighted(arm.name, curve_weight(arm), outcome(arm.name))
+        for arm in experiment.arms
+        if arm.name in curve.arms
+    ]
+    excess = place_beside(outcome(standing.arm), points).excess
+    return None if math.isnan(excess.delta) else excess
 
 
 def kind_of(arm: MeasuredArm) -> str:
@@ -174,16 +176,12 @@ def _over(kind: str, by_donor: Mapping[str, list[ArmFigures]]) -> KindFigures:
         known = means(value)
         return sum(known) / len(known) if known else None
 
-    stands: dict[str, int] = {}
-    in_loss: dict[str, int] = {}
-    for one in everyone:
-        if one.standing is not None:
-            stands[one.standing.stands] = stands.get(one.standing.stands, 0) + 1
-        if one.in_loss is not None and one.in_loss.p is not None:
-            side = (
-                "not shown" if one.in_loss.p >= 1 - LEVEL else "above" if one.in_loss.delta > 0 else "below"
-            )
-            in_loss[side] = in_loss.get(side, 0) + 1
+    exact: Counter[str] = Counter(one.standing.stands for one in everyone if one.standing is not None)
+    in_loss: Counter[str] = Counter(
+        stands(one.in_loss, one.in_loss.p, 1 - LEVEL)
+        for one in everyone
+        if one.in_loss is not None and one.in_loss.p is not None
+    )
     return KindFigures(
         kind=kind,
         donors=len(by_donor),
@@ -196,7 +194,7 @@ def _over(kind: str, by_donor: Mapping[str, list[ArmFigures]]) -> KindFigures:
             donor: (_mean([one.gain for one in arms]), _mean_gained(arms)) for donor, arms in by_donor.items()
         },
         excess=tuple(means(lambda one: one.standing.delta if one.standing else None)),
-        stands=stands,
+        stands=exact,
         excess_nats=tuple(means(lambda one: one.in_loss.delta if one.in_loss else None)),
         stands_in_loss=in_loss,
     )

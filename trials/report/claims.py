@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from sae_merge_method.reports.grid import Cell, Grid
-from sae_merge_method.reports.numbers import signed
+from sae_merge_method.reports.numbers import counted, signed
 from trials.experiments import OWN_SCORE
 from trials.report.arms import KindFigures, Pair, beside, harms
 from trials.report.layers import ALPHA, Alike, Ranked, mean
@@ -58,8 +58,9 @@ def _score_against_gain(gains: Mapping[str, Mapping[str, Ranked]]) -> Statement 
     return Statement(
         side,
         f"The specificity of a layer ({OWN_SCORE}) {verb} what injecting it alone gains: rank correlation "
-        f"{signed(mean(rhos))} in the mean ({signed(min(rhos))} to {signed(max(rhos))}), and beyond depth, "
-        f"by the smooth null, above 0 for {shown} of {len(rows)} donors.",
+        f"{signed(mean(rhos))} in the mean{_over(len(rhos), len(rows))} ({signed(min(rhos))} to "
+        f"{signed(max(rhos))}), and beyond depth, by the smooth null, above 0 for {shown} of "
+        f"{counted(len(rows), 'donor')}.",
     )
 
 
@@ -85,20 +86,27 @@ def _pick_against_curve(kinds: Mapping[str, KindFigures]) -> Statement | None:
     pick, pair = kinds.get("stethoscope"), beside(kinds.get("stethoscope"), kinds.get("all-layers"))
     if pick is None or pair is None:
         return None
-    if not pick.excess:
+    if not pick.stands:
         return Statement(
             "neither",
             "No donor is shown to harm prose with all its layers, so none buys less damage by a choice of "
             "layers, and nothing can be held against the damping curve at equal damage. The pick gains "
-            f"{_told(pair, 0)}, all layers at weight 1 {_told(pair, 1)}.",
+            f"{_told(pair, 0)}, all layers at weight 1 {_told(pair, 1)} ({_means(pair)}).",
+        )
+    if not pick.excess:
+        return Statement(
+            "neither",
+            "In exact answers the layers that the paper's road picks cannot be held against all layers "
+            f"damped to the same damage, for {counted(sum(pick.stands.values()), 'donor')}. In answer loss "
+            f"they lie {_loss(pick)}.",
         )
     above, below = pick.stands.get("above", 0), pick.stands.get("below", 0)
     side: Side = "for" if above > below else "against" if below > above else "neither"
     return Statement(
         side,
         f"The layers that the paper's road picks gain {100 * mean(pick.excess):+.1f} points beside all "
-        f"layers damped to the same damage, in the mean over {len(pick.excess)} donors: shown above for "
-        f"{above}, below for {below}. In answer loss they lie {_loss(pick)}.",
+        f"layers damped to the same damage, in the mean over {counted(len(pick.excess), 'donor')}: shown "
+        f"above for {above}, below for {below}. In answer loss they lie {_loss(pick)}.",
     )
 
 
@@ -107,9 +115,18 @@ def _loss(one: KindFigures) -> str:
         return "nowhere that could be told"
     counts = one.stands_in_loss
     return (
-        f"{mean(one.excess_nats):+.3f} nats a token beside it (above for {counts.get('above', 0)}, below for "
-        f"{counts.get('below', 0)})"
+        f"{mean(one.excess_nats):+.3f} nats a token beside it{_over(len(one.excess_nats), len(one.excess))} "
+        f"(above for {counts.get('above', 0)}, below for {counts.get('below', 0)})"
     )
+
+
+def _over(donors: int, told: int) -> str:
+    """Over how many donors a mean is, where that is another number than the sentence tells of."""
+    return "" if donors == told else f" over {counted(donors, 'donor')}"
+
+
+def _means(pair: Pair) -> str:
+    return f"means over {counted(pair.donors, 'donor')}" if pair.donors > 1 else "of 1 donor"
 
 
 def _pick_against_random(kinds: Mapping[str, KindFigures]) -> Statement | None:
@@ -120,7 +137,7 @@ def _pick_against_random(kinds: Mapping[str, KindFigures]) -> Statement | None:
     return Statement(
         "neither",
         f"The pick gains {_told(pair, 0)}, matched random sets {_told(pair, 1)}: the pick is the {word} of "
-        f"the two in loss (means over {pair.donors} donors; no test).",
+        f"the two in loss ({_means(pair)}; no test).",
     )
 
 
@@ -136,26 +153,24 @@ def _raw_against_projection(kinds: Mapping[str, KindFigures]) -> Statement | Non
     return Statement(
         "for" if better else "against",
         f"The raw task vector gains {'more' if better else 'no more'} than its projection on the chosen "
-        f"features: {_told(pair, 0)} against {_told(pair, 1)} (means over donors that have both: "
-        f"{pair.donors}); whether that is its direction or only its size, twins at the projection's energy "
-        "tell, where they were run.",
+        f"features: {_told(pair, 0)} against {_told(pair, 1)} ({_means(pair)} that "
+        f"{'has' if pair.donors == 1 else 'have'} both); whether that is its direction or only its size, "
+        "twins at the projection's energy tell, where they were run.",
     )
 
 
 def _knowing_scores(gains: Mapping[str, Mapping[str, Ranked]]) -> Statement | None:
-    means = {
-        name: mean([one.rho for one in rows.values() if one.rho is not None])
-        for name, rows in gains.items()
-        if any(one.rho is not None for one in rows.values())
-    }
+    known = {name: [one.rho for one in rows.values() if one.rho is not None] for name, rows in gains.items()}
+    means = {name: mean(rhos) for name, rhos in known.items() if rhos}
     if not means:
         return None
     best = max(means, key=lambda name: means[name])
+    over = _over(len(known[best]), len(gains[best]))
     shown = sum(one.is_shown for one in gains[best].values())
     return Statement(
         "neither",
-        f"Of all scores {best} ranks best with what a layer gains alone: {signed(means[best])} in the mean, "
-        f"shown beyond depth (p < {ALPHA:g}) for {shown} of {len(gains[best])} donors.",
+        f"Of all scores {best} ranks best with what a layer gains alone: {signed(means[best])} in the mean"
+        f"{over}, shown beyond depth (p < {ALPHA:g}) for {shown} of {counted(len(gains[best]), 'donor')}.",
     )
 
 
@@ -171,10 +186,10 @@ def _tuned(pairs: Sequence[TunedPair]) -> Statement | None:
     return Statement(
         "neither",
         f"Measured rather than guessed: tune finds edits above the damping curve for {len(above)} of "
-        f"{len(pairs)} donors by the paired test, at equal damage or, for {everywhere}, by more gain than "
-        "all layers have at any weight. At equal gain they are shown to do less damage than all layers for "
-        f"{less}, half of it or less for {half}; for {beyond} there is no equal gain, since no weight of all "
-        "layers reaches theirs.",
+        f"{counted(len(pairs), 'donor')} by the paired test, at equal damage or, for {everywhere}, by more "
+        "gain than all layers have at any weight. At equal gain they are shown to do less damage than all "
+        f"layers for {less}, half of it or less for {half}; for {beyond} there is no equal gain, since no "
+        "weight of all layers reaches theirs.",
     )
 
 

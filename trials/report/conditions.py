@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from sae_merge_method.reports.grid import Cell, Grid
-from sae_merge_method.reports.numbers import duration
+from sae_merge_method.reports.numbers import counted, duration
 from trials.jobs import Timing
 from trials.record import TrialRecord
 from trials.report.arms import harms
@@ -70,10 +70,15 @@ def missing_sentence(findings: Findings) -> str:
     ended = {stage: len({t.name for t in findings.timings if t.stage == stage}) for stage in stand}
     untimed = sum(max(0, count - ended[stage]) for stage, count in stand.items())
     unfinished = [run for run in findings.runs if run.experiment is not None and run.experiment.missing]
-    parts += [f"{len(run.experiment.missing)} arms of {run.donor}" for run in unfinished if run.experiment]
+    parts += [
+        f"{counted(len(run.experiment.missing), 'arm')} of {run.donor}"
+        for run in unfinished
+        if run.experiment
+    ]
     told = f"Not done: {'; '.join(parts)}." if parts else ""
     if untimed:
-        told += f" Of {untimed} commands that were stopped before their time, or left alone, no time is kept."
+        which = "that was" if untimed == 1 else "that were"
+        told += f" Of {counted(untimed, 'command')} {which} stopped early, or left alone, no time is kept."
     return told.strip()
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sae_merge_method.files.writing import write_bytes, write_text
 from sae_merge_method.reports.grid import Grid, as_markdown
 from sae_merge_method.reports.markdown import bullets, fence, section
+from sae_merge_method.reports.numbers import counted
 from trials.record import TrialRecord
 from trials.report.arms import by_kind
 from trials.report.claims import Statement, conclusions_grid, statements
@@ -108,12 +109,13 @@ def page(
         if any(one.side == side for one in said)
     ]
     abilities = dict.fromkeys(run.donor.ability for run in findings.runs)
+    seeds = sorted({run.donor.seed for run in findings.runs})
     attributed = sum(run.attribution is not None for run in findings.runs)
     with_arms = sum(run.experiment is not None for run in findings.runs)
     head = (
-        f"# The trial on {findings.model}\n\nA real model: of {len(findings.runs)} donors {attributed} "
-        f"attributed, {with_arms} with arms ({', '.join(abilities)}; seeds "
-        f"{', '.join(str(seed) for seed in sorted({run.donor.seed for run in findings.runs}))}), judged by "
+        f"# The trial on {findings.model}\n\nA real model: of {counted(len(findings.runs), 'donor')} "
+        f"{attributed} attributed, {with_arms} with arms ({', '.join(abilities)}; "
+        f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}), judged by "
         "exact answers. Every number here was printed by a command of this repository; `python -m trials "
         "report` writes this page from what the trial left. It is one model: **a lead, not a law**."
     )

@@ -54,13 +54,14 @@ def collect(folder: Path) -> Experiment:
     evaluations = {name: Evaluation(read_results(at / RESULTS_FOLDER), name) for name, at in done.items()}
     run = evaluations[first].run
     metric = resolve_metric(run, plan.metric)
+    tasks = choose_tasks(run, metric, ())
     base = Base(
         records[first],
         evaluations[first],
         metric,
-        all(run.tasks[task].scores[metric].higher_is_better for task in choose_tasks(run, metric, ())),
+        all(run.tasks[task].scores[metric].higher_is_better for task in tasks),
     )
-    pairs, tasks = _pairs_of_claims(evaluations), choose_tasks(run, metric, ())
+    pairs = _pairs_of_claims(evaluations)
     arms: list[MeasuredArm] = []
     answers: dict[str, Outcomes | None] = {}
     contrasts = []

@@ -1,9 +1,8 @@
 """The damping curve, all layers at weights from 0 up, and where every other arm lies beside it at its own
 damage.
 
-A smaller weight of everything is the plainest way to less damage: what a choice of layers is worth is what it
-gains over that. Between two arms the curve is taken to be straight. Where more weight does less damage there
-is nothing to trade, and no arm is held against that stretch. What a claim makes of it is for :mod:`.claims`.
+How an arm is held against it is for :mod:`sae_merge_method.statistics.beside_curve`; what a claim makes of
+it, for :mod:`.claims`.
 """
 
 import math
@@ -12,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.arm import ArmIdentity
-from sae_merge_method.artifacts.conclusions import Beside, CurveStanding, DampingCurve
+from sae_merge_method.artifacts.conclusions import CurveStanding, DampingCurve
 from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
 from sae_merge_method.artifacts.experiment_plan import ExperimentPlan, GeneralText
 from sae_merge_method.compare.evaluation import Evaluation
@@ -20,12 +19,13 @@ from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.experiment.report.judged import Judged, untested
 from sae_merge_method.experiment.report.measure import gain, is_share
 from sae_merge_method.reports.numbers import amount, interval, nats, p_value
-from sae_merge_method.statistics.interpolation import (
-    Excess,
-    excess_over_each,
-    excess_over_line,
-    excess_over_scores,
-    share_of_cost,
+from sae_merge_method.statistics.beside_curve import (
+    Outcome,
+    Place,
+    Score,
+    Weighted,
+    place_beside,
+    stands,
 )
 from sae_merge_method.statistics.multiplicity import holm
 
@@ -97,86 +97,47 @@ def damping_curve(
     margin = plan.curve_margin * (0.01 if share else 1.0)
     others = [one for one in measured if one not in curve]
     held = [_held(one, curve, up) for one in others]
-    corrected = iter(holm([excess.p for _, excess in held if excess.p is not None]))
+    corrected = iter(holm([place.excess.p for place in held if place.excess.p is not None]))
     standings = []
-    for one, ((low, high), excess) in zip(others, held, strict=True):
+    for one, (low, high, excess) in zip(others, held, strict=True):
         p = None if excess.p is None else next(corrected)
         standings.append(
             CurveStanding(
                 arm=one.arm.name,
-                low=low.arm.name,
-                high=high.arm.name,
+                low=curve[low].arm.name,
+                high=curve[high].arm.name,
                 share=None if math.isnan(excess.share) else excess.share,
                 delta=None if math.isnan(excess.delta) else excess.delta,
                 interval=excess.interval(1 - plan.alpha),
                 p=excess.p,
                 p_adjusted=p,
-                stands=_stands(excess, p, plan.alpha, margin),
+                stands=stands(excess, p, plan.alpha, margin),
                 reason=excess.reason,
             )
         )
     return DampingCurve(arms=tuple(one.arm.name for one in curve), margin=margin, standings=tuple(standings))
 
 
-def _held(one: Measured, curve: Sequence[Measured], up: bool) -> tuple[tuple[Measured, Measured], Excess]:
-    """An arm against the curve at its damage; where that cannot be told, and it gains more than all of the
-    curve, against the arm of the curve that comes nearest."""
-    ends, excess = _between(one, curve, up)
-    # A curve that ends before the whole task vector does not say how much all layers can gain.
-    whole = max(map(_weight, curve)) >= 1
-    if excess.p is None and whole and (tables := _alike([one, *curve], up)) is not None:
-        nearest, over = excess_over_each(tables[0], tables[1:])
-        if over.p is not None:
-            return (curve[nearest], curve[nearest]), over
-    return ends, excess
+def _held(one: Measured, curve: Sequence[Measured], up: bool) -> Place:
+    """An arm beside the curve, problem by problem where both were asked the same ones, else by scores."""
 
+    def outcome(other: Measured) -> Outcome:
+        gains, own, its = None, one.outcomes, other.outcomes
+        if own is not None and its is not None and own.keys() == its.keys():
+            gains = [sign * its[key] for key in own]
+        whole = other.arm.overall
+        known = whole.stderr is not None and whole.n is not None
+        score = Score(sign * whole.score, whole.stderr or 0.0, whole.n or 0) if known else None
+        return Outcome(gains, other.text.nats, score)
 
-def _alike(arms: Sequence[Measured], up: bool) -> list[list[float]] | None:
-    """What the same problems gave under all arms, higher for better; None where they are not the same."""
-    tables = [each.outcomes for each in arms if each.outcomes is not None]
-    if len(tables) < len(arms) or any(table.keys() != tables[0].keys() for table in tables):
-        return None
     sign = 1.0 if up else -1.0
-    return [[sign * table[key] for key in tables[0]] for table in tables]
+    points = [Weighted(each.arm.name, curve_weight(each.arm), outcome(each)) for each in curve]
+    return place_beside(outcome(one), points)
 
 
-def _between(one: Measured, curve: Sequence[Measured], up: bool) -> tuple[tuple[Measured, Measured], Excess]:
-    """An arm against the two arms of the curve between whose damage its own lies."""
-    above = next(
-        (number for number, other in enumerate(curve) if other.text.loss > one.text.loss), len(curve) - 1
-    )
-    low, high = curve[max(0, above - 1)], curve[max(1, above)]
-    if _weight(low) > _weight(high):
-        why = f"{low.arm.name} does less damage than {high.arm.name} at more weight: nothing to trade"
-        return (low, high), Excess(math.nan, math.nan, None, None, None, why)
-    share = share_of_cost(one.text.nats, low.text.nats, high.text.nats)
-    if isinstance(share, str):
-        return (low, high), Excess(math.nan, math.nan, None, None, None, share)
-    all_three = (one, low, high)
-    if (tables := _alike(all_three, up)) is not None:
-        return (low, high), excess_over_line(share, *tables)
-    sign = 1.0 if up else -1.0
-    errors = [each.arm.overall.stderr for each in all_three]
-    n = one.arm.overall.n
-    if n is None or any(error is None for error in errors):
-        return (low, high), Excess(share.value, math.nan, None, None, None, "scores without an error")
-    at, start, end = ((sign * each.arm.overall.score, each.arm.overall.stderr or 0.0) for each in all_three)
-    return (low, high), excess_over_scores(share, at, start, end, n)
-
-
-def _weight(one: Measured) -> float:
-    return 0.0 if one.arm.role == "base" else one.arm.weight or 0.0
-
-
-def _stands(excess: Excess, p: float | None, alpha: float, margin: float) -> Beside:
-    if p is None:
-        return "not tested"
-    if p < alpha:
-        return "above" if excess.delta > 0 else "below"
-    likely = excess.interval(1 - 2 * alpha)
-    if likely is not None and -margin < likely.low and likely.high < margin:
-        return "on"
-    return "not shown"
+def curve_weight(arm: ArmIdentity) -> float:
+    """Weight of an arm of the curve; the base's is 0."""
+    return 0.0 if arm.role == "base" else arm.weight or 0.0
 
 
 def above_curve(experiment: Experiment) -> Judged:
@@ -202,11 +163,10 @@ def above_curve(experiment: Experiment) -> Judged:
             f"p {p_value(one.p)}: whatever its damage, it gains {amount(own, share)}, {one.low}, which comes "
             f"nearest of the curve, {amount(own - one.delta, share)}: {amount(one.delta, share)}{reach}",
         )
-    damage = (pick.general.delta or 0.0) if pick.general is not None else 0.0
     return Judged(
         one.delta,
         one.p,
-        f"p {p_value(one.p)}: at its damage of {nats(damage)} nats a token it gains {amount(own, share)}, "
-        f"the curve between {one.low} and {one.high} {amount(own - one.delta, share)}: "
+        f"p {p_value(one.p)}: at its damage of {nats(pick.damage)} nats a token it gains "
+        f"{amount(own, share)}, the curve between {one.low} and {one.high} {amount(own - one.delta, share)}: "
         f"{amount(one.delta, share)}{reach}",
     )

@@ -7,7 +7,7 @@ from sae_merge_method.artifacts.experiment import BY_HAND, Experiment
 from sae_merge_method.experiment.report.claims import how_to_read
 from sae_merge_method.experiment.report.markdown import commands, recipe_path
 from sae_merge_method.experiment.report.scatter import caption
-from sae_merge_method.experiment.report.shown import ARMS, SHOWN, Shown
+from sae_merge_method.experiment.report.shown import SHOWN, Shown
 from sae_merge_method.experiment.report.words import facts, notes, standing, title
 from sae_merge_method.reports.escape import html
 from sae_merge_method.reports.grid import as_html, plain_grid
@@ -88,7 +88,7 @@ def _table(shown: Shown, experiment: Experiment) -> list[str]:
     grid = shown.grid(experiment)
     if grid is None:
         return []
-    sort = " A column's head sorts by it." if shown is ARMS else ""
+    sort = " A column's head sorts by it." if shown.is_of_arms else ""
     drawn = as_html(grid, "sortable" if shown.is_sortable else "", z_colour if shown.is_coloured else None)
     return [f"<h2>{html(shown.heading)}</h2>", drawn, _note(shown.words(experiment) + sort)]
 

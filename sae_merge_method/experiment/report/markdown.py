@@ -5,7 +5,7 @@ import shlex
 from sae_merge_method.artifacts.experiment import BY_HAND, Experiment, MeasuredArm
 from sae_merge_method.artifacts.experiment_plan import ARMS_FOLDER, RECIPE_FILE
 from sae_merge_method.experiment.report.claims import how_to_read
-from sae_merge_method.experiment.report.shown import ARMS, SHOWN, Shown
+from sae_merge_method.experiment.report.shown import SHOWN, Shown
 from sae_merge_method.experiment.report.words import facts, notes, standing, title
 from sae_merge_method.reports.grid import as_markdown as as_markdown_table
 from sae_merge_method.reports.markdown import bullets, code, fence, plain, section
@@ -68,7 +68,7 @@ def _table(shown: Shown, experiment: Experiment) -> str:
     if grid is None:
         return ""
     words, after = [shown.words(experiment)], ""
-    if shown is ARMS:  # where the pick stands among them, and what each is for
+    if shown.is_of_arms:  # where the pick stands among them, and what each is for
         words += standing(experiment)
         after = bullets(
             [f"{code(arm.name)}: {plain(arm.description)}" for arm in experiment.arms if arm.role != "layer"]

@@ -171,7 +171,7 @@ def _points(experiment: Experiment) -> list[_Point]:
         if experiment.corpus is not None:
             if arm.general is None:
                 continue
-            x, x_error = arm.general.delta or 0.0, _reach(arm.general, 1 - experiment.alpha)
+            x, x_error = arm.damage, _reach(arm.general, 1 - experiment.alpha)
         low, high = arm.overall.interval or (arm.overall.delta or 0.0,) * 2
         delta = arm.overall.delta or 0.0
         reach = (delta - low, high - delta) if experiment.higher_is_better else (high - delta, delta - low)

@@ -37,6 +37,9 @@ class Shown(NamedTuple):
     """Whether a page lets its readers sort the rows."""
     is_coloured: bool = False
     """Whether its numbers are z, by which a page colours the cells."""
+    is_of_arms: bool = False
+    """Whether it is the table of all arms: beside it, once for all tables, Markdown tells where the pick
+    stands and what each arm is for, and a page that columns sort."""
 
 
 def _projection(experiment: Experiment) -> Grid | None:
@@ -59,9 +62,8 @@ def _carried_words(experiment: Experiment) -> str:
     return " ".join((*summary.sentences(experiment.layers), HOW_CARRIED))
 
 
-ARMS = Shown("Arms", arm_grid, how_to_read_arms)
 SHOWN = (
-    ARMS,
+    Shown("Arms", arm_grid, how_to_read_arms, is_of_arms=True),
     Shown("Beside the damping curve", curve_grid, curve_words),
     Shown("What is stored", stored_grid, stored_words),
     Shown("Subjects", subject_grid, lambda experiment: HOW_TO_READ_SUBJECTS, is_coloured=True),

@@ -100,7 +100,7 @@ def gains_more_per_damage(beside: str) -> Judge:
         measured = [ratio for ratio in ratios if ratio is not None]
         if len(measured) < len(ratios):
             return untested("the loss on general text of the pick or of a matched set is not known")
-        if all(_damage(arm) <= margin for arm in (pick, *matched)):
+        if all(arm.damage <= margin for arm in (pick, *matched)):
             return untested(
                 f"neither the pick nor any matched set does more damage than {margin:g} nats a token, the "
                 "least that counts"
@@ -127,16 +127,12 @@ def _pick(experiment: Experiment) -> MeasuredArm | None:
     return None if pick is None or pick.mismatches else pick
 
 
-def _damage(arm: MeasuredArm) -> float:
-    return (arm.general.delta or 0.0) if arm.general is not None else 0.0
-
-
 def _per_margin(arm: MeasuredArm, experiment: Experiment) -> float | None:
     """Gain for each margin of damage, which counts for one margin at least; None where it is not known."""
     if arm.general is None or arm.general.delta is None:
         return None
     margin = experiment.harm_margin
-    return gain(arm, experiment.higher_is_better) * margin / max(_damage(arm), margin)
+    return gain(arm, experiment.higher_is_better) * margin / max(arm.damage, margin)
 
 
 def _stands_out(drawn: MatchedSets, share: bool) -> Judged:

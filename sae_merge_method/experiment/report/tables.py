@@ -78,7 +78,6 @@ def curve_grid(experiment: Experiment) -> Grid | None:
     by_name = {arm.name: arm for arm in experiment.arms}
     for one in curve.standings:
         arm = by_name[one.arm]
-        damage = (arm.general.delta or 0.0) if arm.general is not None else 0.0
         own = gain(arm, experiment.higher_is_better)
         there = None if one.delta is None else own - one.delta
         reach = NOTHING if one.interval is None else interval(*one.interval, share)
@@ -86,7 +85,7 @@ def curve_grid(experiment: Experiment) -> Grid | None:
         rows.append(
             (
                 Cell(one.arm, one.arm),
-                Cell(nats(damage), damage),
+                Cell(nats(arm.damage), arm.damage),
                 Cell(change(own, share), own),
                 _cell(change(there, share), there),
                 _cell(change(one.delta, share), one.delta)._replace(strong=strong),

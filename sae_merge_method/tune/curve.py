@@ -1,27 +1,72 @@
-"""The winner's damage beside that of all layers, damped until they gain as much: what a choice of weights is
-worth where both have the same ability.
+"""The winner beside the damping curve, all layers at one weight: what it gains more at equal damage, and what
+it damages less at equal gain, which is what a choice of weights is worth where both have the same ability.
 
-All of it is of the report part. Where the curve is measured is looked for there too: it chooses no edit.
+All of it is of the report part. Where the curve is measured for equal gain is looked for there too: it
+chooses no edit.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from sae_merge_method.artifacts.tuned_edits import CurvePoint, EqualGain, Spared
+from sae_merge_method.artifacts.tuned_edits import BesideCurve, Change, CurvePoint, EqualGain, Spared
+from sae_merge_method.statistics.beside_curve import Outcome, Weighted, place_beside, stands
 from sae_merge_method.statistics.equal_gain import CostRatio, Point, cost_at_equal_gain
 from sae_merge_method.tune.bench import Bench, Measured
 from sae_merge_method.tune.edit import DIGITS, Edit
+from sae_merge_method.tune.effects import effect, gains
 from sae_merge_method.tune.exam import Panel
-from sae_merge_method.tune.families import on_layers
-from sae_merge_method.tune.judge import effect, gains
-from sae_merge_method.tune.parts import REPORT
+from sae_merge_method.tune.rivals import Field
 from sae_merge_method.tune.scaling import MOST
+from sae_merge_method.tune.splits import REPORT
 
 _STEP = 1.5
 """Factor from one weight to the next while they all gain less, or all more."""
 _NEAR = 1.25
 """Two weights as near as that are neighbours: between them the curve is taken to be straight."""
 _MOST_TRIES = 10
+
+
+def beside_curve(
+    panel: Panel, edit: Edit, field: Field, weights: Mapping[float, Edit], alpha: float
+) -> BesideCurve:
+    """The winner's gain less that of all layers damped to its damage, the line between two points of the
+    curve: by the task's score, where there is one.
+
+    Where that line cannot be drawn, since nothing on the curve damages as little or no two points are told
+    apart: less that of every point, the base among them, if it gains more than all of them.
+
+    Args:
+        panel: To measure by.
+        edit: The winner.
+        field: With two points of the curve around the winner's damage.
+        weights: All points of the curve, by the weight of all layers.
+        alpha: Level of the test; intervals are at 1 - alpha.
+    """
+    bench = panel.bench
+    own = bench.measure(edit, REPORT)
+
+    def outcome(measured: Measured) -> Outcome:
+        return Outcome(gains(panel, measured), measured.control_nats[own.worst])
+
+    edits = {0.0: bench.base, **weights}
+    curve = {weight: bench.measure(edits[weight], REPORT) for weight in sorted(edits)}
+    points = [Weighted(f"weight {weight:.4g}", weight, outcome(one)) for weight, one in curve.items()]
+    low, high = (list(curve).index(weight) for weight, _ in field.curve)
+    *ends, excess = place_beside(outcome(own), points, (low, high))
+    low_point, high_point = (
+        CurvePoint(weight=points[nth].weight, report=effect(panel, curve[points[nth].weight], alpha))
+        for nth in ends
+    )
+    told = not math.isnan(excess.delta)
+    return BesideCurve(
+        low=low_point,
+        high=high_point,
+        share=None if math.isnan(excess.share) else excess.share,
+        difference=Change(delta=excess.delta, interval=excess.interval(1 - alpha)) if told else None,
+        p=excess.p,
+        stands=stands(excess, excess.p, alpha),
+        reason=excess.reason,
+    )
 
 
 def equal_gain(panel: Panel, edit: Edit, start: float, alpha: float) -> EqualGain:
@@ -70,7 +115,7 @@ def equal_gain(panel: Panel, edit: Edit, start: float, alpha: float) -> EqualGai
 
 def all_layers(bench: Bench, weight: float) -> Edit:
     """A point of the damping curve: every layer of every donor at one weight."""
-    return Edit.of(weight * on_layers(bench.n_donors, bench.n_layers, range(bench.n_layers)))
+    return Edit.of(weight * bench.every_layer)
 
 
 def around(gained: Callable[[float], float], aim: float, start: float) -> list[float]:

@@ -9,8 +9,8 @@ import pytest
 from sae_merge_method.artifacts.tune import Tune
 from sae_merge_method.statistics.losses import paired_ratio
 from sae_merge_method.tune.bench import Measured
+from sae_merge_method.tune.curve import around, equal_gain
 from sae_merge_method.tune.edit import Edit
-from sae_merge_method.tune.equal_gain import around, equal_gain
 from sae_merge_method.tune.exam import Panel
 from sae_merge_method.tune.words import sentences
 
@@ -27,6 +27,8 @@ class TwoLayers:
         draw = np.random.default_rng(0)
         self._ease, self._frailty = draw.exponential(1, TEXTS) + 0.5, draw.exponential(1, TEXTS)
         self._most = most
+
+    every_layer = np.ones((1, 2))
 
     def side(self, part: str, control: int | None = None) -> Any:
         return SimpleNamespace(name="prose", tokens=(2,) * TEXTS)

@@ -7,7 +7,7 @@ from sae_merge_method.corpora.documents import Corpus
 from sae_merge_method.corpora.reading import Problem
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.errors import CorpusError
-from sae_merge_method.tune.parts import PARTS, Side, in_groups, part_of, split
+from sae_merge_method.tune.splits import SPLITS, Side, divide, in_groups, split_of
 
 
 def corpus(count: int = 200, **fields: object) -> Corpus:
@@ -16,29 +16,29 @@ def corpus(count: int = 200, **fields: object) -> Corpus:
 
 
 def test_parts_are_as_large_as_they_should_be_and_share_nothing():
-    found = split(corpus(2000))
+    found = divide(corpus(2000))
     assert sum(len(one.documents) for one in found.values()) == 2000
-    for name, share in PARTS.items():
+    for name, share in SPLITS.items():
         assert len(found[name].documents) == pytest.approx(2000 * share, rel=0.12)
     assert not set(found["search"].documents) & set(found["report"].documents)
 
 
 def test_more_texts_move_none_of_those_that_were_there_and_space_is_no_difference():
-    few, many = split(corpus(100)), split(corpus(400))
-    assert all(set(few[name].documents) <= set(many[name].documents) for name in PARTS)
-    assert part_of("two  words\n") == part_of("two words")
+    few, many = divide(corpus(100)), divide(corpus(400))
+    assert all(set(few[name].documents) <= set(many[name].documents) for name in SPLITS)
+    assert split_of("two  words\n") == split_of("two words")
 
 
 def test_a_source_is_in_one_part_whole():
     sources = tuple(str(number // 10) for number in range(200))
-    found = split(corpus(sources=sources))
+    found = divide(corpus(sources=sources))
     of_part = {name: {int(text.split()[1]) // 10 for text in one.documents} for name, one in found.items()}
     assert sum(map(len, of_part.values())) == 20
 
 
 def test_prompts_and_answers_go_with_their_texts():
     problems = tuple(Problem(f"text {number}", "") for number in range(200))
-    found = split(corpus(problems=problems))
+    found = divide(corpus(problems=problems))
     assert all(
         one.problems is not None and [each.prompt for each in one.problems] == list(one.documents)
         for one in found.values()
@@ -49,7 +49,7 @@ def test_a_part_without_texts_is_said():
     with pytest.raises(
         CorpusError, match=r"the (search|choice|report) part of texts has [01] of its 3 texts"
     ):
-        split(corpus(3))
+        divide(corpus(3))
 
 
 def test_groups_hold_every_text_once_within_their_size():

@@ -17,7 +17,7 @@ from sae_merge_method.in_memory.texts import to_predict
 from sae_merge_method.models.text_model import TextModel
 
 SEARCH, CHOICE, REPORT = "search", "choice", "report"
-PARTS = {SEARCH: 0.5, CHOICE: 0.25, REPORT: 0.25}
+SPLITS = {SEARCH: 0.5, CHOICE: 0.25, REPORT: 0.25}
 """Share of the texts in each part."""
 HELD_BACK = {CHOICE: 0.5, REPORT: 0.5}
 """The same of problems that nothing is searched on."""
@@ -38,7 +38,7 @@ class Side(NamedTuple):
         return tuple(int(document.counted.sum()) for document in self.documents)
 
 
-class Part(NamedTuple):
+class Split(NamedTuple):
     """One part of all corpora."""
 
     name: str
@@ -51,7 +51,7 @@ class Part(NamedTuple):
         return self.target, *self.controls
 
 
-def part_of(text: str, shares: Mapping[str, float] = PARTS) -> str:
+def split_of(text: str, shares: Mapping[str, float] = SPLITS) -> str:
     """The part that a text, or a source's name, is in; white space does not count."""
     digest = sha256(" ".join(text.split()).encode()).digest()
     at, end = int.from_bytes(digest[:8], "big") / 2**64, 0.0
@@ -62,7 +62,7 @@ def part_of(text: str, shares: Mapping[str, float] = PARTS) -> str:
     return REPORT
 
 
-def split(corpus: Corpus) -> dict[str, Corpus]:
+def divide(corpus: Corpus) -> dict[str, Corpus]:
     """A corpus by part.
 
     Raises:
@@ -70,9 +70,9 @@ def split(corpus: Corpus) -> dict[str, Corpus]:
     """
     sources = corpus.sources or [None] * len(corpus.documents)
     named = zip(corpus.documents, sources, strict=True)
-    of_each = [part_of(text if source is None else source) for text, source in named]
+    of_each = [split_of(text if source is None else source) for text, source in named]
     by_part = {}
-    for name in PARTS:
+    for name in SPLITS:
         rows = [row for row, part in enumerate(of_each) if part == name]
         if len(rows) < FEWEST:
             raise CorpusError(
@@ -89,7 +89,7 @@ def split(corpus: Corpus) -> dict[str, Corpus]:
     return by_part
 
 
-def make_parts(
+def make_splits(
     model: TextModel,
     target: Corpus,
     controls: Sequence[Corpus],
@@ -97,7 +97,7 @@ def make_parts(
     tokens_per_batch: int,
     *,
     in_chat: bool = False,
-) -> dict[str, Part]:
+) -> dict[str, Split]:
     """Every part, tokenized.
 
     Args:
@@ -112,7 +112,7 @@ def make_parts(
         CorpusError: A part has less than two texts with a token to predict.
     """
     length = min(max_length, model.context)
-    divided = [split(corpus) for corpus in (target, *controls)]
+    divided = [divide(corpus) for corpus in (target, *controls)]
 
     def side(corpus: Corpus, name: str) -> Side:
         documents = to_predict(
@@ -125,8 +125,8 @@ def make_parts(
         return Side(corpus.name, documents, tuple(make_batches(documents, tokens_per_batch)))
 
     return {
-        name: Part(name, side(divided[0][name], name), tuple(side(one[name], name) for one in divided[1:]))
-        for name in PARTS
+        name: Split(name, side(divided[0][name], name), tuple(side(one[name], name) for one in divided[1:]))
+        for name in SPLITS
     }
 
 
