@@ -7,7 +7,7 @@ Recipes, settings, help, plans and reports read the table; how a recipe is writt
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from sae_merge_method.controls.ground import Ground
+from sae_merge_method.controls.ground import Ground, NoArmError
 from sae_merge_method.controls.kinds import ArmKind
 from sae_merge_method.controls.layer_sets import every_nth, windows
 from sae_merge_method.controls.rivals import (
@@ -36,6 +36,12 @@ def _scalpel(mode: str) -> Callable[[Ground], Mapping[str, Any]]:
 def _damped(ground: Ground) -> float:
     whole = ground.energies.of(range(ground.n_layers))
     return ground.factor("all-layers-damped", whole, ground.energy)
+
+
+def _on_the_way(ground: Ground) -> tuple[float, ...]:
+    if ground.damping and ground.weight is not None and ground.weight < 0:
+        raise NoArmError("the recipe's weight is below 0: the damping curve is of weights above")
+    return ground.damping
 
 
 def _twin(ground: Ground) -> float:
@@ -95,7 +101,7 @@ _ROWS = (
         "damage",
         every_layer,
         numbered=True,
-        weights=lambda ground: ground.damping,
+        weights=_on_the_way,
     ),
     ArmKind(
         "all-but-the-last",
@@ -106,7 +112,7 @@ _ROWS = (
             [tuple(range(ground.n_layers - ground.all_but_the_last))] if ground.all_but_the_last else []
         ),
         numbered=True,
-        weights=lambda ground: ground.damping,
+        weights=_on_the_way,
     ),
     ArmKind(
         "random-layers",

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.artifacts.layer_diagnosis import LITTLE_EXPLAINED
+from sae_merge_method.errors import SaeError
 from sae_merge_method.models.devices import exact_device
 from sae_merge_method.saes.encoders import reconstruct
 
@@ -76,6 +77,9 @@ def fit_of(
         sampled: (T,) which tokens to reconstruct.
         mean: (d_model,) of the stream.
         count: Whether they count, or are outliers.
+
+    Raises:
+        SaeError: The SAE decodes to what is no number.
     """
     import torch
 
@@ -88,6 +92,8 @@ def fit_of(
     away = activations - torch.from_numpy(mean).to(exact, non_blocking=True).double()
     # A GPU is waited for at each copy: both come over as one.
     squares, distances = torch.stack([error.square().sum(1), away.square().sum(1)]).cpu().numpy()
+    if not np.isfinite(squares).all():
+        raise SaeError("an SAE decodes to NaN or infinite numbers: is its file damaged?")
     explained = np.where(distances > 0, 1 - squares / np.where(distances > 0, distances, 1), 0)
     return Fit(
         (explained if count else explained[:0]).astype(np.float32),

@@ -179,6 +179,7 @@ def _encode(
                 layout=layout,
                 rule=rules[unit],
                 beside=tuple(encoders[unit].beside.values()),
+                where=f"layer {unit}",
             )
             for unit in parts
         }

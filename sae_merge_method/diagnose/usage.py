@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sae_merge_method.diagnose.fit import NO_FIT, Fit, fit_of
 from sae_merge_method.diagnose.summed import Summed
 from sae_merge_method.diagnose.token_layout import Rows, TokenLayout, Without
+from sae_merge_method.errors import ModelError
 from sae_merge_method.saes.encoders import encode, norms_each_token
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def encode_documents(
     layout: TokenLayout,
     rule: "CountingRule",
     beside: "Sequence[DirectionsEncoder]" = (),
+    where: str = "a layer",
 ) -> tuple[PartialUsage, ...]:
     """Encode the tokens of some documents and sum them up by document.
 
@@ -55,14 +57,19 @@ def encode_documents(
         layout: Which tokens are whose.
         rule: Which of them count.
         beside: Other dictionaries, which take the SAE's centre and number of active features at each token.
+        where: How messages name what puts the stream out.
 
     Returns:
         By the SAE, then by each of the others, of which there are neither outliers, nor a fit, nor classes.
+
+    Raises:
+        ModelError: An activation is NaN or infinite.
+        SaeError: One is that is decoded.
     """
     import torch
 
     with torch.inference_mode():
-        outlier = outliers(residual, rule)
+        outlier = outliers(residual, rule, where)
         of_outliers = layout.only(outlier)
         nothing = _no_rows(len(layout.tokens))
         apart, fit_apart = nothing, NO_FIT
@@ -110,13 +117,21 @@ def _centre(encoder: "Encoder", features: "torch.Tensor", rule: "CountingRule") 
     return encoder.decode(features.new_zeros(1, features.shape[1]))[0]
 
 
-def outliers(residual: "torch.Tensor", rule: "CountingRule") -> npt.NDArray[np.bool_]:
-    """(T,) which tokens' norms are above the limit."""
+def outliers(residual: "torch.Tensor", rule: "CountingRule", where: str) -> npt.NDArray[np.bool_]:
+    """(T,) which tokens' norms are above the limit.
+
+    Raises:
+        ModelError: One is NaN or infinite.
+    """
     import torch
 
     norms = torch.linalg.vector_norm(residual, dim=1, dtype=torch.float32)
-    above: npt.NDArray[np.bool_] = (norms > rule.limit).cpu().numpy()
-    return above
+    # A GPU is waited for at each copy: both come over as one.
+    above, finite = torch.stack([norms > rule.limit, norms.isfinite()]).cpu().numpy()
+    if not finite.all():
+        raise ModelError(f"what {where} puts out is NaN or infinite at {np.count_nonzero(~finite)} tokens")
+    found: npt.NDArray[np.bool_] = above
+    return found
 
 
 def _no_rows(documents: int) -> Rows:

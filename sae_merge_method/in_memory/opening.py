@@ -12,6 +12,7 @@ from sae_merge_method.models.devices import AUTO
 from sae_merge_method.models.hub import open_model, parse_model_id
 from sae_merge_method.models.text_model import load_text_model
 from sae_merge_method.recipe.donors import open_donors
+from sae_merge_method.recipe.lineage import oddities
 from sae_merge_method.recipe.plan import Donation, EditPlan
 from sae_merge_method.recipe.preflight import check_donors, check_family
 
@@ -40,7 +41,7 @@ def check_fits(
 @contextmanager
 def _opened(
     base: str, donors: Sequence[str], beside: Path, allow_mismatch: Collection[str]
-) -> Iterator[tuple[Checkpoint, dict[str, Checkpoint]]]:
+) -> Iterator[tuple[EditPlan, Checkpoint, dict[str, Checkpoint]]]:
     checkpoint = open_model(base)
     everything = tuple(range(checkpoint.n_layers))
     offers = tuple(Donation(donor, ((None, 1.0),)) for donor in donors)
@@ -48,7 +49,7 @@ def _opened(
     with open_donors(plan, beside, {}) as opened:
         check_family(checkpoint, opened, allow_mismatch)
         check_donors(plan, checkpoint, opened)
-        yield checkpoint, {donor: opened[donor] for donor in donors}
+        yield plan, checkpoint, {donor: opened[donor] for donor in donors}
 
 
 @contextmanager
@@ -81,7 +82,9 @@ def open_edited(
         MergeError: A donor is no fine-tune of the base.
         UsageError: A name is malformed, or there is no such device.
     """
-    with _opened(base, donors, beside, allow_mismatch) as (checkpoint, in_order):
+    with _opened(base, donors, beside, allow_mismatch) as (plan, checkpoint, in_order):
+        for oddity in oddities(plan, checkpoint, in_order):
+            logger.warning("%s", oddity)
         model = load_text_model(base, dtype, device, with_head=True)
         matched = match_tensors(model, checkpoint, in_order, outside=outside)
         adapted = [donor for donor in donors if parse_model_id(donor).adapter is not None] if outside else []

@@ -28,7 +28,6 @@ _LLAMA_LIKE = _rules(
         "self_attn.[qkv]_proj.weight": _READS,
         "self_attn.[qkv]_proj.bias": _INSIDE,
         "self_attn.[qk]_norm.weight": _INSIDE,
-        "self_attn.rotary_emb.inv_freq": _INSIDE,
         "self_attn.o_proj.*": _WRITES,
         "mlp.gate_proj.weight": _READS,
         "mlp.up_proj.weight": _READS,
@@ -53,8 +52,6 @@ _GPT2 = _rules(  # Conv1D stores (in, out)
         "attn.c_proj.bias": _WRITES,
         "mlp.c_proj.bias": _WRITES,
         "ln_[12].*": _VECTOR_READS,
-        "attn.bias": _INSIDE,
-        "attn.masked_bias": _INSIDE,
     }
 )
 _GPT_NEOX = _rules(
@@ -65,9 +62,6 @@ _GPT_NEOX = _rules(
         "mlp.dense_h_to_4h.weight": _READS,
         "mlp.dense_h_to_4h.bias": _INSIDE,
         "mlp.dense_4h_to_h.*": _WRITES,
-        "attention.bias": _INSIDE,
-        "attention.masked_bias": _INSIDE,
-        "attention.rotary_emb.inv_freq": _INSIDE,
     }
 )
 _LLAMA_NORMS = (

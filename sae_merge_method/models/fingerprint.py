@@ -6,7 +6,6 @@ norm and the head, which no layer's output depends on, and what a model computes
 """
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -22,8 +21,6 @@ from sae_merge_method.models.reading import read_values, samples
 from sae_merge_method.models.tensor_names import common_name
 
 _ROUNDED_TO = ("F32", "F16", "BF16")
-# Some checkpoints hold them, others of the same model do not.
-_COMPUTED = ("*.rotary_emb.*", "attn.bias", "attn.masked_bias", "attention.bias", "attention.masked_bias")
 
 _OF_A_ROW = 256
 """Values of a token's embedding that are looked at."""
@@ -78,7 +75,7 @@ def _sampled(checkpoint: Checkpoint) -> Iterator[_Sampled]:
         runs = tuple((row * width, min(width, _OF_A_ROW)) for row in _rows(count))
         yield _Sampled("embedding", (width,), embedding, runs)
     for key, entry in sorted(checkpoint.layer_tensors.items()):
-        if entry.is_float and not any(fnmatchcase(key.part, pattern) for pattern in _COMPUTED):
+        if entry.is_float:
             runs = tuple(samples(entry.n_values))
             yield _Sampled(f"{key.layer} {key.part}", entry.shape, entry, runs)
 

@@ -75,18 +75,17 @@ def parse_model_id(text: str) -> ModelId:
 
 
 def as_path(name: str) -> str:
-    """The same model, a relative folder marked as one (``base`` becomes ``./base``).
+    """The same model, a relative folder marked as one (``base`` becomes ``./base``), one of the home's whole.
 
-    mergekit asks the Hub for a bare relative name even where a folder of that name exists.
+    mergekit asks the Hub for a bare relative name even where such a folder exists, and for ``~/base``.
     """
-    model = parse_model_id(name)
-    dotted = [
-        replace(part, path=f"./{part.path}")
-        if part.path[:1] not in "./~" and Path(part.path).exists()
-        else part
-        for part in model.parts
-    ]
-    return "+".join(map(str, dotted))
+    return "+".join(str(replace(part, path=_plain(part.path))) for part in parse_model_id(name).parts)
+
+
+def _plain(path: str) -> str:
+    if path.startswith("~"):
+        return str(Path(path).expanduser())
+    return f"./{path}" if path[:1] not in "./" and Path(path).exists() else path
 
 
 def is_hub_id(text: str) -> bool:

@@ -7,6 +7,7 @@ a bare ``layers\\.(\\d+)`` would also hit the vision tower's ninth layer.
 
 import re
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,6 +21,17 @@ _COMMON = (
     (re.compile(r"(?:model\.)?vision_tower\.(?:vision_model\.)?"), "vision_tower."),
     (re.compile(r"model\.multi_modal_projector\."), "multi_modal_projector."),
 )
+
+
+COMPUTED = (
+    "*.rotary_emb.*",
+    "attn.bias",
+    "attn.masked_bias",
+    "attention.bias",
+    "attention.masked_bias",
+)
+"""Names within a layer of what models compute for themselves: masks, rotary frequencies. Some checkpoints
+hold them, others of the same model do not; they are no part of a layer, and stay the base's."""
 
 
 class LayerPart(NamedTuple):
@@ -69,8 +81,14 @@ def describe_layout(tensor_names: Iterable[str]) -> str:
     return f"{text}, {vision}" if vision else f"{text}, text only"
 
 
+@lru_cache(maxsize=65536)
+def _is_computed(part: str) -> bool:
+    return any(fnmatchcase(part, pattern) for pattern in COMPUTED)
+
+
 def _match(tensor_name: str) -> re.Match[str] | None:
-    return _layer_pattern(vocabulary().prefixes).match(tensor_name)
+    match = _layer_pattern(vocabulary().prefixes).match(tensor_name)
+    return None if match is None or _is_computed(match["part"]) else match
 
 
 @lru_cache(maxsize=4)

@@ -59,6 +59,9 @@ class Sae:
             SaeError: Its parameters are missing, misshapen or damaged.
         """
         loaded = self.load_encoder(dtype, device)
+        damaged = [name for name, tensor in loaded.parameters.items() if tensor.isnan().any()]
+        if damaged:
+            raise SaeError(f"the SAE {self.address} holds NaN in {', '.join(damaged)}")
         return LayerSae(
             layer=self.address.layer,
             encoder=loaded.encoder,

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 _NODE = 1 / math.sqrt(3)
 """Of two points on [-1, 1], each of weight one: exact for cubics (Abramowitz & Stegun 1964, 25.4.30)."""
+_NOISE = 1e-6
+"""Relative to a loss, what float32 leaves of no change at all."""
 
 
 class Panel(NamedTuple):
@@ -89,7 +91,8 @@ def accuracy(
         panel: change - panel.weight * math.fsum(slopes[node] for node in panel.nodes)
         for panel, change in changes.items()
     }
-    return Accuracy(missing, math.fsum(map(abs, changes.values())))
+    scale = math.fsum(map(abs, changes.values()))
+    return Accuracy(missing, scale if scale > _NOISE * max(map(abs, losses.values())) else 0.0)
 
 
 def refined(panels: Sequence[Panel], reached: Accuracy, tolerance: float, most: int) -> tuple[Panel, ...]:

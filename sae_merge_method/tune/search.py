@@ -209,6 +209,8 @@ def finalists(candidates: Sequence[Candidate], budget: float, count: int) -> lis
         TuneError: None gains anything within the budget.
     """
     within = [one for one in candidates if one.measured.damage <= budget and one.measured.gain > 0]
+    if not candidates:
+        raise TuneError("none of the families has an edit of this model: name others, or other sizes")
     if not within:
         best = max(candidates, key=lambda one: one.measured.gain)
         raise TuneError(

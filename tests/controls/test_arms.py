@@ -69,6 +69,12 @@ def test_arms_at_weights_of_their_own_are_named_by_them_whatever_the_recipes_wei
     assert ARMS["damped"].owns("damped-0.5") and not ARMS["damped"].owns("all-layers-damped")
 
 
+@pytest.mark.parametrize("name", ["damped", "all-but-the-last"])
+def test_away_from_the_donor_there_is_no_damping_curve(name):
+    with pytest.raises(NoArmError, match="weight is below 0"):
+        ARMS[name].arms(ground(weight=-0.5, damping=(0.25, 0.5), all_but_the_last=1))
+
+
 @pytest.mark.parametrize(
     ("name", "weight"),
     [("base", 0), ("stethoscope", 2), ("all-layers", 2), ("donor", 1), ("scalpel", None)],

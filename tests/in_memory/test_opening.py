@@ -156,8 +156,5 @@ def test_a_buffer_that_files_hold_is_no_part_of_a_task_vector(tmp_path):
     with open_edited(str(base), [str(tmp_path / "donor")], beside=tmp_path) as edited:
         assert not any("inv_freq" in tensor.name for tensor in edited.tensors)
     changed(base, tmp_path / "other", lambda name, tensor: tensor + 1 if "inv_freq" in name else tensor)
-    with (
-        pytest.raises(ModelError, match="inv_freq"),
-        open_edited(str(base), [str(tmp_path / "other")], beside=tmp_path),
-    ):
-        pass
+    with open_edited(str(base), [str(tmp_path / "other")], beside=tmp_path) as edited:
+        assert not any("inv_freq" in tensor.name for tensor in edited.tensors)

@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from sae_merge_method.artifacts.edit_report import read_edit_report
 from tests import tiny
@@ -66,3 +69,21 @@ def test_a_scalpel_merge_needs_neither_torch_nor_mergekit(tmp_path, scene):
     done = processes.run(Path(sys.executable), "merge", "r.yml", "out", cwd=tmp_path, trouble=trouble)
     assert done.returncode == 0, done.stderr
     assert "layers 1, 3: 26 of 54 tensors edited" in done.stdout
+
+
+def test_masks_that_only_the_base_holds_stay_as_they_are(tmp_path):
+    config = GPT2Config(vocab_size=48, n_embd=16, n_layer=2, n_head=2, n_positions=16)
+    for number, name in enumerate(("base", "donor")):
+        torch.manual_seed(number)
+        GPT2LMHeadModel(config).save_pretrained(tmp_path / name)
+    file = tmp_path / "base" / "model.safetensors"
+    masks = {f"transformer.h.{layer}.attn.bias": torch.ones(1, 1, 16, 16) for layer in range(2)}
+    save_file(load_file(file) | masks, file, metadata={"format": "pt"})
+    text = recipe_text(tmp_path / "base", tmp_path / "donor", gate='layers: "0"')
+    run_recipe(text, tmp_path / "out")
+    before, after = load_file(file), load_file(tmp_path / "out" / "model.safetensors")
+    donor = load_file(tmp_path / "donor" / "model.safetensors")
+    assert before.keys() == after.keys()
+    for name, tensor in after.items():
+        edited = ".h.0." in name and name not in masks
+        torch.testing.assert_close(tensor, donor[name] if edited else before[name], rtol=0, atol=1e-6)

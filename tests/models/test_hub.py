@@ -1,5 +1,7 @@
 """How a model's name is read, and what it stands for on this machine."""
 
+from pathlib import Path
+
 import pytest
 
 from sae_merge_method.errors import ModelError, SaeMergeError, UsageError
@@ -73,6 +75,7 @@ def test_a_bare_folder_name_is_marked_as_a_path(tmp_path, monkeypatch):
     assert as_path("base") == "./base"
     assert as_path("base+other/lora") == "./base+other/lora"
     assert as_path("/abs/base") == "/abs/base"
+    assert as_path("~/base+~/lora") == f"{Path.home()}/base+{Path.home()}/lora"
     assert as_path("google/gemma-3-4b-it@main") == "google/gemma-3-4b-it@main"
 
 

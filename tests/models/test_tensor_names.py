@@ -12,6 +12,12 @@ from sae_merge_method.models.tensor_names import decoder_layer
         ("model.language_model.layers.9.input_layernorm.weight", 9),
         ("transformer.h.9.attn.c_attn.weight", 9),
         ("gpt_neox.layers.9.attention.dense.weight", 9),
+        ("transformer.h.9.attn.c_attn.bias", 9),
+        ("transformer.h.9.attn.bias", None),  # a mask
+        ("transformer.h.9.attn.masked_bias", None),
+        ("gpt_neox.layers.9.attention.bias", None),
+        ("gpt_neox.layers.9.attention.rotary_emb.inv_freq", None),
+        ("model.layers.9.self_attn.rotary_emb.inv_freq", None),
         ("vision_tower.vision_model.encoder.layers.9.mlp.fc1.weight", None),
         ("model.vision_tower.vision_model.encoder.layers.9.mlp.fc1.weight", None),
         ("model.visual.blocks.9.attn.proj.weight", None),

@@ -78,6 +78,15 @@ def test_where_the_loss_comes_back_what_is_missing_is_held_against_what_it_moves
     assert reached.share == pytest.approx(0, abs=1e-12)
 
 
+def test_what_a_float_leaves_of_no_change_is_none():
+    panels = first_panels()
+    losses = {end: 3.5 + 1e-7 * nth for nth, end in enumerate(borders(panels))}
+    slopes = dict.fromkeys(nodes(panels), 1e-5)
+    assert accuracy(panels, losses, slopes).share == 0
+    losses = {end: 3.5 + 1e-4 * nth for nth, end in enumerate(borders(panels))}
+    assert accuracy(panels, losses, slopes).share > 0.9
+
+
 def test_a_path_on_which_nothing_moves_misses_nothing():
     reached = held(first_panels(), lambda _: 2.0, lambda _: 0.0)
     assert reached.share == 0

@@ -62,6 +62,8 @@ def test_finalists_are_the_best_of_each_family_within_the_budget_then_the_next_b
     assert [(one.family, one.measured.gain) for one in found] == [("a", 2.0), ("b", 0.5), ("a", 1.0)]
     with pytest.raises(TuneError, match="no edit helps within the budget of 0.001"):
         finalists(made[:3], 0.001, 3)
+    with pytest.raises(TuneError, match="none of the families has an edit of this model"):
+        finalists([], 0.01, 3)
 
 
 def test_a_finalist_that_damages_too_much_on_the_choice_part_is_made_as_small_as_it_has_to_be():

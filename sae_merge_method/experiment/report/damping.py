@@ -34,10 +34,13 @@ Outcomes = Mapping[tuple[str, str], float]
 
 
 def is_on_curve(arm: ArmIdentity, n_layers: int) -> bool:
-    """Whether an arm is the raw task vector in every layer at one weight, as the base is at 0."""
+    """Whether an arm is the raw task vector in every layer at one weight, as the base is at 0.
+
+    Edits away from the donor, at weights below 0, are on no curve.
+    """
     if arm.role == "base":
         return True
-    return arm.role == "amount" and arm.weight is not None and len(arm.layers) == n_layers
+    return arm.role == "amount" and len(arm.layers) == n_layers and (arm.weight or 0.0) > 0
 
 
 def outcomes(evaluation: Evaluation, metric: str, tasks: Iterable[str], score: float) -> Outcomes | None:
