@@ -22,10 +22,10 @@ from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.progress import Progress
 from sae_merge_method.files.writing import write_bytes
-from sae_merge_method.in_memory.dotting import checkpointed
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.losses import nats
 from sae_merge_method.in_memory.weights import Weights, by_layer, everywhere
+from sae_merge_method.models.passes import checkpointed
 from sae_merge_method.models.text_model import TextModel
 from sae_merge_method.together.workers import Workers
 
