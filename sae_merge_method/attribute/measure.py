@@ -24,7 +24,7 @@ from sae_merge_method.files.progress import Progress
 from sae_merge_method.files.writing import write_bytes
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.losses import nats
-from sae_merge_method.in_memory.weights import Weights, by_layer, everywhere
+from sae_merge_method.in_memory.weights import Weights, by_unit, everywhere
 from sae_merge_method.models.passes import checkpointed
 from sae_merge_method.models.text_model import TextModel
 from sae_merge_method.together.workers import Workers
@@ -59,7 +59,7 @@ class Point(NamedTuple):
     @property
     def weights(self) -> Weights:
         """Those that it is measured with."""
-        return everywhere(self.at) if self.layer is None else by_layer({self.layer: 1.0})
+        return everywhere(self.at) if self.layer is None else by_unit({self.layer: 1.0})
 
 
 _NOTHING = np.zeros((0, 0))

@@ -15,7 +15,7 @@ from sae_merge_method.attribute.settings import AttributeSettings
 from sae_merge_method.cli.tune import command
 from sae_merge_method.errors import CorpusError, RecipeError, UsageError
 from sae_merge_method.in_memory.opening import open_edited
-from sae_merge_method.in_memory.weights import by_layer, nearest
+from sae_merge_method.in_memory.weights import by_unit, nearest
 from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.reports.notebook import view_text
 from sae_merge_method.tune.bench import Bench
@@ -77,7 +77,7 @@ def test_the_recipe_makes_the_very_model_that_was_measured(
     written = tiny.load_tensors(tmp_path / "merged")
     base, donor = str(planted.folder / "base"), str(planted.folder / "donor")
     with open_edited(base, [donor], beside=tmp_path / "x", outside=False) as edited:
-        edited.set_weights(by_layer(dict(enumerate(weights))), nearest)
+        edited.set_weights(by_unit(dict(enumerate(weights))), nearest)
         assert all(tiny.same_bytes(one.parameter.detach(), written[one.name]) for one in edited.tensors)
     recorded = parse_recipe(text, "recipe.yml").sae_tune
     assert recorded is not None and recorded["gain"] == tuned.winner.report.gain.delta
