@@ -35,7 +35,10 @@ Forward = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
 class StoredStates:
-    """The states of one loaded base; see the module."""
+    """What one loaded base's blocks put out for each batch that was seen, up to the layer where passes begin.
+
+    Batches are seen by :meth:`run`; within :meth:`beginning_at` it hands on what is kept of them.
+    """
 
     def __init__(self, blocks: "Sequence[torch.nn.Module]", folder: Path) -> None:
         """Nothing is kept yet.
