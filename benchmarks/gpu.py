@@ -155,7 +155,7 @@ def tuned(work: Path, shape: Shape, device: str) -> None:
     timed("tune", device, "one family of edits", search)
 
 
-def merged(work: Path, shape: Shape, device: str) -> None:
+def merged(work: Path, _shape: Shape, device: str) -> None:
     """Two layers, by mergekit's engine."""
     from sae_merge_method import merge
     from sae_merge_method.merge.settings import MergeSettings

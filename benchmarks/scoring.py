@@ -81,7 +81,7 @@ def score(work: Path, options: argparse.Namespace) -> None:
     assert all(entry.null and entry.interval for entry in scored.layers)
 
 
-def products(work: Path, options: argparse.Namespace) -> None:
+def products(_work: Path, options: argparse.Namespace) -> None:
     """The means of one score's draws for one layer: shuffles, and resamples of either side."""
     import torch
 

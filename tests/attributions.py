@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load_file
 
 from sae_merge_method.artifacts.attribution import (
     Amount,
@@ -12,7 +13,7 @@ from sae_merge_method.artifacts.attribution import (
     Attribution,
     write_attribution,
 )
-from sae_merge_method.artifacts.attribution_groups import TextGroups
+from sae_merge_method.artifacts.attribution_groups import GROUPS_FILE, TextGroups
 from sae_merge_method.artifacts.donor_score import DonorScore, LayerScore
 from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.fingerprint import fingerprint
@@ -60,3 +61,11 @@ def save_attribution(folder: Path, base: Path, donor: Path) -> Path:
     sums = TextGroups(np.array([10, 10]), np.zeros(2), *[none] * 7)
     write_attribution(folder, attribution, (sums, sums))
     return folder
+
+
+def read_groups(folder: Path, n_texts: int) -> tuple[TextGroups, ...]:
+    """The sums of an attribution's groups, in the order of its texts, as anyone reads them from its folder."""
+    tensors = load_file(folder / GROUPS_FILE)
+    return tuple(
+        TextGroups(*(tensors[f"{nth}.{name}"] for name in TextGroups._fields)) for nth in range(n_texts)
+    )

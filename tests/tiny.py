@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from sae_merge_method.models.tensor_names import decoder_layer
+
 N_LAYERS = 4
 D_MODEL = 16
 VOCABULARY = 48
@@ -183,3 +185,10 @@ def same_bytes(left: torch.Tensor, right: torch.Tensor) -> bool:
     if left.dtype != right.dtype or left.shape != right.shape:
         return False
     return left.contiguous().view(torch.uint8).equal(right.contiguous().view(torch.uint8))
+
+
+def edited_layers(out: Path, base: Path) -> set[int | None]:
+    """Layers with a tensor whose bytes changed; None among them for what lies in no layer."""
+    before, after = load_tensors(base), load_tensors(out)
+    assert before.keys() == after.keys()
+    return {decoder_layer(name) for name in before if not same_bytes(before[name], after[name])}

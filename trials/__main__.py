@@ -29,6 +29,7 @@ _out = click.option(
     show_default=True,
     help="Folder of all trials; each model has its own in it.",
 )
+_STAGES_MAKE = "; ".join(f"{stage.name}: {stage.makes}" for stage in STAGES.values())
 
 
 def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -48,7 +49,7 @@ def main() -> None:
     "stages",
     multiple=True,
     type=click.Choice(tuple(STAGES)),
-    help="Only this stage; may be repeated.",
+    help=f"Only this stage; may be repeated. {_STAGES_MAKE}.",
 )
 @click.option("--abilities", callback=_names, help="Of these abilities alone, separated by commas.")
 @click.option("--seeds", default="0,1", show_default=True, callback=_names, help="Seeds of donors.")

@@ -218,7 +218,7 @@ class Stage:
 
     name: str
     makes: str
-    """What it makes, for help."""
+    """What it makes, for the help of --only."""
     jobs: Callable[[Trial], Iterator[Job]]
     """Its commands, in the order of their urgency."""
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.writing import write_bytes
 
 GROUPS_FILE = "attribution.safetensors"
@@ -66,22 +65,3 @@ def write_groups(folder: Path, groups: Sequence[TextGroups]) -> None:
         for name, value in of_text._asdict().items()
     }
     write_bytes(folder / GROUPS_FILE, save(tensors))
-
-
-def read_groups(folder: Path, n_texts: int) -> tuple[TextGroups, ...]:
-    """Read the sums of an attribution's groups, in the order of its texts.
-
-    Raises:
-        ArtifactError: Missing, or not of that attribution.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    path = folder / GROUPS_FILE
-    try:
-        tensors = load_file(path)
-        return tuple(
-            TextGroups(*(tensors[f"{nth}.{name}"] for name in TextGroups._fields)) for nth in range(n_texts)
-        )
-    except (OSError, SafetensorError, KeyError) as error:
-        raise ArtifactError(f"{path} holds no sums of that attribution: {error}") from error

@@ -76,8 +76,6 @@ def _run(logs: Mapping[str, Log]) -> EvalRun:
         model=str(model_args.get("model_path") or name or provider),
         date=None,
         lm_eval_version=None,
-        chat_template_hash=None,
-        system_instruction_hash=None,
         multiturn=False,
         tasks={task: _task(task, log, scores[task]) for task, log in logs.items()},
         groups={},

@@ -93,10 +93,6 @@ class EvalRun:
     """The stamp in the file's name, shared by the run's samples files; None without one."""
     lm_eval_version: str | None
     """Version of lm-eval; None where the file does not say."""
-    chat_template_hash: str | None
-    """Hash of the chat template; None where there was none."""
-    system_instruction_hash: str | None
-    """Hash of the system instruction; None where there was none."""
     multiturn: bool
     """Few-shot examples as turns of a chat; of no effect without a chat template."""
     tasks: Mapping[str, TaskRun]
@@ -141,8 +137,6 @@ def read_results(path: Path) -> EvalRun:
         model=model_name(raw, _mapping(raw, "config", "model_args"), file.parent.name),
         date=run_date(file),
         lm_eval_version=raw.get("lm_eval_version"),
-        chat_template_hash=raw.get("chat_template_sha"),
-        system_instruction_hash=raw.get("system_instruction_sha"),
         multiturn=bool(raw.get("chat_template_sha") and raw.get("fewshot_as_multiturn")),
         tasks={name: run for name, run in runs.items() if name not in members},
         groups={name: run for name, run in runs.items() if name in members},

@@ -50,6 +50,11 @@ class Record(BaseModel):
         return super().__str__() if view is None else view_text(view)
 
 
+def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a record of them keeps them: tuples as text, names with commas."""
+    return {name: ", ".join(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+
+
 @dataclass(frozen=True, eq=False)  # a dict has no hash, and typing asks for one
 class OneOf:
     """Marks a field that names a member of a registry: ``score: Annotated[str, OneOf(SCORES)]``.

@@ -12,10 +12,10 @@ from sae_merge_method.attribute.path import PathGain
 from sae_merge_method.attribute.texts import Text
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.tensors import LiveTensor
+from sae_merge_method.statistics.intervals import LEVEL
 from sae_merge_method.statistics.losses import paired_ratio
 
 Floats = npt.NDArray[np.float64]
-LEVEL = 0.95
 
 
 def amount(nats: Floats, tokens: npt.NDArray[np.int64]) -> Amount:

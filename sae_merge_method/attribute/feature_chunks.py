@@ -21,7 +21,7 @@ from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.corpora.counting import carries_text
 from sae_merge_method.corpora.tokens import special_token_ids
 from sae_merge_method.errors import ArtifactError
-from sae_merge_method.files.progress import Progress
+from sae_merge_method.files.progress import Progress, undamaged
 from sae_merge_method.files.writing import write_bytes
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.saes.find import SaeAddress
@@ -95,7 +95,7 @@ class FeatureChunks:
         if not missing:
             return
         self._progress.begin()
-        own = missing[self._workers.rank :: self._workers.size]
+        own = self._workers.share_of(missing)
         passes = PASSES * sum(len(chunk.batches) for chunk in own)
         with tqdm(total=passes, desc="encoding", unit="pass", disable=None) as bar:
             for chunk in own:
@@ -168,25 +168,19 @@ class FeatureChunks:
         return self._progress.folder / chunk.name
 
     def _load(self, chunk: Chunk, layer: int) -> Passed:
-        from safetensors import SafetensorError, safe_open
+        from safetensors import safe_open
 
         path = self._file(chunk)
-        try:
-            with safe_open(path, "np") as file:
-                return Passed(*(file.get_tensor(f"{layer}.{name}") for name in Passed._fields))
-        except (OSError, SafetensorError) as error:
-            raise ArtifactError(f"{path} is damaged ({error}): delete it and run again") from error
+        with undamaged(path), safe_open(path, "np") as file:
+            return Passed(*(file.get_tensor(f"{layer}.{name}") for name in Passed._fields))
 
     def _metadata(self, chunk: Chunk) -> Mapping[str, object]:
-        from safetensors import SafetensorError, safe_open
+        from safetensors import safe_open
 
         path = self._file(chunk)
-        try:
-            with safe_open(path, "np") as file:
-                written: Mapping[str, object] = json.loads(file.metadata()[_SOURCES])
-                return written
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"{path} is damaged ({error}): delete it and run again") from error
+        with undamaged(path), safe_open(path, "np") as file:
+            written: Mapping[str, object] = json.loads(file.metadata()[_SOURCES])
+            return written
 
 
 def _may_count(batch: Batch, special: frozenset[int]) -> Mask:

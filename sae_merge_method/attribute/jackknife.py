@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sae_merge_method.statistics.intervals import LEVEL
+
 Floats = npt.NDArray[np.float64]
 Kept = npt.NDArray[np.bool_]
 Score = Callable[[Sequence[Kept]], Floats]
 """From the groups that are kept, by text, to (L,) scores."""
-
-LEVEL = 0.95
 
 
 class Spread(NamedTuple):

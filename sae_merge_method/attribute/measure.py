@@ -19,13 +19,12 @@ from sae_merge_method.attribute.activations import moved
 from sae_merge_method.attribute.losses import GroupLosses
 from sae_merge_method.attribute.texts import Text
 from sae_merge_method.corpora.batches import Batch
-from sae_merge_method.errors import ArtifactError
-from sae_merge_method.files.progress import Progress
+from sae_merge_method.files.progress import Progress, undamaged
 from sae_merge_method.files.writing import write_bytes
-from sae_merge_method.in_memory.dotting import checkpointed
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.losses import nats
-from sae_merge_method.in_memory.weights import Weights, by_layer, everywhere
+from sae_merge_method.in_memory.weights import Weights, by_unit, everywhere
+from sae_merge_method.models.passes import checkpointed
 from sae_merge_method.models.text_model import TextModel
 from sae_merge_method.together.workers import Workers
 
@@ -59,7 +58,7 @@ class Point(NamedTuple):
     @property
     def weights(self) -> Weights:
         """Those that it is measured with."""
-        return everywhere(self.at) if self.layer is None else by_layer({self.layer: 1.0})
+        return everywhere(self.at) if self.layer is None else by_unit({self.layer: 1.0})
 
 
 _NOTHING = np.zeros((0, 0))
@@ -125,7 +124,7 @@ class Measurements:
         missing = [point for point in order if not self.has(point)]
         if missing:
             self._progress.begin()
-            own = missing[self._workers.rank :: self._workers.size]
+            own = self._workers.share_of(missing)
             passes = sum(self._passes(point) for point in own)
             with tqdm(total=passes, desc="measuring", unit="pass", disable=None) as bar:
                 for layer, of_layer in groupby(own, key=lambda point: point.layer):
@@ -187,14 +186,11 @@ class Measurements:
         write_bytes(self._file(point), save(measured._asdict()))
 
     def _load(self, point: Point) -> Measured:
-        from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         path = self._file(point)
-        try:
+        with undamaged(path):
             return Measured(**load_file(path))
-        except (OSError, SafetensorError, TypeError) as error:
-            raise ArtifactError(f"{path} is damaged ({error}): delete it and run again") from error
 
 
 def _total(model: TextModel, batch: Batch, *, share: bool) -> "torch.Tensor":

@@ -1,10 +1,10 @@
 """Everything that can be set of an attribution: options of its command, keys of a file to share."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from sae_merge_method.artifacts.schema import Location, Locations, Record
+from sae_merge_method.artifacts.schema import Location, Locations, Record, flat
 from sae_merge_method.models.constants import AllowedMismatch
 from sae_merge_method.models.devices import AUTO, DeviceName, MemoryAmount
 
@@ -84,14 +84,9 @@ class AttributeSettings(PathSettings):
             dtype: The precision the model was really used in, in place of "auto".
         """
         elsewhere = {"base", "donor", "target", "control", "sae", "sae_id", "memory", "device", "device_map"}
-        return {**_flat(self.model_dump(exclude=elsewhere)), "dtype": dtype}
+        return {**flat(self.model_dump(exclude=elsewhere)), "dtype": dtype}
 
     def of_measurements(self) -> dict[str, str | int | float | None]:
         """What must be the same for an interrupted run to be resumed."""
         change_no_measurement = {"tolerance", "most_points", "first_order", "probe", "memory", "snippets"}
-        return _flat(self.model_dump(exclude=change_no_measurement))
-
-
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """Lists as text, names with commas."""
-    return {name: ", ".join(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+        return flat(self.model_dump(exclude=change_no_measurement))

@@ -11,11 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from sae_merge_method.corpora.batches import Batch
-from sae_merge_method.in_memory.dotting import checkpointed
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.losses import nats
 from sae_merge_method.in_memory.weights import everywhere
-from sae_merge_method.models.passes import fed, hooked, read_inputs, read_sites
+from sae_merge_method.models.passes import checkpointed, fed, hooked, read_inputs, read_sites
 from sae_merge_method.models.sites import Site
 
 if TYPE_CHECKING:

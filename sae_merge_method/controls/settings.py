@@ -1,6 +1,6 @@
 """What a user of ``sae-merge controls`` can set."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
@@ -69,3 +69,17 @@ class ControlSettings(Record):
     single_layers: bool = False
     """Also an arm for each layer alone."""
     allow_mismatch: AllowedMismatch = ()
+
+
+_NUMBERS = ("random_layers", "random_spread", "damping", "all_but_the_last", "every_nth", "windows")
+
+
+def numbers_of(settings: Record, n_layers: int) -> dict[str, Any]:
+    """How many arms of each kind that is counted, by key: an experiment has these keys as well.
+
+    Args:
+        settings: Of controls, or of an experiment.
+        n_layers: The model's; no arm leaves out all of them.
+    """
+    numbers = {name: getattr(settings, name) for name in _NUMBERS}
+    return numbers | {"all_but_the_last": min(numbers["all_but_the_last"], n_layers - 1)}

@@ -14,7 +14,7 @@ from sae_merge_method.controls.energies import measure_energies
 from sae_merge_method.controls.evidence import evidence_of, without_scalpels
 from sae_merge_method.controls.ground import Ground, NoArmError
 from sae_merge_method.controls.kinds import ArmKind, matches_of
-from sae_merge_method.controls.settings import ControlSettings
+from sae_merge_method.controls.settings import ControlSettings, numbers_of
 from sae_merge_method.controls.unit_sets import Units
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.folders import new_folder
@@ -112,14 +112,9 @@ def make_controls(recipe: ResolvedRecipe, settings: ControlSettings) -> Controls
         evidence.scores,
         evidence.scalpel,
         weight=donation.weights[0][1] if len(donation.weights) == 1 else None,
-        random_layers=settings.random_layers,
-        random_spread=settings.random_spread,
-        damping=settings.damping,
-        all_but_the_last=min(settings.all_but_the_last, base.n_layers - 1),
-        every_nth=settings.every_nth,
-        windows=settings.windows,
         alpha=donation.alpha,
         precision=precision_of(recipe.recipe, base.dtypes(), recipe.recipe.target_dtype),
+        **numbers_of(settings, base.n_layers),
     )
     ground = replace(ground, matches=matches_of(kinds, ARMS, ground))
     recipes = [

@@ -63,22 +63,3 @@ def norm_limit(median: float, bound: float | None = OUTLIER_NORM) -> float:
         tokens have no norm, others are not outliers of it.
     """
     return float("inf") if bound is None or not median > 0 else bound * median
-
-
-def counts_at_layer(
-    ids: Ids,
-    special: Collection[int],
-    norms: npt.NDArray[np.floating],
-    median: float,
-    bound: float | None = OUTLIER_NORM,
-) -> Mask:
-    """(T,) which tokens of a document count in one layer.
-
-    Args:
-        ids: (T,) what the model reads, from its first position.
-        special: Ids of special tokens.
-        norms: (T,) Euclidean norm of the residual stream behind the layer, at each token.
-        median: Median of the norms of tokens that carry text, over all texts that are compared.
-        bound: How many times the median a token may have; None to lift the rule of norms.
-    """
-    return carries_text(ids, special) & (norms <= norm_limit(median, bound))

@@ -5,8 +5,7 @@ not at all; what is there is not encoded again. The same chunks are joined in th
 often the work was interrupted, so the result has the same bytes.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,8 +18,7 @@ from sae_merge_method.diagnose.fit import Fit
 from sae_merge_method.diagnose.scales import LayerScale
 from sae_merge_method.diagnose.token_layout import Rows, Without
 from sae_merge_method.diagnose.usage import PartialUsage
-from sae_merge_method.errors import ArtifactError
-from sae_merge_method.files.progress import Inputs, Progress
+from sae_merge_method.files.progress import Inputs, Progress, undamaged
 from sae_merge_method.files.writing import write_bytes
 from sae_merge_method.layers import Unit
 
@@ -125,7 +123,7 @@ class ChunkStore:
         of_document: dict[int, npt.NDArray[np.int64]] = {}
         for number, documents in enumerate(chunks):
             path = self._file(layer, number)
-            with _damage(path), safe_open(path, "numpy") as chunk:
+            with undamaged(path), safe_open(path, "numpy") as chunk:
                 lengths, peaks = (chunk.get_tensor(f"counted.{name}") for name in ("lengths", "peaks"))
             parts = np.split(peaks, np.cumsum(lengths)[:-1])
             of_document.update(zip(documents, parts, strict=True))
@@ -143,7 +141,7 @@ class ChunkStore:
             ArtifactError: The file is damaged.
         """
         path = self._file(layer, chunk)
-        with _damage(path):
+        with undamaged(path):
             tensors = _load(path)
             residuals, distances = tensors["squares"].tolist()
             sums = np.zeros((*tensors["outside"].shape[:2], d_sae))
@@ -181,7 +179,7 @@ class ChunkStore:
         path = self._scale(layer)
         if not path.is_file():
             return None
-        with _damage(path):
+        with undamaged(path):
             tensors = _load(path)
             norm, first = tensors["numbers"].tolist()
             return LayerScale(norm, first, tensors["mean"])
@@ -216,13 +214,3 @@ def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
 
     tensors: dict[str, npt.NDArray[Any]] = load_file(path)
     return tensors
-
-
-@contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path} is damaged ({error}): delete it and run again") from error

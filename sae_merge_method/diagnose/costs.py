@@ -18,7 +18,6 @@ from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.diagnose.asked import Ask
 from sae_merge_method.diagnose.document_matrices import document_matrices
 from sae_merge_method.diagnose.estimation import estimates, samples_for
-from sae_merge_method.diagnose.layer_by_layer import one_thread_each
 from sae_merge_method.diagnose.layer_encoders import LayerEncoders
 from sae_merge_method.diagnose.other_scores import OtherWays
 from sae_merge_method.diagnose.scales import LayerScale
@@ -26,6 +25,7 @@ from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES
 from sae_merge_method.diagnose.token_layout import TokenLayout
 from sae_merge_method.diagnose.usage import encode_documents
+from sae_merge_method.geometry.one_thread import one_torch_thread
 from sae_merge_method.models.residual_stream import forward
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def score_seconds(documents: Documents, settings: ScoringSettings, dictionaries:
     score = SCORES[settings.score]
     samples = [samples_for(score, documents, control, settings) for control in documents.controls]
     others = OtherWays(documents, settings, samples)
-    with one_thread_each():
+    with one_torch_thread():
         start = time.perf_counter()
         matrices = document_matrices(usage, documents)
         estimates(matrices, [*(Ask(score, of_control) for of_control in samples), *others.asked()])

@@ -3,8 +3,7 @@
 And a layer's numbers then do not depend on how many cores there are: the order of no sum does.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Lock
 from typing import TypeVar
@@ -12,6 +11,7 @@ from typing import TypeVar
 from tqdm.auto import tqdm
 
 from sae_merge_method.files.parallel import run_all
+from sae_merge_method.geometry.one_thread import one_torch_thread
 from sae_merge_method.layers import Unit
 
 _MOST = 8
@@ -44,10 +44,10 @@ def layer_by_layer(
     """
     cores = cores_used()
     reading = Lock()
-    with one_thread_each(), tqdm(total=len(layers), desc=doing, unit="layer", disable=None) as bar:
+    with one_torch_thread(), tqdm(total=len(layers), desc=doing, unit="layer", disable=None) as bar:
 
         def one(layer: Unit) -> Made:
-            with one_thread_each():
+            with one_torch_thread():
                 with reading:
                     there = read(layer)
                 made = work(there)
@@ -56,16 +56,3 @@ def layer_by_layer(
             return made
 
         return run_all([partial(one, layer) for layer in layers], cores)
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Within the block, torch works on one thread wherever this thread calls it."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

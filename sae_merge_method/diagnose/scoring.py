@@ -19,13 +19,10 @@ from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES, Score
 from sae_merge_method.diagnose.surface import SurfaceScores, score_surface
 from sae_merge_method.layers import LayerModule, Unit, layer_of, part_of_layer
-from sae_merge_method.statistics.intervals import basic_bootstrap
+from sae_merge_method.statistics.intervals import LEVEL, basic_bootstrap
 from sae_merge_method.statistics.multiplicity import benjamini_hochberg
 
 TOP_FEATURES = 10
-
-LEVEL = 0.95
-"""Of intervals, and of the null's band."""
 
 
 class ScoredLayer(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from sae_merge_method.artifacts.schema import Location, Locations, OneOf, Record
+from sae_merge_method.artifacts.schema import Location, Locations, OneOf, Record, flat
 from sae_merge_method.corpora.counting import OUTLIER_NORM
 from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.corpora.twins import TWINS
@@ -138,15 +138,10 @@ class DiagnoseSettings(ScoringSettings, EncodingSettings):
         elsewhere = {"model", "sae", "sae_id", "target", "control", "score"}
         change_no_number = {"memory", "select", "donor"}
         kept = self.model_dump(exclude=elsewhere | change_no_number)
-        return {**_flat(kept), "dtype": dtype, "device": device, "epsilon": EPSILON}
+        return {**flat(kept), "dtype": dtype, "device": device, "epsilon": EPSILON}
 
     def of_encoding(self, dtype: str, device: str) -> dict[str, str | int | None]:
         """What must be the same for an interrupted run to be resumed; arguments as in :meth:`recorded`."""
         # More layers, or more memory, encode the others no differently.
         kept = self.model_dump(include=set(EncodingSettings.model_fields) - {"layers", "memory"})
-        return {**_flat(kept), "dtype": dtype, "device": device}
-
-
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """Lists as text, names with commas."""
-    return {name: ", ".join(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+        return {**flat(kept), "dtype": dtype, "device": device}

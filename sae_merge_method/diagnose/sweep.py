@@ -76,7 +76,7 @@ def encode_layers(
     foretold.seconds, foretold.nbytes = plan.seconds, plan.bytes
     if workers.is_first:
         report(str(plan))
-    share = chunks[workers.rank :: workers.size]
+    share = workers.share_of(chunks)
     stride = max(1, plan.tokens // settings.variance_tokens)
     kept: dict[Unit, tuple[SaeSource, dict[str, tuple[str, int]]]] = {}
     total = sum(chunk.tokens for chunk in share) * len(plan.groups)

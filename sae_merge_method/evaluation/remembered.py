@@ -34,19 +34,22 @@ class Pure(NamedTuple):
     """Its name in the module, with what of the module holds it before a dot."""
     gives_up: bool
     """Whether it gives up after some seconds, on another machine or day perhaps not."""
-    what_for: str
-    """What it is called for, again and again."""
     of_folder: bool = False
     """Whether it depends on the working folder as well."""
 
 
 PURE = (
-    Pure("torch.utils.collect_env", "get_pretty_env_info", False, "this machine, described by pip"),
-    Pure("lm_eval.evaluator", "get_git_commit_hash", False, "a commit; git complains of none", True),
-    Pure("lm_eval.utils", "env.from_string", False, "a template of a task, compiled"),
-    Pure("lm_eval.tasks.minerva_math.utils", "is_equiv", True, "an answer beside the right one, by sympy"),
-    Pure("lm_eval.tasks.minerva_math.utils", "parse_latex", True, "either of the two, read by sympy"),
-    Pure("lm_eval.tasks.minerva_math.utils", "parse", True, "a solution read by math_verify"),
+    # this machine, described by pip
+    Pure("torch.utils.collect_env", "get_pretty_env_info", gives_up=False),
+    # a commit; git complains of none
+    Pure("lm_eval.evaluator", "get_git_commit_hash", gives_up=False, of_folder=True),
+    # a template of a task, compiled
+    Pure("lm_eval.utils", "env.from_string", gives_up=False),
+    # an answer beside the right one, and either of the two read by sympy
+    Pure("lm_eval.tasks.minerva_math.utils", "is_equiv", gives_up=True),
+    Pure("lm_eval.tasks.minerva_math.utils", "parse_latex", gives_up=True),
+    # a solution read by math_verify
+    Pure("lm_eval.tasks.minerva_math.utils", "parse", gives_up=True),
 )
 """All of them."""
 

@@ -15,8 +15,8 @@ from sae_merge_method.artifacts.diagnosis import DIAGNOSIS_FILE, diagnosis_path,
 from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.evaluation.tasks import find_tasks
 from sae_merge_method.experiment.settings import ExperimentSettings
-from sae_merge_method.experiment.stamps import model_stamp, value_stamp
-from sae_merge_method.files.hashing import file_sha256
+from sae_merge_method.experiment.stamps import model_stamp
+from sae_merge_method.files.hashing import file_sha256, json_sha256
 from sae_merge_method.files.writing import write_bytes, write_text
 from sae_merge_method.layers import Unit
 
@@ -132,7 +132,7 @@ def _attribution(settings: ExperimentSettings, folder: Path, overwrite: bool) ->
 def _stamp(asked: BaseModel, models: Sequence[str], corpora: Sequence[str]) -> str:
     files = [Path(corpus) for corpus in corpora]
     texts = [file_sha256(file) if file.is_file() else None for file in files]
-    return value_stamp([asked.model_dump(mode="json"), *map(model_stamp, models), texts])
+    return json_sha256([asked.model_dump(mode="json"), *map(model_stamp, models), texts])
 
 
 def _made(

@@ -14,6 +14,7 @@ from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.controls.energies import LayerEnergies
 from sae_merge_method.controls.ground import Ground, NoArmError
 from sae_merge_method.controls.kinds import ArmKind
+from sae_merge_method.controls.settings import numbers_of
 from sae_merge_method.controls.unit_sets import Units
 from sae_merge_method.corpora.documents import read_corpus
 from sae_merge_method.errors import UsageError
@@ -122,12 +123,7 @@ def _stand_in(settings: ExperimentSettings, n_layers: int) -> Ground:
         falling,
         {},
         weight=settings.weight,
-        random_layers=settings.random_layers,
-        random_spread=settings.random_spread,
-        damping=settings.damping,
-        all_but_the_last=min(settings.all_but_the_last, n_layers - 1),
-        every_nth=settings.every_nth,
-        windows=settings.windows,
+        **numbers_of(settings, n_layers),
     )
 
 

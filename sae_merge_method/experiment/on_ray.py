@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
+from sae_merge_method.errors import first_line
 from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup, Underway
 from sae_merge_method.together.ray_cluster import RayPlaces, joined
 
@@ -42,7 +43,7 @@ def _outcomes(
         try:
             outcome = ray.get(ready)
         except ray.exceptions.RayError as error:
-            outcome = Outcome(arm, f"its Ray worker ended: {str(error).strip().splitlines()[0]}")
+            outcome = Outcome(arm, f"its Ray worker ended: {first_line(error)}")
             actor = remote.remote(setup)
         if waiting:
             give(actor)

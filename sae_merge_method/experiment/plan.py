@@ -14,7 +14,7 @@ from sae_merge_method.artifacts.experiment_plan import (
     write_plan,
 )
 from sae_merge_method.artifacts.recipe import RecipeText, read_recipe_text
-from sae_merge_method.controls.settings import ControlSettings
+from sae_merge_method.controls.settings import ControlSettings, numbers_of
 from sae_merge_method.controls.unit_sets import opens_parts
 from sae_merge_method.controls.write import ControlRecipe, Controls, make_controls
 from sae_merge_method.energy.run import energy
@@ -69,14 +69,9 @@ def make_plan(settings: ExperimentSettings, evidence: ChosenBy, depends_on: Mapp
         ControlSettings(
             diagnosis=diagnosis_at,
             arms=settings.controls(),
-            random_layers=settings.random_layers,
-            random_spread=settings.random_spread,
-            damping=settings.damping,
-            all_but_the_last=settings.all_but_the_last,
-            every_nth=settings.every_nth,
-            windows=settings.windows,
             rank=settings.rank,
             allow_mismatch=settings.allow_mismatch,
+            **numbers_of(settings, pick.n_layers),
         ),
     )
     if evidence.score is not None:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from sae_merge_method.artifacts.experiment_plan import ARMS_FOLDER, RESULTS_FOLDER, ExperimentPlan
 from sae_merge_method.artifacts.lm_eval_results import EvalRun, read_results
 from sae_merge_method.compare.tasks import choose_tasks, resolve_metric
-from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.settings import EvaluationSettings
 from sae_merge_method.experiment.arm_models import why_out_of_reach
@@ -89,12 +88,14 @@ def tasks_ahead(evaluation: EvaluationSettings, base: str) -> TasksAhead:
     Raises:
         UsageError: lm-eval knows no such task, or runs code that nobody allowed it to.
     """
+    from datasets.exceptions import DatasetsError
+    from httpx import HTTPError
+
     try:
         sizes = Harness(evaluation, base).sizes()
-    except SaeMergeError:
-        raise
-    except Exception as error:
-        # A host's: data sets that are not at hand raise whatever their library likes.
+    # What a data set raises that is not at hand: no file, no connection, a cache without it. All else is
+    # somebody's mistake.
+    except (OSError, ValueError, DatasetsError, HTTPError) as error:
         LOG.warning("lm-eval could not load its problems to count them: %s", error)
         return TasksAhead((), f"{type(error).__name__}: {error}")
     return TasksAhead(

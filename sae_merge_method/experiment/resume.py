@@ -13,10 +13,9 @@ from sae_merge_method.experiment.stamps import (
     folder_stamp,
     model_stamp,
     package_versions,
-    value_stamp,
 )
 from sae_merge_method.experiment.worker import ArmJob, GeneralCorpus
-from sae_merge_method.files.hashing import file_sha256
+from sae_merge_method.files.hashing import file_sha256, json_sha256
 from sae_merge_method.layers import layers_of
 from sae_merge_method.lm_eval_tasks import tasks_path
 
@@ -29,13 +28,13 @@ def standing_plan(settings: ExperimentSettings, evidence: ChosenBy, folder: Path
         SaeMergeError: Models, diagnosis, rule and recipes do not fit together.
     """
     depends_on = {
-        "settings": value_stamp(settings.model_dump(mode="json", exclude={"evaluation", "general_loss"})),
-        "evaluation": value_stamp(settings.evaluation.model_dump(mode="json")),
-        "margin": value_stamp(settings.general_loss.margin if settings.general_loss else None),
+        "settings": json_sha256(settings.model_dump(mode="json", exclude={"evaluation", "general_loss"})),
+        "evaluation": json_sha256(settings.evaluation.model_dump(mode="json")),
+        "margin": json_sha256(settings.general_loss.margin if settings.general_loss else None),
         **evidence.stamps(),
         "base": model_stamp(settings.base),
         "donor": model_stamp(settings.donor),
-        "own recipes": value_stamp({n: file_sha256(file) for n, file in settings.own_recipes().items()}),
+        "own recipes": json_sha256({n: file_sha256(file) for n, file in settings.own_recipes().items()}),
     }
     if (folder / PLAN_FILE).exists():
         try:
@@ -58,17 +57,17 @@ def jobs_of(settings: ExperimentSettings, planned: Planned, general: GeneralCorp
         "base": plan.depends_on["base"],
         "donor": plan.depends_on["donor"],
         "evaluation": plan.depends_on["evaluation"],
-        "tasks": value_stamp([folder_stamp(folder) for folder in task_folders]),
-        "general text": value_stamp([general.sha256, general.documents] if general else None),
+        "tasks": json_sha256([folder_stamp(folder) for folder in task_folders]),
+        "general text": json_sha256([general.sha256, general.documents] if general else None),
         "packages": package_versions(),
     }
     models = {"base": plan.base, "donor": plan.donor}
     jobs = []
     for arm in plan.arms:
         recipe = planned.recipes.get(arm.name)
-        depends_on = {**common, "recipe": value_stamp(recipe)}
+        depends_on = {**common, "recipe": json_sha256(recipe)}
         model = models[arm.role] if recipe is None else None
-        jobs.append(ArmJob(arm, model, value_stamp(depends_on), depends_on))
+        jobs.append(ArmJob(arm, model, json_sha256(depends_on), depends_on))
     return jobs
 
 

@@ -1,13 +1,11 @@
 """Hashes that tell what an experiment's files are made from, and from what else now."""
 
-import json
 from collections.abc import Mapping
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-from sae_merge_method.files.hashing import file_sha256
+from sae_merge_method.files.hashing import file_sha256, json_sha256
 from sae_merge_method.models.checkpoint import CONFIG_FILE
 from sae_merge_method.models.hub import local_folder, parse_model_id
 
@@ -34,15 +32,10 @@ def model_stamp(model: str) -> str:
     return digest.hexdigest()
 
 
-def value_stamp(value: Any) -> str:
-    """sha256 of a value that JSON can hold."""
-    return sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()
-
-
 def folder_stamp(folder: Path) -> str:
     """sha256 over a folder's file names and bytes."""
     files = sorted(file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
-    return value_stamp([[str(file.relative_to(folder)), file_sha256(file)] for file in files])
+    return json_sha256([[str(file.relative_to(folder)), file_sha256(file)] for file in files])
 
 
 def package_versions() -> str:

@@ -10,14 +10,13 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from hashlib import sha256
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
 from sae_merge_method.errors import InUseError
 from sae_merge_method.files.folders import new_folder
-from sae_merge_method.files.hashing import file_sha256
+from sae_merge_method.files.hashing import file_sha256, json_sha256
 from sae_merge_method.files.writing import canonical_json, write_text
 
 logger = logging.getLogger(__name__)
@@ -39,8 +38,7 @@ def cache_root() -> Path:
 
 def cache_key(depends_on: Mapping[str, object]) -> str:
     """Short hash of everything an entry depends on."""
-    text = json.dumps(depends_on, sort_keys=True, allow_nan=False)
-    return sha256(text.encode()).hexdigest()[:16]
+    return json_sha256(depends_on)[:16]
 
 
 def cached_folder(entry: Path, make: Callable[[Path], None]) -> Path:

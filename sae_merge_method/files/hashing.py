@@ -4,10 +4,11 @@ XXH3 finds damage at the speed of memory, so it is always taken. sha256, which n
 several times as much as reading and is taken where somebody asks for it.
 """
 
+import json
 import os
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import xxhash
 
@@ -93,6 +94,11 @@ def span_sha256(handle: int, start: int, nbytes: int) -> str:
     digest = hash_span(handle, start, nbytes).sha256
     assert digest is not None
     return digest
+
+
+def json_sha256(value: Any) -> str:
+    """sha256 of a value that JSON can hold, whatever the order of its keys."""
+    return sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def file_sha256(path: Path) -> str:

@@ -5,7 +5,8 @@ It says on which inputs the work was done; what lies in it is the business of wh
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from sae_merge_method.errors import ArtifactError, UsageError
@@ -63,3 +64,18 @@ class Progress:
         except (OSError, ValueError) as error:
             raise ArtifactError(f"{path} is damaged ({error}): delete {self.folder}") from error
         return written if isinstance(written, dict) else {}
+
+
+@contextmanager
+def undamaged(path: Path) -> Iterator[None]:
+    """Within, a safetensors file of unfinished work is read, which was written whole or not at all.
+
+    Raises:
+        ArtifactError: It is damaged.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path} is damaged ({error}): delete it and run again") from error

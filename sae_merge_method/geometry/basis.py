@@ -39,11 +39,6 @@ class Basis:
         """Dimensions of the subspace."""
         return int(self.columns.shape[1])
 
-    @property
-    def is_everything(self) -> bool:
-        """Whether the subspace is the whole space, where projecting changes nothing."""
-        return self.rank == self.d
-
 
 def orthonormal_basis(directions: Floats) -> Basis:
     """Basis of the span of some directions, by QR with column pivoting.

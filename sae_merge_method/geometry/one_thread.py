@@ -1,8 +1,8 @@
-"""Hold BLAS to one thread while a result is computed that must not depend on how many there are.
+"""Hold BLAS or torch to one thread while a result is computed that must not depend on how many there are.
 
 The last bits of a matrix product depend on the order of its sums, and BLAS shares the work out by
 the number of its threads: one machine would give two results under two settings of
-``OMP_NUM_THREADS``. Whoever wants several cores works on several tensors at once.
+``OMP_NUM_THREADS``, and so it is with torch. Whoever wants several cores works on several tensors at once.
 """
 
 import logging
@@ -36,6 +36,19 @@ def one_blas_thread() -> Iterator[None]:
             limit = _INSIDE.pop() if len(_INSIDE) > 1 else _INSIDE.pop(0)
             if limit is not None:
                 limit.restore_original_limits()
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Within the block, torch works on one thread where this thread calls it, or one that begins within."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @cache

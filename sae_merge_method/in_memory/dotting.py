@@ -104,28 +104,3 @@ def _dot(one: "torch.Tensor", other: "torch.Tensor") -> "torch.Tensor":
         span = slice(first, first + size)
         total += left[span].to(device).double().dot(right[span].to(device).double())
     return total
-
-
-@contextmanager
-def checkpointed(blocks: "Sequence[torch.nn.Module]") -> Iterator[None]:
-    """Activation checkpointing: a block's activations are computed again in the backward pass, not kept.
-
-    Memory then holds one block's activations and every block's input; a backward pass costs one more forward
-    pass. The module stays in evaluation mode, as transformers' own checkpointing would not leave it.
-    """
-    from torch.utils.checkpoint import checkpoint
-
-    def again(forward: "Callable[..., object]") -> "Callable[..., object]":
-        return lambda *args, **kwargs: checkpoint(forward, *args, use_reentrant=False, **kwargs)
-
-    # A module spread over devices has a forward of its own instance, which comes back.
-    own = [(block, block.__dict__.get("forward")) for block in blocks]
-    try:
-        for block, _ in own:
-            block.forward = again(block.forward)
-        yield
-    finally:
-        for block, forward in own:
-            del block.forward
-            if forward is not None:
-                block.forward = forward

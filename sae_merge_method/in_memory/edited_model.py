@@ -1,7 +1,7 @@
 """A base in memory, edited by task vectors and restored bit for bit; gradients dotted with task vectors.
 
     with open_edited(base, [donor], beside=out) as edited:
-        edited.set_weights(by_layer({3: 1.0, 4: 0.5}))   # base + alpha tau there, the base elsewhere
+        edited.set_weights(by_unit({3: 1.0, 4: 0.5}))   # base + alpha tau there, the base elsewhere
         dots = edited.dots(lambda: nats(edited.model, batch).sum())
         edited.sum_by_layer(dots.values)[3]              # d loss / d alpha of layer 3, one a donor
         edited.restore()                                 # the base's very bits

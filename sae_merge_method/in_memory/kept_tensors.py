@@ -22,7 +22,10 @@ class _OnDisk(NamedTuple):
 
 
 class KeptTensors:
-    """See the module; the file on the disk has no name, and is gone with the process."""
+    """Copies of tensors, put and got by key: in memory while there is room, then in one file on the disk.
+
+    The file has no name, and is gone with the process.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Find out how much room there is.

@@ -15,7 +15,7 @@ the free disk, in a file without a name that is gone with the process; what is b
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ import xxhash
 
 from sae_merge_method.in_memory.kept_tensors import KeptTensors
 from sae_merge_method.models.devices import format_memory
-from sae_merge_method.models.passes import ended_behind
+from sae_merge_method.models.passes import ended_behind, handing_on
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,10 @@ Forward = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
 class StoredStates:
-    """The states of one loaded base; see the module."""
+    """What one loaded base's blocks put out for each batch that was seen, up to the layer where passes begin.
+
+    Batches are seen by :meth:`run`; within :meth:`beginning_at` it hands on what is kept of them.
+    """
 
     def __init__(self, blocks: "Sequence[torch.nn.Module]", folder: Path) -> None:
         """Nothing is kept yet.
@@ -140,22 +143,10 @@ class StoredStates:
         with self._handing_on(state.to(on)):
             return _hash(forward(ids.to(on))) == self._plain_logits[key]
 
-    @contextmanager
-    def _handing_on(self, state: "torch.Tensor") -> Iterator[None]:
+    def _handing_on(self, state: "torch.Tensor") -> AbstractContextManager[None]:
         """Within, the blocks before the layer put out ``state``, whatever comes in."""
         output = state if self._tuple is None else (state, *[None] * (self._tuple - 1))
-        skipped = self._blocks[: self._layer]
-        own = [block.__dict__.get("forward") for block in skipped]
-        for block in skipped:
-            block.forward = lambda *_, **__: output
-        try:
-            yield
-        finally:
-            for block, forward in zip(skipped, own, strict=True):
-                if forward is None:
-                    del block.forward  # the class's own is left
-                else:
-                    block.forward = forward
+        return handing_on(self._blocks[: self._layer], output)
 
 
 def _hash(values: "torch.Tensor") -> bytes:

@@ -38,7 +38,10 @@ Into = Callable[[TensorEntry], Callable[[memoryview, int], None]]
 
 
 class SwappedLayers:
-    """The layers of one loaded model; see the module."""
+    """One loaded model, which of its layers' tensors may be written over, and the hashes of all.
+
+    Its layers hold an edit's bytes within :meth:`swapped`, and the base's before and after it.
+    """
 
     def __init__(self, model: Any, checkpoint: Checkpoint) -> None:
         """Hash the loaded model, and hold each tensor of its layers against its file.

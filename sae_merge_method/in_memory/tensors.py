@@ -2,8 +2,7 @@
 
 Files name a tensor by one of several layouts, transformers names it by its own; both are read here to a layer
 and a part. A tensor that the loaded model keeps in another form, such as experts that transformers fuses, is
-refused by
-name: there is no parameter whose gradient is its own.
+refused by name: there is no parameter whose gradient is its own.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -18,8 +18,6 @@ from sae_merge_method.models.tensor_names import LayerPart
 if TYPE_CHECKING:
     import torch
 
-    from sae_merge_method.recipe.plan import EditPlan
-
 Weights = Callable[[LiveTensor], Sequence[float]]
 """From a tensor to its alphas, one a donor."""
 Round = Callable[[Floats, TensorEntry], Floats]
@@ -30,11 +28,6 @@ hold."""
 def everywhere(*alphas: float) -> Weights:
     """The same alphas for every tensor, one a donor, embeddings and head included."""
     return lambda _: alphas
-
-
-def by_layer(*alphas: Mapping[int, float]) -> Weights:
-    """One alpha a decoder layer, 0 for layers not named and outside the layers; one mapping a donor."""
-    return by_unit(*alphas)
 
 
 def by_unit(*alphas: Mapping[Any, float]) -> Weights:
@@ -48,27 +41,6 @@ def by_unit(*alphas: Mapping[Any, float]) -> Weights:
         return [0.0 if (unit := unit_of(given, within)) is None else given[unit] for given in alphas]
 
     return weights
-
-
-def by_tensor(*alphas: Mapping[str, float]) -> Weights:
-    """One alpha a tensor by the base's name for it, 0 for tensors not named; one mapping a donor."""
-    return lambda tensor: [of_donor.get(tensor.name, 0.0) for of_donor in alphas]
-
-
-def of_plan(plan: "EditPlan", donors: Sequence[str]) -> Weights:
-    """What a recipe's plan gives to every tensor, filters included.
-
-    Args:
-        plan: Of a method that adds task vectors as they are.
-        donors: The donors in the order in which they were opened.
-    """
-
-    def alphas(tensor: LiveTensor) -> list[float]:
-        given = () if tensor.layer is None else plan.donations.get(tensor.layer, ())
-        named = {donation.model: donation.alpha(tensor.name) for donation in given}
-        return [named.get(donor, 0.0) for donor in donors]
-
-    return alphas
 
 
 def nearest(values: Floats, entry: TensorEntry) -> Floats:

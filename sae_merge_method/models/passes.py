@@ -1,10 +1,11 @@
 """Passes through a model in which the activations of its sites are read, or replaced by others.
 
-What is made of the activations is the caller's business; nothing is kept.
+And those in which some blocks are run otherwise. What is made of the activations is the caller's business;
+nothing is kept.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -83,25 +84,57 @@ def hooked(
         yield
 
 
-@contextmanager
-def fed(model: "TextModel", inputs: "Mapping[int, torch.Tensor]") -> Iterator[None]:
+def fed(model: "TextModel", inputs: "Mapping[int, torch.Tensor]") -> AbstractContextManager[None]:
     """Within, a layer's block reads the residual stream (B, T, d) of ``inputs``, whatever came before."""
-    with ExitStack() as hooks:
-        for layer, states in inputs.items():
-            hook = partial(_instead, states)
-            hooks.enter_context(model.blocks[layer].register_forward_pre_hook(hook, with_kwargs=True))
-        yield
+    return _before_blocks(model, {layer: partial(_instead, states) for layer, states in inputs.items()})
 
 
-@contextmanager
 def read_inputs(
     model: "TextModel", receive: "Mapping[int, Callable[[torch.Tensor], None]]"
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Within, the residual stream (B, T, d) that a layer's block reads is handed on before it runs."""
-    with ExitStack() as hooks:
-        for layer, function in receive.items():
-            hook = partial(_hand_on, function)
-            hooks.enter_context(model.blocks[layer].register_forward_pre_hook(hook, with_kwargs=True))
+    return _before_blocks(model, {layer: partial(_hand_on, function) for layer, function in receive.items()})
+
+
+def handing_on(blocks: "Iterable[torch.nn.Module]", output: Any) -> AbstractContextManager[None]:
+    """Within, blocks compute nothing and put out ``output``, whatever comes in."""
+    return _run_as(blocks, lambda _own: lambda *_args, **_kwargs: output)
+
+
+def checkpointed(blocks: "Iterable[torch.nn.Module]") -> AbstractContextManager[None]:
+    """Activation checkpointing: a block's activations are computed again in the backward pass, not kept.
+
+    Memory then holds one block's activations and every block's input; a backward pass costs one more forward
+    pass. The module stays in evaluation mode, as transformers' own checkpointing would not leave it.
+    """
+    from torch.utils.checkpoint import checkpoint
+
+    return _run_as(blocks, lambda own: partial(checkpoint, own, use_reentrant=False))
+
+
+@contextmanager
+def _run_as(
+    blocks: "Iterable[torch.nn.Module]", made_of: "Callable[[Callable[..., Any]], Callable[..., Any]]"
+) -> Iterator[None]:
+    """Within, each block's forward is what is made of its own."""
+    # A module spread over devices has a forward of its own instance, which comes back.
+    own = [(block, block.__dict__.get("forward")) for block in blocks]
+    try:
+        for block, _ in own:
+            block.forward = made_of(block.forward)
+        yield
+    finally:
+        for block, forward in own:
+            block.__dict__.pop("forward", None)  # the class's own is left
+            if forward is not None:
+                block.forward = forward
+
+
+@contextmanager
+def _before_blocks(model: "TextModel", hooks: "Mapping[int, Callable[..., Any]]") -> Iterator[None]:
+    with ExitStack() as set_hooks:
+        for layer, hook in hooks.items():
+            set_hooks.enter_context(model.blocks[layer].register_forward_pre_hook(hook, with_kwargs=True))
         yield
 
 

@@ -51,8 +51,13 @@ def selected_layers(gate: Gate, n_layers: int | None = None) -> tuple[Unit, ...]
     if decided is not None:
         return decided
     if gate.diagnosis is not None:
-        raise RecipeError(f'diagnosis: "{gate.diagnosis}" needs select: a rule such as top_k=6')
+        raise lacks_rule(gate)
     raise RecipeError('no gate: expected parameters layers: "9, 11-13", or diagnosis: and select:')
+
+
+def lacks_rule(gate: Gate) -> RecipeError:
+    """What is wrong with a gate that names scores and no rule."""
+    return RecipeError(f'diagnosis: "{gate.diagnosis}" needs select: a rule such as top_k=6')
 
 
 def scores_file(gate: Gate) -> Path | None:

@@ -18,6 +18,7 @@ from sae_merge_method.artifacts.method_parameters import Scalar, ScalpelParamete
 from sae_merge_method.artifacts.recipe import Gate, Recipe, read_yaml
 from sae_merge_method.artifacts.schema import Record, describe
 from sae_merge_method.errors import RecipeError
+from sae_merge_method.recipe.gate import lacks_rule
 from sae_merge_method.recipe.scalpel import Scalpel, scalpel_parameters
 
 PAPER = "https://arxiv.org/abs/2605.28649"
@@ -144,7 +145,7 @@ def require_rule(name: str, gate: Gate) -> None:
         RecipeError: There is no rule.
     """
     if gate.diagnosis is not None and gate.select is None and not _reads_diagnosis(method_named(name)):
-        raise RecipeError(f'diagnosis: "{gate.diagnosis}" needs select: a rule such as top_k=6')
+        raise lacks_rule(gate)
 
 
 def parse_recipe(text: str, where: str) -> Recipe:

@@ -11,6 +11,9 @@ from sae_merge_method.reports.escape import csv_field, html, latex, markdown, te
 NOTHING = "-"
 """What stands where there is no number."""
 
+UNDER_HEADER = frozenset((0,))
+"""For :attr:`Grid.ruled`: the one rule under the header."""
+
 
 class Cell(NamedTuple):
     """One number or word."""

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+LEVEL = 0.95
+"""Of intervals whose level nobody asked for otherwise."""
+
 
 class Interval(NamedTuple):
     """A confidence interval."""

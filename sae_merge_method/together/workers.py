@@ -6,16 +6,19 @@ single one.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sae_merge_method.errors import SaeMergeError, UsageError
 from sae_merge_method.models.devices import AUTO, resolve_device
 
 _PATIENCE = timedelta(days=2)
 """How long the fastest process waits for the slowest."""
+
+
+Piece = TypeVar("Piece")
 
 
 class LostWorkerError(SaeMergeError):
@@ -51,6 +54,10 @@ class Workers(NamedTuple):
             return None
         name = resolve_device() if name == AUTO else name
         return f"cuda:{self.local_rank}" if name == "cuda" and self.size > 1 else name
+
+    def share_of(self, pieces: Sequence[Piece]) -> Sequence[Piece]:
+        """Those that this process does: neighbours, which are alike, go to different ones."""
+        return pieces[self.rank :: self.size]
 
     def wait(self) -> None:
         """Wait until every process has come here.

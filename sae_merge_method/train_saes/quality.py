@@ -17,7 +17,7 @@ from sae_merge_method.corpora.batches import make_batches
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.in_memory.losses import nats
 from sae_merge_method.models.devices import exact_device
-from sae_merge_method.models.passes import hooked, read_sites
+from sae_merge_method.models.passes import handing_on, hooked, read_sites
 from sae_merge_method.models.sites import Site
 from sae_merge_method.models.text_model import TextModel
 from sae_merge_method.saes.encoders import Encoder
@@ -123,7 +123,8 @@ def _losses(
                 change = partial(_replaced, encoder, sae.ground.bound, counted)
                 with (
                     torch.no_grad(),
-                    _begun_behind(model, site.layer - 1, outputs),
+                    # The pass begins at the SAE's layer, with what was put out before it.
+                    handing_on(model.blocks[: site.layer], outputs.get(site.layer - 1)),
                     hooked(model, {site: change}),
                 ):
                     sums[site] += float(nats(model, batch).sum())
@@ -169,20 +170,3 @@ def _outputs(model: TextModel, layers: set[int]) -> Iterator[dict[int, Any]]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def _begun_behind(model: TextModel, layer: int, outputs: Mapping[int, Any]) -> Iterator[None]:
-    """Within, a forward pass begins behind a block, with what that has put out; at -1 with the first."""
-    passed = model.blocks[: layer + 1]
-    # A module spread over devices has a forward of its own instance, which comes back.
-    own = [block.__dict__.get("forward") for block in passed]
-    try:
-        for block in passed:
-            block.forward = lambda *_args, **_kwargs: outputs[layer]
-        yield
-    finally:
-        for block, forward in zip(passed, own, strict=True):
-            del block.forward
-            if forward is not None:
-                block.forward = forward

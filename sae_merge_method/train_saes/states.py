@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.descriptors import sync_file
-from sae_merge_method.files.progress import Inputs, Progress
+from sae_merge_method.files.progress import Inputs, Progress, undamaged
 from sae_merge_method.files.scratch import scratch_folder
 from sae_merge_method.models.sites import Site
 
@@ -38,17 +37,14 @@ class States:
         Raises:
             ArtifactError: The file is damaged.
         """
-        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         path = self._file(site)
         if not path.is_file():
             return None
-        try:
+        with undamaged(path):
             tensors: dict[str, torch.Tensor] = load_file(path, device=str(device))
-        except (OSError, SafetensorError) as error:
-            raise ArtifactError(f"{path} is damaged ({error}): delete it and run again") from error
-        return tensors
+            return tensors
 
     def save(self, states: "Mapping[Site, Mapping[str, torch.Tensor]]") -> None:
         """Keep the states of some SAEs in place of earlier ones."""

@@ -1,7 +1,5 @@
 """A task asked of edits: its problems in parts by their hash, and what an edit scores beside the base."""
 
-import hashlib
-import json
 from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,6 +9,7 @@ from sae_merge_method.corpora.reading import Problem
 from sae_merge_method.errors import CorpusError
 from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.questions import Question, lm_around, questions, scores
+from sae_merge_method.files.hashing import json_sha256
 from sae_merge_method.models.text_model import TextModel
 from sae_merge_method.statistics.evidence import Evidence, Mean
 from sae_merge_method.statistics.intervals import Interval
@@ -76,7 +75,7 @@ class Exam:
     def sha256(self) -> str:
         """Over all problems as the model reads them."""
         whole = [[one.task, one.number, one.prompt, one.answer] for one in self._questions]
-        return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+        return json_sha256(whole)
 
     @property
     def sizes(self) -> dict[str, int]:

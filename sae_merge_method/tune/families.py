@@ -51,6 +51,15 @@ class NamedShape(NamedTuple):
     """Factor that may do the damage allowed, where something is known of it."""
 
 
+class Look(NamedTuple):
+    """How the picture shows a family's edits."""
+
+    colour: str
+    """Of Okabe & Ito's; a family by module has that of its like by layer."""
+    marker: str
+    """matplotlib's; it alone tells the families apart, without any colour."""
+
+
 class Family(NamedTuple):
     """One row."""
 
@@ -59,6 +68,9 @@ class Family(NamedTuple):
     """What its edits are, for help texts."""
     shapes: Callable[[Known], Iterable[NamedShape]]
     """Its shapes; none where it has none for this model."""
+    n_shapes: Callable[[int, int], int]
+    """From the numbers of donors and of sizes to how many shapes there may be: what a search will cost."""
+    look: Look
     is_measured: bool = False
     """Whether its shapes are themselves come by by measuring."""
 
@@ -141,37 +153,73 @@ def _learned_modules(known: Known) -> Iterable[NamedShape]:
     return _learned(known, start) if start.layers else ()
 
 
+def _one(_donors: int, _sizes: int) -> int:
+    return 1
+
+
+def _one_a_size(_donors: int, sizes: int) -> int:
+    return sizes
+
+
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
-        Family("damped", "all layers at one weight: the damping curve", _damped),
         Family(
-            "all-but-costly", "all but the layers whose damage stands out, at one weight", _all_but_costly
+            "damped",
+            "all layers at one weight: the damping curve",
+            _damped,
+            lambda donors, _: donors if donors == 1 else 1 + donors,
+            Look("#009E73", "^"),
+        ),
+        Family(
+            "all-but-costly",
+            "all but the layers whose damage stands out, at one weight",
+            _all_but_costly,
+            _one,
+            Look("#0072B2", "D"),
         ),
         Family(
             "top-k",
             "the layers with the highest scores, at one weight: share of the gain less share of the damage",
             lambda known: _top(known, 1),
+            _one_a_size,
+            Look("#999999", "o"),
         ),
-        Family("spread", "the same of which no two are neighbours", lambda known: _top(known, NO_NEIGHBOURS)),
+        Family(
+            "spread",
+            "the same of which no two are neighbours",
+            lambda known: _top(known, NO_NEIGHBOURS),
+            _one_a_size,
+            Look("#CC79A7", "v"),
+        ),
         Family(
             "learned",
             "one learned weight for every layer, by a few dozen steps of gradient",
             lambda known: _learned(known, known.start),
+            _one,
+            Look("#D55E00", "*"),
             is_measured=True,
         ),
         Family(
-            "damped-modules", "the attention of all layers, or their MLPs, at one weight", _damped_modules
+            "damped-modules",
+            "the attention of all layers, or their MLPs, at one weight",
+            _damped_modules,
+            lambda *_: len(PARTS),
+            Look("#009E73", "<"),
         ),
         Family(
             "top-k-modules",
             "the modules, attention or MLP of a layer, with the highest scores, at one weight",
             _top_modules,
+            _one_a_size,
+            Look("#999999", "h"),
         ),
         Family(
             "learned-modules",
             "one learned weight for the attention of every layer and one for its MLP",
             _learned_modules,
+            _one,
+            Look("#D55E00", "X"),
             is_measured=True,
         ),
     )

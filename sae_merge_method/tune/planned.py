@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sae_merge_method.models.parts import PARTS
 from sae_merge_method.reports.numbers import duration
 from sae_merge_method.tune.attribution import slopes_needed
 from sae_merge_method.tune.exam import Panel
@@ -42,15 +41,9 @@ def cost_of(
     """
     bench = panel.bench
     n_donors = bench.n_donors
-    sizes = asked.sizes or sizes_of(bench.n_layers)
-    shapes = {
-        "damped": n_donors if n_donors == 1 else 1 + n_donors,
-        "top-k": len(sizes),
-        "spread": len(sizes),
-        "damped-modules": len(PARTS),
-        "top-k-modules": len(sizes),
-    }
-    edits = _TRIES * sum(shapes.get(name, 1) for name in asked.families) + n_donors + 1
+    n_sizes = len(asked.sizes or sizes_of(bench.n_layers))
+    shapes = sum(FAMILIES[name].n_shapes(n_donors, n_sizes) for name in asked.families)
+    edits = _TRIES * shapes + n_donors + 1
     on_choice = asked.finalists + 1 + 3 * _TRIES
     on_report = 4 + n_donors + asked.shuffles + 2 + _TRIES
     own = 0 if asked.attribution else slopes_needed(bench.n_groups)

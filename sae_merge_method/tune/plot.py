@@ -9,21 +9,22 @@ from sae_merge_method.layers import layer_of, part_of_layer
 from sae_merge_method.models.parts import PARTS
 from sae_merge_method.reports import escape
 from sae_merge_method.reports.figure import BLUE, INK, RED, layer_axes, layer_width, new_figure, picture
-from sae_merge_method.tune.families import EVERY_LAYER, FAMILIES
+from sae_merge_method.tune.families import EVERY_LAYER, FAMILIES, Look
 
-# Okabe & Ito's colours, a family by module that of its like by layer; the markers tell the families apart
-# without any.
-_LOOKS = (
-    ("#009E73", "^"),
-    ("#0072B2", "D"),
-    ("#999999", "o"),
-    ("#CC79A7", "v"),
-    ("#D55E00", "*"),
-    ("#009E73", "<"),
-    ("#999999", "h"),
-    ("#D55E00", "X"),
-    ("#E69F00", "P"),
+_GONE = Look("#E69F00", "P")
+"""Of a family in an older result that is searched no more."""
+_OTHER_DONORS = (
+    "#E69F00",
+    "#D55E00",
+    "#999999",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#999999",
+    "#0072B2",
+    "#009E73",
 )
+"""Colours of the second donor's weights and of those after it, and round again."""
 _PALE = 0.45
 """Opacity of the bars of a layer's second part."""
 _ABOVE = 3.0
@@ -58,18 +59,19 @@ def draw_front(tune: Tune) -> bytes:
     damped = sorted(
         (one.search.damage.delta, one.search.gain.delta) for one in shown if one.shape == EVERY_LAYER
     )
-    axes.plot(*zip((0.0, 0.0), *damped, strict=True), color=_LOOKS[0][0], linewidth=1.2, alpha=0.7)
-    names = list(FAMILIES)
+    axes.plot(
+        *zip((0.0, 0.0), *damped, strict=True), color=FAMILIES["damped"].look.colour, linewidth=1.2, alpha=0.7
+    )
     handles: dict[str, Any] = {}
     for name in dict.fromkeys(one.family for one in shown):
-        colour, marker = _LOOKS[names.index(name) % len(_LOOKS) if name in names else -1]
+        look = FAMILIES[name].look if name in FAMILIES else _GONE
         points = [one.search for one in shown if one.family == name]
         handles[name] = axes.scatter(
             [one.damage.delta for one in points],
             [one.gain.delta for one in points],
             s=46,
-            c=colour,
-            marker=marker,
+            c=look.colour,
+            marker=look.marker,
             edgecolors="white",
             linewidths=0.5,
             zorder=3,
@@ -118,7 +120,7 @@ def draw_weights(tune: Tune) -> bytes:
             left,
             list(own.values()),
             width,
-            color=BLUE if donor == 0 else _LOOKS[-donor % len(_LOOKS)][0],
+            color=BLUE if donor == 0 else _OTHER_DONORS[(donor - 1) % len(_OTHER_DONORS)],
             alpha=1.0 if part == parts[0] else _PALE,
             label=escape.figure(label),
         )

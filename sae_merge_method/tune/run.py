@@ -1,11 +1,9 @@
 """``sae-merge tune`` from end to end; killed at any moment and called again, it goes on."""
 
-import json
 import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
@@ -15,11 +13,12 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from sae_merge_method import __version__
 from sae_merge_method.artifacts.attribution import attribution_path, read_attribution
-from sae_merge_method.artifacts.schema import read_settings
+from sae_merge_method.artifacts.schema import flat, read_settings
 from sae_merge_method.artifacts.tune import PAGE_FILE, RECIPE_FILE, TABLE_FILE, Tune, write_tune
 from sae_merge_method.corpora.documents import Corpus, check_disjoint, read_corpus
 from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.files.folders import new_folder
+from sae_merge_method.files.hashing import json_sha256
 from sae_merge_method.files.progress import Progress
 from sae_merge_method.files.writing import write_text
 from sae_merge_method.foretold import held_against
@@ -239,12 +238,10 @@ def _inputs(
     """All that changes what is measured, for an interrupted search to be gone on with: not the budget, nor
     what is searched."""
     inputs: dict[str, str | int | float | None] = {"version": __version__}
-    for name in _MEASURED_BY:
-        value = getattr(asked, name)
-        inputs[name] = ", ".join(value) if isinstance(value, tuple) else value
+    inputs |= flat({name: getattr(asked, name) for name in _MEASURED_BY})
     for number, corpus in enumerate(corpora):
         inputs[f"text {number + 1}, {corpus.name}"] = corpus.sha256
     for model, checkpoint in zip((asked.base, *asked.donor), edited.checkpoints, strict=True):
         taken = fingerprint(checkpoint).model_dump(mode="json")
-        inputs[f"weights of {model}"] = sha256(json.dumps(taken, sort_keys=True).encode()).hexdigest()[:16]
+        inputs[f"weights of {model}"] = json_sha256(taken)[:16]
     return inputs

@@ -6,11 +6,11 @@ Every process has a file of its own, and reads those of all.
 import json
 import os
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from sae_merge_method.errors import ArtifactError
+from sae_merge_method.files.hashing import json_sha256
 
 _FILES = "measured*.jsonl"
 
@@ -79,4 +79,4 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
 
 def key_of(*parts: Any) -> str:
     """A short name of what is measured: a hash of values that JSON can hold."""
-    return sha256(json.dumps(parts, allow_nan=False).encode()).hexdigest()[:32]
+    return json_sha256(parts)[:32]

@@ -3,12 +3,11 @@
 from sae_merge_method.artifacts.tune import Tune
 from sae_merge_method.artifacts.tuned_edits import Effect, Scored, SearchedEdit
 from sae_merge_method.layers import layer_of, part_of_layer, units_word
-from sae_merge_method.reports.grid import NOTHING, Cell, Grid
+from sae_merge_method.reports.grid import NOTHING, UNDER_HEADER, Cell, Grid
 from sae_merge_method.reports.notebook import View
 from sae_merge_method.reports.numbers import decimal, nats, p_value
 from sae_merge_method.tune.words import amount, reach, sentences
 
-_UNDER_HEADER = frozenset((0,))
 MOST_CANDIDATES = 40
 """Rows of the table of edits that were searched; the rest is in tune.json."""
 
@@ -40,7 +39,7 @@ def rival_grid(tune: Tune) -> Grid:
         tuple(rows),
         words=frozenset(("edit", "interval", "the winner is")),
         marked=frozenset((0,)),
-        ruled=_UNDER_HEADER,
+        ruled=UNDER_HEADER,
     )
 
 
@@ -63,7 +62,7 @@ def curve_grid(tune: Tune) -> Grid:
         (won, *rows),
         words=frozenset(("edit",)),
         marked=frozenset((0,)),
-        ruled=_UNDER_HEADER,
+        ruled=UNDER_HEADER,
     )
 
 
@@ -92,7 +91,7 @@ def finalist_grid(tune: Tune) -> Grid:
     guard = () if tune.guard is None else ("points lost, choice",)
     header = ("family", "shape", "gain, search", "damage, search", *on_choice, *guard)
     return Grid(
-        header, rows, words=frozenset(("family", "shape")), marked=frozenset(marked), ruled=_UNDER_HEADER
+        header, rows, words=frozenset(("family", "shape")), marked=frozenset(marked), ruled=UNDER_HEADER
     )
 
 
@@ -123,7 +122,7 @@ def weight_grid(tune: Tune) -> Grid:
     several = len(tune.donors) > 1
     heads = [f"weight of donor {number + 1}" if several else "weight" for number in range(len(tune.donors))]
     first = units_word(units).removesuffix("s")
-    return Grid((first, *heads, "gain carried", "damage carried"), tuple(rows), ruled=_UNDER_HEADER)
+    return Grid((first, *heads, "gain carried", "damage carried"), tuple(rows), ruled=UNDER_HEADER)
 
 
 def candidate_grid(tune: Tune) -> Grid:
@@ -143,7 +142,7 @@ def candidate_grid(tune: Tune) -> Grid:
         ("family", "shape", "weights", "gain", "damage"),
         rows,
         words=frozenset(("family", "shape", "weights")),
-        ruled=_UNDER_HEADER,
+        ruled=UNDER_HEADER,
     )
 
 

@@ -26,7 +26,6 @@ class Row(NamedTuple):
 
     comparison: Comparison
     subject: Subject
-    is_group: bool
     is_share: bool
     """Whether scores are shown in percent and points: the same for every row of a table."""
 

@@ -29,7 +29,7 @@ def rows_by_subject(comparisons: Comparisons) -> Iterator[list[Row]]:
         subjects: dict[str, list[Row]] = {}
         for one in comparisons.comparisons:
             for subject in one.groups if is_group else one.subjects:
-                subjects.setdefault(subject.task, []).append(Row(one, subject, is_group, is_share))
+                subjects.setdefault(subject.task, []).append(Row(one, subject, is_share))
         yield from subjects.values()
 
 
@@ -56,7 +56,7 @@ def unrounded(comparisons: Comparisons) -> Grid:
     columns = [EDITED_BY, SUBJECT, *COLUMNS.values()]
     rows = [
         tuple(
-            Cell("", value(Row(one, subject, is_group=False, is_share=False)))
+            Cell("", value(Row(one, subject, is_share=False)))
             for column in columns
             for value in column.values.values()
         )

@@ -9,8 +9,7 @@ first, which rounds a donor that is stored wider. Both are what the recipe impli
 a checkpoint must follow one of them throughout. Where the output is wider than the base there is one reading.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -126,19 +125,6 @@ def as_bytes(tensor: "torch.Tensor") -> bytearray:
     import torch
 
     return bytearray(tensor.contiguous().view(torch.uint8).numpy())
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Within the block, threads that begin in it each compute on one core: there is one for every core."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 _FLIPPED = 0.05

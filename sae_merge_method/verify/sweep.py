@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from sae_merge_method.files.hashing import Hashes
 from sae_merge_method.files.parallel import Advance, run_all
+from sae_merge_method.geometry.one_thread import one_torch_thread
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.verify.expected import Expected, matches
-from sae_merge_method.verify.rounding import Reading, one_torch_thread
+from sae_merge_method.verify.rounding import Reading
 from sae_merge_method.verify.streams import Streams
 
 

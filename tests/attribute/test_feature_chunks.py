@@ -4,16 +4,17 @@ import pytest
 import torch
 
 from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE, ATTRIBUTION_PAGE
-from sae_merge_method.artifacts.attribution_groups import GROUPS_FILE, read_groups
+from sae_merge_method.artifacts.attribution_groups import GROUPS_FILE
 from sae_merge_method.attribute import feature_chunks, streams
 from sae_merge_method.attribute.run import attribute
 from sae_merge_method.attribute.streams import streams_of
 from sae_merge_method.errors import ArtifactError, RefusedSaeError, UsageError
 from sae_merge_method.in_memory.opening import open_edited
-from sae_merge_method.in_memory.weights import by_layer
+from sae_merge_method.in_memory.weights import by_unit
 from sae_merge_method.models.residual_stream import forward
 from tests.attribute.conftest import settings
 from tests.attribute.planted import DAMAGE, GAIN, N_LAYERS
+from tests.attributions import read_groups
 from tests.diagnose import hosts
 from tests.in_memory.models import batch_of, loss_of
 
@@ -45,7 +46,7 @@ def test_each_layer_is_edited_alone_and_reads_what_it_reads_in_the_base(ground, 
         everywhere = batch._replace(counted=batch.attention)
         for layer, (one,) in found.items():
             for weight, states in ((0.0, one.base), (1.0, one.edited)):
-                edited.set_weights(by_layer({layer: weight}))
+                edited.set_weights(by_unit({layer: weight}))
                 alone = forward(edited.model, everywhere, {layer: torch.clone})[layer]
                 torch.testing.assert_close(states, alone)
 
@@ -58,7 +59,7 @@ def test_gradients_are_those_of_the_loss_at_each_layers_output(ground, planted, 
         batch, model = batch_of(edited.model), edited.model
         losses = {}
         ((_, (one,)),) = list(streams_of(edited, [batch], [1], recompute=True))
-        edited.set_weights(by_layer({}))
+        edited.set_weights(by_unit({}))
         direction = torch.randn(one.base.shape, generator=torch.Generator().manual_seed(0))
         step = torch.zeros(*batch.ids.shape, D_MODEL)
         step[torch.from_numpy(batch.attention)] = direction

@@ -13,7 +13,7 @@ from sae_merge_method.corpora.documents import read_corpus
 from sae_merge_method.in_memory.losses import nats, total_nats
 from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.in_memory.texts import to_predict
-from sae_merge_method.in_memory.weights import by_layer
+from sae_merge_method.in_memory.weights import by_unit
 from sae_merge_method.together.workers import ALONE
 from tests.attribute.conftest import settings
 from tests.attribute.planted import N_LAYERS
@@ -51,7 +51,7 @@ def test_losses_by_group_are_the_sums_of_every_document_whatever_batch_it_is_in(
     for layer in range(N_LAYERS):
         edited.restore()
         with losses.beginning_at(layer):
-            edited.set_weights(by_layer({layer: 1.0}))
+            edited.set_weights(by_unit({layer: 1.0}))
             for nth, source in enumerate(sources):
                 alone = read_alone(edited.model, source)
                 wanted = [sum(alone[group::3]) for group in range(3)]
@@ -72,7 +72,7 @@ def test_from_the_second_layer_on_only_what_differs_is_computed(opened, tmp_path
     for layer in range(N_LAYERS):
         edited.restore()
         with losses.beginning_at(layer):
-            edited.set_weights(by_layer({layer: 1.0}))
+            edited.set_weights(by_unit({layer: 1.0}))
             computed[:] = 0
             losses.of(0)
             assert list(computed) == [0] * layer + [len(texts[0].whole)] * (N_LAYERS - layer)
@@ -109,7 +109,7 @@ def test_probes_are_the_losses_of_layers_injected_alone(ground, planted, problem
     with open_edited(ground.base, [planted], beside=tmp_path / "out") as edited:
         documents = to_predict(edited.model.tokenizer, read_corpus(problems), 64)
         for layer in range(N_LAYERS):
-            edited.set_weights(by_layer({layer: 1.0}))
+            edited.set_weights(by_unit({layer: 1.0}))
             told = total_nats(edited.model, list(make_batches(documents, 1000)))
             wanted = [groups.base[group] - sum(told[nth] for nth in range(group, 9, 3)) for group in range(3)]
             assert groups.probes[:, layer] == pytest.approx(wanted, abs=1e-3)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE
-from sae_merge_method.artifacts.attribution_groups import GROUPS_FILE, read_groups
+from sae_merge_method.artifacts.attribution_groups import GROUPS_FILE
 from sae_merge_method.attribute import measure, run
 from sae_merge_method.attribute.run import attribute
 from sae_merge_method.errors import ArtifactError, UsageError
 from tests.attribute.conftest import settings
 from tests.attribute.planted import DAMAGE, GAIN, N_LAYERS
+from tests.attributions import read_groups
 
 NOISY = [layer for layer in range(N_LAYERS) if layer not in (GAIN, DAMAGE)]
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import click
+import pytest
 from click.testing import CliRunner
 
 from sae_merge_method import cli
@@ -43,11 +44,24 @@ def test_no_command_is_forgotten_in_the_list():
     assert {name.split()[1] for name in named} == set(COMMANDS)
 
 
-def test_the_list_of_commands_imports_none_of_them():
-    program = (
-        "import sys; from sae_merge_method.cli.main import road; road(['--help'], standalone_mode=False); "
-        "print([name for name in sys.modules if name.startswith(('pydantic', 'torch', 'numpy'))])"
-    )
+@pytest.mark.parametrize(
+    ("commands", "heavy"),
+    [
+        ([[]], ("numpy", "pydantic", "torch")),  # the list of them imports none
+        ([[name] for name in COMMANDS], ("sae_lens", "scipy", "torch", "transformers")),
+    ],
+    ids=["list", "commands"],
+)
+def test_help_is_shown_without_loading_what_only_work_needs(commands, heavy):
+    program = f"""
+import sys
+from sae_merge_method.cli.main import road
+loaded = []
+for words in {commands}:
+    road([*words, "--help"], standalone_mode=False)
+    loaded += [(words, name) for name in {heavy} if name in sys.modules]
+print(loaded)
+"""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 

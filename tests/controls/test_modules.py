@@ -30,11 +30,6 @@ class Written(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> scenes.Scene:
-    return scenes.build(tmp_path_factory.mktemp("scene"))
-
-
-@pytest.fixture(scope="module")
 def written(scene: scenes.Scene, tmp_path_factory: pytest.TempPathFactory) -> Written:
     root = tmp_path_factory.mktemp("controls")
     text = recipe_text(scene.base, scene.donor, f'layers: "{format_layers(SELECTED)}"', weight="0.8")

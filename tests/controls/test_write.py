@@ -35,11 +35,6 @@ def write_recipe(scene: scenes.Scene, out: Path, *words: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> scenes.Scene:
-    return scenes.build(tmp_path_factory.mktemp("scene"))
-
-
-@pytest.fixture(scope="module")
 def arms(scene: scenes.Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("controls")
     recipe = write_recipe(scene, root / "recipe.yml")

@@ -28,9 +28,7 @@ def gemma3(place: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def planted_saes(place: Path) -> str:
-    for layer, n_target in enumerate(PLANTED):
-        hosts.save_raw(place / f"planted/layer_{layer}", layer, hosts.planted_encoder(n_target))
-    return str(place / "planted/layer_{layer}")
+    return hosts.save_planted(place / "planted", PLANTED)
 
 
 @pytest.fixture(scope="session")

@@ -173,3 +173,10 @@ def sentences(words: Sequence[str], count: int, seed: int, length: int = 20) -> 
 def write_jsonl(path: Path, documents: Iterable[str]) -> Path:
     path.write_text("".join(json.dumps({"text": document}) + "\n" for document in documents))
     return path
+
+
+def save_planted(folder: Path, n_target: Sequence[int]) -> str:
+    """SAEs of so many target-only features, a layer each; their place."""
+    for layer, own in enumerate(n_target):
+        save_raw(folder / f"layer_{layer}", layer, planted_encoder(own))
+    return str(folder / "layer_{layer}")

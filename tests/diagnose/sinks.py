@@ -80,10 +80,3 @@ def save_model(
     model.save_pretrained(folder)
     hosts.save_tokenizer(folder, adds_bos=False)
     return folder
-
-
-def save_saes(folder: Path) -> str:
-    """SAEs with the planted features, a layer each."""
-    for layer, n_target in enumerate(PLANTED):
-        hosts.save_raw(folder / f"layer_{layer}", layer, hosts.planted_encoder(n_target))
-    return str(folder / "layer_{layer}")

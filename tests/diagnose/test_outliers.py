@@ -25,7 +25,7 @@ LATER = range(sinks.SINK_LAYER, hosts.N_LAYERS)
 
 @pytest.fixture(scope="module")
 def saes(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return sinks.save_saes(tmp_path_factory.mktemp("saes"))
+    return hosts.save_planted(tmp_path_factory.mktemp("saes"), sinks.PLANTED)
 
 
 def diagnosed(

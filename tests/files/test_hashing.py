@@ -10,7 +10,7 @@ from xxhash import xxh3_128_hexdigest
 
 from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.files import hashing
-from sae_merge_method.files.hashing import Hasher, file_sha256, hash_span
+from sae_merge_method.files.hashing import Hasher, file_sha256, hash_span, json_sha256
 
 
 @pytest.fixture
@@ -50,3 +50,10 @@ def test_a_whole_file_is_named_when_it_cannot_be_read(tmp_path):
     assert file_sha256(tmp_path / "file") == sha256(b"bytes").hexdigest()
     with pytest.raises(SaeMergeError, match="cannot read .*nowhere: No such file"):
         file_sha256(tmp_path / "nowhere")
+
+
+def test_the_hash_of_a_value_is_that_of_its_json_whatever_the_order_of_its_keys():
+    wanted = sha256(b'{"a": [1, null], "b": "\\u00e9"}').hexdigest()
+    assert json_sha256({"b": "é", "a": [1, None]}) == json_sha256({"a": (1, None), "b": "é"}) == wanted
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        json_sha256([float("nan")])

@@ -28,8 +28,8 @@ def test_duplicate_parallel_dependent_and_zero_directions_reduce_the_rank():
     assert orthonormal_basis(np.stack([one, two, three, one - 2 * two])).rank == 3
     nothing = orthonormal_basis(np.zeros((2, D)))
     assert (nothing.d, nothing.rank, nothing.directions) == (D, 0, 2)
-    assert orthonormal_basis(directions(2 * D)).is_everything
-    assert not orthonormal_basis(directions(D - 1)).is_everything
+    assert orthonormal_basis(directions(2 * D)).rank == D
+    assert orthonormal_basis(directions(D - 1)).rank == D - 1
 
 
 @pytest.mark.parametrize(("beside", "rank"), [(3.5, 1), (4.5, 2)])

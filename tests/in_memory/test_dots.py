@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from sae_merge_method.in_memory.opening import open_edited
-from sae_merge_method.in_memory.weights import by_layer, by_unit, everywhere
+from sae_merge_method.in_memory.weights import by_unit, everywhere
 from sae_merge_method.layers import LayerModule
 from sae_merge_method.models.parts import PARTS
 from tests.in_memory.models import batch_of, bits, loss_of, near, opened
@@ -35,11 +35,11 @@ def test_dots_are_those_of_whole_gradients(folder, hold):
 def test_a_layers_dots_are_the_slope_of_the_loss_in_its_weight(folder):
     with opened(folder) as edited:
         loss = loss_of(edited.model, batch_of(edited.model))
-        edited.set_weights(by_layer({0: 0.5, 1: 0.5}))
+        edited.set_weights(by_unit({0: 0.5, 1: 0.5}))
         slope = edited.sum_by_layer(edited.dots(loss).values)[1, 0]
         losses = []
         for alpha in (0.49, 0.51):
-            edited.set_weights(by_layer({0: 0.5, 1: alpha}))
+            edited.set_weights(by_unit({0: 0.5, 1: alpha}))
             with torch.no_grad():
                 losses.append(float(loss()))
     assert slope == pytest.approx((losses[1] - losses[0]) / 0.02, rel=1e-2)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from sae_merge_method.in_memory.dotting import checkpointed, dotted_with
+from sae_merge_method.in_memory.dotting import dotted_with
+from sae_merge_method.models.passes import checkpointed
 
 
 def test_a_parameter_that_the_loss_does_not_know_has_a_gradient_of_zero():
@@ -46,12 +47,3 @@ def test_checkpointed_blocks_give_the_same_dots_and_run_twice():
         again = dotted_with(parameters, lambda nth: (parameters[nth].detach(),), loss)
     assert again.dots.tolist() == plain.dots.tolist()
     assert all("forward" not in block.__dict__ for block in blocks)
-
-
-def test_a_block_that_has_a_forward_of_its_own_keeps_it():
-    block = torch.nn.Linear(2, 2)
-    own = block.forward
-    block.forward = own
-    with checkpointed([block]):
-        assert block.forward is not own
-    assert block.forward is own

@@ -8,13 +8,7 @@ from safetensors.torch import load_file
 from sae_merge_method.errors import MergeError
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.opening import open_edited
-from sae_merge_method.in_memory.weights import (
-    by_layer,
-    by_tensor,
-    everywhere,
-    of_plan,
-)
-from sae_merge_method.recipe.plan import Donation, EditPlan
+from sae_merge_method.in_memory.weights import by_unit, everywhere
 from tests.in_memory.models import batch_of, bits, changed, llama, loss_of, near, opened
 from tests.recipes import recipe_text, run_recipe
 
@@ -41,8 +35,8 @@ def test_at_weight_one_everywhere_it_is_the_donor(folder):
 def test_layers_that_are_not_named_keep_the_bases_bits(folder):
     with opened(folder) as edited:
         before = bits(edited.model.causal)
-        edited.set_weights(by_layer({1: 1.0}))
-        edited.set_weights(by_layer({2: 0.5}))
+        edited.set_weights(by_unit({1: 1.0}))
+        edited.set_weights(by_unit({2: 0.5}))
         after = bits(edited.model.causal)
     moved = {name for name in before if not np.array_equal(before[name], after[name])}
     assert moved == {name for name in before if ".layers.2." in name}
@@ -51,11 +45,8 @@ def test_layers_that_are_not_named_keep_the_bases_bits(folder):
 def test_what_is_set_is_what_a_merge_writes(folder, tmp_path):
     run_recipe(recipe_text(folder / "base", folder / "donor", 'layers: "0, 2"', "0.3"), tmp_path / "out")
     written = load_file(tmp_path / "out" / "model.safetensors")
-    plan = EditPlan(
-        "x", "base", {layer: (Donation(str(folder / "donor"), ((None, 0.3),)),) for layer in (0, 2)}, None
-    )
     with opened(folder) as edited:
-        edited.set_weights(of_plan(plan, [str(folder / "donor")]))
+        edited.set_weights(by_unit({0: 0.3, 2: 0.3}))
         found = dict(edited.model.causal.named_parameters())
         assert all(found[name].equal(tensor) for name, tensor in written.items())
 
@@ -63,7 +54,7 @@ def test_what_is_set_is_what_a_merge_writes(folder, tmp_path):
 def test_several_donors_have_a_weight_each(folder):
     with opened(folder, "donor", "other") as edited:
         tensor = next(tensor for tensor in edited.tensors if tensor.part == "mlp.up_proj.weight")
-        edited.set_weights(by_tensor({tensor.name: 0.5}, {tensor.name: -1.0}))
+        edited.set_weights(lambda one: (0.5, -1.0) if one is tensor else (0.0, 0.0))
         base, one, other = (
             load_file(folder / name / "model.safetensors")[tensor.name] for name in ("base", "donor", "other")
         )
@@ -79,11 +70,11 @@ def test_tied_weights_are_one_tensor(tmp_path):
         assert sorted(outside) == ["embed_tokens.weight", "norm.weight"]
         loss = loss_of(edited.model, batch_of(edited.model))
         nth = next(n for n, tensor in enumerate(edited.tensors) if tensor.part == "embed_tokens.weight")
-        name = edited.tensors[nth].name
+        embedding = edited.tensors[nth]
         slope = edited.dots(loss).values[nth, 0]
         losses = []
         for alpha in (-0.02, 0.02):
-            edited.set_weights(by_tensor({name: alpha}))
+            edited.set_weights(lambda one, alpha=alpha: (alpha if one is embedding else 0.0,))
             with torch.no_grad():
                 losses.append(float(loss()))
     assert slope == pytest.approx((losses[1] - losses[0]) / 0.04, rel=2e-2)
@@ -133,7 +124,7 @@ def test_what_is_held_near_the_model_sets_the_same_bits(tmp_path, monkeypatch):
     """As on a GPU with room: the base in its file's own dtype there, narrower than what is computed in."""
     base = llama(tmp_path / "base", dtype="bfloat16")
     near(base, tmp_path / "donor", size=0.01)
-    weights, found = by_layer({0: 0.3, 1: 1.0}), {}
+    weights, found = by_unit({0: 0.3, 1: 1.0}), {}
     for on_device in (False, True):
         monkeypatch.setattr(EditedModel, "_on_device", on_device)
         with opened(tmp_path, dtype="float32", hold=True) as edited:

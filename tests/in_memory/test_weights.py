@@ -6,7 +6,7 @@ import torch
 
 from sae_merge_method.errors import MergeError
 from sae_merge_method.in_memory.opening import open_edited
-from sae_merge_method.in_memory.weights import by_layer, nearest, nearest_there, stochastic
+from sae_merge_method.in_memory.weights import by_unit, nearest, nearest_there, stochastic
 from tests.in_memory.models import llama, near
 
 
@@ -14,9 +14,9 @@ def test_a_wide_model_computes_with_what_a_narrow_checkpoint_would_hold(tmp_path
     base = llama(tmp_path / "base", dtype="bfloat16")
     near(base, tmp_path / "donor", size=0.01)
     with open_edited(str(base), [str(tmp_path / "donor")], beside=tmp_path, dtype="float32") as edited:
-        edited.set_weights(by_layer({0: 0.3}))
+        edited.set_weights(by_unit({0: 0.3}))
         exact = edited.tensors[0].parameter.detach().clone()
-        edited.set_weights(by_layer({0: 0.3}), nearest)
+        edited.set_weights(by_unit({0: 0.3}), nearest)
         assert edited.tensors[0].parameter.detach().equal(exact.to(torch.bfloat16).float())
         assert not edited.tensors[0].parameter.detach().equal(exact)
 
@@ -26,11 +26,11 @@ def test_stochastic_rounding_keeps_the_mean_of_what_a_narrow_checkpoint_would_ho
     near(base, tmp_path / "donor", size=0.01)
     with open_edited(str(base), [str(tmp_path / "donor")], beside=tmp_path, dtype="float32") as edited:
         parameter = edited.tensors[2].parameter
-        edited.set_weights(by_layer({0: 0.3}))
+        edited.set_weights(by_unit({0: 0.3}))
         exact = parameter.detach().clone()
         draws = []
         for seed in range(200):
-            edited.set_weights(by_layer({0: 0.3}), stochastic(seed))
+            edited.set_weights(by_unit({0: 0.3}), stochastic(seed))
             draws.append(parameter.detach().clone())
         assert all(draw.equal(draw.to(torch.bfloat16).float()) for draw in draws[:5])
         step = float((draws[0] - exact).abs().max())

@@ -9,14 +9,13 @@ import yaml
 from sae_merge_method.errors import SaeMergeError, UsageError
 from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
-from tests.merge.conftest import edited_layers
 from tests.recipes import recipe_text, run_recipe
 
 
 def test_only_the_selected_layers_change_and_they_become_the_donors(tmp_path, base, donor, merge):
     merge(recipe_text(base, donor))
     out, before, give = (tiny.load_tensors(folder) for folder in (tmp_path / "out", base, donor))
-    assert edited_layers(tmp_path / "out", base) == {1, 3}
+    assert tiny.edited_layers(tmp_path / "out", base) == {1, 3}
     for name in out:
         if decoder_layer(name) in (1, 3):
             assert tiny.same_bytes(out[name], before[name] + (give[name] - before[name]))
@@ -52,7 +51,7 @@ def test_gated_out_tensors_keep_the_bases_bytes_whatever_the_donor_holds(tmp_pat
     base = tiny.gemma3_text(tmp_path / "base", 0, change=negative_zero)
     donor = tiny.gemma3_text(tmp_path / "donor", 1, vocabulary=64, change=strange)
     merge(recipe_text(base, donor))
-    assert edited_layers(tmp_path / "out", base) == {1, 3}
+    assert tiny.edited_layers(tmp_path / "out", base) == {1, 3}
 
 
 def test_two_donors_add_up_and_filters_and_gradients_on_weight_work(tmp_path, base, donor, merge):
@@ -120,5 +119,5 @@ def test_an_existing_output_survives_a_failure_and_is_replaced_only_when_asked(t
         run_recipe(recipe_text(base, broken), tmp_path / "out", overwrite=True)
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == before
     run_recipe(recipe_text(base, donor, 'layers: "0"'), tmp_path / "out", overwrite=True)
-    assert edited_layers(tmp_path / "out", base) == {0}
+    assert tiny.edited_layers(tmp_path / "out", base) == {0}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "broken", "donor", "out"]

@@ -16,7 +16,6 @@ from sae_merge_method.models.reading import WeightFiles
 from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
 from tests.geometry import scenes
-from tests.merge.conftest import edited_layers
 from tests.merge.scalpels import recipe
 from tests.recipes import recipe_text, run_recipe
 
@@ -31,7 +30,7 @@ def test_arithmetic_is_float32_and_rounded_once_for_a_wider_donor(tmp_path, merg
     for name in (name for name in out if decoder_layer(name) == 1):
         theta = before[name].float()
         assert tiny.same_bytes(out[name], (theta + (give[name] - theta) * 0.3).bfloat16())
-    assert edited_layers(tmp_path / "out", base) == {1, 3}
+    assert tiny.edited_layers(tmp_path / "out", base) == {1, 3}
 
 
 def test_float64_weights_keep_their_precision(tmp_path):

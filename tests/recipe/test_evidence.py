@@ -13,7 +13,7 @@ from sae_merge_method.recipe.from_diagnosis import RecipeSettings, make_recipe, 
 from sae_merge_method.recipe.resolved import resolve_recipe
 from tests import tiny
 from tests.attributions import save_attribution
-from tests.recipe.test_from_diagnosis import changed_layers, stock_merge
+from tests.recipe.test_from_diagnosis import stock_merge
 from tests.recipes import recipe_text, run_recipe
 
 
@@ -95,7 +95,7 @@ def test_a_gate_that_a_score_of_an_attribution_computes_is_checked_and_merged_as
     assert any("is an attribution of this base and the donor" in one.text for one in checked.findings)
     assert run_recipe(recipe.text, tmp_path / "out").layers == (1, 3)
     stock_merge(recipe.text, tmp_path / "stock")
-    assert changed_layers(base, tmp_path / "stock") == {1, 3}
+    assert tiny.edited_layers(tmp_path / "stock", base) == {1, 3}
 
 
 def test_a_gate_of_an_attribution_of_another_base_is_at_fault_and_of_another_donor_odd(

@@ -43,12 +43,6 @@ def stock_merge(text: str, out: Path) -> None:
     run_merge(config, str(out), MergeOptions(quiet=True), config_source=text)
 
 
-def changed_layers(base: Path, out: Path) -> set[int | None]:
-    before, after = tiny.load_tensors(base), tiny.load_tensors(out)
-    assert before.keys() == after.keys()
-    return {decoder_layer(name) for name in before if not tiny.same_bytes(before[name], after[name])}
-
-
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     return tiny.gemma3_text(tmp_path / "base", seed=0)
@@ -71,7 +65,7 @@ def test_plain_mergekit_runs_the_written_recipe_and_never_reads_the_donor_elsewh
     recipe = written(diagnosis, base, donor, "top_k=2")
     assert recipe.layers == (1, 3)
     stock_merge(recipe.text, tmp_path / "out")
-    assert changed_layers(base, tmp_path / "out") == {1, 3}
+    assert tiny.edited_layers(tmp_path / "out", base) == {1, 3}
     assert (tmp_path / "out" / "mergekit_config.yml").read_text() == recipe.text
 
 
@@ -94,7 +88,7 @@ def test_a_wider_donor_is_rounded_once_also_by_plain_mergekit(tmp_path):
     recipe = written(diagnosis, base, donor, "top_k=1", weight=0.3)
     stock_merge(recipe.text, tmp_path / "out")
     before, give, out = (tiny.load_tensors(path) for path in (base, donor, tmp_path / "out"))
-    assert changed_layers(base, tmp_path / "out") == {1}
+    assert tiny.edited_layers(tmp_path / "out", base) == {1}
     for name in (name for name in out if decoder_layer(name) == 1):
         theta = before[name].float()
         assert tiny.same_bytes(out[name], (theta + (give[name] - theta) * 0.3).bfloat16())
@@ -123,7 +117,7 @@ dtype: float32
 parameters: {{diagnosis: "{diagnosis}", select: "top_k=2"}}
 """
     stock_merge(source, tmp_path / "computed")
-    assert changed_layers(base, tmp_path / "computed") == {1, 3}
+    assert tiny.edited_layers(tmp_path / "computed", base) == {1, 3}
 
 
 def test_a_failing_plain_merge_leaves_nothing_that_looks_like_a_model(tmp_path, base, diagnosis):

@@ -20,7 +20,6 @@ from sae_merge_method.recipe.merged_folder import open_merged
 from sae_merge_method.recipe.methods import METHODS, MergeMethod, parse_recipe
 from sae_merge_method.verify.audit import verify
 from tests import tiny
-from tests.merge.conftest import edited_layers
 from tests.recipes import recipe_text, run_recipe
 
 
@@ -68,7 +67,7 @@ def test_a_new_method_is_merged_checked_verified_and_described(tmp_path, models,
     name = "model.layers.1.mlp.up_proj.weight"
     tau = donor[name] - before[name]
     assert tiny.same_bytes(after[name], before[name] + tau.where(tau.abs() >= 0.02, 0.0))
-    assert edited_layers(tmp_path / "out", models.base) == {1, 3}
+    assert tiny.edited_layers(tmp_path / "out", models.base) == {1, 3}
     audit = verify(tmp_path / "out")
     assert audit.sound
     assert any("edited tensors: as largest computes them" in line for line in audit.proved)

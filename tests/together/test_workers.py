@@ -25,3 +25,10 @@ def test_the_first_process_is_told_by_the_launchers_environment(monkeypatch: pyt
     assert is_first_process()
     monkeypatch.setenv("RANK", "1")
     assert not is_first_process()
+
+
+def test_every_piece_is_done_by_one_process() -> None:
+    pieces = range(7)
+    shares = [Workers(rank, 3, rank).share_of(pieces) for rank in range(3)]
+    assert sorted(piece for share in shares for piece in share) == list(pieces)
+    assert [len(share) for share in shares] == [3, 2, 2]

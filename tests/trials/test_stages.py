@@ -5,6 +5,7 @@ from dataclasses import replace
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 from transformers import AutoTokenizer
 
 from sae_merge_method.cli.main import road
@@ -15,6 +16,7 @@ from sae_merge_method.tune.settings import TuneSettings
 from tests import tiny
 from tests.diagnose.hosts import save_tokenizer
 from tests.trials.laid import DONORS, lay_out_trial
+from trials.__main__ import main
 from trials.experiments import MANY_ARMS, experiment_text, rounding_text, write_picks
 from trials.sizes import Sizes
 from trials.stages import STAGES, Trial, jobs_of
@@ -53,6 +55,11 @@ def test_every_stage_has_a_job_for_every_donor_or_ability(trial):
     assert counts == {
         "saes": 1, "diagnoses": 2, "attributions": 2, "tunes": 2, "experiments": 2, "rounding": 2,
     }  # fmt: skip
+
+
+def test_the_help_of_only_says_what_each_stage_makes():
+    printed = " ".join(CliRunner().invoke(main, ["run", "--help"]).stdout.split())
+    assert all(f"{stage.name}: {stage.makes}" in printed for stage in STAGES.values())
 
 
 def test_a_done_stage_has_nothing_left_to_do(trial):

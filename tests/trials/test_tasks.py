@@ -1,6 +1,7 @@
 """Tasks: the real lm-eval finds them, asks the prompt as it stands, and matches answers exactly."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,18 @@ def test_the_problems_are_the_task_split_in_their_order(tasks):
         ]
 
 
-def test_tasks_that_stand_are_left_with_what_was_added_to_them(tasks):
-    (tasks / "beside.yaml").write_text("task: beside\n")
-    make_tasks(SETTINGS, tasks)
-    assert (tasks / "beside.yaml").is_file()
-    (tasks / "beside.yaml").unlink()
+def test_tasks_that_stand_are_left_with_what_was_added_to_them(tasks, tmp_path):
+    standing = shutil.copytree(tasks, tmp_path / "tasks")
+    (standing / "beside.yaml").write_text("task: beside\n")
+    before = _bytes(standing)
+    make_tasks(SETTINGS, standing)
+    assert _bytes(standing) == before
+    # Written anew, their problems would lie where the copy is.
+    make_tasks(SETTINGS, tmp_path / "new")
+    name = f"{task_name(next(iter(ABILITIES)))}.yaml"
+    assert _bytes(tmp_path / "new")[Path(name)] != before[Path(name)]
+
+
+def _bytes(folder: Path) -> dict[Path, bytes]:
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    return {file.relative_to(folder): file.read_bytes() for file in files}

@@ -15,11 +15,12 @@ from sae_merge_method.attribute.settings import AttributeSettings
 from sae_merge_method.cli.tune import command
 from sae_merge_method.errors import CorpusError, RecipeError, UsageError
 from sae_merge_method.in_memory.opening import open_edited
-from sae_merge_method.in_memory.weights import by_layer, nearest
+from sae_merge_method.in_memory.weights import by_unit, nearest
 from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.reports.notebook import view_text
 from sae_merge_method.tune.bench import Bench
-from sae_merge_method.tune.families import FAMILIES, Family, NamedShape, on_layers
+from sae_merge_method.tune.families import FAMILIES, Family, Look, NamedShape, on_layers
+from sae_merge_method.tune.plot import draw_front
 from sae_merge_method.tune.run import tune
 from sae_merge_method.tune.search import TuneError
 from sae_merge_method.tune.settings import TuneSettings
@@ -76,7 +77,7 @@ def test_the_recipe_makes_the_very_model_that_was_measured(
     written = tiny.load_tensors(tmp_path / "merged")
     base, donor = str(planted.folder / "base"), str(planted.folder / "donor")
     with open_edited(base, [donor], beside=tmp_path / "x", outside=False) as edited:
-        edited.set_weights(by_layer(dict(enumerate(weights))), nearest)
+        edited.set_weights(by_unit(dict(enumerate(weights))), nearest)
         assert all(tiny.same_bytes(one.parameter.detach(), written[one.name]) for one in edited.tensors)
     recorded = parse_recipe(text, "recipe.yml").sae_tune
     assert recorded is not None and recorded["gain"] == tuned.winner.report.gain.delta
@@ -155,14 +156,22 @@ def test_a_family_of_one_s_own_is_searched_and_in_help(
         lambda known: [
             NamedShape("that layer", on_layers(known.bench.n_donors, known.bench.n_layers, [GAINING]))
         ],
+        lambda donors, sizes: 1000 + donors + sizes,
+        Look("#123456", "p"),
     )
     monkeypatch.setitem(FAMILIES, row.name, row)
     help_text = " ".join(CliRunner().invoke(command, ["--help"]).stdout.split())
     assert "gaining the one layer that is known to gain" in help_text
     with pytest.raises(UsageError, match="expected one of damped, .*, gaining"):
         read_settings(TuneSettings, {**planted.settings, "families": ["other"]})
-    found = tune(settings(planted, families=["gaining"], finalists=1), tmp_path / "out")
+    told: list[str] = []
+    found = tune(settings(planted, families=["gaining"], finalists=1), tmp_path / "out", report=told.append)
     assert (found.winner.family, found.winner.shape) == ("gaining", "that layer")
+    # three tries of each shape, one donor and two sizes, and base and donor themselves
+    assert any(f"About {3 * (1000 + 1 + 2) + 2} edits" in line for line in told)
+    drawn = draw_front(found)
+    monkeypatch.setitem(FAMILIES, row.name, row._replace(look=Look("#654321", "p")))
+    assert draw_front(found) != drawn
 
 
 def test_several_donors_have_a_weight_a_layer_each(planted: Planted, tmp_path: Path) -> None:

@@ -27,7 +27,6 @@ class Statement(NamedTuple):
 
 
 def statements(
-    findings: Findings,
     gains: Mapping[str, Mapping[str, Ranked]],
     likeness: Mapping[str, Alike],
     kinds: Sequence[KindFigures],

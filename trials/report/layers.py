@@ -135,13 +135,14 @@ def ranks_grid(table: Mapping[str, Mapping[str, Ranked]], donors: Sequence[str])
         shown = sum(one.is_shown for one in by_donor.values())
         cells = [Cell(name, name)]
         cells += [_cell(by_donor.get(donor)) for donor in donors]
-        cells += [Cell(signed(value), value) for value in _spread(rhos)]
+        cells += [Cell(signed(value), value) for value in spread(rhos)]
         cells.append(Cell(f"{shown} of {len(by_donor)}", shown))
         rows.append(tuple(cells))
     return Grid(header, tuple(rows), frozenset(("score",)))
 
 
-def _spread(values: Sequence[float]) -> list[float | None]:
+def spread(values: Sequence[float]) -> list[float | None]:
+    """Their mean, lowest and highest; None for each where there are none."""
     return [mean(values), min(values), max(values)] if values else [None, None, None]
 
 
@@ -209,7 +210,7 @@ def alike_grid(table: Mapping[str, Alike]) -> Grid:
     )
     rows = []
     for name, one in table.items():
-        cells = [Cell(name, name), *(Cell(signed(value), value) for value in _spread(one.abilities))]
+        cells = [Cell(name, name), *(Cell(signed(value), value) for value in spread(one.abilities))]
         cells.append(Cell(str(len(one.abilities)), len(one.abilities)))
         of_seeds = mean(one.seeds) if one.seeds else None
         cells += [Cell(signed(of_seeds), of_seeds), Cell(str(len(one.seeds)), len(one.seeds))]

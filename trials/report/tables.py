@@ -15,7 +15,7 @@ from sae_merge_method.reports.numbers import (
 from sae_merge_method.statistics.losses import RatioChange
 from trials.experiments import ANSWERS
 from trials.report.arms import ArmFigures, KindFigures, exact_interval, figures
-from trials.report.layers import mean
+from trials.report.layers import mean, spread
 from trials.report.read import LEVEL, DonorRun
 from trials.report.tuned import TunedPair
 
@@ -81,7 +81,7 @@ def kinds_grid(kinds: Sequence[KindFigures]) -> Grid:
                 Cell(nats(one.damage) if one.damage is not None else "", one.damage),
                 Cell(nats(one.near) if one.near is not None else "", one.near),
                 Cell(signed_decimal(one.nats_gained, 3), one.nats_gained),
-                *(Cell(change(value, True), value) for value in _spread(excess)),
+                *(Cell(change(value, True), value) for value in spread(excess)),
                 Cell(counts if one.stands else ""),
                 Cell(signed_decimal(mean(in_loss), 3) if in_loss else "", mean(in_loss) if in_loss else None),
                 Cell(
@@ -92,10 +92,6 @@ def kinds_grid(kinds: Sequence[KindFigures]) -> Grid:
             )
         )
     return Grid(header, tuple(rows), frozenset(("arm",)))
-
-
-def _spread(values: Sequence[float]) -> list[float | None]:
-    return [mean(values), min(values), max(values)] if values else [None, None, None]
 
 
 def arms_grid(run: DonorRun) -> Grid:

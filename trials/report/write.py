@@ -95,7 +95,7 @@ def contents(findings: Findings) -> tuple[list[Statement], list[Part]]:
         Part("Every arm of every donor", _ARMS, tuple(map(arms_grid, measured)), ""),
     ]
     with_rows = [part for part in parts if any(grid.rows for grid in part.grids)]
-    return statements(findings, gains, likeness, kinds, pairs), with_rows
+    return statements(gains, likeness, kinds, pairs), with_rows
 
 
 def page(

@@ -10,7 +10,7 @@ from sae_merge_method.experiment.report.claims import CLAIMS
 from sae_merge_method.experiment.report.reach import Family, Reach, family
 from sae_merge_method.experiment.report.tables import wrapped
 from sae_merge_method.layers import format_layers
-from sae_merge_method.reports.grid import as_text, plain_grid
+from sae_merge_method.reports.grid import UNDER_HEADER, as_text, plain_grid
 from sae_merge_method.reports.numbers import amount, byte_size, p_value
 from sae_merge_method.statistics.power import POWER, detectable, problems_needed
 
@@ -27,7 +27,6 @@ ENOUGH_PASSAGES = 300
 many."""
 _WIDE = 90
 """Characters of a description in a table."""
-_UNDER_HEADER = frozenset((0,))
 Ahead = Prospect | Forecast
 
 
@@ -44,7 +43,7 @@ def _forecast(ahead: Forecast) -> Iterator[str]:
     ]
     header = ("arm", "how many", "what it is for")
     grid = plain_grid(header, rows, words=("arm", "what it is for"))
-    yield as_text(grid._replace(ruled=_UNDER_HEADER))
+    yield as_text(grid._replace(ruled=UNDER_HEADER))
     yield wrapped(
         f"Which of the {ahead.n_layers} layers {ahead.select} takes, what each arm injects, and how small a "
         "p each claim can reach, is known once models and diagnosis are there: plan --diagnose fetches and "
@@ -98,7 +97,7 @@ def _arms(prospect: Prospect) -> str:
         "stored: energy that rounding to the dtype is expected to leave, from a sample of each tensor, "
         "and its cosine with what is to be added; matched: how an arm that is to have another one's gets it."
     )
-    return as_text(grid._replace(ruled=_UNDER_HEADER)) + "\n\n" + wrapped(note, "")
+    return as_text(grid._replace(ruled=UNDER_HEADER)) + "\n\n" + wrapped(note, "")
 
 
 def _claims(reaches: dict[str, Reach], together: Family) -> Iterator[str]:
@@ -200,7 +199,7 @@ def _takes(needs: Needs) -> Iterator[str]:
         "" if needs.missing is None else f"\nTo fetch: {byte_size(needs.missing)}, data sets not counted."
     )
     unasked = "".join(f"\n- {item.unasked}" for item in needs.items if item.unasked is not None)
-    yield as_text(grid._replace(ruled=_UNDER_HEADER)) + fetched + (unasked and f"\nNot asked:{unasked}")
+    yield as_text(grid._replace(ruled=UNDER_HEADER)) + fetched + (unasked and f"\nNot asked:{unasked}")
     if needs.evaluation is not None:
         words = (
             f"GPU memory: {byte_size(needs.evaluation)} of weights while an arm is evaluated, and its batches"
