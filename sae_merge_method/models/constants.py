@@ -16,14 +16,20 @@ from pydantic import Field
 
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.families import vocabulary
+from sae_merge_method.models.spellings import (
+    FULL,
+    PARTIAL,
+    UNSTATED,
+    Config,
+    attention_pattern,
+    given,
+    rotary_base,
+    rotary_scaling,
+    rotary_share,
+    stated,
+    window,
+)
 from sae_merge_method.models.understood import own_keys, understood
-
-Config = Mapping[str, Any]
-"""The text decoder's part of a config.json."""
-
-UNSTATED = object()
-"""What a row reads where a config does not speak of its constant."""
-
 
 AllowedMismatch = Annotated[
     tuple[str, ...],
@@ -99,7 +105,7 @@ def _constants(read: Config) -> dict[str, Any]:
     spelled = {key for row in CONSTANTS.values() for key in row.spellings}
     others = sorted(key for key in own_keys(read["model_type"]) - spelled if is_compared(key) and key in read)
     told = {key: read[key] for key in others if key not in vocabulary().shapes}
-    return {_PARTIAL: 1.0} | stated_constants(read) | told  # a type that turns less by default has stated it
+    return {PARTIAL: 1.0} | stated_constants(read) | told  # a type that turns less by default has stated it
 
 
 def _says_depth_again(one: Any, other: Any) -> bool:
@@ -119,119 +125,30 @@ def _differing_keys(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[st
     ]
 
 
-def _key(*names: str) -> Callable[[Config], Any]:
-    """The first of these keys that a config states; null is a value."""
-
-    def read(config: Config) -> Any:
-        return next((config[name] for name in names if name in config), UNSTATED)
-
-    return read
-
-
-def _set(*names: str) -> Callable[[Config], Any]:
-    """The first of these keys that a config gives a value; null is as good as nothing."""
-
-    def read(config: Config) -> Any:
-        return next((config[name] for name in names if config.get(name) is not None), UNSTATED)
-
-    return read
-
-
 def _first(*names: str, named: str | None = None) -> Constant:
     """A row that reads the first of these keys that has a value."""
-    return Constant(named or names[0], _set(*names), names)
+    return Constant(named or names[0], given(*names), names)
 
 
-def _rope(config: Config, attention: str) -> Config | None:
-    """Rotary settings as transformers 5 writes them, one set for all layers or one a kind of attention."""
-    settings = config.get("rope_parameters")
-    if not isinstance(settings, dict):
-        return None
-    of_kind = settings.get(attention)
-    if isinstance(of_kind, dict):
-        return of_kind
-    return settings if attention == _FULL and "rope_theta" in settings else None
-
-
-def _theta(attention: str, key: str) -> Callable[[Config], Any]:
-    def read(config: Config) -> Any:
-        settings = _rope(config, attention)
-        return _set(key)(config) if settings is None else settings.get("rope_theta", UNSTATED)
-
-    return read
-
-
-def _scaling(config: Config) -> Any:
-    """How positions are stretched: None where they are not, which is what no word of it means too."""
-    settings = config.get("rope_parameters")
-    nested = isinstance(settings, dict) and {
-        kind: stretched for kind, of_kind in settings.items() if (stretched := _stretched(of_kind))
-    }
-    if nested:
-        return nested[_FULL] if list(nested) == [_FULL] else nested
-    return _stretched(settings if isinstance(settings, dict) else config.get("rope_scaling"))
-
-
-def _stretched(settings: Any) -> dict[str, Any] | None:
-    if not isinstance(settings, dict):
-        return None
-    elsewhere = ("type", "rope_theta", _PARTIAL)
-    scaling = {key: value for key, value in settings.items() if key not in elsewhere}
-    scaling.setdefault("rope_type", settings.get("type", "default"))
-    return None if scaling["rope_type"] == "default" else scaling
-
-
-def _partial(config: Config) -> Any:
-    settings = _rope(config, _FULL) or {}
-    return settings.get(_PARTIAL, _set(_PARTIAL, "rotary_pct")(config))
-
-
-def _window(config: Config) -> Any:
-    return None if config.get("use_sliding_window") is False else _key("sliding_window")(config)
-
-
-def _layer_types(config: Config) -> Any:
-    """Kind of attention by layer; older configs say only which one in N looks at everything."""
-    types = config.get("layer_types")
-    if isinstance(types, list):
-        return types
-    pattern = _set("sliding_window_pattern", "_sliding_window_pattern")(config)
-    return pattern if pattern is UNSTATED else f"one {_FULL} in {pattern}"
-
-
-def _pattern(config: Config) -> Any:
-    """The same in words that fit both spellings, where they can."""
-    types = _layer_types(config)
-    if not isinstance(types, list):
-        return types
-    full = [number + 1 for number, kind in enumerate(types) if kind == _FULL]
-    every = full[0] if full else 0
-    regular = every > 0 and full == list(range(every, len(types) + 1, every))
-    return f"one {_FULL} in {every}" if regular else types
-
-
-_FULL = "full_attention"
-
-_PARTIAL = "partial_rotary_factor"
 _ROPE = ("rope_parameters", "rope_theta", "rope_scaling", "rope_local_base_freq")
 
 CONSTANTS: dict[str, Constant] = {
     row.name: row
     for row in (
         _first(*vocabulary().layer_counts, named="num_hidden_layers"),
-        Constant("rope_theta", _theta(_FULL, "rope_theta"), _ROPE),
-        Constant("rope_local_base_freq", _theta("sliding_attention", "rope_local_base_freq"), _ROPE),
-        Constant("rope_scaling", _scaling, _ROPE),
-        Constant(_PARTIAL, _partial, (_PARTIAL, "rotary_pct")),
+        Constant("rope_theta", rotary_base(FULL, "rope_theta"), _ROPE),
+        Constant("rope_local_base_freq", rotary_base("sliding_attention", "rope_local_base_freq"), _ROPE),
+        Constant("rope_scaling", rotary_scaling, _ROPE),
+        Constant(PARTIAL, rotary_share, (PARTIAL, "rotary_pct")),
         _first("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps"),
         _first("hidden_activation", "hidden_act", "activation_function", named="hidden_act"),
-        Constant("attn_logit_softcapping", _key("attn_logit_softcapping"), ("attn_logit_softcapping",)),
-        Constant("final_logit_softcapping", _key("final_logit_softcapping"), ("final_logit_softcapping",)),
+        Constant("attn_logit_softcapping", stated("attn_logit_softcapping"), ("attn_logit_softcapping",)),
+        Constant("final_logit_softcapping", stated("final_logit_softcapping"), ("final_logit_softcapping",)),
         _first("query_pre_attn_scalar"),
-        Constant("sliding_window", _window, ("sliding_window", "use_sliding_window")),
+        Constant("sliding_window", window, ("sliding_window", "use_sliding_window")),
         Constant(
             "layer_types",
-            _pattern,
+            attention_pattern,
             ("layer_types", "sliding_window_pattern", "_sliding_window_pattern", "max_window_layers"),
         ),
         _first("num_experts_per_tok"),

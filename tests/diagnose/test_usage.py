@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from sae_merge_method.diagnose import summed
 from sae_merge_method.diagnose.chunk_store import ChunkStore, WholeUsage
@@ -14,9 +13,6 @@ from sae_merge_method.diagnose.scales import CountingRule
 from sae_merge_method.diagnose.summed import Summed
 from sae_merge_method.diagnose.token_layout import TokenLayout
 from sae_merge_method.diagnose.usage import PartialUsage, encode_documents
-from sae_merge_method.errors import ModelError, SaeError
-from sae_merge_method.saes.dictionaries import DirectionsEncoder
-from sae_merge_method.saes.encoders import NORMS_EACH_TOKEN
 from sae_merge_method.saes.find import SaeAddress
 from sae_merge_method.saes.opening import load_sae
 from sae_merge_method.saes.sae import LayerSae
@@ -90,53 +86,6 @@ def test_usage_is_the_mean_of_saelens_own_encode_over_each_document(tmp_path: Pa
     distances = (residual - residual.mean(0)).square().sum(1)
     assert stored.fit.median == pytest.approx(np.median(1 - (errors / distances).numpy()), abs=1e-4)
     assert stored.fit.with_outliers == pytest.approx(1 - (errors.sum() / distances.sum()).item(), abs=1e-4)
-
-
-@pytest.mark.parametrize("normalization", NORMS_EACH_TOKEN)
-def test_an_sae_that_norms_each_token_is_sampled_beside_other_dictionaries(
-    tmp_path: Path, normalization: str
-) -> None:
-    from sae_lens import SAE
-
-    folder = hosts.save_sae(tmp_path / "sae", 2, kind="standard", normalize_activations=normalization)
-    residual = 3 + torch.randn(12, hosts.D_MODEL, generator=torch.Generator().manual_seed(0))
-    mean = residual.mean(0)
-    sampled = np.arange(12) % 3 == 0
-    laid = layout([5, 7])._replace(sampled=sampled)
-    directions = DirectionsEncoder(torch.eye(hosts.D_MODEL), None, keeps_l0=False)
-    rule = CountingRule(np.inf, leaves_out=True, mean=mean.numpy())
-    sae = load(folder)
-    for _ in range(2):  # one batch after another
-        own, beside = encode_documents(sae.encoder, residual, laid, rule, [directions])
-    reference = SAE.load_from_disk(folder)
-    with torch.no_grad():
-        restored = reference.decode(reference.encode(residual))
-    explained = 1 - (residual - restored).square().sum(1) / (residual - mean).square().sum(1)
-    np.testing.assert_allclose(own.fit.explained, explained[sampled].numpy(), atol=1e-4)
-    assert beside.counted.tokens.tolist() == [5, 7]
-
-
-@pytest.mark.parametrize("damage", [np.nan, np.inf])
-def test_what_is_no_number_is_told_with_its_layer_at_the_first_token(tmp_path: Path, damage: float) -> None:
-    sae = load(hosts.save_sae(tmp_path / "sae", 2))
-    residual = torch.randn(4, hosts.D_MODEL)
-    residual[2, 1] = damage
-    rule = CountingRule(np.inf, leaves_out=True, mean=np.zeros(hosts.D_MODEL, np.float32))
-    with pytest.raises(ModelError, match="what layer 7 puts out is NaN or infinite at 1 tokens"):
-        encode_documents(sae.encoder, residual, layout([4]), rule, where="layer 7")
-    sae.encoder.decode = lambda features: torch.full((len(features), hosts.D_MODEL), damage)
-    with pytest.raises(SaeError, match="decodes to NaN or infinite"):
-        encode_documents(sae.encoder, residual[:2], layout([2]), rule)
-
-
-def test_an_sae_with_nan_in_its_encoder_is_refused_by_name(tmp_path: Path) -> None:
-    folder = hosts.save_sae(tmp_path / "sae", 2)
-    file = folder / "sae_weights.safetensors"
-    tensors = load_file(file)
-    tensors["threshold"][3] = np.nan
-    save_file(tensors, file)
-    with pytest.raises(SaeError, match="holds NaN in threshold"):
-        load(folder)
 
 
 def test_a_perfect_sae_explains_everything_and_documents_may_come_in_any_order(tmp_path: Path) -> None:
