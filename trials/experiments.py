@@ -207,6 +207,7 @@ def _common(
         "general_loss": {
             "corpus": folder.passages(folder.prose),
             "max_documents": sizes.passages,
+            "max_characters": sizes.passage_characters,
         },
     }
 

@@ -39,11 +39,11 @@ class Sizes(Record):
     answers: int = 40
     """Problems of answer loss, an arm."""
     passages: int = 48
-    """Passages of prose, an arm."""
+    """Passages of prose, an arm: some 50 tokens each."""
     near_passages: int = 10
     """Passages of the text near the ability, an arm."""
-    passage_tokens: int = 48
-    """Tokens that are read of a passage of prose. All have as many: in a batch, none is filled up."""
+    passage_characters: int = 260
+    """Characters that are read of a passage of prose."""
     near_characters: int = 110
     """Characters that are read of a passage of the text near the ability."""
     pick: int = 6
@@ -96,7 +96,7 @@ SIZES = {
         problems=100,
         answers=100,
         passages=120,
-        passage_tokens=80,
+        passage_characters=400,
         near_passages=40,
         together=40,
         tune_texts=200,

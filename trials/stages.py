@@ -174,18 +174,8 @@ def _prepare_tune(trial: Trial, file: Path, text: str) -> None:
 
 
 def _write_passages(trial: Trial, text: str) -> None:
-    from transformers import AutoTokenizer
-
     documents = read_corpus(str(trial.folder.root / text)).documents
-    tokenizer = AutoTokenizer.from_pretrained(trial.folder.root / trial.folder.base)
-    ends = tokenizer(
-        list(documents),
-        add_special_tokens=False,
-        return_offsets_mapping=True,
-        truncation=True,
-        max_length=trial.sizes.passage_tokens,
-    )["offset_mapping"]
-    short = (document[: offsets[-1][1]] for document, offsets in zip(documents, ends, strict=True))
+    short = (document[: trial.sizes.passage_characters] for document in documents)
     lines = "".join(json.dumps({"text": one}) + "\n" for one in dict.fromkeys(short))
     _write(trial.folder.root / trial.folder.passages(text), lines)
 

@@ -123,7 +123,7 @@ def evaluation(label: str, scores: dict[str, np.ndarray]) -> Evaluation:
         tasks[task] = TaskRun(task, {METRIC: score}, n, n, None, None, None, None)
         rows = tuple(problem(task, nth, float(score)) for nth, score in enumerate(own))
         samples[task, METRIC] = Samples(Path(label), rows)
-    run = EvalRun(Path(label), label, None, None, None, None, False, tasks, {})
+    run = EvalRun(Path(label), label, None, None, False, tasks, {})
     return Evaluation(run, label, samples)
 
 

@@ -117,7 +117,7 @@ def _centre(encoder: "Encoder", features: "torch.Tensor", rule: "CountingRule") 
     return encoder.decode(features.new_zeros(1, features.shape[1]))[0]
 
 
-def outliers(residual: "torch.Tensor", rule: "CountingRule", where: str) -> npt.NDArray[np.bool_]:
+def outliers(residual: "torch.Tensor", rule: "CountingRule", where: str = "a layer") -> npt.NDArray[np.bool_]:
     """(T,) which tokens' norms are above the limit.
 
     Raises:

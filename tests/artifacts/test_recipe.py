@@ -182,7 +182,7 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path):
     with pytest.raises(ArtifactError, match="cannot read a recipe at .*r.yml: No such file"):
         read_recipe_text(tmp_path / "r.yml")
     (tmp_path / "r.yml").write_bytes(b"\xff\xfe")
-    with pytest.raises(ArtifactError, match=r"expected a recipe \(YAML text\) at .*r.yml"):
+    with pytest.raises(ArtifactError, match=r"expected a recipe \(YAML, UTF-8\) at .*r.yml"):
         read_recipe_text(tmp_path / "r.yml")
 
 

@@ -36,7 +36,7 @@ def evaluation(label: str, scores: dict[str, list[float]], with_samples: bool = 
         tasks[task] = TaskRun(task, {METRIC: Score(value, stderr, True)}, n, n, None, None, None, None)
         rows = tuple(problem(task, nth, score) for nth, score in enumerate(own)) if with_samples else ()
         samples[task, METRIC] = Samples(Path(label), rows)
-    run = EvalRun(Path(label), label, None, None, None, None, False, tasks, {})
+    run = EvalRun(Path(label), label, None, None, False, tasks, {})
     return Evaluation(run, label, samples)
 
 

@@ -31,8 +31,7 @@ def kind(name: str, donors: int, excess: int = 0, in_loss: int = 0) -> KindFigur
 
 
 def said(*kinds: KindFigures, gains: Mapping[str, Any] | None = None) -> str:
-    findings: Any = None
-    return " ".join(one.text for one in statements(findings, gains or {}, {}, kinds, []))
+    return " ".join(one.text for one in statements(gains or {}, {}, kinds, []))
 
 
 @pytest.mark.parametrize(
