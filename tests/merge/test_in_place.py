@@ -201,6 +201,15 @@ def test_two_edits_at_once_are_refused_and_told_who_is_at_work(base, recipe):
     assert state(base) == before
 
 
+@pytest.fixture
+def started_from_a_terminal():
+    """As nobody who runs the tests under nohup does."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("started_from_a_terminal")
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
 @pytest.mark.parametrize("words", [["--in-place"], ["new"]])
 def test_told_to_end_is_ctrl_c_nothing_half_done_stays(tmp_path, base, recipe, words, name, code, sae_merge):
