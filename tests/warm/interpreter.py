@@ -39,7 +39,8 @@ def become(job: dict[str, Any], handles: list[int], packages: str | None) -> Non
         os.chdir(job["cwd"])
         os.environ.clear()
         os.environ.update(job["environ"])
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):  # the server may be run under nohup
+            signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in job["ignored"]:
             signal.signal(number, signal.SIG_IGN)
