@@ -3,7 +3,7 @@
 No torch and no tensor data here. Which files hold the weights is for ``shards``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -13,6 +13,7 @@ from typing import Any
 from sae_merge_method.errors import MergeError, ModelError
 from sae_merge_method.files.lock import who_edits
 from sae_merge_method.files.regular import read_regular
+from sae_merge_method.layers import Unit, unit_of_tensor
 from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.families import vocabulary
 from sae_merge_method.models.headers import FileStamp, TensorEntry, read_stamped_header
@@ -46,8 +47,8 @@ class Checkpoint:
     tensors: Mapping[str, TensorEntry]
     stamps: Mapping[Path, FileStamp] = field(default_factory=dict)
     """State of every weight file when its header was read."""
-    disagreements: tuple[str, ...] = ()
-    """Where index and shards differ, in words: which weights the model has then depends on who loads it."""
+    disagreements: Mapping[str, str] = field(default_factory=dict)
+    """By tensor, where index and shards differ, in words: whose weights it has depends on who loads them."""
 
     @cached_property
     def layer_tensors(self) -> Mapping[LayerPart, TensorEntry]:
@@ -89,14 +90,18 @@ class Checkpoint:
         """The weight files, by name."""
         return tuple(sorted(self.stamps))
 
-    def require_agreement(self) -> None:
+    def require_agreement(self, layers: Collection[Unit] | None = None) -> None:
         """Make sure that index and shards say the same, so that every loader loads the same weights.
+
+        Args:
+            layers: Decoder layers, whole or in part, of which this is asked; None for the whole model.
 
         Raises:
             ModelError: They do not; the message names the first tensor and its shards.
         """
-        if self.disagreements:
-            raise ModelError(self.disagreements[0])
+        for name, fault in self.disagreements.items():
+            if layers is None or unit_of_tensor(layers, name) is not None:
+                raise ModelError(fault)
 
     def require_unchanged(self, files: Iterable[Path] | None = None) -> None:
         """Make sure that weight files are still those whose headers were read.
@@ -198,16 +203,17 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     config = parse_json(stated, config_file, "a model's config")
     tensors: dict[str, TensorEntry] = {}
     stamps: dict[Path, FileStamp] = {}
-    faults: list[str] = []
+    faults: dict[str, str] = {}
     shards = shards_of(folder)
     placed = {name: file for file, names in shards.items() for name in names or ()}
     for file in shards:
         header, stamps[file] = read_stamped_header(file)
-        faults += disagreements(folder, placed, file, header)
+        faults |= disagreements(folder, placed, file, header)
         if not placed:
-            faults += [twice(folder, name, tensors[name].file, file) for name in header if name in tensors]
+            again = sorted(header.keys() & tensors.keys())
+            faults |= {name: twice(folder, name, tensors[name].file, file) for name in again}
         tensors.update({name: entry for name, entry in header.items() if placed.get(name, file) == file})
-    return Checkpoint(folder, config, sha256(stated).hexdigest(), tensors, stamps, tuple(faults))
+    return Checkpoint(folder, config, sha256(stated).hexdigest(), tensors, stamps, faults)
 
 
 def config_alone(config_file: Path) -> Checkpoint:

@@ -122,8 +122,10 @@ def index_text(tensors: Mapping[str, Path], total_size: int) -> str:
     return json.dumps(index, indent=2, sort_keys=True) + "\n"
 
 
-def disagreements(folder: Path, placed: Mapping[str, Path], file: Path, held: Iterable[str]) -> Iterator[str]:
-    """What a shard holds beyond what the index places in it, in words.
+def disagreements(
+    folder: Path, placed: Mapping[str, Path], file: Path, held: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """What a shard holds beyond what the index places in it: names of tensors, and what is wrong, in words.
 
     Args:
         folder: The model's folder.
@@ -141,13 +143,15 @@ def disagreements(folder: Path, placed: Mapping[str, Path], file: Path, held: It
     for name in sorted(names) if placed else ():
         if name not in placed:
             yield (
+                name,
                 f"{file} holds {name}, which {INDEX_FILE} does not name: expected index and shards to agree "
-                "(transformers loads what the shards hold, mergekit what the index names)"
+                "(transformers loads what the shards hold, mergekit what the index names)",
             )
         elif placed[name] != file:
             yield (
+                name,
                 f"{name} stands in two shards of {folder}, in {placed[name].name}, where {INDEX_FILE} "
-                f"places it, and in {file.name}: expected it once (transformers may load either)"
+                f"places it, and in {file.name}: expected it once (transformers may load either)",
             )
 
 

@@ -38,10 +38,10 @@ def open_donors(plan: EditPlan, beside: Path, options: Mapping[str, Any]) -> Ite
         for name in plan.donors:
             donor = parse_model_id(name)
             model = open_checkpoint(local_folder(donor, cache))
-            model.require_agreement()
+            layers = plan.layers_of(name)
+            model.require_agreement(layers)
             if donor.adapter is not None:
                 adapter = open_adapter(local_folder(donor.adapter, cache))
-                layers = plan.layers_of(name)
                 adapter.require_fits(model, layers, name)
                 for note in adapter.notes:
                     LOG.warning("the adapter of %s: %s", name, note)

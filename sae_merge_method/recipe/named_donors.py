@@ -44,7 +44,7 @@ def open_named(plan: EditPlan, base: Checkpoint, allow_mismatch: Collection[str]
     for name in plan.donors:
         named = parse_model_id(name)
         models[name] = open_checkpoint(local_folder(named))
-        models[name].require_agreement()
+        models[name].require_agreement(plan.layers_of(name))
         if named.adapter is not None:
             adapters[name] = open_adapter(local_folder(named.adapter))
     check_family(base, models, allow_mismatch)

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from sae_merge_method.errors import ModelError
@@ -63,6 +63,16 @@ def test_a_tensor_in_two_shards_is_refused(shards):
     save_file(tensors, first)
     with pytest.raises(ModelError, match="stands in two shards .* no model.safetensors.index.json"):
         open_model(str(shards))
+
+
+def test_a_donors_tensor_in_two_shards_matters_where_its_layer_is_selected(shards, tmp_path):
+    base, donor = tiny.gemma3_text(tmp_path / "base", 0), tiny.gemma3_text(tmp_path / "donor", 1, shards=2)
+    one, two = sorted(donor.glob("model-*.safetensors"))
+    name, tensor = next((name, tensor) for name, tensor in load_file(two).items() if ".layers.3." in name)
+    save_file(load_file(one) | {name: tensor}, one)
+    run_recipe(recipe_text(base, donor, gate='layers: "1"'), tmp_path / "out")
+    with pytest.raises(ModelError, match="stands in two shards"):
+        run_recipe(recipe_text(base, donor, gate='layers: "3"'), tmp_path / "other")
 
 
 def test_two_sets_of_shards_are_refused_and_strangers_too(shards):
