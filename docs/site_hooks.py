@@ -1,6 +1,7 @@
 """What mkdocs asks as it builds the site: which reports of trials there are, and filled places."""
 
-from generated import filled, reports_of_trials
+from generated import filled
+from makers import reports_of_trials
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import Files
