@@ -31,6 +31,9 @@ if TYPE_CHECKING:  # at run time where they are needed: a process that only shar
 # takes a sixth of the time that their import takes.
 gc.set_threshold(100_000, 50, 100)
 
+# Before the other conftests are loaded, whose modules take what draws by its name.
+pictures.draw_small()
+
 
 def pytest_configure(config: pytest.Config) -> None:
     # lm-eval gives up comparing two answers after five seconds of the clock, which are few on a busy machine.
@@ -43,7 +46,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or not getattr(config.option, "numprocesses", None):
         from hypothesis import HealthCheck, settings
 
-        pictures.draw_small()
         # The same examples in every run, however long the machine takes for one, or to think of one.
         slow = [HealthCheck.too_slow]
         settings.register_profile(
