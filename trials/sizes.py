@@ -48,8 +48,9 @@ class Sizes(Record):
     """Characters that are read of a passage of the text near the ability."""
     pick: int = 6
     """Layers that a score picks."""
-    together: int = 56
-    """Requests that pass through a model together where arms are judged: memory, by the vocabulary."""
+    together: int = 28
+    """Requests that pass through a model together where arms are judged, filled up to the longest of them:
+    twice as many take twice the memory, by the vocabulary, and an eighth longer."""
     damping: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5, 0.75)
     """Weights of the damping curve, beside 0 and 1."""
     without_last: float = 0.5
@@ -98,7 +99,6 @@ SIZES = {
         passages=120,
         passage_characters=400,
         near_passages=40,
-        together=40,
         tune_texts=200,
         tune_finalists=3,
         tune_steps=30,
