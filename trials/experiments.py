@@ -207,7 +207,6 @@ def _common(
         "general_loss": {
             "corpus": folder.passages(folder.prose),
             "max_documents": sizes.passages,
-            "max_characters": sizes.passage_characters,
         },
     }
 

@@ -39,11 +39,13 @@ class Sizes(Record):
     answers: int = 40
     """Problems of answer loss, an arm."""
     passages: int = 48
-    """Passages of prose, an arm: some 50 tokens each."""
+    """Passages of prose, an arm."""
     near_passages: int = 10
     """Passages of the text near the ability, an arm."""
     passage_characters: int = 260
     """Characters that are read of a passage of prose."""
+    passage_tokens: int = 48
+    """Tokens that are left of them. Where all passages have as many, none of a batch is filled up."""
     near_characters: int = 110
     """Characters that are read of a passage of the text near the ability."""
     pick: int = 6
@@ -98,6 +100,7 @@ SIZES = {
         answers=100,
         passages=120,
         passage_characters=400,
+        passage_tokens=80,
         near_passages=40,
         tune_texts=200,
         tune_finalists=3,

@@ -174,9 +174,21 @@ def _prepare_tune(trial: Trial, file: Path, text: str) -> None:
 
 
 def _write_passages(trial: Trial, text: str) -> None:
+    from transformers import AutoTokenizer
+
+    sizes = trial.sizes
     documents = read_corpus(str(trial.folder.root / text)).documents
-    short = (document[: trial.sizes.passage_characters] for document in documents)
-    lines = "".join(json.dumps({"text": one}) + "\n" for one in dict.fromkeys(short))
+    short = [document[: sizes.passage_characters] for document in documents]
+    tokenizer = AutoTokenizer.from_pretrained(trial.folder.root / trial.folder.base)
+    ends = tokenizer(
+        short,
+        add_special_tokens=False,
+        return_offsets_mapping=True,
+        truncation=True,
+        max_length=sizes.passage_tokens,
+    )["offset_mapping"]
+    cut = (document[: offsets[-1][1]] for document, offsets in zip(short, ends, strict=True))
+    lines = "".join(json.dumps({"text": one}) + "\n" for one in dict.fromkeys(cut))
     _write(trial.folder.root / trial.folder.passages(text), lines)
 
 

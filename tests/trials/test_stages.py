@@ -6,8 +6,10 @@ import click
 import pytest
 import yaml
 from click.testing import CliRunner
+from transformers import AutoTokenizer
 
 from sae_merge_method.cli.main import road
+from sae_merge_method.corpora.documents import read_corpus
 from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.experiment.stamps import folder_stamp
 from sae_merge_method.tune.settings import TuneSettings
@@ -84,15 +86,19 @@ def test_the_experiments_of_rounding_differ_in_how_values_are_written(trial, rou
 
 
 def test_what_tune_reads_is_what_it_takes(trial, tmp_path):
+    save_tokenizer(trial.folder.root / trial.folder.base)
     job = next(iter(STAGES["tunes"].jobs(trial)))
     prose = trial.folder.root / trial.folder.prose
     prose.parent.mkdir(parents=True, exist_ok=True)
-    prose.write_text('{"text": "' + "A long story. " * 40 + '"}\n')
+    prose.write_text('{"text": "' + "a long story " * 40 + '"}\n{"text": "One and two."}\n')
     job.prepare()
     file = trial.folder.root / job.words[2]
     assert TuneSettings.model_validate(yaml.safe_load(file.read_text())).budget.nats == SIZES.tune_budget
-    passages = (trial.folder.root / trial.folder.passages(trial.folder.prose)).read_text()
-    assert len(passages) < SIZES.passage_characters + 20
+    passages = read_corpus(str(trial.folder.root / trial.folder.passages(trial.folder.prose))).documents
+    tokenizer = AutoTokenizer.from_pretrained(trial.folder.root / trial.folder.base)
+    tokens = [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in passages]
+    assert tokens[0] == SIZES.passage_tokens > tokens[1]
+    assert passages[1] == "One and two."
 
 
 def test_scores_that_pick_the_same_layers_share_an_arm(tmp_path):
