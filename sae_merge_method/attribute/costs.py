@@ -12,16 +12,23 @@ from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.models.devices import AUTO, format_memory, free_memory, parse_memory
 
 
-def fits(edited: EditedModel, settings: AttributeSettings) -> bool:
+def fits(edited: EditedModel, memory: int) -> bool:
     """Whether base and task vector go into half of the memory beside the model, in float32 each."""
-    return 2 * 4 * sum(tensor.base.n_values for tensor in edited.tensors) <= memory_of(settings) / 2
+    return 2 * 4 * sum(tensor.base.n_values for tensor in edited.tensors) <= memory / 2
 
 
-def memory_of(settings: AttributeSettings) -> int:
-    """Bytes to use beside the model."""
+def memory_of(settings: AttributeSettings, sharers: int) -> int:
+    """Bytes to use beside the model: what the settings allow, or a process' part of what is free.
+
+    Args:
+        settings: What the user allows each process.
+        sharers: Processes that take their part.
+    """
     import torch
 
-    return free_memory(torch.device("cpu")) if settings.memory == AUTO else parse_memory(settings.memory)
+    if settings.memory != AUTO:
+        return parse_memory(settings.memory)
+    return free_memory(torch.device("cpu")) // sharers
 
 
 class Cost(NamedTuple):

@@ -29,16 +29,17 @@ if TYPE_CHECKING:
 class GroupLosses:
     """Losses of some texts under the weights that the model has when they are asked for."""
 
-    def __init__(self, model: "TextModel", texts: Sequence[Text], folder: Path) -> None:
+    def __init__(self, model: "TextModel", texts: Sequence[Text], folder: Path, sharers: int = 1) -> None:
         """Nothing is computed yet.
 
         Args:
             model: With its head.
             texts: All that are asked for.
             folder: On the disk to use where memory does not suffice.
+            sharers: Processes that do so, this one among them.
         """
         self._model, self._texts = model, texts
-        self._states = StoredStates(list(model.blocks), folder)
+        self._states = StoredStates(list(model.blocks), folder, sharers)
         apart = [batch for text in texts for batch in text.whole if not shared_tokens(batch)]
         # A document by itself, on which states are tried for every layer: a batch may be all there is.
         self._alone = _first_of(apart[0]) if apart else None

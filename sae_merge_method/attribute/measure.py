@@ -19,6 +19,7 @@ from sae_merge_method.attribute.activations import moved
 from sae_merge_method.attribute.losses import GroupLosses
 from sae_merge_method.attribute.texts import Text
 from sae_merge_method.corpora.batches import Batch
+from sae_merge_method.errors import MergeError
 from sae_merge_method.files.progress import Progress, undamaged
 from sae_merge_method.files.writing import write_bytes
 from sae_merge_method.in_memory.edited_model import EditedModel
@@ -115,7 +116,7 @@ class Measurements:
 
         Raises:
             ArtifactError: A kept measurement is damaged.
-            MergeError: A weight file changed meanwhile.
+            MergeError: A weight file changed meanwhile, or a loss is no number.
         """
         # Points with the same weights follow one another: the weights are set once.
         order = sorted(
@@ -145,7 +146,7 @@ class Measurements:
 
     @cached_property
     def _losses(self) -> GroupLosses:
-        return GroupLosses(self._edited.model, self._texts, self._progress.folder)
+        return GroupLosses(self._edited.model, self._texts, self._progress.folder, self._workers.size)
 
     def _passes(self, point: Point) -> int:
         text = self._texts[point.text]
@@ -162,7 +163,7 @@ class Measurements:
         if point.kind == "loss":
             losses = self._losses.of(point.text)
             advance(len(text.whole))
-            return Measured(losses)
+            return Measured(_finite(losses, text, point))
         losses = np.zeros(len(text.groups))
         slopes = np.zeros((len(text.groups), n_tensors))
         squares = np.zeros_like(slopes)
@@ -175,7 +176,7 @@ class Measurements:
                     slopes[group] += dots.values[:, 0]
                     squares[group] += dots.squares
                     advance(BACKWARD)
-        return Measured(losses, slopes, squares)
+        return Measured(_finite(losses, text, point), _finite(slopes, text, point), squares)
 
     def _file(self, point: Point) -> Path:
         return self._progress.folder / f"{point.name}.safetensors"
@@ -191,6 +192,20 @@ class Measurements:
         path = self._file(point)
         with undamaged(path):
             return Measured(**load_file(path))
+
+
+def _finite(values: Floats, text: Text, point: Point) -> Floats:
+    """What is no number is not kept: no later run would mend it."""
+    if not np.isfinite(values).all():
+        raise MergeError(
+            f"{text.name}: the {point.kind} is not finite {_where(point)}: the donor may be damaged, or the "
+            "dtype too narrow"
+        )
+    return values
+
+
+def _where(point: Point) -> str:
+    return f"with layer {point.layer} injected" if point.layer is not None else f"at weight {point.at:g}"
 
 
 def _total(model: TextModel, batch: Batch, *, share: bool) -> "torch.Tensor":

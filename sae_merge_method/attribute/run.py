@@ -117,12 +117,13 @@ def attributed_beside(
         allow_mismatch=settings.allow_mismatch,
     ) as edited:
         texts = [make_text(corpus, edited.model, settings) for corpus in corpora]
-        edited.hold = fits(edited, settings)
+        memory = memory_of(settings, workers.size)
+        edited.hold = fits(edited, memory)
         progress = Progress(out, _inputs(settings, edited, texts), "attribution")
         measurements = Measurements(edited, texts, progress, workers, recompute=settings.checkpointing)
         chunks = FeatureChunks(
             edited, texts, addresses, progress, workers,
-            recompute=settings.checkpointing, spare=memory_of(settings) // 4,
+            recompute=settings.checkpointing, spare=memory // 4,
         )  # fmt: skip
         tell = report if workers.is_first else logger.debug
         cost = cost_of(settings, edited, texts, len(addresses))

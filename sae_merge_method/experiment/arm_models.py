@@ -72,6 +72,7 @@ class ArmModels:
         *,
         keep: bool,
         allow_mismatch: Collection[str],
+        workers: int = 1,
     ) -> None:
         """Nothing is loaded yet.
 
@@ -82,12 +83,14 @@ class ArmModels:
             experiment: The experiment's folder.
             keep: Whether merged checkpoints are wanted, and stay after their evaluation.
             allow_mismatch: Keys of config.json in which base and donor may differ.
+            workers: Processes that share the machine's memory and disk.
         """
         self._harness = harness
         self._base = base
         self._merged = experiment / MERGED_FOLDER
         self._keep = keep
         self._allow_mismatch = allow_mismatch
+        self._workers = workers
         self._held: _Held | None = None
         self._why_merged = "merged checkpoints are to be kept" if keep else why_out_of_reach(evaluation)
         self._out_of_reach: set[str] = set()
@@ -181,7 +184,8 @@ class ArmModels:
         lm: Any = self._harness.load(self._base)
         try:
             layers = SwappedLayers(lm.model, checkpoint)
-            self._held = _Held(lm, layers, StoredStates(layers.blocks, self._merged.parent))
+            states = StoredStates(layers.blocks, self._merged.parent, self._workers)
+            self._held = _Held(lm, layers, states)
         except ModelError as error:
             self._why_merged = str(error)
         return self._held

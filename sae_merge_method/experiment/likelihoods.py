@@ -3,9 +3,12 @@
 Which documents, and what their losses show, is left to the callers.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from sae_merge_method.errors import ModelError
 
 if TYPE_CHECKING:
     from lm_eval.api.model import TemplateLM
@@ -26,6 +29,24 @@ def log_likelihoods(lm: "TemplateLM", documents: Sequence[str]) -> tuple[tuple[f
     with _in_float32(lm):
         answers = lm.loglikelihood(requests)
     return tuple(-float(log_p) for log_p, _ in answers), tuple(tokens for _, tokens in fitting)
+
+
+def require_numbers(name: str, nats: Sequence[float]) -> None:
+    """Make sure that losses are numbers, before they are anybody's record.
+
+    Args:
+        name: Of the documents.
+        nats: Their losses.
+
+    Raises:
+        ModelError: Some are NaN or infinite.
+    """
+    lost = sum(not math.isfinite(one) for one in nats)
+    if lost:
+        raise ModelError(
+            f"the loss on {lost:,} of {len(nats):,} documents of {name} is no number: the model may be "
+            "damaged, or evaluation.model_args have it compute in a dtype that is too narrow for it"
+        )
 
 
 @contextmanager

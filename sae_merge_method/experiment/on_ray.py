@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sae_merge_method.errors import first_line
@@ -27,6 +28,7 @@ def run_on_ray(
 def _outcomes(
     ray: Any, setup: Setup, jobs: Sequence[ArmJob], places: RayPlaces
 ) -> Generator[Outcome, None, None]:
+    setup = replace(setup, workers=min(places.workers, len(jobs)))  # as if all were on one machine
     remote = ray.remote(ArmRunner).options(**places.options())
     waiting = deque(jobs)
     running: dict[Any, tuple[Any, str]] = {}

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -38,6 +38,7 @@ def run_in_processes(
     A worker that dies takes down its arm alone, and is replaced. All workers end with the
     iterator, and with this process however it ends.
     """
+    setup = replace(setup, workers=min(len(places), len(jobs)))
     waiting = deque(jobs)
     busy: list[_Worker] = []
     try:

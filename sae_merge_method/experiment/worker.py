@@ -24,7 +24,7 @@ from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.settings import EvaluationSettings
 from sae_merge_method.evaluation.watching import watched
 from sae_merge_method.experiment.arm_models import ArmModels
-from sae_merge_method.experiment.likelihoods import log_likelihoods
+from sae_merge_method.experiment.likelihoods import log_likelihoods, require_numbers
 from sae_merge_method.files.folders import new_folder
 
 LOG = logging.getLogger(__name__)
@@ -54,6 +54,8 @@ class Setup:
     """Whether merged checkpoints stay after their evaluation."""
     allow_mismatch: tuple[str, ...] = ()
     """Keys of config.json in which base and donor may differ."""
+    workers: int = 1
+    """Processes that share the machine's memory and disk."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ class ArmRunner:
             setup.folder,
             keep=setup.keep,
             allow_mismatch=setup.allow_mismatch,
+            workers=setup.workers,
         )
         return harness, models
 
@@ -147,6 +150,7 @@ class ArmRunner:
                 if self.setup.general is not None:
                     text = self.setup.general
                     nats, tokens = log_likelihoods(lm, text.documents)
+                    require_numbers(text.name, nats)
                     general = GeneralText(name=text.name, sha256=text.sha256, nats=nats, tokens=tokens)
         write_arm(
             folder,

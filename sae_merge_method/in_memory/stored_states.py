@@ -4,9 +4,9 @@ Blocks before the first edited one put out for an edit what they put out for the
 batch that was seen before runs the model's own forward, with those blocks replaced by ones that hand on
 what is kept: masks, position embeddings, the other blocks and the head are the model's own code, on the
 same batch and padding, and the logits are the plain way's to the last bit. Whether they are is tried on the
-smallest batch for every layer that passes are to begin at; where later blocks of a family take more from
-earlier ones than their output (shared keys and values, embeddings of a layer), they are not, and passes go
-the plain way.
+smallest batch that is kept for every layer that passes are to begin at; where later blocks of a family take
+more from earlier ones than their output (shared keys and values, embeddings of a layer), they are not, or the
+family's own code cannot go on, and passes go the plain way.
 
 One layer's states are kept at a time, and run on from there to a later layer: edits that come in the order
 of their first layer cost one pass of the base together. They take a share of the free memory, and then of
@@ -16,11 +16,13 @@ the free disk, in a file without a name that is gone with the process; what is b
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xxhash
 
+from sae_merge_method.errors import first_line
 from sae_merge_method.in_memory.kept_tensors import KeptTensors
 from sae_merge_method.models.devices import format_memory
 from sae_merge_method.models.passes import ended_behind, handing_on
@@ -40,16 +42,17 @@ class StoredStates:
     Batches are seen by :meth:`run`; within :meth:`beginning_at` it hands on what is kept of them.
     """
 
-    def __init__(self, blocks: "Sequence[torch.nn.Module]", folder: Path) -> None:
+    def __init__(self, blocks: "Sequence[torch.nn.Module]", folder: Path, sharers: int = 1) -> None:
         """Nothing is kept yet.
 
         Args:
             blocks: The model's decoder blocks.
             folder: On the disk to use where memory does not suffice.
+            sharers: Processes that use memory and disk so, this one among them.
         """
         self._blocks = blocks
-        self._folder = folder
-        self._room = KeptTensors(folder)
+        self._new_room = partial(KeptTensors, folder, sharers)
+        self._room = self._new_room()
         self._seen: dict[bytes, torch.Tensor] = {}
         self._layer = 0
         """Whose inputs are kept."""
@@ -96,21 +99,27 @@ class StoredStates:
             return False
         before, self._layer = self._layer, 0  # until all are there
         if layer < before:
-            self._room = KeptTensors(self._folder)
+            self._room = self._new_room()
         for key, ids in self._seen.items():
-            state = self._room.get(key)
-            if state is None or before < layer:
-                put_out = self._up_to(layer, forward, ids, before, state)
-                if put_out is None:
-                    break
-                self._room.put(key, put_out)
+            if self._room.has_refused(key) or (layer == before and key in self._room):
+                continue
+            put_out = self._up_to(layer, forward, ids, before, self._room.get(key))
+            if put_out is None:
+                self._tried[layer] = False
+                break
+            self._room.put(key, put_out)
         else:
+            if not len(self._room):
+                LOG.info(
+                    "passes begin at the first layer: there is no room for what is put out before others"
+                )
+                return False
             self._layer = layer
         if layer not in self._tried:
-            self._tried[layer] = self._layer == layer and self._is_plain(forward)
+            self._tried[layer] = self._is_plain(forward)
         if not self._tried[layer]:
             LOG.info("passes cannot begin at layer %d: it takes more than what is put out before it", layer)
-            self._room, self._layer = KeptTensors(self._folder), 0
+            self._room, self._layer = self._new_room(), 0
         return self._tried[layer]
 
     def _up_to(
@@ -133,15 +142,20 @@ class StoredStates:
         return states if is_alone and states.is_contiguous() else None
 
     def _is_plain(self, forward: Forward) -> bool:
-        """Whether the base's logits on the smallest batch are the plain way's, bit for bit."""
-        key, ids = min(self._seen.items(), key=lambda one: one[1].numel())
+        """Whether the base's logits on the smallest batch that is kept are the plain way's, bit for bit."""
+        kept = ((key, ids) for key, ids in self._seen.items() if key in self._room)
+        key, ids = min(kept, key=lambda one: one[1].numel())
         state, on = self._room.get(key), next(self._blocks[0].parameters()).device
-        if state is None:
-            return False
+        assert state is not None, "what is there is kept"
         if key not in self._plain_logits:
             self._plain_logits[key] = _hash(forward(ids.to(on)))
-        with self._handing_on(state.to(on)):
-            return _hash(forward(ids.to(on))) == self._plain_logits[key]
+        try:
+            with self._handing_on(state.to(on)):
+                logits = forward(ids.to(on))
+        except Exception as error:  # a host's: what blocks that were left out did not leave behind
+            LOG.info("layer %d: %s: %s", self._layer, type(error).__name__, first_line(error))
+            return False
+        return _hash(logits) == self._plain_logits[key]
 
     def _handing_on(self, state: "torch.Tensor") -> AbstractContextManager[None]:
         """Within, the blocks before the layer put out ``state``, whatever comes in."""

@@ -4,12 +4,13 @@ import re
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE
 from sae_merge_method.artifacts.attribution_groups import GROUPS_FILE
 from sae_merge_method.attribute import measure, run
 from sae_merge_method.attribute.run import attribute
-from sae_merge_method.errors import ArtifactError, UsageError
+from sae_merge_method.errors import ArtifactError, MergeError, UsageError
 from tests.attribute.conftest import settings
 from tests.attribute.planted import DAMAGE, GAIN, N_LAYERS
 from tests.attributions import read_groups
@@ -54,6 +55,16 @@ def test_a_donor_that_is_nothing_but_noise_gains_next_to_nothing(ground, attribu
     for of_noise, of_planted in zip(found.texts, attributed.texts, strict=True):
         most = max(map(abs, amounts(of_planted)))
         assert max(map(abs, amounts(of_noise))) < 0.05 * most
+
+
+def test_a_loss_that_is_no_number_is_told_and_not_kept_for_the_next_run(ground, tmp_path):
+    donor = ground.donor("beyond", ground.able, factor=1e30)
+    with pytest.raises(MergeError, match=r"target.*: the slope is not finite at weight"):
+        attribute(settings(ground, donor), tmp_path / "out")
+    kept = list(tmp_path.glob(".out*/*.safetensors"))
+    assert kept and all(
+        np.isfinite(load_file(file)[name]).all() for file in kept for name in ("losses", "slopes")
+    )
 
 
 def test_a_donor_so_large_that_it_saturates_is_attributed_within_the_tolerance_too(ground, tmp_path):

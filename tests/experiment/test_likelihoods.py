@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from sae_merge_method.artifacts.experiment_plan import read_arm
-from sae_merge_method.experiment.likelihoods import log_likelihoods
+from sae_merge_method.errors import ModelError
+from sae_merge_method.experiment.likelihoods import log_likelihoods, require_numbers
 
 
 def log_p(folder: Path, texts: list[str], dtype: str) -> list[tuple[int, float]]:
@@ -51,3 +52,10 @@ def test_the_loss_of_a_bfloat16_model_is_not_rounded_to_bfloat16(field):
     assert lm.softmax_dtype is None
     (nats_cut,), (tokens_cut,) = log_likelihoods(lm, [" ".join([text] * 9)])
     assert lm.max_length * 0.9 < tokens_cut <= lm.max_length and nats_cut > nats[0]
+
+
+def test_losses_that_are_no_numbers_are_told_in_one_line():
+    require_numbers("prose", (1.0, 0.0))
+    told = r"^the loss on 2 of 3 documents of prose is no number: .* dtype that is too narrow for it$"
+    with pytest.raises(ModelError, match=told):
+        require_numbers("prose", (float("nan"), 1.0, float("inf")))

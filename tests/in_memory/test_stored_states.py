@@ -1,6 +1,8 @@
 """Passes that begin at a later layer give the plain way's logits to the last bit, or the plain way is gone."""
 
+import errno
 import logging
+import os
 
 import pytest
 import torch
@@ -95,12 +97,54 @@ def test_what_memory_cannot_hold_lies_on_the_disk_and_what_no_disk_can_goes_the_
     assert scene.computed[0] == len(BATCHES)
 
 
-def test_blocks_that_take_more_than_states_send_all_passes_the_plain_way(scene, caplog):
+def test_what_only_some_batches_have_room_for_is_kept_of_these(scene, monkeypatch):
+    largest = BATCHES[0].numel() * scene.model.config.hidden_size * scene.model.dtype.itemsize
+    monkeypatch.setattr(kept_tensors, "free_memory", lambda _: 4 * largest)
+    monkeypatch.setattr(kept_tensors.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 0}))
+    scene.states = StoredStates(scene.blocks, scene.states._folder)
+    for ids in BATCHES:
+        scene.states.run(scene.forward, ids)
+    for layer in (1, 2, 2):
+        require_same(*scene.edited(layer))
+        assert scene.computed == [*[len(BATCHES) - 1] * layer, *[len(BATCHES)] * (len(scene.blocks) - layer)]
+    scene.computed = [0] * len(scene.blocks)
+    with scene.states.beginning_at(2, scene.forward):
+        assert not any(scene.computed), "what has no room is not passed for nothing, nor what is there"
+
+
+def test_processes_beside_one_another_share_the_room(scene, monkeypatch):
+    largest = BATCHES[0].numel() * scene.model.config.hidden_size * scene.model.dtype.itemsize
+    monkeypatch.setattr(kept_tensors, "free_memory", lambda _: 4 * 2 * largest)
+    monkeypatch.setattr(kept_tensors.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 0}))
+    for sharers, kept in ((2, 1), (3, 2)):  # of three, the two small ones
+        scene.states = StoredStates(scene.blocks, scene.states._folder, sharers)
+        for ids in BATCHES:
+            scene.states.run(scene.forward, ids)
+        require_same(*scene.edited(1))
+        assert scene.computed[0] == len(BATCHES) - kept
+
+
+def test_a_disk_that_others_fill_meanwhile_is_no_error(scene, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(kept_tensors, "free_memory", lambda _: 0)
+    monkeypatch.setattr(kept_tensors, "write_at", full)
+    scene.states = StoredStates(scene.blocks, scene.states._folder)
+    for ids in BATCHES:
+        scene.states.run(scene.forward, ids)
+    require_same(*scene.edited(1))
+    assert scene.computed[0] == len(BATCHES)
+
+
+# As in Gemma 3n and 4, whose later blocks take keys and values that earlier ones leave behind.
+@pytest.mark.parametrize("if_not_there", [(), (0,)], ids=["cannot go on", "other numbers"])
+def test_blocks_that_take_more_than_states_send_all_passes_the_plain_way(scene, caplog, if_not_there):
     caplog.set_level(logging.INFO, "sae_merge_method")
     shared = {}
     own = scene.blocks[2].mlp.forward
     scene.blocks[0].mlp.register_forward_hook(lambda _m, _i, output: shared.update(put=output))
-    scene.blocks[2].mlp.forward = lambda states: own(states) + shared.pop("put", 0)
+    scene.blocks[2].mlp.forward = lambda states: own(states) + shared.pop("put", *if_not_there)
     require_same(*scene.edited(2))
     assert scene.computed[0] == len(BATCHES)
     assert "passes cannot begin at layer 2: it takes more than what is put out before it" in caplog.messages
