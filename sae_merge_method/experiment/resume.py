@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sae_merge_method.artifacts.experiment_plan import ARM_FILE, ARMS_FOLDER, PLAN_FILE, read_arm
+from sae_merge_method.artifacts.recipe import read_recipe_text
 from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.experiment.evidence import ChosenBy
 from sae_merge_method.experiment.plan import Planned, make_plan, read_planned
@@ -13,9 +14,10 @@ from sae_merge_method.experiment.stamps import (
     folder_stamp,
     model_stamp,
     package_versions,
+    recipe_stamps,
 )
 from sae_merge_method.experiment.worker import ArmJob, GeneralCorpus
-from sae_merge_method.files.hashing import file_sha256, json_sha256
+from sae_merge_method.files.hashing import json_sha256
 from sae_merge_method.layers import layers_of
 from sae_merge_method.lm_eval_tasks import tasks_path
 
@@ -34,7 +36,7 @@ def standing_plan(settings: ExperimentSettings, evidence: ChosenBy, folder: Path
         **evidence.stamps(),
         "base": model_stamp(settings.base),
         "donor": model_stamp(settings.donor),
-        "own recipes": json_sha256({n: file_sha256(file) for n, file in settings.own_recipes().items()}),
+        "own recipes": json_sha256({name: _own(file) for name, file in settings.own_recipes().items()}),
     }
     if (folder / PLAN_FILE).exists():
         try:
@@ -46,6 +48,12 @@ def standing_plan(settings: ExperimentSettings, evidence: ChosenBy, folder: Path
             if standing.plan.depends_on == depends_on:
                 return standing
     return make_plan(settings, evidence, depends_on)
+
+
+def _own(file: Path) -> dict[str, str]:
+    """What of a recipe of the user's a plan depends on."""
+    text = read_recipe_text(file)
+    return {"recipe": json_sha256(text), **recipe_stamps(text, str(file))}
 
 
 def jobs_of(settings: ExperimentSettings, planned: Planned, general: GeneralCorpus | None) -> list[ArmJob]:
@@ -66,6 +74,8 @@ def jobs_of(settings: ExperimentSettings, planned: Planned, general: GeneralCorp
     for arm in plan.arms:
         recipe = planned.recipes.get(arm.name)
         depends_on = {**common, "recipe": json_sha256(recipe)}
+        if arm.role == "own" and recipe is not None:
+            depends_on |= recipe_stamps(recipe, arm.description)
         model = models[arm.role] if recipe is None else None
         jobs.append(ArmJob(arm, model, json_sha256(depends_on), depends_on))
     return jobs

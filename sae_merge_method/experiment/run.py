@@ -36,7 +36,7 @@ from sae_merge_method.experiment.evidence import (
     keep_attribution,
 )
 from sae_merge_method.experiment.forecast import Forecast, forecast
-from sae_merge_method.experiment.needs import is_here
+from sae_merge_method.experiment.needs import is_here, own_donors
 from sae_merge_method.experiment.places import Runner, choose_runner
 from sae_merge_method.experiment.plan import write_planned
 from sae_merge_method.experiment.processes import LOGS_FOLDER
@@ -136,7 +136,7 @@ def _is_at_hand(settings: ExperimentSettings, folder: Path) -> bool:
         (settings.attribution, ATTRIBUTION_FOLDER, ATTRIBUTION_FILE),
     )
     stands = all(not isinstance(asked, dict) or (folder / name / file).exists() for asked, name, file in made)
-    return stands and is_here(settings.base) and is_here(settings.donor)
+    return stands and all(map(is_here, (settings.base, settings.donor, *own_donors(settings))))
 
 
 def _asked(settings: ExperimentSettings | FileName) -> ExperimentSettings:
