@@ -3,7 +3,13 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from sae_merge_method.artifacts.experiment_plan import ARM_FILE, ARMS_FOLDER, PLAN_FILE, read_arm
+from sae_merge_method.artifacts.experiment_plan import (
+    ARM_FILE,
+    ARMS_FOLDER,
+    PLAN_FILE,
+    ArmRecord,
+    read_arm,
+)
 from sae_merge_method.artifacts.recipe import read_recipe_text
 from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.experiment.evidence import ChosenBy
@@ -23,7 +29,7 @@ from sae_merge_method.lm_eval_tasks import tasks_path
 
 
 def standing_plan(settings: ExperimentSettings, evidence: ChosenBy, folder: Path, overwrite: bool) -> Planned:
-    """The plan that stands in ``folder``, if it is made from the same things; else a new one.
+    """The plan that stands in ``folder``, if it is made from the same things and is whole; else a new one.
 
     Raises:
         ArtifactError: The plan there is damaged, and ``overwrite`` is off.
@@ -45,7 +51,7 @@ def standing_plan(settings: ExperimentSettings, evidence: ChosenBy, folder: Path
             if not overwrite:
                 raise
         else:
-            if standing.plan.depends_on == depends_on:
+            if standing.plan.depends_on == depends_on and standing.is_whole():
                 return standing
     return make_plan(settings, evidence, depends_on)
 
@@ -91,16 +97,14 @@ def not_done(jobs: Iterable[ArmJob], folder: Path, overwrite: bool) -> list[ArmJ
 
     Raises:
         UsageError: It is not to be done again.
+        ArtifactError: The record of one is damaged, and ``overwrite`` is off.
     """
     waiting = []
     for job in jobs:
-        if not is_done(folder, job.arm.name):
-            waiting.append(job)
+        done = _record(folder, job.arm.name, overwrite)
+        if done is not None and done.key == job.key:
             continue
-        done = read_arm(folder / ARMS_FOLDER / job.arm.name)
-        if done.key == job.key:
-            continue
-        if not overwrite:
+        if done is not None and not overwrite:
             parts = ", ".join(changed(done.depends_on, job.depends_on))
             raise UsageError(
                 f"the arm {job.arm.name} in {folder} was made from other things than now asked for "
@@ -108,6 +112,18 @@ def not_done(jobs: Iterable[ArmJob], folder: Path, overwrite: bool) -> list[ArmJ
             )
         waiting.append(job)
     return sorted(waiting, key=_turn)
+
+
+def _record(folder: Path, arm: str, overwrite: bool) -> ArmRecord | None:
+    """What an arm has left; None where it is not done, or so damaged that it is to be done again."""
+    if not is_done(folder, arm):
+        return None
+    try:
+        return read_arm(folder / ARMS_FOLDER / arm)
+    except ArtifactError:
+        if not overwrite:
+            raise
+        return None
 
 
 def _turn(job: ArmJob) -> tuple[int, int]:
