@@ -62,8 +62,21 @@ def _own(file: Path) -> dict[str, str]:
     return {"recipe": json_sha256(text), **recipe_stamps(text, str(file))}
 
 
-def jobs_of(settings: ExperimentSettings, planned: Planned, general: GeneralCorpus | None) -> list[ArmJob]:
-    """All arms of a plan, each with what its numbers depend on."""
+def jobs_of(
+    settings: ExperimentSettings, planned: Planned, general: GeneralCorpus | None, folder: Path
+) -> list[ArmJob]:
+    """All arms of a plan, each with what its numbers depend on.
+
+    Args:
+        settings: Of the experiment.
+        planned: Its plan.
+        general: The text that damage is measured on.
+        folder: Its folder: what it leaves there is no task, should it lie among the user's own.
+
+    Raises:
+        RecipeError: A recipe of the user's cannot be read.
+        SaeMergeError: What it names is not there.
+    """
     plan = planned.plan
     own = settings.evaluation.include_path
     task_folders = [tasks_path(), *([Path(own)] if own else [])]
@@ -71,7 +84,7 @@ def jobs_of(settings: ExperimentSettings, planned: Planned, general: GeneralCorp
         "base": plan.depends_on["base"],
         "donor": plan.depends_on["donor"],
         "evaluation": plan.depends_on["evaluation"],
-        "tasks": json_sha256([folder_stamp(folder) for folder in task_folders]),
+        "tasks": json_sha256([folder_stamp(tasks, without=folder) for tasks in task_folders]),
         "general text": json_sha256([general.sha256, general.documents] if general else None),
         "packages": package_versions(),
     }

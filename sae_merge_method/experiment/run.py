@@ -151,7 +151,7 @@ def _prepare(
     """The plan, written once it is known that no arm stands in its way, and the arms to run."""
     evidence = find_evidence(settings, folder, overwrite=overwrite)
     planned = standing_plan(settings, evidence, folder, overwrite)
-    waiting = not_done(jobs_of(settings, planned, general), folder, overwrite)
+    waiting = not_done(jobs_of(settings, planned, general, folder), folder, overwrite)
     for job in waiting:
         # What was made from other things is no part of any report from now on.
         (folder / ARMS_FOLDER / job.arm.name / ARM_FILE).unlink(missing_ok=True)

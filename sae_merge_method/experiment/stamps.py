@@ -58,10 +58,23 @@ def recipe_stamps(text: str, where: str) -> dict[str, str]:
     }
 
 
-def folder_stamp(folder: Path) -> str:
-    """sha256 over a folder's file names and bytes."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
-    return json_sha256([[str(file.relative_to(folder)), file_sha256(file)] for file in files])
+def folder_stamp(folder: Path, without: Path | None = None) -> str:
+    """sha256 over a folder's file names and bytes; what is hidden or made by Python itself does not count.
+
+    Args:
+        folder: Where the files lie, at any depth.
+        without: A folder that does not count, should it lie in there.
+    """
+    root = folder.resolve()
+    left_out = None if without is None else without.resolve()
+    files = {
+        str(file.relative_to(root)): file_sha256(file)
+        for file in sorted(root.rglob("*"))
+        if file.is_file()
+        and not any(part.startswith(".") or part == "__pycache__" for part in file.relative_to(root).parts)
+        and (left_out is None or not file.is_relative_to(left_out))
+    }
+    return json_sha256([*files.items()])
 
 
 def package_versions() -> str:

@@ -30,9 +30,9 @@ dtype: float32
 """
 
 
-def depends_on():
-    """What the numbers of each arm depend on, by its name."""
-    jobs = jobs_of(read_settings(ExperimentSettings, SETTINGS), read_planned(EXP), None)
+def depends_on(**other):
+    """What the numbers of each arm depend on, by its name, under other settings than SETTINGS where told."""
+    jobs = jobs_of(read_settings(ExperimentSettings, SETTINGS | other), read_planned(EXP), None, EXP)
     return {job.arm.name: job.depends_on for job in jobs}
 
 
@@ -44,6 +44,16 @@ def test_an_own_recipe_s_arm_depends_on_the_donors_that_it_names(copied):
     assert {name: changed(before[name], after[name]) for name in ARMS if before[name] != after[name]} == {
         "mine": ["recipe's donors"]
     }
+
+
+def test_an_experiment_in_its_own_folder_of_tasks_is_none_of_them(copied):
+    evaluation = SETTINGS["evaluation"] | {"include_path": "."}
+    before = depends_on(evaluation=evaluation)
+    (EXP / "logs" / "more.log").write_text("a line")
+    assert depends_on(evaluation=evaluation) == before
+    Path("tasks", "more.yaml").write_text("task: more")
+    after = depends_on(evaluation=evaluation)
+    assert all(changed(before[name], after[name]) == ["tasks"] for name in ARMS)
 
 
 def test_a_plan_is_made_anew_where_the_scores_are_others_that_an_own_recipe_chooses_by(

@@ -1,4 +1,4 @@
-"""What tells an experiment's inputs from others: of a model, and of a recipe of the user's."""
+"""What tells an experiment's inputs from others: a model, a recipe of the user's, a folder of tasks."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sae_merge_method.errors import SaeMergeError
-from sae_merge_method.experiment.stamps import changed, model_stamp, recipe_stamps
+from sae_merge_method.experiment.stamps import changed, folder_stamp, model_stamp, recipe_stamps
 
 GATED = """\
 merge_method: sae_stethoscope
@@ -74,3 +74,35 @@ def test_what_a_recipe_reads_and_nobody_finds_is_named(inputs: Path, gone: str) 
 
 def test_a_model_with_an_adapter_is_another_than_without(inputs: Path) -> None:
     assert model_stamp("./two+./lora") != model_stamp("./two")
+
+
+@pytest.fixture
+def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of tasks below a hidden one, as the working folder."""
+    folder = tmp_path / ".home" / "tasks"
+    (folder / "more").mkdir(parents=True)
+    (folder / "task.yaml").write_text("task: one")
+    (folder / "more" / "code.py").write_text("")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "file", ["exp/arms/base/results/r.json", ".cache/x", "more/.code.py.swp", "more/__pycache__/c.pyc"]
+)
+@pytest.mark.parametrize("relative", [True, False])
+def test_what_an_experiment_and_tools_leave_in_a_folder_of_tasks_is_no_task(
+    tasks: Path, file: str, relative: bool
+) -> None:
+    folder = Path() if relative else tasks
+    before = folder_stamp(folder, without=Path("exp"))
+    (tasks / file).parent.mkdir(parents=True, exist_ok=True)
+    (tasks / file).write_text("made")
+    assert folder_stamp(folder, without=Path("exp")) == before
+
+
+@pytest.mark.parametrize("file", ["task.yaml", "more/code.py", "more/data.jsonl", "exp.yaml"])
+def test_what_is_changed_or_new_in_a_folder_of_tasks_makes_it_another(tasks: Path, file: str) -> None:
+    before = folder_stamp(tasks, without=Path("exp"))
+    (tasks / file).write_text("other")
+    assert folder_stamp(tasks, without=Path("exp")) != before
