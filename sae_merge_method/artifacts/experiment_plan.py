@@ -124,6 +124,9 @@ class ExperimentPlan(Record):
     and where parts of layers are selected."""
     arms: tuple[ArmIdentity, ...] = Field(min_length=2)
     """All arms to run: the base first, the recipe under test second."""
+    recipes: dict[str, str] = Field(default_factory=dict)
+    """sha256 of the recipe of each arm that is merged, by the arm's name: where another stands there, or
+    none, the plan is made anew, as is one that was written without them."""
 
 
 def read_plan(folder: Path) -> ExperimentPlan:

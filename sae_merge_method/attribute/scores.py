@@ -20,7 +20,7 @@ from sae_merge_method.artifacts.attribution_groups import TextGroups
 from sae_merge_method.artifacts.donor_score import DepthCorrelation, DonorScore, LayerScore
 from sae_merge_method.attribute.jackknife import Kept, Spread, jackknife
 from sae_merge_method.statistics.curves import curve_correlation
-from sae_merge_method.statistics.multiplicity import benjamini_hochberg
+from sae_merge_method.statistics.multiplicity import adjusted, benjamini_hochberg
 from sae_merge_method.statistics.permutation import upper_tail
 
 Floats = npt.NDArray[np.float64]
@@ -204,7 +204,7 @@ def _scored(row: DonorScoreRow, groups: Sequence[TextGroups], layer_of: npt.NDAr
         draws = row.draws(target)
         means = draws.mean(0).tolist()
         tails = [upper_tail(float(value), drawn).p for value, drawn in zip(values, draws.T, strict=True)]
-    q_values = iter(benjamini_hochberg([p for p in tails if p is not None]))
+    q_values = adjusted(tails, benjamini_hochberg)
     at = groups[0].sae_layers.tolist() if len(groups[0].sae_layers) == len(values) else None
     layers = [
         LayerScore(
@@ -214,7 +214,7 @@ def _scored(row: DonorScoreRow, groups: Sequence[TextGroups], layer_of: npt.NDAr
             high=None if spread is None else float(value + spread.half_width[nth]),
             null=means[nth],
             p=tails[nth],
-            q=None if tails[nth] is None else next(q_values),
+            q=q_values[nth],
         )
         for nth, value in enumerate(values)
     ]

@@ -11,7 +11,7 @@ from sae_merge_method.compare.settings import POWER, CompareSettings
 from sae_merge_method.statistics.differences import mcnemar
 from sae_merge_method.statistics.evidence import Evidence, Mean
 from sae_merge_method.statistics.intervals import Interval, bootstrap_interval, wilson_interval
-from sae_merge_method.statistics.multiplicity import CORRECTIONS
+from sae_merge_method.statistics.multiplicity import CORRECTIONS, adjusted
 from sae_merge_method.statistics.pairs import paired_z, problem_sums
 from sae_merge_method.statistics.tests import PAPER, TESTS
 from sae_merge_method.statistics.verdicts import VERDICTS, judge
@@ -103,11 +103,9 @@ def compare_subject(
 
 def corrected(subjects: Sequence[Subject], settings: CompareSettings) -> tuple[Subject, ...]:
     """The same subjects, or groups, with their corrected p; those without a p take no part."""
-    p_values = [subject.p for subject in subjects if subject.p is not None]
-    adjusted = iter(CORRECTIONS[settings.correction].adjust(p_values))
+    p_values = adjusted([subject.p for subject in subjects], CORRECTIONS[settings.correction].adjust)
     made = []
-    for subject in subjects:
-        p = None if subject.p is None else next(adjusted)
+    for subject, p in zip(subjects, p_values, strict=True):
         holds = VERDICTS[subject.verdict].is_change and p is not None and p < settings.alpha
         made.append(subject.model_copy(update={"p_adjusted": p, "holds": holds}))
     return tuple(made)

@@ -155,6 +155,10 @@ def _made(
         )
     if not (stands and is_it):
         find_tasks(settings.evaluation)  # a misspelt one is not found out after an hour of encoding
-        write_text(made_from, stamp)
+        if stands:
+            made_from.unlink(missing_ok=True)  # until it is replaced, it is not what is asked for
+        else:
+            write_text(made_from, stamp)  # what is made counts, even if we are killed right after
         make(at)
+        write_text(made_from, stamp)
     return at

@@ -81,7 +81,8 @@ def forecast(settings: ExperimentSettings) -> Forecast:
         UsageError: lm-eval knows no such task, or runs code that nobody allowed it to.
         ModelError: Nothing at all is known of the base.
         SaeError: There are no such SAEs.
-        ArtifactError: A diagnosis is named that is none.
+        ArtifactError: A diagnosis is named that is none, or there is no such recipe of the user's.
+        RecipeError: A recipe of the user's cannot be read.
         CorpusError: A file of general text cannot be read.
     """
     if isinstance(settings.diagnosis, str):

@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
+from sae_merge_method.artifacts.recipe import read_recipe_text
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.sited_saes import find_families
 from sae_merge_method.errors import ModelError
@@ -15,6 +16,8 @@ from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.hub import folder_at_hand, is_hub_id, open_config, parse_model_id
 from sae_merge_method.recipe.located import locate
+from sae_merge_method.recipe.methods import parse_recipe
+from sae_merge_method.recipe.pin import donors_of
 from sae_merge_method.recipes.suites import SUITE_MODELS, SuiteModel
 from sae_merge_method.saes.dictionaries import DICTIONARIES
 
@@ -32,7 +35,7 @@ class Item(NamedTuple):
     """Something that has to be on this machine."""
 
     what: str
-    """Base, donor or SAEs."""
+    """Base, donor, donor of a recipe of the user's, or SAEs."""
     name: str
     size: int | None
     """Bytes; None where nobody could tell."""
@@ -97,18 +100,33 @@ def needs_of(settings: ExperimentSettings, shape: Shape) -> Needs:
     Raises:
         ModelError: A model is named that is no folder and no Hub id.
         SaeError: There are no such SAEs.
+        ArtifactError: There is no such recipe of the user's.
+        RecipeError: One cannot be read.
     """
     base = _model("base", settings.base, shape.suite)
     donor = _model("donor", settings.donor, shape.suite)
+    own = [_model("own recipe's donor", name, shape.suite) for name in own_donors(settings)]
     numbers = _numbers(settings.base, shape.suite)
     asked = settings.to_diagnose() if isinstance(settings.diagnosis, dict) else None
     saes = [_saes(asked, shape)] if asked is not None else []
     evaluated = str(settings.evaluation.model_args.get("dtype", "auto"))
     return Needs(
-        (base, donor, *(one for one in saes if one is not None)),
+        (base, donor, *own, *(one for one in saes if one is not None)),
         None if numbers is None else numbers * _BYTES.get(evaluated, 2),
         None if asked is None or numbers is None else _diagnosing(asked, shape, numbers),
     )
+
+
+def own_donors(settings: ExperimentSettings) -> tuple[str, ...]:
+    """Models that the user's own recipes name beside the experiment's base and donor.
+
+    Raises:
+        ArtifactError: There is no such recipe.
+        RecipeError: One cannot be read.
+    """
+    recipes = [parse_recipe(read_recipe_text(file), str(file)) for file in settings.own_recipes().values()]
+    named = dict.fromkeys(donor for recipe in recipes for donor in donors_of(recipe))
+    return tuple(name for name in named if name not in (settings.base, settings.donor))
 
 
 def is_here(name: str) -> bool:

@@ -1,6 +1,7 @@
 """The arms of an experiment, and ``plan.json`` made from its settings."""
 
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,10 @@ class Planned(NamedTuple):
     plan: ExperimentPlan
     recipes: dict[str, str]
     """Text by name of the arm; an arm without one is a model that is evaluated as it is."""
+
+    def is_whole(self) -> bool:
+        """Whether the recipes are those that were planned, and all are there."""
+        return _hashes(self.recipes) == self.plan.recipes
 
 
 def make_plan(settings: ExperimentSettings, evidence: ChosenBy, depends_on: Mapping[str, str]) -> Planned:
@@ -101,8 +106,13 @@ def make_plan(settings: ExperimentSettings, evidence: ChosenBy, depends_on: Mapp
         task_vector_energy=controls.task_vector_energy,
         projection=_projection(settings, diagnosis_at, pick.layers) if has_scalpel and diagnosis_at else None,
         arms=tuple(arms),
+        recipes=_hashes(recipes),
     )
     return Planned(plan, recipes)
+
+
+def _hashes(recipes: Mapping[str, str]) -> dict[str, str]:
+    return {name: sha256(text.encode()).hexdigest() for name, text in recipes.items()}
 
 
 def _named_by(controls: Controls, chosen: str) -> Controls:
@@ -168,7 +178,7 @@ def _projection(settings: ExperimentSettings, diagnosis_at: str, layers: tuple[U
 
 
 def read_planned(folder: Path) -> Planned:
-    """The plan that stands in a folder.
+    """The plan that stands in a folder, and those of its recipes that are there.
 
     Raises:
         ArtifactError: There is none, or it is damaged.

@@ -3,7 +3,14 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from sae_merge_method.artifacts.experiment_plan import ARM_FILE, ARMS_FOLDER, PLAN_FILE, read_arm
+from sae_merge_method.artifacts.experiment_plan import (
+    ARM_FILE,
+    ARMS_FOLDER,
+    PLAN_FILE,
+    ArmRecord,
+    read_arm,
+)
+from sae_merge_method.artifacts.recipe import read_recipe_text
 from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.experiment.evidence import ChosenBy
 from sae_merge_method.experiment.plan import Planned, make_plan, read_planned
@@ -13,15 +20,16 @@ from sae_merge_method.experiment.stamps import (
     folder_stamp,
     model_stamp,
     package_versions,
+    recipe_stamps,
 )
 from sae_merge_method.experiment.worker import ArmJob, GeneralCorpus
-from sae_merge_method.files.hashing import file_sha256, json_sha256
+from sae_merge_method.files.hashing import json_sha256
 from sae_merge_method.layers import layers_of
 from sae_merge_method.lm_eval_tasks import tasks_path
 
 
 def standing_plan(settings: ExperimentSettings, evidence: ChosenBy, folder: Path, overwrite: bool) -> Planned:
-    """The plan that stands in ``folder``, if it is made from the same things; else a new one.
+    """The plan that stands in ``folder``, if it is made from the same things and is whole; else a new one.
 
     Raises:
         ArtifactError: The plan there is damaged, and ``overwrite`` is off.
@@ -34,7 +42,7 @@ def standing_plan(settings: ExperimentSettings, evidence: ChosenBy, folder: Path
         **evidence.stamps(),
         "base": model_stamp(settings.base),
         "donor": model_stamp(settings.donor),
-        "own recipes": json_sha256({n: file_sha256(file) for n, file in settings.own_recipes().items()}),
+        "own recipes": json_sha256({name: _own(file) for name, file in settings.own_recipes().items()}),
     }
     if (folder / PLAN_FILE).exists():
         try:
@@ -43,13 +51,32 @@ def standing_plan(settings: ExperimentSettings, evidence: ChosenBy, folder: Path
             if not overwrite:
                 raise
         else:
-            if standing.plan.depends_on == depends_on:
+            if standing.plan.depends_on == depends_on and standing.is_whole():
                 return standing
     return make_plan(settings, evidence, depends_on)
 
 
-def jobs_of(settings: ExperimentSettings, planned: Planned, general: GeneralCorpus | None) -> list[ArmJob]:
-    """All arms of a plan, each with what its numbers depend on."""
+def _own(file: Path) -> dict[str, str]:
+    """What of a recipe of the user's a plan depends on."""
+    text = read_recipe_text(file)
+    return {"recipe": json_sha256(text), **recipe_stamps(text, str(file))}
+
+
+def jobs_of(
+    settings: ExperimentSettings, planned: Planned, general: GeneralCorpus | None, folder: Path
+) -> list[ArmJob]:
+    """All arms of a plan, each with what its numbers depend on.
+
+    Args:
+        settings: Of the experiment.
+        planned: Its plan.
+        general: The text that damage is measured on.
+        folder: Its folder: what it leaves there is no task, should it lie among the user's own.
+
+    Raises:
+        RecipeError: A recipe of the user's cannot be read.
+        SaeMergeError: What it names is not there.
+    """
     plan = planned.plan
     own = settings.evaluation.include_path
     task_folders = [tasks_path(), *([Path(own)] if own else [])]
@@ -57,7 +84,7 @@ def jobs_of(settings: ExperimentSettings, planned: Planned, general: GeneralCorp
         "base": plan.depends_on["base"],
         "donor": plan.depends_on["donor"],
         "evaluation": plan.depends_on["evaluation"],
-        "tasks": json_sha256([folder_stamp(folder) for folder in task_folders]),
+        "tasks": json_sha256([folder_stamp(tasks, without=folder) for tasks in task_folders]),
         "general text": json_sha256([general.sha256, general.documents] if general else None),
         "packages": package_versions(),
     }
@@ -66,6 +93,8 @@ def jobs_of(settings: ExperimentSettings, planned: Planned, general: GeneralCorp
     for arm in plan.arms:
         recipe = planned.recipes.get(arm.name)
         depends_on = {**common, "recipe": json_sha256(recipe)}
+        if arm.role == "own" and recipe is not None:
+            depends_on |= recipe_stamps(recipe, arm.description)
         model = models[arm.role] if recipe is None else None
         jobs.append(ArmJob(arm, model, json_sha256(depends_on), depends_on))
     return jobs
@@ -81,16 +110,14 @@ def not_done(jobs: Iterable[ArmJob], folder: Path, overwrite: bool) -> list[ArmJ
 
     Raises:
         UsageError: It is not to be done again.
+        ArtifactError: The record of one is damaged, and ``overwrite`` is off.
     """
     waiting = []
     for job in jobs:
-        if not is_done(folder, job.arm.name):
-            waiting.append(job)
+        done = _record(folder, job.arm.name, overwrite)
+        if done is not None and done.key == job.key:
             continue
-        done = read_arm(folder / ARMS_FOLDER / job.arm.name)
-        if done.key == job.key:
-            continue
-        if not overwrite:
+        if done is not None and not overwrite:
             parts = ", ".join(changed(done.depends_on, job.depends_on))
             raise UsageError(
                 f"the arm {job.arm.name} in {folder} was made from other things than now asked for "
@@ -98,6 +125,18 @@ def not_done(jobs: Iterable[ArmJob], folder: Path, overwrite: bool) -> list[ArmJ
             )
         waiting.append(job)
     return sorted(waiting, key=_turn)
+
+
+def _record(folder: Path, arm: str, overwrite: bool) -> ArmRecord | None:
+    """What an arm has left; None where it is not done, or so damaged that it is to be done again."""
+    if not is_done(folder, arm):
+        return None
+    try:
+        return read_arm(folder / ARMS_FOLDER / arm)
+    except ArtifactError:
+        if not overwrite:
+            raise
+        return None
 
 
 def _turn(job: ArmJob) -> tuple[int, int]:

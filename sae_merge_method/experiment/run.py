@@ -36,7 +36,7 @@ from sae_merge_method.experiment.evidence import (
     keep_attribution,
 )
 from sae_merge_method.experiment.forecast import Forecast, forecast
-from sae_merge_method.experiment.needs import is_here
+from sae_merge_method.experiment.needs import is_here, own_donors
 from sae_merge_method.experiment.places import Runner, choose_runner
 from sae_merge_method.experiment.plan import write_planned
 from sae_merge_method.experiment.processes import LOGS_FOLDER
@@ -136,7 +136,7 @@ def _is_at_hand(settings: ExperimentSettings, folder: Path) -> bool:
         (settings.attribution, ATTRIBUTION_FOLDER, ATTRIBUTION_FILE),
     )
     stands = all(not isinstance(asked, dict) or (folder / name / file).exists() for asked, name, file in made)
-    return stands and is_here(settings.base) and is_here(settings.donor)
+    return stands and all(map(is_here, (settings.base, settings.donor, *own_donors(settings))))
 
 
 def _asked(settings: ExperimentSettings | FileName) -> ExperimentSettings:
@@ -151,7 +151,7 @@ def _prepare(
     """The plan, written once it is known that no arm stands in its way, and the arms to run."""
     evidence = find_evidence(settings, folder, overwrite=overwrite)
     planned = standing_plan(settings, evidence, folder, overwrite)
-    waiting = not_done(jobs_of(settings, planned, general), folder, overwrite)
+    waiting = not_done(jobs_of(settings, planned, general, folder), folder, overwrite)
     for job in waiting:
         # What was made from other things is no part of any report from now on.
         (folder / ARMS_FOLDER / job.arm.name / ARM_FILE).unlink(missing_ok=True)

@@ -178,7 +178,8 @@ def _within(kind: type[Within], written: Mapping[str, Any], key: str, own: Mappi
 
 
 class RunSettings(WorkerSettings):
-    """How an experiment is run; no number depends on it."""
+    """How an experiment is run. Numbers differ at most in the last bits of a float, since each worker has its
+    share of the cores, and so, rarely, in an answer."""
 
     keep: bool = False
     """Keep merged checkpoints in the folder merged after their evaluation."""

@@ -51,6 +51,19 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     return [float(q) for q in false_discovery_control(p_values, method="bh")]
 
 
+def adjusted(
+    p_values: Sequence[float | None], adjust: Callable[[Sequence[float]], list[float]] = holm
+) -> list[float | None]:
+    """Every test's corrected p, in the same order; one without a p (None) takes no part and stays without.
+
+    Args:
+        p_values: Of all tests, None where nothing was tested.
+        adjust: A correction's function.
+    """
+    corrected = iter(adjust([p for p in p_values if p is not None]))
+    return [None if p is None else next(corrected) for p in p_values]
+
+
 CORRECTIONS: dict[str, Correction] = {
     correction.name: correction
     for correction in (

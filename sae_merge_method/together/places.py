@@ -10,7 +10,8 @@ from sae_merge_method.artifacts.schema import Record
 
 
 class WorkerSettings(Record):
-    """How many processes share some work, and where they run; no number depends on it."""
+    """How many processes share some work, and where they run. Numbers differ at most in the last bits of a
+    float, since each process has its share of the cores."""
 
     workers: int | None = Field(default=None, ge=0)
     """Processes that share the work; without it, one for each worker's GPUs, else this one alone, as with 0

@@ -7,11 +7,12 @@ import yaml
 
 from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.errors import ModelError
-from sae_merge_method.experiment.forecast import forecast
+from sae_merge_method.experiment.forecast import Forecast, forecast
 from sae_merge_method.experiment.report.planned import plan_table
+from sae_merge_method.experiment.run import plan_experiment
 from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.recipes.mergebench import experiments
-from tests.experiment.ground import SETTINGS
+from tests.experiment.ground import OWN, SETTINGS
 
 
 @pytest.mark.parametrize(
@@ -56,3 +57,13 @@ def test_of_models_that_lie_here_their_own_files_tell_and_a_folder_that_is_none_
     assert "on this machine" in plan_table(ahead) and not (fresh / "exp").exists()
     with pytest.raises(ModelError, match="there is no folder path/to/finetune, and it is no Hub id"):
         forecast(settings.model_copy(update={"donor": "path/to/finetune"}))
+
+
+def test_a_donor_that_only_the_user_s_own_recipe_names_is_among_what_a_plan_would_have_to_fetch(
+    copied: Path,
+) -> None:
+    (copied / "own.yml").write_text(OWN.replace("./donor", "someone/else"))
+    ahead = plan_experiment("experiment.yml", "exp")
+    assert isinstance(ahead, Forecast)  # nothing is fetched for a plan
+    (own,) = [item for item in ahead.needs.items if item.name == "someone/else"]
+    assert own.what == "own recipe's donor" and own.unasked is not None

@@ -2,6 +2,7 @@
 
 import gc
 import random
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import pytest
@@ -12,7 +13,13 @@ from sae_merge_method.cli.main import road
 from sae_merge_method.compare.run import compare
 from sae_merge_method.compare.settings import CompareSettings
 from sae_merge_method.publish.measured import verdict_section
-from sae_merge_method.statistics.multiplicity import CORRECTIONS, Correction, benjamini_hochberg, holm
+from sae_merge_method.statistics.multiplicity import (
+    CORRECTIONS,
+    Correction,
+    adjusted,
+    benjamini_hochberg,
+    holm,
+)
 from tests.evaluations import BASE, BETTER, Write, results
 
 METHODS = {"holm": "holm", "bh": "fdr_bh"}
@@ -36,6 +43,19 @@ def test_corrections_agree_with_statsmodels(name: str, p_values: list[float]) ->
 def test_by_hand() -> None:
     assert holm([0.01, 0.5, 0.02]) == pytest.approx([0.03, 0.5, 0.04])
     assert benjamini_hochberg([0.01, 0.5, 0.02]) == pytest.approx([0.03, 0.5, 0.03])
+
+
+@pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
+def test_what_was_not_tested_takes_no_part_and_leaves_the_others_their_places(
+    adjust: Callable[[Sequence[float]], list[float]],
+) -> None:
+    first, second, third = adjust([0.5, 0.01, 0.02])
+    assert adjusted([None, 0.5, 0.01, None, 0.02, None], adjust) == [None, first, second, None, third, None]
+    assert adjusted([None, None], adjust) == [None, None] and adjusted([], adjust) == []
+
+
+def test_tests_are_corrected_by_holm_unless_told() -> None:
+    assert adjusted([0.01, None, 0.02]) == pytest.approx([0.02, None, 0.02])
 
 
 @pytest.mark.parametrize("name", CORRECTIONS)

@@ -29,7 +29,7 @@ from sae_merge_method.experiment.report.reach import (
 )
 from sae_merge_method.experiment.report.standing import beats_random_layers, gains_more_per_damage
 from sae_merge_method.reports.numbers import p_value
-from sae_merge_method.statistics.multiplicity import holm
+from sae_merge_method.statistics.multiplicity import adjusted
 
 
 class Claim(NamedTuple):
@@ -153,11 +153,10 @@ CLAIMS: dict[str, Claim] = {
 def conclusions(experiment: Experiment) -> tuple[Conclusion, ...]:
     """What the experiment says of every claim, after Holm's correction over all that were tested."""
     judged = [within_reach(claim.judge(experiment), experiment.alpha) for claim in CLAIMS.values()]
-    tested = [one.p for one in judged if one.p is not None]
-    corrected, together = iter(holm(tested)), Family(len(tested), experiment.alpha)
+    corrected = adjusted([one.p for one in judged])
+    together = Family(sum(p is not None for p in corrected), experiment.alpha)
     concluded = []
-    for claim, one in zip(CLAIMS.values(), judged, strict=True):
-        p = None if one.p is None else next(corrected)
+    for claim, one, p in zip(CLAIMS.values(), judged, corrected, strict=True):
         verdict = answer(one.effect, p, experiment.alpha)
         corrections = [f"Holm p {p_value(p)}" if p is not None else "", _floor(one, verdict, together)]
         parts = [one.evidence, *corrections, one.meaning.get(verdict, "")]

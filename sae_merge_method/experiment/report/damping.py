@@ -27,7 +27,7 @@ from sae_merge_method.statistics.beside_curve import (
     place_beside,
     stands,
 )
-from sae_merge_method.statistics.multiplicity import holm
+from sae_merge_method.statistics.multiplicity import adjusted
 
 Outcomes = Mapping[tuple[str, str], float]
 """By task and problem: so that their mean is the score over all tasks."""
@@ -100,10 +100,9 @@ def damping_curve(
     margin = plan.curve_margin * (0.01 if share else 1.0)
     others = [one for one in measured if one not in curve]
     held = [_held(one, curve, up) for one in others]
-    corrected = iter(holm([place.excess.p for place in held if place.excess.p is not None]))
+    corrected = adjusted([place.excess.p for place in held])
     standings = []
-    for one, (low, high, excess) in zip(others, held, strict=True):
-        p = None if excess.p is None else next(corrected)
+    for one, (low, high, excess), p in zip(others, held, corrected, strict=True):
         standings.append(
             CurveStanding(
                 arm=one.arm.name,

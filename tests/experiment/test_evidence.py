@@ -1,0 +1,66 @@
+"""What an experiment chooses layers by stands for what it was made from, however its making ended."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sae_merge_method.artifacts.diagnosis import DIAGNOSIS_FILE
+from sae_merge_method.artifacts.schema import read_settings
+from sae_merge_method.errors import UsageError
+from sae_merge_method.experiment.evidence import find_evidence
+from sae_merge_method.experiment.settings import ExperimentSettings
+from tests.experiment.ground import SETTINGS
+
+ASKED = read_settings(ExperimentSettings, SETTINGS)
+OTHER = read_settings(
+    ExperimentSettings, SETTINGS | {"diagnosis": SETTINGS["diagnosis"] | {"score": "js_bits"}}
+)
+EXP = Path("exp")
+
+
+@pytest.fixture
+def diagnosing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Path], object]], None]:
+    """Put another function of its folder alone in the place of diagnose."""
+
+    def put(make: Callable[[Path], object]) -> None:
+        monkeypatch.setattr("sae_merge_method.diagnose.run.diagnose", lambda asked, at, **_: make(at))
+
+    return put
+
+
+def killed(at: Path) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_overwrite_that_was_interrupted_leaves_what_stood_and_does_not_pass_it_for_the_new_one(
+    copied, diagnosing
+):
+    diagnosing(killed)
+    stood = (EXP / "diagnosis" / DIAGNOSIS_FILE).read_bytes()
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            find_evidence(OTHER, EXP, overwrite=True)
+        assert (EXP / "diagnosis" / DIAGNOSIS_FILE).read_bytes() == stood
+        with pytest.raises(UsageError, match="was made with other settings"):
+            find_evidence(OTHER, EXP, overwrite=False)
+
+
+def test_a_diagnosis_that_was_replaced_stands_as_what_it_was_replaced_by(copied, diagnosing):
+    made: list[Path] = []
+    diagnosing(made.append)
+    for overwrite in (True, False):
+        assert find_evidence(OTHER, EXP, overwrite=overwrite).diagnosis == EXP / "diagnosis"
+    assert made == [EXP / "diagnosis"]
+
+
+def test_a_first_diagnosis_that_was_made_just_before_a_kill_is_not_made_again(fresh, diagnosing):
+    def made_and_killed(at: Path) -> None:
+        at.mkdir()
+        (at / DIAGNOSIS_FILE).write_text("{}")
+        raise KeyboardInterrupt
+
+    diagnosing(made_and_killed)
+    with pytest.raises(KeyboardInterrupt):
+        find_evidence(ASKED, EXP, overwrite=False)
+    assert find_evidence(ASKED, EXP, overwrite=False).diagnosis == EXP / "diagnosis"

@@ -1,0 +1,108 @@
+"""What tells an experiment's inputs from others: a model, a recipe of the user's, a folder of tasks."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sae_merge_method.errors import SaeMergeError
+from sae_merge_method.experiment.stamps import changed, folder_stamp, model_stamp, recipe_stamps
+
+GATED = """\
+merge_method: sae_stethoscope
+base_model: ./base
+models: [{model: ./base}, {model: ./one}, {model: ./two+./lora}]
+parameters: {diagnosis: scores, select: top_k=1}
+"""
+DECIDED = GATED.replace("diagnosis: scores, select: top_k=1", "layers: '1'")
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """All that GATED names, as the working folder; what is in the files is nobody's concern."""
+    for model in ("base", "one", "two", "lora"):
+        (tmp_path / model).mkdir()
+        config = "adapter_config.json" if model == "lora" else "config.json"
+        (tmp_path / model / config).write_text(model)
+        (tmp_path / model / "model.safetensors").write_text(model)
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "scores" / "diagnosis.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def of_another_time(file: Path) -> None:
+    os.utime(file, (0, 0))
+
+
+def of_other_text(file: Path) -> None:
+    file.write_text("other")
+
+
+@pytest.mark.parametrize(
+    "file, change, parts",
+    [
+        ("one/model.safetensors", of_another_time, ["recipe's donors"]),
+        ("two/config.json", of_other_text, ["recipe's donors"]),
+        ("lora/model.safetensors", of_another_time, ["recipe's donors"]),
+        ("lora/adapter_config.json", of_other_text, ["recipe's donors"]),
+        ("scores/diagnosis.json", of_other_text, ["recipe's scores"]),
+        ("base/model.safetensors", of_another_time, []),  # it has its own stamp
+    ],
+)
+def test_a_recipe_is_told_by_its_donors_their_adapters_and_its_scores(
+    inputs: Path, file: str, change: Callable[[Path], None], parts: list[str]
+) -> None:
+    before = recipe_stamps(GATED, "own.yml")
+    change(inputs / file)
+    assert changed(before, recipe_stamps(GATED, "own.yml")) == parts
+
+
+def test_a_recipe_that_decides_its_layers_itself_reads_no_scores(inputs: Path) -> None:
+    before = recipe_stamps(DECIDED, "own.yml")
+    of_other_text(inputs / "scores" / "diagnosis.json")
+    assert recipe_stamps(DECIDED, "own.yml") == before
+
+
+@pytest.mark.parametrize("gone", ["one/config.json", "lora/adapter_config.json", "scores/diagnosis.json"])
+def test_what_a_recipe_reads_and_nobody_finds_is_named(inputs: Path, gone: str) -> None:
+    (inputs / gone).unlink()
+    with pytest.raises(SaeMergeError, match=gone):
+        recipe_stamps(GATED, "own.yml")
+
+
+def test_a_model_with_an_adapter_is_another_than_without(inputs: Path) -> None:
+    assert model_stamp("./two+./lora") != model_stamp("./two")
+
+
+@pytest.fixture
+def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of tasks below a hidden one, as the working folder."""
+    folder = tmp_path / ".home" / "tasks"
+    (folder / "more").mkdir(parents=True)
+    (folder / "task.yaml").write_text("task: one")
+    (folder / "more" / "code.py").write_text("")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "file", ["exp/arms/base/results/r.json", ".cache/x", "more/.code.py.swp", "more/__pycache__/c.pyc"]
+)
+@pytest.mark.parametrize("relative", [True, False])
+def test_what_an_experiment_and_tools_leave_in_a_folder_of_tasks_is_no_task(
+    tasks: Path, file: str, relative: bool
+) -> None:
+    folder = Path() if relative else tasks
+    before = folder_stamp(folder, without=Path("exp"))
+    (tasks / file).parent.mkdir(parents=True, exist_ok=True)
+    (tasks / file).write_text("made")
+    assert folder_stamp(folder, without=Path("exp")) == before
+
+
+@pytest.mark.parametrize("file", ["task.yaml", "more/code.py", "more/data.jsonl", "exp.yaml"])
+def test_what_is_changed_or_new_in_a_folder_of_tasks_makes_it_another(tasks: Path, file: str) -> None:
+    before = folder_stamp(tasks, without=Path("exp"))
+    (tasks / file).write_text("other")
+    assert folder_stamp(tasks, without=Path("exp")) != before
