@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help venv newest demo trial test check lint types docs tables mutants wheel constraints clean
 
 help:
-	@echo "make demo         the whole road on a miniature trained on the spot"
+	@echo "make demo         diagnosis and experiment on a miniature trained on the spot"
 	@echo "make trial        the whole road on a real model; MODEL=gemma-3-270m for another"
 	@echo "make test         the tests"
 	@echo "make check        ruff, ruff format, mypy, and the manual without a broken link"

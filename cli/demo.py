@@ -1,4 +1,4 @@
-"""``sae-merge demo``: the whole road on a miniature trained on the spot."""
+"""``sae-merge demo``: diagnosis and experiment on a miniature trained on the spot."""
 
 from pathlib import Path
 from typing import Any
@@ -44,10 +44,11 @@ def command(
     seeds: int,
     **choices: Any,
 ) -> None:
-    """Train a miniature, then diagnose, merge, evaluate and compare on it: an experiment.
+    """Train a miniature, diagnose it, and run an experiment on it.
 
-    Offline and on the CPU. Tokenizer, base, donor and SAEs are trained the first time and kept in
-    the user's cache folder. The rest is sae-merge experiment run, which can be typed again inside --out.
+    The pick and its controls are edited in memory, evaluated and compared. Offline and on the CPU.
+    Tokenizer, base, donor and SAEs are trained the first time and kept in the user's cache folder. The
+    rest is sae-merge experiment run, which can be typed again inside --out.
     With --seeds, all of it for each seed; interrupted, the same command goes on.
     """
     from sae_merge_method.artifacts.experiment import PAGE_FILE

@@ -30,8 +30,8 @@ _STANDARD_OUTPUT = Path("-")
 def command(name: str | None, out: Path | None, overwrite: bool, model: str | None) -> None:
     """List the ready-made recipes by model, or copy the one called NAME out to edit and run it.
 
-    Those called diagnose/... are files for sae-merge diagnose --config, those called
-    experiment/... for sae-merge experiment run.
+    Those called diagnose/... are files for sae-merge diagnose --config, those called experiment/... for
+    sae-merge experiment run, those called tune/... for sae-merge tune.
     """
     if name is None:
         if out is not None:

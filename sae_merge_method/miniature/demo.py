@@ -78,9 +78,9 @@ EXPERIMENT_FOLDER = "experiment"
 OF_A_MINIATURE = (
     "One miniature and one seed: this shows that the software works end to end, and is no evidence "
     "about models of real size. Another machine trains another miniature from the same seed: with other "
-    "scores, other layers picked, other answers (--seeds 5 counts those of five seeds). This base can "
-    "calculate but has read careless solutions, the donor careful ones: the edit draws out what the base "
-    "knows and adds no knowledge."
+    "scores, other layers picked, other answers (--seeds 5, with another --out, counts those of five seeds). "
+    "This base can calculate but has read careless solutions, the donor careful ones: the edit draws out "
+    "what the base knows and adds no knowledge."
 )
 
 # Most of an arm's time here is one core's, so two at a time fill two cores.

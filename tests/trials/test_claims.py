@@ -81,7 +81,7 @@ def test_a_mean_of_ranks_says_over_how_many_donors_where_some_have_none() -> Non
     assert "in the mean (" in alone and alone.count("0 of 1 donor.") == 2
 
 
-@pytest.mark.parametrize(("untimed", "words"), [(1, "Of 1 command that was"), (2, "Of 2 commands that were")])
+@pytest.mark.parametrize(("untimed", "words"), [(1, "For 1 command no time"), (2, "For 2 commands no time")])
 def test_commands_without_a_time_are_counted_in_words_that_fit(untimed: int, words: str) -> None:
     run: Any = SimpleNamespace(
         donor="sums-0", attribution=1, experiment=SimpleNamespace(missing=("one",)), tune=1

@@ -77,8 +77,7 @@ def missing_sentence(findings: Findings) -> str:
     ]
     told = f"Not done: {'; '.join(parts)}." if parts else ""
     if untimed:
-        which = "that was" if untimed == 1 else "that were"
-        told += f" Of {counted(untimed, 'command')} {which} stopped early, or left alone, no time is kept."
+        told += f" For {counted(untimed, 'command')} no time is given."
     return told.strip()
 
 
