@@ -84,7 +84,9 @@ def place_beside(edit: Outcome, curve: Sequence[Weighted], stretch: tuple[int, i
     for name, outcome in (("the edit", edit), *((one.name, one.outcome) for one in curve)):
         if not all(map(math.isfinite, _numbers(outcome))):
             low, high = stretch or (0, 1)
-            return Place(low, high, _untold(f"{name} has a gain or a damage that is no finite number"))
+            return Place(
+                low, high, Excess.untested(f"{name} has a gain or a damage that is no finite number")
+            )
     by_cost = sorted(range(len(curve)), key=lambda nth: (_cost(curve[nth].outcome), curve[nth].weight))
     low, high = _neighbours(edit, curve, by_cost) if stretch is None else sorted(stretch, key=by_cost.index)
     excess = _over_line(edit, curve[low], curve[high])
@@ -106,7 +108,7 @@ def stands(excess: Excess, p: float | None, alpha: float, margin: float | None =
         alpha: Level of the test.
         margin: Distance from the curve that does not matter; None where nobody is to be on it.
     """
-    if p is None:
+    if p is None or excess.delta is None:
         return "not tested"
     if p < alpha:
         return "above" if excess.delta > 0 else "below"
@@ -124,15 +126,17 @@ def _neighbours(edit: Outcome, curve: Sequence[Weighted], by_cost: Sequence[int]
 
 def _over_line(edit: Outcome, low: Weighted, high: Weighted) -> Excess:
     if low.weight > high.weight:
-        return _untold(f"{low.name} does less damage than {high.name} at more weight: nothing to trade")
+        return Excess.untested(
+            f"{low.name} does less damage than {high.name} at more weight: nothing to trade"
+        )
     share = share_of_cost(edit.costs, low.outcome.costs, high.outcome.costs)
     if isinstance(share, str):
-        return _untold(share)
+        return Excess.untested(share)
     if edit.gains is not None and low.outcome.gains is not None and high.outcome.gains is not None:
         return excess_over_line(share, edit.gains, low.outcome.gains, high.outcome.gains)
     scores = [one.score for one in (edit, low.outcome, high.outcome) if one.score is not None]
     if len(scores) < 3:
-        return _untold("scores without an error")._replace(share=share.value)
+        return Excess.untested("scores without an error", share.value)
     at, start, end = ((one.value, one.stderr) for one in scores)
     return excess_over_scores(share, at, start, end, scores[0].n)
 
@@ -145,7 +149,3 @@ def _numbers(outcome: Outcome) -> Iterator[float]:
     yield from outcome.costs
     yield from outcome.gains or ()
     yield from outcome.score or ()
-
-
-def _untold(reason: str) -> Excess:
-    return Excess(math.nan, math.nan, None, None, None, reason)

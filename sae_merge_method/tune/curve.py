@@ -57,12 +57,14 @@ def beside_curve(
         CurvePoint(weight=points[nth].weight, report=effect(panel, curve[points[nth].weight], alpha))
         for nth in ends
     )
-    told = not math.isnan(excess.delta)
+    difference = None
+    if excess.delta is not None:
+        difference = Change(delta=excess.delta, interval=excess.interval(1 - alpha))
     return BesideCurve(
         low=low_point,
         high=high_point,
-        share=None if math.isnan(excess.share) else excess.share,
-        difference=Change(delta=excess.delta, interval=excess.interval(1 - alpha)) if told else None,
+        share=excess.share,
+        difference=difference,
         p=excess.p,
         stands=stands(excess, excess.p, alpha),
         reason=excess.reason,
