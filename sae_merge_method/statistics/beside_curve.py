@@ -72,14 +72,15 @@ def place_beside(edit: Outcome, curve: Sequence[Weighted], stretch: tuple[int, i
 
     Two things are not asked of a curve. Where more weight costs less there is nothing to trade: whoever costs
     little there is no better for it. And a curve that ends before the whole weight does not say how much can
-    be gained: no edit is above all of it.
+    be gained: no edit is above all of it, and none that costs more than its dearest point is held against it.
 
     Args:
         edit: What is held against the curve.
         curve: Two points or more, in any order.
-        stretch: Numbers of the two points between which the line is drawn, for callers that chose them
-            beforehand, so far apart that their costs are told apart; else the two neighbours between whose
-            costs the edit's lies, or the two at the end that it lies beyond.
+        stretch: Numbers of the two points between which the line is drawn if the edit's cost lies between
+            theirs, for callers that chose them beforehand, so far apart that their costs are told apart; else
+            it is the two neighbours between whose costs the edit's lies, or the two at the end that it lies
+            beyond.
     """
     for name, outcome in (("the edit", edit), *((one.name, one.outcome) for one in curve)):
         if not all(map(math.isfinite, _numbers(outcome))):
@@ -87,10 +88,11 @@ def place_beside(edit: Outcome, curve: Sequence[Weighted], stretch: tuple[int, i
             return Place(
                 low, high, Excess.untested(f"{name} has a gain or a damage that is no finite number")
             )
-    by_cost = sorted(range(len(curve)), key=lambda nth: (_cost(curve[nth].outcome), curve[nth].weight))
-    low, high = _neighbours(edit, curve, by_cost) if stretch is None else sorted(stretch, key=by_cost.index)
+    low, high = _ends(edit, curve, stretch)
     excess = _over_line(edit, curve[low], curve[high])
     is_whole = max(one.weight for one in curve) >= WHOLE
+    if excess.share is not None and not is_whole and _cost(edit) > _cost(curve[high].outcome):
+        return Place(low, high, Excess.untested("it does more damage than the curve reaches"))
     gains = [one.outcome.gains for one in curve if one.outcome.gains is not None]
     if excess.p is None and is_whole and edit.gains is not None and len(gains) == len(curve):
         nearest, over = excess_over_each(edit.gains, gains)
@@ -118,9 +120,15 @@ def stands(excess: Excess, p: float | None, alpha: float, margin: float | None =
     return "not shown"
 
 
-def _neighbours(edit: Outcome, curve: Sequence[Weighted], by_cost: Sequence[int]) -> tuple[int, int]:
-    cost, last = _cost(edit), len(by_cost) - 1
-    above = next((at for at, nth in enumerate(by_cost) if _cost(curve[nth].outcome) > cost), last)
+def _ends(edit: Outcome, curve: Sequence[Weighted], stretch: tuple[int, int] | None) -> tuple[int, int]:
+    """Numbers of the points between which the line is drawn, the cheaper one first."""
+    cost, costs = _cost(edit), [_cost(one.outcome) for one in curve]
+    by_cost = sorted(range(len(curve)), key=lambda nth: (costs[nth], curve[nth].weight))
+    if stretch is not None:
+        low, high = sorted(stretch, key=by_cost.index)
+        if costs[low] <= cost <= costs[high]:
+            return low, high
+    above = next((at for at, nth in enumerate(by_cost) if costs[nth] > cost), len(by_cost) - 1)
     return by_cost[max(0, above - 1)], by_cost[max(1, above)]
 
 

@@ -73,6 +73,26 @@ def test_a_stretch_that_was_chosen_beforehand_is_taken_cheaper_end_first() -> No
         assert (place.low, place.high) == (0, 2) and place.excess.share == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(("cost", "ends", "share"), [(12.0, (2, 3), 0.5), (0.5, (0, 1), 0.5)])
+def test_an_edit_that_lies_beyond_its_stretch_is_held_against_its_neighbours_instead(
+    cost: float, ends: tuple[int, int], share: float
+) -> None:
+    place = place_beside(outcome(0.6, cost), curve(), (1, 2))
+    assert (place.low, place.high) == ends and place.excess.share == pytest.approx(share)
+    assert place == place_beside(outcome(0.6, cost), curve())
+
+
+@pytest.mark.parametrize("stretch", [None, (1, 2), (2, 3)])
+def test_beyond_a_curve_that_ends_before_the_whole_nothing_is_told(stretch: tuple[int, int] | None) -> None:
+    """What more of everything would gain there was not measured: all that is known is that it costs more."""
+    place = place_beside(outcome(1.4, 25.0), curve(whole=0.9), stretch)
+    assert (place.low, place.high) == (2, 3)
+    assert place.excess == Excess.untested("it does more damage than the curve reaches")
+    within = place_beside(outcome(1.4, 12.0), curve(whole=0.9), stretch)
+    assert (within.low, within.high) == (2, 3)
+    assert stands(within.excess, within.excess.p, 0.05) == "above"
+
+
 def test_where_more_weight_costs_less_there_is_nothing_to_trade() -> None:
     """Whole, the edit costs less than at weight .5: of two at a cost of 3 neither is a feat."""
     points = curve(costs=(0, 1, 4, 2))
