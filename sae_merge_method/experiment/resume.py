@@ -5,19 +5,15 @@ from pathlib import Path
 
 from sae_merge_method.artifacts.experiment_plan import ARM_FILE, ARMS_FOLDER, PLAN_FILE, read_arm
 from sae_merge_method.errors import ArtifactError, UsageError
+from sae_merge_method.evaluation.tasks import task_folders
 from sae_merge_method.experiment.evidence import ChosenBy
 from sae_merge_method.experiment.plan import Planned, make_plan, read_planned
 from sae_merge_method.experiment.settings import ExperimentSettings
-from sae_merge_method.experiment.stamps import (
-    changed,
-    folder_stamp,
-    model_stamp,
-    package_versions,
-)
+from sae_merge_method.experiment.stamps import changed, model_stamp
 from sae_merge_method.experiment.worker import ArmJob, GeneralCorpus
 from sae_merge_method.files.hashing import file_sha256, json_sha256
+from sae_merge_method.files.stamps import EVALUATING, folder_stamp, package_versions
 from sae_merge_method.layers import layers_of
-from sae_merge_method.lm_eval_tasks import tasks_path
 
 
 def standing_plan(settings: ExperimentSettings, evidence: ChosenBy, folder: Path, overwrite: bool) -> Planned:
@@ -51,15 +47,13 @@ def standing_plan(settings: ExperimentSettings, evidence: ChosenBy, folder: Path
 def jobs_of(settings: ExperimentSettings, planned: Planned, general: GeneralCorpus | None) -> list[ArmJob]:
     """All arms of a plan, each with what its numbers depend on."""
     plan = planned.plan
-    own = settings.evaluation.include_path
-    task_folders = [tasks_path(), *([Path(own)] if own else [])]
     common = {
         "base": plan.depends_on["base"],
         "donor": plan.depends_on["donor"],
         "evaluation": plan.depends_on["evaluation"],
-        "tasks": json_sha256([folder_stamp(folder) for folder in task_folders]),
+        "tasks": json_sha256([folder_stamp(tasks) for tasks in task_folders(settings.evaluation)]),
         "general text": json_sha256([general.sha256, general.documents] if general else None),
-        "packages": package_versions(),
+        "packages": package_versions(EVALUATING),
     }
     models = {"base": plan.base, "donor": plan.donor}
     jobs = []

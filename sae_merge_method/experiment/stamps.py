@@ -2,15 +2,10 @@
 
 from collections.abc import Mapping
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-from sae_merge_method.files.hashing import file_sha256, json_sha256
+from sae_merge_method.files.hashing import file_sha256
 from sae_merge_method.models.checkpoint import CONFIG_FILE
 from sae_merge_method.models.hub import local_folder, parse_model_id
-
-# Whose releases can change a number.
-_PACKAGES = ("lm-eval", "math-verify", "sympy", "torch", "transformers", "vllm")
 
 
 def model_stamp(model: str) -> str:
@@ -32,24 +27,6 @@ def model_stamp(model: str) -> str:
     return digest.hexdigest()
 
 
-def folder_stamp(folder: Path) -> str:
-    """sha256 over a folder's file names and bytes."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
-    return json_sha256([[str(file.relative_to(folder)), file_sha256(file)] for file in files])
-
-
-def package_versions() -> str:
-    """Versions of the packages that evaluate, in a line."""
-    return ", ".join(f"{name} {installed}" for name in _PACKAGES if (installed := _version(name)))
-
-
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Names of the parts that differ."""
     return [name for name in {**before, **now} if before.get(name) != now.get(name)]
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
