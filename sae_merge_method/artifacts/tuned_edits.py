@@ -94,7 +94,8 @@ class Winner(Record):
     """Winner's curse: gain on the choice part less gain on the report part; in the task's score where one
     judges, else in nats a token."""
     budget: Budget
-    """Whether damage on the report part is shown to be within the budget, or above it, one-sided at alpha."""
+    """Whether damage on the report part is shown to be within the budget on every control, or above it on
+    some, one-sided at alpha, the latter corrected by Bonferroni over the controls."""
     points: Budget | None
     """Whether the points that the guard loses there are shown to be within the budget, or above it; null
     without a guard."""

@@ -31,6 +31,7 @@ from sae_merge_method.corpora.documents import check_disjoint, read_corpus
 from sae_merge_method.errors import UsageError
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.progress import Progress
+from sae_merge_method.files.stamps import COMPUTING, ENCODING, package_versions
 from sae_merge_method.foretold import held_against
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.opening import open_edited
@@ -236,6 +237,7 @@ def _inputs(
     return {
         **settings.of_measurements(),
         "version": __version__,
+        "packages": package_versions(ENCODING if settings.sae else COMPUTING),
         "base's weights": prints[0],
         "donor's weights": prints[1],
         "texts' sha256": ", ".join(text.sha256 for text in texts),

@@ -28,6 +28,7 @@ from sae_merge_method.diagnose.subject import Subject, open_subject
 from sae_merge_method.diagnose.sweep import Report, encode_layers
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.progress import Progress
+from sae_merge_method.files.stamps import ENCODING, package_versions
 from sae_merge_method.foretold import held_against
 from sae_merge_method.in_memory.opening import check_fits
 from sae_merge_method.layers import LayerModule, Unit, by_depth, format_layers, layers_of
@@ -164,6 +165,7 @@ def _inputs(settings: DiagnoseSettings, subject: Subject) -> dict[str, str | int
     return {
         **settings.of_encoding(str(subject.model.dtype).removeprefix("torch."), subject.model.device.type),
         "version": __version__,
+        "packages": package_versions(ENCODING),
         "model's config.json": subject.model.config_sha256,
         "model's weights": subject.model.fingerprint.numbers["float32"],
         "model's commit": subject.model.revision,

@@ -23,6 +23,12 @@ class FoundTasks(NamedTuple):
     manager: "TaskManager"
 
 
+def task_folders(settings: EvaluationSettings) -> list[Path]:
+    """Where tasks lie that are not lm-eval's own; later folders win: the user's own task of a name is the one
+    meant."""
+    return [tasks_path(), *([Path(settings.include_path)] if settings.include_path else [])]
+
+
 def find_tasks(settings: EvaluationSettings, metadata: dict[str, Any] | None = None) -> FoundTasks:
     """Look the tasks up, without loading their problems or what scores them.
 
@@ -40,8 +46,7 @@ def find_tasks(settings: EvaluationSettings, metadata: dict[str, Any] | None = N
             f"evaluation.include_path: expected a folder, got {settings.include_path} (paths are relative to "
             f"the working folder, {Path.cwd()})"
         )
-    # Later folders win: the user's own task of a name is the one meant.
-    folders = [str(tasks_path()), *([settings.include_path] if settings.include_path else [])]
+    folders = [str(folder) for folder in task_folders(settings)]
     # Reading all of lm-eval's thousands of tasks takes ten seconds: only where they are asked for.
     for include_defaults in (False, True):
         manager = TaskManager(include_path=folders, include_defaults=include_defaults, metadata=metadata)

@@ -12,20 +12,15 @@ from sae_merge_method.artifacts.experiment_plan import (
 )
 from sae_merge_method.artifacts.recipe import read_recipe_text
 from sae_merge_method.errors import ArtifactError, UsageError
+from sae_merge_method.evaluation.tasks import task_folders
 from sae_merge_method.experiment.evidence import ChosenBy
 from sae_merge_method.experiment.plan import Planned, make_plan, read_planned
 from sae_merge_method.experiment.settings import ExperimentSettings
-from sae_merge_method.experiment.stamps import (
-    changed,
-    folder_stamp,
-    model_stamp,
-    package_versions,
-    recipe_stamps,
-)
+from sae_merge_method.experiment.stamps import changed, model_stamp, recipe_stamps
 from sae_merge_method.experiment.worker import ArmJob, GeneralCorpus
 from sae_merge_method.files.hashing import json_sha256
+from sae_merge_method.files.stamps import EVALUATING, folder_stamp, package_versions
 from sae_merge_method.layers import layers_of
-from sae_merge_method.lm_eval_tasks import tasks_path
 
 
 def standing_plan(settings: ExperimentSettings, evidence: ChosenBy, folder: Path, overwrite: bool) -> Planned:
@@ -78,15 +73,15 @@ def jobs_of(
         SaeMergeError: What it names is not there.
     """
     plan = planned.plan
-    own = settings.evaluation.include_path
-    task_folders = [tasks_path(), *([Path(own)] if own else [])]
     common = {
         "base": plan.depends_on["base"],
         "donor": plan.depends_on["donor"],
         "evaluation": plan.depends_on["evaluation"],
-        "tasks": json_sha256([folder_stamp(tasks, without=folder) for tasks in task_folders]),
+        "tasks": json_sha256(
+            [folder_stamp(tasks, without=folder) for tasks in task_folders(settings.evaluation)]
+        ),
         "general text": json_sha256([general.sha256, general.documents] if general else None),
-        "packages": package_versions(),
+        "packages": package_versions(EVALUATING),
     }
     models = {"base": plan.base, "donor": plan.donor}
     jobs = []

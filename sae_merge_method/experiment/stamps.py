@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from sae_merge_method.files.hashing import file_sha256, json_sha256
 from sae_merge_method.models.checkpoint import CONFIG_FILE
@@ -12,9 +10,6 @@ from sae_merge_method.models.lora_config import ADAPTER_CONFIG
 from sae_merge_method.recipe.gate import scores_file
 from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.recipe.pin import donors_of
-
-# Whose releases can change a number.
-_PACKAGES = ("lm-eval", "math-verify", "sympy", "torch", "transformers", "vllm")
 
 
 def model_stamp(model: str) -> str:
@@ -58,37 +53,6 @@ def recipe_stamps(text: str, where: str) -> dict[str, str]:
     }
 
 
-def folder_stamp(folder: Path, without: Path | None = None) -> str:
-    """sha256 over a folder's file names and bytes; what is hidden or made by Python itself does not count.
-
-    Args:
-        folder: Where the files lie, at any depth.
-        without: A folder that does not count, should it lie in there.
-    """
-    root = folder.resolve()
-    left_out = None if without is None else without.resolve()
-    files = {
-        str(file.relative_to(root)): file_sha256(file)
-        for file in sorted(root.rglob("*"))
-        if file.is_file()
-        and not any(part.startswith(".") or part == "__pycache__" for part in file.relative_to(root).parts)
-        and (left_out is None or not file.is_relative_to(left_out))
-    }
-    return json_sha256([*files.items()])
-
-
-def package_versions() -> str:
-    """Versions of the packages that evaluate, in a line."""
-    return ", ".join(f"{name} {installed}" for name in _PACKAGES if (installed := _version(name)))
-
-
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Names of the parts that differ."""
     return [name for name in {**before, **now} if before.get(name) != now.get(name)]
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

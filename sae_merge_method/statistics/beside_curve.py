@@ -72,23 +72,27 @@ def place_beside(edit: Outcome, curve: Sequence[Weighted], stretch: tuple[int, i
 
     Two things are not asked of a curve. Where more weight costs less there is nothing to trade: whoever costs
     little there is no better for it. And a curve that ends before the whole weight does not say how much can
-    be gained: no edit is above all of it.
+    be gained: no edit is above all of it, and none that costs more than its dearest point is held against it.
 
     Args:
         edit: What is held against the curve.
         curve: Two points or more, in any order.
-        stretch: Numbers of the two points between which the line is drawn, for callers that chose them
-            beforehand, so far apart that their costs are told apart; else the two neighbours between whose
-            costs the edit's lies, or the two at the end that it lies beyond.
+        stretch: Numbers of the two points between which the line is drawn if the edit's cost lies between
+            theirs, for callers that chose them beforehand, so far apart that their costs are told apart; else
+            it is the two neighbours between whose costs the edit's lies, or the two at the end that it lies
+            beyond.
     """
     for name, outcome in (("the edit", edit), *((one.name, one.outcome) for one in curve)):
         if not all(map(math.isfinite, _numbers(outcome))):
             low, high = stretch or (0, 1)
-            return Place(low, high, _untold(f"{name} has a gain or a damage that is no finite number"))
-    by_cost = sorted(range(len(curve)), key=lambda nth: (_cost(curve[nth].outcome), curve[nth].weight))
-    low, high = _neighbours(edit, curve, by_cost) if stretch is None else sorted(stretch, key=by_cost.index)
+            return Place(
+                low, high, Excess.untested(f"{name} has a gain or a damage that is no finite number")
+            )
+    low, high = _ends(edit, curve, stretch)
     excess = _over_line(edit, curve[low], curve[high])
     is_whole = max(one.weight for one in curve) >= WHOLE
+    if excess.share is not None and not is_whole and _cost(edit) > _cost(curve[high].outcome):
+        return Place(low, high, Excess.untested("it does more damage than the curve reaches"))
     gains = [one.outcome.gains for one in curve if one.outcome.gains is not None]
     if excess.p is None and is_whole and edit.gains is not None and len(gains) == len(curve):
         nearest, over = excess_over_each(edit.gains, gains)
@@ -106,7 +110,7 @@ def stands(excess: Excess, p: float | None, alpha: float, margin: float | None =
         alpha: Level of the test.
         margin: Distance from the curve that does not matter; None where nobody is to be on it.
     """
-    if p is None:
+    if p is None or excess.delta is None:
         return "not tested"
     if p < alpha:
         return "above" if excess.delta > 0 else "below"
@@ -116,23 +120,31 @@ def stands(excess: Excess, p: float | None, alpha: float, margin: float | None =
     return "not shown"
 
 
-def _neighbours(edit: Outcome, curve: Sequence[Weighted], by_cost: Sequence[int]) -> tuple[int, int]:
-    cost, last = _cost(edit), len(by_cost) - 1
-    above = next((at for at, nth in enumerate(by_cost) if _cost(curve[nth].outcome) > cost), last)
+def _ends(edit: Outcome, curve: Sequence[Weighted], stretch: tuple[int, int] | None) -> tuple[int, int]:
+    """Numbers of the points between which the line is drawn, the cheaper one first."""
+    cost, costs = _cost(edit), [_cost(one.outcome) for one in curve]
+    by_cost = sorted(range(len(curve)), key=lambda nth: (costs[nth], curve[nth].weight))
+    if stretch is not None:
+        low, high = sorted(stretch, key=by_cost.index)
+        if costs[low] <= cost <= costs[high]:
+            return low, high
+    above = next((at for at, nth in enumerate(by_cost) if costs[nth] > cost), len(by_cost) - 1)
     return by_cost[max(0, above - 1)], by_cost[max(1, above)]
 
 
 def _over_line(edit: Outcome, low: Weighted, high: Weighted) -> Excess:
     if low.weight > high.weight:
-        return _untold(f"{low.name} does less damage than {high.name} at more weight: nothing to trade")
+        return Excess.untested(
+            f"{low.name} does less damage than {high.name} at more weight: nothing to trade"
+        )
     share = share_of_cost(edit.costs, low.outcome.costs, high.outcome.costs)
     if isinstance(share, str):
-        return _untold(share)
+        return Excess.untested(share)
     if edit.gains is not None and low.outcome.gains is not None and high.outcome.gains is not None:
         return excess_over_line(share, edit.gains, low.outcome.gains, high.outcome.gains)
     scores = [one.score for one in (edit, low.outcome, high.outcome) if one.score is not None]
     if len(scores) < 3:
-        return _untold("scores without an error")._replace(share=share.value)
+        return Excess.untested("scores without an error", share.value)
     at, start, end = ((one.value, one.stderr) for one in scores)
     return excess_over_scores(share, at, start, end, scores[0].n)
 
@@ -145,7 +157,3 @@ def _numbers(outcome: Outcome) -> Iterator[float]:
     yield from outcome.costs
     yield from outcome.gains or ()
     yield from outcome.score or ()
-
-
-def _untold(reason: str) -> Excess:
-    return Excess(math.nan, math.nan, None, None, None, reason)

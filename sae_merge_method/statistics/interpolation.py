@@ -30,10 +30,10 @@ class Share(NamedTuple):
 class Excess(NamedTuple):
     """How far a point lies above the line."""
 
-    share: float
-    """How far along the line the line was taken; nan where there is no line."""
-    delta: float
-    """The point's gain less the line's."""
+    share: float | None
+    """How far along the line the line was taken; None where there is no line."""
+    delta: float | None
+    """The point's gain less the line's; None where that cannot be told."""
     stderr: float | None
     """None where nothing was tested."""
     df: float | None
@@ -43,9 +43,14 @@ class Excess(NamedTuple):
     reason: str | None = None
     """Why nothing was tested."""
 
+    @classmethod
+    def untested(cls, reason: str, share: float | None = None, delta: float | None = None) -> "Excess":
+        """What is known where nothing was tested, and why nothing was."""
+        return cls(share, delta, None, None, None, reason)
+
     def interval(self, level: float) -> Interval | None:
         """Student's (1908), of delta; None where nothing was tested."""
-        if self.stderr is None or self.df is None:
+        if self.delta is None or self.stderr is None or self.df is None:
             return None
         from scipy.special import stdtrit
 
@@ -82,7 +87,7 @@ def _share(
 ) -> Share | str:
     n = len(point)
     if n < FEWEST_ITEMS:
-        return f"{n} {items}: nothing is tested with fewer than {FEWEST_ITEMS}"
+        return _too_few(n, items)
     along = [end - start for start, end in zip(low, high, strict=True)]
     moved = [at - start for start, at in zip(low, point, strict=True)]
     length = math.fsum(along)
@@ -115,8 +120,7 @@ def excess_over_line(
     apart = [p - (1 - s) * a - s * b for p, a, b in zip(point, low, high, strict=True)]
     delta = math.fsum(apart) / n if n else 0.0
     if n < FEWEST_ITEMS:
-        few = f"{n} problems: nothing is tested with fewer than {FEWEST_ITEMS}"
-        return Excess(s, delta, None, None, None, few)
+        return Excess.untested(_too_few(n), s, delta)
     slope = (math.fsum(high) - math.fsum(low)) / n
     of_problems = math.fsum((one - delta) ** 2 for one in apart) / (n - 1) / n
     return _tested(s, delta, of_problems, n - 1, share, slope)
@@ -138,8 +142,7 @@ def excess_over_scores(
     delta = point[0] - (1 - s) * low[0] - s * high[0]
     variance = point[1] ** 2 + ((1 - s) * low[1]) ** 2 + (s * high[1]) ** 2
     if n < FEWEST_ITEMS:
-        few = f"{n} problems: nothing is tested with fewer than {FEWEST_ITEMS}"
-        return Excess(s, delta, None, None, None, few)
+        return Excess.untested(_too_few(n), s, delta)
     return _tested(s, delta, variance, n - 1, share, high[0] - low[0])
 
 
@@ -161,10 +164,8 @@ def excess_over_each(point: Sequence[float], others: Sequence[Sequence[float]]) 
     excesses = [_over(point, other) for other in others]
     nearest = min(range(len(excesses)), key=lambda nth: _t(excesses[nth]))
     excess = excesses[nearest]
-    if excess.p is not None and excess.delta <= 0:
-        excess = excess._replace(
-            stderr=None, df=None, p=None, reason="it does not lie above all of the others"
-        )
+    if excess.p is not None and _t(excess) <= 0:
+        excess = Excess.untested("it does not lie above all of the others", delta=excess.delta)
     return nearest, excess
 
 
@@ -173,24 +174,29 @@ def _over(point: Sequence[float], other: Sequence[float]) -> Excess:
     apart = [one - another for one, another in zip(point, other, strict=True)]
     delta = math.fsum(apart) / n if n else 0.0
     if n < FEWEST_ITEMS:
-        few = f"{n} problems: nothing is tested with fewer than {FEWEST_ITEMS}"
-        return Excess(math.nan, delta, None, None, None, few)
+        return Excess.untested(_too_few(n), delta=delta)
     variance = math.fsum((one - delta) ** 2 for one in apart) / (n - 1) / n
     if variance <= 0:
-        return Excess(math.nan, delta, None, None, None, "zero variance: every problem lies as far from it")
+        return Excess.untested("zero variance: every problem lies as far from it", delta=delta)
     stderr = math.sqrt(variance)
-    return Excess(math.nan, delta, stderr, n - 1, 2 * upper_p(abs(delta) / stderr, n - 1))
+    return Excess(None, delta, stderr, n - 1, 2 * upper_p(abs(delta) / stderr, n - 1))
 
 
 def _t(excess: Excess) -> float:
-    return -math.inf if excess.stderr is None else excess.delta / excess.stderr
+    if excess.delta is None or excess.stderr is None:
+        return -math.inf
+    return excess.delta / excess.stderr
+
+
+def _too_few(n: int, items: str = "problems") -> str:
+    return f"{n} {items}: nothing is tested with fewer than {FEWEST_ITEMS}"
 
 
 def _tested(s: float, delta: float, of_problems: float, df: int, share: Share, slope: float) -> Excess:
     of_documents = (slope * share.stderr) ** 2
     variance = of_problems + of_documents
     if variance <= 0:
-        return Excess(s, delta, None, None, None, "zero variance: every problem lies as far from the curve")
+        return Excess.untested("zero variance: every problem lies as far from the curve", s, delta)
     degrees = variance**2 / (of_problems**2 / df + of_documents**2 / share.df)
     stderr = math.sqrt(variance)
     return Excess(s, delta, stderr, degrees, 2 * upper_p(abs(delta) / stderr, degrees))

@@ -30,7 +30,8 @@ def beside_curve(
     panel: Panel, edit: Edit, field: Field, weights: Mapping[float, Edit], alpha: float
 ) -> BesideCurve:
     """The winner's gain less that of all layers damped to its damage, the line between two points of the
-    curve: by the task's score, where there is one.
+    curve: by the task's score, where there is one. They are the field's two; where the winner's damage on the
+    report part is not between theirs, its neighbours among all points.
 
     Where that line cannot be drawn, since nothing on the curve damages as little or no two points are told
     apart: less that of every point, the base among them, if it gains more than all of them.
@@ -38,7 +39,7 @@ def beside_curve(
     Args:
         panel: To measure by.
         edit: The winner.
-        field: With two points of the curve around the winner's damage.
+        field: With two points of the curve around the winner's damage on the choice part.
         weights: All points of the curve, by the weight of all layers.
         alpha: Level of the test; intervals are at 1 - alpha.
     """
@@ -57,12 +58,14 @@ def beside_curve(
         CurvePoint(weight=points[nth].weight, report=effect(panel, curve[points[nth].weight], alpha))
         for nth in ends
     )
-    told = not math.isnan(excess.delta)
+    difference = None
+    if excess.delta is not None:
+        difference = Change(delta=excess.delta, interval=excess.interval(1 - alpha))
     return BesideCurve(
         low=low_point,
         high=high_point,
-        share=None if math.isnan(excess.share) else excess.share,
-        difference=Change(delta=excess.delta, interval=excess.interval(1 - alpha)) if told else None,
+        share=excess.share,
+        difference=difference,
         p=excess.p,
         stands=stands(excess, excess.p, alpha),
         reason=excess.reason,

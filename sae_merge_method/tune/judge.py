@@ -79,16 +79,30 @@ def winner(panel: Panel, chosen: Chosen, budget: float, alpha: float) -> Winner:
         choice=effect(panel, chosen.measured, alpha, guarded=True),
         report=effect(panel, report, alpha, guarded=True),
         curse=curse,
-        budget=_kept(report.controls[report.worst], budget, alpha),
+        budget=kept(report.controls, budget, alpha),
         points=_points_kept(panel, edit, alpha),
     )
 
 
-def _kept(damage: RatioChange, budget: float, alpha: float) -> Budget:
-    below, above = damage.p_below(budget), damage.p_above(budget)
-    if below is not None and below < alpha:
+def kept(damages: Sequence[RatioChange], budget: float, alpha: float) -> Budget:
+    """Whether a budget is shown to be kept on every control, or exceeded on some.
+
+    All have to be shown to keep it, so each is tested at alpha (an intersection-union test, Berger 1982); one
+    that exceeds it is enough, so for that each is tested at alpha over their number (Bonferroni).
+
+    Args:
+        damages: Of every control.
+        budget: Damage that was allowed, in nats a token.
+        alpha: Level of the verdict.
+    """
+    if all(_is_below(one.p_below(budget), alpha) for one in damages):
         return "kept"
-    return "exceeded" if above is not None and above < alpha else "not shown"
+    each = alpha / len(damages)
+    return "exceeded" if any(_is_below(one.p_above(budget), each) for one in damages) else "not shown"
+
+
+def _is_below(p: float | None, level: float) -> bool:
+    return p is not None and p < level
 
 
 def _points_kept(panel: Panel, edit: Edit, alpha: float) -> Budget | None:

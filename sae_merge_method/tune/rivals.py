@@ -31,7 +31,7 @@ class Contender(NamedTuple):
 
 
 class Field(NamedTuple):
-    """All rivals, and two points of the damping curve around the winner's damage."""
+    """All rivals, and two points of the damping curve around the winner's damage on the choice part."""
 
     contenders: tuple[Contender, ...]
     twin: float

@@ -17,9 +17,11 @@ from sae_merge_method.artifacts.schema import flat, read_settings
 from sae_merge_method.artifacts.tune import PAGE_FILE, RECIPE_FILE, TABLE_FILE, Tune, write_tune
 from sae_merge_method.corpora.documents import Corpus, check_disjoint, read_corpus
 from sae_merge_method.evaluation.harness import Harness
+from sae_merge_method.evaluation.tasks import task_folders
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.hashing import json_sha256
 from sae_merge_method.files.progress import Progress
+from sae_merge_method.files.stamps import COMPUTING, EVALUATING, folder_stamp, package_versions
 from sae_merge_method.files.writing import write_text
 from sae_merge_method.foretold import held_against
 from sae_merge_method.in_memory.edited_model import EditedModel
@@ -132,7 +134,7 @@ def _tuned(
             assert task is not None
             target = task.corpus()
         check_disjoint([target, *controls])
-        progress = Progress(folder, _inputs(asked, [target, *controls], edited), "search")
+        progress = Progress(folder, _inputs(asked, folder, [target, *controls], edited), "search")
         texts = Texts(target, tuple(controls))
         result, recipe = _search_and_judge(
             asked, edited, texts, task, guard, progress, pick, attributed, workers, tell
@@ -233,11 +235,19 @@ def _pick(asked: TuneSettings) -> Pick | None:
 
 
 def _inputs(
-    asked: TuneSettings, corpora: list[Corpus], edited: EditedModel
+    asked: TuneSettings, folder: Path, corpora: list[Corpus], edited: EditedModel
 ) -> dict[str, str | int | float | None]:
     """All that changes what is measured, for an interrupted search to be gone on with: not the budget, nor
-    what is searched."""
-    inputs: dict[str, str | int | float | None] = {"version": __version__}
+    what is searched. Answers are kept by the prompts that they answer: how they are scored is told by the
+    files of tasks and by versions alone."""
+    tasks = asked.evaluation or asked.guard()
+    inputs: dict[str, str | int | float | None] = {
+        "version": __version__,
+        "packages": package_versions(EVALUATING if tasks else COMPUTING),
+    }
+    if tasks is not None:
+        stamps = [folder_stamp(one, without=folder) for one in task_folders(tasks)]
+        inputs["files of tasks"] = json_sha256(stamps)[:16]
     inputs |= flat({name: getattr(asked, name) for name in _MEASURED_BY})
     for number, corpus in enumerate(corpora):
         inputs[f"text {number + 1}, {corpus.name}"] = corpus.sha256

@@ -11,6 +11,7 @@ from sae_merge_method.artifacts.attribution_groups import GROUPS_FILE
 from sae_merge_method.attribute import measure, run
 from sae_merge_method.attribute.run import attribute
 from sae_merge_method.errors import ArtifactError, MergeError, UsageError
+from sae_merge_method.files import stamps
 from tests.attribute.conftest import settings
 from tests.attribute.planted import DAMAGE, GAIN, N_LAYERS
 from tests.attributions import read_groups
@@ -148,6 +149,9 @@ def test_what_was_measured_with_other_settings_is_not_gone_on_with(ground, plant
         attribute(settings(ground, planted), tmp_path / "out")
     with pytest.raises(UsageError, match="groups: 2 before, 3 now"):
         attribute(settings(ground, planted, groups=3), tmp_path / "out")
+    monkeypatch.setattr(stamps, "version", lambda package: "9.9")
+    with pytest.raises(UsageError, match="packages: torch .* before, torch 9.9, transformers 9.9 now"):
+        attribute(settings(ground, planted), tmp_path / "out")
 
 
 def test_a_damaged_measurement_is_named(ground, planted, tmp_path, monkeypatch):

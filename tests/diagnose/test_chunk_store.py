@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sae_merge_method.errors import ArtifactError, UsageError
+from sae_merge_method.files import stamps
 from tests.diagnose import hosts
 from tests.diagnose.command import ARTIFACTS, diagnose
 from tests.warm import process_behind
@@ -166,6 +167,9 @@ def test_a_changed_setting_refuses_to_resume_and_says_which(
         diagnose(out, gemma3, random_saes, maths, prose, *SMALL, "--max-length", "5")
     with pytest.raises(UsageError, match=r"target: .*maths.jsonl before, .*more_maths.jsonl now"):
         diagnose(out, gemma3, random_saes, more_maths, prose, *SMALL)
+    with monkeypatch.context() as patch, pytest.raises(UsageError, match="packages: sae-lens .* 9.9 now"):
+        patch.setattr(stamps, "version", lambda package: "9.9")
+        diagnose(out, gemma3, random_saes, maths, prose, *SMALL)
     # What comes after encoding may change.
     diagnose(out, gemma3, random_saes, maths, prose, *SMALL, "--score", "js_bits", "--seed", "3")
 

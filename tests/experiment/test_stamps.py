@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sae_merge_method.errors import SaeMergeError
-from sae_merge_method.experiment.stamps import changed, folder_stamp, model_stamp, recipe_stamps
+from sae_merge_method.experiment.stamps import changed, model_stamp, recipe_stamps
+from sae_merge_method.files.stamps import folder_stamp
 
 GATED = """\
 merge_method: sae_stethoscope

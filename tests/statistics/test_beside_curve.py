@@ -73,12 +73,32 @@ def test_a_stretch_that_was_chosen_beforehand_is_taken_cheaper_end_first() -> No
         assert (place.low, place.high) == (0, 2) and place.excess.share == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(("cost", "ends", "share"), [(12.0, (2, 3), 0.5), (0.5, (0, 1), 0.5)])
+def test_an_edit_that_lies_beyond_its_stretch_is_held_against_its_neighbours_instead(
+    cost: float, ends: tuple[int, int], share: float
+) -> None:
+    place = place_beside(outcome(0.6, cost), curve(), (1, 2))
+    assert (place.low, place.high) == ends and place.excess.share == pytest.approx(share)
+    assert place == place_beside(outcome(0.6, cost), curve())
+
+
+@pytest.mark.parametrize("stretch", [None, (1, 2), (2, 3)])
+def test_beyond_a_curve_that_ends_before_the_whole_nothing_is_told(stretch: tuple[int, int] | None) -> None:
+    """What more of everything would gain there was not measured: all that is known is that it costs more."""
+    place = place_beside(outcome(1.4, 25.0), curve(whole=0.9), stretch)
+    assert (place.low, place.high) == (2, 3)
+    assert place.excess == Excess.untested("it does more damage than the curve reaches")
+    within = place_beside(outcome(1.4, 12.0), curve(whole=0.9), stretch)
+    assert (within.low, within.high) == (2, 3)
+    assert stands(within.excess, within.excess.p, 0.05) == "above"
+
+
 def test_where_more_weight_costs_less_there_is_nothing_to_trade() -> None:
     """Whole, the edit costs less than at weight .5: of two at a cost of 3 neither is a feat."""
     points = curve(costs=(0, 1, 4, 2))
     low, high, excess = place_beside(outcome(0.7, 3.0), points)
     assert (points[low].name, points[high].name) == ("weight 1", "weight 0.5")
-    assert excess.p is None and np.isnan(excess.delta) and stands(excess, excess.p, 0.05) == "not tested"
+    assert excess.p is None and excess.delta is None and stands(excess, excess.p, 0.05) == "not tested"
     assert excess.reason == "weight 1 does less damage than weight 0.5 at more weight: nothing to trade"
     assert place_beside(outcome(0.7, 3.0), points, (2, 3)).excess.reason == excess.reason
     rises = place_beside(outcome(0.7, 0.5), points)  # where it still rises it holds
@@ -88,7 +108,7 @@ def test_where_more_weight_costs_less_there_is_nothing_to_trade() -> None:
 @pytest.mark.parametrize("costs", [(0, 1, 4, 2), (0, 0.01, 0.01, 0.01)])
 def test_who_gains_more_than_every_point_is_above_it_where_no_line_is_told(costs: Sequence[float]) -> None:
     low, high, excess = place_beside(outcome(1.4, max(0.01, costs[2] - 1)), curve(costs))
-    assert low == high == 3 and np.isnan(excess.share)
+    assert low == high == 3 and excess.share is None
     assert excess.delta == pytest.approx(0.6) and stands(excess, excess.p, 0.05) == "above"
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from sae_merge_method.statistics.interpolation import (
     LEAST_T,
+    Excess,
     Share,
     excess_over_each,
     excess_over_line,
@@ -86,15 +87,26 @@ def test_who_gains_more_than_every_other_is_held_against_the_nearest():
     others = [(ability + shift + rng.normal(0, 0.3, 60)).tolist() for shift in (0.0, 0.6, 0.2)]
     nearest, excess = excess_over_each((ability + 1).tolist(), others)
     assert nearest == 1 and excess.delta == pytest.approx(1 - np.mean(np.array(others[1]) - ability))
-    assert excess.p is not None and excess.p < 1e-6 and np.isnan(excess.share)
+    assert excess.p is not None and excess.p < 1e-6 and excess.share is None
     reach = excess.interval(0.95)
     assert reach is not None and reach.low < excess.delta < reach.high and reach.low > 0
     _, below = excess_over_each((ability + 0.5).tolist(), others)
     assert below.p is None and below.reason == "it does not lie above all of the others"
+    assert below.delta is not None and below.delta < 0 and below.interval(0.95) is None
     _, few = excess_over_each([1.0] * 27, [[0.0] * 27])
     assert few.p is None and few.reason is not None and "27 problems" in few.reason
     _, alike = excess_over_each([1.0] * 30, [[0.0] * 30, rng.normal(0, 1, 30).tolist()])
     assert alike.p is None and alike.reason is not None and "zero variance" in alike.reason
+
+
+def test_what_was_not_tested_has_a_reason_and_what_is_known():
+    untold = Excess.untested("since")
+    assert untold == Excess(None, None, None, None, None, "since") and untold.interval(0.95) is None
+    share = Share(0.5, 0.0, 29)
+    few = excess_over_line(share, [1.0] * 12, [0.0] * 12, [1.0] * 12)
+    assert (few.share, few.delta, few.p) == (0.5, 0.5, None) and "12 problems" in str(few.reason)
+    alike = excess_over_line(share, [1.0] * 30, [0.0] * 30, [1.0] * 30)
+    assert (alike.share, alike.delta, alike.p) == (0.5, 0.5, None) and "zero variance" in str(alike.reason)
 
 
 def test_a_point_as_good_as_the_best_of_others_is_seldom_found_above_all_of_them():

@@ -125,6 +125,7 @@ RISING, FALLING, LEVEL = (0.0, 0.2, 0.6, 2.0), (0.0, 0.2, 2.0, 0.6), (0.0, 0.01,
         ((1.4, 1.2), FALLING, 1.0, 0.8, "above", None),
         ((1.4, 1.2), FALLING, 0.9, 0.8, "not tested", "nothing to trade"),
         ((0.6, 5.0), RISING, 1.0, 0.8, "below", None),
+        ((1.4, 5.0), RISING, 0.9, 0.8, "not tested", "more damage than the curve reaches"),
         ((0.6, 1.2), FALLING, 1.0, -0.8, "above", None),  # no weight is as good as none: the base is nearest
     ],
 )
@@ -154,3 +155,11 @@ def test_one_curve_gives_one_verdict(
     assert standing.delta == pytest.approx(tuned.difference.delta) == pytest.approx(in_loss.delta)
     assert (standing.low == "base") == (stands == "above" and gain < 0)
     assert standing.interval == pytest.approx(tuned.difference.interval)
+
+
+def test_a_winner_that_left_the_points_chosen_for_it_is_held_against_dearer_ones() -> None:
+    """On the choice part its damage lay between those of .25 and .5; on the report part it does more."""
+    one = scene((0.7, 1.3), RISING, 1.0, 0.8)
+    found, expected = one.of_tune(0.25, 0.5), one.of_tune(0.5, 1.0)
+    assert (found.low.weight, found.high.weight) == (0.5, 1.0)
+    assert found.share == pytest.approx(0.5) and found == expected

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 from sae_merge_method.cli.main import road
 from sae_merge_method.corpora.documents import read_corpus
 from sae_merge_method.experiment.settings import ExperimentSettings
-from sae_merge_method.experiment.stamps import folder_stamp
+from sae_merge_method.files.stamps import folder_stamp
 from sae_merge_method.tune.settings import TuneSettings
 from tests import tiny
 from tests.diagnose.hosts import save_tokenizer

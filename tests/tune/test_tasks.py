@@ -1,5 +1,6 @@
 """Tasks of lm-eval in a search: they choose and judge, and a guard is not to be harmed."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.artifacts.tune import Tune
 from sae_merge_method.errors import CorpusError, UsageError
+from sae_merge_method.files import stamps
+from sae_merge_method.tune.bench import Bench
 from sae_merge_method.tune.run import tune
 from sae_merge_method.tune.settings import TuneSettings
 from sae_merge_method.tune.tables import finalist_grid, rival_grid
@@ -84,6 +87,30 @@ def test_without_texts_the_task_s_own_problems_are_searched_on_and_points_alone_
     text = (tmp_path / "out" / "recipe.yml").read_text()
     assert "On the task's problems that were held back it scores" in text
     assert RecipeText(text, "recipe.yml") and str(DAMAGING) not in found.winner.shape.partition("but")[0]
+
+
+def test_a_search_does_not_go_on_with_tasks_or_packages_that_score_otherwise(
+    planted: Planted, tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The prompts are the same: nothing but the files and the versions tells these answers from the old."""
+    own = Path(shutil.copytree(tasks, tmp_path / "tasks"))
+    asked = TuneSettings.model_validate(settings(planted, own))
+
+    def stop(bench: Bench, side: object) -> list[float]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Bench, "_nats", stop)
+    out = own / "out"  # what the search itself leaves among the tasks changes none of them
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            tune(asked, out)
+    with monkeypatch.context() as patch, pytest.raises(UsageError, match="packages: .* before, lm-eval 9.9"):
+        patch.setattr(stamps, "version", lambda package: "9.9")
+        tune(asked, out)
+    task = own / "answers.yaml"
+    task.write_text(task.read_text() + "# scored otherwise\n")
+    with pytest.raises(UsageError, match=r"search .*had other settings.*files of tasks: \w+ before, \w+ now"):
+        tune(asked, out)
 
 
 def test_texts_that_are_asked_are_not_searched_on(planted: Planted, tasks: Path, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ Where an arm lies beside the curve in exact answers is the experiment's own judg
 in answer loss, with the same formulas: a gain in loss is sharper, and flatters.
 """
 
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -115,7 +114,7 @@ def _in_loss(run: DonorRun, standing: CurveStanding | None) -> Excess | None:
         if arm.name in curve.arms
     ]
     excess = place_beside(outcome(standing.arm), points).excess
-    return None if math.isnan(excess.delta) else excess
+    return None if excess.delta is None else excess
 
 
 def kind_of(arm: MeasuredArm) -> str:

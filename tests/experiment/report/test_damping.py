@@ -132,6 +132,20 @@ def test_beyond_its_ends_the_curve_is_its_ends(tmp_path: Path) -> None:
     assert (cheap.low, cheap.share) == ("base", 0)
 
 
+@pytest.mark.parametrize("logged", [True, False])
+def test_beyond_a_curve_that_ends_before_all_layers_whole_nothing_is_claimed(
+    tmp_path: Path, logged: bool
+) -> None:
+    """More damage than all layers at .5 do: what they gain at as much was not measured."""
+    found = collected(tmp_path, [*curve(logged)[:3], pick((70, 35), 5.0, logged)])
+    assert found.damping_curve is not None
+    (one,) = found.damping_curve.standings
+    assert (one.low, one.high, one.stands) == ("damped-0.25", "damped-0.5", "not tested")
+    assert one.share is None and one.delta is None and one.p is None
+    judged = next(each for each in found.conclusions if CLAIM in each.claim)
+    assert judged.answer == "not tested" and "more damage than the curve reaches" in judged.evidence
+
+
 @pytest.mark.parametrize(
     ("arms", "reason"),
     [
