@@ -77,7 +77,7 @@ def run(
 ) -> None:
     """Run the stages whose results do not stand yet; interrupted, the same command goes on.
 
-    Base, texts, tasks and donors are made first, unless a stage is named.
+    Base, texts and tasks are made first, unless a stage is named.
     """
     folder = TrialFolder((out / model).resolve())
     asked = {"model": model, "seeds": seeds, **({"abilities": abilities} if abilities else {})}
@@ -85,11 +85,26 @@ def run(
     on = resolve_device(device)
     record = begin(folder, size, on)
     if not stages:
-        make(settings, folder, click.echo, on)
+        make(settings, folder, click.echo)
     trial = Trial(folder, record.sizes, settings.abilities, settings.seeds, on)
     left = run_jobs(folder.root, jobs_of(trial, stages or tuple(STAGES)), workers, click.echo)
     if left:
         raise click.ClickException(f"not done: {', '.join(job.called for job in left)}")
+
+
+@main.command()
+@_model
+@_out
+@click.option("--ability", required=True, help="What it is to learn.")
+@click.option("--seed", type=int, required=True, help="Which problems it sees, in which order.")
+@click.option("--device", default="cpu", show_default=True, help="Where it is trained: cpu, cuda, cuda:1.")
+def train(model: str, out: Path, ability: str, seed: int, device: str) -> None:
+    """Train one donor, unless it stands; what run does for each."""
+    from trials.donors import make_donors
+
+    folder = TrialFolder((out / model).resolve())
+    settings = TrialSettings(model=model, abilities=(ability,), seeds=(seed,))
+    make_donors(settings, folder.root / folder.base, folder.root / "donors", device)
 
 
 @main.command()

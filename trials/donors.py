@@ -16,7 +16,6 @@ import numpy as np
 
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.files.folders import new_folder
-from sae_merge_method.files.parallel import usable_cores
 from sae_merge_method.files.writing import canonical_json, write_text
 from trials.abilities import Ability, Problem, ability_named, problems, stream
 from trials.settings import TrialSettings
@@ -137,7 +136,7 @@ def train_donor(
         seed,
         title,
         optimizers=[torch.optim.AdamW(moved, betas=_BETAS, weight_decay=0.0)],
-        threads=usable_cores(),
+        threads=torch.get_num_threads(),
         loss=answer_loss,
     )
 

@@ -28,7 +28,7 @@ class Job:
     name: str
     """Its own name within the stage; empty for the only one."""
     words: tuple[str, ...]
-    """``sae-merge`` and what follows, to be run inside the trial's folder."""
+    """``sae-merge``, or ``python``, and what follows, to be run inside the trial's folder."""
     needs: tuple[str, ...]
     """Files and folders that must stand first, relative to the trial's folder."""
     is_done: Callable[[], bool]
@@ -141,6 +141,7 @@ def _run(root: Path, job: Job, threads: int) -> Timing:
         "OMP_NUM_THREADS": str(threads),
         "HF_HUB_OFFLINE": "1",
         "HF_DATASETS_CACHE": str((root / ".datasets").resolve()),
+        "PYTHONPATH": str(Path(__file__).parents[1]),  # where this package lies, for commands of its own
     }
     start = time.perf_counter()
     with log.open("a", encoding="utf-8") as stream:

@@ -1,10 +1,9 @@
-"""What stands before the stages: base, texts, tasks, donors, each made unless it is there, and timed."""
+"""What stands before the stages: base, texts, tasks, each made unless it is there, and timed."""
 
 import os
 import time
 from collections.abc import Callable
 
-from trials.donors import make_donors
 from trials.folder import TrialFolder
 from trials.jobs import Timing, keep_timing
 from trials.models import make_base, model_named
@@ -13,14 +12,13 @@ from trials.tasks import make_tasks
 from trials.texts import make_texts
 
 
-def make(settings: TrialSettings, folder: TrialFolder, tell: Callable[[str], None], device: str) -> None:
+def make(settings: TrialSettings, folder: TrialFolder, tell: Callable[[str], None]) -> None:
     """Make all of it in this process.
 
     Args:
         settings: Model, abilities, seeds and how many problems.
         folder: The trial's.
         tell: Takes a line on how far it is.
-        device: Where donors are trained.
 
     Raises:
         ModelError: A package that holds the model is missing.
@@ -30,7 +28,6 @@ def make(settings: TrialSettings, folder: TrialFolder, tell: Callable[[str], Non
         ("base", lambda: make_base(model, base)),
         ("texts", lambda: make_texts(settings, folder.root / "texts")),
         ("tasks", lambda: make_tasks(settings, folder.root / folder.tasks)),
-        ("donors", lambda: make_donors(settings, base, folder.root / "donors", device)),
     )
     tell(model.notice)
     for name, step in steps:

@@ -63,7 +63,7 @@ class Sizes(Record):
     """Features a layer of the scalpel."""
     tune_budget: float = 0.02
     """Damage that tune may do, in nats a token."""
-    tune_texts: int = 160
+    tune_texts: int = 144
     """Problems, and passages, of tune: half to search, a quarter to choose, a quarter to report, of which
     fewer than 28 are not tested."""
     tune_length: int = 72

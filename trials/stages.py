@@ -1,8 +1,8 @@
-"""The stages behind the donors, each a table row: which commands of ours it runs, and on what.
+"""The stages of a trial, each a table row: which commands of ours it runs, and on what.
 
-    saes -> diagnoses -> attributions -> tunes -> experiments -> rounding
+    donors, saes -> diagnoses -> attributions -> tunes -> experiments -> rounding
 
-Base, texts, tasks and donors are made before; what is made of it all is read by :mod:`trials.report`.
+Base, texts and tasks are made before; what is made of it all is read by :mod:`trials.report`.
 """
 
 import json
@@ -48,6 +48,16 @@ class Trial:
     def stands(self, at: str) -> bool:
         """Whether something of the trial's folder is there."""
         return (self.folder.root / at).exists()
+
+
+def _donors(trial: Trial) -> Iterator[Job]:
+    folder = trial.folder
+    for donor in trial.donors:
+        # As it is typed inside the folder, which has the model's name.
+        words = ["python", "-m", "trials", "train", "--model", folder.root.name, "--out", ".."]
+        words += ["--ability", donor.ability, "--seed", str(donor.seed), "--device", trial.device]
+        done = partial(trial.stands, folder.donor_record(donor))
+        yield Job("train", str(donor), tuple(words), (folder.base,), done)
 
 
 def _saes(trial: Trial) -> Iterator[Job]:
@@ -228,6 +238,7 @@ class Stage:
 STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
+        Stage("donors", "the base trained on each ability by each seed", _donors),
         Stage("saes", "an SAE for every layer", _saes),
         Stage("diagnoses", "each ability's diagnosis, against prose and a text near it", _diagnoses),
         Stage("attributions", "each donor's gain and damage by layer, every layer alone too", _attributions),

@@ -26,6 +26,7 @@ class Scene:
     def __init__(self, folder, make, dtype):
         self.model = AutoModelForCausalLM.from_pretrained(make(folder / "base"), dtype=dtype)
         self.blocks = self.model.get_decoder().layers
+        self.folder = folder
         self.states = StoredStates(self.blocks, folder)
         self.computed = [0] * len(self.blocks)
         for layer, block in enumerate(self.blocks):
@@ -81,16 +82,16 @@ def test_states_are_run_on_from_where_they_are(scene):
 
 def test_what_memory_cannot_hold_lies_on_the_disk_and_what_no_disk_can_goes_the_plain_way(scene, monkeypatch):
     monkeypatch.setattr(kept_tensors, "free_memory", lambda _: 0)
-    scene.states = StoredStates(scene.blocks, scene.states._folder)
+    scene.states = StoredStates(scene.blocks, scene.folder)
     for ids in BATCHES:
         scene.states.run(scene.forward, ids)
     for layer in (1, 2):
         require_same(*scene.edited(layer))
         assert scene.computed[0] == 0
-    assert list(scene.states._folder.iterdir()) == [scene.states._folder / "base"]
+    assert list(scene.folder.iterdir()) == [scene.folder / "base"]
     usage = type("Usage", (), {"free": 0})
     monkeypatch.setattr(kept_tensors.shutil, "disk_usage", lambda _: usage)
-    scene.states = StoredStates(scene.blocks, scene.states._folder)
+    scene.states = StoredStates(scene.blocks, scene.folder)
     for ids in BATCHES:
         scene.states.run(scene.forward, ids)
     require_same(*scene.edited(1))
@@ -101,7 +102,7 @@ def test_what_only_some_batches_have_room_for_is_kept_of_these(scene, monkeypatc
     largest = BATCHES[0].numel() * scene.model.config.hidden_size * scene.model.dtype.itemsize
     monkeypatch.setattr(kept_tensors, "free_memory", lambda _: 4 * largest)
     monkeypatch.setattr(kept_tensors.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 0}))
-    scene.states = StoredStates(scene.blocks, scene.states._folder)
+    scene.states = StoredStates(scene.blocks, scene.folder)
     for ids in BATCHES:
         scene.states.run(scene.forward, ids)
     for layer in (1, 2, 2):
@@ -117,7 +118,7 @@ def test_processes_beside_one_another_share_the_room(scene, monkeypatch):
     monkeypatch.setattr(kept_tensors, "free_memory", lambda _: 4 * 2 * largest)
     monkeypatch.setattr(kept_tensors.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 0}))
     for sharers, kept in ((2, 1), (3, 2)):  # of three, the two small ones
-        scene.states = StoredStates(scene.blocks, scene.states._folder, sharers)
+        scene.states = StoredStates(scene.blocks, scene.folder, sharers)
         for ids in BATCHES:
             scene.states.run(scene.forward, ids)
         require_same(*scene.edited(1))
@@ -130,7 +131,7 @@ def test_a_disk_that_others_fill_meanwhile_is_no_error(scene, monkeypatch):
 
     monkeypatch.setattr(kept_tensors, "free_memory", lambda _: 0)
     monkeypatch.setattr(kept_tensors, "write_at", full)
-    scene.states = StoredStates(scene.blocks, scene.states._folder)
+    scene.states = StoredStates(scene.blocks, scene.folder)
     for ids in BATCHES:
         scene.states.run(scene.forward, ids)
     require_same(*scene.edited(1))

@@ -36,9 +36,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three steps a donor, on one core."""
+    """Three steps a donor."""
     monkeypatch.setitem(TRAININGS, ("smollm2-135m", "letters"), Training(3, 1e-2))
-    monkeypatch.setattr(donors, "usable_cores", lambda: 1)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +45,6 @@ def made(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("donors")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(TRAININGS, ("smollm2-135m", "letters"), Training(3, 1e-2))
-        patch.setattr(donors, "usable_cores", lambda: 1)
         make_donors(SETTINGS, base, folder)
     return folder
 

@@ -53,7 +53,7 @@ def test_every_option_of_a_stage_is_an_option_of_its_command(trial, stage):
 def test_every_stage_has_a_job_for_every_donor_or_ability(trial):
     counts = {name: len(list(stage.jobs(trial))) for name, stage in STAGES.items()}
     assert counts == {
-        "saes": 1, "diagnoses": 2, "attributions": 2, "tunes": 2, "experiments": 2, "rounding": 2,
+        "donors": 2, "saes": 1, "diagnoses": 2, "attributions": 2, "tunes": 2, "experiments": 2, "rounding": 2,
     }  # fmt: skip
 
 
