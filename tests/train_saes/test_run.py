@@ -7,13 +7,14 @@ import torch
 from sae_lens import SAE
 
 from sae_merge_method.artifacts.sae_training import SaeTraining, read_training
-from sae_merge_method.errors import RefusedSaeError, UsageError
+from sae_merge_method.errors import ModelError, RefusedSaeError, UsageError
 from sae_merge_method.saes.find import find_sae, find_saes
 from sae_merge_method.saes.opening import load_sae
 from sae_merge_method.train_saes import plan
 from sae_merge_method.train_saes.run import train_saes
 from sae_merge_method.train_saes.settings import parse_count
 from tests.diagnose import hosts
+from tests.layouts.test_twelve_families import saved
 from tests.models.test_residual_stream import BUILDERS
 from tests.train_saes.conftest import STEP, STEPS, Settings, content
 
@@ -149,6 +150,17 @@ def test_what_cannot_be_trained_is_refused_before_anything_is(
     with pytest.raises(UsageError, match=message):
         train_saes(settings(**changes), tmp_path / "saes")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_several_streams_is_refused_before_anything_is_planned(
+    settings: Settings, tmp_path: Path
+) -> None:
+    model = saved(tmp_path / "model", "gemma3n_text", 0)
+    hosts.save_tokenizer(model)
+    said: list[str] = []
+    with pytest.raises(ModelError, match="Gemma3nTextModel put out several streams at once"):
+        train_saes(settings(model=model), tmp_path / "saes", report=said.append)
+    assert not said
 
 
 @pytest.mark.parametrize(
