@@ -100,7 +100,7 @@ def make_plan(job: Job, measured: Measured, memory: int) -> Plan:
     groups = _split(sites, max(1, room // (state + buffer)))
     largest = max(map(len, groups))
     tokens = schedule.steps * job.step_tokens
-    held_out = min(job.settings.held_out, sum(int(one.counted.sum()) for one in job.held_out))
+    held_out = sum(int(one.counted.sum()) for one in job.held_out)
     # Each site's loss is taken twice, from its layer on.
     depth = sum(1 - site.layer / len(job.model.blocks) for site in sites)
     losses = min(held_out, job.settings.loss_tokens) * (len(groups) + 2 * depth)

@@ -87,6 +87,9 @@ def parse_source(text: str) -> WeightedSource:
 def read_texts(model: TextModel, sources: Sequence[str], reading: Reading) -> tuple[Text, ...]:
     """Read, order, tokenize and part the corpora.
 
+    Whole documents are held out, and of them as much is kept to judge by as was asked for: the rest of the
+    last one is neither learned from nor judged by.
+
     Raises:
         CorpusError: One cannot be read, or leaves nothing to train on beside what is held out.
         UsageError: A weight of 0, or the same corpus twice.
@@ -124,7 +127,8 @@ def _read(model: TextModel, one: WeightedSource, share: float, reading: Reading)
     training = [one for one in documents[len(held) :] if keys[texts[one.position]] != last]
     if not training:
         raise CorpusError(
-            f"{one.source} has too few different documents: one is held out, none is left to learn from"
+            f"{one.source} has too few different documents: one is held out, none is left to learn from; "
+            "--held-out 0 holds none out, and judges nothing"
         )
     length = min(reading.max_length, model.context)
     return Text(
@@ -132,7 +136,7 @@ def _read(model: TextModel, one: WeightedSource, share: float, reading: Reading)
         corpus.sha256,
         one.weight,
         tuple(_pieces(training, length, special)),
-        tuple(_pieces(held, length, special)),
+        tuple(_up_to(wanted, _pieces(held, length, special))),
     )
 
 
@@ -153,6 +157,16 @@ def _pieces(documents: Sequence[Document], length: int, special: frozenset[int])
             counted = carries_text(ids, special)
             if counted.any():
                 yield Document(ids, counted, document.position)
+
+
+def _up_to(tokens: float, documents: Iterator[Document]) -> Iterator[Document]:
+    """The first documents with so many counted tokens together."""
+    counted = 0
+    for document in documents:
+        yield document
+        counted += int(document.counted.sum())
+        if counted >= tokens:
+            return
 
 
 def _tokens(documents: Sequence[Document]) -> int:
