@@ -18,6 +18,7 @@ import numpy as np
 from sae_merge_method.corpora.beginning import find_beginning
 from sae_merge_method.corpora.counting import carries_text
 from sae_merge_method.corpora.documents import read_corpus
+from sae_merge_method.corpora.reading import is_dataset_name
 from sae_merge_method.corpora.tokens import Document, special_token_ids, tokenize
 from sae_merge_method.errors import CorpusError, UsageError
 from sae_merge_method.models.text_model import TextModel
@@ -81,7 +82,14 @@ def parse_source(text: str) -> WeightedSource:
     weight = float(match["weight"])
     if not weight > 0:
         raise UsageError(f"expected a weight above 0 behind the colon, got {text!r}")
-    return WeightedSource(match["source"], weight)
+    source, written = match["source"], match["weight"]
+    is_meant = _WEIGHTED.fullmatch(source) is not None  # there is a number for the config, too
+    if is_dataset_name(source) and not Path(source).is_file() and not is_meant:
+        logger.info(
+            "%s: read as %s with the weight %s; where %s names a config or a split, write %s:1",
+            text, source, written, written, text,
+        )  # fmt: skip
+    return WeightedSource(source, weight)
 
 
 def read_texts(model: TextModel, sources: Sequence[str], reading: Reading) -> tuple[Text, ...]:

@@ -1,5 +1,6 @@
 """What is learned from, and what is held out: by weight, without overlap, nothing cut off."""
 
+import logging
 from itertools import islice
 from pathlib import Path
 
@@ -50,6 +51,22 @@ def test_a_file_whose_own_name_ends_so_is_that_file(tmp_path: Path) -> None:
     assert parse_source(f"{tmp_path}/odd:2") == (f"{tmp_path}/odd:2", 1)
     with pytest.raises(UsageError, match="above 0"):
         parse_source("maths.jsonl:0")
+
+
+def test_a_number_behind_a_data_set_is_said_to_be_a_weight_and_how_it_is_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "sae_merge_method")
+    assert parse_source("me/set:2023") == ("me/set", 2023)
+    (told,) = caplog.messages
+    assert told == (
+        "me/set:2023: read as me/set with the weight 2023; where 2023 names a config or a split, "
+        "write me/set:2023:1"
+    )
+    caplog.clear()
+    assert parse_source("me/set:2023:1") == ("me/set:2023", 1)
+    parse_source("maths.jsonl:2")
+    assert not caplog.messages
 
 
 def test_tokens_come_in_proportion_to_the_weights_to_within_a_document() -> None:
