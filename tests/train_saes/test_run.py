@@ -11,6 +11,7 @@ from sae_merge_method.errors import ModelError, RefusedSaeError, UsageError
 from sae_merge_method.saes.find import find_sae, find_saes
 from sae_merge_method.saes.opening import load_sae
 from sae_merge_method.train_saes import plan
+from sae_merge_method.train_saes.card import card
 from sae_merge_method.train_saes.run import train_saes
 from sae_merge_method.train_saes.settings import parse_count
 from tests.diagnose import hosts
@@ -94,6 +95,16 @@ def test_every_family_is_trained_at_every_site(family: str, settings: Settings, 
         tmp_path / "saes",
     )
     assert [one.folder for one in report.saes] == ["layer_1", "attn_out/layer_1", "mlp_out/layer_1"]
+    asked = "--target TARGET --control CONTROL --out"
+    whole = f"sae-merge diagnose --model MODEL --sae . {asked} diagnosis"
+    assert commands(report, "resid_post") == [whole]
+    assert commands(report, "mlp_out") == [
+        f"sae-merge diagnose --model MODEL --sae mlp_out {asked} diagnosis-of-parts"
+    ]
+    assert commands(report, "resid_post", "attn_out", "mlp_out") == [
+        whole,
+        f"sae-merge diagnose --model MODEL --sae attn_out --sae mlp_out {asked} diagnosis-of-parts",
+    ]
     (address,) = find_saes(str(tmp_path / "saes"), None, range(3))
     assert load_sae(address, 32, torch.float32, torch.device("cpu")).source.d_sae == 64
     assert (
@@ -105,6 +116,13 @@ def test_every_family_is_trained_at_every_site(family: str, settings: Settings, 
         assert load_sae(at, 32, torch.float32, torch.device("cpu"), hook).source.d_sae == 64
         with pytest.raises(RefusedSaeError, match=f"reads blocks.1.hook_{hook}: expected block 1's output"):
             load_sae(at, 32, torch.float32, torch.device("cpu"))
+
+
+def commands(report: SaeTraining, *hooks: str) -> list[str]:
+    """What the card of a report's SAEs of some hooks says to type."""
+    saes = tuple(one for one in report.saes if one.hook in hooks)
+    lines = card(report.model_copy(update={"saes": saes})).splitlines()
+    return [line for line in lines if line.startswith("sae-merge ")]
 
 
 def test_a_bfloat16_model_has_float32_saes(settings: Settings, tmp_path: Path) -> None:
