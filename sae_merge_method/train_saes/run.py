@@ -67,7 +67,7 @@ def train_saes(
         job = open_job(settings)
         states = States(out, job.inputs())
         training = run_job(job, states, folder, report)
-    states.discard()
+    states.discard(job.sites)
     return training
 
 

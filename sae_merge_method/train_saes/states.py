@@ -4,7 +4,8 @@ Each SAE has a file of its own, which says after how many steps it was written: 
 two of them leaves some a little ahead, and they wait for the others.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ from sae_merge_method.models.sites import Site
 
 if TYPE_CHECKING:
     import torch
+
+
+logger = logging.getLogger(__name__)
 
 
 class States:
@@ -58,9 +62,15 @@ class States:
                 sync_file(folder / path.name)
                 (folder / path.name).replace(path)
 
-    def discard(self) -> None:
-        """Forget everything: the SAEs are whole."""
-        self._progress.discard()
+    def discard(self, sites: Iterable[Site]) -> None:
+        """Forget the states of SAEs that are whole; those of others stay for a run that asks for them."""
+        for site in sites:
+            self._file(site).unlink(missing_ok=True)
+        left = sum(1 for _ in self._progress.folder.glob("*.safetensors"))
+        if left:
+            logger.info("%s keeps the states of %d SAEs that were not asked for", self._progress.folder, left)
+        else:
+            self._progress.discard()
 
     def _file(self, site: Site) -> Path:
         return self._progress.folder / f"{site.hook}-{site.layer}.safetensors"
