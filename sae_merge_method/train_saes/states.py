@@ -7,7 +7,7 @@ two of them leaves some a little ahead, and they wait for the others.
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sae_merge_method.files.descriptors import sync_file
 from sae_merge_method.files.progress import Inputs, Progress, undamaged
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
+
+
+class Kept(NamedTuple):
+    """What is kept of one SAE in training."""
+
+    steps: int = 0
+    """That it has taken."""
+    nbytes: int = 0
+    """On the disk."""
 
 
 class States:
@@ -49,6 +58,20 @@ class States:
         with undamaged(path):
             tensors: dict[str, torch.Tensor] = load_file(path, device=str(device))
             return tensors
+
+    def kept(self, site: Site) -> Kept:
+        """What is kept of one SAE.
+
+        Raises:
+            ArtifactError: The file is damaged.
+        """
+        from safetensors import safe_open
+
+        path = self._file(site)
+        if not path.is_file():
+            return Kept()
+        with undamaged(path), safe_open(path, "np") as file:
+            return Kept(int(file.get_tensor("step")), path.stat().st_size)
 
     def save(self, states: "Mapping[Site, Mapping[str, torch.Tensor]]") -> None:
         """Keep the states of some SAEs in place of earlier ones."""

@@ -59,7 +59,9 @@ def test_killed_at_any_step_it_goes_on_to_the_same_bytes(
     ]  # fmt: skip
     with monkeypatch.context() as patch, pytest.raises(UsageError, match="k: 4 before, 5 now"):
         train_saes(settings(k=5), out)
-    train_saes(settings(), out)
+    said: list[str] = []
+    train_saes(settings(), out, report=said.append)
+    assert "over the texts, 33% of the steps done before: about" in said[0]
     assert content(out) == content(whole)
     assert not (tmp_path / ".saes.progress").exists()
 

@@ -7,17 +7,19 @@ import torch
 from sae_lens import SAE
 
 from sae_merge_method.artifacts.sae_training import SaeTraining, read_training
-from sae_merge_method.errors import ModelError, RefusedSaeError, UsageError
+from sae_merge_method.errors import ModelError, RefusedSaeError, SaeMergeError, UsageError
+from sae_merge_method.models.sites import Site
 from sae_merge_method.saes.find import find_sae, find_saes
 from sae_merge_method.saes.opening import load_sae
-from sae_merge_method.train_saes import plan
+from sae_merge_method.train_saes import plan, run
 from sae_merge_method.train_saes.card import card
 from sae_merge_method.train_saes.run import train_saes
 from sae_merge_method.train_saes.settings import parse_count
+from sae_merge_method.train_saes.states import Kept
 from tests.diagnose import hosts
 from tests.layouts.test_twelve_families import saved
 from tests.models.test_residual_stream import BUILDERS
-from tests.train_saes.conftest import STEP, STEPS, Settings, content
+from tests.train_saes.conftest import BLOCK, STEP, STEPS, Settings, content
 
 
 def test_what_is_written_is_saelens_own_format_a_report_and_a_card(whole: Path, maths: Path) -> None:
@@ -75,6 +77,46 @@ def test_the_plan_splits_into_as_few_passes_as_fit(settings: Settings) -> None:
         assert [site for group in planned.groups for site in group] == list(job.sites)
         assert planned.forward_seconds == pytest.approx(STEPS * STEP * len(sizes) * 0.001)
         assert planned.step_seconds == pytest.approx(8 * STEPS * 0.01)
+
+
+def test_a_plan_of_what_is_left_counts_whole_blocks_and_no_step_that_was_taken(settings: Settings) -> None:
+    from sae_merge_method.train_saes.job import open_job
+
+    job = open_job(settings(tokens=str(10 * STEP)))  # 10 steps, 4 of them a block
+    measured = plan.Measured(forward_seconds=0.001, step_seconds=0.01, working_bytes=1000)
+    weights = 4 * (2 * 32 * 64 + 64 + 32)
+    whole = plan.make_plan(job, measured, 1 << 30)
+    assert whole.forward_seconds == pytest.approx(3 * BLOCK * 0.001)
+    assert whole.step_seconds == pytest.approx(2 * 10 * 0.01)
+    assert whole.disk_bytes == (2 * 4 + 3) * weights
+    assert "done before" not in str(whole)
+    for taken, blocks in (((3, 3), 3), ((4, 4), 2), ((4, 10), 2), ((9, 9), 1), ((10, 10), 0)):
+        kept = {Site(layer): Kept(steps, 1000) for layer, steps in zip((0, 2), taken, strict=True)}
+        left = plan.make_plan(job, measured, 1 << 30, kept)
+        assert left.forward_seconds == pytest.approx(blocks * BLOCK * 0.001)
+        assert left.step_seconds == pytest.approx((2 * 10 - sum(taken)) * 0.01)
+        assert left.disk_bytes == whole.disk_bytes - 2000
+        assert f"over the texts, {sum(taken) / 20:.0%} of the steps done before: about" in str(left)
+
+
+def test_what_is_tried_is_timed_once_it_is_warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((0.0, 7.0))
+    monkeypatch.setattr(plan.time, "perf_counter", lambda: next(clock))
+    calls: list[str] = []
+    seconds, _ = plan._tried(lambda: calls.append("once"), torch.device("cpu"))
+    assert (seconds, calls) == (7.0, ["once", "once"])
+
+
+def test_a_disk_without_room_is_told_of_before_anything_is_trained(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100_000}))
+    said: list[str] = []
+    with pytest.raises(SaeMergeError, match="has no room: states and SAEs take 0 MiB, 0 MiB are free"):
+        train_saes(settings(), tmp_path / "saes", report=said.append)
+    assert len(said) == 1
+    assert "MiB on the disk" in said[0]
+    assert not list(tmp_path.iterdir())
 
 
 def qwen_of_letters(folder: Path) -> Path:
