@@ -23,7 +23,8 @@ def command(ctx: click.Context, /, config: Path | None, out: Path, overwrite: bo
     Writes SAEs in SAELens' format, train_saes.json and a card (README.md) into --out, and prints what each
     SAE keeps of text that was held out. Interrupted, the same command goes on where it was.
 
-    sae-merge diagnose --sae OUT reads them; hf upload OWNER/NAME OUT shares them.
+    sae-merge diagnose --sae OUT reads SAEs of layers' output, --sae OUT/attn_out and --sae OUT/mlp_out those
+    of other hooks; hf upload OWNER/NAME OUT shares them.
     """
     from sae_merge_method.artifacts.schema import read_settings
     from sae_merge_method.reports.grid import as_text

@@ -50,7 +50,8 @@ class ArmIdentity(Record):
     planned_realised: Realised | None
     """What rounding to the stored dtype is expected to leave of that, from up to 32,768 values of each
     tensor; null as for planned_energy."""
-    matched: Literal["realised", "float32"] | None
+    matched: Literal["realised", "intended", "float32"] | None
     """How an arm that is to have another's energy gets it: realised, scaled until what is stored of both has
-    the same energy; float32, written as float32 because no factor would do; null for arms with weights of
+    the same energy; intended, under stochastic rounding, whose noise counts in what is stored, until what is
+    to be added has it; float32, written as float32 because no factor would do; null for arms with weights of
     their own."""

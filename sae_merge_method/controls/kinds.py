@@ -41,7 +41,7 @@ class ArmKind:
     mode: str = RAW
     """What of the task vector is added: a scalpel's mode, or raw."""
     like: str | None = None
-    """Arm whose energy it is to have, in what is stored; None where its weights are its own. See
+    """Arm whose energy it is to have, in what acts of it; None where its weights are its own. See
     :meth:`is_like`."""
     measures: tuple[str, ...] = ()
     """Scalpel modes of which it has to be known what they keep of the task vector: it takes the SAEs."""
@@ -131,11 +131,13 @@ class ArmKind:
         sums = ground.realised(self.mode, layers, factor, weight, wide=wide)
         return Realised(**Realised.figures(sums))
 
-    def _matched(self, ground: Ground, name: str) -> Literal["realised", "float32"] | None:
+    def _matched(self, ground: Ground, name: str) -> Literal["realised", "intended", "float32"] | None:
         match = ground.matches.get(name)
         if match is None:
             return None
-        return "float32" if match.as_float32 else "realised"
+        if match.as_float32:
+            return "float32"
+        return "intended" if ground.precision.rounding.unbiased else "realised"
 
     def _name(self, number: int, weight: float | None) -> str:
         if not self.numbered:
@@ -170,6 +172,11 @@ def matches_of(kinds: Iterable[ArmKind], rows: Mapping[str, ArmKind], ground: Gr
             for arm, layers in kind.named_sets(ground):
                 own = ground.realised(kind.mode, layers)
                 if not own.intended or not target.intended:
+                    continue
+                if ground.precision.rounding.unbiased:
+                    # What was to be added is there on average. The energy of what is stored is not of it
+                    # alone: the noise beside it grows with the weight, not with its square.
+                    matches[arm] = Match((target.intended / own.intended) ** 0.5, as_float32=False)
                     continue
                 start = ((target.realised or target.intended) / own.intended) ** 0.5
 

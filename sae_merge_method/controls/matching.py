@@ -1,7 +1,8 @@
 """Scale an arm until what is stored of it has the energy of another: a search for one factor.
 
-Rounding swallows of a small edit more than of a large one, so arms of equal intended energy are not equal in
-what is stored. What is stored grows with the factor, apart from steps where few values make all of it.
+Rounding to nearest swallows of a small edit more than of a large one, so arms of equal intended energy are
+not equal in what is stored. That grows with the factor, apart from steps where few values make all of it.
+Rounding that keeps the mean swallows nothing: there arms of equal intended energy are equal in what acts.
 """
 
 from collections.abc import Callable

@@ -28,7 +28,7 @@ def arms_notes(arms: Sequence[ArmIdentity]) -> list[str]:
         "energy: squared norm of what is to be added; stored: of what rounding is expected to",
         "leave, from a sample of each tensor; kept: that share; along: its component along what is added;",
         "matched: how an arm that is to have another's energy gets it, scaled until what is stored is equal",
-        "(realised) or written as float32.",
+        "(realised), under stochastic rounding what is to be added (intended), or written as float32.",
     ]
     little = [
         arm.name for arm in arms if arm.planned_realised is not None and _is_little(arm.planned_realised)

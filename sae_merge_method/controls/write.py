@@ -205,6 +205,7 @@ def _note(kind: ArmKind, control: Control, arm: ArmIdentity, ground: Ground) -> 
 
 _MATCHED = {
     "realised": "Scaled until the energy of what is stored is",
+    "intended": "Scaled until the energy of what is to be added, which rounding keeps on average, is",
     "float32": "Written as float32, as no factor would give what is rounded the energy of",
 }
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sae_merge_method.corpora.chat import users_turn
 from sae_merge_method.corpora.counting import Ids, Mask, carries_text
 from sae_merge_method.errors import CorpusError, UsageError
 from sae_merge_method.models.families import vocabulary
@@ -165,11 +166,6 @@ _ANY_TEXT = "some words of a user"
 """Shows where a template puts what it is given."""
 
 
-def _turn(tokenizer: Any, text: str) -> str:
-    whole: str = tokenizer.apply_chat_template([{"role": "user", "content": text}], tokenize=False)
-    return whole
-
-
 def _in_chat(tokenizer: Any, texts: Sequence[str]) -> Iterator[tuple[Ids, Mask]]:
     """Ids of documents as a user's turn each, and which of them are the document's own text."""
     if not getattr(tokenizer, "chat_template", None):
@@ -177,9 +173,9 @@ def _in_chat(tokenizer: Any, texts: Sequence[str]) -> Iterator[tuple[Ids, Mask]]
     if not tokenizer.is_fast:
         raise UsageError("--apply-chat-template needs a fast tokenizer, which knows where its tokens stand")
     # A document's words may stand elsewhere in a template, too: in a preamble, in the name of a role.
-    before, found, behind = _turn(tokenizer, _ANY_TEXT).partition(_ANY_TEXT)
+    before, found, behind = users_turn(tokenizer, _ANY_TEXT).partition(_ANY_TEXT)
     for text in texts:
-        whole = _turn(tokenizer, text)
+        whole = users_turn(tokenizer, text)
         inner = whole[len(before) : len(whole) - len(behind)]
         if not found or before + inner + behind != whole or inner.strip() != text.strip():
             raise CorpusError(f"the chat template rewrites documents: cannot find {text[:60]!r} in it")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sae_merge_method.corpora.chat import users_turn
 from sae_merge_method.corpora.documents import Corpus
 from sae_merge_method.corpora.reading import Problem
 from sae_merge_method.corpora.tokens import Document
@@ -91,8 +92,7 @@ def _problem(tokenizer: Any, problem: Problem, first: int, *, in_chat: bool) -> 
     if in_chat:
         if not getattr(tokenizer, "chat_template", None):
             raise UsageError("--apply-chat-template: the model's tokenizer has no chat template")
-        turn = [{"role": "user", "content": prompt}]
-        prompt = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        prompt = users_turn(tokenizer, prompt, answer_follows=True)
         before = _encode(tokenizer, prompt, special=False)
         return before + _encode(tokenizer, answer, special=False), len(before)
     kept = prompt.rstrip()

@@ -56,7 +56,7 @@ def make_saes(
     job = replace(job, model=replace(job.model, name=ModelId(NAME)), texts=named)
     states = States(folder / "saes", job.inputs())
     run_job(job, states, folder, report=lambda _: None)
-    states.discard()
+    states.discard(job.sites)
 
 
 def _settings(settings: MiniatureSettings, base: Path, texts: tuple[Path, ...]) -> TrainSaesSettings:

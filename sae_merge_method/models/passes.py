@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sae_merge_method.corpora.batches import Batch
+from sae_merge_method.errors import ModelError
 from sae_merge_method.models.sites import OUTPUT, Site, source_of
 
 if TYPE_CHECKING:
@@ -32,13 +33,26 @@ def read_sites(
         batch: Padded documents.
         receive: By site, told of its activations (B, T, d) as soon as they are there, in the model's dtype;
             they are gone afterwards unless it keeps them.
+
+    Raises:
+        ModelError: The blocks put out more than one stream, as Gemma 3n's do; or a family's parts are not
+            known.
     """
     import torch
 
     last = max(site.layer for site in receive)
 
+    def told(site: Site, states: torch.Tensor) -> None:
+        if states.dim() != 3:
+            raise ModelError(
+                f"the blocks of {type(model.decoder).__name__} put out several streams at once "
+                f"{tuple(states.shape)}: there is no one residual stream to read"
+            )
+        receive[site](states)
+
+    change = {site: partial(told, site) for site in receive}
     # Hooks are called in the order in which they were set: what the last block puts out is told of first.
-    with torch.inference_mode(), hooked(model, receive), ended_behind(model.blocks[last]):
+    with torch.inference_mode(), hooked(model, change), ended_behind(model.blocks[last]):
         model.decoder(**inputs_of(model, batch), use_cache=False)
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from sae_merge_method.corpora.batches import Batch
-from sae_merge_method.errors import ModelError
 from sae_merge_method.models.passes import read_sites
 from sae_merge_method.models.sites import Site
 
@@ -65,11 +64,6 @@ def forward_at(
     made: dict[Site, Made] = {}
 
     def receive(site: Site, states: "torch.Tensor") -> None:
-        if states.dim() != 3:
-            raise ModelError(
-                f"the blocks of {type(model.decoder).__name__} put out several streams at once "
-                f"{tuple(states.shape)}: there is no one residual stream to read"
-            )
         if states.device not in on:
             on[states.device] = counted.to(states.device, non_blocking=True)
         made[site] = use[site](states.flatten(0, 1)[on[states.device]])

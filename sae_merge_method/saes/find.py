@@ -15,6 +15,7 @@ from sae_merge_method.saes.releases import release_ids
 
 _LAYER = "{layer}"
 _FOLDER = f"layer_{_LAYER}"
+_ANY_LAYER = "layer_*"
 _WIDEST = 4
 """Digits of the longest layer number with zeros in front that is looked for."""
 
@@ -54,7 +55,7 @@ def find_saes(source: str, id_template: str | None, layers: Sequence[int]) -> tu
     if _LAYER not in template:
         raise UsageError(
             f"expected {_LAYER} in --sae or --sae-id to stand for the layer's number, "
-            f"such as saes/layer_{_LAYER}; got {template!r}"
+            f"such as saes/layer_{_LAYER}; got {template!r}{_within(source)}"
         )
     if id_template is None or _means_folders(source):
         addresses = [_folder_address(template, layer) for layer in layers]
@@ -99,7 +100,7 @@ def find_sae(source: str, id: str | None, layer: int) -> SaeAddress:
         return address
     folder = Path(_of_layer(template, layer)[0]).expanduser()
     if folder.is_dir():
-        raise SaeError(f"no SAE in {folder}: expected {files_of_formats()}")
+        raise SaeError(f"no SAE in {folder}: expected {files_of_formats()}{_within(source)}")
     if id is None or _means_folders(source):
         raise SaeError(
             f"no SAE of layer {layer}: there is no folder {folder}; relative folders are sought from the "
@@ -117,8 +118,16 @@ def _template(source: str, id: str | None) -> str:
         return f"{source}/{id}"
     folder = Path(source).expanduser()
     # A folder of a folder a layer, as train-saes writes it.
-    is_of_layers = _LAYER not in source and any(folder.glob(_FOLDER.replace(_LAYER, "*")))
+    is_of_layers = _LAYER not in source and any(folder.glob(_ANY_LAYER))
     return f"{source.rstrip('/')}/{_FOLDER}" if is_of_layers else source
+
+
+def _within(source: str) -> str:
+    """Says where a folder's own folders hold SAEs a layer, as train-saes writes those of a layer's parts."""
+    folder = Path(source).expanduser()
+    names = sorted({path.parent.name for path in folder.glob(f"*/{_ANY_LAYER}")})
+    places = ", ".join(f"{source.rstrip('/')}/{name}" for name in names)
+    return f"; SAEs of layers lie in {places}" if places else ""
 
 
 def _of_layer(template: str, layer: int) -> tuple[str, ...]:

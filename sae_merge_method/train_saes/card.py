@@ -1,6 +1,9 @@
 """The card of a folder of SAEs: how they were trained, what they keep, how they are read and shared."""
 
+import shlex
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from sae_merge_method import __version__
 from sae_merge_method.artifacts.sae_training import TRAINING_FILE, SaeTraining
@@ -70,8 +73,16 @@ def _reading(training: SaeTraining) -> str:
     return (
         fence(f'from sae_lens import SAE\n\nsae = SAE.load_from_disk("{first.folder}")', "python")
         + "\n\n"
-        + fence(
-            "sae-merge diagnose --model MODEL --sae . --target TARGET --control CONTROL --out diagnosis",
-            "sh",
-        )
+        + fence("\n".join(_diagnoses(training)), "sh")
     )
+
+
+def _diagnoses(training: SaeTraining) -> Iterator[str]:
+    """The commands that listen with them: whole layers and parts are not ranked together."""
+    here = PurePosixPath()  # where SAEs of layers' output lie; those of parts lie in a folder for each hook
+    folders = dict.fromkeys(PurePosixPath(one.folder).parent for one in training.saes)
+    whole, parts = ([one for one in folders if (one == here) is is_here] for is_here in (True, False))
+    for listened, out in ((whole, "diagnosis"), (parts, "diagnosis-of-parts")):
+        if listened:
+            saes = " ".join(f"--sae {shlex.quote(str(folder))}" for folder in listened)
+            yield f"sae-merge diagnose --model MODEL {saes} --target TARGET --control CONTROL --out {out}"

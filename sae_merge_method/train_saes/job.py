@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from sae_merge_method import __version__
 from sae_merge_method.corpora.counting import OUTLIER_NORM
 from sae_merge_method.corpora.tokens import Document, special_token_ids
 from sae_merge_method.errors import UsageError
@@ -78,9 +79,11 @@ class Job:
         """What a resumed run must have in common with the one that was interrupted."""
         texts = {f"sha256 of {text.source}": f"{text.sha256} x {text.weight}" for text in self.texts}
         return {
+            "version": __version__,
             **self.recorded(),
             "model's config.json": self.model.config_sha256,
             "model's weights": self.model.fingerprint.numbers["float32"],
+            "texts": ", ".join(text.source for text in self.texts),  # another order is another stream
             **texts,
         }
 

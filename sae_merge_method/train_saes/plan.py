@@ -1,11 +1,11 @@
 """Which SAEs are trained in which pass over the texts, and what it will take: measured on a first batch.
 
-Sizes of states and buffers are known; how long a forward pass and a training step take here, and what they
-need beside, is tried: one batch through the model, two steps of an SAE of this size, one loss.
+Sizes of states and buffers are known; how long a forward pass, a training step and a loss take here, and what
+they need beside, is tried, each twice. What an interrupted run has done is taken off.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,12 +19,15 @@ from sae_merge_method.reports.numbers import count, duration
 from sae_merge_method.train_saes.job import Job
 from sae_merge_method.train_saes.learner import Ground, Learner
 from sae_merge_method.train_saes.quality import LOSS_BATCH
+from sae_merge_method.train_saes.states import Kept, States
 from sae_merge_method.train_saes.training import first_batch, most_rows
 
 _SHARE = 0.8
 """Of the memory: the rest is for what is not counted here."""
 _COPIES = 4
 """Of an SAE's weights in float32: the weights, their gradients and Adam's two moments."""
+_KEPT = 3
+"""Those that a state on the disk holds: all but the gradients."""
 
 
 class Measured(NamedTuple):
@@ -53,11 +56,15 @@ class Plan(NamedTuple):
     buffer_bytes: int
     """Activations of the largest group."""
     working_bytes: int
+    disk_bytes: int
+    """That are still to be written: states of all groups, which stay to the end, and the SAEs beside them."""
     forward_seconds: float
     """Of all passes together."""
     step_seconds: float
     """Of all steps of all SAEs."""
     judging_seconds: float
+    done: float
+    """Share of all steps that an interrupted run has taken; what they took is in none of these times."""
 
     @property
     def bytes(self) -> int:
@@ -72,18 +79,19 @@ class Plan(NamedTuple):
     def __str__(self) -> str:
         saes = sum(map(len, self.groups))
         passes = "one pass" if len(self.groups) == 1 else f"{len(self.groups)} passes"
+        done = f", {self.done:.0%} of the steps done before" if self.done else ""
         judging = f", judging {duration(self.judging_seconds)}" if self.judging_seconds else ""
         return (
             f"{saes} SAEs of {count(self.d_sae)} features on {count(self.tokens)} tokens in {passes} over "
-            f"the texts: about {format_memory(self.bytes)} beside the model "
+            f"the texts{done}: about {format_memory(self.bytes)} beside the model "
             f"(SAEs {format_memory(self.state_bytes)}, activations {format_memory(self.buffer_bytes)}, "
-            f"work {format_memory(self.working_bytes)}), "
+            f"work {format_memory(self.working_bytes)}), {format_memory(self.disk_bytes)} on the disk, "
             f"about {duration(self.seconds)} (model {duration(self.forward_seconds)}, "
             f"SAEs {duration(self.step_seconds)}{judging})"
         )
 
 
-def make_plan(job: Job, measured: Measured, memory: int) -> Plan:
+def make_plan(job: Job, measured: Measured, memory: int, kept: Mapping[Site, Kept] | None = None) -> Plan:
     """Split the sites into as few, as equal groups as fit.
 
     At least one SAE must be in memory at a time, whatever ``memory`` says.
@@ -92,18 +100,25 @@ def make_plan(job: Job, measured: Measured, memory: int) -> Plan:
         job: What is trained.
         measured: What a first batch took.
         memory: Bytes to use beside the model.
+        kept: By site, what an interrupted run has left of it.
     """
     schedule, sites = job.schedule, job.sites
-    state = _COPIES * 4 * (2 * schedule.d_in * schedule.d_sae + schedule.d_sae + schedule.d_in)
+    weights = 4 * (2 * schedule.d_in * schedule.d_sae + schedule.d_sae + schedule.d_in)
+    state = _COPIES * weights
     buffer = most_rows(job) * schedule.d_in * job.model.dtype.itemsize
     room = max(0, int(memory * _SHARE) - measured.working_bytes)
     groups = _split(sites, max(1, room // (state + buffer)))
     largest = max(map(len, groups))
     tokens = schedule.steps * job.step_tokens
-    held_out = min(job.settings.held_out, sum(int(one.counted.sum()) for one in job.held_out))
+    held_out = sum(int(one.counted.sum()) for one in job.held_out)
     # Each site's loss is taken twice, from its layer on.
     depth = sum(1 - site.layer / len(job.model.blocks) for site in sites)
     losses = min(held_out, job.settings.loss_tokens) * (len(groups) + 2 * depth)
+    left = kept or {}
+    taken = {site: left.get(site, Kept()).steps for site in sites}
+    blocks = sum(_blocks_left(job, min(taken[site] for site in group)) for group in groups)
+    # The state of each SAE and at the end the SAE, and one new state beside the old while it is written.
+    disk = (len(sites) * (_KEPT + 1) + _KEPT) * weights
     return Plan(
         groups=groups,
         d_sae=schedule.d_sae,
@@ -111,10 +126,18 @@ def make_plan(job: Job, measured: Measured, memory: int) -> Plan:
         state_bytes=largest * state,
         buffer_bytes=largest * buffer,
         working_bytes=measured.working_bytes,
-        forward_seconds=tokens * len(groups) * measured.forward_seconds,
-        step_seconds=schedule.steps * len(sites) * measured.step_seconds,
+        disk_bytes=max(0, disk - sum(left[site].nbytes for site in sites if site in left)),
+        forward_seconds=blocks * job.block_tokens * measured.forward_seconds,
+        step_seconds=(schedule.steps * len(sites) - sum(taken.values())) * measured.step_seconds,
         judging_seconds=held_out * len(groups) * measured.forward_seconds + losses * measured.loss_seconds,
+        done=sum(taken.values()) / (schedule.steps * len(sites)),
     )
+
+
+def _blocks_left(job: Job, taken: int) -> int:
+    """Blocks that are still read where all SAEs of a pass have taken so many steps: whole ones."""
+    steps, size = job.schedule.steps, job.block_steps
+    return sum(taken < min(first + size, steps) for first in range(0, steps, size))
 
 
 def _split(sites: Sequence[Site], most: int) -> tuple[tuple[Site, ...], ...]:
@@ -133,7 +156,6 @@ def measure(job: Job) -> Measured:
     activations = torch.randn(
         job.step_tokens, schedule.d_in, generator=torch.Generator().manual_seed(0), dtype=torch.float32
     ).to(device)
-    learner.step(activations)
     step, step_bytes = _tried(lambda: learner.step(activations), device)
     loss, loss_bytes = _try_loss(job)
     working = max(forward_bytes, step_bytes, loss_bytes)
@@ -151,16 +173,23 @@ def _try_loss(job: Job) -> tuple[float, int]:
 
 
 def _tried(work: Callable[[], object], device: torch.device) -> tuple[float, int]:
+    """Seconds of the second time, as the first may have to prepare, and bytes of both."""
     with peak_memory(device) as peak:
+        _done(work, device)
         start = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        _done(work, device)
         seconds = time.perf_counter() - start
     return seconds, peak.nbytes
 
 
-def plan(job: Job) -> Plan:
-    """Measure, and plan with what is free or with what the user gave."""
+def _done(work: Callable[[], object], device: torch.device) -> None:
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def plan(job: Job, states: States) -> Plan:
+    """Measure, and plan what is left to do with what is free or with what the user gave."""
+    kept = {site: states.kept(site) for site in job.sites}
     measured = measure(job)
-    return make_plan(job, measured, memory_budget(job.settings.memory, job.model.device))
+    return make_plan(job, measured, memory_budget(job.settings.memory, job.model.device), kept)

@@ -1,9 +1,11 @@
 """What SAEs, as they are saved, make of text held out: what they explain, what their reconstruction costs.
 
 For the loss, a forward pass begins at the SAE's layer, with what the layers before it have put out: they are
-not computed again for every SAE.
+not computed again for every SAE. Where that is not all that later layers take of earlier ones, passes are
+whole.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -13,8 +15,9 @@ import numpy as np
 import torch
 
 from sae_merge_method.artifacts.sae_training import Judgement, SplicedLoss
-from sae_merge_method.corpora.batches import make_batches
+from sae_merge_method.corpora.batches import Batch, make_batches
 from sae_merge_method.corpora.tokens import Document
+from sae_merge_method.errors import first_line
 from sae_merge_method.in_memory.losses import nats
 from sae_merge_method.models.devices import exact_device
 from sae_merge_method.models.passes import handing_on, hooked, read_sites
@@ -22,6 +25,8 @@ from sae_merge_method.models.sites import Site
 from sae_merge_method.models.text_model import TextModel
 from sae_merge_method.saes.encoders import Encoder
 from sae_merge_method.train_saes.learner import Ground
+
+logger = logging.getLogger(__name__)
 
 LOSS_BATCH = 512
 """Tokens that go through the model together for a loss: their logits are many times as large."""
@@ -114,21 +119,46 @@ def _losses(
 ) -> dict[Site, SplicedLoss]:
     tokens = sum(int(one.counted.sum()) for one in documents)
     base, spliced, ablated = 0.0, dict.fromkeys(saes, 0.0), dict.fromkeys(saes, 0.0)
+    begins: dict[int, int] = {}  # by layer, the block at which its passes begin
     for batch in make_batches(documents, LOSS_BATCH):
         with torch.no_grad(), _outputs(model, {site.layer - 1 for site in saes if site.layer}) as outputs:
-            base += float(nats(model, batch).sum())
+            plain = nats(model, batch)
+        base += float(plain.sum())
         counted = torch.from_numpy(batch.counted).to(model.device)
         for site, sae in saes.items():
+            if site.layer not in begins:  # tried on the first batch
+                put_out = outputs.get(site.layer - 1)
+                begins[site.layer] = site.layer if _is_plain(model, batch, site.layer, put_out, plain) else 0
+            begin = begins[site.layer]
             for sums, encoder in ((spliced, sae.encoder), (ablated, None)):
                 change = partial(_replaced, encoder, sae.ground.bound, counted)
                 with (
                     torch.no_grad(),
-                    # The pass begins at the SAE's layer, with what was put out before it.
-                    handing_on(model.blocks[: site.layer], outputs.get(site.layer - 1)),
+                    # The pass begins at the SAE's layer where it can, with what was put out before it.
+                    handing_on(model.blocks[:begin], outputs.get(begin - 1)),
                     hooked(model, {site: change}),
                 ):
                     sums[site] += float(nats(model, batch).sum())
     return {site: _loss(tokens, base, spliced[site], ablated[site]) for site in saes}
+
+
+def _is_plain(model: TextModel, batch: Batch, layer: int, put_out: Any, plain: torch.Tensor) -> bool:
+    """Whether a pass that begins at a layer, with nothing replaced, needs the nats of a whole one.
+
+    It does not where later blocks take more from earlier ones than what the one before puts out, as those of
+    Gemma 4's small models take keys and values.
+    """
+    if not layer:
+        return True
+    try:
+        with torch.no_grad(), handing_on(model.blocks[:layer], put_out):
+            if nats(model, batch).equal(plain):
+                return True
+            why = "by passes that begin there it needs other nats"
+    except Exception as error:  # a host's: what blocks that were left out did not leave behind
+        why = f"passes cannot begin there ({type(error).__name__}: {first_line(error)})"
+    logger.info("layer %d is judged in whole passes: %s", layer, why)
+    return False
 
 
 def _loss(tokens: int, base: float, spliced: float, ablated: float) -> SplicedLoss:

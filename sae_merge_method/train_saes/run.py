@@ -1,6 +1,7 @@
 """Training SAEs from end to end: a model and texts in, a folder of SAEs in SAELens' format out."""
 
 import logging
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,9 +16,11 @@ from sae_merge_method.artifacts.sae_training import (
     TrainingText,
     write_training,
 )
+from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.writing import write_text
 from sae_merge_method.foretold import held_against
+from sae_merge_method.models.devices import format_memory
 from sae_merge_method.models.hub import CARD_FILE
 from sae_merge_method.models.sites import Site
 from sae_merge_method.train_saes.card import card
@@ -67,7 +70,7 @@ def train_saes(
         job = open_job(settings)
         states = States(out, job.inputs())
         training = run_job(job, states, folder, report)
-    states.discard()
+    states.discard(job.sites)
     return training
 
 
@@ -79,12 +82,16 @@ def run_job(job: "Job", states: "States", folder: Path, report: Callable[[str], 
         states: Where states are kept; they stay.
         folder: Where the SAEs go; it may hold other things.
         report: Told of the plan before work starts, and of what it took.
+
+    Raises:
+        SaeMergeError: The disk has no room for states and SAEs.
     """
     from sae_merge_method.train_saes.plan import plan
     from sae_merge_method.train_saes.training import train_group
 
-    planned = plan(job)
+    planned = plan(job, states)
     report(str(planned))
+    _require_room(folder, planned.disk_bytes)
     tokens = job.schedule.steps * job.step_tokens * len(planned.groups)
     with held_against(job.model.device, report) as foretold:
         foretold.seconds, foretold.nbytes = planned.seconds, planned.bytes
@@ -96,6 +103,15 @@ def run_job(job: "Job", states: "States", folder: Path, report: Callable[[str], 
         write_training(folder, training)
         write_text(folder / CARD_FILE, card(training))
     return training
+
+
+def _require_room(folder: Path, nbytes: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < nbytes:
+        raise SaeMergeError(
+            f"{folder.parent} has no room: states and SAEs take {format_memory(nbytes)}, "
+            f"{format_memory(free)} are free; fewer layers (--layers) or features (--width) take less"
+        )
 
 
 def folder_of(site: Site) -> str:

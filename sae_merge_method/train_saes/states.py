@@ -4,9 +4,10 @@ Each SAE has a file of its own, which says after how many steps it was written: 
 two of them leaves some a little ahead, and they wait for the others.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sae_merge_method.files.descriptors import sync_file
 from sae_merge_method.files.progress import Inputs, Progress, undamaged
@@ -15,6 +16,18 @@ from sae_merge_method.models.sites import Site
 
 if TYPE_CHECKING:
     import torch
+
+
+logger = logging.getLogger(__name__)
+
+
+class Kept(NamedTuple):
+    """What is kept of one SAE in training."""
+
+    steps: int = 0
+    """That it has taken."""
+    nbytes: int = 0
+    """On the disk."""
 
 
 class States:
@@ -46,6 +59,20 @@ class States:
             tensors: dict[str, torch.Tensor] = load_file(path, device=str(device))
             return tensors
 
+    def kept(self, site: Site) -> Kept:
+        """What is kept of one SAE.
+
+        Raises:
+            ArtifactError: The file is damaged.
+        """
+        from safetensors import safe_open
+
+        path = self._file(site)
+        if not path.is_file():
+            return Kept()
+        with undamaged(path), safe_open(path, "np") as file:
+            return Kept(int(file.get_tensor("step")), path.stat().st_size)
+
     def save(self, states: "Mapping[Site, Mapping[str, torch.Tensor]]") -> None:
         """Keep the states of some SAEs in place of earlier ones."""
         from safetensors.torch import save_file
@@ -58,9 +85,15 @@ class States:
                 sync_file(folder / path.name)
                 (folder / path.name).replace(path)
 
-    def discard(self) -> None:
-        """Forget everything: the SAEs are whole."""
-        self._progress.discard()
+    def discard(self, sites: Iterable[Site]) -> None:
+        """Forget the states of SAEs that are whole; those of others stay for a run that asks for them."""
+        for site in sites:
+            self._file(site).unlink(missing_ok=True)
+        left = sum(1 for _ in self._progress.folder.glob("*.safetensors"))
+        if left:
+            logger.info("%s keeps the states of %d SAEs that were not asked for", self._progress.folder, left)
+        else:
+            self._progress.discard()
 
     def _file(self, site: Site) -> Path:
         return self._progress.folder / f"{site.hook}-{site.layer}.safetensors"

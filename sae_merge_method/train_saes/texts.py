@@ -18,6 +18,7 @@ import numpy as np
 from sae_merge_method.corpora.beginning import find_beginning
 from sae_merge_method.corpora.counting import carries_text
 from sae_merge_method.corpora.documents import read_corpus
+from sae_merge_method.corpora.reading import is_dataset_name
 from sae_merge_method.corpora.tokens import Document, special_token_ids, tokenize
 from sae_merge_method.errors import CorpusError, UsageError
 from sae_merge_method.models.text_model import TextModel
@@ -81,11 +82,21 @@ def parse_source(text: str) -> WeightedSource:
     weight = float(match["weight"])
     if not weight > 0:
         raise UsageError(f"expected a weight above 0 behind the colon, got {text!r}")
-    return WeightedSource(match["source"], weight)
+    source, written = match["source"], match["weight"]
+    is_meant = _WEIGHTED.fullmatch(source) is not None  # there is a number for the config, too
+    if is_dataset_name(source) and not Path(source).is_file() and not is_meant:
+        logger.info(
+            "%s: read as %s with the weight %s; where %s names a config or a split, write %s:1",
+            text, source, written, written, text,
+        )  # fmt: skip
+    return WeightedSource(source, weight)
 
 
 def read_texts(model: TextModel, sources: Sequence[str], reading: Reading) -> tuple[Text, ...]:
     """Read, order, tokenize and part the corpora.
+
+    Whole documents are held out, and of them as much is kept to judge by as was asked for: the rest of the
+    last one is neither learned from nor judged by.
 
     Raises:
         CorpusError: One cannot be read, or leaves nothing to train on beside what is held out.
@@ -124,7 +135,8 @@ def _read(model: TextModel, one: WeightedSource, share: float, reading: Reading)
     training = [one for one in documents[len(held) :] if keys[texts[one.position]] != last]
     if not training:
         raise CorpusError(
-            f"{one.source} has too few different documents: one is held out, none is left to learn from"
+            f"{one.source} has too few different documents: one is held out, none is left to learn from; "
+            "--held-out 0 holds none out, and judges nothing"
         )
     length = min(reading.max_length, model.context)
     return Text(
@@ -132,7 +144,7 @@ def _read(model: TextModel, one: WeightedSource, share: float, reading: Reading)
         corpus.sha256,
         one.weight,
         tuple(_pieces(training, length, special)),
-        tuple(_pieces(held, length, special)),
+        tuple(_up_to(wanted, _pieces(held, length, special))),
     )
 
 
@@ -153,6 +165,16 @@ def _pieces(documents: Sequence[Document], length: int, special: frozenset[int])
             counted = carries_text(ids, special)
             if counted.any():
                 yield Document(ids, counted, document.position)
+
+
+def _up_to(tokens: float, documents: Iterator[Document]) -> Iterator[Document]:
+    """The first documents with so many counted tokens together."""
+    counted = 0
+    for document in documents:
+        yield document
+        counted += int(document.counted.sum())
+        if counted >= tokens:
+            return
 
 
 def _tokens(documents: Sequence[Document]) -> int:

@@ -18,6 +18,7 @@ import torch
 
 from sae_merge_method.corpora.batches import Batch, make_batches
 from sae_merge_method.corpora.tokens import Document
+from sae_merge_method.errors import ModelError
 from sae_merge_method.files.interrupts import interrupts_wait
 from sae_merge_method.models.passes import read_sites
 from sae_merge_method.models.sites import Site
@@ -48,17 +49,30 @@ class Buffers:
         }
 
     def fill(self, documents: Sequence[Document], batch_tokens: int) -> None:
-        """Read documents in one forward pass a batch, and keep what their counted tokens give."""
+        """Read documents in one forward pass a batch, and keep what their counted tokens give.
+
+        Raises:
+            ModelError: Something of it is NaN or infinite: one such token would be in all weights of an SAE.
+        """
         self.rows = 0
         for batch in make_batches(documents, batch_tokens):
             places = torch.from_numpy(np.flatnonzero(batch.counted)).to(self._model.device)
             read_sites(self._model, batch, {site: partial(self._keep, site, places) for site in self._held})
             self.rows += len(places)
+        self._require_numbers()
 
     def _keep(self, site: Site, places: torch.Tensor, states: torch.Tensor) -> None:
         # By places, not by a mask: how many a mask holds is not known without waiting for the device.
         rows = states.flatten(0, 1).index_select(0, places)
         self._held[site][self.rows : self.rows + len(places)] = rows
+
+    def _require_numbers(self) -> None:
+        norms = [torch.linalg.vector_norm(self.all(site), dim=1, dtype=torch.float32) for site in self._held]
+        # The device is waited for once a block.
+        wrong = torch.stack([(~norm.isfinite()).sum() for norm in norms]).tolist()
+        for site, tokens in zip(self._held, wrong, strict=True):
+            if tokens:
+                raise ModelError(f"what {site} puts out is NaN or infinite at {tokens} of {self.rows} tokens")
 
     def all(self, site: Site) -> torch.Tensor:
         """(rows, d) what was read at a site."""

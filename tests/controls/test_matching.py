@@ -1,4 +1,5 @@
-"""Arms that are to have another's energy have it in what is stored, or are written as float32."""
+"""Arms that are to have another's energy have it in what is stored or are written as float32; under stochastic
+rounding, whose noise counts there, they have it in what was to be added."""
 
 from pathlib import Path
 
@@ -68,10 +69,11 @@ def energy(tau: Floats) -> float:
 
 @pytest.fixture(scope="module", params=["nearest", "stochastic"])
 def merged(request, tmp_path_factory) -> tuple[dict[str, Recipe], dict[str, EditReport]]:
-    """Arms over a bfloat16 base whose edit is of the size of its rounding step."""
+    """Arms over a bfloat16 base whose edit is of the size of its rounding step, or smaller."""
     root: Path = tmp_path_factory.mktemp("bfloat16")
     scene = scenes.build(root, dtype=torch.bfloat16)
-    recipe = write_recipe(scene, root / "recipe.yml", "--weight", "0.01")
+    weight = {"nearest": "0.01", "stochastic": "0.001"}[request.param]  # so small that noise is most of it
+    recipe = write_recipe(scene, root / "recipe.yml", "--weight", weight)
     text = recipe.read_text().replace("parameters:\n", f"parameters:\n  rounding: {request.param}\n")
     recipe.write_text(text)
     wanted = ("stethoscope", "all-layers-damped", "scalpel", "scalpel-random", "stethoscope-energy-matched")
@@ -81,16 +83,39 @@ def merged(request, tmp_path_factory) -> tuple[dict[str, Recipe], dict[str, Edit
     return {name: parse_recipe(text, name) for name, text in texts.items()}, reports
 
 
+LIKE = {
+    "all-layers-damped": "stethoscope",
+    "scalpel-random": "scalpel",
+    "stethoscope-energy-matched": "scalpel",
+}
+"""By arm, the one whose energy it is to have."""
+
+
+@pytest.mark.parametrize("merged", ["nearest"], indirect=True)
 def test_what_is_stored_of_matched_arms_has_one_energy_or_they_are_float32(merged):
     recipes, reports = merged
-    for name, like in (
-        ("all-layers-damped", "stethoscope"),
-        ("scalpel-random", "scalpel"),
-        ("stethoscope-energy-matched", "scalpel"),
-    ):
+    for name, like in LIKE.items():
         assert reports[name].energy == pytest.approx(reports[like].energy, rel=TOLERANCE + 1e-3), name
         wide = recipes[name].dtype == "float32"
         assert {one.dtype for one in reports[name].tensors} == {"F32" if wide else "BF16"}
+
+
+@pytest.mark.parametrize("merged", ["stochastic"], indirect=True)
+def test_what_acts_of_matched_arms_is_equal_under_stochastic_rounding_and_its_noise_is_not(merged):
+    recipes, reports = merged
+    for name, like in LIKE.items():
+        one, other = reports[name], reports[like]
+        assert one.intended_energy == pytest.approx(other.intended_energy, rel=1e-3), name
+        assert acting(one) == pytest.approx(acting(other), rel=0.15), name
+        assert recipes[name].dtype != "float32"
+    # As much over twice the layers: twice the values, and each has its noise.
+    assert reports["all-layers-damped"].energy > 1.1 * reports["stethoscope"].energy
+
+
+def acting(report: EditReport) -> float:
+    """Size of what is stored along what was to be added: all that an edit does which noise does not."""
+    assert report.component is not None
+    return report.component * report.intended_energy**0.5
 
 
 def test_each_arm_states_what_is_stored_of_it(merged):

@@ -89,6 +89,15 @@ def test_an_empty_place_and_a_template_without_a_layer_are_refused(tmp_path: Pat
         find_sae(str(tmp_path), None, 4)
 
 
+def test_a_folder_whose_folders_hold_saes_of_parts_is_refused_with_their_names(tmp_path: Path) -> None:
+    for hook in ("mlp_out", "attn_out"):
+        hosts.save_raw(tmp_path / hook / "layer_1", 1)
+    for find in (lambda: find_saes(str(tmp_path), None, range(4)), lambda: find_sae(f"{tmp_path}/", None, 1)):
+        with pytest.raises((SaeError, UsageError)) as error:
+            find()
+        assert str(error.value).endswith(f"; SAEs of layers lie in {tmp_path}/attn_out, {tmp_path}/mlp_out")
+
+
 def test_a_release_is_looked_up_without_importing_saelens() -> None:
     program = f"""
 import sys

@@ -1,5 +1,6 @@
 """How SAEs are judged: a perfect one costs nothing, none costs what zeros cost, and layers passed by change nothing."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from sae_merge_method.models.sites import Site
 from sae_merge_method.models.text_model import TextModel, load_text_model
 from sae_merge_method.train_saes.learner import Ground
 from sae_merge_method.train_saes.quality import Judged, judge
+from tests.diagnose import hosts
+from tests.layouts.test_twelve_families import COMMON, FAMILIES
 from tests.models.test_residual_stream import BUILDERS
 
 DOCUMENTS = [
@@ -35,8 +38,8 @@ class Linear:
         return self.times * (positive - negative)
 
 
-def ground(bound: float = torch.inf) -> Ground:
-    return Ground(torch.zeros(32), torch.tensor(1.0), torch.tensor(bound))
+def ground(bound: float = torch.inf, d: int = 32) -> Ground:
+    return Ground(torch.zeros(d), torch.tensor(1.0), torch.tensor(bound))
 
 
 @pytest.fixture(scope="module", params=["gemma3", "llama", "gpt2"])
@@ -71,6 +74,42 @@ def test_losses_are_those_of_whole_passes_with_the_activations_replaced(model: T
         assert judged[site].explained_variance == pytest.approx(1 - 0.3**2, abs=1e-4)
         assert judged[site].explained_median == pytest.approx(1 - 0.3**2, abs=1e-4)
     assert not any("forward" in block.__dict__ for block in model.blocks)
+
+
+def gemma4_that_shares(folder: Path) -> TextModel:
+    """A tiny Gemma 4 whose last two blocks take keys and values of the second, as E2B's and E4B's last ones do."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    sizes = {**COMMON, **FAMILIES["gemma4_text"], "num_kv_shared_layers": 2}
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(AutoConfig.for_model("gemma4_text", **sizes)).save_pretrained(folder)
+    hosts.save_tokenizer(folder)
+    return load_text_model(str(folder), "float32", with_head=True)
+
+
+def test_a_model_whose_later_blocks_take_keys_of_earlier_ones_is_judged_in_whole_passes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "sae_merge_method")
+    model = gemma4_that_shares(tmp_path / "model")
+    sites = [Site(layer) for layer in range(4)]
+    judged = judge(model, {site: Judged(Linear(0.7), ground(d=16)) for site in sites}, DOCUMENTS, 64, 1000)
+    for site in sites:
+        assert judged[site].loss.spliced == pytest.approx(by_hand(model, site, 0.7), abs=1e-5)
+        assert judged[site].loss.ablated == pytest.approx(by_hand(model, site, 0.0), abs=1e-5)
+    told = [message for message in caplog.messages if "is judged in whole passes" in message]
+    assert [message[:7] for message in told] == ["layer 2", "layer 3"]
+    assert not any("forward" in block.__dict__ for block in model.blocks)
+
+
+def test_where_beginning_at_a_layer_gives_other_losses_passes_are_whole(gemma3: Path) -> None:
+    model = load_text_model(str(gemma3), "float32", with_head=True)
+    left: dict[str, torch.Tensor] = {}
+    own = model.blocks[2].mlp.forward
+    model.blocks[0].mlp.register_forward_hook(lambda _module, _inputs, output: left.update(behind=output))
+    model.blocks[2].mlp.forward = lambda states: own(states) + left.pop("behind", 0)
+    loss = judge(model, {Site(2): Judged(Linear(0.7), ground())}, DOCUMENTS, 64, 1000)[Site(2)].loss
+    assert loss.spliced == pytest.approx(by_hand(model, Site(2), 0.7), abs=1e-5)
 
 
 def test_a_perfect_sae_costs_nothing_and_none_gives_nothing_back(gemma3: Path) -> None:

@@ -1,6 +1,7 @@
 """A training that is killed, interrupted or split by memory comes to the same bytes."""
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,12 @@ import pytest
 import torch
 
 from sae_merge_method.errors import UsageError
+from sae_merge_method.files.progress import Inputs
 from sae_merge_method.models.sites import Site
 from sae_merge_method.train_saes import training
 from sae_merge_method.train_saes.learner import Learner
 from sae_merge_method.train_saes.run import train_saes
+from sae_merge_method.train_saes.settings import TrainSaesSettings
 from tests.train_saes.conftest import STEPS, Settings, content
 
 
@@ -56,9 +59,38 @@ def test_killed_at_any_step_it_goes_on_to_the_same_bytes(
     ]  # fmt: skip
     with monkeypatch.context() as patch, pytest.raises(UsageError, match="k: 4 before, 5 now"):
         train_saes(settings(k=5), out)
-    train_saes(settings(), out)
+    said: list[str] = []
+    train_saes(settings(), out, report=said.append)
+    assert "over the texts, 33% of the steps done before: about" in said[0]
     assert content(out) == content(whole)
     assert not (tmp_path / ".saes.progress").exists()
+
+
+def test_states_of_layers_that_were_not_asked_for_stay_for_a_run_that_asks_for_them(
+    settings: Settings, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, states = tmp_path / "saes", tmp_path / ".saes.progress"
+    with monkeypatch.context() as patch:
+        at_step(2 + 8 + 4, lambda: os.kill(os.getpid(), signal.SIGKILL), patch)
+        assert os.WTERMSIG(in_a_child(lambda: train_saes(settings(), out))) == signal.SIGKILL
+    train_saes(settings(layers="0"), out)
+    assert sorted(one.name for one in states.iterdir()) == ["inputs.json", "resid_post-2.safetensors"]
+    train_saes(settings(), out, overwrite=True)
+    assert content(out) == content(whole)
+    assert not states.exists()
+
+
+def test_texts_in_another_order_or_another_version_of_ours_are_another_training(
+    settings: Settings, maths: Path, prose: Path, tmp_path: Path
+) -> None:
+    out, inputs = tmp_path / "saes", _inputs(settings())
+    training.States(out, inputs).save({})
+    turned = _inputs(settings(text=(prose, f"{maths}:2")))
+    told = re.escape(f"texts: {maths}, {prose} before, {prose}, {maths} now")
+    with pytest.raises(UsageError, match=told):
+        training.States(out, turned)
+    with pytest.raises(UsageError, match=r"version: .* before, another now"):
+        training.States(out, {**inputs, "version": "another"})
 
 
 def test_ctrl_c_between_two_saes_keeps_what_was_done(
@@ -75,7 +107,7 @@ def test_ctrl_c_between_two_saes_keeps_what_was_done(
         finally:
             signal.signal(signal.SIGINT, before)
     steps = {
-        layer: int(training.States(out, _inputs(settings)).load(Site(layer), torch.device("cpu"))["step"])
+        layer: int(training.States(out, _inputs(settings())).load(Site(layer), torch.device("cpu"))["step"])
         for layer in (0, 2)
     }
     assert steps == {0: 2, 2: 1}  # the step that was cut into was ended first
@@ -93,10 +125,10 @@ def test_ctrl_c_between_two_saes_keeps_what_was_done(
     assert content(out) == content(whole)
 
 
-def _inputs(settings: Settings) -> dict[str, object]:
+def _inputs(settings: TrainSaesSettings) -> Inputs:
     from sae_merge_method.train_saes.job import open_job
 
-    return open_job(settings()).inputs()
+    return open_job(settings).inputs()
 
 
 def test_little_memory_is_several_passes_and_the_same_bytes(

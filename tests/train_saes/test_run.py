@@ -7,15 +7,19 @@ import torch
 from sae_lens import SAE
 
 from sae_merge_method.artifacts.sae_training import SaeTraining, read_training
-from sae_merge_method.errors import RefusedSaeError, UsageError
+from sae_merge_method.errors import ModelError, RefusedSaeError, SaeMergeError, UsageError
+from sae_merge_method.models.sites import Site
 from sae_merge_method.saes.find import find_sae, find_saes
 from sae_merge_method.saes.opening import load_sae
-from sae_merge_method.train_saes import plan
+from sae_merge_method.train_saes import plan, run
+from sae_merge_method.train_saes.card import card
 from sae_merge_method.train_saes.run import train_saes
 from sae_merge_method.train_saes.settings import parse_count
+from sae_merge_method.train_saes.states import Kept
 from tests.diagnose import hosts
+from tests.layouts.test_twelve_families import saved
 from tests.models.test_residual_stream import BUILDERS
-from tests.train_saes.conftest import STEP, STEPS, Settings, content
+from tests.train_saes.conftest import BLOCK, STEP, STEPS, Settings, content
 
 
 def test_what_is_written_is_saelens_own_format_a_report_and_a_card(whole: Path, maths: Path) -> None:
@@ -75,6 +79,46 @@ def test_the_plan_splits_into_as_few_passes_as_fit(settings: Settings) -> None:
         assert planned.step_seconds == pytest.approx(8 * STEPS * 0.01)
 
 
+def test_a_plan_of_what_is_left_counts_whole_blocks_and_no_step_that_was_taken(settings: Settings) -> None:
+    from sae_merge_method.train_saes.job import open_job
+
+    job = open_job(settings(tokens=str(10 * STEP)))  # 10 steps, 4 of them a block
+    measured = plan.Measured(forward_seconds=0.001, step_seconds=0.01, working_bytes=1000)
+    weights = 4 * (2 * 32 * 64 + 64 + 32)
+    whole = plan.make_plan(job, measured, 1 << 30)
+    assert whole.forward_seconds == pytest.approx(3 * BLOCK * 0.001)
+    assert whole.step_seconds == pytest.approx(2 * 10 * 0.01)
+    assert whole.disk_bytes == (2 * 4 + 3) * weights
+    assert "done before" not in str(whole)
+    for taken, blocks in (((3, 3), 3), ((4, 4), 2), ((4, 10), 2), ((9, 9), 1), ((10, 10), 0)):
+        kept = {Site(layer): Kept(steps, 1000) for layer, steps in zip((0, 2), taken, strict=True)}
+        left = plan.make_plan(job, measured, 1 << 30, kept)
+        assert left.forward_seconds == pytest.approx(blocks * BLOCK * 0.001)
+        assert left.step_seconds == pytest.approx((2 * 10 - sum(taken)) * 0.01)
+        assert left.disk_bytes == whole.disk_bytes - 2000
+        assert f"over the texts, {sum(taken) / 20:.0%} of the steps done before: about" in str(left)
+
+
+def test_what_is_tried_is_timed_once_it_is_warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((0.0, 7.0))
+    monkeypatch.setattr(plan.time, "perf_counter", lambda: next(clock))
+    calls: list[str] = []
+    seconds, _ = plan._tried(lambda: calls.append("once"), torch.device("cpu"))
+    assert (seconds, calls) == (7.0, ["once", "once"])
+
+
+def test_a_disk_without_room_is_told_of_before_anything_is_trained(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100_000}))
+    said: list[str] = []
+    with pytest.raises(SaeMergeError, match="has no room: states and SAEs take 0 MiB, 0 MiB are free"):
+        train_saes(settings(), tmp_path / "saes", report=said.append)
+    assert len(said) == 1
+    assert "MiB on the disk" in said[0]
+    assert not list(tmp_path.iterdir())
+
+
 def qwen_of_letters(folder: Path) -> Path:
     """Qwen's own tokenizer, which puts nothing before a document."""
     from transformers import Qwen2Tokenizer
@@ -93,6 +137,16 @@ def test_every_family_is_trained_at_every_site(family: str, settings: Settings, 
         tmp_path / "saes",
     )
     assert [one.folder for one in report.saes] == ["layer_1", "attn_out/layer_1", "mlp_out/layer_1"]
+    asked = "--target TARGET --control CONTROL --out"
+    whole = f"sae-merge diagnose --model MODEL --sae . {asked} diagnosis"
+    assert commands(report, "resid_post") == [whole]
+    assert commands(report, "mlp_out") == [
+        f"sae-merge diagnose --model MODEL --sae mlp_out {asked} diagnosis-of-parts"
+    ]
+    assert commands(report, "resid_post", "attn_out", "mlp_out") == [
+        whole,
+        f"sae-merge diagnose --model MODEL --sae attn_out --sae mlp_out {asked} diagnosis-of-parts",
+    ]
     (address,) = find_saes(str(tmp_path / "saes"), None, range(3))
     assert load_sae(address, 32, torch.float32, torch.device("cpu")).source.d_sae == 64
     assert (
@@ -104,6 +158,13 @@ def test_every_family_is_trained_at_every_site(family: str, settings: Settings, 
         assert load_sae(at, 32, torch.float32, torch.device("cpu"), hook).source.d_sae == 64
         with pytest.raises(RefusedSaeError, match=f"reads blocks.1.hook_{hook}: expected block 1's output"):
             load_sae(at, 32, torch.float32, torch.device("cpu"))
+
+
+def commands(report: SaeTraining, *hooks: str) -> list[str]:
+    """What the card of a report's SAEs of some hooks says to type."""
+    saes = tuple(one for one in report.saes if one.hook in hooks)
+    lines = card(report.model_copy(update={"saes": saes})).splitlines()
+    return [line for line in lines if line.startswith("sae-merge ")]
 
 
 def test_a_bfloat16_model_has_float32_saes(settings: Settings, tmp_path: Path) -> None:
@@ -149,6 +210,17 @@ def test_what_cannot_be_trained_is_refused_before_anything_is(
     with pytest.raises(UsageError, match=message):
         train_saes(settings(**changes), tmp_path / "saes")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_several_streams_is_refused_before_anything_is_planned(
+    settings: Settings, tmp_path: Path
+) -> None:
+    model = saved(tmp_path / "model", "gemma3n_text", 0)
+    hosts.save_tokenizer(model)
+    said: list[str] = []
+    with pytest.raises(ModelError, match="Gemma3nTextModel put out several streams at once"):
+        train_saes(settings(model=model), tmp_path / "saes", report=said.append)
+    assert not said
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What is learned from, and what is held out: by weight, without overlap, nothing cut off."""
 
+import logging
 from itertools import islice
 from pathlib import Path
 
@@ -52,6 +53,22 @@ def test_a_file_whose_own_name_ends_so_is_that_file(tmp_path: Path) -> None:
         parse_source("maths.jsonl:0")
 
 
+def test_a_number_behind_a_data_set_is_said_to_be_a_weight_and_how_it_is_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "sae_merge_method")
+    assert parse_source("me/set:2023") == ("me/set", 2023)
+    (told,) = caplog.messages
+    assert told == (
+        "me/set:2023: read as me/set with the weight 2023; where 2023 names a config or a split, "
+        "write me/set:2023:1"
+    )
+    caplog.clear()
+    assert parse_source("me/set:2023:1") == ("me/set:2023", 1)
+    parse_source("maths.jsonl:2")
+    assert not caplog.messages
+
+
 def test_tokens_come_in_proportion_to_the_weights_to_within_a_document() -> None:
     texts = (text(2, 5, 3, 8), text(1, 20, 7), text(0.5, 4))
     read = [0, 0, 0]
@@ -101,6 +118,17 @@ def test_long_documents_are_read_in_pieces_that_each_begin_as_the_document_does(
     assert not any(one.counted[0] for one in read.training)
 
 
+def test_of_a_long_document_that_is_held_out_no_more_is_judged_by_than_was_asked_for(
+    model: TextModel, tmp_path: Path
+) -> None:
+    long = [" ".join(hosts.MATHS[(n + start) % 8] for n in range(500)) for start in (0, 3)]
+    source = str(hosts.write_jsonl(tmp_path / "long.jsonl", long))
+    (read,) = read_texts(model, [source], READING)
+    assert [int(one.counted.sum()) for one in read.held_out] == [31, 31]  # 60 are reached
+    assert sum(int(one.counted.sum()) for one in read.training) == 500
+    assert {one.position for one in read.held_out}.isdisjoint(one.position for one in read.training)
+
+
 def test_pieces_of_a_document_that_nothing_stands_before_do_not_begin_with_its_first_word() -> None:
     document = Document(np.arange(10, 19), np.arange(9) > 0)
     pieces = list(_pieces([document], 4, frozenset({2})))
@@ -111,7 +139,7 @@ def test_pieces_of_a_document_that_nothing_stands_before_do_not_begin_with_its_f
 
 def test_what_cannot_be_parted_or_is_named_twice_is_refused(model: TextModel, tmp_path: Path) -> None:
     source = str(hosts.write_jsonl(tmp_path / "one.jsonl", ["m0 m1", "m0   m1"]))
-    with pytest.raises(CorpusError, match="too few different documents"):
+    with pytest.raises(CorpusError, match="too few different documents.*--held-out 0"):
         read_texts(model, [source], READING)
     with pytest.raises(UsageError, match="each text once"):
         read_texts(model, [source, f"{source}:2"], READING)

@@ -95,7 +95,9 @@ def _arms(prospect: Prospect) -> str:
     grid = plain_grid(header, rows, words=("arm", "state", "matched", "layers"))
     note = (
         "stored: energy that rounding to the dtype is expected to leave, from a sample of each tensor, "
-        "and its cosine with what is to be added; matched: how an arm that is to have another one's gets it."
+        "and its cosine with what is to be added; matched: how an arm that is to have another one's gets it, "
+        "scaled until what is stored is equal (realised), under stochastic rounding what is to be added "
+        "(intended), or written as float32."
     )
     return as_text(grid._replace(ruled=UNDER_HEADER)) + "\n\n" + wrapped(note, "")
 

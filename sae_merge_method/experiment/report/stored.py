@@ -32,7 +32,10 @@ def stored_words(experiment: Experiment) -> str:
         "it, scaled until what is stored is equal (realised), or written as float32."
     )
     if any(arm.rounding is not None and ROUNDINGS[arm.rounding].unbiased for arm in experiment.arms):
-        words += " Under stochastic rounding stored and kept hold its noise, along does not."
+        words += (
+            " Under stochastic rounding stored and kept hold its noise, along does not: there energies are "
+            "equal in what was to be added (intended)."
+        )
     return words
 
 

@@ -50,6 +50,7 @@ def test_noise_of_stochastic_rounding_is_no_swallowing_and_is_said(experiment):
     noisy = stored(experiment, "stochastic", stethoscope=NOISY)
     assert swallowed_arms(noisy) == []
     assert stored_words(noisy).endswith(
-        "Under stochastic rounding stored and kept hold its noise, along does not."
+        "Under stochastic rounding stored and kept hold its noise, along does not: there energies are equal in "
+        "what was to be added (intended)."
     )
     assert "noise" not in stored_words(stored(experiment, "nearest", stethoscope=WHOLE))
