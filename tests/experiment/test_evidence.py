@@ -1,5 +1,6 @@
 """What an experiment chooses layers by stands for what it was made from, however its making ended."""
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +25,11 @@ def diagnosing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Path], ob
     """Put another function of its folder alone in the place of diagnose."""
 
     def put(make: Callable[[Path], object]) -> None:
-        monkeypatch.setattr("sae_merge_method.diagnose.run.diagnose", lambda asked, at, **_: make(at))
+        monkeypatch.setattr(
+            importlib.import_module("sae_merge_method.diagnose.run"),
+            "diagnose",
+            lambda asked, at, **_: make(at),
+        )
 
     return put
 

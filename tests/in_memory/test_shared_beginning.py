@@ -172,7 +172,7 @@ def test_a_model_that_takes_no_cache_goes_the_plain_way(watched, caplog):
     model.causal.forward = forward
     batch = the_batch(problems())
     assert nats(model, batch, share=True).equal(nats(model, batch))
-    assert "texts that begin alike pass whole: no cache here" in caplog.messages
+    assert "texts that begin alike pass whole: ValueError: no cache here" in caplog.messages
 
 
 ROWS = st.lists(
