@@ -66,7 +66,7 @@ def test_a_plan_is_made_anew_where_the_scores_are_others_that_an_own_recipe_choo
         file = Path("scores", "diagnosis.json")
         diagnosis = json.loads(file.read_text())
         for layer in diagnosis["layers"]:
-            layer["score"] = 1000.0 * (layer["layer"] == best)
+            layer["null"]["corrected"] = 1000.0 * (layer["layer"] == best)
         file.write_text(json.dumps(diagnosis))
         result = sae_merge_experiment("plan")
         assert result.exit_code == 0, result.output
