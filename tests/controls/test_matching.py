@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.artifacts.recipe import Recipe
@@ -74,8 +75,9 @@ def merged(request, tmp_path_factory) -> tuple[dict[str, Recipe], dict[str, Edit
     scene = scenes.build(root, dtype=torch.bfloat16)
     weight = {"nearest": "0.01", "stochastic": "0.001"}[request.param]  # so small that noise is most of it
     recipe = write_recipe(scene, root / "recipe.yml", "--weight", weight)
-    text = recipe.read_text().replace("parameters:\n", f"parameters:\n  rounding: {request.param}\n")
-    recipe.write_text(text)
+    written = yaml.safe_load(recipe.read_text())
+    written["parameters"]["rounding"] = request.param
+    recipe.write_text(yaml.safe_dump(written))
     wanted = ("stethoscope", "all-layers-damped", "scalpel", "scalpel-random", "stethoscope-energy-matched")
     write_controls(recipe, root / "arms", ControlSettings(arms=wanted, rank=4))
     texts = {name: (root / "arms" / f"{name}.yml").read_text() for name in wanted}
