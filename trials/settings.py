@@ -27,7 +27,7 @@ class TrialSettings(Record):
     """Problems of an ability that an edit may be searched by."""
     task_problems: int = Field(default=100, ge=1, le=500)
     """Problems of an ability's task: what all arms are judged by."""
-    held_out_problems: int = Field(default=100, ge=1, le=500)
+    held_out_problems: int = Field(default=60, ge=1, le=500)
     """Problems that a donor is judged by when it is made."""
     control_passages: int = Field(default=240, ge=1)
     """Passages of general prose, and of the text close to each ability."""

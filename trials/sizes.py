@@ -1,8 +1,7 @@
 """How large a trial is: every number that trades time for sharpness, in one place.
 
-The small ones take two CPU cores one to two hours for a model of 135 million parameters: 64 minutes, the
-environment included, on two of which `sae-merge doctor` says 181 billion operations a second in float32.
-Tuned edits and experiments take most, then attributions.
+The small ones take two CPU cores about an hour for a model of 135 million parameters. Tuned edits and
+experiments take most, then attributions.
 """
 
 from sae_merge_method.artifacts.schema import Record
@@ -26,7 +25,7 @@ class Sizes(Record):
     surface twins."""
     permutations: int = 100
     """Shuffles of labels."""
-    attributed_problems: int = 14
+    attributed_problems: int = 12
     """Problems, and passages of each control, that a donor is attributed on; every layer alone, too."""
     attributed_length: int = 72
     """Longest of them in tokens."""
@@ -36,9 +35,9 @@ class Sizes(Record):
     """Groups that intervals of an attribution are told from."""
     problems: int = 56
     """Problems of exact answers, an arm."""
-    answers: int = 40
+    answers: int = 36
     """Problems of answer loss, an arm."""
-    passages: int = 48
+    passages: int = 40
     """Passages of prose, an arm."""
     near_passages: int = 10
     """Passages of the text near the ability, an arm."""
@@ -70,7 +69,7 @@ class Sizes(Record):
     """Longest of them in tokens."""
     tune_finalists: int = 2
     """Edits that it holds against each other on the choice part."""
-    tune_steps: int = 14
+    tune_steps: int = 12
     """Steps of gradient of its learned weights."""
     tune_step_tokens: int = 400
     """Tokens of problems, and as many of control text, a step."""
