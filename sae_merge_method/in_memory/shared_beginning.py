@@ -8,11 +8,13 @@ model, on the first batch: a family that keeps more of a beginning than keys and
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from sae_merge_method.corpora.batches import Batch
-from sae_merge_method.errors import ModelError, first_line
+from sae_merge_method.errors import ModelError
+from sae_merge_method.models.passes import short_cut
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +32,7 @@ _NEAR_IN_HALF = 5e-2
 """in 16 bits other shapes of the same products round otherwise."""
 _REPEAT = "batch_repeat_interleave"
 """What transformers calls it to repeat a cache, or a layer's part of one, for several texts."""
+_INSTEAD = "texts that begin alike pass whole"
 _can_share: "WeakKeyDictionary[torch.nn.Module, bool]" = WeakKeyDictionary()
 
 
@@ -91,12 +94,10 @@ def _is_near(nats: "Nats", shared: int, near: float) -> bool:
 
     with torch.no_grad():
         plain = nats(0)
-        try:
-            told = nats(shared)
-        except Exception as error:  # a host's, whatever it is: the plain way is gone instead
-            logger.info("texts that begin alike pass whole: %s: %s", type(error).__name__, first_line(error))
-            return False
+        told = short_cut(partial(nats, shared), _INSTEAD)
+    if told is None:
+        return False
     is_near = bool(((told - plain).abs() <= near * (1 + plain.abs())).all())
     if not is_near:
-        logger.info("texts that begin alike pass whole: by their beginning passed once they need other nats")
+        logger.info("%s: by their beginning passed once they need other nats", _INSTEAD)
     return is_near

@@ -22,10 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import xxhash
 
-from sae_merge_method.errors import first_line
 from sae_merge_method.in_memory.kept_tensors import KeptTensors
 from sae_merge_method.models.devices import format_memory
-from sae_merge_method.models.passes import ended_behind, handing_on
+from sae_merge_method.models.passes import ended_behind, handing_on, short_cut
 
 if TYPE_CHECKING:
     import torch
@@ -149,13 +148,9 @@ class StoredStates:
         assert state is not None, "what is there is kept"
         if key not in self._plain_logits:
             self._plain_logits[key] = _hash(forward(ids.to(on)))
-        try:
-            with self._handing_on(state.to(on)):
-                logits = forward(ids.to(on))
-        except Exception as error:  # a host's: what blocks that were left out did not leave behind
-            LOG.info("layer %d: %s: %s", self._layer, type(error).__name__, first_line(error))
-            return False
-        return _hash(logits) == self._plain_logits[key]
+        with self._handing_on(state.to(on)):
+            logits = short_cut(partial(forward, ids.to(on)), f"passes begin before layer {self._layer}")
+        return logits is not None and _hash(logits) == self._plain_logits[key]
 
     def _handing_on(self, state: "torch.Tensor") -> AbstractContextManager[None]:
         """Within, the blocks before the layer put out ``state``, whatever comes in."""

@@ -4,19 +4,22 @@ And those in which some blocks are run otherwise. What is made of the activation
 nothing is kept.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sae_merge_method.corpora.batches import Batch
-from sae_merge_method.errors import ModelError
+from sae_merge_method.errors import ModelError, first_line
 from sae_merge_method.models.sites import OUTPUT, Site, source_of
 
 if TYPE_CHECKING:
     import torch
 
     from sae_merge_method.models.text_model import TextModel
+
+LOG = logging.getLogger(__name__)
 
 
 class _PassEnded(Exception):  # noqa: N818  no error: nothing more of the pass is wanted
@@ -113,6 +116,22 @@ def read_inputs(
 def handing_on(blocks: "Iterable[torch.nn.Module]", output: Any) -> AbstractContextManager[None]:
     """Within, blocks compute nothing and put out ``output``, whatever comes in."""
     return _run_as(blocks, lambda _own: lambda *_args, **_kwargs: output)
+
+
+def short_cut(run: "Callable[[], torch.Tensor]", instead: str) -> "torch.Tensor | None":
+    """What a pass that leaves something out gives; None, with a line in the log, where a model cannot go so.
+
+    Its own code finds out, by whatever error: a block may want what one that was left out leaves behind.
+
+    Args:
+        run: The pass.
+        instead: What is done where it fails, for the log.
+    """
+    try:
+        return run()
+    except Exception as error:
+        LOG.info("%s: %s: %s", instead, type(error).__name__, first_line(error))
+        return None
 
 
 def checkpointed(blocks: "Iterable[torch.nn.Module]") -> AbstractContextManager[None]:

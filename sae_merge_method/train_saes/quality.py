@@ -17,10 +17,9 @@ import torch
 from sae_merge_method.artifacts.sae_training import Judgement, SplicedLoss
 from sae_merge_method.corpora.batches import Batch, make_batches
 from sae_merge_method.corpora.tokens import Document
-from sae_merge_method.errors import first_line
 from sae_merge_method.in_memory.losses import nats
 from sae_merge_method.models.devices import exact_device
-from sae_merge_method.models.passes import handing_on, hooked, read_sites
+from sae_merge_method.models.passes import handing_on, hooked, read_sites, short_cut
 from sae_merge_method.models.sites import Site
 from sae_merge_method.models.text_model import TextModel
 from sae_merge_method.saes.encoders import Encoder
@@ -150,15 +149,12 @@ def _is_plain(model: TextModel, batch: Batch, layer: int, put_out: Any, plain: t
     """
     if not layer:
         return True
-    try:
-        with torch.no_grad(), handing_on(model.blocks[:layer], put_out):
-            if nats(model, batch).equal(plain):
-                return True
-            why = "by passes that begin there it needs other nats"
-    except Exception as error:  # a host's: what blocks that were left out did not leave behind
-        why = f"passes cannot begin there ({type(error).__name__}: {first_line(error)})"
-    logger.info("layer %d is judged in whole passes: %s", layer, why)
-    return False
+    instead = f"layer {layer} is judged in whole passes"
+    with torch.no_grad(), handing_on(model.blocks[:layer], put_out):
+        told = short_cut(partial(nats, model, batch), instead)
+    if told is not None and not told.equal(plain):
+        logger.info("%s: by those that begin there it needs other nats", instead)
+    return told is not None and told.equal(plain)
 
 
 def _loss(tokens: int, base: float, spliced: float, ablated: float) -> SplicedLoss:
