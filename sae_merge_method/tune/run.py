@@ -11,23 +11,18 @@ from time import perf_counter
 from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from sae_merge_method import __version__
 from sae_merge_method.artifacts.attribution import attribution_path, read_attribution
-from sae_merge_method.artifacts.schema import flat, read_settings
+from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.artifacts.tune import PAGE_FILE, RECIPE_FILE, TABLE_FILE, Tune, write_tune
 from sae_merge_method.corpora.documents import Corpus, check_disjoint, read_corpus
 from sae_merge_method.evaluation.harness import Harness
-from sae_merge_method.evaluation.tasks import task_folders
 from sae_merge_method.files.folders import new_folder
-from sae_merge_method.files.hashing import json_sha256
 from sae_merge_method.files.progress import Progress
-from sae_merge_method.files.stamps import COMPUTING, EVALUATING, folder_stamp, package_versions
 from sae_merge_method.files.writing import write_text
 from sae_merge_method.foretold import held_against
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.in_memory.weights import nearest, stochastic
-from sae_merge_method.models.fingerprint import fingerprint
 from sae_merge_method.models.hub import open_model, parse_model_id
 from sae_merge_method.recipe.diagnosed import Diagnosed, open_diagnosis, require_diagnosed
 from sae_merge_method.recipe.precision import rounding_of
@@ -37,6 +32,7 @@ from sae_merge_method.tune.attribution import Attribution, of_record
 from sae_merge_method.tune.bench import Bench
 from sae_merge_method.tune.choose import choose
 from sae_merge_method.tune.exam import Exam, Panel
+from sae_merge_method.tune.inputs import inputs_of
 from sae_merge_method.tune.judge import judge
 from sae_merge_method.tune.page import as_markdown, as_page
 from sae_merge_method.tune.planned import cost_of
@@ -49,12 +45,6 @@ from sae_merge_method.tune.splits import CHOICE, SEARCH, make_splits
 from sae_merge_method.tune.store import Store
 
 LOG = logging.getLogger(__name__)
-
-_MEASURED_BY = (
-    "base", "donor", "target", "control", "text_field", "group_field", "apply_chat_template", "max_documents",
-    "max_length", "tokens_per_batch", "tokens_per_step", "dtype", "device", "rounding", "rounding_seed",
-)  # fmt: skip
-"""Settings that decide what a measurement comes to."""
 
 FileName = str | PathLike[str]
 
@@ -134,7 +124,7 @@ def _tuned(
             assert task is not None
             target = task.corpus()
         check_disjoint([target, *controls])
-        progress = Progress(folder, _inputs(asked, folder, [target, *controls], edited), "search")
+        progress = Progress(folder, inputs_of(asked, folder, [target, *controls], edited), "search")
         texts = Texts(target, tuple(controls))
         result, recipe = _search_and_judge(
             asked, edited, texts, task, guard, progress, pick, attributed, workers, tell
@@ -232,26 +222,3 @@ def _pick(asked: TuneSettings) -> Pick | None:
     _, diagnosis = open_diagnosis(Path(asked.diagnosis), base, asked.base, asked.donor)
     layers = choose_layers(parse_rule(asked.select), diagnosis.layer_scores(), diagnosis.q_values())
     return Pick(layers, f"{asked.select} of {diagnosis.score}") if layers else None
-
-
-def _inputs(
-    asked: TuneSettings, folder: Path, corpora: list[Corpus], edited: EditedModel
-) -> dict[str, str | int | float | None]:
-    """All that changes what is measured, for an interrupted search to be gone on with: not the budget, nor
-    what is searched. Answers are kept by the prompts that they answer: how they are scored is told by the
-    files of tasks and by versions alone."""
-    tasks = asked.evaluation or asked.guard()
-    inputs: dict[str, str | int | float | None] = {
-        "version": __version__,
-        "packages": package_versions(EVALUATING if tasks else COMPUTING),
-    }
-    if tasks is not None:
-        stamps = [folder_stamp(one, without=folder) for one in task_folders(tasks)]
-        inputs["files of tasks"] = json_sha256(stamps)[:16]
-    inputs |= flat({name: getattr(asked, name) for name in _MEASURED_BY})
-    for number, corpus in enumerate(corpora):
-        inputs[f"text {number + 1}, {corpus.name}"] = corpus.sha256
-    for model, checkpoint in zip((asked.base, *asked.donor), edited.checkpoints, strict=True):
-        taken = fingerprint(checkpoint).model_dump(mode="json")
-        inputs[f"weights of {model}"] = json_sha256(taken)[:16]
-    return inputs
