@@ -5,7 +5,6 @@
 Base, texts and tasks are made before; what is made of it all is read by :mod:`trials.report`.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,10 +16,10 @@ from sae_merge_method.artifacts.experiment import EXPERIMENT_FILE, read_experime
 from sae_merge_method.artifacts.sae_training import TRAINING_FILE
 from sae_merge_method.artifacts.strict_yaml import dump_yaml, load_yaml
 from sae_merge_method.artifacts.tune import RECIPE_FILE, TUNE_FILE
-from sae_merge_method.corpora.documents import read_corpus
 from trials.experiments import ROUNDINGS, TUNED, experiment_text, rounding_text, write_picks, write_tasks
 from trials.folder import DonorName, TrialFolder
 from trials.jobs import Job
+from trials.passages import write_passages
 from trials.sizes import Sizes
 
 
@@ -105,7 +104,7 @@ def _attributions(trial: Trial) -> Iterator[Job]:
         yield Job(
             "attribute", str(donor), tuple(words), needs,
             partial(trial.stands, f"{folder.attribution(donor)}/{ATTRIBUTION_FILE}"),
-            partial(_write_passages, trial, folder.prose),
+            partial(write_passages, folder, folder.prose, sizes),
         )  # fmt: skip
 
 
@@ -179,27 +178,8 @@ def _tunes(trial: Trial) -> Iterator[Job]:
 
 
 def _prepare_tune(trial: Trial, file: Path, text: str) -> None:
-    _write_passages(trial, trial.folder.prose)
+    write_passages(trial.folder, trial.folder.prose, trial.sizes)
     _write(file, text)
-
-
-def _write_passages(trial: Trial, text: str) -> None:
-    from transformers import AutoTokenizer
-
-    sizes = trial.sizes
-    documents = read_corpus(str(trial.folder.root / text)).documents
-    short = [document[: sizes.passage_characters] for document in documents]
-    tokenizer = AutoTokenizer.from_pretrained(trial.folder.root / trial.folder.base)
-    ends = tokenizer(
-        short,
-        add_special_tokens=False,
-        return_offsets_mapping=True,
-        truncation=True,
-        max_length=sizes.passage_tokens,
-    )["offset_mapping"]
-    cut = (document[: offsets[-1][1]] for document, offsets in zip(short, ends, strict=True))
-    lines = "".join(json.dumps({"text": one}) + "\n" for one in dict.fromkeys(cut))
-    _write(trial.folder.root / trial.folder.passages(text), lines)
 
 
 def _rounding(trial: Trial) -> Iterator[Job]:
