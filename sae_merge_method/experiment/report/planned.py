@@ -95,9 +95,8 @@ def _arms(prospect: Prospect) -> str:
     grid = plain_grid(header, rows, words=("arm", "state", "matched", "layers"))
     note = (
         "stored: energy that rounding to the dtype is expected to leave, from a sample of each tensor, "
-        "and its cosine with what is to be added; matched: how an arm that is to have another one's gets it, "
-        "scaled until what is stored is equal (realised), under stochastic rounding what is to be added "
-        "(intended), or written as float32."
+        "and its cosine with what is to be added; matched: that an arm has another one's in what is stored "
+        "(realised), in what is to be added (intended, under stochastic rounding), or as float32."
     )
     return as_text(grid._replace(ruled=UNDER_HEADER)) + "\n\n" + wrapped(note, "")
 
