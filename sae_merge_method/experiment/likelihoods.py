@@ -1,34 +1,37 @@
 """How likely a loaded model finds documents: log p as lm-eval's own requests tell it, each document whole.
 
-Which documents, and what their losses show, is left to the callers.
+Where lm-eval holds a model of transformers, its own passes are made, and log p is taken of the tokens that
+stand there alone. Which documents, and what their losses show, is left to the callers.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sae_merge_method.errors import ModelError
+from sae_merge_method.evaluation.watching import Tell
+from sae_merge_method.in_memory.losses import token_nats
 
 if TYPE_CHECKING:
     from lm_eval.api.model import TemplateLM
 
 
-def log_likelihoods(lm: "TemplateLM", documents: Sequence[str]) -> tuple[tuple[float, ...], tuple[int, ...]]:
+def log_likelihoods(
+    lm: "TemplateLM", documents: Sequence[str], tell: Tell = lambda _, __: None
+) -> tuple[tuple[float, ...], tuple[int, ...]]:
     """-log p of every document after the model's own first token, in nats, and its number of tokens.
 
     A document longer than the model's context is cut to fit.
-    """
-    from lm_eval.api.instance import Instance
 
+    Args:
+        lm: The loaded model.
+        documents: None of them empty.
+        tell: Called with how many documents are weighed, of how many. What is not ours to weigh is told by
+            lm-eval's own bars.
+    """
     fitting = [_fit(lm, document) for document in documents]
-    requests = [
-        Instance(request_type="loglikelihood", doc={}, arguments=("", text), idx=number)
-        for number, (text, _) in enumerate(fitting)
-    ]
-    with _in_float32(lm):
-        answers = lm.loglikelihood(requests)
-    return tuple(-float(log_p) for log_p, _ in answers), tuple(tokens for _, tokens in fitting)
+    weigh = _of_ours if _is_ours(lm) else _of_theirs
+    return tuple(weigh(lm, fitting, tell)), tuple(len(one.ids) for one in fitting)
 
 
 def require_numbers(name: str, nats: Sequence[float]) -> None:
@@ -49,23 +52,62 @@ def require_numbers(name: str, nats: Sequence[float]) -> None:
         )
 
 
-@contextmanager
-def _in_float32(lm: "TemplateLM") -> Iterator[None]:
-    """lm-eval adds log p up in the model's own dtype: in bfloat16, a document's would be off by nats."""
-    import torch
+class _Fitting(NamedTuple):
+    """A document that fits into the context."""
 
-    before = getattr(lm, "softmax_dtype", None)  # of hf models; vLLM gives float32 as it is
-    lm.softmax_dtype = torch.float32
-    try:
-        yield
-    finally:
-        lm.softmax_dtype = before
+    text: str
+    ids: tuple[int, ...]
+    """Of the tokens to predict."""
 
 
-def _fit(lm: "TemplateLM", text: str) -> tuple[str, int]:
+def _fit(lm: "TemplateLM", text: str) -> _Fitting:
     while True:
         ids = lm.tok_encode(text, add_special_tokens=False)
-        tokens = len(ids) - (ids[0] == lm.prefix_token_id)  # lm-eval takes that one for the context
-        if tokens <= lm.max_length:
-            return text, tokens
-        text = text[: len(text) * lm.max_length // (tokens + 1)]
+        ids = tuple(ids[1:] if ids[0] == lm.prefix_token_id else ids)  # as lm-eval: it is the context
+        if len(ids) <= lm.max_length:
+            return _Fitting(text, ids)
+        text = text[: len(text) * lm.max_length // (len(ids) + 1)]
+
+
+def _is_ours(lm: "TemplateLM") -> bool:
+    """Whether logits can be had here: then lm-eval's search for the likeliest tokens can be left out, which
+    costs as much as the passes where the vocabulary is large."""
+    from lm_eval.models.huggingface import HFLM
+
+    return isinstance(lm, HFLM) and lm.backend == "causal"
+
+
+def _of_ours(lm: Any, documents: Sequence[_Fitting], tell: Tell) -> list[float]:
+    """Nats by the passes that lm-eval would make: of a batch size, the longest first, padded on the right."""
+    import torch
+
+    order = sorted(range(len(documents)), key=lambda nth: (-len(documents[nth].ids), documents[nth].ids))
+    size = lm.batch_size
+    if size == "auto":
+        longest = documents[order[0]]
+        size = lm._detect_batch_size([((), [lm.prefix_token_id], list(longest.ids))])
+    nats = [0.0] * len(documents)
+    for start in range(0, len(order), size):
+        batch = order[start : start + size]
+        width = len(documents[batch[0]].ids)
+        ids = torch.zeros((len(batch), width + 1), dtype=torch.long)
+        ids[:, 0] = lm.prefix_token_id
+        for row, nth in enumerate(batch):
+            ids[row, 1 : len(documents[nth].ids) + 1] = torch.tensor(documents[nth].ids)
+        logits = lm._model_call(ids[:, :-1].to(lm.device))[:, -width:]  # tuned prompts have logits, too
+        for row, nth in enumerate(batch):
+            length = len(documents[nth].ids)
+            following = ids[row, 1 : length + 1].to(logits.device)
+            nats[nth] = float(token_nats(logits[row, :length], following).sum())
+        tell(start + len(batch), len(order))
+    return nats
+
+
+def _of_theirs(lm: "TemplateLM", documents: Sequence[_Fitting], _: Tell) -> list[float]:
+    from lm_eval.api.instance import Instance
+
+    requests = [
+        Instance(request_type="loglikelihood", doc={}, arguments=("", text), idx=number)
+        for number, (text, _) in enumerate(documents)
+    ]
+    return [-float(log_p) for log_p, _ in lm.loglikelihood(requests)]

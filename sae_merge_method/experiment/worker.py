@@ -149,7 +149,7 @@ class ArmRunner:
                 cut_off = harness.score(lm, model, results)
                 if self.setup.general is not None:
                     text = self.setup.general
-                    nats, tokens = log_likelihoods(lm, text.documents)
+                    nats, tokens = log_likelihoods(lm, text.documents, tell)
                     require_numbers(text.name, nats)
                     general = GeneralText(name=text.name, sha256=text.sha256, nats=nats, tokens=tokens)
         write_arm(

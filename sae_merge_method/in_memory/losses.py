@@ -15,6 +15,9 @@ from sae_merge_method.in_memory.shared_beginning import near_the_plain, passed_o
 if TYPE_CHECKING:
     import torch
 
+_CACHED = 2**20
+"""Numbers in float32 of which two or three copies stay in a processor's cache."""
+
 
 class WithHead(Protocol):
     """What losses are told of, such as :class:`~sae_merge_method.models.text_model.TextModel`."""
@@ -60,7 +63,6 @@ def total_nats(model: WithHead, batches: Sequence[Batch]) -> dict[int, float]:
 def _nats(model: WithHead, batch: Batch, shared: int) -> "torch.Tensor":
     """Nats of a batch, of which the first ``shared`` tokens pass once."""
     import torch
-    from torch.nn.functional import cross_entropy
 
     causal: Any = model.causal
     wanted = torch.from_numpy(batch.counted[:, 1:])
@@ -80,13 +82,28 @@ def _nats(model: WithHead, batch: Batch, shared: int) -> "torch.Tensor":
     following = ids[:, positions.to(ids.device) + 1].to(logits.device)
     # A document at a time, whose logits lie one behind another: over documents and positions at once torch
     # goes through the vocabulary with strides, several times as slow on a processor and on a GPU.
-    each = torch.stack(
+    each = torch.stack([token_nats(*one) for one in zip(logits, following, strict=True)])
+    return (each * wanted[:, positions].to(each.device)).sum(1)
+
+
+def token_nats(logits: "torch.Tensor", following: "torch.Tensor") -> "torch.Tensor":
+    """(T,) -log p of every token, in float32, whatever the logits are in.
+
+    Args:
+        logits: (T, vocabulary) of one document.
+        following: (T,) ids of the tokens that they foretell.
+    """
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    # A processor goes through a few rows in its cache several times as fast as through a document's.
+    rows = max(1, _CACHED // logits.shape[-1]) if logits.device.type == "cpu" else max(1, len(logits))
+    return torch.cat(
         [
-            cross_entropy(row.float(), next_ones, reduction="none")
-            for row, next_ones in zip(logits, following, strict=True)
+            cross_entropy(some.float(), next_ones, reduction="none")
+            for some, next_ones in zip(logits.split(rows), following.split(rows), strict=True)
         ]
     )
-    return (each * wanted[:, positions].to(each.device)).sum(1)
 
 
 def _keeps_some(causal: "torch.nn.Module") -> bool:

@@ -1,0 +1,1 @@
+/work/main/sae_merge_method/foretold.py
