@@ -95,10 +95,11 @@ def _of_ours(lm: Any, documents: Sequence[_Fitting], tell: Tell) -> list[float]:
         for row, nth in enumerate(batch):
             ids[row, 1 : len(documents[nth].ids) + 1] = torch.tensor(documents[nth].ids)
         logits = lm._model_call(ids[:, :-1].to(lm.device))[:, -width:]  # tuned prompts have logits, too
-        for row, nth in enumerate(batch):
-            length = len(documents[nth].ids)
-            following = ids[row, 1 : length + 1].to(logits.device)
-            nats[nth] = float(token_nats(logits[row, :length], following).sum())
+        following = ids[:, 1:].to(logits.device)
+        lengths = [len(documents[nth].ids) for nth in batch]
+        sums = [token_nats(logits[row, :n], following[row, :n]).sum() for row, n in enumerate(lengths)]
+        for nth, total in zip(batch, torch.stack(sums).tolist(), strict=True):
+            nats[nth] = total
         tell(start + len(batch), len(order))
     return nats
 

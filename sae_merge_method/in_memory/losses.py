@@ -93,15 +93,15 @@ def token_nats(logits: "torch.Tensor", following: "torch.Tensor") -> "torch.Tens
         logits: (T, vocabulary) of one document.
         following: (T,) ids of the tokens that they foretell.
     """
-    import torch
+    from torch import cat, split
     from torch.nn.functional import cross_entropy
 
     # A processor goes through a few rows in its cache several times as fast as through a document's.
     rows = max(1, _CACHED // logits.shape[-1]) if logits.device.type == "cpu" else max(1, len(logits))
-    return torch.cat(
+    return cat(
         [
             cross_entropy(some.float(), next_ones, reduction="none")
-            for some, next_ones in zip(logits.split(rows), following.split(rows), strict=True)
+            for some, next_ones in zip(split(logits, rows), split(following, rows), strict=True)
         ]
     )
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,9 +50,38 @@ def test_the_loss_of_a_bfloat16_model_is_not_rounded_to_bfloat16(field):
     assert tokens == tuple(count for count, _ in expected)
     # A sum in bfloat16 keeps 8 bits: off by up to 1 in 256.
     assert nats == pytest.approx([-value for _, value in expected], rel=2e-4)
-    assert lm.softmax_dtype is None
     (nats_cut,), (tokens_cut,) = log_likelihoods(lm, [" ".join([text] * 9)])
     assert lm.max_length * 0.9 < tokens_cut <= lm.max_length and nats_cut > nats[0]
+
+
+class OfAnotherBackend:
+    """What is known of a model whose logits are out of reach."""
+
+    def __init__(self, lm: Any) -> None:
+        self._lm = lm
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in {"tok_encode", "prefix_token_id", "max_length", "loglikelihood"}:
+            raise AttributeError(name)
+        return getattr(self._lm, name)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, "auto"])
+def test_the_loss_is_what_lm_evals_own_requests_tell(field, batch_size):
+    from lm_eval.models.huggingface import HFLM
+
+    texts = general_texts(field, 5)
+    lm = HFLM(
+        pretrained=str(field / "base"), dtype="bfloat16", device="cpu", batch_size=batch_size,
+        softmax_dtype="float32", max_batch_size=4,
+    )  # fmt: skip
+    told: list[tuple[int, int]] = []
+    nats, tokens = log_likelihoods(lm, texts, lambda *count: told.append(count))
+    theirs, tokens_there = log_likelihoods(OfAnotherBackend(lm), texts)
+    assert tokens == tokens_there and len(set(tokens)) > 1
+    assert nats == pytest.approx(theirs, rel=1e-6)
+    size = 4 if batch_size == "auto" else batch_size
+    assert told == [(min(start + size, 5), 5) for start in range(0, 5, size)]
 
 
 def test_losses_that_are_no_numbers_are_told_in_one_line():

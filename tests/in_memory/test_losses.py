@@ -8,7 +8,7 @@ from sae_merge_method.corpora.batches import make_batches
 from sae_merge_method.corpora.documents import Corpus
 from sae_merge_method.corpora.reading import Problem
 from sae_merge_method.corpora.tokens import Document
-from sae_merge_method.in_memory.losses import nats, total_nats
+from sae_merge_method.in_memory.losses import _CACHED, nats, token_nats, total_nats
 from sae_merge_method.in_memory.texts import to_predict
 from sae_merge_method.models.text_model import load_text_model
 from tests.in_memory.models import TEXTS, llama
@@ -65,3 +65,15 @@ def test_gradients_are_those_of_the_mean_in_one_batch_or_several(model):
         grads.append(weight.grad.clone())
     model.causal.requires_grad_(False)
     torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rows_that_a_processor_takes_at_a_time_are_those_of_the_whole(dtype):
+    torch.manual_seed(0)
+    logits = (3 * torch.randn(5, _CACHED // 2)).to(dtype).requires_grad_()  # two rows, two rows and one
+    following = torch.tensor([3, 1, 4, 1, 5])
+    of_rows = token_nats(logits, following)
+    (gradient,) = torch.autograd.grad(of_rows.sum(), logits)
+    whole = torch.nn.functional.cross_entropy(logits.float(), following, reduction="none")
+    (expected,) = torch.autograd.grad(whole.sum(), logits)
+    assert torch.equal(of_rows, whole) and torch.equal(gradient, expected)

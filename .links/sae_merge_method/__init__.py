@@ -1,1 +1,0 @@
-/work/main/sae_merge_method/__init__.py

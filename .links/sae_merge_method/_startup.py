@@ -1,1 +1,0 @@
-/work/main/sae_merge_method/_startup.py
