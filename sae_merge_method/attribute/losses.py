@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.attribute.texts import Text
-from sae_merge_method.corpora.batches import Batch, make_batches
-from sae_merge_method.corpora.tokens import Document
+from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.in_memory.losses import nats, total_nats
 from sae_merge_method.in_memory.shared_beginning import shared_tokens
 from sae_merge_method.in_memory.stored_states import StoredStates
@@ -41,10 +40,7 @@ class GroupLosses:
         self._model, self._texts = model, texts
         self._states = StoredStates(list(model.blocks), folder, sharers)
         apart = [batch for text in texts for batch in text.whole if not shared_tokens(batch)]
-        # A document by itself, on which states are tried for every layer: a batch may be all there is.
-        self._alone = _first_of(apart[0]) if apart else None
-        known = apart if self._alone is None else [self._alone, *apart]
-        self._batch_of = {_key(batch.ids): batch for batch in known}
+        self._batch_of = {_key(batch.ids): batch for batch in apart}
 
     @contextmanager
     def beginning_at(self, layer: int) -> Iterator[None]:
@@ -53,9 +49,6 @@ class GroupLosses:
         Args:
             layer: The first that is edited within; none is when this is entered.
         """
-        if layer and self._alone is not None:
-            self._losses(self._alone)
-            self._alone = None
         with self._states.beginning_at(layer, self._nats):
             yield
 
@@ -81,17 +74,16 @@ class GroupLosses:
         return dict(zip(batch.documents, told.tolist(), strict=True))
 
     def _nats(self, ids: "torch.Tensor") -> "torch.Tensor":
+        """Of a batch; logits of other tokens, on which is tried whether passes may begin at a layer."""
         import torch
 
+        batch = self._batch_of.get(_key(ids.cpu().numpy()))
         with torch.no_grad():
-            return nats(self._model, self._batch_of[_key(ids.cpu().numpy())])
-
-
-def _first_of(batch: Batch) -> Batch:
-    """Its first document by itself."""
-    tokens = int(batch.attention[0].sum())
-    document = Document(batch.ids[0, :tokens], batch.counted[0, :tokens])
-    return next(make_batches([document], tokens))
+            if batch is None:
+                assert self._model.causal is not None, "loaded without its head"
+                logits: torch.Tensor = self._model.causal(input_ids=ids).logits
+                return logits
+            return nats(self._model, batch)
 
 
 def _key(ids: npt.NDArray[np.int64]) -> tuple[tuple[int, ...], bytes]:

@@ -3,8 +3,8 @@
 Blocks before the first edited one put out for an edit what they put out for the base. So a pass over a
 batch that was seen before runs the model's own forward, with those blocks replaced by ones that hand on
 what is kept: masks, position embeddings, the other blocks and the head are the model's own code, on the
-same batch and padding, and the logits are the plain way's to the last bit. Whether they are is tried on the
-smallest batch that is kept for every layer that passes are to begin at; where later blocks of a family take
+same batch and padding, and the logits are the plain way's to the last bit. Whether they are is tried on a
+few tokens for every layer that passes are to begin at; where later blocks of a family take
 more from earlier ones than their output (shared keys and values, embeddings of a layer), they are not, or the
 family's own code cannot go on, and passes go the plain way.
 
@@ -33,6 +33,8 @@ LOG = logging.getLogger(__name__)
 
 Forward = Callable[["torch.Tensor"], "torch.Tensor"]
 """From token ids (B, T) to logits (B, T, vocabulary), or to what is told of them: the whole model."""
+_FEW = 16
+"""Tokens on which is tried whether passes may begin at a layer."""
 
 
 class StoredStates:
@@ -58,7 +60,7 @@ class StoredStates:
         self._begins = False
         self._tuple: int | None = None
         """How many things a block puts out, all but the first of them None; None for the states alone."""
-        self._plain_logits: dict[bytes, bytes] = {}
+        self._plain_logits: bytes | None = None
         self._tried: dict[int, bool] = {}
 
     def run(self, forward: Forward, ids: "torch.Tensor") -> "torch.Tensor":
@@ -73,7 +75,7 @@ class StoredStates:
         if state is None:
             self._seen.setdefault(key, ids.cpu())
             return forward(ids)
-        with self._handing_on(state.to(ids.device)):
+        with self._handing_on(state.to(ids.device), self._layer):
             return forward(ids)
 
     @contextmanager
@@ -94,7 +96,13 @@ class StoredStates:
             self._begins = False
 
     def _kept_at(self, layer: int, forward: Forward) -> bool:
-        if not self._tried.get(layer, True):
+        if layer not in self._tried:
+            self._tried[layer] = self._is_plain(layer, forward)
+            if not self._tried[layer]:
+                LOG.info(
+                    "passes cannot begin at layer %d: it takes more than what is put out before it", layer
+                )
+        if not self._tried[layer]:
             return False
         before, self._layer = self._layer, 0  # until all are there
         if layer < before:
@@ -102,60 +110,54 @@ class StoredStates:
         for key, ids in self._seen.items():
             if self._room.has_refused(key) or (layer == before and key in self._room):
                 continue
-            put_out = self._up_to(layer, forward, ids, before, self._room.get(key))
-            if put_out is None:
-                self._tried[layer] = False
-                break
+            state = self._room.get(key)
+            put_out = self._up_to(layer, forward, ids, state, before)
+            assert put_out is not None, "one batch put out what can be kept"
             self._room.put(key, put_out)
-        else:
-            if not len(self._room):
-                LOG.info(
-                    "passes begin at the first layer: there is no room for what is put out before others"
-                )
-                return False
-            self._layer = layer
-        if layer not in self._tried:
-            self._tried[layer] = self._is_plain(forward)
-        if not self._tried[layer]:
-            LOG.info("passes cannot begin at layer %d: it takes more than what is put out before it", layer)
-            self._room, self._layer = self._new_room(), 0
-        return self._tried[layer]
+        if not len(self._room):
+            LOG.info("passes begin at the first layer: there is no room for what is put out before others")
+            return False
+        self._layer = layer
+        return True
 
     def _up_to(
-        self, layer: int, forward: Forward, ids: "torch.Tensor", begin: int, state: "torch.Tensor | None"
+        self,
+        layer: int,
+        forward: Forward,
+        ids: "torch.Tensor",
+        state: "torch.Tensor | None" = None,
+        begin: int = 0,
     ) -> "torch.Tensor | None":
         """What the block before a layer puts out; None where that is not one tensor of states."""
         caught: list[Any] = []
         on = next(self._blocks[0].parameters()).device
-        self._layer = begin
-        try:
-            begun = nullcontext() if state is None else self._handing_on(state.to(on))
-            with begun, ended_behind(self._blocks[layer - 1], caught.append):
-                forward(ids.to(on))
-        finally:
-            self._layer = 0
+        begun = nullcontext() if state is None else self._handing_on(state.to(on), begin)
+        with begun, ended_behind(self._blocks[layer - 1], caught.append):
+            forward(ids.to(on))
         (output,) = caught
         self._tuple = len(output) if isinstance(output, tuple) else None
         states, *rest = output if isinstance(output, tuple) else (output,)
         is_alone = all(one is None for one in rest) and states.shape[:2] == ids.shape
         return states if is_alone and states.is_contiguous() else None
 
-    def _is_plain(self, forward: Forward) -> bool:
-        """Whether the base's logits on the smallest batch that is kept are the plain way's, bit for bit."""
-        kept = ((key, ids) for key, ids in self._seen.items() if key in self._room)
-        key, ids = min(kept, key=lambda one: one[1].numel())
-        state, on = self._room.get(key), next(self._blocks[0].parameters()).device
-        assert state is not None, "what is there is kept"
-        if key not in self._plain_logits:
-            self._plain_logits[key] = _hash(forward(ids.to(on)))
-        with self._handing_on(state.to(on)):
-            logits = short_cut(partial(forward, ids.to(on)), f"passes begin before layer {self._layer}")
-        return logits is not None and _hash(logits) == self._plain_logits[key]
+    def _is_plain(self, layer: int, forward: Forward) -> bool:
+        """Whether the base's logits of a few tokens are the plain way's, bit for bit."""
+        on = next(self._blocks[0].parameters()).device
+        ids = next(iter(self._seen.values()))[:1, :_FEW].to(on)
+        state = self._up_to(layer, forward, ids)
+        if state is None:
+            return False
+        if self._plain_logits is None:
+            self._plain_logits = _hash(forward(ids))
+        forward(ids.flip(1))  # what a block left behind of these very tokens must not do
+        with self._handing_on(state, layer):
+            logits = short_cut(partial(forward, ids), f"passes begin before layer {layer}")
+        return logits is not None and _hash(logits) == self._plain_logits
 
-    def _handing_on(self, state: "torch.Tensor") -> AbstractContextManager[None]:
-        """Within, the blocks before the layer put out ``state``, whatever comes in."""
+    def _handing_on(self, state: "torch.Tensor", layer: int) -> AbstractContextManager[None]:
+        """Within, the blocks before a layer put out ``state``, whatever comes in."""
         output = state if self._tuple is None else (state, *[None] * (self._tuple - 1))
-        return handing_on(self._blocks[: self._layer], output)
+        return handing_on(self._blocks[:layer], output)
 
 
 def _hash(values: "torch.Tensor") -> bytes:

@@ -78,14 +78,16 @@ def test_from_the_second_layer_on_only_what_differs_is_computed(opened, tmp_path
             assert list(computed) == [0] * layer + [len(texts[0].whole)] * (N_LAYERS - layer)
 
 
-def test_whether_passes_may_begin_at_a_layer_is_tried_on_one_document_not_on_the_only_batch(opened, tmp_path):
+def test_whether_passes_may_begin_at_a_layer_is_tried_on_a_few_tokens_not_on_the_only_batch(opened, tmp_path):
     edited, texts, _ = opened
     losses = GroupLosses(edited.model, texts, tmp_path)
     losses.of(0)
     read = []
-    edited.model.blocks[-1].mlp.register_forward_hook(lambda _m, inputs, _o: read.append(len(inputs[0])))
+    edited.model.blocks[-1].mlp.register_forward_hook(lambda _m, inputs, _o: read.append(inputs[0].shape[:2]))
     with losses.beginning_at(N_LAYERS - 1):
-        assert read == [1, 1, 1]  # remembered, by the plain way, and from the layer on
+        # By the plain way, other tokens between, and from the layer on.
+        assert len(read) == 3
+        assert all(rows == 1 and tokens <= 16 for rows, tokens in read)
 
 
 def test_problems_that_begin_alike_pass_once_and_not_through_what_is_kept(opened, tmp_path):

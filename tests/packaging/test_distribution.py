@@ -106,3 +106,14 @@ def test_the_constraints_pin_everything_declared_within_its_range(declared: dict
     assert pinned["torch"] == "2.13.0"
     for name, requirement in declared.items():
         assert requirement.specifier.contains(pinned[name]), name
+
+
+def test_the_readme_names_the_versions_that_are_declared(declared: dict[str, Requirement]) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"It wants (.*?) or later \((.*?)\): pip", text.replace("\n", " "))
+    bounds = {">=": said[0], "<": said[1].replace(" before", "")}
+    for operator, words in bounds.items():
+        versions = dict(re.findall(r"([\w-]+) ([\d.]+)", words))
+        assert {"mergekit", "lm-eval"} <= versions.keys()
+        for name, version in versions.items():
+            assert f"{operator}{version}" in str(declared[name].specifier).split(","), name
