@@ -112,6 +112,29 @@ def test_a_setting_that_a_later_lm_eval_adds_is_marked_by_name(write: Write) -> 
     )
 
 
+def test_a_function_in_a_list_or_mapping_is_the_same_one_at_another_address(write: Write) -> None:
+    def at(address: str, name: str = "docs") -> dict[str, Any]:
+        function = f"<function {name} at {address}>"
+        settings = {
+            "process_docs": function,
+            "fewshot_config": {"sampler": "first_n", "process_docs": function},
+            "filter_list": [{"name": "own", "filter": [{"function": "custom", "filter_fn": function}]}],
+            "made_later": [{"by": function}],
+        }
+        return run() | {"configs": {NUM_THEORY: settings}}
+
+    base, again = write("base", at("0x7fe41c0d2a20")), write("again", at("0x0000022F7FE4B1A0"))
+    comparison = compared(base, again)
+    assert (comparison.mismatches, comparison.marks) == ((), ())
+    other = compared(base, write("other", at("0x7fe41c0d2a20", "other_docs")), allow_mismatch=True)
+    assert [line.split(": ")[1] for line in (*other.mismatches, *other.marks)] == [
+        "fewshot_config",
+        "filter_list",
+        "process_docs",
+        "made_later",
+    ]
+
+
 def test_another_pytorch_is_marked_and_another_driver_is_not(write: Write) -> None:
     told = "PyTorch version: {}\nIs debug build: False\nNvidia driver version: {}"
     base, edited = (run() | {"pretty_env_info": told.format(*one)} for one in (("2.9.0", 1), ("2.10.0", 2)))
