@@ -33,6 +33,17 @@ class Pairing(NamedTuple):
     pairs: tuple[Pair, ...]
     mismatches: tuple[str, ...]
 
+    @property
+    def prompts_known(self) -> bool:
+        """Whether there are pairs, and the prompts of each could be held against each other."""
+        return bool(self.pairs) and all(side.prompt_hash for both in self.pairs for side in both)
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether both are known to have been given the same problems, in the same words, for the same targets."""
+        targets_known = all(side.target_hash for both in self.pairs for side in both)
+        return self.prompts_known and targets_known and not self.mismatches
+
 
 def pair(base: Samples, edited: Samples) -> Pairing:
     """Pair two sides by the hash of the problem; equal problems by their order.

@@ -20,6 +20,7 @@ from sae_merge_method.compare.recorded import (
     generation_compared,
     no_examples,
     of_task,
+    paired_alike,
     prompts_checked,
     realised,
     source,
@@ -126,7 +127,14 @@ CONDITIONS: dict[str, Condition] = {
         Condition("n-shot.*", "few-shot examples", REFUSE, read=of_task("n_shot")),
         Condition("configs.*.generation_kwargs", "generation settings", REFUSE, read=of_task("generation")),
         Condition("configs.*.dataset_path", "data set", REFUSE, read=of_task("dataset")),
-        Condition("task_hashes.*", "hash of problems and prompts", REFUSE, read=of_task("task_hash")),
+        Condition(
+            "task_hashes.*",
+            "hash of problems and prompts",
+            REFUSE,
+            read=of_task("task_hash"),
+            # It depends on the order of rows, which is another one on another number of GPUs.
+            settled=paired_alike,
+        ),
         Condition("configs.*.output_type", "kind of request", REFUSE),
         Condition("configs.*.repeats", "repeats", REFUSE),
         *(

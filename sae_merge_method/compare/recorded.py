@@ -78,10 +78,14 @@ def _without_addresses(value: Any) -> Any:
 def prompts_checked(base: EvalRun, edited: EvalRun, pairings: Mapping[str, Pairing]) -> bool:
     """Whether every prompt was held against its like, by its own hash or by that of the task."""
     return all(
-        (pairing.pairs and all(side.prompt_hash for both in pairing.pairs for side in both))
-        or (base.tasks[task].task_hash and edited.tasks[task].task_hash)
+        pairing.prompts_known or (base.tasks[task].task_hash and edited.tasks[task].task_hash)
         for task, pairing in pairings.items()
     )
+
+
+def paired_alike(base: EvalRun, edited: EvalRun, pairings: Mapping[str, Pairing]) -> bool:
+    """Whether every problem was paired, with the same prompt and the same target on both sides."""
+    return all(pairing.is_alike for pairing in pairings.values())
 
 
 def no_examples(base: EvalRun, edited: EvalRun, pairings: Mapping[str, Pairing]) -> bool:

@@ -61,6 +61,32 @@ def test_other_problems_or_prompts_are_refused_or_allowed_and_marked(
     assert "MISMATCH, allowed" in str(allowed)
 
 
+HASHES = {"task_hashes": {NUM_THEORY: "b" * 64}}
+
+
+def test_rows_in_another_order_are_the_same_prompts_though_lm_evals_hash_of_them_differs(
+    write: Write, logged: tuple[Path, Path]
+) -> None:
+    """As ``accelerate launch`` writes them: of two processes first the one's rows, then the other's."""
+    file = results({NUM_THEORY: (sum(AFTER), len(AFTER))}, **HASHES)
+    rows = answers(AFTER)
+    spread = write("spread", file, samples={NUM_THEORY: [*rows[::2], *rows[1::2]]})
+    comparison = compared(logged[0], spread)
+    assert comparison.mismatches == ()
+    assert comparison.subjects == compared(*logged).subjects
+
+
+@pytest.mark.parametrize("missing", ["prompt_hash", "target_hash"])
+def test_another_hash_of_prompts_stands_where_pairs_do_not_tell_that_they_are_alike(
+    write: Write, logged: tuple[Path, Path], missing: str
+) -> None:
+    file = results({NUM_THEORY: (sum(AFTER), len(AFTER))}, **HASHES)
+    rows = [{**row, missing: None, "arguments": {}} for row in answers(AFTER)]
+    for name, samples in (("unhashed", {NUM_THEORY: rows}), ("unlogged", {})):
+        with pytest.raises(ComparisonError, match="hash of problems and prompts: aaaaaaaaaaaa... and bbbbbb"):
+            compared(logged[0], write(name, file, samples=samples))
+
+
 def test_without_samples_on_one_side_there_are_no_pairs_and_no_mismatch(
     write: Write, logged: tuple[Path, Path]
 ) -> None:
