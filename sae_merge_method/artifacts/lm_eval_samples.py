@@ -27,7 +27,7 @@ class Sample(NamedTuple):
     doc_hash: str
     """Hash of the problem."""
     prompt_hash: str | None
-    """Hash of the whole prompt; None where lm-eval wrote none."""
+    """Hash of the whole prompt; None where lm-eval wrote neither a hash nor the prompt."""
     target_hash: str | None
     """Hash of the target; None where lm-eval wrote none."""
     score: float
@@ -168,7 +168,7 @@ def _sample(raw: dict[str, Any], metric: str, offset: int) -> Sample | None:
     text, extracted = (_first(raw.get(key)) for key in ("resps", "filtered_resps"))
     return Sample(
         doc_hash=doc_hash,
-        prompt_hash=raw.get("prompt_hash"),
+        prompt_hash=_prompt_hash(raw),
         target_hash=raw.get("target_hash"),
         score=float(score),
         text=text if isinstance(text, str) else None,
@@ -186,8 +186,21 @@ def _doc_hash(raw: Mapping[str, Any]) -> str | None:
     return hashlib.sha256(json.dumps(raw["doc"], indent=2, ensure_ascii=False).encode()).hexdigest()
 
 
+def _prompt_hash(raw: Mapping[str, Any]) -> str | None:
+    """lm-eval's hash of the prompt; made as lm-eval makes it, of the first request's first argument, where an
+    older version wrote none."""
+    if isinstance(raw.get("prompt_hash"), str):
+        return str(raw["prompt_hash"])
+    asked = raw.get("arguments")
+    # Files name requests and their arguments; dumps, and files of older versions, list them.
+    for name in ("gen_args_0", "arg_0"):
+        asked = asked.get(name) if isinstance(asked, Mapping) else asked
+    prompt = _first(asked)
+    return hashlib.sha256(prompt.encode()).hexdigest() if isinstance(prompt, str) else None
+
+
 def _first(value: Any) -> Any:
-    """The first entry of a list, of its first entry, and so on: lm-eval nests requests and repeats."""
+    """The first entry of a list, of its first entry, and so on: lm-eval nests what is asked and answered."""
     while isinstance(value, list) and value:
         value = value[0]
     return value

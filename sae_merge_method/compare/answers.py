@@ -40,7 +40,7 @@ class Pairing(NamedTuple):
 
     @property
     def is_alike(self) -> bool:
-        """Whether both are known to have been given the same problems, in the same words, for the same targets."""
+        """Whether both are known to have been asked the same: problems, prompts and targets."""
         targets_known = all(side.target_hash for both in self.pairs for side in both)
         return self.prompts_known and targets_known and not self.mismatches
 
@@ -58,9 +58,9 @@ def pair(base: Samples, edited: Samples) -> Pairing:
     if alone := len(before) + len(after) - 2 * len(pairs):
         lines.append(f"{alone} problems were answered on one side only")
     for what in ("prompt", "target"):
-        field = f"{what}_hash"
-        differing = sum(getattr(one, field) != getattr(other, field) for one, other in pairs)
-        if differing:
+        hashes = [(getattr(one, f"{what}_hash"), getattr(other, f"{what}_hash")) for one, other in pairs]
+        # A hash that a side does not have is no other one: that is for ``notes``.
+        if differing := sum(None not in both and both[0] != both[1] for both in hashes):
             lines.append(f"{differing} problems have another {what} on the other side")
     return Pairing(pairs, tuple(lines))
 

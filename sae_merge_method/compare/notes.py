@@ -164,15 +164,19 @@ def _unpaired(base: Evaluation, edited: Evaluation, metric: str, tasks: Iterable
 def _unchecked(base: EvalRun, edited: EvalRun, pairings: Mapping[str, Pairing]) -> Iterator[str]:
     """What could not be compared between the runs: files do not say it, or problems were left out."""
     runs = {task: (base.tasks[task], edited.tasks[task]) for task in pairings}
-    # Prompts of paired problems were compared one by one.
+    # Prompts of paired problems were compared one by one, where both sides' samples tell them.
     unhashed = [
-        both
+        task
         for task, both in runs.items()
-        if any(run.task_hash is None for run in both) and not pairings[task].pairs
+        if any(run.task_hash is None for run in both) and not pairings[task].prompts_known
     ]
-    if unhashed:
+    unpaired = [task for task in unhashed if not pairings[task].pairs]
+    if unpaired:
         yield "Prompts were not compared: that takes runs with --log_samples on both sides."
-    if any(run.dataset is None for both in unhashed for run in both):
+    if untold := [task for task in unhashed if pairings[task].pairs]:
+        names = ", ".join(untold)
+        yield f"Prompts were not compared in {names}: not both sides' samples hold them or their hashes."
+    if any(run.dataset is None for task in unpaired for run in runs[task]):
         yield "Data sets were not compared: not both results files name them."
     short = [task for task, both in runs.items() if any(map(_is_limited, both))]
     if short:

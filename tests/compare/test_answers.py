@@ -87,6 +87,37 @@ def test_another_hash_of_prompts_stands_where_pairs_do_not_tell_that_they_are_al
             compared(logged[0], write(name, file, samples=samples))
 
 
+def test_a_hash_that_only_one_side_has_is_no_other_prompt_and_that_is_said(
+    write: Write, logged: tuple[Path, Path]
+) -> None:
+    file = results({NUM_THEORY: (sum(AFTER), len(AFTER))}, task_hashes={})
+    rows = [
+        {key: value for key, value in row.items() if key not in ("prompt_hash", "target_hash", "arguments")}
+        for row in answers(AFTER)
+    ]
+    comparison = compared(logged[0], write("old", file, samples={NUM_THEORY: rows}))
+    assert comparison.mismatches == ()
+    assert comparison.subjects == compared(*logged).subjects
+    (note,) = (note for note in comparison.notes if "were not compared" in note)
+    assert note.startswith(f"Prompts were not compared in {NUM_THEORY}: not both sides' samples hold them")
+
+
+def test_prompts_of_which_an_older_version_wrote_no_hash_are_compared_all_the_same(write: Write) -> None:
+    def old(name: str, scores: list[int], words: str) -> Path:
+        rows = [{**row, "arguments": [[f"{row['doc_id']} {words}", {}]]} for row in answers(scores)]
+        for row in rows:
+            del row["prompt_hash"]
+        file = results({NUM_THEORY: (sum(scores), len(scores))}, task_hashes={}, model_name=name)
+        return write(name, file, samples={NUM_THEORY: rows})
+
+    base = old("base", BEFORE, "How many?")
+    comparison = compared(base, old("edited", AFTER, "How many?"))
+    assert (comparison.mismatches, comparison.subjects[0].paired is None) == ((), False)
+    assert not any("were not compared" in note for note in comparison.notes)
+    with pytest.raises(ComparisonError, match="60 problems have another prompt"):
+        compared(base, old("other", AFTER, "How many? Think."))
+
+
 def test_without_samples_on_one_side_there_are_no_pairs_and_no_mismatch(
     write: Write, logged: tuple[Path, Path]
 ) -> None:
