@@ -100,7 +100,8 @@ class EvalRun:
     groups: Mapping[str, TaskRun]
     """Every group of tasks by its name."""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """The whole file, model_args and gen_kwargs as mappings in every version."""
+    """The whole file, model_args and gen_kwargs as mappings in every version; model_args null where the model
+    was handed over as an object."""
     usual_metric: str = "exact_match,none"
     """Score that is compared where none is named."""
 
@@ -147,6 +148,9 @@ def read_results(path: Path) -> EvalRun:
 def _with_arguments(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The run's settings, their arguments as mappings."""
     named = {key: config[key] for key in ("model_args", "gen_kwargs") if key in config}
+    # A model that was handed over as an object has null: not all defaults, but nothing written of it.
+    if named.get("model_args", {}) is None:
+        del named["model_args"]
     return {**config, **{key: parse_arguments(value) for key, value in named.items()}}
 
 

@@ -101,6 +101,33 @@ def test_what_cannot_change_a_score_is_no_difference(write: Write, edited: dict[
     assert (comparison.mismatches, comparison.marks) == ((), ())
 
 
+def loaded(name: str, arguments: Any) -> dict[str, Any]:
+    """A run whose file writes these arguments as they stand."""
+    file = run() | {"model_name": name}
+    return file | {"config": {**file["config"], "model_args": arguments}}
+
+
+def test_how_a_model_that_was_handed_over_as_an_object_was_loaded_is_not_compared_and_that_is_said(
+    write: Write,
+) -> None:
+    base = write("base", loaded("base", {"dtype": "bfloat16", "load_in_4bit": True, "new.argument": 1}))
+    comparison = compared(base, write("edited", loaded("edited", None)))
+    assert (comparison.mismatches, comparison.marks) == ((), ())
+    told = "How the model of {} was loaded was not compared: it was handed over as an object."
+    assert told.format("edited") in comparison.notes
+    both = compared(write("one", loaded("one", None)), write("two", loaded("two", None)))
+    assert told.format("one and of two") in both.notes
+
+
+@pytest.mark.parametrize("arguments", ["", {}])
+def test_a_model_that_was_loaded_without_arguments_has_the_defaults(write: Write, arguments: Any) -> None:
+    base = write("base", loaded("base", {"load_in_4bit": True}))
+    edited = write("edited", loaded("edited", arguments))
+    with pytest.raises(ComparisonError, match="model_args load_in_4bit: yes and no"):
+        compared(base, edited)
+    assert not any("handed over" in note for note in compared(edited, edited).notes)
+
+
 def test_a_setting_that_a_later_lm_eval_adds_is_marked_by_name(write: Write) -> None:
     base, edited = run(sampling_mode="greedy"), run(sampling_mode="beam")
     base["configs"][NUM_THEORY]["doc_filter"] = "short"
