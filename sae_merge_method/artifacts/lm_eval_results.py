@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 
 from sae_merge_method.artifacts.lm_eval_files import find_results, run_date
 from sae_merge_method.artifacts.lm_eval_groups import leaves, members_of_groups
+from sae_merge_method.artifacts.lm_eval_metrics import is_higher_better
 from sae_merge_method.artifacts.lm_eval_model import model_name, parse_arguments
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import ArtifactError
@@ -31,7 +32,7 @@ class Score:
     stderr: float | None
     """lm-eval's own standard error; None where it wrote "N/A" (one problem, or none asked for)."""
     higher_is_better: bool
-    """Whether a higher value is a better one; true where lm-eval does not say."""
+    """Whether a higher value is a better one; true where neither the file nor lm-eval's own list says."""
 
 
 class DataSet(Record):
@@ -163,7 +164,7 @@ def _task(raw: dict[str, Any], name: str, members: tuple[str, ...]) -> TaskRun:
     version, n_shot = (_mapping(raw, key).get(name) for key in ("versions", "n-shot"))
     return TaskRun(
         name=name,
-        scores=dict(_scores(row, _mapping(raw, "higher_is_better", name))),
+        scores=dict(_scores(row, _mapping(raw, "higher_is_better", name), config)),
         n=n if _is_count(n) else None,
         n_original=counts.get("original"),
         version=None if version is None else str(version),
@@ -201,14 +202,16 @@ def _values(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-def _scores(row: Mapping[str, Any], higher_is_better: Mapping[str, Any]) -> Iterator[tuple[str, Score]]:
+def _scores(
+    row: Mapping[str, Any], told: Mapping[str, Any], config: Mapping[str, Any]
+) -> Iterator[tuple[str, Score]]:
     for key, value in _values(row):
         if not _is_number(value):
             continue
         metric, _, filter_name = key.partition(",")
         stderr = row.get(f"{metric}_stderr,{filter_name}")
         known = float(stderr) if _is_number(stderr) and stderr >= 0 else None
-        yield key, Score(float(value), known, higher_is_better.get(metric) is not False)
+        yield key, Score(float(value), known, is_higher_better(metric, told, config))
 
 
 def _mapping(raw: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
