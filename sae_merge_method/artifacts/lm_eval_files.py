@@ -1,6 +1,7 @@
 """Where lm-eval's results lie: a folder of runs, a file by its name, or under the name that lm-eval stamped.
+Where the samples beside them do.
 
-What is in a file is for ``lm_eval_results``.
+What is in a file is for ``lm_eval_results`` and ``lm_eval_samples``.
 """
 
 import glob
@@ -9,6 +10,7 @@ import logging
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.regular import read_regular_text
@@ -92,3 +94,38 @@ def _stamped(path: Path) -> Path:
     several = f", the newest of {len(files)} runs" if len(files) > 1 else ""
     logger.warning("%s: lm_eval stamped it, taking %s%s", path, newest.name, several)
     return newest
+
+
+class SamplesFile(NamedTuple):
+    """Where one task's samples are."""
+
+    path: Path
+    """There or not."""
+    reason: str | None = None
+    """Why none of several files was taken; None where one was, or there is none."""
+
+
+def find_samples(results: Path, task: str, arguments: str | None) -> SamplesFile:
+    """The samples of one task, beside the results of the same run.
+
+    Args:
+        results: The results file.
+        task: Name of the task.
+        arguments: model_args as they stand in it; None where they are no text.
+    """
+    folder, date = results.parent, run_date(results)
+    lines = folder / f"samples_{task}_{date}.jsonl"
+    # 0.4.3 called the list .json.
+    for file in (lines, lines.with_suffix(".json")):
+        if file.is_file():
+            return SamplesFile(file)
+    if date is not None:
+        return SamplesFile(lines)
+    # 0.4.2, without dates, put the model's arguments before the task's name.
+    fitting = {file.stem: file for file in sorted(folder.glob("*.jsonl")) if file.stem.endswith(f"_{task}")}
+    named = [f"{re.sub(signs, '__', arguments or '')}_{task}" for signs in ("/|=", "/")]
+    own = [fitting[name] for name in named if name in fitting]
+    if not own and len(fitting) > 1:
+        several = "samples of several models lie there, and none is named as this one's"
+        return SamplesFile(min(fitting.values()), several)
+    return SamplesFile((own or [*fitting.values(), lines])[0])

@@ -105,6 +105,8 @@ class EvalRun:
     was handed over as an object."""
     usual_metric: str = "exact_match,none"
     """Score that is compared where none is named."""
+    model_args_text: str | None = None
+    """model_args as the file writes them, where it writes text: lm-eval 0.4.2 names samples after it."""
 
     @property
     def short_name(self) -> str:
@@ -131,6 +133,7 @@ def read_results(path: Path) -> EvalRun:
         raise ArtifactError(f"expected an lm_eval results file (JSON) at {file}: {error}") from error
     if not isinstance(raw, dict) or not _mapping(raw, "results"):
         raise ArtifactError(f'{file} is no lm_eval results file: expected an object with "results"')
+    text = _mapping(raw, "config").get("model_args")
     raw = {**raw, "config": _with_arguments(_mapping(raw, "config"))}
     members = members_of_groups(_mapping(raw, "group_subtasks"), _mapping(raw, "groups"), file)
     runs = {name: _task(raw, name, members.get(name, ())) for name in {**raw["results"], **members}}
@@ -143,6 +146,7 @@ def read_results(path: Path) -> EvalRun:
         tasks={name: run for name, run in runs.items() if name not in members},
         groups={name: run for name, run in runs.items() if name in members},
         raw=raw,
+        model_args_text=text if isinstance(text, str) else None,
     )
 
 

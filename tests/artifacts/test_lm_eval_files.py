@@ -119,6 +119,48 @@ def test_the_first_versions_wrote_samples_as_one_list_under_other_names(
     assert read_sample(found, found.rows[1])["doc_id"] == 1
 
 
+OTHER_SCORES = [1, 1, 0, 1]
+
+
+def in_one_folder(folder: Path, sign: str, **scores: list[int]) -> None:
+    """As lm-eval 0.4.2 leaves several models' FILE.json and samples in one folder."""
+    for name, right in scores.items():
+        file = dump(f"me/{name}", samples=None)
+        file["config"]["model_args"] = f"pretrained=me/{name},dtype=auto"
+        save(folder / f"{name}.json", file)
+        save(folder / f"pretrained{sign}me__{name},dtype{sign}auto_{NUM_THEORY}.jsonl", answers(right))
+
+
+@pytest.mark.parametrize("sign", ["__", "="])
+def test_of_several_models_samples_in_one_folder_each_has_those_that_are_named_after_it(
+    tmp_path: Path, sign: str
+) -> None:
+    in_one_folder(tmp_path, sign, base=SCORES, edited=OTHER_SCORES)
+    for name, scores in (("base", SCORES), ("edited", OTHER_SCORES)):
+        samples = read_samples(read_results(tmp_path / f"{name}.json"), NUM_THEORY, METRIC)
+        assert [row.score for row in samples.rows] == scores
+
+
+@pytest.mark.parametrize("arguments", [None, {"pretrained": "me/edited"}, "pretrained=me/renamed"])
+def test_samples_of_several_models_none_of_which_is_the_runs_own_are_not_guessed_among(
+    tmp_path: Path, arguments: Any
+) -> None:
+    in_one_folder(tmp_path, "__", base=SCORES, edited=OTHER_SCORES)
+    file = save(
+        tmp_path / "third.json", dump("", samples=None, config={"model": "hf", "model_args": arguments})
+    )
+    samples = read_samples(read_results(file), NUM_THEORY, METRIC)
+    assert (samples.rows, samples.path.exists()) == ((), True)
+    assert samples.reason == "samples of several models lie there, and none is named as this one's"
+
+
+def test_a_task_whose_name_ends_as_anothers_has_its_own_samples(tmp_path: Path) -> None:
+    in_one_folder(tmp_path, "__", base=SCORES)
+    save(tmp_path / f"pretrained__me__base,dtype__auto_a_{NUM_THEORY}.jsonl", answers(OTHER_SCORES))
+    samples = read_samples(read_results(tmp_path / "base.json"), NUM_THEORY, METRIC)
+    assert [row.score for row in samples.rows] == SCORES
+
+
 @pytest.mark.parametrize("text", ["[1]", "[{]"])
 def test_a_damaged_list_of_samples_is_an_error(tmp_path: Path, text: str) -> None:
     save(tmp_path / "results.json", dump("me/base", samples=None))
