@@ -86,6 +86,41 @@ def test_the_file_that_output_path_named_is_found_under_lm_evals_stamp_the_newes
         find_results(tmp_path / "bas.json")
 
 
+STAMPED = "2026-01-01T00-00-00.5"
+BY_COMMAND = f"a__model/results_{STAMPED}.json"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("results.json", BY_COMMAND),
+        (f"base_{STAMPED}.json", BY_COMMAND),
+        ("results.json", f"base_{STAMPED}.json"),
+    ],
+)
+def test_results_of_several_kinds_are_not_chosen_between(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name in names:
+        save(tmp_path / name, results({NUM_THEORY: (1, 2)}))
+    with pytest.raises(ArtifactError, match="holds results of several kinds, name one: ") as refused:
+        find_results(tmp_path)
+    assert all(str(tmp_path / name) in str(refused.value) for name in names)
+    assert find_results(tmp_path / names[0]) == tmp_path / names[0]
+
+
+@pytest.mark.parametrize("other", [{"accuracy": 0.5}, {"results": {}}, {"results": [1]}, [1], "no"])
+def test_a_results_file_of_something_else_is_passed_over(tmp_path: Path, other: Any) -> None:
+    save(tmp_path / "results.json", other)
+    file = save(tmp_path / BY_COMMAND, results({NUM_THEORY: (1, 2)}))
+    assert find_results(tmp_path) == file
+
+
+def test_samples_that_0_4_3_stamped_as_it_did_results_are_none(tmp_path: Path) -> None:
+    file = save(tmp_path / f"base_{STAMPED}.json", results({NUM_THEORY: (3, 4)}))
+    save(tmp_path / f"samples_{NUM_THEORY}_{STAMPED}.json", answers(SCORES))
+    run = read_results(tmp_path)
+    assert (run.path, len(read_samples(run, NUM_THEORY, METRIC).rows)) == (file, 4)
+
+
 def test_samples_lie_beside_a_stamped_file(tmp_path: Path) -> None:
     save(tmp_path / "base_2026-01-01T00-00-00.5.json", results({NUM_THEORY: (3, 4)}))
     lines = "".join(json.dumps(row) + "\n" for row in answers(SCORES))
