@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 from sae_merge_method.artifacts.lm_eval_files import find_results, run_date
 from sae_merge_method.artifacts.lm_eval_groups import leaves, members_of_groups
 from sae_merge_method.artifacts.lm_eval_metrics import is_higher_better
-from sae_merge_method.artifacts.lm_eval_model import model_name, parse_arguments
+from sae_merge_method.artifacts.lm_eval_model import model_name, parse_arguments, usual_token_limit
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.regular import read_regular_text
@@ -79,7 +79,7 @@ class TaskRun:
     unusable: Mapping[str, str] = field(default_factory=dict)
     """Scores that are no finite number, as the file writes them, by lm-eval's key."""
     token_limit: int | None = 256
-    """Tokens an answer may have where ``generation`` does not say, lm-eval's own; None where unknown."""
+    """Tokens an answer may have where ``generation`` does not say: the backend's; None where unknown."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,7 @@ def _task(raw: dict[str, Any], name: str, members: tuple[str, ...]) -> TaskRun:
         dataset=dataset_of(config),
         members=members,
         unusable={key: str(value) for key, value in _values(row) if not _is_number(value)},
+        token_limit=usual_token_limit(_mapping(raw, "config", "model_args")),
     )
 
 
@@ -232,11 +233,3 @@ def _is_number(value: Any) -> TypeGuard[float]:
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-_LIMIT_KEYS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
-
-
-def token_limit(generation: Mapping[str, Any]) -> int | None:
-    """How many tokens a task's arguments of generation allow an answer; None where they do not say."""
-    return next((int(generation[key]) for key in _LIMIT_KEYS if generation.get(key)), None)

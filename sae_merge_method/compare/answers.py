@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sae_merge_method.artifacts.lm_eval_results import TaskRun, token_limit
+from sae_merge_method.artifacts.lm_eval_model import token_limit
+from sae_merge_method.artifacts.lm_eval_results import TaskRun
 from sae_merge_method.artifacts.lm_eval_samples import Sample, Samples
 from sae_merge_method.artifacts.subject import Measures
 from sae_merge_method.errors import ArtifactError
@@ -100,7 +101,6 @@ class TokenCounter:
         return [len(encoding.ids) for encoding in encoded]
 
 
-# Under these names a task can set its limit; first come, first served.
 def measure(task: TaskRun, metric: str, samples: Samples, counter: TokenCounter | None) -> Measures:
     """Everything known of one model's answers beside their score.
 

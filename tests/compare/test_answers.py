@@ -136,15 +136,39 @@ def test_the_filters_own_word_for_no_answer_is_counted(write: Write) -> None:
     assert compared(out, out, metric="exact_match,strict").subjects[0].base_measures.no_answer == 40 / 60
 
 
-def test_tokens_and_cut_off_answers_are_counted_with_a_tokenizer(
-    write: Write, logged: tuple[Path, Path], tmp_path: Path
-) -> None:
+def tokenizer_of_words(folder: Path) -> Path:
+    """A model's folder whose tokens are words."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    (tmp_path / "model").mkdir()
-    tokenizer.save(str(tmp_path / "model" / "tokenizer.json"))
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "own", "share"),
+    [("max_gen_toks=6", {}, 30 / 60), ({"max_gen_toks": 6}, {"max_gen_toks": 2}, 1), ({"max_gen_toks": 2048}, {}, 0),
+     ("max_gen_toks=no", {"max_gen_toks": "6"}, 30 / 60), ({}, {"max_new_tokens": "no", "max_tokens": 6}, 30 / 60)],
+)  # fmt: skip
+def test_an_answer_is_cut_off_at_the_tasks_limit_or_else_at_the_backends(
+    write: Write, tmp_path: Path, arguments: Any, own: dict[str, Any], share: float
+) -> None:
+    settings = {
+        "config": {"model": "vllm", "model_args": arguments},
+        "configs": {NUM_THEORY: {"generation_kwargs": own}},
+    }
+    file = results({NUM_THEORY: (sum(AFTER), len(AFTER))}, **settings)
+    out = write("limited", file, samples={NUM_THEORY: answers(AFTER)})
+    model = tokenizer_of_words(tmp_path / "model")
+    assert compared(out, out, tokenizer=model).subjects[0].base_measures.cut_off == share
+
+
+def test_tokens_and_cut_off_answers_are_counted_with_a_tokenizer(
+    write: Write, logged: tuple[Path, Path], tmp_path: Path
+) -> None:
+    tokenizer_of_words(tmp_path / "model")
     limited = {"configs": {NUM_THEORY: {"generation_kwargs": {"max_gen_toks": 6}}}}
     file = results({NUM_THEORY: (sum(AFTER), len(AFTER))}, **limited)
     out = write("limited", file, samples={NUM_THEORY: answers(AFTER)})
