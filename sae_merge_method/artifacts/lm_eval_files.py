@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 
 # lm-eval stamps results and samples of one run with the same local time, colons replaced.
 _DATE = re.compile(r"_(\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(?:\.\d+)?)$")
-# What a folder is searched for; a file is of the first kind that its name fits. lm-eval's own name; what dumps
-# of simple_evaluate and 0.4.2 are called; a file of any name that lm-eval stamped (--output_path FILE.json).
+# What a folder is searched for; a file is of the first kind that its name fits: lm-eval's own; what 0.4.2
+# and dumps of simple_evaluate are called; a file of any name that lm-eval stamped (--output_path FILE.json).
 _KINDS = ("results_*.json", "results.json", "*_????-??-??T??-??-??*.json")
 
 

@@ -66,7 +66,7 @@ def token_limit(generation: Mapping[str, Any]) -> int | None:
 
 
 def usual_token_limit(model_args: Mapping[str, Any]) -> int:
-    """How many tokens an answer may have where the task does not say, which vLLM and APIs are told on loading.
+    """How many tokens an answer may have where the task does not say, as vLLM and APIs are told on loading.
 
     Args:
         model_args: The backend's arguments.
