@@ -45,7 +45,7 @@ class Gate(Record):
 
     whole: str | None
     """Name of the subject or group that stands for all problems together; null where lm-eval does not say how
-    many problems there were."""
+    many problems there were, and where more is better in some tasks and worse in others."""
     max_loss: float | None
     """Loss over all problems that is allowed, in the score's own unit; null where nobody said."""
     regressions: tuple[str, ...]
@@ -115,7 +115,7 @@ class Comparison(Record):
 
     @property
     def whole(self) -> Subject | None:
-        """All problems together; None where their number is not known."""
+        """All problems together; None where their number is not known, or metrics run in both directions."""
         named = (*self.groups, *self.subjects)
         return next((one for one in named if one.task == self.gate.whole), None)
 

@@ -1,6 +1,7 @@
 """Where lm-eval's results lie: a folder of runs, a file by its name, or under the name that lm-eval stamped.
+Where the samples beside them do.
 
-What is in a file is for ``lm_eval_results``.
+What is in a file is for ``lm_eval_results`` and ``lm_eval_samples``.
 """
 
 import glob
@@ -8,7 +9,9 @@ import json
 import logging
 import re
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import NamedTuple
 
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.regular import read_regular_text
@@ -17,8 +20,8 @@ logger = logging.getLogger(__name__)
 
 # lm-eval stamps results and samples of one run with the same local time, colons replaced.
 _DATE = re.compile(r"_(\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(?:\.\d+)?)$")
-# What a folder is searched for; the first kind that is there counts. lm-eval's own name; what 0.4.2 and dumps
-# of simple_evaluate are called; a file of any name that lm-eval stamped (--output_path FILE.json).
+# What a folder is searched for; a file is of the first kind that its name fits: lm-eval's own; what 0.4.2
+# and dumps of simple_evaluate are called; a file of any name that lm-eval stamped (--output_path FILE.json).
 _KINDS = ("results_*.json", "results.json", "*_????-??-??T??-??-??*.json")
 
 
@@ -28,7 +31,7 @@ def find_results(path: Path) -> Path:
     Of several runs of one model the newest is taken, by the date in the name, with a warning.
 
     Raises:
-        ArtifactError: Nothing there, or results of several models.
+        ArtifactError: Nothing there, or results of several models, names or kinds.
     """
     if path.is_file():
         return path
@@ -63,11 +66,40 @@ def _newest(files: Iterable[Path]) -> Path:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    """Results in a folder, or else below it; under another name only what holds results."""
-    for kind in _KINDS:
-        if files := sorted(folder.glob(kind)) or sorted(folder.rglob(kind)):
-            return files
+    """Results in a folder, or else below it; under another name only what holds results.
+
+    Raises:
+        ArtifactError: Results of several kinds.
+    """
+    kinds = [files for kind in _KINDS if (files := _of_kind(folder, kind))]
+    if len(kinds) > 1:
+        # results.json is a name that others give to other things.
+        holding = [files for files in kinds if any(map(_holds_results, files))]
+        if len(holding) > 1:
+            shown = ", ".join(str(_newest(files)) for files in holding)
+            raise ArtifactError(f"{folder} holds results of several kinds, name one: {shown}")
+        kinds = holding or kinds
+    if kinds:
+        return kinds[0]
     return [file for file in sorted(folder.glob("*.json")) if _holds_results(file)]
+
+
+def _of_kind(folder: Path, kind: str) -> list[Path]:
+    """The files of a kind and of none before it, in a folder, or else below it."""
+
+    def own(files: Iterable[Path]) -> list[Path]:
+        return sorted(file for file in files if _kind(file.name) == kind and not _are_samples(file))
+
+    return own(folder.glob(kind)) or own(folder.rglob(kind))
+
+
+def _kind(name: str) -> str:
+    return next((kind for kind in _KINDS if fnmatchcase(name, kind)), "")
+
+
+def _are_samples(file: Path) -> bool:
+    """Whether these are the samples that 0.4.3 stamped as it did results."""
+    return file.name.startswith("samples_") and not _holds_results(file)
 
 
 def _holds_results(file: Path) -> bool:
@@ -75,7 +107,7 @@ def _holds_results(file: Path) -> bool:
         raw = json.loads(read_regular_text(file))
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(raw, dict) and isinstance(raw.get("results"), dict)
+    return isinstance(raw, dict) and isinstance(raw.get("results"), dict) and bool(raw["results"])
 
 
 def _stamped(path: Path) -> Path:
@@ -92,3 +124,38 @@ def _stamped(path: Path) -> Path:
     several = f", the newest of {len(files)} runs" if len(files) > 1 else ""
     logger.warning("%s: lm_eval stamped it, taking %s%s", path, newest.name, several)
     return newest
+
+
+class SamplesFile(NamedTuple):
+    """Where one task's samples are."""
+
+    path: Path
+    """There or not."""
+    reason: str | None = None
+    """Why none of several files was taken; None where one was, or there is none."""
+
+
+def find_samples(results: Path, task: str, arguments: str | None) -> SamplesFile:
+    """The samples of one task, beside the results of the same run.
+
+    Args:
+        results: The results file.
+        task: Name of the task.
+        arguments: model_args as they stand in it; None where they are no text.
+    """
+    folder, date = results.parent, run_date(results)
+    lines = folder / f"samples_{task}_{date}.jsonl"
+    # 0.4.3 called the list .json.
+    for file in (lines, lines.with_suffix(".json")):
+        if file.is_file():
+            return SamplesFile(file)
+    if date is not None:
+        return SamplesFile(lines)
+    # 0.4.2, without dates, put the model's arguments before the task's name.
+    fitting = {file.stem: file for file in sorted(folder.glob("*.jsonl")) if file.stem.endswith(f"_{task}")}
+    named = [f"{re.sub(signs, '__', arguments or '')}_{task}" for signs in ("/|=", "/")]
+    own = [fitting[name] for name in named if name in fitting]
+    if not own and len(fitting) > 1:
+        several = "samples of several models lie there, and none is named as this one's"
+        return SamplesFile(min(fitting.values()), several)
+    return SamplesFile((own or [*fitting.values(), lines])[0])

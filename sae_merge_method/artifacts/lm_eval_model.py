@@ -1,4 +1,7 @@
-"""What lm-eval's results file says of the model: its arguments, and its name, in every version's form."""
+"""What lm-eval's results file says of the model, in every version's form.
+
+Its arguments, its name, how long it may answer.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -49,3 +52,31 @@ def model_name(raw: Mapping[str, Any], arguments: Mapping[str, Any], otherwise: 
     config = raw.get("config")
     # A model that was handed over as an object has its own name here, others that of their backend.
     return str((config.get("model") if isinstance(config, Mapping) else None) or otherwise)
+
+
+_LIMIT_KEYS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+"""What tasks call it; first come, first served, as in lm-eval."""
+_USUAL_LIMIT = 256
+"""lm-eval's own, where neither task nor model sets another."""
+
+
+def token_limit(generation: Mapping[str, Any]) -> int | None:
+    """How many tokens a task's arguments of generation allow an answer; None where they do not say."""
+    return next((limit for key in _LIMIT_KEYS if (limit := _count(generation.get(key)))), None)
+
+
+def usual_token_limit(model_args: Mapping[str, Any]) -> int:
+    """How many tokens an answer may have where the task does not say, as vLLM and APIs are told on loading.
+
+    Args:
+        model_args: The backend's arguments.
+    """
+    return _count(model_args.get("max_gen_toks")) or _USUAL_LIMIT
+
+
+def _count(value: Any) -> int | None:
+    """A number above 0, which older versions may have written as text; None for anything else."""
+    try:
+        return max(int(value), 0) or None
+    except (TypeError, ValueError, OverflowError):
+        return None

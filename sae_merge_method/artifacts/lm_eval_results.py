@@ -13,7 +13,8 @@ from typing import Any, TypeGuard
 
 from sae_merge_method.artifacts.lm_eval_files import find_results, run_date
 from sae_merge_method.artifacts.lm_eval_groups import leaves, members_of_groups
-from sae_merge_method.artifacts.lm_eval_model import model_name, parse_arguments
+from sae_merge_method.artifacts.lm_eval_metrics import is_higher_better
+from sae_merge_method.artifacts.lm_eval_model import model_name, parse_arguments, usual_token_limit
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.regular import read_regular_text
@@ -31,7 +32,7 @@ class Score:
     stderr: float | None
     """lm-eval's own standard error; None where it wrote "N/A" (one problem, or none asked for)."""
     higher_is_better: bool
-    """Whether a higher value is a better one; true where lm-eval does not say."""
+    """Whether a higher value is a better one; true where neither the file nor lm-eval's own list says."""
 
 
 class DataSet(Record):
@@ -78,7 +79,7 @@ class TaskRun:
     unusable: Mapping[str, str] = field(default_factory=dict)
     """Scores that are no finite number, as the file writes them, by lm-eval's key."""
     token_limit: int | None = 256
-    """Tokens an answer may have where ``generation`` does not say, lm-eval's own; None where unknown."""
+    """Tokens an answer may have where ``generation`` does not say: the backend's; None where unknown."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,12 @@ class EvalRun:
     groups: Mapping[str, TaskRun]
     """Every group of tasks by its name."""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """The whole file, model_args and gen_kwargs as mappings in every version."""
+    """The whole file, model_args and gen_kwargs as mappings in every version; model_args null where the model
+    was handed over as an object."""
     usual_metric: str = "exact_match,none"
     """Score that is compared where none is named."""
+    model_args_text: str | None = None
+    """model_args as the file writes them, where it writes text: lm-eval 0.4.2 names samples after it."""
 
     @property
     def short_name(self) -> str:
@@ -129,6 +133,7 @@ def read_results(path: Path) -> EvalRun:
         raise ArtifactError(f"expected an lm_eval results file (JSON) at {file}: {error}") from error
     if not isinstance(raw, dict) or not _mapping(raw, "results"):
         raise ArtifactError(f'{file} is no lm_eval results file: expected an object with "results"')
+    text = _mapping(raw, "config").get("model_args")
     raw = {**raw, "config": _with_arguments(_mapping(raw, "config"))}
     members = members_of_groups(_mapping(raw, "group_subtasks"), _mapping(raw, "groups"), file)
     runs = {name: _task(raw, name, members.get(name, ())) for name in {**raw["results"], **members}}
@@ -141,12 +146,16 @@ def read_results(path: Path) -> EvalRun:
         tasks={name: run for name, run in runs.items() if name not in members},
         groups={name: run for name, run in runs.items() if name in members},
         raw=raw,
+        model_args_text=text if isinstance(text, str) else None,
     )
 
 
 def _with_arguments(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The run's settings, their arguments as mappings."""
     named = {key: config[key] for key in ("model_args", "gen_kwargs") if key in config}
+    # A model that was handed over as an object has null: not all defaults, but nothing written of it.
+    if named.get("model_args", {}) is None:
+        del named["model_args"]
     return {**config, **{key: parse_arguments(value) for key, value in named.items()}}
 
 
@@ -159,7 +168,7 @@ def _task(raw: dict[str, Any], name: str, members: tuple[str, ...]) -> TaskRun:
     version, n_shot = (_mapping(raw, key).get(name) for key in ("versions", "n-shot"))
     return TaskRun(
         name=name,
-        scores=dict(_scores(row, _mapping(raw, "higher_is_better", name))),
+        scores=dict(_scores(row, _mapping(raw, "higher_is_better", name), config)),
         n=n if _is_count(n) else None,
         n_original=counts.get("original"),
         version=None if version is None else str(version),
@@ -169,6 +178,7 @@ def _task(raw: dict[str, Any], name: str, members: tuple[str, ...]) -> TaskRun:
         dataset=dataset_of(config),
         members=members,
         unusable={key: str(value) for key, value in _values(row) if not _is_number(value)},
+        token_limit=usual_token_limit(_mapping(raw, "config", "model_args")),
     )
 
 
@@ -197,14 +207,16 @@ def _values(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-def _scores(row: Mapping[str, Any], higher_is_better: Mapping[str, Any]) -> Iterator[tuple[str, Score]]:
+def _scores(
+    row: Mapping[str, Any], told: Mapping[str, Any], config: Mapping[str, Any]
+) -> Iterator[tuple[str, Score]]:
     for key, value in _values(row):
         if not _is_number(value):
             continue
         metric, _, filter_name = key.partition(",")
         stderr = row.get(f"{metric}_stderr,{filter_name}")
         known = float(stderr) if _is_number(stderr) and stderr >= 0 else None
-        yield key, Score(float(value), known, higher_is_better.get(metric) is not False)
+        yield key, Score(float(value), known, is_higher_better(metric, told, config))
 
 
 def _mapping(raw: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
@@ -221,11 +233,3 @@ def _is_number(value: Any) -> TypeGuard[float]:
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-_LIMIT_KEYS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
-
-
-def token_limit(generation: Mapping[str, Any]) -> int | None:
-    """How many tokens a task's arguments of generation allow an answer; None where they do not say."""
-    return next((int(generation[key]) for key in _LIMIT_KEYS if generation.get(key)), None)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
+from sae_merge_method.artifacts.lm_eval_files import SamplesFile, find_samples
 from sae_merge_method.artifacts.lm_eval_results import EvalRun
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.regular import open_regular
@@ -27,7 +28,7 @@ class Sample(NamedTuple):
     doc_hash: str
     """Hash of the problem."""
     prompt_hash: str | None
-    """Hash of the whole prompt; None where lm-eval wrote none."""
+    """Hash of the whole prompt; None where lm-eval wrote neither a hash nor the prompt."""
     target_hash: str | None
     """Hash of the target; None where lm-eval wrote none."""
     score: float
@@ -57,16 +58,20 @@ def read_samples(run: EvalRun, task: str, metric: str) -> Samples:
     """Read the answers of the run's own samples file for ``task``.
 
     Args:
-        run: The evaluation; its date names the file.
+        run: The evaluation; its date names the file, or its arguments do.
         task: Name of the task.
         metric: lm-eval's key: metric, comma, filter.
 
     Raises:
         ArtifactError: A line is not what lm_eval writes.
     """
-    path, listed = _logged(run, task)
-    if not path.exists() or (path == run.path and listed is None):
-        return Samples(path, (), "no samples were logged")
+    listed = _inside(run, task)
+    file = SamplesFile(run.path) if listed is not None else find_samples(run.path, task, run.model_args_text)
+    path = file.path
+    if file.reason is not None or not path.exists():
+        return Samples(path, (), file.reason or "no samples were logged")
+    if listed is None and path.is_file():
+        listed = _list(path)
     name, _, filter_name = metric.partition(",")
     lines = _lines(path) if listed is None else enumerate(listed)
     rows: list[Sample] = []
@@ -100,21 +105,12 @@ def read_sample(samples: Samples, sample: Sample) -> dict[str, Any]:
     return raw
 
 
-def _logged(run: EvalRun, task: str) -> tuple[Path, tuple[dict[str, Any], ...] | None]:
-    """The file that holds a task's samples, and the samples themselves where it holds a list."""
+def _inside(run: EvalRun, task: str) -> tuple[dict[str, Any], ...] | None:
+    """The samples that the results file itself holds, as a dump does."""
     inside = run.raw.get("samples")
     if isinstance(inside, Mapping) and isinstance(inside.get(task), list):
-        return run.path, _objects(run.path, inside[task])
-    folder = run.path.parent
-    lines = folder / f"samples_{task}_{run.date}.jsonl"
-    # 0.4.3 called the list .json; 0.4.2, without dates, put the model's arguments before the task's name.
-    lists = [lines.with_suffix(".json")]
-    if run.date is None:
-        lists += [file for file in sorted(folder.glob("*.jsonl")) if file.stem.endswith(f"_{task}")]
-    for file in [lines, *lists]:
-        if file.is_file():
-            return file, _list(file)
-    return lines, None
+        return _objects(run.path, inside[task])
+    return None
 
 
 def _list(path: Path) -> tuple[dict[str, Any], ...] | None:
@@ -168,7 +164,7 @@ def _sample(raw: dict[str, Any], metric: str, offset: int) -> Sample | None:
     text, extracted = (_first(raw.get(key)) for key in ("resps", "filtered_resps"))
     return Sample(
         doc_hash=doc_hash,
-        prompt_hash=raw.get("prompt_hash"),
+        prompt_hash=_prompt_hash(raw),
         target_hash=raw.get("target_hash"),
         score=float(score),
         text=text if isinstance(text, str) else None,
@@ -186,8 +182,21 @@ def _doc_hash(raw: Mapping[str, Any]) -> str | None:
     return hashlib.sha256(json.dumps(raw["doc"], indent=2, ensure_ascii=False).encode()).hexdigest()
 
 
+def _prompt_hash(raw: Mapping[str, Any]) -> str | None:
+    """lm-eval's hash of the prompt; made as lm-eval makes it, of the first request's first argument, where an
+    older version wrote none."""
+    if isinstance(raw.get("prompt_hash"), str):
+        return str(raw["prompt_hash"])
+    asked = raw.get("arguments")
+    # Files name requests and their arguments; dumps, and files of older versions, list them.
+    for name in ("gen_args_0", "arg_0"):
+        asked = asked.get(name) if isinstance(asked, Mapping) else asked
+    prompt = _first(asked)
+    return hashlib.sha256(prompt.encode()).hexdigest() if isinstance(prompt, str) else None
+
+
 def _first(value: Any) -> Any:
-    """The first entry of a list, of its first entry, and so on: lm-eval nests requests and repeats."""
+    """The first entry of a list, of its first entry, and so on: lm-eval nests what is asked and answered."""
     while isinstance(value, list) and value:
         value = value[0]
     return value

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sae_merge_method.artifacts.lm_eval_results import TaskRun, token_limit
+from sae_merge_method.artifacts.lm_eval_model import token_limit
+from sae_merge_method.artifacts.lm_eval_results import TaskRun
 from sae_merge_method.artifacts.lm_eval_samples import Sample, Samples
 from sae_merge_method.artifacts.subject import Measures
 from sae_merge_method.errors import ArtifactError
@@ -33,6 +34,17 @@ class Pairing(NamedTuple):
     pairs: tuple[Pair, ...]
     mismatches: tuple[str, ...]
 
+    @property
+    def prompts_known(self) -> bool:
+        """Whether there are pairs, and the prompts of each could be held against each other."""
+        return bool(self.pairs) and all(side.prompt_hash for both in self.pairs for side in both)
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether both are known to have been asked the same: problems, prompts and targets."""
+        targets_known = all(side.target_hash for both in self.pairs for side in both)
+        return self.prompts_known and targets_known and not self.mismatches
+
 
 def pair(base: Samples, edited: Samples) -> Pairing:
     """Pair two sides by the hash of the problem; equal problems by their order.
@@ -47,9 +59,9 @@ def pair(base: Samples, edited: Samples) -> Pairing:
     if alone := len(before) + len(after) - 2 * len(pairs):
         lines.append(f"{alone} problems were answered on one side only")
     for what in ("prompt", "target"):
-        field = f"{what}_hash"
-        differing = sum(getattr(one, field) != getattr(other, field) for one, other in pairs)
-        if differing:
+        hashes = [(getattr(one, f"{what}_hash"), getattr(other, f"{what}_hash")) for one, other in pairs]
+        # A hash that a side does not have is no other one: that is for ``notes``.
+        if differing := sum(None not in both and both[0] != both[1] for both in hashes):
             lines.append(f"{differing} problems have another {what} on the other side")
     return Pairing(pairs, tuple(lines))
 
@@ -89,7 +101,6 @@ class TokenCounter:
         return [len(encoding.ids) for encoding in encoded]
 
 
-# Under these names a task can set its limit; first come, first served.
 def measure(task: TaskRun, metric: str, samples: Samples, counter: TokenCounter | None) -> Measures:
     """Everything known of one model's answers beside their score.
 

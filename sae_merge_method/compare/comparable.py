@@ -53,9 +53,13 @@ def _lines(row: Condition, base: EvalRun, edited: EvalRun, pairings: Mapping[str
             continue
         if row.settled is not None and row.settled(base, edited, scope):
             continue
+        told = [
+            _show(value) if row.is_recorded(run) else "not recorded"
+            for run, value in ((base, one), (edited, other))
+        ]
         yield (
             (f"{task}: " if task else "")
-            + f"{row.title}: {_show(one)} and {_show(other)}"
+            + f"{row.title}: {' and '.join(told)}"
             + (f" ({row.why})" if row.why else "")
         )
 

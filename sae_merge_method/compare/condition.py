@@ -49,6 +49,9 @@ class Condition(NamedTuple):
     """How its value is read where the field alone does not tell; takes the run and the task's name."""
     settled: Settled | None = None
     """Whether something else in both runs shows that this difference came to nothing."""
+    recorded_in: tuple[str, ...] = ()
+    """Where leaving it out does not mean the default: keys of the file, one of which is there where it was
+    recorded at all."""
 
     def value(self, run: EvalRun, task: str = "") -> Any:
         """What the run says; :data:`UNRECORDED` where it does not."""
@@ -60,3 +63,7 @@ class Condition(NamedTuple):
                 return UNRECORDED
             value = value.get(task if name == "*" else name, self.default)
         return plain_value(value)
+
+    def is_recorded(self, run: EvalRun) -> bool:
+        """Whether the run wrote it down, were it only that there is none."""
+        return not self.recorded_in or any(key in run.raw for key in self.recorded_in)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from sae_merge_method.artifacts.comparison import Comparison, Gate
 from sae_merge_method.artifacts.subject import Subject
-from sae_merge_method.compare.groups import Together
+from sae_merge_method.compare.groups import OPPOSITE, Together
 from sae_merge_method.compare.settings import CompareSettings
 from sae_merge_method.reports.numbers import amount, p_value
 from sae_merge_method.statistics.evidence import Evidence
@@ -45,7 +45,7 @@ def gate(
     Args:
         subjects: After correction.
         groups: After correction.
-        whole: All problems together; None where their number is not known.
+        whole: All problems together; None where their number is not known, or metrics run in both directions.
         evidence: What each subject was tested on.
         settings: What was asked for.
         unit: What a point is, of the score.
@@ -53,7 +53,7 @@ def gate(
     share = _is_share(unit)
     together = groups or (subjects if len(subjects) == 1 else ())
     regressions = [
-        *_untested_whole(whole),
+        *_untested_whole(whole, subjects),
         *(line for row in together if (line := _loss_together(row, settings.alpha, share))),
         *(line for row in subjects if row not in together and (line := _loss(row, share))),
     ]
@@ -61,7 +61,7 @@ def gate(
     excesses: list[str] = []
     if max_loss is not None:
         excesses = [
-            *_untested_whole(whole),
+            *_untested_whole(whole, subjects),
             *_whole_excess(whole, max_loss, settings, unit),
             *_subject_excesses(subjects, evidence, max_loss, settings, unit),
         ]
@@ -103,10 +103,13 @@ def why_not_improved(comparisons: Iterable[Comparison]) -> list[str]:
     return lines
 
 
-def _untested_whole(whole: Together | None) -> list[str]:
+def _untested_whole(whole: Together | None, subjects: Sequence[Subject]) -> list[str]:
     if whole is not None:
         return []
-    return ["all problems together: not tested, lm_eval does not say how many problems each subject has"]
+    why = "lm_eval does not say how many problems each subject has"
+    if len({row.higher_is_better for row in subjects}) > 1:
+        why = OPPOSITE
+    return [f"all problems together: {NOT_TESTED}, {why}"]
 
 
 _SHARE_OF_ALPHA = 2 / 3

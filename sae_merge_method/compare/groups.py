@@ -1,7 +1,7 @@
 """Several subjects as one: lm-eval's own groups, and all subjects together where none of them has all."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ from sae_merge_method.statistics.evidence import Evidence
 
 ALL_TASKS = "all tasks"
 """What stands for all subjects together where no group of lm-eval's has them all."""
+OPPOSITE = "more is better in some of these tasks and worse in others"
+"""Why several tasks are not tested as one."""
 
 
 def pooled(scores: Sequence[Score], counts: Sequence[int | None]) -> Score | None:
@@ -73,17 +75,36 @@ def compare_groups(
             _group_side(base, name, metric, [sides[task][0] for task in members]),
             _group_side(edited, name, metric, [sides[task][1] for task in members]),
         )
+        if not _one_direction(sides[task] for task in members):
+            made.append(_untested(name, *both, settings, unit))
+            continue
         leaves = [pairings[task] for task in members]
         evidence = _evidence(*both, leaves)
         made.append(Together(compare_subject(name, *both, evidence, settings, unit), evidence))
     covered = any(set(base.run.leaves(one.subject.task)) == set(pairings) for one in made)
-    if len(sides) > 1 and not covered:
+    if len(sides) > 1 and not covered and _one_direction(sides.values()):
         before, after = (_all_tasks([side[nth] for side in sides.values()]) for nth in (0, 1))
         if before is not None and after is not None:
             evidence = _evidence(before, after, list(pairings.values()))
             together = compare_subject(ALL_TASKS, before, after, evidence, settings, unit)
             made.append(Together(together, evidence))
     return made
+
+
+def _one_direction(tasks: Iterable[tuple[ScoredSide, ScoredSide]]) -> bool:
+    """Whether more is better in all of them, or less in all: else their mean is neither."""
+    return len({all(side.score.higher_is_better for side in both) for both in tasks}) == 1
+
+
+def _untested(
+    name: str, base: ScoredSide, edited: ScoredSide, settings: CompareSettings, unit: float
+) -> Together:
+    """A group whose score is shown and cannot be better or worse."""
+    plain = [side._replace(score=replace(side.score, stderr=None), right=None) for side in (base, edited)]
+    evidence = evidence_of(plain[0], plain[1], ())
+    subject = compare_subject(name, plain[0], plain[1], evidence, settings, unit)
+    told = {"reason": OPPOSITE, "base_stderr": base.score.stderr, "edited_stderr": edited.score.stderr}
+    return Together(subject.model_copy(update=told), evidence)
 
 
 def _evidence(base: ScoredSide, edited: ScoredSide, leaves: Sequence[Pairing]) -> Evidence:
@@ -107,7 +128,9 @@ def _group_side(side: Evaluation, name: str, metric: str, members: Sequence[Scor
     own = measure(group, metric, Samples(side.run.path, ()), None)
     n, means = group_size(side.run, group), _mean_measures(members)
     known = {what: value for what, value in own.model_dump().items() if value is not None}
-    score = group.scores[metric]
+    # lm-eval writes null where its tasks differ, and nothing at all before 0.4.3.
+    up = all(member.score.higher_is_better for member in members)
+    score = replace(group.scores[metric], higher_is_better=up)
     return ScoredSide(score, n, means.model_copy(update=known), right=_right(score, n, members))
 
 

@@ -40,7 +40,7 @@ def notes(compared: Compared, settings: CompareSettings) -> Iterator[str]:
     yield from _format_learned(compared, settings)
     yield from _tests_disagree(compared, settings.alpha)
     yield from _unpaired(base, edited, compared.metric, compared.pairings)
-    yield from _unchecked(base.run, edited.run, compared.pairings)
+    yield from _unchecked(base, edited, compared.pairings)
 
 
 def _same_model(base: Evaluation, edited: Evaluation, pairings: Mapping[str, Pairing]) -> Iterator[str]:
@@ -63,7 +63,7 @@ def _same_model(base: Evaluation, edited: Evaluation, pairings: Mapping[str, Pai
 
 def _arguments(run: EvalRun) -> object:
     config = run.raw.get("config")
-    return config.get("model_args") if isinstance(config, Mapping) else None
+    return (config.get("model_args") if isinstance(config, Mapping) else None) or {}
 
 
 _FOUND_MORE = 0.1
@@ -161,19 +161,26 @@ def _unpaired(base: Evaluation, edited: Evaluation, metric: str, tasks: Iterable
                     yield f"{task}: not paired, {samples.reason} in {label}."
 
 
-def _unchecked(base: EvalRun, edited: EvalRun, pairings: Mapping[str, Pairing]) -> Iterator[str]:
+def _unchecked(base: Evaluation, edited: Evaluation, pairings: Mapping[str, Pairing]) -> Iterator[str]:
     """What could not be compared between the runs: files do not say it, or problems were left out."""
-    runs = {task: (base.tasks[task], edited.tasks[task]) for task in pairings}
-    # Prompts of paired problems were compared one by one.
+    runs = {task: (base.run.tasks[task], edited.run.tasks[task]) for task in pairings}
+    # Prompts of paired problems were compared one by one, where both sides' samples tell them.
     unhashed = [
-        both
+        task
         for task, both in runs.items()
-        if any(run.task_hash is None for run in both) and not pairings[task].pairs
+        if any(run.task_hash is None for run in both) and not pairings[task].prompts_known
     ]
-    if unhashed:
+    unpaired = [task for task in unhashed if not pairings[task].pairs]
+    if unpaired:
         yield "Prompts were not compared: that takes runs with --log_samples on both sides."
-    if any(run.dataset is None for both in unhashed for run in both):
+    if untold := [task for task in unhashed if pairings[task].pairs]:
+        names = ", ".join(untold)
+        yield f"Prompts were not compared in {names}: not both sides' samples hold them or their hashes."
+    if any(run.dataset is None for task in unpaired for run in runs[task]):
         yield "Data sets were not compared: not both results files name them."
+    if objects := [side.label for side in (base, edited) if _is_object(side.run)]:
+        names = " and of ".join(objects)
+        yield f"How the model of {names} was loaded was not compared: it was handed over as an object."
     short = [task for task, both in runs.items() if any(map(_is_limited, both))]
     if short:
         yield f"Not all problems were evaluated (--limit) in {', '.join(short)}."
@@ -181,3 +188,9 @@ def _unchecked(base: EvalRun, edited: EvalRun, pairings: Mapping[str, Pairing]) 
 
 def _is_limited(task: TaskRun) -> bool:
     return task.n is not None and task.n_original is not None and task.n < task.n_original
+
+
+def _is_object(run: EvalRun) -> bool:
+    """Whether lm-eval was given a loaded model: then its arguments are null, and not empty."""
+    config = run.raw.get("config")
+    return isinstance(config, Mapping) and config.get("model_args", {}) is None

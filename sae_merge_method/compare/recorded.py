@@ -54,26 +54,38 @@ def environment(line: str) -> Read:
 
 
 def source(name: str) -> Read:
-    """A template, or the text of a function without its address in memory."""
+    """A template, or the text of a function, without addresses in memory: every process has its own."""
 
     def read(run: EvalRun, task: str) -> Any:
         configs = run.raw.get("configs")
         config = configs.get(task) if isinstance(configs, Mapping) else None
         if not isinstance(config, Mapping) or name not in config:
             return UNRECORDED
-        value = config[name]
-        return re.sub(r" at 0x[0-9a-f]+", "", value) if isinstance(value, str) else value
+        return _without_addresses(config[name])
 
     return read
+
+
+def _without_addresses(value: Any) -> Any:
+    """A value and what is in it: lm-eval writes functions into lists of filters and the like."""
+    if isinstance(value, Mapping):
+        return {key: _without_addresses(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without_addresses(one) for one in value]
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", value) if isinstance(value, str) else value
 
 
 def prompts_checked(base: EvalRun, edited: EvalRun, pairings: Mapping[str, Pairing]) -> bool:
     """Whether every prompt was held against its like, by its own hash or by that of the task."""
     return all(
-        (pairing.pairs and all(side.prompt_hash for both in pairing.pairs for side in both))
-        or (base.tasks[task].task_hash and edited.tasks[task].task_hash)
+        pairing.prompts_known or (base.tasks[task].task_hash and edited.tasks[task].task_hash)
         for task, pairing in pairings.items()
     )
+
+
+def paired_alike(base: EvalRun, edited: EvalRun, pairings: Mapping[str, Pairing]) -> bool:
+    """Whether every problem was paired, with the same prompt and the same target on both sides."""
+    return all(pairing.is_alike for pairing in pairings.values())
 
 
 def no_examples(base: EvalRun, edited: EvalRun, pairings: Mapping[str, Pairing]) -> bool:

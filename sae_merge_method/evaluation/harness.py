@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sae_merge_method.artifacts.lm_eval_results import token_limit
+from sae_merge_method.artifacts.lm_eval_model import token_limit, usual_token_limit
 from sae_merge_method.errors import UsageError
 from sae_merge_method.evaluation.remembered import remembered
 from sae_merge_method.evaluation.requests import Requests
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
 
 
 LOG = logging.getLogger(__name__)
-
-
-_MAX_GEN_TOKS = 256
-"""lm-eval's own, where a task sets no other."""
 
 
 class TaskSize(NamedTuple):
@@ -71,6 +67,7 @@ class Harness:
         self._device = resolve_device(settings.device) if backend.takes_device else None
         self._tasks, self._task_manager = find_tasks(settings, self._model_args(base))
         self._requests = Requests(self._task_manager)
+        self._usual_limit = usual_token_limit(settings.model_args)
         if settings.confirm_run_unsafe_code:
             os.environ["HF_ALLOW_CODE_EVAL"] = (
                 "1"  # the metric of those tasks asks for it when they are loaded
@@ -88,7 +85,7 @@ class Harness:
             problems, limit = len(task.eval_docs), self.limit_of(task)
             generation = {**(task.config.generation_kwargs or {}), **self.settings.gen_kwargs}
             generates = task.get_config("output_type") == "generate_until"
-            tokens = (token_limit(generation) or _MAX_GEN_TOKS) if generates else 0
+            tokens = (token_limit(generation) or self._usual_limit) if generates else 0
             sizes[name] = TaskSize(problems if limit is None else min(problems, limit), tokens)
         return sizes
 
@@ -186,7 +183,7 @@ class Harness:
         tracker.save_results_aggregated(results=results, samples=samples)
         for task in results["configs"]:
             tracker.save_results_samples(task_name=task, samples=samples[task])
-        return _cut_off(lm, results["configs"], samples)
+        return _cut_off(lm, results["configs"], samples, self._usual_limit)
 
     def _model_args(self, model: str | ModelId) -> dict[str, Any]:
         at = model if isinstance(model, ModelId) else parse_model_id(model)
@@ -196,14 +193,17 @@ class Harness:
 
 
 def _cut_off(
-    lm: "TemplateLM", configs: Mapping[str, Mapping[str, Any]], samples: Mapping[str, Sequence[Any]]
+    lm: "TemplateLM",
+    configs: Mapping[str, Mapping[str, Any]],
+    samples: Mapping[str, Sequence[Any]],
+    usual: int,
 ) -> float | None:
     reached = total = 0
     for task, rows in samples.items():
         config = configs[task]
         if config.get("output_type") != "generate_until":
             continue
-        limit = token_limit(config.get("generation_kwargs") or {}) or _MAX_GEN_TOKS
+        limit = token_limit(config.get("generation_kwargs") or {}) or usual
         texts = [text for row in rows for answers in row["resps"] for text in answers]
         # One that ran into the limit has as many tokens as that, or reads back as more.
         reached += sum(len(lm.tok_encode(text, add_special_tokens=False)) >= limit for text in texts)

@@ -86,6 +86,41 @@ def test_the_file_that_output_path_named_is_found_under_lm_evals_stamp_the_newes
         find_results(tmp_path / "bas.json")
 
 
+STAMPED = "2026-01-01T00-00-00.5"
+BY_COMMAND = f"a__model/results_{STAMPED}.json"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("results.json", BY_COMMAND),
+        (f"base_{STAMPED}.json", BY_COMMAND),
+        ("results.json", f"base_{STAMPED}.json"),
+    ],
+)
+def test_results_of_several_kinds_are_not_chosen_between(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name in names:
+        save(tmp_path / name, results({NUM_THEORY: (1, 2)}))
+    with pytest.raises(ArtifactError, match="holds results of several kinds, name one: ") as refused:
+        find_results(tmp_path)
+    assert all(str(tmp_path / name) in str(refused.value) for name in names)
+    assert find_results(tmp_path / names[0]) == tmp_path / names[0]
+
+
+@pytest.mark.parametrize("other", [{"accuracy": 0.5}, {"results": {}}, {"results": [1]}, [1], "no"])
+def test_a_results_file_of_something_else_is_passed_over(tmp_path: Path, other: Any) -> None:
+    save(tmp_path / "results.json", other)
+    file = save(tmp_path / BY_COMMAND, results({NUM_THEORY: (1, 2)}))
+    assert find_results(tmp_path) == file
+
+
+def test_samples_that_0_4_3_stamped_as_it_did_results_are_none(tmp_path: Path) -> None:
+    file = save(tmp_path / f"base_{STAMPED}.json", results({NUM_THEORY: (3, 4)}))
+    save(tmp_path / f"samples_{NUM_THEORY}_{STAMPED}.json", answers(SCORES))
+    run = read_results(tmp_path)
+    assert (run.path, len(read_samples(run, NUM_THEORY, METRIC).rows)) == (file, 4)
+
+
 def test_samples_lie_beside_a_stamped_file(tmp_path: Path) -> None:
     save(tmp_path / "base_2026-01-01T00-00-00.5.json", results({NUM_THEORY: (3, 4)}))
     lines = "".join(json.dumps(row) + "\n" for row in answers(SCORES))
@@ -117,6 +152,48 @@ def test_the_first_versions_wrote_samples_as_one_list_under_other_names(
     found = read_samples(run, NUM_THEORY, METRIC)
     assert [row.score for row in found.rows] == SCORES
     assert read_sample(found, found.rows[1])["doc_id"] == 1
+
+
+OTHER_SCORES = [1, 1, 0, 1]
+
+
+def in_one_folder(folder: Path, sign: str, **scores: list[int]) -> None:
+    """As lm-eval 0.4.2 leaves several models' FILE.json and samples in one folder."""
+    for name, right in scores.items():
+        file = dump(f"me/{name}", samples=None)
+        file["config"]["model_args"] = f"pretrained=me/{name},dtype=auto"
+        save(folder / f"{name}.json", file)
+        save(folder / f"pretrained{sign}me__{name},dtype{sign}auto_{NUM_THEORY}.jsonl", answers(right))
+
+
+@pytest.mark.parametrize("sign", ["__", "="])
+def test_of_several_models_samples_in_one_folder_each_has_those_that_are_named_after_it(
+    tmp_path: Path, sign: str
+) -> None:
+    in_one_folder(tmp_path, sign, base=SCORES, edited=OTHER_SCORES)
+    for name, scores in (("base", SCORES), ("edited", OTHER_SCORES)):
+        samples = read_samples(read_results(tmp_path / f"{name}.json"), NUM_THEORY, METRIC)
+        assert [row.score for row in samples.rows] == scores
+
+
+@pytest.mark.parametrize("arguments", [None, {"pretrained": "me/edited"}, "pretrained=me/renamed"])
+def test_samples_of_several_models_none_of_which_is_the_runs_own_are_not_guessed_among(
+    tmp_path: Path, arguments: Any
+) -> None:
+    in_one_folder(tmp_path, "__", base=SCORES, edited=OTHER_SCORES)
+    file = save(
+        tmp_path / "third.json", dump("", samples=None, config={"model": "hf", "model_args": arguments})
+    )
+    samples = read_samples(read_results(file), NUM_THEORY, METRIC)
+    assert (samples.rows, samples.path.exists()) == ((), True)
+    assert samples.reason == "samples of several models lie there, and none is named as this one's"
+
+
+def test_a_task_whose_name_ends_as_anothers_has_its_own_samples(tmp_path: Path) -> None:
+    in_one_folder(tmp_path, "__", base=SCORES)
+    save(tmp_path / f"pretrained__me__base,dtype__auto_a_{NUM_THEORY}.jsonl", answers(OTHER_SCORES))
+    samples = read_samples(read_results(tmp_path / "base.json"), NUM_THEORY, METRIC)
+    assert [row.score for row in samples.rows] == SCORES
 
 
 @pytest.mark.parametrize("text", ["[1]", "[{]"])

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lm_eval.utils import hash_string
 
 from sae_merge_method.artifacts.lm_eval_results import read_results
 from sae_merge_method.artifacts.lm_eval_samples import Samples, read_sample, read_samples
@@ -27,6 +28,34 @@ def test_a_sample_holds_its_hashes_its_score_and_its_text(write_scores: Callable
     assert (row.text, row.extracted) == ("It is 4.", True)
     assert not samples.rows[1].extracted
     assert read_sample(samples, row)["doc"] == {"problem": "What is 2 + 2?"}
+
+
+ASKED = ["What is 1 + 1?", {"until": ["\n"]}]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"gen_args_0": {"arg_0": ASKED[0], "arg_1": ASKED[1]}, "gen_args_1": {"arg_0": "another request"}},
+        {"gen_args_0": {"arg_0": [ASKED[0]]}},
+        [ASKED, ["another request", {}]],
+        [[[ASKED[0]], {}]],
+    ],
+    ids=["a file", "a chat in a file", "a dump or 0.4.2", "a chat in a dump"],
+)
+def test_a_prompt_without_a_hash_has_the_one_that_lm_eval_makes_of_it(write: Write, arguments: Any) -> None:
+    rows = [{**row, "arguments": arguments} for row in answers(SCORES)]
+    for row in rows[1:]:
+        del row["prompt_hash"]
+    read_rows = read(write("base", results({NUM_THEORY: (3, 4)}), samples={NUM_THEORY: rows})).rows
+    assert [row.prompt_hash for row in read_rows] == ["prompt 0", *[hash_string(ASKED[0])] * 3]
+
+
+@pytest.mark.parametrize("arguments", [None, [], {}, [[]], {"gen_args_0": {}}, [[{}]], 7])
+def test_neither_a_prompt_nor_its_hash_is_no_hash(write: Write, arguments: Any) -> None:
+    rows = [{**row, "prompt_hash": None, "arguments": arguments} for row in answers(SCORES)]
+    read_rows = read(write("base", results({NUM_THEORY: (3, 4)}), samples={NUM_THEORY: rows})).rows
+    assert [row.prompt_hash for row in read_rows] == [None] * 4
 
 
 def test_each_filter_has_its_own_lines(write: Write) -> None:

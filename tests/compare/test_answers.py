@@ -61,6 +61,63 @@ def test_other_problems_or_prompts_are_refused_or_allowed_and_marked(
     assert "MISMATCH, allowed" in str(allowed)
 
 
+HASHES = {"task_hashes": {NUM_THEORY: "b" * 64}}
+
+
+def test_rows_in_another_order_are_the_same_prompts_though_lm_evals_hash_of_them_differs(
+    write: Write, logged: tuple[Path, Path]
+) -> None:
+    """As ``accelerate launch`` writes them: of two processes first the one's rows, then the other's."""
+    file = results({NUM_THEORY: (sum(AFTER), len(AFTER))}, **HASHES)
+    rows = answers(AFTER)
+    spread = write("spread", file, samples={NUM_THEORY: [*rows[::2], *rows[1::2]]})
+    comparison = compared(logged[0], spread)
+    assert comparison.mismatches == ()
+    assert comparison.subjects == compared(*logged).subjects
+
+
+@pytest.mark.parametrize("missing", ["prompt_hash", "target_hash"])
+def test_another_hash_of_prompts_stands_where_pairs_do_not_tell_that_they_are_alike(
+    write: Write, logged: tuple[Path, Path], missing: str
+) -> None:
+    file = results({NUM_THEORY: (sum(AFTER), len(AFTER))}, **HASHES)
+    rows = [{**row, missing: None, "arguments": {}} for row in answers(AFTER)]
+    for name, samples in (("unhashed", {NUM_THEORY: rows}), ("unlogged", {})):
+        with pytest.raises(ComparisonError, match="hash of problems and prompts: aaaaaaaaaaaa... and bbbbbb"):
+            compared(logged[0], write(name, file, samples=samples))
+
+
+def test_a_hash_that_only_one_side_has_is_no_other_prompt_and_that_is_said(
+    write: Write, logged: tuple[Path, Path]
+) -> None:
+    file = results({NUM_THEORY: (sum(AFTER), len(AFTER))}, task_hashes={})
+    rows = [
+        {key: value for key, value in row.items() if key not in ("prompt_hash", "target_hash", "arguments")}
+        for row in answers(AFTER)
+    ]
+    comparison = compared(logged[0], write("old", file, samples={NUM_THEORY: rows}))
+    assert comparison.mismatches == ()
+    assert comparison.subjects == compared(*logged).subjects
+    (note,) = (note for note in comparison.notes if "were not compared" in note)
+    assert note.startswith(f"Prompts were not compared in {NUM_THEORY}: not both sides' samples hold them")
+
+
+def test_prompts_of_which_an_older_version_wrote_no_hash_are_compared_all_the_same(write: Write) -> None:
+    def old(name: str, scores: list[int], words: str) -> Path:
+        rows = [{**row, "arguments": [[f"{row['doc_id']} {words}", {}]]} for row in answers(scores)]
+        for row in rows:
+            del row["prompt_hash"]
+        file = results({NUM_THEORY: (sum(scores), len(scores))}, task_hashes={}, model_name=name)
+        return write(name, file, samples={NUM_THEORY: rows})
+
+    base = old("base", BEFORE, "How many?")
+    comparison = compared(base, old("edited", AFTER, "How many?"))
+    assert (comparison.mismatches, comparison.subjects[0].paired is None) == ((), False)
+    assert not any("were not compared" in note for note in comparison.notes)
+    with pytest.raises(ComparisonError, match="60 problems have another prompt"):
+        compared(base, old("other", AFTER, "How many? Think."))
+
+
 def test_without_samples_on_one_side_there_are_no_pairs_and_no_mismatch(
     write: Write, logged: tuple[Path, Path]
 ) -> None:
@@ -79,15 +136,39 @@ def test_the_filters_own_word_for_no_answer_is_counted(write: Write) -> None:
     assert compared(out, out, metric="exact_match,strict").subjects[0].base_measures.no_answer == 40 / 60
 
 
-def test_tokens_and_cut_off_answers_are_counted_with_a_tokenizer(
-    write: Write, logged: tuple[Path, Path], tmp_path: Path
-) -> None:
+def tokenizer_of_words(folder: Path) -> Path:
+    """A model's folder whose tokens are words."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    (tmp_path / "model").mkdir()
-    tokenizer.save(str(tmp_path / "model" / "tokenizer.json"))
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "own", "share"),
+    [("max_gen_toks=6", {}, 30 / 60), ({"max_gen_toks": 6}, {"max_gen_toks": 2}, 1), ({"max_gen_toks": 2048}, {}, 0),
+     ("max_gen_toks=no", {"max_gen_toks": "6"}, 30 / 60), ({}, {"max_new_tokens": "no", "max_tokens": 6}, 30 / 60)],
+)  # fmt: skip
+def test_an_answer_is_cut_off_at_the_tasks_limit_or_else_at_the_backends(
+    write: Write, tmp_path: Path, arguments: Any, own: dict[str, Any], share: float
+) -> None:
+    settings = {
+        "config": {"model": "vllm", "model_args": arguments},
+        "configs": {NUM_THEORY: {"generation_kwargs": own}},
+    }
+    file = results({NUM_THEORY: (sum(AFTER), len(AFTER))}, **settings)
+    out = write("limited", file, samples={NUM_THEORY: answers(AFTER)})
+    model = tokenizer_of_words(tmp_path / "model")
+    assert compared(out, out, tokenizer=model).subjects[0].base_measures.cut_off == share
+
+
+def test_tokens_and_cut_off_answers_are_counted_with_a_tokenizer(
+    write: Write, logged: tuple[Path, Path], tmp_path: Path
+) -> None:
+    tokenizer_of_words(tmp_path / "model")
     limited = {"configs": {NUM_THEORY: {"generation_kwargs": {"max_gen_toks": 6}}}}
     file = results({NUM_THEORY: (sum(AFTER), len(AFTER))}, **limited)
     out = write("limited", file, samples={NUM_THEORY: answers(AFTER)})

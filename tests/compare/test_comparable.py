@@ -1,12 +1,14 @@
 """Runs that differ in more than the model are refused by name, or marked where they are let through."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sae_merge_method.errors import ComparisonError
 from tests.compare.conftest import compared
-from tests.evaluations import ALGEBRA, BASE, NUM_THEORY, Write, results
+from tests.evaluations import ALGEBRA, BASE, NUM_THEORY, Write, answers, results
 
 TASK: dict[str, tuple[int, int]] = {NUM_THEORY: (160, 540)}
 DIFFERENT: dict[str, tuple[dict[str, Any], str]] = {
@@ -40,6 +42,42 @@ def test_few_shot_examples_as_turns_of_a_chat_are_another_prompt(write: Write) -
     turns = write("turns", results(TASK, **chat, fewshot_as_multiturn=True))
     with pytest.raises(ComparisonError, match="few-shot examples as turns: no and yes"):
         compared(base, turns)
+
+
+CHAT = {"chat_template_sha": "c" * 64, "system_instruction_sha": "d" * 64, "fewshot_as_multiturn": True}
+
+
+def dumped(file: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """As ``simple_evaluate`` gives it: nothing of the chat is recorded, which lm-eval's tracker adds."""
+    return {key: value for key, value in file.items() if key not in CHAT} | changes
+
+
+def test_a_chat_that_a_dump_does_not_record_is_seen_in_the_prompts(
+    write: Write, write_scores: Callable[..., Path]
+) -> None:
+    before, after = [1, 0, 0, 1], [1, 1, 0, 1]
+    by_command = write_scores("command", before, **CHAT)
+    rows = {NUM_THEORY: answers(after)}
+    by_function = write("function", dumped(results({NUM_THEORY: (3, 4)}), samples=rows))
+    assert compared(by_command, by_function).mismatches == ()
+    plain = {NUM_THEORY: [{**row, "prompt_hash": f"plain {row['doc_id']}"} for row in answers(after)]}
+    other = write("other", dumped(results({NUM_THEORY: (3, 4)}), samples=plain))
+    with pytest.raises(ComparisonError) as refused:
+        compared(by_command, other)
+    for line in (
+        "chat template: cccccccccccc... and not recorded",
+        "system instruction: dddddddddddd... and not recorded",
+        "few-shot examples as turns: yes and not recorded",
+        "4 problems have another prompt on the other side",
+    ):
+        assert line in str(refused.value)
+
+
+def test_a_chat_that_is_not_recorded_is_none_where_prompts_are_not_known(write: Write) -> None:
+    base, edited = write("base", dumped(results(TASK))), write("edited", results(TASK, **CHAT))
+    with pytest.raises(ComparisonError, match="chat template: not recorded and cccccccccccc"):
+        compared(base, edited)
+    assert compared(base, write("plain", results(TASK))).mismatches == ()
 
 
 HUB = {"dataset_path": "EleutherAI/hendrycks_math", "dataset_name": "algebra", "test_split": "test"}

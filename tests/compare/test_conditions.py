@@ -101,6 +101,33 @@ def test_what_cannot_change_a_score_is_no_difference(write: Write, edited: dict[
     assert (comparison.mismatches, comparison.marks) == ((), ())
 
 
+def loaded(name: str, arguments: Any) -> dict[str, Any]:
+    """A run whose file writes these arguments as they stand."""
+    file = run() | {"model_name": name}
+    return file | {"config": {**file["config"], "model_args": arguments}}
+
+
+def test_how_a_model_that_was_handed_over_as_an_object_was_loaded_is_not_compared_and_that_is_said(
+    write: Write,
+) -> None:
+    base = write("base", loaded("base", {"dtype": "bfloat16", "load_in_4bit": True, "new.argument": 1}))
+    comparison = compared(base, write("edited", loaded("edited", None)))
+    assert (comparison.mismatches, comparison.marks) == ((), ())
+    told = "How the model of {} was loaded was not compared: it was handed over as an object."
+    assert told.format("edited") in comparison.notes
+    both = compared(write("one", loaded("one", None)), write("two", loaded("two", None)))
+    assert told.format("one and of two") in both.notes
+
+
+@pytest.mark.parametrize("arguments", ["", {}])
+def test_a_model_that_was_loaded_without_arguments_has_the_defaults(write: Write, arguments: Any) -> None:
+    base = write("base", loaded("base", {"load_in_4bit": True}))
+    edited = write("edited", loaded("edited", arguments))
+    with pytest.raises(ComparisonError, match="model_args load_in_4bit: yes and no"):
+        compared(base, edited)
+    assert not any("handed over" in note for note in compared(edited, edited).notes)
+
+
 def test_a_setting_that_a_later_lm_eval_adds_is_marked_by_name(write: Write) -> None:
     base, edited = run(sampling_mode="greedy"), run(sampling_mode="beam")
     base["configs"][NUM_THEORY]["doc_filter"] = "short"
@@ -110,6 +137,29 @@ def test_a_setting_that_a_later_lm_eval_adds_is_marked_by_name(write: Write) -> 
         "sampling_mode: greedy and beam (not known to sae-merge)",
         f"{NUM_THEORY}: doc_filter: short and long (not known to sae-merge)",
     )
+
+
+def test_a_function_in_a_list_or_mapping_is_the_same_one_at_another_address(write: Write) -> None:
+    def at(address: str, name: str = "docs") -> dict[str, Any]:
+        function = f"<function {name} at {address}>"
+        settings = {
+            "process_docs": function,
+            "fewshot_config": {"sampler": "first_n", "process_docs": function},
+            "filter_list": [{"name": "own", "filter": [{"function": "custom", "filter_fn": function}]}],
+            "made_later": [{"by": function}],
+        }
+        return run() | {"configs": {NUM_THEORY: settings}}
+
+    base, again = write("base", at("0x7fe41c0d2a20")), write("again", at("0x0000022F7FE4B1A0"))
+    comparison = compared(base, again)
+    assert (comparison.mismatches, comparison.marks) == ((), ())
+    other = compared(base, write("other", at("0x7fe41c0d2a20", "other_docs")), allow_mismatch=True)
+    assert [line.split(": ")[1] for line in (*other.mismatches, *other.marks)] == [
+        "fewshot_config",
+        "filter_list",
+        "process_docs",
+        "made_later",
+    ]
 
 
 def test_another_pytorch_is_marked_and_another_driver_is_not(write: Write) -> None:

@@ -96,6 +96,17 @@ def test_a_metric_that_should_fall_is_judged_the_other_way_round(write: Write) -
     assert (subject.verdict, subject.delta, subject.higher_is_better) == ("improved", -2.0, False)
 
 
+def test_a_perplexity_that_rises_is_no_improvement_where_the_file_says_nothing_of_metrics(
+    write: Write,
+) -> None:
+    files = [scored("word_perplexity", {"wiki": value}) for value in (10.0, 12.0)]
+    for file in files:
+        del file["higher_is_better"]  # as lm-eval 0.4.2 wrote it
+    paths = [write(name, file) for name, file in zip(("base", "edited"), files, strict=True)]
+    subject = compared(*paths, metric="word_perplexity").subjects[0]
+    assert (subject.verdict, subject.higher_is_better) == ("degraded", False)
+
+
 def test_intervals_and_detectable_difference_are_of_the_scores(write: Write) -> None:
     paths = write("base", results({ALGEBRA: (0, 9)})), write("edited", results({ALGEBRA: (9, 9)}))
     subject = compared(*paths).subjects[0]

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from sae_merge_method.artifacts.lm_eval_results import read_results
+from sae_merge_method.artifacts.lm_eval_samples import read_samples
 from sae_merge_method.errors import UsageError
 from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.questions import Question, lm_around, questions, scores
@@ -72,6 +74,24 @@ def test_every_problem_has_its_text_its_prompt_and_a_right_answer(folder: Path, 
         assert [one.answer for one in of_task[name]] == [f" {row['a']}" for row in ROWS], name
         assert all(one.prompt.endswith(one.text.splitlines()[0]) for one in of_task[name])
         assert all("\n\n" in one.prompt for one in of_task[name])  # the example that is shown
+
+
+def test_a_dump_that_lm_eval_hashed_nothing_in_has_the_hashes_that_it_makes(
+    folder: Path, model: TextModel, tmp_path: Path
+) -> None:
+    indices = {"chooses": [0, 2, 3], "answers": [0, 1]}
+    asked = harness(folder, model, "chooses", "answers", num_fewshot=1)
+    dumped = json.loads(json.dumps(asked.ask(lm_around(model, asked.settings), indices), default=str))
+    (tmp_path / "hashed.json").write_text(json.dumps(dumped))
+    for rows in dumped["samples"].values():
+        for row in rows:
+            del row["prompt_hash"], row["doc_hash"]
+    (tmp_path / "plain.json").write_text(json.dumps(dumped))
+    runs = [read_results(tmp_path / name) for name in ("hashed.json", "plain.json")]
+    for task, metric in (("chooses", "acc,none"), ("answers", "exact_match,none")):
+        hashed, plain = (read_samples(run, task, metric).rows for run in runs)
+        assert len({row.prompt_hash for row in hashed}) == len(indices[task])
+        assert plain == hashed
 
 
 def test_a_limit_leaves_the_others_out(folder: Path, model: TextModel) -> None:

@@ -65,8 +65,13 @@ def whole_of(comparison: Comparison) -> Subject:
     """All tasks together.
 
     Raises:
-        ArtifactError: lm-eval does not say how many problems a task has.
+        ArtifactError: lm-eval does not say how many problems a task has, or they cannot be one score.
     """
+    if comparison.whole is None and len({one.higher_is_better for one in comparison.subjects}) > 1:
+        raise ArtifactError(
+            f"expected a metric that rises or falls in every task for the better, got {comparison.metric} in "
+            f"{comparison.edited.results} of {comparison.edited.label}"
+        )
     if comparison.whole is None:
         raise ArtifactError(
             f"expected the number of problems of every task in {comparison.edited.results} of "

@@ -163,6 +163,15 @@ def test_a_damaged_arm_is_named(tmp_path: Path, pattern: str, damage: object) ->
         collect(tmp_path)
 
 
+def test_a_metric_that_runs_in_opposite_directions_is_no_score_of_all_tasks(tmp_path: Path) -> None:
+    up = {"higher_is_better": {ALGEBRA: {"exact_match": True}, GEOMETRY: {"exact_match": False}}}
+    lay_out(tmp_path, [replace(BASE, changes=up), replace(PICK, changes=up)])
+    with pytest.raises(
+        ArtifactError, match="rises or falls in every task for the better, got exact_match,none"
+    ):
+        collect(tmp_path)
+
+
 def test_losses_on_another_corpus_are_refused(tmp_path: Path) -> None:
     lay_out(tmp_path, [replace(BASE, nats=[1, 2]), replace(PICK, nats=[1, 2, 3])])
     with pytest.raises(
