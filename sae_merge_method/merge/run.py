@@ -7,8 +7,9 @@ from typing import Any
 
 from sae_merge_method.artifacts.edit_report import EditReport, write_edit_report
 from sae_merge_method.artifacts.recipe import AnyRecipe
-from sae_merge_method.errors import MergeError, UsageError
+from sae_merge_method.errors import MergeError
 from sae_merge_method.files.folders import new_folder
+from sae_merge_method.merge.apart import require_apart
 from sae_merge_method.merge.beside_weights import complete_side_files, copy_side_files, write_card
 from sae_merge_method.merge.direct import run_direct, why_not_direct
 from sae_merge_method.merge.job import Job, open_job
@@ -50,7 +51,7 @@ def merge(
             new_folder(target, overwrite=overwrite, sync=how.sync) as folder,
             open_job(recipe, target, options, allow_mismatch) as job,
         ):
-            _require_apart(job, target)
+            require_apart(job, recipe, target)
             if _takes_direct(job, how):
                 copy_side_files(job, folder)
                 report = run_direct(job, folder, link=how.link, hash_all=how.hash_all)
@@ -63,18 +64,6 @@ def merge(
         raise MergeError(
             f"{error.strerror or error}{f': {error.filename}' if error.filename else ''} ({_state(target)})"
         ) from error
-
-
-def _require_apart(job: Job, out: Path) -> None:
-    """``--overwrite`` must not take away what the recipe itself reads."""
-    target = out.resolve()
-    for checkpoint in job.checkpoints:
-        folder = checkpoint.folder.resolve()
-        if target == folder or target in folder.parents:
-            raise UsageError(
-                f"{out} is, or holds, {checkpoint.folder}, which the recipe reads: name another folder "
-                "(--in-place edits the base itself)"
-            )
 
 
 def _takes_direct(job: Job, how: MergeSettings) -> bool:

@@ -20,7 +20,7 @@ from sae_merge_method.errors import RecipeError, SaeError, UsageError
 from sae_merge_method.geometry.basis import Basis, orthonormal_basis, random_basis
 from sae_merge_method.layers import LayerModule, format_layers, named_units, parse_layers
 from sae_merge_method.models.family import Side
-from sae_merge_method.saes.find import find_sae
+from sae_merge_method.saes.find import SaeAddress, find_sae
 from sae_merge_method.saes.opening import open_sae
 from sae_merge_method.saes.ranking import rank_features
 from sae_merge_method.saes.sae import Sae
@@ -175,16 +175,18 @@ class Subspaces:
                 self._features[layer] = ranked_features(asked.diagnosis, layer, asked.rank)
         return self._features[layer]
 
+    def address(self, layer: int) -> SaeAddress:
+        """Where the layer's SAE lies: as the recipe says, or the diagnosis."""
+        if self.parameters.sae is not None:
+            return find_sae(self.parameters.sae, self.parameters.sae_id, layer)
+        source = self._diagnosed(layer)
+        return find_sae(source.release, source.id or None, layer)
+
     def sae(self, layer: int) -> Sae:
         """The layer's SAE."""
         if layer not in self._saes:
-            if self.parameters.sae is not None:
-                address = find_sae(self.parameters.sae, self.parameters.sae_id, layer)
-                self._saes[layer] = open_sae(address)
-            else:
-                source = self._diagnosed(layer)
-                address = find_sae(source.release, source.id or None, layer)
-                self._saes[layer] = open_sae(address, self._diagnosis.model.d_model)
+            width = self._diagnosis.model.d_model if self.parameters.sae is None else None
+            self._saes[layer] = open_sae(self.address(layer), width)
         return self._saes[layer]
 
     def _span(self, layer: int) -> Basis:
