@@ -1,4 +1,4 @@
-"""``--overwrite`` must not take away what the recipe itself reads: models, adapters, scores, SAEs, its own file."""
+"""``--overwrite`` must not take away what the recipe itself reads: models, scores, SAEs, its own file."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -24,6 +24,7 @@ from sae_merge_method.saes.find import SaeAddress, find_sae
 from sae_merge_method.saes.opening import open_sae
 from sae_merge_method.saes.ranking import rank_features
 from sae_merge_method.saes.sae import Sae
+from sae_merge_method.saes.same import why_another
 
 LOG = logging.getLogger(__name__)
 
@@ -142,7 +143,8 @@ class Subspaces:
 
         Raises:
             RefusedSaeError: An SAE is of a kind that cannot be used, or of another layer.
-            SaeError: An SAE is missing, of another width, or lacks a feature.
+            SaeError: An SAE is missing, of another width than the others, another one than was diagnosed, or
+                lacks a feature.
             RecipeError: The features listed do not fit the layers.
             ArtifactError: The diagnosis or its feature usage cannot be read.
         """
@@ -205,14 +207,23 @@ class Subspaces:
         if rank is not None and rank > sae.d_in:
             raise RecipeError(f"rank: {rank} is more than the residual stream's {sae.d_in} dimensions")
         if self.parameters.diagnosis is not None and self.parameters.rank is not None:
-            diagnosed = self._diagnosed(layer)
-            if diagnosed.d_sae != sae.d_sae:
-                raise SaeError(
-                    f"the SAE {sae.address} has {sae.d_sae} features, the one that layer {layer} was "
-                    f"diagnosed with ({diagnosed.release}) has {diagnosed.d_sae}: their features are not "
-                    "the same"
-                )
+            self._require_diagnosed(layer, sae)
         sae.directions((max(features),))  # the one that a smaller SAE would lack
+
+    def _require_diagnosed(self, layer: int, sae: Sae) -> None:
+        """Features that the diagnosis ranks mean nothing in another SAE.
+
+        Raises:
+            SaeError: The layer's SAE is another one than was diagnosed.
+        """
+        diagnosed = self._diagnosed(layer)
+        why = why_another(sae, diagnosed, str(self._diagnosis.settings.get("dtype")))
+        if why is not None:
+            place = f"{diagnosed.release} {diagnosed.id}".rstrip()
+            raise SaeError(
+                f"the SAE {sae.address} is another one than layer {layer} was diagnosed with ({place}): "
+                f"{why}; their features are not the same (diagnose with this one, or list features:)"
+            )
 
     def _diagnosed(self, layer: int) -> SaeSource:
         for entry in self._diagnosis.layers:
