@@ -59,7 +59,7 @@ def _taken(job: Job) -> Iterator[str]:
 
 
 def _to_take(job: Job, *, tokenizer: bool) -> Iterator[str]:
-    return files_to_take(job.base.folder, tokenizer=tokenizer, multimodal=job.base.is_multimodal)
+    return files_to_take(job.base.folder, tokenizer=tokenizer)
 
 
 def _copy(job: Job, names: Iterable[str], folder: Path) -> None:

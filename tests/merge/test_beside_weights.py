@@ -1,11 +1,13 @@
 """What stands beside the weights: mergekit's card and the recipe, word for word."""
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests import tiny
+from tests.merged import BESIDE_IMAGES
 from tests.recipes import recipe_text
 
 
@@ -48,6 +50,15 @@ def test_the_bases_tokenizer_is_copied_as_it_is_where_the_recipe_asks_for_it(
     assert report == merge(recipe_text(base, donor), "plain").model_copy(update={"request": report.request})
     assert {name: (tmp_path / "out" / name).read_text() for name in tokenizer} == tokenizer
     assert same_weights(tmp_path / "out", tmp_path / "plain")
+
+
+def test_a_processor_comes_along_wherever_it_stands(tmp_path, base, donor, merge):
+    """Whatever its config says the model to be: Qwen2.5-VL's was published without a text_config."""
+    for name, content in BESIDE_IMAGES.items():
+        (base / name).write_text(json.dumps(content))
+    merge(recipe_text(base, donor))
+    for name in BESIDE_IMAGES:
+        assert (tmp_path / "out" / name).read_bytes() == (base / name).read_bytes()
 
 
 def same_weights(one: Path, other: Path) -> bool:
