@@ -44,22 +44,21 @@ def copied_hashes(job: Job) -> dict[str, str]:
 
 
 def complete_side_files(job: Job, folder: Path) -> None:
-    """Copy what mergekit leaves out: it takes a generation config only along with a tokenizer it copies.
+    """Copy what is not there yet, which of a tokenizer is all: mergekit knows some of its files by name.
 
-    Never the tokenizer: where a recipe asks for another, mergekit has written that one.
+    Where the recipe asks for another chat template mergekit has written the tokenizer anew: what it wrote stays,
+    and the base's templates stay away.
 
     Raises:
         ModelError: See :func:`copy_side_files`.
     """
-    _copy(job, [name for name in _to_take(job, tokenizer=False) if not (folder / name).exists()], folder)
+    names = _taken(job, template=not job.resolved.recipe.chat_template)
+    _copy(job, [name for name in names if not (folder / name).exists()], folder)
 
 
-def _taken(job: Job) -> Iterator[str]:
-    return _to_take(job, tokenizer=job.options.get("copy_tokenizer", True))
-
-
-def _to_take(job: Job, *, tokenizer: bool) -> Iterator[str]:
-    return files_to_take(job.base.folder, tokenizer=tokenizer)
+def _taken(job: Job, *, template: bool = True) -> Iterator[str]:
+    wanted = job.options.get("copy_tokenizer", True)
+    return files_to_take(job.base.folder, tokenizer=wanted, template=template)
 
 
 def _copy(job: Job, names: Iterable[str], folder: Path) -> None:

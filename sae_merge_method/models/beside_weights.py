@@ -113,15 +113,23 @@ def side_files(folder: Path) -> list[SideFile]:
     return sorted(held.values(), key=lambda one: rows.index(one.row))
 
 
-def files_to_take(folder: Path, *, tokenizer: bool) -> Iterator[str]:
+def files_to_take(folder: Path, *, tokenizer: bool, template: bool = True) -> Iterator[str]:
     """Paths of the files that a merge takes over from its base.
 
     Args:
         folder: The base's.
         tokenizer: Whether the tokenizer is wanted.
+        template: Whether its chat templates are wanted with it.
     """
     wanted = {"always": True, "with the tokenizer": tokenizer, "never": False}
-    return (file.path for file in side_files(folder) if wanted[file.row.taken])
+    for file in side_files(folder):
+        if wanted[file.row.taken] and (template or file.row.subject != "chat template"):
+            yield file.path
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a model's folder holds a tokenizer, or anything of one."""
+    return any(file.row.subject == "tokenizer" for file in side_files(folder))
 
 
 def side_file_hashes(folder: Path, paths: Iterable[str] | None = None) -> dict[str, str]:
