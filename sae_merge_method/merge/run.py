@@ -10,7 +10,12 @@ from sae_merge_method.artifacts.recipe import AnyRecipe
 from sae_merge_method.errors import MergeError
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.merge.apart import require_apart
-from sae_merge_method.merge.beside_weights import complete_side_files, copy_side_files, write_card
+from sae_merge_method.merge.beside_weights import (
+    complete_side_files,
+    copy_side_files,
+    restate_dtypes,
+    write_card,
+)
 from sae_merge_method.merge.direct import run_direct, why_not_direct
 from sae_merge_method.merge.job import Job, open_job
 from sae_merge_method.merge.report import report_read_back
@@ -79,6 +84,7 @@ def _through_mergekit(job: Job, folder: Path, *, hash_all: bool) -> EditReport:
     from sae_merge_method.merge.mergekit_engine import run_mergekit
 
     run_mergekit(job, folder)
+    restate_dtypes(job, folder)
     complete_side_files(job, folder)
     merged = open_checkpoint(folder)
     return report_read_back(job, merged, hash_all=hash_all)
