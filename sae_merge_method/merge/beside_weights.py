@@ -51,8 +51,8 @@ def copied_hashes(job: Job) -> dict[str, str]:
 def complete_side_files(job: Job, folder: Path) -> None:
     """Copy what is not there yet, which of a tokenizer is all: mergekit knows some of its files by name.
 
-    Where the recipe asks for another chat template mergekit has written the tokenizer anew: what it wrote stays,
-    and the base's templates stay away.
+    Where the recipe asks for another chat template, mergekit has written the tokenizer anew: what it wrote
+    stays, and the base's templates stay away.
 
     Raises:
         ModelError: See :func:`copy_side_files`.
@@ -62,7 +62,7 @@ def complete_side_files(job: Job, folder: Path) -> None:
 
 
 def restate_dtypes(job: Job, folder: Path) -> None:
-    """Let the config that mergekit wrote say of every part of the model what is stored: it sets the top alone.
+    """Let the config that mergekit wrote say of every part what is stored: it sets the top alone.
 
     Raises:
         ModelError: mergekit has written no config.
@@ -76,7 +76,7 @@ def restate_dtypes(job: Job, folder: Path) -> None:
 
 
 def _with_dtype(config: Mapping[str, Any], dtype: str) -> dict[str, Any]:
-    """A config whose statements of a dtype, at any depth, say this one; a loader's own, such as auto, stay."""
+    """A config that says this dtype wherever it says one; a loader's own word, such as auto, stays."""
     said = dict(config)
     for key, value in config.items():
         if isinstance(value, Mapping):

@@ -77,7 +77,7 @@ def indexed_view(base: Checkpoint, folder: Path) -> Path:
 
 
 def run_mergekit(job: Job, folder: Path) -> None:
-    """Write the edited weights and config into ``folder``, and where the recipe has a chat template a tokenizer.
+    """Write the edited weights and config into ``folder``; with a chat template of the recipe, a tokenizer.
 
     Raises:
         MergeError: mergekit does not know the base's layout, or failed; or no tokenizer takes the template.

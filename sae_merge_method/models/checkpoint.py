@@ -120,7 +120,7 @@ class Checkpoint:
 
     @cached_property
     def text_config(self) -> Mapping[str, Any]:
-        """Config of the text decoder, be it nested or flat in a multimodal model's; else the config itself."""
+        """Config of the text decoder, nested or flat in a multimodal model's; else the config itself."""
         return text_part(self.config)
 
     @property
