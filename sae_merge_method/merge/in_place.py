@@ -90,7 +90,7 @@ def _read_as_the_base(job: Job) -> Job:
 
     A donor may be the base with an adapter, and has the base's other tensors. Nobody else writes these files:
     they are held. And nothing is read after it is overwritten: no other folder has the file, so what a donor
-    has there is the very tensor that the edit changes, and each piece of it is read on both sides before it is
+    has there is the very tensor that the edit changes, and each piece is read on both sides before it is
     written.
     """
     own = {(stamp.device, stamp.inode): file for file, stamp in job.base.stamps.items()}
