@@ -3,20 +3,25 @@
 The card's template and rules are ``mergekit.card``'s; a test holds the two together.
 """
 
+import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import yaml
 
 from sae_merge_method.artifacts.recipe import RECIPE_FILE
 from sae_merge_method.files.regular import open_regular
+from sae_merge_method.files.writing import write_text
 from sae_merge_method.merge.job import Job
 from sae_merge_method.models.beside_weights import files_to_take, side_file_hashes
+from sae_merge_method.models.checkpoint import CONFIG_FILE
+from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.hub import CARD_FILE, as_path, parse_model_id
-from sae_merge_method.models.shards import file_inside
+from sae_merge_method.models.shards import file_inside, read_json
 from sae_merge_method.recipe.methods import method_named
 from sae_merge_method.recipe.plan import EditPlan
 from sae_merge_method.reports.escape import markdown
@@ -44,22 +49,46 @@ def copied_hashes(job: Job) -> dict[str, str]:
 
 
 def complete_side_files(job: Job, folder: Path) -> None:
-    """Copy what mergekit leaves out: it takes a generation config only along with a tokenizer it copies.
+    """Copy what is not there yet, which of a tokenizer is all: mergekit knows some of its files by name.
 
-    Never the tokenizer: where a recipe asks for another, mergekit has written that one.
+    Where the recipe asks for another chat template, mergekit has written the tokenizer anew: what it wrote
+    stays, and the base's templates stay away.
 
     Raises:
         ModelError: See :func:`copy_side_files`.
     """
-    _copy(job, [name for name in _to_take(job, tokenizer=False) if not (folder / name).exists()], folder)
+    names = _taken(job, template=not job.resolved.recipe.chat_template)
+    _copy(job, [name for name in names if not (folder / name).exists()], folder)
 
 
-def _taken(job: Job) -> Iterator[str]:
-    return _to_take(job, tokenizer=job.options.get("copy_tokenizer", True))
+def restate_dtypes(job: Job, folder: Path) -> None:
+    """Let the config that mergekit wrote say of every part what is stored: it sets the top alone.
+
+    Raises:
+        ModelError: mergekit has written no config.
+    """
+    written = job.precision.written
+    if written is None or job.base.dtypes() == {written}:
+        return  # every part says what the base's config says of it
+    config = read_json(folder / CONFIG_FILE, "a model's config")
+    text = json.dumps(_with_dtype(config, written), indent=2, sort_keys=True)  # as transformers writes it
+    write_text(folder / CONFIG_FILE, text + "\n")
 
 
-def _to_take(job: Job, *, tokenizer: bool) -> Iterator[str]:
-    return files_to_take(job.base.folder, tokenizer=tokenizer, multimodal=job.base.is_multimodal)
+def _with_dtype(config: Mapping[str, Any], dtype: str) -> dict[str, Any]:
+    """A config that says this dtype wherever it says one; a loader's own word, such as auto, stays."""
+    said = dict(config)
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            said[key] = _with_dtype(value, dtype)
+        elif key in ("dtype", "torch_dtype") and value in DTYPE_NAMES.values():
+            said[key] = dtype
+    return said
+
+
+def _taken(job: Job, *, template: bool = True) -> Iterator[str]:
+    wanted = job.options.get("copy_tokenizer", True)
+    return files_to_take(job.base.folder, tokenizer=wanted, template=template)
 
 
 def _copy(job: Job, names: Iterable[str], folder: Path) -> None:

@@ -7,6 +7,7 @@ half-way leaves a folder that nothing can load, and that ``sae-merge undo`` make
 
 import logging
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,34 @@ def edit_in_place(
             if reason is not None:
                 raise MergeError(f"--in-place needs the direct engine, but {reason}")
             _require_own_files(job)
-            return _edit_held(job, checkpoint, hash_all)
+            return _edit_held(_read_as_the_base(job), checkpoint, hash_all)
+
+
+def _read_as_the_base(job: Job) -> Job:
+    """The same edit; what donors have of the base's own files is read there as the base's own.
+
+    A donor may be the base with an adapter, and has the base's other tensors. Nobody else writes these files:
+    they are held. And nothing is read after it is overwritten: no other folder has the file, so what a donor
+    has there is the very tensor that the edit changes, and each piece is read on both sides before it is
+    written.
+    """
+    own = {(stamp.device, stamp.inode): file for file, stamp in job.base.stamps.items()}
+    donors = {}
+    for name, donor in job.donors.items():
+        shared = {
+            file: own[stamp.device, stamp.inode]
+            for file, stamp in donor.stamps.items()
+            if (stamp.device, stamp.inode) in own
+        }
+        donors[name] = replace(
+            donor,
+            tensors={
+                key: replace(entry, file=shared.get(entry.file, entry.file))
+                for key, entry in donor.tensors.items()
+            },
+            stamps={file: stamp for file, stamp in donor.stamps.items() if file not in shared},
+        )
+    return replace(job, donors=donors)
 
 
 def _base_folder(recipe: RecipeText, named: Path | None, options: Mapping[str, Any]) -> Path:

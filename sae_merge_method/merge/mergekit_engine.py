@@ -12,10 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from sae_merge_method.errors import MergeError
 from sae_merge_method.files.copying import place_file
 from sae_merge_method.hosts.calls import guarded_call
 from sae_merge_method.layers import Unit, layers_of, unit_of
 from sae_merge_method.merge.job import Job
+from sae_merge_method.models.beside_weights import has_tokenizer
 from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint
 from sae_merge_method.models.headers import make_header
 from sae_merge_method.models.mergekit_layout import require_known_to_mergekit, same_names
@@ -25,6 +27,7 @@ from sae_merge_method.recipe.mergekit_form import guarded_form
 from sae_merge_method.recipe.plan import Donation, EditPlan
 
 _AT_ONCE = 1 << 22
+_TEMPLATE = "the recipe asks for a chat template"
 
 
 def renamed_view(donor: Checkpoint, base: Checkpoint, layers: Collection[Unit], folder: Path) -> Path:
@@ -74,10 +77,10 @@ def indexed_view(base: Checkpoint, folder: Path) -> Path:
 
 
 def run_mergekit(job: Job, folder: Path) -> None:
-    """Write the edited weights, config and tokenizer into ``folder``.
+    """Write the edited weights and config into ``folder``; with a chat template of the recipe, a tokenizer.
 
     Raises:
-        MergeError: mergekit does not know the base's layout, or failed.
+        MergeError: mergekit does not know the base's layout, or failed; or no tokenizer takes the template.
     """
     from mergekit.config import MergeConfiguration
     from mergekit.io.tasks import LoaderCache
@@ -87,6 +90,7 @@ def run_mergekit(job: Job, folder: Path) -> None:
     from sae_merge_method.hosts.register import register_merge_methods
 
     require_known_to_mergekit(job.base, "pass --engine direct, which edits any layout")
+    _require_tokenizer(job)
     register_merge_methods()
     base, recipe = job.base, job.resolved.recipe
     with TemporaryDirectory(dir=folder, prefix=".views.") as views:
@@ -94,14 +98,12 @@ def run_mergekit(job: Job, folder: Path) -> None:
         # mergekit's dtype would round a wider donor before the arithmetic; out_dtype rounds after it.
         form.update(dtype=job.precision.loaded, out_dtype=job.precision.written)
         # No tokenizer_source, even where the recipe has it: mergekit would resize the embeddings to the
-        # tokenizer. Without one it copies the base's, which is what the recipe asks for.
+        # tokenizer. The base's is copied by our own table, which is what the recipe asks for.
         form.update(chat_template=recipe.chat_template)
-        # Without a tokenizer to copy, mergekit would make one up.
-        has_tokenizer = (base.folder / "tokenizer_config.json").exists()
         given: dict[str, Any] = {
-            "copy_tokenizer": has_tokenizer,
             "quiet": not sys.stderr.isatty(),
             **job.options,
+            "copy_tokenizer": bool(recipe.chat_template),  # with one it loads the tokenizer and saves it anew
             "write_model_card": False,
         }
         settings = MergeOptions(**given)
@@ -111,6 +113,22 @@ def run_mergekit(job: Job, folder: Path) -> None:
             guarded_call("mergekit", run_merge, config, str(folder), options=settings)
         finally:
             LoaderCache().loaders.clear()  # it would keep every shard mapped for the life of the process
+    if recipe.chat_template and not has_tokenizer(folder):
+        raise MergeError(f"{_TEMPLATE}, and mergekit has written no tokenizer with it: its log says why")
+
+
+def _require_tokenizer(job: Job) -> None:
+    """A chat template is written into a tokenizer, and mergekit would make one up.
+
+    Raises:
+        MergeError: The recipe asks for one, and there is no tokenizer, or none is to be written.
+    """
+    if not job.resolved.recipe.chat_template:
+        return
+    if not job.options.get("copy_tokenizer", True):
+        raise MergeError(f"{_TEMPLATE}, which stands in a tokenizer, and --no-copy-tokenizer wants none")
+    if not has_tokenizer(job.base.folder):
+        raise MergeError(f"{_TEMPLATE}, which stands in a tokenizer, and {job.base.folder} has none")
 
 
 def _local(job: Job, views: Path) -> EditPlan:

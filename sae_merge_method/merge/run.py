@@ -7,9 +7,15 @@ from typing import Any
 
 from sae_merge_method.artifacts.edit_report import EditReport, write_edit_report
 from sae_merge_method.artifacts.recipe import AnyRecipe
-from sae_merge_method.errors import MergeError, UsageError
+from sae_merge_method.errors import MergeError
 from sae_merge_method.files.folders import new_folder
-from sae_merge_method.merge.beside_weights import complete_side_files, copy_side_files, write_card
+from sae_merge_method.merge.apart import require_apart
+from sae_merge_method.merge.beside_weights import (
+    complete_side_files,
+    copy_side_files,
+    restate_dtypes,
+    write_card,
+)
 from sae_merge_method.merge.direct import run_direct, why_not_direct
 from sae_merge_method.merge.job import Job, open_job
 from sae_merge_method.merge.report import report_read_back
@@ -50,7 +56,7 @@ def merge(
             new_folder(target, overwrite=overwrite, sync=how.sync) as folder,
             open_job(recipe, target, options, allow_mismatch) as job,
         ):
-            _require_apart(job, target)
+            require_apart(job, recipe, target)
             if _takes_direct(job, how):
                 copy_side_files(job, folder)
                 report = run_direct(job, folder, link=how.link, hash_all=how.hash_all)
@@ -63,18 +69,6 @@ def merge(
         raise MergeError(
             f"{error.strerror or error}{f': {error.filename}' if error.filename else ''} ({_state(target)})"
         ) from error
-
-
-def _require_apart(job: Job, out: Path) -> None:
-    """``--overwrite`` must not take away what the recipe itself reads."""
-    target = out.resolve()
-    for checkpoint in job.checkpoints:
-        folder = checkpoint.folder.resolve()
-        if target == folder or target in folder.parents:
-            raise UsageError(
-                f"{out} is, or holds, {checkpoint.folder}, which the recipe reads: name another folder "
-                "(--in-place edits the base itself)"
-            )
 
 
 def _takes_direct(job: Job, how: MergeSettings) -> bool:
@@ -90,6 +84,7 @@ def _through_mergekit(job: Job, folder: Path, *, hash_all: bool) -> EditReport:
     from sae_merge_method.merge.mergekit_engine import run_mergekit
 
     run_mergekit(job, folder)
+    restate_dtypes(job, folder)
     complete_side_files(job, folder)
     merged = open_checkpoint(folder)
     return report_read_back(job, merged, hash_all=hash_all)

@@ -16,7 +16,7 @@ from sae_merge_method.models.checkpoint import CONFIG_FILE
 from sae_merge_method.models.shards import file_inside
 
 Subject = Literal["config", "generation config", "tokenizer", "chat template", "processor", "code"]
-Taken = Literal["always", "with the tokenizer", "multimodal", "never"]
+Taken = Literal["always", "with the tokenizer", "never"]
 Compared = Literal["as bytes", "as JSON", "as a config"]
 
 
@@ -28,8 +28,8 @@ class BesideWeights(NamedTuple):
     subject: Subject
     """What it decides."""
     taken: Taken
-    """When a merge takes it over from the base: always, unless told to leave the tokenizer, only where
-    the model takes more than text, or, for code, never."""
+    """When a merge takes it over from the base: always, unless told to leave the tokenizer, or, for code,
+    never."""
     compared: Compared
     """When it says what the base's says: with the same bytes, with the same JSON values, or, for a config,
     also where transformers understands the two alike."""
@@ -73,10 +73,10 @@ SIDE_FILES: dict[str, BesideWeights] = {
         BesideWeights("chat_template.jinja", "chat template", "with the tokenizer", "as bytes"),
         BesideWeights("chat_template.json", "chat template", "with the tokenizer", "as JSON"),
         BesideWeights("additional_chat_templates/*.jinja", "chat template", "with the tokenizer", "as bytes"),
-        BesideWeights("preprocessor_config.json", "processor", "multimodal", "as JSON", _SAVED_BY),
-        BesideWeights("processor_config.json", "processor", "multimodal", "as JSON", _SAVED_BY),
-        BesideWeights("video_preprocessor_config.json", "processor", "multimodal", "as JSON", _SAVED_BY),
-        BesideWeights("audio_tokenizer_config.json", "processor", "multimodal", "as JSON", _SAVED_BY),
+        BesideWeights("preprocessor_config.json", "processor", "always", "as JSON", _SAVED_BY),
+        BesideWeights("processor_config.json", "processor", "always", "as JSON", _SAVED_BY),
+        BesideWeights("video_preprocessor_config.json", "processor", "always", "as JSON", _SAVED_BY),
+        BesideWeights("audio_tokenizer_config.json", "processor", "always", "as JSON", _SAVED_BY),
         # What trust_remote_code runs: auto_map's modules, and a generate() of the model's own.
         BesideWeights("*.py", "code", "never", "as bytes"),
         BesideWeights("custom_generate/*", "code", "never", "as bytes"),
@@ -113,16 +113,23 @@ def side_files(folder: Path) -> list[SideFile]:
     return sorted(held.values(), key=lambda one: rows.index(one.row))
 
 
-def files_to_take(folder: Path, *, tokenizer: bool, multimodal: bool) -> Iterator[str]:
+def files_to_take(folder: Path, *, tokenizer: bool, template: bool = True) -> Iterator[str]:
     """Paths of the files that a merge takes over from its base.
 
     Args:
         folder: The base's.
         tokenizer: Whether the tokenizer is wanted.
-        multimodal: Whether the model takes more than text.
+        template: Whether its chat templates are wanted with it.
     """
-    wanted = {"always": True, "with the tokenizer": tokenizer, "multimodal": multimodal, "never": False}
-    return (file.path for file in side_files(folder) if wanted[file.row.taken])
+    wanted = {"always": True, "with the tokenizer": tokenizer, "never": False}
+    for file in side_files(folder):
+        if wanted[file.row.taken] and (template or file.row.subject != "chat template"):
+            yield file.path
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a model's folder holds a tokenizer, or anything of one."""
+    return any(file.row.subject == "tokenizer" for file in side_files(folder))
 
 
 def side_file_hashes(folder: Path, paths: Iterable[str] | None = None) -> dict[str, str]:

@@ -28,6 +28,7 @@ from sae_merge_method.models.shards import (
     twice,
 )
 from sae_merge_method.models.tensor_names import LayerPart, describe_layout, layer_part
+from sae_merge_method.models.text_part import is_multimodal, text_part
 from sae_merge_method.models.unreadable import explain, held_at
 
 CONFIG_FILE = "config.json"
@@ -119,14 +120,13 @@ class Checkpoint:
 
     @cached_property
     def text_config(self) -> Mapping[str, Any]:
-        """Config of the text decoder: nested in multimodal models, the config itself otherwise."""
-        nested = self.config.get("text_config")
-        return nested if isinstance(nested, dict) else self.config
+        """Config of the text decoder, nested or flat in a multimodal model's; else the config itself."""
+        return text_part(self.config)
 
     @property
     def is_multimodal(self) -> bool:
         """Whether the text decoder is one module among several."""
-        return isinstance(self.config.get("text_config"), dict)
+        return is_multimodal(self.config)
 
     @property
     def stated_layers(self) -> int:

@@ -72,6 +72,22 @@ def shards_of(folder: Path) -> dict[Path, list[str] | None]:
     return {file_inside(folder, file): names for file, names in names_of.items()}
 
 
+def lacks_weights(folder: Path) -> bool:
+    """Whether a folder has no weights, or not all: a snapshot in the Hub's cache holds what was asked for.
+
+    Raises:
+        ModelError: An index that cannot be right.
+    """
+    if (folder / SINGLE_FILE).exists():
+        return False
+    if (folder / INDEX_FILE).exists():
+        return not all(file.exists() for file in shards_of(folder))
+    try:
+        return not _without_index(folder)
+    except ModelError:
+        return True
+
+
 def _without_index(folder: Path) -> list[str]:
     """The shards of a folder that has no index: one whole numbered set, or files of any other names."""
     names = sorted(path.name for path in folder.iterdir() if path.suffix == ".safetensors")

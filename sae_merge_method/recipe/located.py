@@ -20,6 +20,7 @@ from sae_merge_method.models.checkpoint import (
 )
 from sae_merge_method.models.hub import ModelId, fetch_file, folder_at_hand, is_hub_id
 from sae_merge_method.models.lora_config import ADAPTER_CONFIG
+from sae_merge_method.models.shards import lacks_weights
 from sae_merge_method.models.unreadable import explain, held_in_files
 
 
@@ -56,6 +57,8 @@ def locate(model: ModelId) -> Located:
         folder = folder_at_hand(model)
         if folder is None:
             raise ModelError(f"{name} is not in the Hub's cache, and HF_HUB_OFFLINE is set")
+        if not (folder / ADAPTER_CONFIG).exists() and lacks_weights(folder):
+            raise ModelError(f"{name} lacks weights in the Hub's cache, and HF_HUB_OFFLINE is set")
         return Located(name=name, commit=folder.name, size=_bytes_of(folder), missing=0)
     try:
         info = HfApi().model_info(name, revision=model.revision, files_metadata=True)

@@ -5,7 +5,7 @@ differ in ``F``. So a row is all that either engine, an audit or a model card ne
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -19,7 +19,7 @@ from sae_merge_method.artifacts.recipe import Gate, Recipe, read_yaml
 from sae_merge_method.artifacts.schema import Record, describe
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.recipe.gate import lacks_rule
-from sae_merge_method.recipe.scalpel import Scalpel, scalpel_parameters
+from sae_merge_method.recipe.scalpel import Scalpel, sae_folders, scalpel_parameters
 
 PAPER = "https://arxiv.org/abs/2605.28649"
 
@@ -54,6 +54,8 @@ class MergeMethod(Generic[Parameters]):
     they are. All it will read is found before it returns."""
     needs: str = ""
     """What it reads beside models and diagnosis, for ``recipe check``; nothing where empty."""
+    folders: Callable[[Parameters, Sequence[int]], Iterable[Path]] = lambda parameters, layers: ()
+    """From parameters and selected layers to the folders that it reads beside models and diagnosis."""
     completed: Callable[[Mapping[str, Scalar], Path, int], dict[str, Scalar]] = (
         lambda given, diagnosis, d_model: dict(given)
     )
@@ -82,6 +84,7 @@ METHODS: dict[str, MergeMethod[Any]] = {
         parameters=ScalpelParameters,
         filter=lambda parameters, layers: Scalpel(parameters, layers).filter,
         needs="every SAE and every feature that the scalpel needs",
+        folders=sae_folders,
         completed=scalpel_parameters,
     ),
 }
@@ -136,6 +139,15 @@ def filter_of(recipe: Recipe, layers: Sequence[int]) -> Filter | None:
     """
     make = method_named(recipe.merge_method).filter
     return None if make is None else make(parameters_of(recipe), layers)
+
+
+def folders_of(recipe: Recipe, layers: Sequence[int]) -> tuple[Path, ...]:
+    """The folders that a recipe's method reads beside models and diagnosis.
+
+    Raises:
+        SaeMergeError: Something that the method reads, such as an SAE, is missing.
+    """
+    return tuple(method_named(recipe.merge_method).folders(parameters_of(recipe), layers))
 
 
 def require_rule(name: str, gate: Gate) -> None:

@@ -115,3 +115,14 @@ def scalpel_parameters(given: Mapping[str, Scalar], diagnosis: Path, d_model: in
     if "features" not in written:
         written.setdefault("rank", default_rank(d_model))
     return written
+
+
+def sae_folders(parameters: ScalpelParameters, layers: Sequence[int]) -> tuple[Path, ...]:
+    """The folders of the SAEs that a scalpel reads; none of a release, whose files lie in the Hub's cache.
+
+    Raises:
+        SaeMergeError: An SAE, or the diagnosis that names it, is missing.
+    """
+    subspaces = Subspaces(parameters, layers)
+    folders = (subspaces.address(layer).folder for layer in subspaces.sources)
+    return tuple(folder for folder in folders if folder is not None)

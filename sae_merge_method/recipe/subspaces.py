@@ -20,10 +20,11 @@ from sae_merge_method.errors import RecipeError, SaeError, UsageError
 from sae_merge_method.geometry.basis import Basis, orthonormal_basis, random_basis
 from sae_merge_method.layers import LayerModule, format_layers, named_units, parse_layers
 from sae_merge_method.models.family import Side
-from sae_merge_method.saes.find import find_sae
+from sae_merge_method.saes.find import SaeAddress, find_sae
 from sae_merge_method.saes.opening import open_sae
 from sae_merge_method.saes.ranking import rank_features
 from sae_merge_method.saes.sae import Sae
+from sae_merge_method.saes.same import why_another
 
 LOG = logging.getLogger(__name__)
 
@@ -142,7 +143,8 @@ class Subspaces:
 
         Raises:
             RefusedSaeError: An SAE is of a kind that cannot be used, or of another layer.
-            SaeError: An SAE is missing, of another width, or lacks a feature.
+            SaeError: An SAE is missing, of another width than the others, another one than was diagnosed, or
+                lacks a feature.
             RecipeError: The features listed do not fit the layers.
             ArtifactError: The diagnosis or its feature usage cannot be read.
         """
@@ -175,16 +177,18 @@ class Subspaces:
                 self._features[layer] = ranked_features(asked.diagnosis, layer, asked.rank)
         return self._features[layer]
 
+    def address(self, layer: int) -> SaeAddress:
+        """Where the layer's SAE lies: as the recipe says, or the diagnosis."""
+        if self.parameters.sae is not None:
+            return find_sae(self.parameters.sae, self.parameters.sae_id, layer)
+        source = self._diagnosed(layer)
+        return find_sae(source.release, source.id or None, layer)
+
     def sae(self, layer: int) -> Sae:
         """The layer's SAE."""
         if layer not in self._saes:
-            if self.parameters.sae is not None:
-                address = find_sae(self.parameters.sae, self.parameters.sae_id, layer)
-                self._saes[layer] = open_sae(address)
-            else:
-                source = self._diagnosed(layer)
-                address = find_sae(source.release, source.id or None, layer)
-                self._saes[layer] = open_sae(address, self._diagnosis.model.d_model)
+            width = self._diagnosis.model.d_model if self.parameters.sae is None else None
+            self._saes[layer] = open_sae(self.address(layer), width)
         return self._saes[layer]
 
     def _span(self, layer: int) -> Basis:
@@ -203,14 +207,23 @@ class Subspaces:
         if rank is not None and rank > sae.d_in:
             raise RecipeError(f"rank: {rank} is more than the residual stream's {sae.d_in} dimensions")
         if self.parameters.diagnosis is not None and self.parameters.rank is not None:
-            diagnosed = self._diagnosed(layer)
-            if diagnosed.d_sae != sae.d_sae:
-                raise SaeError(
-                    f"the SAE {sae.address} has {sae.d_sae} features, the one that layer {layer} was "
-                    f"diagnosed with ({diagnosed.release}) has {diagnosed.d_sae}: their features are not "
-                    "the same"
-                )
+            self._require_diagnosed(layer, sae)
         sae.directions((max(features),))  # the one that a smaller SAE would lack
+
+    def _require_diagnosed(self, layer: int, sae: Sae) -> None:
+        """Features that the diagnosis ranks mean nothing in another SAE.
+
+        Raises:
+            SaeError: The layer's SAE is another one than was diagnosed.
+        """
+        diagnosed = self._diagnosed(layer)
+        why = why_another(sae, diagnosed, str(self._diagnosis.settings.get("dtype")))
+        if why is not None:
+            place = f"{diagnosed.release} {diagnosed.id}".rstrip()
+            raise SaeError(
+                f"the SAE {sae.address} is another one than layer {layer} was diagnosed with ({place}): "
+                f"{why}; their features are not the same (diagnose with this one, or list features:)"
+            )
 
     def _diagnosed(self, layer: int) -> SaeSource:
         for entry in self._diagnosis.layers:

@@ -14,6 +14,7 @@ from sae_merge_method.errors import ArtifactError, RefusedSaeError, SaeError, Us
 from sae_merge_method.layers import Unit, parse_units
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.hub import folder_at_hand, open_model, parse_model_id
+from sae_merge_method.models.shards import lacks_weights
 from sae_merge_method.recipe.merged_folder import MergedFolder, open_merged
 from sae_merge_method.recipe.methods import Filter
 from sae_merge_method.recipe.plan import EditPlan
@@ -166,7 +167,7 @@ def _open(in_recipe: str, by_user: str | None, role: str, evidence: Evidence) ->
         return open_model(by_user)
     model = parse_model_id(in_recipe)
     folder = None if model.adapter else folder_at_hand(model)
-    if folder is None:
+    if folder is None or (model.folder is None and lacks_weights(folder)):
         reason = "its adapter must be merged first" if model.adapter else "it is not at hand"
         evidence.leave_open(f"what needs {role} {in_recipe}: {reason}")
         return None

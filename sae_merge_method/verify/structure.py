@@ -10,6 +10,10 @@ from sae_merge_method.models.tensor_names import common_name
 from sae_merge_method.verify.report import Evidence
 from sae_merge_method.verify.streams import Streams
 
+_FURTHER = "num_nextn_predict_layers"
+"""Key of the number of layers behind the model's own that predict further tokens (DeepSeek-V3, GLM-4.5); a
+checkpoint may hold them or not."""
+
 
 def check_names(merged: Checkpoint, base: Checkpoint, streams: Streams, evidence: Evidence) -> None:
     """The key set is the base's; a head that is the embedding may be stored or not."""
@@ -41,9 +45,11 @@ def check_config(merged: Checkpoint, evidence: Evidence) -> None:
 
 def _unfitting(merged: Checkpoint) -> Iterator[str]:
     layers = {part.layer for part in merged.layer_tensors}
-    count = merged.stated_layers
-    if len(layers) != count or max(layers, default=0) != count - 1:
-        yield f"says {count} layers, the tensors have {len(layers)}"
+    count, further = merged.stated_layers, _stated(merged, _FURTHER)
+    most = count + (further if isinstance(further, int) else 0)
+    if sum(layer < count for layer in layers) != count or max(layers, default=0) >= most:
+        behind = f" and {further} behind them ({_FURTHER})" if further else ""
+        yield f"says {count} layers{behind}, the tensors have {len(layers)}"
     embedding = _first(vocabulary().embeddings, merged)
     if embedding is not None and len(embedding.shape) == 2:
         rows, width = embedding.shape

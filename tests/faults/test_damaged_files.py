@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sae_merge_method.errors import SaeMergeError
+from sae_merge_method.errors import SaeMergeError, UsageError
+from sae_merge_method.merge.run import merge
+from tests.adapters import save_lora
 from tests.faults.conftest import KEPT, names, state
+from tests.geometry import scenes
 from tests.recipes import recipe_text, run_recipe
 
 
@@ -85,6 +88,53 @@ def test_overwrite_never_takes_away_what_the_recipe_reads(work, out):
     with pytest.raises(SaeMergeError, match="which the recipe reads"):
         run_recipe(recipe_text(work / "base", work / "donor"), work / out, overwrite=True)
     assert state(work) == before
+
+
+READS = ("base", "donor", "lora", "diagnosis", "saes", "saes/layer_1", "recipes", ".")
+
+
+@pytest.fixture
+def scalpel(tmp_path):
+    """All that a recipe can name, in a folder of its own each: the file of a scalpel with a LoRA donor."""
+    scene = scenes.build(tmp_path)
+    lora = save_lora(tmp_path / "lora", (1, 3))
+    gate = f'layers: "1, 3", diagnosis: "{scene.diagnosis}", rank: 4'
+    text = recipe_text(scene.base, Path(f"{scene.donor}+{lora}"), gate)
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes/r.yml").write_text(text.replace("sae_stethoscope", "sae_scalpel"))
+    return tmp_path / "recipes/r.yml"
+
+
+@pytest.mark.parametrize("out", READS)
+def test_overwrite_never_takes_away_an_adapter_scores_saes_or_the_recipe_itself(tmp_path, scalpel, out):
+    before = state(tmp_path)
+    with pytest.raises(UsageError, match="which the recipe reads"):
+        merge(scalpel, tmp_path / out, overwrite=True, options={"quiet": True})
+    assert state(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"gate": 'diagnosis: "{}", select: top_k=2'},
+        {"tail": "sae_evidence: {{path: {}/diagnosis.json}}\n"},
+    ],
+)
+def test_overwrite_never_takes_away_the_scores_that_the_layers_were_chosen_from(tmp_path, named):
+    scene = scenes.build(tmp_path)
+    given = {key: value.format(scene.diagnosis) for key, value in named.items()}
+    with pytest.raises(UsageError, match="which the recipe reads"):
+        run_recipe(recipe_text(scene.base, scene.donor, **given), scene.diagnosis, overwrite=True)
+    assert (scene.diagnosis / "diagnosis.json").exists()
+
+
+def test_a_merges_own_copy_of_its_recipe_may_be_merged_again_in_its_place(work):
+    run_recipe(recipe_text(work / "base", work / "donor"), work / "out", overwrite=True)
+    copy, before = work / "out/mergekit_config.yml", state(work / "out")
+    merge(copy, work / "out", overwrite=True, options={"quiet": True})
+    assert state(work / "out") == before
+    with pytest.raises(UsageError, match="mergekit_config.yml, which the recipe reads"):
+        merge(copy, work / "out", overwrite=True, options={"quiet": True, "write_model_card": False})
 
 
 def test_an_output_that_is_a_link_keeps_being_one(work):

@@ -1,11 +1,13 @@
 """Gemma 2, Llama, Qwen 3 and Mistral, saved by transformers itself: both engines, and mergekit's own names."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from sae_merge_method.errors import MergeError
+from sae_merge_method.verify.audit import verify
 from tests import tiny
 from tests.layouts.checkpoints import assert_same
 from tests.recipes import recipe_text, run_recipe
@@ -65,8 +67,6 @@ def test_another_family_or_other_heads_of_the_same_shapes_are_refused(tmp_path):
 
 
 def test_a_base_whose_layers_are_not_found_is_refused(tmp_path):
-    import json
-
     from safetensors.torch import save_file
 
     base = tiny.gemma3_text(tmp_path / "base", 0)
@@ -76,3 +76,34 @@ def test_a_base_whose_layers_are_not_found_is_refused(tmp_path):
     with pytest.raises(MergeError, match="has no tensor in layer 1"):
         run_recipe(recipe_text(base, donor), tmp_path / "out")
     assert json.loads((base / "config.json").read_text())["num_hidden_layers"] == tiny.N_LAYERS
+
+
+@pytest.mark.parametrize("engine", ["direct", "mergekit"])
+def test_a_base_as_qwen_published_it_takes_a_donor_as_transformers_saves_it(tmp_path, engine):
+    """The one config is flat, the other nests its text model's; the processor comes along."""
+    base, donor = (saved_with_images(tmp_path / name, seed) for seed, name in enumerate(("base", "donor")))
+    nested = json.loads((base / "config.json").read_text())
+    text = nested.pop("text_config")
+    rope = {"rope_theta": 1e6, "rope_scaling": {"type": "mrope", "mrope_section": [2, 1, 1]}}
+    own = {key: value for key, value in text.items() if key not in ("model_type", "rope_parameters")}
+    (base / "config.json").write_text(json.dumps(nested | own | rope))
+    (base / "preprocessor_config.json").write_text("{}")
+    run_recipe(recipe_text(base, donor, 'layers: "1"', weight="0.5"), tmp_path / "out", engine=engine)
+    assert tiny.edited_layers(tmp_path / "out", base) == {1}
+    assert (tmp_path / "out/preprocessor_config.json").exists()
+    assert verify(tmp_path / "out").sound
+
+
+def saved_with_images(folder: Path, seed: int) -> Path:
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+    torch.manual_seed(seed)
+    rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [2, 1, 1]}
+    tower = {"depth": 2, "num_heads": 2, "fullatt_block_indexes": [1], "window_size": 8, "patch_size": 4}
+    sides = {"hidden_size": 16, "intermediate_size": 16, "out_hidden_size": 16}
+    config = Qwen2_5_VLConfig(
+        text_config={**SIZES, "max_position_embeddings": 64, "rope_parameters": rope},
+        vision_config={**tower, **sides},
+    )
+    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    return folder

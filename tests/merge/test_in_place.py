@@ -15,6 +15,7 @@ from sae_merge_method.merge import tensor_edit
 from sae_merge_method.merge.undo import undo
 from sae_merge_method.models.checkpoint import JOURNAL_FOLDER, open_checkpoint
 from tests import tiny
+from tests.adapters import save_lora
 from tests.merge.edited_in_place import edit, sharded_base, state
 from tests.recipes import recipe_text, run_recipe
 
@@ -70,6 +71,26 @@ def test_an_edit_in_place_reads_and_hashes_what_it_changes_alone(base, recipe, m
         assert any(entry.start <= first and last <= entry.end for entry in spans[file]), (file, first, last)
     assert all((one.xxh3 is None) == (one.status == "base") for one in report.tensors)
     assert report.result_sha256 is None
+
+
+@pytest.mark.parametrize("hash_all", [False, True])
+@pytest.mark.parametrize("spelling", ["{base}", "{base}/../base", "{link}"])
+def test_the_base_itself_with_an_adapter_is_a_donor_as_any_other(tmp_path, base, spelling, hash_all):
+    """What the adapter leaves alone in a selected layer lies in the very files that are edited."""
+    before = state(base)
+    lora = save_lora(tmp_path / "lora", (1, 3))
+    (tmp_path / "link").symlink_to(base)
+    name = spelling.format(base=base, link=tmp_path / "link")
+    recipe = recipe_text(base, Path(f"{name}+{lora}"), weight="0.5")
+    merged = run_recipe(recipe, tmp_path / "out")
+    edited = edit(recipe, hash_all=hash_all)
+    assert edited.edited() == merged.edited()
+    for file in (tmp_path / "out").glob("*.safetensors"):
+        assert (base / file.name).read_bytes() == file.read_bytes()
+    assert tiny.edited_layers(base, tmp_path / "out") == set()
+    assert undo(base) == 26
+    assert state(base) == before
+    assert tiny.edited_layers(tmp_path / "out", base) == {1, 3}
 
 
 @pytest.mark.parametrize("its_report", ["whole", "damaged"])

@@ -1,5 +1,6 @@
 """Both engines write the same files, the same bytes and equal reports."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 
 from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.models.tensor_names import decoder_layer
+from sae_merge_method.verify.audit import verify
 from tests import tiny
 from tests.geometry import scenes
 from tests.merge.scalpels import LAYERS, parameters, recipe
@@ -112,3 +114,18 @@ def test_both_engines_give_the_same_bytes_over_a_multimodal_base(tmp_path, scene
     changed = {name for name in base if not tiny.same_bytes(base[name], merged[name])}
     assert {decoder_layer(name) for name in changed} == {1, 3}
     assert not any("vision" in name for name in changed)
+
+
+def test_a_wider_dtype_is_said_of_every_part_of_a_multimodal_model(tmp_path):
+    """mergekit sets the config's top alone, and a loader may cast a part back by what the config says of it."""
+    base = tiny.gemma3_multimodal(tmp_path / "base", 0, dtype=torch.bfloat16)
+    donor = tiny.gemma3_multimodal(tmp_path / "donor", 1, dtype=torch.bfloat16)
+    config = json.loads((base / "config.json").read_text())
+    config["text_config"]["torch_dtype"] = config["vision_config"]["torch_dtype"] = "bfloat16"
+    (base / "config.json").write_text(json.dumps(config))
+    run_recipe(recipe_text(base, donor, tail="dtype: float32\n"), tmp_path / "out")
+    written = json.loads((tmp_path / "out/config.json").read_text())
+    for part in (written, written["text_config"], written["vision_config"]):
+        assert {part[key] for key in ("dtype", "torch_dtype") if key in part} == {"float32"}
+    assert {tensor.dtype for tensor in tiny.load_tensors(tmp_path / "out").values()} == {torch.float32}
+    assert verify(tmp_path / "out").sound

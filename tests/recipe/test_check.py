@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from huggingface_hub import constants
 
 from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.cli.recipe import command
@@ -15,6 +16,7 @@ from sae_merge_method.recipe.check import check_recipe
 from tests import tiny
 from tests.diagnoses import save_diagnosis
 from tests.recipes import recipe_text
+from tests.saes.at_hand import cached
 
 
 def faults(text):
@@ -107,3 +109,18 @@ def test_stochastic_rounding_is_found_and_odd_where_there_is_nothing_to_round(tm
 
 def found(checked):
     return [(finding.verdict, finding.text) for finding in checked.findings]
+
+
+def test_offline_a_model_of_which_the_hubs_cache_holds_a_part_is_a_fault(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    snapshots = []
+    for seed, name in enumerate(("base", "donor")):
+        snapshots.append(cached(tmp_path / "hub", f"someone/{name}", "."))
+        shutil.copytree(tiny.gemma3_text(tmp_path / name, seed, shards=2), snapshots[-1])
+    text = recipe_text(Path("someone/base"), Path("someone/donor"))
+    assert not faults(text)
+    (snapshots[1] / "model-00002-of-00002.safetensors").unlink()
+    assert faults(text) == [
+        "someone/donor: someone/donor lacks weights in the Hub's cache, and HF_HUB_OFFLINE is set"
+    ]

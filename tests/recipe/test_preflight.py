@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,25 @@ def test_recipe_check_finds_it_and_lets_it_pass_where_it_is_allowed(models, tmp_
     (fault,) = check_recipe(recipe).faults
     assert "rope_theta is 1000000.0 in the base" in fault.text
     assert not check_recipe(recipe, allow_mismatch=["rope_theta"]).faults
+
+
+@pytest.mark.parametrize("kind", ["qwen2_vl", "qwen2_5_vl"])
+def test_a_model_that_was_published_flat_and_saved_nested_is_of_one_type(kind):
+    from transformers import CONFIG_MAPPING
+
+    flat = {
+        **{"model_type": kind, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 4},
+        **{"num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 48, "rope_theta": 5e5},
+        "rope_scaling": {"type": "mrope", "mrope_section": [2, 1, 1]},
+        "vision_config": {"depth": 2},
+    }
+    nested = CONFIG_MAPPING[kind].from_dict(deepcopy(flat)).to_dict()
+    assert nested["text_config"]["model_type"] == f"{kind}_text"
+    published, saved = (Checkpoint(Path("m"), config, "", {}) for config in (flat, nested))
+    assert published.is_multimodal and published.d_model == 16
+    check_family(published, {"tuned": saved})
+    check_family(saved, {"tuned": published})
+    other = deepcopy(nested)
+    other["text_config"]["rope_parameters"]["rope_theta"] = 1e4
+    with pytest.raises(MergeError, match="rope_theta is 500000.0 in the base"):
+        check_family(published, {"tuned": Checkpoint(Path("m"), other, "", {})})

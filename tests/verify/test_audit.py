@@ -1,13 +1,18 @@
 """An audit as a whole: what a sound checkpoint gives, and what cannot be audited."""
 
 import os
+import shutil
 
 import pytest
+from huggingface_hub import constants
 
 from sae_merge_method.errors import ArtifactError, MergeError, RecipeError, UsageError
 from sae_merge_method.verify import expected, streams
 from sae_merge_method.verify.audit import verify
 from tests import tiny
+from tests.merged import rename_models
+from tests.recipes import recipe_text, run_recipe
+from tests.saes.at_hand import cached
 from tests.verify.conftest import Q_PROJ, flip_one_bit, rewrite, violations
 
 
@@ -56,3 +61,26 @@ def test_what_cannot_be_audited_is_an_error_not_a_verdict(tmp_path, merged):
     config.write_text(config.read_text().replace("sae_stethoscope", "linear"))
     with pytest.raises(RecipeError):
         verify(out)
+
+
+SIDES = (("base", 0), ("donor", 1))
+
+
+@pytest.mark.parametrize("lacking", ["*-00002-of-*", "*.safetensors", "*.safetensors*", None])
+@pytest.mark.parametrize("role", ["base", "donor"])
+def test_a_model_of_which_the_hubs_cache_holds_a_part_is_not_at_hand(tmp_path, monkeypatch, role, lacking):
+    """Whoever looked at its config, or was interrupted while it came, has such a part."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    base, donor = (tiny.gemma3_text(tmp_path / name, seed, shards=2) for name, seed in SIDES)
+    run_recipe(recipe_text(base, donor), tmp_path / "out")
+    rename_models(tmp_path / "out", "someone/base", "someone/donor")
+    for model in (base, donor):
+        snapshot = cached(tmp_path / "hub", f"someone/{model.name}", ".")
+        shutil.copytree(model, snapshot)
+        for file in snapshot.glob(lacking) if lacking and model.name == role else ():
+            file.unlink()
+    report = verify(tmp_path / "out")
+    assert report.sound
+    absent = f"what needs the {role} someone/{role}: it is not at hand"
+    assert (absent in report.unproved) == (lacking is not None)
+    assert "54 tensors have the hashes of edit_report.json" in report.proved
