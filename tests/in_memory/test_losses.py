@@ -145,3 +145,35 @@ def test_rows_that_a_processor_takes_at_a_time_are_those_of_the_whole(dtype):
     whole = torch.nn.functional.cross_entropy(logits.float(), following, reduction="none")
     (expected,) = torch.autograd.grad(whole.sum(), logits)
     assert torch.equal(of_rows, whole) and torch.equal(gradient, expected)
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_which_logits_are_wanted_is_no_tensor_that_could_lie_on_another_device_than_the_last_states(
+    model, share
+):
+    """Every tensor that a model spread over several devices is given, accelerate sends to the first."""
+    from accelerate.utils import send_to_device
+
+    texts = Corpus("texts", "", tuple(f"m1 m2 m3 m4 m5 p{nth}" for nth in range(4)))
+    documents = [last_alone(one) for one in to_predict(model.tokenizer, texts, 64)]
+    (batch,) = make_batches(documents, 100)
+    alone = nats(model, batch, share=share)
+
+    def with_wanted(change):
+        def given(_, args, inputs):
+            return args, inputs | {"logits_to_keep": change(inputs["logits_to_keep"])}
+
+        hook = model.causal.register_forward_pre_hook(given, with_kwargs=True)
+        try:
+            return nats(model, batch, share=share)
+        finally:
+            hook.remove()
+
+    assert torch.equal(with_wanted(lambda wanted: send_to_device(wanted, "meta")), alone)
+    as_tensor = with_wanted(lambda wanted: torch.tensor(wanted) if isinstance(wanted, list) else wanted)
+    assert torch.equal(as_tensor, alone)
+
+
+def last_alone(document: Document) -> Document:
+    """Its last token alone is predicted."""
+    return document._replace(counted=np.arange(len(document.ids)) == len(document.ids) - 1)
