@@ -83,9 +83,10 @@ def run(
     asked = {"model": model, "seeds": seeds, **({"abilities": abilities} if abilities else {})}
     settings = TrialSettings.model_validate(asked)
     on = resolve_device(device)
-    record = begin(folder, size, on)
+    record = begin(folder, size, settings.abilities, on)
     if not stages:
-        make(settings, folder, click.echo)
+        # Of all, though fewer are asked for now: texts are made once.
+        make(settings.model_copy(update={"abilities": record.abilities}), folder, click.echo)
     trial = Trial(folder, record.sizes, settings.abilities, settings.seeds, on)
     left = run_jobs(folder.root, jobs_of(trial, stages or tuple(STAGES)), workers, click.echo)
     if left:

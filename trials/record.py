@@ -1,4 +1,6 @@
-"""What a trial is of, kept beside what it makes: one folder holds one trial, of one size."""
+"""What a trial is of, kept beside what it makes: one trial a folder, of one size and set of abilities."""
+
+from collections.abc import Collection
 
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import UsageError
@@ -16,33 +18,41 @@ class TrialRecord(Record):
     """Name of the sizes."""
     sizes: Sizes = Sizes()
     """What they come to."""
+    abilities: tuple[str, ...] = ()
+    """What its texts and tasks are of; empty where an older version began it."""
     device: str = "cpu"
     """Where it was computed first: the card's own name, or cpu."""
 
 
-def begin(folder: TrialFolder, size: str, device: str) -> TrialRecord:
-    """The record of a folder, written unless it stands.
+def begin(folder: TrialFolder, size: str, abilities: Collection[str], device: str) -> TrialRecord:
+    """The record of a folder, written unless it stands, with the abilities that it is of.
 
     Args:
         folder: The trial's.
         size: Name of the sizes that are asked for.
+        abilities: Names of those that are asked for, all of the trial's or some.
         device: Of torch's names.
 
     Raises:
-        UsageError: The folder holds a trial of other sizes.
+        UsageError: The folder holds a trial of other sizes, or without one of the abilities.
     """
-    asked = TrialRecord(size=size, sizes=SIZES[size], device=_device_name(device))
-    if not (folder.root / _FILE).is_file():
-        folder.root.mkdir(parents=True, exist_ok=True)
-        write_text(folder.root / _FILE, canonical_json(asked.model_dump(mode="json")))
-        return asked
-    stands = read_record(folder)
-    if stands.sizes != asked.sizes:
+    stands = read_record(folder) if (folder.root / _FILE).is_file() else None
+    if stands is not None and stands.sizes != SIZES[size]:
         raise UsageError(
             f"expected a trial of the sizes {size!r} in {folder.root}, got one of {stands.size!r}: what "
             "stands was measured by those; name them, or another --out"
         )
-    return stands
+    known = (stands.abilities if stands else ()) or folder.abilities() or tuple(abilities)
+    if not set(abilities) <= set(known):
+        raise UsageError(
+            f"expected a trial of the abilities {', '.join(abilities)} in {folder.root}, got one of "
+            f"{', '.join(known)}: what stands was made for those; name them, or another --out"
+        )
+    if stands is None:
+        stands = TrialRecord(size=size, sizes=SIZES[size], abilities=known, device=_device_name(device))
+        folder.root.mkdir(parents=True, exist_ok=True)
+        write_text(folder.root / _FILE, canonical_json(stands.model_dump(mode="json")))
+    return stands.model_copy(update={"abilities": known})
 
 
 def read_record(folder: TrialFolder) -> TrialRecord:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -24,12 +24,18 @@ from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.progress import Progress, undamaged
 from sae_merge_method.files.writing import write_bytes
 from sae_merge_method.in_memory.edited_model import EditedModel
+from sae_merge_method.models.devices import free_memory
 from sae_merge_method.saes.find import SaeAddress
 from sae_merge_method.saes.opening import load_sae
 from sae_merge_method.saes.sae import LayerSae
 from sae_merge_method.together.workers import Workers
 
+if TYPE_CHECKING:
+    import torch
+
 _SOURCES = "saes"
+_OF_GPU = 4
+"""Of what is free on a GPU SAEs stay in one part of so many, at most: the rest is for encoding and passes."""
 
 
 class Chunk(NamedTuple):
@@ -69,12 +75,14 @@ class FeatureChunks:
             progress: Where chunks are kept.
             workers: This process among all.
             recompute: Compute activations again in the backward pass.
-            spare: Bytes that SAEs may stay in memory in, from chunk to chunk.
+            spare: Bytes that SAEs may stay in memory in, from chunk to chunk; on a GPU no more than a quarter
+                of what is free there.
         """
         self._edited, self._texts, self._progress, self._workers = edited, texts, progress, workers
         self._addresses = {address.layer: address for address in addresses}
         self._recompute, self._spare = recompute, spare
         self._kept: dict[int, LayerSae] = {}
+        self._rooms: dict[torch.device, int] = {}
         itemsize = edited.model.dtype.itemsize
         self._chunks = [
             Chunk(nth, number, batches)
@@ -146,7 +154,7 @@ class FeatureChunks:
         tensors: dict[str, np.ndarray] = {}
         sources: dict[int, object] = {}
         for layer, streams in streams_of(self._edited, batches, self.layers, recompute=self._recompute):
-            sae, device = self._sae(layer), next(model.blocks[layer].parameters()).device
+            sae, device = self._sae(layer), self._device(layer)
             through = passed(sae, streams, groups, texts, device)
             tensors |= {f"{layer}.{name}": value for name, value in through._asdict().items()}
             sources[layer] = sae.source.model_dump(mode="json")
@@ -157,12 +165,28 @@ class FeatureChunks:
         kept = self._kept.get(layer)
         if kept is not None:
             return kept
-        model = self._edited.model
-        device = next(model.blocks[layer].parameters()).device
+        model, device = self._edited.model, self._device(layer)
+        room = self._room(device)  # told before the SAE takes of it
         sae = load_sae(self._addresses[layer], model.d_model, model.dtype, device)
-        if sum(one.encoder_bytes for one in self._kept.values()) + sae.encoder_bytes <= self._spare:
+        everywhere = sum(one.encoder_bytes for one in self._kept.values())
+        there = sum(one.encoder_bytes for at, one in self._kept.items() if self._device(at) == device)
+        if everywhere + sae.encoder_bytes <= self._spare and there + sae.encoder_bytes <= room:
             self._kept[layer] = sae
         return sae
+
+    def _room(self, device: "torch.device") -> int:
+        """Bytes of a device that SAEs may stay in: of a GPU, a part of what is free there.
+
+        Asked once a device, when the first SAE comes there: by then model and task vector lie there, and
+        torch has taken what passes need.
+        """
+        if device not in self._rooms:
+            on_gpu = device.type == "cuda"
+            self._rooms[device] = free_memory(device) // _OF_GPU if on_gpu else self._spare
+        return self._rooms[device]
+
+    def _device(self, layer: int) -> "torch.device":
+        return next(self._edited.model.blocks[layer].parameters()).device
 
     def _file(self, chunk: Chunk) -> Path:
         return self._progress.folder / chunk.name

@@ -233,11 +233,13 @@ def _inputs(
     settings: AttributeSettings, edited: EditedModel, texts: Sequence[Text]
 ) -> dict[str, str | int | float | None]:
     """What a resumed run must have in common with the one that was interrupted."""
+    model = edited.model
     prints = [fingerprint(checkpoint).numbers["float32"] for checkpoint in edited.checkpoints]
     return {
-        **settings.of_measurements(),
+        **settings.of_measurements(str(model.dtype).removeprefix("torch."), model.device.type),
         "version": __version__,
         "packages": package_versions(ENCODING if settings.sae else COMPUTING),
+        "base's config.json": model.config_sha256,
         "base's weights": prints[0],
         "donor's weights": prints[1],
         "texts' sha256": ", ".join(text.sha256 for text in texts),

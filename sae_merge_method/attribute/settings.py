@@ -86,7 +86,12 @@ class AttributeSettings(PathSettings):
         elsewhere = {"base", "donor", "target", "control", "sae", "sae_id", "memory", "device", "device_map"}
         return {**flat(self.model_dump(exclude=elsewhere)), "dtype": dtype}
 
-    def of_measurements(self) -> dict[str, str | int | float | None]:
-        """What must be the same for an interrupted run to be resumed."""
+    def of_measurements(self, dtype: str, device: str) -> dict[str, str | int | float | None]:
+        """What must be the same for an interrupted run to be resumed.
+
+        Args:
+            dtype: The precision the model is really used in, in place of "auto".
+            device: The type of device it really lies on, likewise.
+        """
         change_no_measurement = {"tolerance", "most_points", "first_order", "probe", "memory", "snippets"}
-        return flat(self.model_dump(exclude=change_no_measurement))
+        return {**flat(self.model_dump(exclude=change_no_measurement)), "dtype": dtype, "device": device}

@@ -75,7 +75,9 @@ def _nats(model: WithHead, batch: Batch, shared: int) -> "torch.Tensor":
         inputs["attention_mask"] = torch.from_numpy(batch.attention).to(model.device).long()
     some = _keeps_some(causal)
     if some:
-        inputs["logits_to_keep"] = positions.to(model.device) - shared
+        # Plain numbers, which lie on no device: a model that is spread over several has its inputs on the
+        # first, and its last states on the last.
+        inputs["logits_to_keep"] = (positions - shared).tolist()
     logits = causal(input_ids=ids[:, shared:], **inputs).logits
     if not some:
         logits = logits[:, positions.to(logits.device)]

@@ -66,6 +66,13 @@ class LoadedEncoder(NamedTuple):
     encoder: Encoder
     parameters: "Mapping[str, torch.Tensor]"
     """Its parameters by the names in their file, in the precision they are used in; no decoder among them."""
+    decoder_bytes: int = 0
+    """Memory of its decoder, where that is not left on the disk."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all that it holds."""
+        return sum(tensor.nbytes for tensor in self.parameters.values()) + self.decoder_bytes
 
 
 class JumpReluEncoder:

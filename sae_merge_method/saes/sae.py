@@ -74,7 +74,7 @@ class Sae:
                 d_sae=self.d_sae,
                 neuronpedia=self.description.neuronpedia,
             ),
-            encoder_bytes=sum(tensor.nbytes for tensor in loaded.parameters.values()),
+            encoder_bytes=loaded.nbytes,
         )
 
 
@@ -85,7 +85,7 @@ class LayerSae(NamedTuple):
     encoder: Encoder
     source: SaeSource
     encoder_bytes: int
-    """Memory of the encoder."""
+    """Memory of the encoder, and of its decoder where SAELens holds it, too."""
 
 
 def _parameters_sha256(parameters: "Mapping[str, torch.Tensor]") -> str:

@@ -78,8 +78,9 @@ def read_release_decoder(release: str, id: str) -> npt.NDArray[np.float32]:
 def _encoder(sae: Any) -> LoadedEncoder:
     sae.requires_grad_(False)
     sae.turn_off_forward_pass_hook_z_reshaping()  # heads come side by side here, not one by one
-    parameters = {name: tensor for name, tensor in sae.state_dict().items() if name != "W_dec"}
-    return LoadedEncoder(sae, parameters)
+    parameters = dict(sae.state_dict())
+    decoder = parameters.pop("W_dec")
+    return LoadedEncoder(sae, parameters, decoder.nbytes)
 
 
 _RUNS_CODE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"

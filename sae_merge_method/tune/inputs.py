@@ -14,7 +14,7 @@ from sae_merge_method.tune.settings import TuneSettings
 
 _MEASURED_BY = (
     "base", "donor", "target", "control", "text_field", "group_field", "apply_chat_template", "max_documents",
-    "max_length", "tokens_per_batch", "tokens_per_step", "dtype", "device", "rounding", "rounding_seed",
+    "max_length", "tokens_per_batch", "tokens_per_step", "rounding", "rounding_seed",
 )  # fmt: skip
 """Settings that decide what a measurement comes to."""
 
@@ -42,9 +42,13 @@ def inputs_of(
         stamps = [folder_stamp(one, without=folder) for one in task_folders(tasks)]
         inputs["files of tasks"] = json_sha256(stamps)[:16]
     inputs |= flat({name: getattr(asked, name) for name in _MEASURED_BY})
+    # As they are really used: where "auto" was asked, it may come to another one the next time.
+    model = edited.model
+    inputs |= {"dtype": str(model.dtype).removeprefix("torch."), "device": model.device.type}
+    inputs[f"config.json of {asked.base}"] = model.config_sha256
     for number, corpus in enumerate(corpora):
         inputs[f"text {number + 1}, {corpus.name}"] = corpus.sha256
-    for model, checkpoint in zip((asked.base, *asked.donor), edited.checkpoints, strict=True):
+    for name, checkpoint in zip((asked.base, *asked.donor), edited.checkpoints, strict=True):
         taken = fingerprint(checkpoint).model_dump(mode="json")
-        inputs[f"weights of {model}"] = json_sha256(taken)[:16]
+        inputs[f"weights of {name}"] = json_sha256(taken)[:16]
     return inputs

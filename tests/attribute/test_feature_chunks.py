@@ -9,9 +9,13 @@ from sae_merge_method.attribute import feature_chunks, streams
 from sae_merge_method.attribute.run import attribute
 from sae_merge_method.attribute.streams import streams_of
 from sae_merge_method.errors import ArtifactError, RefusedSaeError, UsageError
+from sae_merge_method.files.progress import Progress
 from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.in_memory.weights import by_unit
 from sae_merge_method.models.residual_stream import forward
+from sae_merge_method.saes.find import find_saes
+from sae_merge_method.saes.opening import load_sae
+from sae_merge_method.together.workers import ALONE
 from tests.attribute.conftest import settings
 from tests.attribute.planted import DAMAGE, GAIN, N_LAYERS
 from tests.attributions import read_groups
@@ -194,3 +198,36 @@ def test_what_cannot_be_used_is_told_before_anything_is_loaded(ground, planted, 
     with pytest.raises(RefusedSaeError, match="width 17"):
         attribute(settings(ground, planted, sae=str(tmp_path / "wide")), tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["wide"]
+
+
+def test_on_a_gpu_saes_stay_in_a_quarter_of_what_is_free_there_asked_once(
+    ground, planted, saes, tmp_path, monkeypatch
+):
+    gpu, asked = torch.device("cuda", 0), []
+    (one, *_) = addresses = find_saes(saes, None, tuple(range(N_LAYERS)))
+    size = load_sae(one, D_MODEL, torch.float32, torch.device("cpu")).encoder_bytes
+
+    def free(device):
+        asked.append(device)
+        return 4 * 2 * size
+
+    def load(address, width, dtype, device):
+        assert device == gpu
+        return load_sae(address, width, dtype, torch.device("cpu"))
+
+    def kept(spare):
+        """Which layers' SAEs are loaded but once."""
+        chunks = feature_chunks.FeatureChunks(
+            edited, [], addresses, Progress(tmp_path / "x", {}, "attribution"), ALONE,
+            recompute=False, spare=spare,
+        )  # fmt: skip
+        return [layer for layer in chunks.layers if chunks._sae(layer) is chunks._sae(layer)]
+
+    with open_edited(ground.base, [planted], beside=tmp_path / "x", device="cpu") as edited:
+        assert kept(spare=100 * size) == list(range(N_LAYERS))  # the processor's memory has room for all
+        monkeypatch.setattr(feature_chunks, "load_sae", load)
+        monkeypatch.setattr(feature_chunks, "free_memory", free)
+        monkeypatch.setattr(feature_chunks.FeatureChunks, "_device", lambda self, layer: gpu)
+        assert kept(spare=100 * size) == [0, 1]
+        assert asked == [gpu]
+        assert kept(spare=size) == [0]

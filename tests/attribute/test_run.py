@@ -1,6 +1,8 @@
 """What is planted is found, nothing is found where nothing is, and the parts add up to the whole."""
 
+import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from sae_merge_method.attribute import measure, run
 from sae_merge_method.attribute.run import attribute
 from sae_merge_method.errors import ArtifactError, MergeError, UsageError
 from sae_merge_method.files import stamps
+from sae_merge_method.models import text_model
+from sae_merge_method.models.devices import resolve_device
 from tests.attribute.conftest import settings
 from tests.attribute.planted import DAMAGE, GAIN, N_LAYERS
 from tests.attributions import read_groups
@@ -152,6 +156,29 @@ def test_what_was_measured_with_other_settings_is_not_gone_on_with(ground, plant
     monkeypatch.setattr(stamps, "version", lambda package: "9.9")
     with pytest.raises(UsageError, match="packages: torch .* before, torch 9.9, transformers 9.9 now"):
         attribute(settings(ground, planted), tmp_path / "out")
+
+
+def test_auto_is_held_against_what_it_came_to_and_so_is_the_bases_config(
+    ground, planted, tmp_path, monkeypatch
+):
+    base = tmp_path / "base"
+    shutil.copytree(ground.base, base)
+
+    def again(**given):
+        asked = settings(ground, planted, **given).model_copy(update={"base": str(base)})
+        attribute(asked, tmp_path / "out")
+
+    monkeypatch.setattr(run, "path_gains", lambda *_: (_ for _ in ()).throw(Killed))
+    for device in ("auto", resolve_device()):  # two words for one device
+        with pytest.raises(Killed):
+            again(dtype="auto", device=device)
+    monkeypatch.setattr(text_model, "model_dtype", lambda *_: "bfloat16")
+    with pytest.raises(UsageError, match="dtype: float32 before, bfloat16 now"):
+        again(dtype="auto")
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | {"note": "another"}))
+    with pytest.raises(UsageError, match=r"base's config\.json: \w+ before, \w+ now"):
+        again(device="auto")
 
 
 def test_a_damaged_measurement_is_named(ground, planted, tmp_path, monkeypatch):

@@ -62,4 +62,4 @@ def test_neither_diagnosed_nor_predicted_chats_know_what_day_it_is(tokenizer: An
     assert document.counted.tolist() == [False] * 3 + [True] * 2 + [False]
     problems = Corpus("problems", "", ("m0 m1",), None, (Problem("m0", " m1"),))
     (document,) = to_predict(tokenizer, problems, 64, in_chat=True)
-    assert document.counted.tolist() == [False] * 5 + [True]
+    assert document.counted.tolist() == [False] * 6 + [True]  # the tokenizer's own begin token before all

@@ -1,5 +1,7 @@
 """Which tokens of a document are read, and which are predicted."""
 
+import copy
+
 import pytest
 
 from sae_merge_method.corpora.documents import Corpus
@@ -77,8 +79,6 @@ def test_no_token_to_predict_is_an_error(tokenizer):
 
 
 def test_in_a_chat_the_prompt_is_a_users_turn_and_the_answer_follows_it(tokenizer):
-    import copy
-
     chatty = copy.deepcopy(tokenizer)
     chatty.chat_template = (
         "{{ bos_token }} {% for m in messages %}<start_of_turn> {{ m['content'] }} <end_of_turn>{% endfor %}"
@@ -89,3 +89,16 @@ def test_in_a_chat_the_prompt_is_a_users_turn_and_the_answer_follows_it(tokenize
     assert document.counted.tolist() == [False] * 5 + [True]
     with pytest.raises(UsageError, match="no chat template"):
         to_predict(tokenizer, problems(("m0", " m1")), 64, in_chat=True)
+
+
+def test_a_chat_whose_template_writes_no_begin_token_follows_it_like_any_text(tokenizer):
+    chatty = copy.deepcopy(tokenizer)
+    chatty.chat_template = (
+        "{% for m in messages %}<start_of_turn> {{ m['content'] }} <end_of_turn>{% endfor %}"
+        "{% if add_generation_prompt %} <start_of_turn>{% endif %}"
+    )
+    (document,) = to_predict(chatty, problems(("m0 m2", " m1")), 64, in_chat=True)
+    assert document.ids.tolist() == [BOS, 4, 6, 8, 5, 4, 7]
+    assert document.counted.tolist() == [False] * 6 + [True]
+    (document,) = to_predict(chatty, problems(("m0 m2", " m1")), 5, in_chat=True)
+    assert document.ids.tolist() == [BOS, 8, 5, 4, 7]

@@ -76,6 +76,24 @@ def test_damaged_files_are_named_before_anything_is_loaded(tmp_path: Path) -> No
         sae_at(folder, 2)
 
 
+@pytest.mark.parametrize("kind", ["jumprelu", "standard", "topk", "gated"])
+def test_an_sae_takes_all_that_saelens_holds_of_it_its_decoder_too(tmp_path: Path, kind: str) -> None:
+    folder = hosts.save_sae(tmp_path / "layer_2", 2, kind=kind)
+    loaded = sae_at(folder, 2).load(torch.float32, torch.device("cpu"))
+    held = [*loaded.encoder.parameters(), *loaded.encoder.buffers()]
+    assert loaded.encoder_bytes == sum(tensor.nbytes for tensor in held)
+    # By which SAE something was encoded does not hang on its decoder.
+    tensors = load_file(folder / "sae_weights.safetensors")
+    save_file({**tensors, "W_dec": tensors["W_dec"] + 1}, folder / "sae_weights.safetensors")
+    assert sae_at(folder, 2).load(torch.float32, torch.device("cpu")).source == loaded.source
+
+
+def test_an_sae_whose_decoder_stays_on_the_disk_takes_its_encoder_alone(tmp_path: Path) -> None:
+    loaded = sae_at(hosts.save_raw(tmp_path / "layer_2", 2), 2).load(torch.bfloat16, torch.device("cpu"))
+    held = [tensor for tensor in vars(loaded.encoder).values() if isinstance(tensor, torch.Tensor)]
+    assert loaded.encoder_bytes == sum(tensor.nbytes for tensor in held)
+
+
 def test_an_encoder_that_saelens_cannot_read_is_named(tmp_path: Path) -> None:
     folder = hosts.save_sae(tmp_path / "layer_2", 2)
     tensors = load_file(folder / "sae_weights.safetensors")

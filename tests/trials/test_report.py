@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.trials.laid import lay_out_trial
+from trials.record import begin
 from trials.report.arms import by_kind, figures, kind_of
 from trials.report.read import read_findings
 from trials.report.write import contents, write_report
@@ -65,3 +66,10 @@ def test_the_same_folder_gives_the_same_page(folder, tmp_path):
     assert [f.read_bytes() for f in sorted((tmp_path / "one").iterdir())] == [
         f.read_bytes() for f in sorted((tmp_path / "two").iterdir())
     ]
+
+
+def test_a_trial_of_some_abilities_says_by_which_command_it_is_run(tmp_path):
+    folder = lay_out_trial(tmp_path)
+    begin(folder, "small", ("sums", "words"), "cpu")
+    write_report(folder.root, "smollm2-135m")
+    assert "run --model smollm2-135m --abilities sums,words\n" in (folder.root / "report.md").read_text()

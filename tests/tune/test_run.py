@@ -16,6 +16,8 @@ from sae_merge_method.cli.tune import command
 from sae_merge_method.errors import CorpusError, RecipeError, UsageError
 from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.in_memory.weights import by_unit, nearest
+from sae_merge_method.models import text_model
+from sae_merge_method.models.devices import resolve_device
 from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.reports.notebook import view_text
 from sae_merge_method.tune.bench import Bench
@@ -126,6 +128,30 @@ def test_a_donor_that_is_noise_comes_to_nothing_and_only_another_budget_goes_on_
         search(max_length=64)
     with pytest.raises(TuneError):
         search(budget=0.02, families=["damped"])
+
+
+def test_auto_is_held_against_what_it_came_to_and_so_is_the_bases_config(
+    planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = shutil.copytree(planted.folder / "base", tmp_path / "base")
+
+    def stop(bench: Bench, side: object) -> list[float]:
+        raise KeyboardInterrupt
+
+    def search(**changes: object) -> None:
+        tune(TuneSettings.model_validate({**planted.brief, "base": str(base), **changes}), tmp_path / "out")
+
+    monkeypatch.setattr(Bench, "_nats", stop)
+    for device in ("auto", resolve_device()):  # two words for one device
+        with pytest.raises(KeyboardInterrupt):
+            search(dtype="auto", device=device)
+    monkeypatch.setattr(text_model, "model_dtype", lambda *_: "bfloat16")
+    with pytest.raises(UsageError, match="dtype: float32 before, bfloat16 now"):
+        search(dtype="auto", device="auto")
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | {"note": "another"}))
+    with pytest.raises(UsageError, match=r"config\.json of .*base: \w+ before, \w+ now"):
+        search(device="auto")
 
 
 def test_a_part_without_texts_is_said_and_nothing_is_written(planted: Planted, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from sae_merge_method.files.writing import write_bytes, write_text
 from sae_merge_method.reports.grid import Grid, as_markdown
 from sae_merge_method.reports.markdown import bullets, fence, section
 from sae_merge_method.reports.numbers import counted
-from trials.record import TrialRecord
 from trials.report.arms import by_kind
 from trials.report.claims import Statement, conclusions_grid, statements
 from trials.report.conditions import (
@@ -25,6 +24,7 @@ from trials.report.read import Findings, read_findings
 from trials.report.tables import arms_grid, donors_grid, kinds_grid, rounding_grid, tuned_grid
 from trials.report.tuned import tuned_pairs
 from trials.sizes import SIZES
+from trials.trainings import trained_abilities
 
 
 class Part(NamedTuple):
@@ -128,7 +128,7 @@ def page(
         "The sizes, all of which trade time for sharpness:",
         as_markdown(sizes_grid(findings.record.sizes)),
         fence(
-            f"python -m trials run --model {findings.model}{_options(findings.record)}\n"
+            f"python -m trials run --model {findings.model}{_options(findings)}\n"
             f"python -m trials report --model {findings.model} --docs docs/trials",
             _ON_TWO_CORES if findings.record.device == "cpu" else _ON_A_GPU,
         ),
@@ -154,9 +154,12 @@ def _section(findings: Findings, part: Part, pictures: dict[str, str]) -> str:
     )
 
 
-def _options(record: TrialRecord) -> str:
+def _options(findings: Findings) -> str:
+    record = findings.record
+    few = record.abilities and set(record.abilities) != set(trained_abilities(findings.model))
+    abilities = f" --abilities {','.join(record.abilities)}" if few else ""
     size = "" if record.size == next(iter(SIZES)) else f" --sizes {record.size}"
-    return size if record.device == "cpu" else f"{size} --device cuda"
+    return f"{abilities}{size}" if record.device == "cpu" else f"{abilities}{size} --device cuda"
 
 
 def _sae_sentence(findings: Findings) -> str:
