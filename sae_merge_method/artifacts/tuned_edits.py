@@ -170,12 +170,16 @@ class EqualGain(Record):
     damage: float | None
     """What all layers do there, in nats a token, to the control that the winner harms most; null where that
     cannot be told."""
+    difference: Change | None = None
+    """The winner's damage less that, with an interval at 1 - alpha over the same passages and problems; null
+    where nothing was tested."""
     ratio: float | None
-    """The winner's damage over that, 0.5 for half of it; null where it cannot be told."""
+    """The winner's damage over that, 0.5 for half of it; null where it cannot be told, as where all layers do
+    no damage to speak of."""
     interval: tuple[float, float] | None
-    """Interval of ratio at 1 - alpha, over the same passages and problems; null where nothing was tested."""
+    """Interval of ratio at 1 - alpha; null where it cannot be told."""
     p: float | None
-    """Two-sided p of a ratio of 1, over passages and problems; null where nothing was tested."""
+    """Two-sided p of a difference of 0, over passages and problems; null where nothing was tested."""
     damages: Spared
     """Whether the winner does less or more damage at equal gain, at alpha; not shown, where neither is; not
     tested, for the reason."""

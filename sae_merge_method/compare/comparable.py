@@ -51,7 +51,9 @@ def _lines(row: Condition, base: EvalRun, edited: EvalRun, pairings: Mapping[str
         one, other = row.value(base, task), row.value(edited, task)
         if one is UNRECORDED or other is UNRECORDED or one == other:
             continue
-        if row.settled is not None and row.settled(base, edited, scope):
+        # What both wrote down is compared as it stands.
+        is_open = not row.recorded_in or not (row.is_recorded(base) and row.is_recorded(edited))
+        if is_open and row.settled is not None and row.settled(base, edited, scope):
             continue
         told = [
             _show(value) if row.is_recorded(run) else "not recorded"

@@ -1,4 +1,4 @@
-"""How much of a curve's cost a point has where both gain as much, with an interval.
+"""How much less than a curve a point costs where both gain as much, and how much of it, with intervals.
 
 The other way to hold an edit against a curve of edits: :mod:`.interpolation` says what it gains more at the
 same cost, this what it costs at the same gain. The gains are of the same problems, the costs of the same
@@ -24,7 +24,7 @@ class Point(NamedTuple):
 
 
 class CostRatio(NamedTuple):
-    """A point's cost over the curve's at the same gain."""
+    """A point's cost beside the curve's at the same gain: less it, and over it."""
 
     low: int | None
     """Number of the point of the curve below that gain; None where there is no such stretch of the curve."""
@@ -37,9 +37,13 @@ class CostRatio(NamedTuple):
     interval: Interval | None
     """Fieller's (1954), of value."""
     p: float | None
-    """Two-sided p of a ratio of 1, Student's t."""
+    """Two-sided p of a difference of 0, which is a ratio of 1, Student's t."""
     reason: str | None
-    """Why it is not told; None where it is."""
+    """Why value is not told, or nothing is tested; None where both are."""
+    difference: float | None = None
+    """The sum of the point's costs less that of the curve's; None where nothing is tested."""
+    reach: Interval | None = None
+    """Of difference, Student's."""
 
 
 def cost_at_equal_gain(point: Point, curve: Sequence[Point], level: float) -> CostRatio:
@@ -51,6 +55,7 @@ def cost_at_equal_gain(point: Point, curve: Sequence[Point], level: float) -> Co
     independent: the variance of ``sum(p - r c)`` is that over documents, s held fixed, plus
     ``(r sum(b - a))^2 var(s)``. The interval holds each r for which that sum is not told from 0 (Fieller
     1954): it needs no ratio to be normal, and it is finite just where the curve's own cost is told from 0.
+    Where it is not, the difference ``sum(p - c)`` is still told, by the same variance at ``r = 1``.
 
     A curve whose cost bends upwards lies below its lines, and the ratio comes out too small: by 1 % where a
     cost that grows as the square of the gain is measured at gains a quarter apart.
@@ -61,9 +66,9 @@ def cost_at_equal_gain(point: Point, curve: Sequence[Point], level: float) -> Co
         level: Of the interval, for example 0.95.
 
     Returns:
-        The ratio; or the reason why there is none: too few problems or documents, a curve that does not
-        reach the gain, that passes it more than once, or costs less where there is more of it, or a cost of
-        its own that is not shown.
+        Difference and ratio; or the reason why there is none: too few problems or documents, a curve that
+        does not reach the gain, that passes it more than once, or costs less where there is more of it. Of a
+        curve whose own cost is not shown there is the difference, and the reason why there is no ratio.
     """
     if len(point.costs) < FEWEST_ITEMS:
         return _untold(f"{len(point.costs)} documents: nothing is tested with fewer than {FEWEST_ITEMS}")
@@ -115,25 +120,35 @@ def _ratio(
         return ratio._replace(reason="more of everything costs less there: nothing to trade")
     spread = [_covariance(*pair, n) for pair in ((point.costs,) * 2, (point.costs, costs), (costs,) * 2)]
     of_share = (rise * share.stderr) ** 2
-    value = own / curve_cost if curve_cost > 0 else 0.0
-    t = float(stdtrit(_degrees(value, spread, of_share, n - 1, share.df), 0.5 + level / 2))
-    # Fieller's: (own - r curve_cost)^2 = t^2 (v_own - 2 r cov + r^2 v_curve), a quadratic in r.
-    square = curve_cost**2 - t**2 * (spread[2] + of_share)
-    if curve_cost <= 0 or square <= 0:
-        return ratio._replace(reason="the curve's own cost is not told from none there: more documents would")
-    linear, constant = own * curve_cost - t**2 * spread[1], own**2 - t**2 * spread[0]
-    half = math.sqrt(max(0.0, linear**2 - square * constant))
+
+    def t(r: float) -> float:
+        return float(stdtrit(_degrees(r, spread, of_share, n - 1, share.df), 0.5 + level / 2))
+
     variance = spread[0] - 2 * spread[1] + spread[2] + of_share
     if variance <= _NOTHING * own**2:
         return ratio._replace(
-            value=value, reason="zero variance: every document costs as much beside the curve"
+            value=own / curve_cost if curve_cost > 0 else None,
+            reason="zero variance: every document costs as much beside the curve",
         )
-    degrees = _degrees(1.0, spread, of_share, n - 1, share.df)
-    return ratio._replace(
-        value=value,
-        interval=Interval((linear - half) / square, (linear + half) / square),
-        p=min(1.0, 2 * upper_p(abs(own - curve_cost) / math.sqrt(variance), degrees)),
+    less, error, degrees = (
+        own - curve_cost,
+        math.sqrt(variance),
+        _degrees(1.0, spread, of_share, n - 1, share.df),
     )
+    told = ratio._replace(
+        p=min(1.0, 2 * upper_p(abs(less) / error, degrees)),
+        difference=less,
+        reach=Interval(less - t(1.0) * error, less + t(1.0) * error),
+    )
+    # Fieller's: (own - r curve_cost)^2 = t^2 (v_own - 2 r cov + r^2 v_curve), a quadratic in r.
+    value = own / curve_cost if curve_cost > 0 else 0.0
+    near = t(value) ** 2
+    square = curve_cost**2 - near * (spread[2] + of_share)
+    if curve_cost <= 0 or square <= 0:
+        return told._replace(reason="the curve's own cost is not told from none there: more documents would")
+    linear, constant = own * curve_cost - near * spread[1], own**2 - near * spread[0]
+    half = math.sqrt(max(0.0, linear**2 - square * constant))
+    return told._replace(value=value, interval=Interval((linear - half) / square, (linear + half) / square))
 
 
 _NOTHING = 1e-18

@@ -73,7 +73,7 @@ def beside_curve(
 
 
 def equal_gain(panel: Panel, edit: Edit, start: float, alpha: float) -> EqualGain:
-    """The winner's damage over the damping curve's at equal gain: by the task's score, where there is one.
+    """The winner's damage beside the damping curve's at equal gain: by the task's score, where there is one.
 
     Args:
         panel: To measure by.
@@ -108,6 +108,7 @@ def equal_gain(panel: Panel, edit: Edit, start: float, alpha: float) -> EqualGai
         ),
         weight=_between(cost, weights),
         damage=_between(cost, [math.fsum(point(one).costs) / tokens for one in curve]),
+        difference=_difference(cost, tokens),
         ratio=cost.value,
         interval=cost.interval,
         p=cost.p,
@@ -157,9 +158,18 @@ def _between(cost: CostRatio, values: list[float]) -> float | None:
     return (1 - cost.share) * values[cost.low] + cost.share * values[cost.high]
 
 
+def _difference(cost: CostRatio, tokens: int) -> Change | None:
+    """In nats a token."""
+    if cost.difference is None or cost.reach is None:
+        return None
+    return Change(
+        delta=cost.difference / tokens, interval=(cost.reach.low / tokens, cost.reach.high / tokens)
+    )
+
+
 def _damages(cost: CostRatio, alpha: float) -> Spared:
-    if cost.p is None or cost.value is None:
+    if cost.p is None or cost.difference is None:
         return "not tested"
     if cost.p >= alpha:
         return "not shown"
-    return "less" if cost.value < 1 else "more"
+    return "less" if cost.difference < 0 else "more"

@@ -65,16 +65,20 @@ def _at_equal_gain(tune: Tune) -> str:
             f"{amount(_gained(most.report), tune.task is not None)} at weight {most.weight:.4g}, at a damage "
             f"of {nats(most.report.damage.delta)}."
         )
-    if equal.ratio is None or equal.weight is None or equal.damage is None:
+    if equal.weight is None or equal.damage is None or (equal.ratio is None and equal.difference is None):
         return f"At equal gain: not tested beside all layers, for {equal.reason}."
-    told = f"{equal.damages}, p {p_value(equal.p)}" if equal.p is not None else f"not tested, {equal.reason}"
-    within = (
-        "" if equal.interval is None else f" ({_ratio(equal.interval[0])} to {_ratio(equal.interval[1])})"
-    )
-    return (
-        f"At equal gain it does {_ratio(equal.ratio)}{within} of the damage that all layers do at weight "
-        f"{equal.weight:.4g}, which is {nats(equal.damage)} nats a token: {told}."
-    )
+    at = f"all layers do at weight {equal.weight:.4g}, which is {nats(equal.damage)} nats a token"
+    told = f"not tested, {equal.reason}"
+    if equal.p is not None and equal.difference is not None:
+        told = f"{equal.damages}, {_with_reach(equal.difference)} beside it, p {p_value(equal.p)}"
+    if equal.ratio is None:
+        return (
+            f"At equal gain, beside the damage that {at}: {told}. Which share of it that is, is not told, "
+            f"for {equal.reason}."
+        )
+    ends = equal.interval
+    within = "" if ends is None else f" ({_ratio(ends[0])} to {_ratio(ends[1])})"
+    return f"At equal gain it does {_ratio(equal.ratio)}{within} of the damage that {at}: {told}."
 
 
 def _gained(effect: Effect) -> float:

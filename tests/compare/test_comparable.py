@@ -73,6 +73,15 @@ def test_a_chat_that_a_dump_does_not_record_is_seen_in_the_prompts(
         assert line in str(refused.value)
 
 
+def test_chat_templates_that_both_record_are_compared_as_they_stand(
+    write_scores: Callable[..., Path],
+) -> None:
+    base = write_scores("base", [1, 0, 0, 1], **CHAT)
+    edited = write_scores("edited", [1, 1, 0, 1], **CHAT | {"chat_template_sha": "e" * 64})
+    with pytest.raises(ComparisonError, match="chat template: cccccccccccc... and eeeeeeeeeeee..."):
+        compared(base, edited)
+
+
 def test_a_chat_that_is_not_recorded_is_none_where_prompts_are_not_known(write: Write) -> None:
     base, edited = write("base", dumped(results(TASK))), write("edited", results(TASK, **CHAT))
     with pytest.raises(ComparisonError, match="chat template: not recorded and cccccccccccc"):

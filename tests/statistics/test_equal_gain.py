@@ -81,7 +81,6 @@ def test_a_stretch_is_widened_until_its_ends_gains_are_told_apart():
         ((0.4, 0.6, 0.45, 0.8), (1.0,) * 4, "in more than one place"),
         ((0.4, 0.6), (2.0, 0.5), "nothing to trade"),
         ((0.4, 0.6), (-1.0, -1.0), "nothing to trade"),
-        ((0.4, 0.6), (0.0, 0.0), "not told from none"),
     ],
 )
 def test_what_the_curve_cannot_tell_is_said(gained, costs, reason):
@@ -92,7 +91,38 @@ def test_what_the_curve_cannot_tell_is_said(gained, costs, reason):
         bent.append(Point(one.gains, [(cost or 1.0) * value for value in costs_of]))
     found = cost_at_equal_gain(point, bent, 0.95)
     assert found.reason is not None and reason in found.reason
-    assert found.value is None and found.interval is None and found.p is None
+    assert found.value is None and found.interval is None and found.p is None and found.difference is None
+
+
+def test_beside_a_curve_that_costs_nothing_to_speak_of_the_difference_is_told_without_a_ratio():
+    low, high = (
+        Point(one.gains, [cost + 0.05 * weight for cost in np.random.default_rng(3).normal(0, 1, DOCUMENTS)])
+        for one, weight in zip(curve((0.5, 0.6)), (0.5, 0.6), strict=True)
+    )
+    rng = np.random.default_rng(4)
+    for saved, level in ((0.3, 0.95), (0.3, 0.8), (0.0, 0.95)):
+        costs = [one - saved + rng.normal(0, 0.2) for one in low.costs]
+        found = cost_at_equal_gain(Point(low.gains, costs), [low, high], level)
+        assert found.value is None and found.interval is None and "not told from none" in str(found.reason)
+        assert found.difference == pytest.approx(sum(costs) - sum(low.costs))
+        assert found.p is not None and found.reach is not None
+        assert (found.p < 1 - level) == (not found.reach.low <= 0 <= found.reach.high) == (saved > 0)
+
+
+def test_the_reach_of_a_difference_is_that_of_a_bootstrap():
+    low, high, true = curve((0.5, 0.625, 0.55), noise=0.15)
+    rng, gains = np.random.default_rng(1), np.array(true.gains)
+    costs = 0.6 * np.array(low.costs) + rng.normal(0, 0.1, DOCUMENTS)
+    found = cost_at_equal_gain(Point(gains.tolist(), costs.tolist()), [low, high], 0.95)
+    drawn = []
+    for _ in range(2000):
+        i, j = rng.integers(0, PROBLEMS, PROBLEMS), rng.integers(0, DOCUMENTS, DOCUMENTS)
+        start, end = np.array(low.gains)[i].sum(), np.array(high.gains)[i].sum()
+        s = (gains[i].sum() - start) / (end - start)
+        of_curve = (1 - s) * np.array(low.costs)[j].sum() + s * np.array(high.costs)[j].sum()
+        drawn.append(costs[j].sum() - of_curve)
+    assert found.reach is not None
+    assert found.reach == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=2.0)
 
 
 def test_few_items_and_no_gain_are_said_and_a_document_alike_in_all_has_a_ratio_without_a_test():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sae_merge_method.artifacts.tune import Tune
+from sae_merge_method.artifacts.tuned_edits import Change, CurvePoint
 from sae_merge_method.statistics.losses import paired_ratio
 from sae_merge_method.tune.bench import Measured
 from sae_merge_method.tune.curve import around, equal_gain
@@ -53,6 +54,8 @@ def test_an_edit_of_the_layer_that_gains_does_half_of_the_damage_of_both(start: 
     assert found.ratio == pytest.approx(0.5, rel=0.015) and found.weight == pytest.approx(0.6)
     assert found.damage == pytest.approx(2 * 0.1 * 0.36 * np.mean(panel().bench._frailty) / 2, rel=0.015)
     assert found.damages == "less" and found.p is not None and found.p < 1e-9
+    assert found.difference is not None and found.damage is not None
+    assert found.difference.delta == pytest.approx((found.ratio - 1) * found.damage)
     weights = [one.weight for one in found.curve]
     assert weights == sorted(weights) and weights[0] <= 0.6 <= weights[-1]
 
@@ -87,6 +90,25 @@ def test_where_all_layers_never_gain_as_much_that_is_said_with_the_most_they_gai
     told = next(line for line in sentences(tuned) if line.startswith("At equal gain"))
     assert f"no weight of all layers gains as much. The most is {max(gains):+.5f}" in told
     assert f"at weight {most.weight:.4g}, at a damage of {most.report.damage.delta:+.5f}" in told
+
+
+def test_less_damage_than_one_that_is_not_shown_is_told_without_a_share(tuned: Tune) -> None:
+    less = Change(delta=-0.04, interval=(-0.05, -0.03))
+    equal = tuned.equal_gain.model_copy(
+        update={
+            "weight": 0.5, "damage": 0.002, "difference": less, "p": 0.004, "damages": "less",
+            "reason": "the curve's own cost is not told from none there: more documents would",
+            "curve": [CurvePoint(weight=0.5, report=tuned.winner.report)],
+        }
+    )  # fmt: skip
+    told = next(
+        line for line in sentences(tuned.model_copy(update={"equal_gain": equal})) if "equal gain" in line
+    )
+    assert told == (
+        "At equal gain, beside the damage that all layers do at weight 0.5, which is +0.00200 nats a token: "
+        "less, -0.04000 (-0.05000 to -0.03000) beside it, p 0.0040. Which share of it that is, is not told, for "
+        "the curve's own cost is not told from none there: more documents would."
+    )
 
 
 @pytest.mark.parametrize("stands", ["above", "not shown"])

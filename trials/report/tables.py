@@ -162,7 +162,8 @@ def tuned_grid(pairs: Sequence[TunedPair]) -> Grid:
     """What ``tune`` found for each donor, on the part that nothing was chosen on."""
     header = (
         "donor", "budget", "winner", "gain", "interval", "damage", "interval ", "above the curve",
-        "interval  ", "stands", "curve's damage at equal gain", "share of it", "interval   ", "damages",
+        "interval  ", "stands", "curve's damage at equal gain", "damage beside it", "interval   ",
+        "share of it", "interval    ", "damages",
         "exact", "stands in exact answers",
     )  # fmt: skip
     rows = []
@@ -186,6 +187,12 @@ def tuned_grid(pairs: Sequence[TunedPair]) -> Grid:
                 Cell(_reach(difference.interval) if difference else ""),
                 Cell(curve.stands, strong=curve.stands == "above"),
                 Cell(one.told_damage, equal.damage),
+                Cell(
+                    nats(equal.difference.delta) if equal.difference else "",
+                    equal.difference.delta if equal.difference else None,
+                    strong=equal.damages == "less",
+                ),
+                Cell(_reach(equal.difference.interval) if equal.difference else ""),
                 Cell("" if equal.ratio is None else f"{equal.ratio:.0%}", equal.ratio, strong=one.is_half),
                 Cell("" if equal.interval is None else "{:.0%} to {:.0%}".format(*equal.interval)),
                 Cell("" if equal.damages == "not tested" else equal.damages),
