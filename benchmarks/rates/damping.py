@@ -95,6 +95,8 @@ class Spared(NamedTuple):
     ratio: float
     problems: int = 60
     passages: int = 60
+    harm: float = 0.1
+    """Damage of the whole curve's end, in the mean over passages."""
 
 
 def at_equal_gain(generator: np.random.Generator, world: Spared) -> CostRatio:
@@ -104,7 +106,7 @@ def at_equal_gain(generator: np.random.Generator, world: Spared) -> CostRatio:
 
     def edit(weight: float, ratio: float = 1.0) -> Point:
         gains = weight * ease + 0.1 * generator.standard_t(5, world.problems)
-        costs = ratio * 0.1 * weight**2 * frailty + 0.01 * generator.standard_t(5, world.passages)
+        costs = ratio * world.harm * weight**2 * frailty + 0.01 * generator.standard_t(5, world.passages)
         return Point(gains.tolist(), costs.tolist())
 
     weights = (0.4, 0.5, 0.6)
@@ -176,6 +178,13 @@ RATES = (
         "the same",
         at_most(ALPHA),
         partial(called_unequal, world=Spared(1.0)),
+        3000,
+    ),
+    Rate(
+        "at equal gain: the same, beside a curve whose own damage is seldom shown",
+        "a tenth of the damage, so that mostly the difference alone is told",
+        at_most(ALPHA),
+        partial(called_unequal, world=Spared(1.0, harm=0.01)),
         3000,
     ),
     Rate(

@@ -198,7 +198,7 @@ def _json(findings: Findings, said: Sequence[Statement], parts: Sequence[Part]) 
 
 _IN_THE_FOLDER = 'sh title="Needs the folder of the trial"'
 """What a command is marked by that stands beside its table."""
-_ON_TWO_CORES = 'sh title="Takes one to two hours of two cores; make trial does all set-up too"'
+_ON_TWO_CORES = 'sh title="Takes an hour or two of two cores; make trial does all set-up too"'
 _ON_A_GPU = 'sh title="Takes minutes of a GPU; make trial does it on the CPU"'
 _DONORS = (
     "Exact answers with Wilson's interval at 95 %, and the loss on the answer's tokens in nats a token. "
