@@ -1,8 +1,8 @@
 """How large a trial is: every number that trades time for sharpness, in one place.
 
 The small ones take two CPU cores 45 minutes for a model of 135 million parameters, the environment
-included, where `sae-merge doctor` says 313 billion operations a second in float32. Tuned edits and experiments
-take most, then attributions.
+included, where `sae-merge doctor` says 313 billion operations a second in float32. Tuned edits and
+experiments take most, then attributions.
 """
 
 from sae_merge_method.artifacts.schema import Record

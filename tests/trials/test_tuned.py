@@ -14,7 +14,9 @@ CURVE = ((0.2, 1.0), (0.4, 1.5))
 
 
 def _effect(gain: float) -> Effect:
-    return Effect.model_construct(gain=Change(delta=gain, interval=None))
+    return Effect.model_construct(
+        gain=Change(delta=gain, interval=None), damage=Change(delta=0.01, interval=None)
+    )
 
 
 def _pair(ratio: float | None, damages: Any, gain: float = 1.2) -> TunedPair:
@@ -38,4 +40,5 @@ def test_an_edit_that_gains_more_than_any_weight_of_all_layers_has_no_damage_bes
     beyond = _pair(None, "not tested", gain=1.6)
     assert (beyond.beyond, beyond.told_damage, beyond.is_half) == (True, "none gains as much", False)
     assert (_pair(0.4, "less").beyond, _pair(0.4, "less").told_damage) == (False, "+0.04000")
-    assert _pair(None, "not tested").told_damage == ""
+    assert _pair(None, "not tested").told_damage == "" and _pair(None, "not tested").beside is None
+    assert _pair(0.4, "less").beside == pytest.approx(-0.03)

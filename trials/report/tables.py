@@ -188,9 +188,7 @@ def tuned_grid(pairs: Sequence[TunedPair]) -> Grid:
                 Cell(curve.stands, strong=curve.stands == "above"),
                 Cell(one.told_damage, equal.damage),
                 Cell(
-                    nats(equal.difference.delta) if equal.difference else "",
-                    equal.difference.delta if equal.difference else None,
-                    strong=equal.damages == "less",
+                    "" if one.beside is None else nats(one.beside), one.beside, strong=equal.damages == "less"
                 ),
                 Cell(_reach(equal.difference.interval) if equal.difference else ""),
                 Cell("" if equal.ratio is None else f"{equal.ratio:.0%}", equal.ratio, strong=one.is_half),

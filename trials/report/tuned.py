@@ -35,6 +35,12 @@ class TunedPair(NamedTuple):
         return equal.ratio is not None and equal.ratio <= HALF and equal.damages == "less"
 
     @property
+    def beside(self) -> float | None:
+        """Its damage less the curve's at equal gain; None where there is no such place on the curve."""
+        equal = self.tune.equal_gain
+        return None if equal.damage is None else self.tune.winner.report.damage.delta - equal.damage
+
+    @property
     def told_damage(self) -> str:
         """The curve's damage at equal gain, in words where there is none."""
         equal = self.tune.equal_gain
