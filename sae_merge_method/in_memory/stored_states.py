@@ -60,7 +60,10 @@ class StoredStates:
         self._begins = False
         self._tuple: int | None = None
         """How many things a block puts out, all but the first of them None; None for the states alone."""
+        self._few: tuple[int, torch.Tensor | None] = (0, None)
+        """Of a few tokens: up to which layer they have passed, and what is put out before it."""
         self._plain_logits: bytes | None = None
+        """Of these tokens."""
         self._tried: dict[int, bool] = {}
 
     def run(self, forward: Forward, ids: "torch.Tensor") -> "torch.Tensor":
@@ -96,29 +99,47 @@ class StoredStates:
             self._begins = False
 
     def _kept_at(self, layer: int, forward: Forward) -> bool:
-        if layer not in self._tried:
-            self._tried[layer] = self._is_plain(layer, forward)
-            if not self._tried[layer]:
-                LOG.info(
-                    "passes cannot begin at layer %d: it takes more than what is put out before it", layer
-                )
-        if not self._tried[layer]:
+        if not self._tried.get(layer, True):
             return False
+        # Before the batches pass: what a block leaves behind in the model itself is then of other tokens.
+        few = None if layer in self._tried else self._few_up_to(layer, forward)
         before, self._layer = self._layer, 0  # until all are there
         if layer < before:
             self._room = self._new_room()
         for key, ids in self._seen.items():
             if self._room.has_refused(key) or (layer == before and key in self._room):
                 continue
-            state = self._room.get(key)
-            put_out = self._up_to(layer, forward, ids, state, before)
-            assert put_out is not None, "one batch put out what can be kept"
+            put_out = self._up_to(layer, forward, ids, self._room.get(key), before)
+            if put_out is None:
+                self._tried[layer] = False
+                break
             self._room.put(key, put_out)
-        if not len(self._room):
-            LOG.info("passes begin at the first layer: there is no room for what is put out before others")
-            return False
-        self._layer = layer
-        return True
+        else:
+            if not len(self._room):
+                LOG.info(
+                    "passes begin at the first layer: there is no room for what is put out before others"
+                )
+                return False
+            self._layer = layer
+        if layer not in self._tried:
+            self._tried[layer] = few is not None and self._is_plain(layer, forward, few)
+        if not self._tried[layer]:
+            LOG.info("passes cannot begin at layer %d: it takes more than what is put out before it", layer)
+            self._room, self._layer = self._new_room(), 0
+        return self._tried[layer]
+
+    def _few_up_to(self, layer: int, forward: Forward) -> "torch.Tensor | None":
+        """What is put out before a layer for the few tokens that layers are tried on; None as for a batch."""
+        if self._plain_logits is None:
+            self._plain_logits = _hash(forward(self._few_ids()))
+        at, state = self._few if self._few[0] <= layer else (0, None)
+        state = self._up_to(layer, forward, self._few_ids(), state, at)
+        self._few = (0, None) if state is None else (layer, state)
+        return state
+
+    def _few_ids(self) -> "torch.Tensor":
+        on = next(self._blocks[0].parameters()).device
+        return next(iter(self._seen.values()))[:1, :_FEW].to(on)
 
     def _up_to(
         self,
@@ -140,18 +161,10 @@ class StoredStates:
         is_alone = all(one is None for one in rest) and states.shape[:2] == ids.shape
         return states if is_alone and states.is_contiguous() else None
 
-    def _is_plain(self, layer: int, forward: Forward) -> bool:
+    def _is_plain(self, layer: int, forward: Forward, state: "torch.Tensor") -> bool:
         """Whether the base's logits of a few tokens are the plain way's, bit for bit."""
-        on = next(self._blocks[0].parameters()).device
-        ids = next(iter(self._seen.values()))[:1, :_FEW].to(on)
-        state = self._up_to(layer, forward, ids)
-        if state is None:
-            return False
-        if self._plain_logits is None:
-            self._plain_logits = _hash(forward(ids))
-        forward(ids.flip(1))  # what a block left behind of these very tokens must not do
         with self._handing_on(state, layer):
-            logits = short_cut(partial(forward, ids), f"passes begin before layer {layer}")
+            logits = short_cut(partial(forward, self._few_ids()), f"passes begin before layer {layer}")
         return logits is not None and _hash(logits) == self._plain_logits
 
     def _handing_on(self, state: "torch.Tensor", layer: int) -> AbstractContextManager[None]:
