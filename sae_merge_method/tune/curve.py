@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from sae_merge_method.artifacts.tuned_edits import BesideCurve, Change, CurvePoint, EqualGain, Spared
-from sae_merge_method.statistics.beside_curve import Outcome, Weighted, place_beside, stands
+from sae_merge_method.statistics.beside_curve import WHOLE, Outcome, Weighted, place_beside, stands
 from sae_merge_method.statistics.equal_gain import CostRatio, Point, cost_at_equal_gain
 from sae_merge_method.tune.bench import Bench, Measured
 from sae_merge_method.tune.edit import DIGITS, Edit
@@ -94,10 +94,13 @@ def equal_gain(panel: Panel, edit: Edit, start: float, alpha: float) -> EqualGai
         nats = measured.control_nats[own.worst]
         return Point(more, [after - at for after, at in zip(nats, unedited, strict=True)])
 
+    def gained(weight: float) -> float:
+        return math.fsum(point(damped(weight)).gains)
+
     aim = math.fsum(point(own).gains)
-    weights = (
-        around(lambda weight: math.fsum(point(damped(weight)).gains), aim, start) if aim > 0 else [start]
-    )
+    weights = around(gained, aim, start) if aim > 0 else [start]
+    if aim > 0 and all(gained(weight) < aim for weight in weights):
+        weights = sorted({*weights, WHOLE})  # which is measured anyway: is it there that they gain most?
     curve = [damped(weight) for weight in weights]
     cost = cost_at_equal_gain(point(own), [point(one) for one in curve], 1 - alpha)
     tokens = sum(bench.side(REPORT, own.worst).tokens)

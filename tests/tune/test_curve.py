@@ -67,6 +67,22 @@ def test_an_edit_that_wastes_weight_does_more_damage_and_the_curve_s_own_edit_as
     assert same.ratio == pytest.approx(1.0, rel=0.015)
 
 
+class Overshot(TwoLayers):
+    """What both layers gain is most near the whole weight, and less than the first gains alone."""
+
+    def measure(self, edit: Edit, part: str) -> Measured:
+        first, second = edit.array[0]
+        return super().measure(Edit.of(np.array([[first * (2 - first) - 0.05 * second**2, second]])), part)
+
+
+def test_where_no_weight_gains_as_much_the_whole_task_vector_is_among_those_that_were_asked() -> None:
+    bench: Any = Overshot()
+    found = equal_gain(Panel(bench), Edit.of(np.array([[1.0, 0.0]])), 0.5, 0.05)
+    assert [one.weight for one in found.curve] == [0.5, 0.75, 1.0, 1.125, 1.2]
+    assert max(found.curve, key=lambda one: one.report.gain.delta).weight == 1.0
+    assert found.reason == "the curve does not gain as much anywhere"
+
+
 def test_an_edit_that_gains_nothing_is_not_held_against_the_curve() -> None:
     found = equal_gain(panel(), Edit.of(np.array([[0.0, 0.4]])), 0.5, 0.05)
     assert found.damages == "not tested" and found.reason == "it gains nothing itself"
