@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
+from scipy.stats import t
 
 from sae_merge_method.statistics.equal_gain import CostRatio, Point, cost_at_equal_gain
+from sae_merge_method.statistics.interpolation import Share, share_of_gain
 
 DOCUMENTS, PROBLEMS = 200, 150
 
@@ -55,6 +58,46 @@ def test_both_intervals_are_those_of_a_bootstrap_over_problems_and_documents_tog
     assert found.reach == pytest.approx(np.quantile(beside, [0.025, 0.975]), rel=0.04)
 
 
+@pytest.mark.parametrize(("seed", "ratio"), [(0, 0.5), (4, 0.8), (2, 1.1), (3, -0.3)])
+def test_difference_p_and_ratio_are_those_of_the_definition_on_few_problems_and_documents(seed, ratio):
+    rng = np.random.default_rng(seed)
+    ease, frailty = rng.exponential(1, 30), rng.exponential(1, 29)
+
+    def edit(weight: float, harm: float) -> Point:
+        gains = weight * ease + rng.normal(0, 0.02, 30)
+        return Point(gains.tolist(), (harm * frailty + rng.normal(0, 0.1, 29)).tolist())
+
+    start, end, point = edit(0.5, 0.8), edit(0.6, 1.2), edit(0.55, ratio)
+    found = cost_at_equal_gain(point, [start, end], 0.9)
+    share = share_of_gain(point.gains, start.gains, end.gains)
+    assert isinstance(share, Share)
+    low, high, own = (np.array(one.costs) for one in (start, end, point))
+    curve_s = (1 - share.value) * low + share.value * high
+    rise = (high - low).sum()
+
+    def spread(r: float) -> tuple[float, float]:
+        """Variance of sum(own - r curve), and its degrees of freedom."""
+        documents, problems = 29 * np.var(own - r * curve_s, ddof=1), (r * rise * share.stderr) ** 2
+        total = documents + problems
+        return total, total**2 / (documents**2 / 28 + problems**2 / share.df)
+
+    variance, df = spread(1.0)
+    less = (own - curve_s).sum()
+    error = np.sqrt(variance)
+    assert found.difference == pytest.approx(less) and found.p == pytest.approx(
+        2 * t.sf(abs(less) / error, df)
+    )
+    assert found.reach == pytest.approx((less - t.ppf(0.95, df) * error, less + t.ppf(0.95, df) * error))
+    value = own.sum() / curve_s.sum()
+    quantile = t.ppf(0.95, spread(value)[1])
+
+    def beyond(r: float) -> float:
+        return (own - r * curve_s).sum() ** 2 - quantile**2 * spread(r)[0]
+
+    assert found.value == pytest.approx(value) and found.reason is None
+    assert found.interval == pytest.approx((brentq(beyond, -20, value), brentq(beyond, value, 20)))
+
+
 def test_p_and_interval_say_the_same_of_a_ratio_of_one():
     points = curve((0.5, 0.6), noise=0.2)
     rng = np.random.default_rng(2)
@@ -73,6 +116,11 @@ def test_a_stretch_is_widened_until_its_ends_gains_are_told_apart():
     assert cost_at_equal_gain(Point(between, low.costs), points[:2], 0.95).reason is not None
     found = cost_at_equal_gain(Point(between, low.costs), points, 0.95)
     assert (found.low, found.high) == (0, 2) and found.p is not None
+    first, *_ = curve((0.3,))
+    found = cost_at_equal_gain(Point(between, low.costs), [first, *points[:2]], 0.95)
+    assert (found.low, found.high) == (0, 2) and found.p is not None
+    found = cost_at_equal_gain(Point(between, low.costs), [first, first, *points], 0.95)
+    assert (found.low, found.high) == (2, 4), "as little as need be, upwards first"
 
 
 @pytest.mark.parametrize(
