@@ -26,11 +26,11 @@ def log_likelihoods(
     Args:
         lm: The loaded model.
         documents: None of them empty.
-        tell: Called with how many documents are weighed, of how many. What is not ours to weigh is told by
-            lm-eval's own bars.
+        tell: Called with how many documents are weighed, of how many; another backend's are told by lm-eval's
+            own bars.
     """
     fitting = [_fit(lm, document) for document in documents]
-    weigh = _of_ours if _is_ours(lm) else _of_theirs
+    weigh = _by_passes if _gives_logits(lm) else _by_requests
     return tuple(weigh(lm, fitting, tell)), tuple(len(one.ids) for one in fitting)
 
 
@@ -69,15 +69,15 @@ def _fit(lm: "TemplateLM", text: str) -> _Fitting:
         text = text[: len(text) * lm.max_length // (len(ids) + 1)]
 
 
-def _is_ours(lm: "TemplateLM") -> bool:
-    """Whether logits can be had here: then lm-eval's search for the likeliest tokens can be left out, which
-    costs as much as the passes where the vocabulary is large."""
+def _gives_logits(lm: "TemplateLM") -> bool:
+    """Whether logits can be had here: then lm-eval's search for the likeliest tokens is left out, which costs
+    half as much as the passes where the vocabulary is large."""
     from lm_eval.models.huggingface import HFLM
 
     return isinstance(lm, HFLM) and lm.backend == "causal"
 
 
-def _of_ours(lm: Any, documents: Sequence[_Fitting], tell: Tell) -> list[float]:
+def _by_passes(lm: Any, documents: Sequence[_Fitting], tell: Tell) -> list[float]:
     """Nats by the passes that lm-eval would make: of a batch size, the longest first, padded on the right."""
     import torch
 
@@ -104,7 +104,7 @@ def _of_ours(lm: Any, documents: Sequence[_Fitting], tell: Tell) -> list[float]:
     return nats
 
 
-def _of_theirs(lm: "TemplateLM", documents: Sequence[_Fitting], _: Tell) -> list[float]:
+def _by_requests(lm: "TemplateLM", documents: Sequence[_Fitting], _: Tell) -> list[float]:
     from lm_eval.api.instance import Instance
 
     requests = [
