@@ -145,6 +145,7 @@ def layer_by_layer(folder: Path, n_layers: int, out: str, *, keep: bool) -> floa
 def compare_single_layers(folder: Path, n_layers: int) -> None:
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(folder / ".datasets")}
     lay_out_layers(folder, n_layers)
+    os.sync()  # or whoever comes first waits for it
     seconds = {out: layer_by_layer(folder, n_layers, out, keep=out == "merged") for out in ("held", "merged")}
     for name in ("held", "merged"):
         print_row(f"one layer an arm, {name}", seconds[name], n_layers, seconds["held"])

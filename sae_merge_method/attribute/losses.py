@@ -38,7 +38,7 @@ class GroupLosses:
             sharers: Processes that do so, this one among them.
         """
         self._model, self._texts = model, texts
-        self._states = StoredStates(list(model.blocks), folder, sharers)
+        self._states = StoredStates(model.decoder, model.blocks, folder, sharers)
         apart = [batch for text in texts for batch in text.whole if not shared_tokens(batch)]
         self._batch_of = {_key(batch.ids): batch for batch in apart}
 
@@ -81,7 +81,7 @@ class GroupLosses:
         with torch.no_grad():
             if batch is None:
                 assert self._model.causal is not None, "loaded without its head"
-                logits: torch.Tensor = self._model.causal(input_ids=ids).logits
+                logits: torch.Tensor = self._model.causal(input_ids=ids, use_cache=False).logits
                 return logits
             return nats(self._model, batch)
 

@@ -184,7 +184,7 @@ class ArmModels:
         lm: Any = self._harness.load(self._base)
         try:
             layers = SwappedLayers(lm.model, checkpoint)
-            states = StoredStates(layers.blocks, self._merged.parent, self._workers)
+            states = StoredStates(layers.decoder, layers.blocks, self._merged.parent, self._workers)
             self._held = _Held(lm, layers, states)
         except ModelError as error:
             self._why_merged = str(error)

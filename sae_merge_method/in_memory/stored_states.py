@@ -14,17 +14,17 @@ the free disk, in a file without a name that is gone with the process; what is b
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import xxhash
 
 from sae_merge_method.in_memory.kept_tensors import KeptTensors
 from sae_merge_method.models.devices import format_memory
-from sae_merge_method.models.passes import ended_behind, handing_on, short_cut
+from sae_merge_method.models.passes import ended_behind, handing_on, short_cut, uncached
 
 if TYPE_CHECKING:
     import torch
@@ -37,21 +37,42 @@ _FEW = 16
 """Tokens on which is tried whether passes may begin at a layer."""
 
 
+class _Few(NamedTuple):
+    """What a base makes of a few tokens the plain way."""
+
+    ids: "torch.Tensor"
+    """(1, T)."""
+    put_out: "tuple[torch.Tensor | None, ...]"
+    """(1, T, d) of every block; None where it puts out more, or otherwise."""
+    logits: bytes
+    """Their hash."""
+    needs_cache: bool
+    """Whether logits of a whole document without a cache are others."""
+
+
 class StoredStates:
     """What one loaded base's blocks put out for each batch that was seen, up to the layer where passes begin.
 
     Batches are seen by :meth:`run`; within :meth:`beginning_at` it hands on what is kept of them.
     """
 
-    def __init__(self, blocks: "Sequence[torch.nn.Module]", folder: Path, sharers: int = 1) -> None:
+    def __init__(
+        self,
+        decoder: "torch.nn.Module",
+        blocks: "Iterable[torch.nn.Module]",
+        folder: Path,
+        sharers: int = 1,
+    ) -> None:
         """Nothing is kept yet.
 
         Args:
-            blocks: The model's decoder blocks.
+            decoder: What runs the blocks, within the model.
+            blocks: Its blocks.
             folder: On the disk to use where memory does not suffice.
             sharers: Processes that use memory and disk so, this one among them.
         """
-        self._blocks = blocks
+        self._decoder = decoder
+        self._blocks = tuple(blocks)
         self._new_room = partial(KeptTensors, folder, sharers)
         self._room = self._new_room()
         self._seen: dict[bytes, torch.Tensor] = {}
@@ -60,10 +81,7 @@ class StoredStates:
         self._begins = False
         self._tuple: int | None = None
         """How many things a block puts out, all but the first of them None; None for the states alone."""
-        self._few: tuple[int, torch.Tensor | None] = (0, None)
-        """Of a few tokens: up to which layer they have passed, and what is put out before it."""
-        self._plain_logits: bytes | None = None
-        """Of these tokens."""
+        self._few: _Few | None = None
         self._tried: dict[int, bool] = {}
 
     def run(self, forward: Forward, ids: "torch.Tensor") -> "torch.Tensor":
@@ -102,7 +120,7 @@ class StoredStates:
         if not self._tried.get(layer, True):
             return False
         # Before the batches pass: what a block leaves behind in the model itself is then of other tokens.
-        few = None if layer in self._tried else self._few_up_to(layer, forward)
+        few = self._few = self._few or self._plain_way_of_few(forward)
         before, self._layer = self._layer, 0  # until all are there
         if layer < before:
             self._room = self._new_room()
@@ -122,55 +140,68 @@ class StoredStates:
                 return False
             self._layer = layer
         if layer not in self._tried:
-            self._tried[layer] = few is not None and self._is_plain(layer, forward, few)
+            self._tried[layer] = self._is_plain(layer, forward, few)
         if not self._tried[layer]:
             LOG.info("passes cannot begin at layer %d: it takes more than what is put out before it", layer)
             self._room, self._layer = self._new_room(), 0
         return self._tried[layer]
 
-    def _few_up_to(self, layer: int, forward: Forward) -> "torch.Tensor | None":
-        """What is put out before a layer for the few tokens that layers are tried on; None as for a batch."""
-        if self._plain_logits is None:
-            self._plain_logits = _hash(forward(self._few_ids()))
-        at, state = self._few if self._few[0] <= layer else (0, None)
-        state = self._up_to(layer, forward, self._few_ids(), state, at)
-        self._few = (0, None) if state is None else (layer, state)
-        return state
+    def _plain_way_of_few(self, forward: Forward) -> "_Few":
+        """What the base makes of a few tokens, and whether a document's logits need a cache."""
+        document = next(iter(self._seen.values()))[:1].to(self._device)
+        plain = _hash(forward(document))
+        with uncached(self._decoder):
+            told = short_cut(partial(forward, document), "a cache is filled")
+        few, put_out = document[:, :_FEW], []
 
-    def _few_ids(self) -> "torch.Tensor":
-        on = next(self._blocks[0].parameters()).device
-        return next(iter(self._seen.values()))[:1, :_FEW].to(on)
+        def keep(_module: object, _args: object, output: Any) -> None:
+            states = self._states_of(output, few)
+            put_out.append(None if states is None else states.clone())
+
+        with ExitStack() as hooks:
+            for block in self._blocks:
+                hooks.enter_context(block.register_forward_hook(keep))
+            logits = _hash(forward(few))
+        return _Few(few, tuple(put_out), logits, needs_cache=told is None or _hash(told) != plain)
+
+    @property
+    def _device(self) -> "torch.device":
+        return next(self._blocks[0].parameters()).device
 
     def _up_to(
-        self,
-        layer: int,
-        forward: Forward,
-        ids: "torch.Tensor",
-        state: "torch.Tensor | None" = None,
-        begin: int = 0,
+        self, layer: int, forward: Forward, ids: "torch.Tensor", state: "torch.Tensor | None", begin: int
     ) -> "torch.Tensor | None":
         """What the block before a layer puts out; None where that is not one tensor of states."""
         caught: list[Any] = []
-        on = next(self._blocks[0].parameters()).device
-        begun = nullcontext() if state is None else self._handing_on(state.to(on), begin)
+        begun = nullcontext() if state is None else self._handing_on(state.to(self._device), begin)
         with begun, ended_behind(self._blocks[layer - 1], caught.append):
-            forward(ids.to(on))
-        (output,) = caught
+            forward(ids.to(self._device))
+        return self._states_of(caught[0], ids)
+
+    def _states_of(self, output: Any, ids: "torch.Tensor") -> "torch.Tensor | None":
+        """(B, T, d) that a block has put out, if that is all that it puts out."""
         self._tuple = len(output) if isinstance(output, tuple) else None
         states, *rest = output if isinstance(output, tuple) else (output,)
         is_alone = all(one is None for one in rest) and states.shape[:2] == ids.shape
         return states if is_alone and states.is_contiguous() else None
 
-    def _is_plain(self, layer: int, forward: Forward, state: "torch.Tensor") -> bool:
+    def _is_plain(self, layer: int, forward: Forward, few: "_Few") -> bool:
         """Whether the base's logits of a few tokens are the plain way's, bit for bit."""
+        state = few.put_out[layer - 1]
+        if state is None:
+            return False
         with self._handing_on(state, layer):
-            logits = short_cut(partial(forward, self._few_ids()), f"passes begin before layer {layer}")
-        return logits is not None and _hash(logits) == self._plain_logits
+            logits = short_cut(partial(forward, few.ids), f"passes begin before layer {layer}")
+        return logits is not None and _hash(logits) == few.logits
 
-    def _handing_on(self, state: "torch.Tensor", layer: int) -> AbstractContextManager[None]:
+    @contextmanager
+    def _handing_on(self, state: "torch.Tensor", layer: int) -> Iterator[None]:
         """Within, the blocks before a layer put out ``state``, whatever comes in."""
         output = state if self._tuple is None else (state, *[None] * (self._tuple - 1))
-        return handing_on(self._blocks[:layer], output)
+        # A cache is nothing that likelihoods need, and costs up to a quarter of a pass.
+        bare = nullcontext() if self._few is None or self._few.needs_cache else uncached(self._decoder)
+        with bare, handing_on(self._blocks[:layer], output):
+            yield
 
 
 def _hash(values: "torch.Tensor") -> bytes:

@@ -12,10 +12,12 @@ it.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sae_merge_method.artifacts.edit_report import TensorReport
 from sae_merge_method.errors import ModelError
@@ -58,8 +60,9 @@ class SwappedLayers:
         self._model = model
         self._loaded = dict(_hashes(model))
         self._live: dict[str, torch.Tensor] = {}
+        self.decoder: torch.nn.Module = model.get_decoder()
         self.blocks: Sequence[torch.nn.Module] = find_blocks(
-            str(checkpoint.folder), model.get_decoder(), checkpoint.n_layers
+            str(checkpoint.folder), self.decoder, checkpoint.n_layers
         )
         live = _by_part(model, self.blocks)
         parts = {entry.name: part for part, entry in checkpoint.layer_tensors.items()}
@@ -163,7 +166,11 @@ def _held_against(files: WeightFiles, entry: TensorEntry, live: "torch.Tensor | 
 
 
 def _writer(live: "torch.Tensor", entry: TensorEntry) -> Callable[[memoryview, int], None]:
+    import torch
+
     flat = live.view(-1)
+    if live.device.type == "cpu" and live.dtype == getattr(torch, DTYPE_NAMES[entry.dtype]):
+        return partial(_write_bytes, _bits(flat).numpy())
 
     def write(data: memoryview, first: int) -> None:
         numbers = _numbers(data, entry)
@@ -171,6 +178,11 @@ def _writer(live: "torch.Tensor", entry: TensorEntry) -> Callable[[memoryview, i
         flat[begin : begin + len(numbers)].copy_(numbers)
 
     return write
+
+
+def _write_bytes(into: npt.NDArray[np.uint8], data: memoryview, first: int) -> None:
+    # Not by torch, which starts threads of its own beside each of ours.
+    into[first : first + data.nbytes] = np.frombuffer(data, np.uint8)
 
 
 def _read(files: WeightFiles, entry: TensorEntry) -> Iterator[tuple[int, memoryview]]:
@@ -190,15 +202,15 @@ def _numbers(data: memoryview, entry: TensorEntry) -> "torch.Tensor":
 def _bits(values: "torch.Tensor") -> "torch.Tensor":
     import torch
 
-    return values.contiguous().view(torch.uint8)
+    return values.contiguous().view(-1).view(torch.uint8)
 
 
 def _hashes(model: "torch.nn.Module") -> Iterator[tuple[str, str]]:
     """XXH3-128 of every tensor that a model saves, by its name there."""
+    import torch
+
     for name, tensor in model.state_dict().items():
         hasher = Hasher(with_sha256=False)
-        flat = tensor.contiguous().view(-1)
-        if flat.numel():
-            for first, size in pieces(flat.numel(), _BYTES):
-                hasher.update(_bits(flat[first : first + size]).cpu().numpy().data)
+        for piece in torch.split(_bits(tensor), _BYTES):
+            hasher.update(piece.cpu().numpy().data)
         yield name, hasher.hashes().xxh3

@@ -118,6 +118,13 @@ def handing_on(blocks: "Iterable[torch.nn.Module]", output: Any) -> AbstractCont
     return _run_as(blocks, lambda _own: lambda *_args, **_kwargs: output)
 
 
+def uncached(decoder: "torch.nn.Module") -> "AbstractContextManager[Any]":
+    """Within, a decoder keeps no keys and values of a pass for a next one, whatever its caller asks for."""
+    return decoder.register_forward_pre_hook(
+        lambda _module, args, kwargs: (args, {**kwargs, "use_cache": False}), with_kwargs=True
+    )
+
+
 def short_cut(run: "Callable[[], torch.Tensor]", instead: str) -> "torch.Tensor | None":
     """What a pass that leaves something out gives; None, with a line in the log, where a model cannot go so.
 

@@ -27,7 +27,7 @@ class Scene:
         self.model = AutoModelForCausalLM.from_pretrained(make(folder / "base"), dtype=dtype)
         self.blocks = self.model.get_decoder().layers
         self.folder = folder
-        self.states = StoredStates(self.blocks, folder)
+        self.states = StoredStates(self.model.get_decoder(), self.blocks, folder)
         self.computed = [0] * len(self.blocks)
         for layer, block in enumerate(self.blocks):
             block.mlp.register_forward_hook(lambda *_, layer=layer: self._count(layer))
@@ -82,7 +82,7 @@ def test_states_are_run_on_from_where_they_are(scene):
 
 def test_what_memory_cannot_hold_lies_on_the_disk_and_what_no_disk_can_goes_the_plain_way(scene, monkeypatch):
     monkeypatch.setattr(kept_tensors, "free_memory", lambda _: 0)
-    scene.states = StoredStates(scene.blocks, scene.folder)
+    scene.states = StoredStates(scene.model.get_decoder(), scene.blocks, scene.folder)
     for ids in BATCHES:
         scene.states.run(scene.forward, ids)
     for layer in (1, 2):
@@ -91,7 +91,7 @@ def test_what_memory_cannot_hold_lies_on_the_disk_and_what_no_disk_can_goes_the_
     assert list(scene.folder.iterdir()) == [scene.folder / "base"]
     usage = type("Usage", (), {"free": 0})
     monkeypatch.setattr(kept_tensors.shutil, "disk_usage", lambda _: usage)
-    scene.states = StoredStates(scene.blocks, scene.folder)
+    scene.states = StoredStates(scene.model.get_decoder(), scene.blocks, scene.folder)
     for ids in BATCHES:
         scene.states.run(scene.forward, ids)
     require_same(*scene.edited(1))
@@ -102,7 +102,7 @@ def test_what_only_some_batches_have_room_for_is_kept_of_these(scene, monkeypatc
     largest = BATCHES[0].numel() * scene.model.config.hidden_size * scene.model.dtype.itemsize
     monkeypatch.setattr(kept_tensors, "free_memory", lambda _: 4 * largest)
     monkeypatch.setattr(kept_tensors.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 0}))
-    scene.states = StoredStates(scene.blocks, scene.folder)
+    scene.states = StoredStates(scene.model.get_decoder(), scene.blocks, scene.folder)
     for ids in BATCHES:
         scene.states.run(scene.forward, ids)
     for layer in (1, 2, 2):
@@ -118,7 +118,7 @@ def test_processes_beside_one_another_share_the_room(scene, monkeypatch):
     monkeypatch.setattr(kept_tensors, "free_memory", lambda _: 4 * 2 * largest)
     monkeypatch.setattr(kept_tensors.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 0}))
     for sharers, kept in ((2, 1), (3, 2)):  # of three, the two small ones
-        scene.states = StoredStates(scene.blocks, scene.folder, sharers)
+        scene.states = StoredStates(scene.model.get_decoder(), scene.blocks, scene.folder, sharers)
         for ids in BATCHES:
             scene.states.run(scene.forward, ids)
         require_same(*scene.edited(1))
@@ -131,7 +131,7 @@ def test_a_disk_that_others_fill_meanwhile_is_no_error(scene, monkeypatch):
 
     monkeypatch.setattr(kept_tensors, "free_memory", lambda _: 0)
     monkeypatch.setattr(kept_tensors, "write_at", full)
-    scene.states = StoredStates(scene.blocks, scene.folder)
+    scene.states = StoredStates(scene.model.get_decoder(), scene.blocks, scene.folder)
     for ids in BATCHES:
         scene.states.run(scene.forward, ids)
     require_same(*scene.edited(1))
@@ -159,6 +159,39 @@ def test_what_blocks_leave_in_the_model_itself_is_found_out_at_every_layer(scene
     for layer in (1, 2):
         require_same(*scene.edited(layer))
         assert scene.computed[0] == len(BATCHES)
+
+
+def caches(scene):
+    """Whether each pass from now on has filled a cache."""
+    filled = []
+    scene.model.get_decoder().register_forward_hook(
+        lambda _module, _args, output: filled.append(output.past_key_values is not None)
+    )
+    return filled
+
+
+def test_passes_that_begin_later_fill_no_cache(scene):
+    filled = caches(scene)
+    require_same(*scene.edited(1))
+    assert filled[-len(BATCHES) :] == [False] * len(BATCHES)
+    scene.forward(BATCHES[0])
+    assert filled[-1]
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["other numbers", "cannot go on"])
+def test_a_model_that_is_another_without_a_cache_has_one(scene, fails):
+    def moved_without(_block, args, kwargs):
+        if kwargs.get("past_key_values") is not None:
+            return None
+        if fails:
+            raise ValueError("no cache")
+        return (args[0] + 1, *args[1:]), kwargs
+
+    scene.blocks[2].register_forward_pre_hook(moved_without, with_kwargs=True)
+    filled = caches(scene)
+    require_same(*scene.edited(1))
+    assert scene.computed[0] == 0
+    assert filled[-len(BATCHES) :] == [True] * len(BATCHES)
 
 
 def test_the_model_s_own_blocks_are_back_afterwards(scene):
