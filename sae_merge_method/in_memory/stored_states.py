@@ -198,7 +198,7 @@ class StoredStates:
     def _handing_on(self, state: "torch.Tensor", layer: int) -> Iterator[None]:
         """Within, the blocks before a layer put out ``state``, whatever comes in."""
         output = state if self._tuple is None else (state, *[None] * (self._tuple - 1))
-        # A cache is nothing that likelihoods need, and costs up to a quarter of a pass.
+        # A cache is for generation: it costs a likelihood time and memory.
         bare = nullcontext() if self._few is None or self._few.needs_cache else uncached(self._decoder)
         with bare, handing_on(self._blocks[:layer], output):
             yield
