@@ -7,6 +7,7 @@ READY := $(VENV)/.ready
 NEWEST := build/newest
 WEIGHTS := $(VENV)/.weights-$(MODEL)
 TYPED := $(VENV)/typed
+MYPY := $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache
 
 # The models of the tests and the demo are so small that threads cost more than they give.
 export OMP_NUM_THREADS ?= 1
@@ -70,7 +71,7 @@ lint: $(READY)
 types: $(READY)
 	rm -rf $(TYPED) && mkdir -p $(TYPED)/sae_merge_method
 	ln -s $(addprefix $(CURDIR)/,$(wildcard sae_merge_method/*) cli lm_eval_tasks recipes) $(TYPED)/sae_merge_method
-	cd $(TYPED) && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache
+	cd $(TYPED) && $(MYPY) && $(MYPY) $(CURDIR)/benchmarks
 
 # Links and anchors that lead nowhere are warnings, and --strict fails on any.
 docs: $(READY)

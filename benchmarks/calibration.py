@@ -32,7 +32,7 @@ LEVEL = 0.999
 
 
 def count(name: str, scale: float) -> Hits:
-    return RATES[name].count(scale)
+    return RATES[name].hits(scale)
 
 
 def is_within(rate: Rate, interval: Interval) -> bool:

@@ -24,12 +24,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from random_encoders import build_model, build_saes
+
+if TYPE_CHECKING:
+    from sae_merge_method.diagnose.chunks import Chunk
+    from sae_merge_method.models.text_model import TextModel
+    from sae_merge_method.saes.sae import LayerSae
 
 REPEATS = 2
 REAL_LAYERS = 2
@@ -37,7 +44,7 @@ REAL_LAYERS = 2
 STRIDE = 512_000 // 8192
 
 
-def load(work: Path, options: argparse.Namespace) -> tuple:
+def load(work: Path, options: argparse.Namespace) -> "tuple[TextModel, list[LayerSae], tuple[Chunk, ...]]":
     """The model, its SAEs with thresholds set to the activations at hand, and the documents in chunks."""
     from sae_merge_method.corpora.tokens import Document
     from sae_merge_method.diagnose.chunks import make_chunks
@@ -55,7 +62,7 @@ def load(work: Path, options: argparse.Namespace) -> tuple:
     chunks = make_chunks(documents, options.batch_tokens)
 
     def set_threshold(residual: torch.Tensor, layer: int) -> None:
-        encoder = saes[layer].encoder
+        encoder: Any = saes[layer].encoder  # build_saes made JumpReLUs
         inputs = residual[:64] @ encoder.w_enc
         encoder.floor.fill_(float(torch.quantile(inputs.flatten()[: 1 << 20], 1 - 50 / options.width)))
 
@@ -74,40 +81,44 @@ def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, fl
     layers = list(range(options.layers))
     loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    def each_batch(use: dict) -> None:
+    def each_batch(use: Mapping[int, Callable[[torch.Tensor], None]]) -> None:
         for chunk in chunks:
             for batch in chunk.batches:
                 forward(model, batch, use)
 
+    work_once: Callable[[], None]
     if contender == "forward":
         work_once = partial(each_batch, dict.fromkeys(layers, lambda residual: None))
     elif contender == "limit":
 
         def product(residual: torch.Tensor, layer: int) -> None:
-            torch.mm(residual, saes[layer].encoder.w_enc)
+            encoder: Any = saes[layer].encoder
+            torch.mm(residual, encoder.w_enc)
 
         work_once = partial(each_batch, {layer: partial(product, layer=layer) for layer in layers})
     elif contender == "ours":
-        from tqdm import tqdm
+        from tqdm.auto import tqdm
 
         from sae_merge_method.diagnose.chunk_store import ChunkStore
         from sae_merge_method.diagnose.layer_encoders import LayerEncoders
-        from sae_merge_method.diagnose.scales import LayerScale
+        from sae_merge_method.diagnose.scales import CountingRule, LayerScale
         from sae_merge_method.diagnose.sweep import sweep
+        from sae_merge_method.layers import Unit
         from sae_merge_method.models.sites import Site
 
         encoders = [LayerEncoders(sae.layer, Site(sae.layer), sae, {}) for sae in saes]
         scale = LayerScale(1e6, 1e6, np.zeros(options.d_model, dtype=np.float32))
-        rules = dict.fromkeys(layers, scale.rule(5))
+        rules: dict[Unit, CountingRule] = dict.fromkeys(layers, scale.rule(5))
         side_of = np.zeros(sum(len(chunk.documents) for chunk in chunks), dtype=np.int64)
 
-        def work_once() -> None:
+        def encode_and_keep() -> None:
             with tempfile.TemporaryDirectory() as folder, tqdm(disable=True) as bar:
                 store = ChunkStore(Path(folder) / "out", {})
                 sweep(model, encoders, chunks, side_of, rules, STRIDE, store, bar)
                 for one in encoders:
                     store.gather(one.key(), options.width, [chunk.documents for chunk in chunks])
 
+        work_once = encode_and_keep
     else:
         work_once = saelens_way(work, saes, chunks, options)
         loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -127,7 +138,9 @@ def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, fl
     }
 
 
-def saelens_way(work: Path, saes: list, chunks: tuple, options: argparse.Namespace) -> object:
+def saelens_way(
+    work: Path, saes: "Sequence[LayerSae]", chunks: "Sequence[Chunk]", options: argparse.Namespace
+) -> Callable[[], None]:
     """SAETransformerBridge with every layer's SAE, features cached and summed by document."""
     from sae_lens import JumpReLUSAE, JumpReLUSAEConfig, SAETransformerBridge
     from sae_lens.saes.sae import SAEMetadata
@@ -141,7 +154,7 @@ def saelens_way(work: Path, saes: list, chunks: tuple, options: argparse.Namespa
             d_in=options.d_model, d_sae=options.width, apply_b_dec_to_input=False, metadata=metadata
         )
         their = JumpReLUSAE(config)
-        encoder = sae.encoder
+        encoder: Any = sae.encoder
         their.W_enc.data, their.b_enc.data = encoder.w_enc, encoder.b_enc
         their.threshold.data, their.b_dec.data = encoder.floor, encoder.b_dec
         theirs.append(their.requires_grad_(False))
@@ -170,7 +183,8 @@ def measure(contender: str, work: Path, options: argparse.Namespace) -> dict[str
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{contender} failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    cost: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return cost
 
 
 def main() -> None:

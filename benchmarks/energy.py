@@ -100,18 +100,19 @@ def write_scene(root: Path, layers: int) -> None:
     for layer in range(layers):
         file = root / "saes" / f"layer_{layer}" / "params.safetensors"
         write_safetensors(file, "F32", {"w_dec": (FEATURES, WIDTH)}, 100 + layer)
-    source = {"id": "", "sha256": "0" * 64, "architecture": "jumprelu", "d_sae": FEATURES}
     diagnosed = [
         LayerDiagnosis(
             layer=layer, score=1.0, explained_variance=0.9, l0=RANK,
             sae=SaeSource(
-                release=f"{root}/saes/layer_{{layer}}", hook_point=f"blocks.{layer}.hook_resid_post", **source
+                release=f"{root}/saes/layer_{{layer}}", id="", hook_point=f"blocks.{layer}.hook_resid_post",
+                sha256="0" * 64, architecture="jumprelu", d_sae=FEATURES,
             ),
         )
         for layer in range(layers)
     ]  # fmt: skip
-    amount = {"documents": 1, "documents_read": 1, "tokens": 10, "tokens_read": 10}
-    corpus = records.Corpus(name="text", sha256="0" * 64, **amount)
+    corpus = records.Corpus(
+        name="text", sha256="0" * 64, documents=1, documents_read=1, tokens=10, tokens_read=10
+    )
     base = open_checkpoint(root / "base")
     model = records.ModelSource(
         id="base",

@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -103,8 +104,8 @@ def main() -> None:
         longest = max(len(" ".join(one).split()) for one in requests) + 1
         together = options.documents // 2
         lm = HFLM(pretrained=model, tokenizer=tokenizer, device="cpu", batch_size=together)
-        own, found = timed(lambda of=requests, n=together * longest: ours(model, tokenizer, of, n))
-        other, told = timed(lambda of=requests, lm=lm: theirs(lm, of))
+        own, found = timed(partial(ours, model, tokenizer, requests, together * longest))
+        other, told = timed(partial(theirs, lm, requests))
         apart = float(np.abs(np.subtract(found, told)).max())
         print(f"{name:10}{own:8.2f} s{other:8.2f} s{other / own:7.1f}x   {apart:.5f}")
 

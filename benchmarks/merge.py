@@ -100,14 +100,17 @@ for name, entry in json.loads(os.pread(handle, length, 8)).items():
 """
 
 
+Words = list[str | Path]
+
+
 def half(layers: int) -> int:
     return (layers + 1) // 2
 
 
-def contenders(layers: int, three: Sequence[int], full: bool) -> dict[str, list[str | Path]]:
-    merge = [BIN / "sae-merge", "merge"]
+def contenders(layers: int, three: Sequence[int], full: bool) -> dict[str, Words]:
+    merge: Words = [BIN / "sae-merge", "merge"]
     names = ",".join(map(str, three))
-    compared: dict[str, list[str | Path]] = {
+    compared: dict[str, Words] = {
         "cp -r": ["cp", "-r", "base", "out"],
         "cp -r, synced": ["sh", "-c", "cp -r base out && sync out/* out"],
         "read donor layers": [sys.executable, "-S", "-c", READ, names],
@@ -126,8 +129,8 @@ def contenders(layers: int, three: Sequence[int], full: bool) -> dict[str, list[
     return compared
 
 
-def scalpel_contenders() -> dict[str, list[str | Path]]:
-    merge = [BIN / "sae-merge", "merge", "scalpel.yml", "out"]
+def scalpel_contenders() -> dict[str, Words]:
+    merge: Words = [BIN / "sae-merge", "merge", "scalpel.yml", "out"]
     return {
         "sae-merge": merge,
         "sae-merge --no-sync": [*merge, "--no-sync"],
@@ -136,9 +139,7 @@ def scalpel_contenders() -> dict[str, list[str | Path]]:
     }
 
 
-def measure(
-    work: Path, words: dict[str, list[str | Path]], rounds: int, before: Callable[[], None]
-) -> dict[str, Cost]:
+def measure(work: Path, words: dict[str, Words], rounds: int, before: Callable[[], None]) -> dict[str, Cost]:
     costs: dict[str, list[Cost]] = {name: [] for name in words}
     for _ in range(rounds):
         for name, command in words.items():

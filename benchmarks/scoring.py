@@ -65,15 +65,22 @@ def write_layer(folder: Path, layer: int, options: argparse.Namespace) -> int:
 
 def score(work: Path, options: argparse.Namespace) -> None:
     """What the command does between reading the usage and writing the diagnosis."""
+    from sae_merge_method.artifacts.layer_usage import LayerUsage
     from sae_merge_method.artifacts.usage import UsageReader
     from sae_merge_method.diagnose.scoring import score_layers
     from sae_merge_method.diagnose.settings import ScoringSettings
+    from sae_merge_method.layers import Unit
 
     readers = [UsageReader(folder) for folder in sorted(work.iterdir())]
     settings = ScoringSettings(score=options.score, permutations=options.draws, bootstrap=options.draws)
+
+    def read(unit: Unit) -> LayerUsage:
+        assert isinstance(unit, int)
+        return readers[unit % len(readers)].layer(unit % len(readers))
+
     scored = score_layers(
         range(options.layers),
-        lambda layer: readers[layer % len(readers)].layer(layer % len(readers)),
+        read,
         readers[0].documents,
         settings,
         ["control"],

@@ -37,7 +37,7 @@ def plain(activations: torch.Tensor, options: argparse.Namespace) -> Callable[[]
             strongest = inputs.flatten().topk(options.k * len(batch), sorted=False)
             features = torch.zeros_like(inputs.flatten()).scatter(0, strongest.indices, strongest.values)
             rebuilt = features.view_as(inputs) @ decoder + decoder_bias
-            (rebuilt - batch).pow(2).sum(dim=1).mean().backward()
+            (rebuilt - batch).pow(2).sum(dim=1).mean().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             optimizer.zero_grad()
 

@@ -52,7 +52,7 @@ class Rate(NamedTuple):
     trials: int
     """Worlds to simulate: enough to tell the bound from its neighbours, within a minute or so."""
 
-    def count(self, scale: float) -> Hits:
+    def hits(self, scale: float) -> Hits:
         """The simulation; its numbers depend on nothing but the row's name and the number of worlds."""
         generator = np.random.default_rng(zlib.crc32(self.name.encode()))
         return self.simulate(generator, max(1, round(self.trials * scale)))
