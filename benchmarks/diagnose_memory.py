@@ -13,6 +13,8 @@ Peak memory is that of the larger of two stages, measured one by one in processe
 Run: python benchmarks/diagnose_memory.py [--distinct 4000 --skip-encoding]
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import math
@@ -23,16 +25,23 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from sae_merge_method.artifacts.layer_usage import LayerUsage
+    from sae_merge_method.layers import Unit
 
 WORDS = 4096
 LENGTH = 64
 DOCUMENTS = 1000
 L0 = 20
 FEATURES = 16384
+TARGET, CONTROL = "target.txt", "control.txt"
+ALONE, AFTER = "alone", "after"
+"""Stages that are commands of this file's own: what a model takes by itself, and what follows encoding."""
 
 
 class Need(NamedTuple):
@@ -124,20 +133,43 @@ def write_corpus(path: Path, documents: int, length: int, seed: int) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-_MODEL_ALONE = """
-import sys
-from sae_merge_method.corpora.documents import read_corpus
-from sae_merge_method.corpora.tokens import tokenize
-from sae_merge_method.models.text_model import load_text_model
-from sae_merge_method.corpora.batches import make_batches
-from sae_merge_method.models.residual_stream import forward
-model = load_text_model(sys.argv[1], "bfloat16")
-for corpus in sys.argv[2:]:
-    texts = read_corpus(corpus).documents
-    documents = tokenize(model.tokenizer, texts, corpus, frozenset(), 1024)
-    for batch in make_batches(documents, 2048):
-        forward(model, batch, dict.fromkeys(range(len(model.blocks)), lambda residual: None))
-"""
+def pass_alone(work: Path) -> None:
+    """The forward passes of the command, and no more."""
+    from sae_merge_method.corpora.batches import make_batches
+    from sae_merge_method.corpora.documents import read_corpus
+    from sae_merge_method.corpora.tokens import tokenize
+    from sae_merge_method.models.residual_stream import forward
+    from sae_merge_method.models.text_model import load_text_model
+
+    model = load_text_model(str(work / "model"), "bfloat16")
+    for corpus in (work / TARGET, work / CONTROL):
+        texts = read_corpus(str(corpus)).documents
+        documents = tokenize(model.tokenizer, texts, str(corpus), frozenset(), 1024)
+        for batch in make_batches(documents, 2048):
+            forward(model, batch, dict.fromkeys(range(len(model.blocks)), lambda residual: None))
+
+
+def score_and_write(work: Path, options: argparse.Namespace) -> None:
+    """What comes after encoding: drawn usage of all layers, two of them scored, all written."""
+    from sae_merge_method.artifacts.layer_usage import pack_layer
+    from sae_merge_method.artifacts.usage import Documents, write_usage
+    from sae_merge_method.diagnose.scoring import score_layers
+    from sae_merge_method.diagnose.settings import ScoringSettings
+
+    random = np.random.default_rng(0)
+    entries = DOCUMENTS * options.distinct
+
+    def draw() -> LayerUsage:
+        used = [np.sort(random.choice(FEATURES, options.distinct, replace=False)) for _ in range(DOCUMENTS)]
+        means, fired = random.exponential(size=entries), random.integers(1, 50, entries)
+        tokens, lengths = np.full(DOCUMENTS, 512), np.full(DOCUMENTS, options.distinct)
+        return pack_layer(FEATURES, tokens, lengths, np.concatenate(used), means, fired)
+
+    usage: dict[Unit, LayerUsage] = {layer: draw() for layer in range(options.layers)}
+    documents = Documents(np.arange(DOCUMENTS) * 2 // DOCUMENTS, np.arange(DOCUMENTS))
+    # Layers are scored one after the other: two need what all need.
+    score_layers([0, 1], usage.__getitem__, documents, ScoringSettings(), ["control"])
+    write_usage(work / AFTER, documents, usage)
 
 
 def watch(command: list[str], artifact: Path | None = None) -> Need:
@@ -167,37 +199,20 @@ def _memory(process: int) -> dict[str, int]:
     return {field[0].rstrip(":"): int(field[1]) * 1024 for field in fields}
 
 
-_AFTER = """
-import sys
-from pathlib import Path
-import numpy as np
-from sae_merge_method.artifacts.layer_usage import pack_layer
-from sae_merge_method.artifacts.usage import Documents, write_usage
-from sae_merge_method.diagnose.scoring import score_layers
-from sae_merge_method.diagnose.settings import ScoringSettings
-layers, count, features, distinct, out = *map(int, sys.argv[1:5]), sys.argv[5]
-random = np.random.default_rng(0)
-def draw():
-    used = [np.sort(random.choice(features, distinct, replace=False)) for _ in range(count)]
-    means, fired = random.exponential(size=count * distinct), random.integers(1, 50, count * distinct)
-    tokens, lengths = np.full(count, 512), np.full(count, distinct)
-    return pack_layer(features, tokens, lengths, np.concatenate(used), means, fired)
-usage = {layer: draw() for layer in range(layers)}
-documents = Documents(np.arange(count) * 2 // count, np.arange(count))
-# Layers are scored one after the other: two need what all need.
-score_layers([0, 1], usage.__getitem__, documents, ScoringSettings())
-write_usage(Path(out), documents, usage)
-"""
+def stage(name: str, work: Path, options: argparse.Namespace) -> list[str]:
+    """The command that runs one stage alone."""
+    sizes = ["--layers", options.layers, "--distinct", options.distinct]
+    return [sys.executable, __file__, "--stage", name, "--work", str(work), *map(str, sizes)]
 
 
-def measure_encoding(work: Path) -> Need:
+def measure_encoding(work: Path, options: argparse.Namespace) -> Need:
     """The command on four short documents, less its model."""
-    target, control, out = work / "target.txt", work / "control.txt", work / "out"
-    write_corpus(target, 2, LENGTH, seed=1)
-    write_corpus(control, 2, LENGTH, seed=2)
-    alone = watch([sys.executable, "-c", _MODEL_ALONE, str(work / "model"), str(target), str(control)])
+    out = work / "out"
+    write_corpus(work / TARGET, 2, LENGTH, seed=1)
+    write_corpus(work / CONTROL, 2, LENGTH, seed=2)
+    alone = watch(stage(ALONE, work, options))
     inputs = ["--model", work / "model", "--sae", work / "saes/layer_{layer}", "--dtype", "bfloat16"]
-    corpora = ["--target", target, "--control", control, "--out", out]
+    corpora = ["--target", work / TARGET, "--control", work / CONTROL, "--out", out]
     command = [sys.executable, "-m", "sae_merge_method.cli.main", "diagnose", *map(str, inputs + corpora)]
     whole = watch(command, out)
     return Need(
@@ -205,12 +220,10 @@ def measure_encoding(work: Path) -> Need:
     )
 
 
-def measure_after(work: Path, layers: int, distinct: int) -> Need:
+def measure_after(work: Path, options: argparse.Namespace) -> Need:
     """Usage of all documents held, scored and written."""
-    out = work / "after"
-    out.mkdir()
-    sizes = [str(number) for number in (layers, DOCUMENTS, FEATURES, distinct)]
-    return watch([sys.executable, "-c", _AFTER, *sizes, str(out)], out)
+    (work / AFTER).mkdir()
+    return watch(stage(AFTER, work, options), work / AFTER)
 
 
 def say(stage: str, need: Need) -> None:
@@ -227,17 +240,24 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=2560, help="d_model.")
     parser.add_argument("--distinct", type=int, default=4000, help="Features a document uses in a layer.")
     parser.add_argument("--skip-encoding", action="store_true", help="Only what comes after it.")
+    parser.add_argument("--stage", choices=(ALONE, AFTER), help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    if options.stage:
+        return pass_alone(options.work) if options.stage == ALONE else score_and_write(options.work, options)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         if not options.skip_encoding:
             build_model(work / "model", options.width, options.layers)
             build_saes(work, options.layers, L0)
-            say(f"encoding, {options.layers} layers of 16k at d {options.width}", measure_encoding(work))
+            say(
+                f"encoding, {options.layers} layers of 16k at d {options.width}",
+                measure_encoding(work, options),
+            )
             batch = 2048 * (FEATURES * 4 * 4 + options.width * 16)
             print(f"  and a full batch of 2,048 tokens, by the plan: {batch / 1e9:.2f} GB")
-        after = measure_after(work, options.layers, options.distinct)
+        after = measure_after(work, options)
         say(f"after it, {DOCUMENTS} documents of {options.distinct} features", after)
 
 

@@ -100,6 +100,8 @@ def write_scene(root: Path, layers: int) -> None:
     for layer in range(layers):
         file = root / "saes" / f"layer_{layer}" / "params.safetensors"
         write_safetensors(file, "F32", {"w_dec": (FEATURES, WIDTH)}, 100 + layer)
+        scope = {"architecture": "jump_relu", "hf_hook_point_in": f"model.layers.{layer}.output"}
+        (file.parent / "config.json").write_text(json.dumps(scope))
     diagnosed = [
         LayerDiagnosis(
             layer=layer, score=1.0, explained_variance=0.9, l0=RANK,
@@ -151,13 +153,15 @@ def measure(root: Path, threads: int) -> Cost:
     start = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
     assert process.stdout is not None
-    report = json.loads(process.stdout.read())
+    report = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.monotonic() - start
-    ratio = report["total"]["ratio"]
-    if process.returncode or not 0.9 < ratio < 1.1:
-        raise SystemExit(f"sae-merge energy failed, or found a ratio of {ratio} on a Gaussian task vector")
+    if process.returncode:
+        raise SystemExit(f"sae-merge energy ended with {process.returncode}")
+    ratio = json.loads(report)["total"]["ratio"]
+    if not 0.9 < ratio < 1.1:
+        raise SystemExit(f"sae-merge energy found a ratio of {ratio} on a Gaussian task vector")
     return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e9)
 
 
