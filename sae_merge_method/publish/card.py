@@ -16,9 +16,11 @@ from sae_merge_method.files.writing import write_bytes, write_text
 from sae_merge_method.models.hub import CARD_FILE, is_hub_id, parse_model_id
 from sae_merge_method.publish import sections
 from sae_merge_method.publish.card_file import OurSection, our_part, read_card
-from sae_merge_method.publish.front_matter import front_matter, front_matter_text
+from sae_merge_method.publish.front_matter import front_matter
+from sae_merge_method.publish.front_matter_text import front_matter_text
 from sae_merge_method.publish.licence import find_licence
 from sae_merge_method.publish.measured import statement_section
+from sae_merge_method.publish.model_index import Naming
 from sae_merge_method.publish.settings import CardSettings
 from sae_merge_method.publish.shown import shown_sections
 from sae_merge_method.recipe.merged_folder import MergedFolder, open_merged
@@ -68,7 +70,7 @@ def _renew(folder: Path, settings: CardSettings) -> Path:
     """:func:`write_card`, for who holds the folder."""
     merged = open_merged(folder)
     result = merged.report.result_sha256 if merged.report is not None else None
-    title = settings.name or folder.resolve().name
+    title = settings.name or (settings.repo_id or "").rpartition("/")[2] or folder.resolve().name
     standing = read_card(folder, title)
     if settings.name is not None:
         standing = standing.with_title(title)
@@ -81,7 +83,8 @@ def _renew(folder: Path, settings: CardSettings) -> Path:
     shown = shown_sections(merged, standing, settings, comparison, with_plot=plot is not None)
     if not (settings.repo_id or settings.base or settings.donor):
         shown |= {"rebuild": standing.ours["rebuild"]} if "rebuild" in standing.ours else {}
-    data = front_matter(standing.metadata, title, models.ids, licence, comparison, result)
+    naming = Naming(title, is_asked=settings.name is not None)
+    data = front_matter(standing.metadata, naming, models.ids, licence, comparison, result)
     written = {
         "recipe": "" if merged.recipe_text in standing.body else sections.recipe_section(merged),
         "edit": sections.edit_section(merged),
@@ -98,7 +101,8 @@ def _renew(folder: Path, settings: CardSettings) -> Path:
         ),
     }
     ours = [shown.get(name) or OurSection(name, written.get(name, ""), result) for name in _ORDER]
-    text = f"---\n{front_matter_text(data)}\n---\n\n{standing.body.strip()}\n\n{our_part(ours)}\n"
+    metadata = front_matter_text(data, standing.metadata, standing.front)
+    text = f"---\n{metadata}\n---\n\n{standing.body.strip()}\n\n{our_part(ours)}\n"
     if plot is not None and plot.resolve() != (folder / PLOT_FILE).resolve():
         write_bytes(folder / PLOT_FILE, plot.read_bytes())  # in the place of a link, never through it
     write_text(folder / CARD_FILE, text)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sae_merge_method.artifacts.strict_yaml import load_yaml
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.regular import read_regular_text
 from sae_merge_method.models.hub import CARD_FILE
@@ -41,6 +42,8 @@ class CardFile(NamedTuple):
     """All that follows it but our sections."""
     ours: Mapping[str, OurSection] = {}
     """Our sections as an earlier run wrote them, by name."""
+    front: str = ""
+    """The front matter's YAML."""
 
     def with_title(self, title: str) -> "CardFile":
         """The same card under another title."""
@@ -55,19 +58,22 @@ def parse_card(text: str, where: str) -> CardFile:
         where: How a message names it.
 
     Raises:
-        ArtifactError: A front matter that the Hub would refuse.
+        ArtifactError: A front matter that is no YAML of keys and values, each key once.
     """
     import yaml
-    from huggingface_hub import ModelCard
+    from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
-    if not text.lstrip().startswith("---"):
+    text = text.removeprefix("\ufeff")
+    match = REGEX_YAML_BLOCK.search(text)
+    if match is None:
         return CardFile({}, text)
     try:
-        card = ModelCard(text, ignore_metadata_errors=True)
-        metadata: dict[str, Any] = card.data.to_dict()  # type: ignore[no-untyped-call]
-    except (ValueError, TypeError, yaml.YAMLError) as error:
+        metadata = load_yaml(match[2])
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise ArtifactError(f"{where} has a damaged front matter: {error}") from error
-    return CardFile(metadata, card.text)
+    if not isinstance(metadata, dict | None):
+        raise ArtifactError(f"{where} has a damaged front matter: expected keys and values")
+    return CardFile(metadata or {}, text[match.end() :], front=match[2])
 
 
 def read_card(folder: Path, title: str) -> CardFile:

@@ -1,92 +1,109 @@
-"""The card's front matter, through ``huggingface_hub``'s own classes, which also validate it."""
+"""The card's front matter: what the author wrote stays the YAML it is, beside what only we can know.
 
-from collections.abc import Iterable, Sequence
+Results take the form that ``huggingface_hub``'s own classes give each alone. They would group several by
+their data set and call all by the first one's task and source, so they see no two together here.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from typing_extensions import override
 
 from sae_merge_method.artifacts.comparison import Comparison
 from sae_merge_method.artifacts.lm_eval_results import DataSet, dataset_of
-from sae_merge_method.artifacts.strict_yaml import Dumper, dump_yaml
-from sae_merge_method.errors import ArtifactError
+from sae_merge_method.errors import first_line
 from sae_merge_method.lm_eval_tasks import tasks_path
 from sae_merge_method.publish.licence import Licence
 from sae_merge_method.publish.measured import FEW_PROBLEMS
+from sae_merge_method.publish.model_index import MEASURED_ON, NO_HASH, Naming, renewed_index
 
 if TYPE_CHECKING:
-    from huggingface_hub import EvalResult, ModelCardData
+    from huggingface_hub import EvalResult
 
-_MEASURED_ON = "result_sha256"
-"""Argument of a metric that says which checkpoint was measured."""
+LOG = logging.getLogger(__name__)
+
+_INDEX = "model-index"
 TAGS = ("mergekit", "merge", "sae-merge")
 
 
+LOADERS = frozenset({
+    "arrow", "audiofolder", "cache", "conll", "csv", "eval", "fasta", "fastq", "genbank", "generator",
+    "harbor", "hdf5", "iceberg", "imagefolder", "json", "lance", "meshfolder", "mmcif", "niftifolder",
+    "pandas", "parquet", "pdb", "pdffolder", "spark", "sql", "text", "tsfile", "videofolder", "vortex",
+    "webdataset", "xml",
+})  # fmt: skip
+"""Names by which ``datasets`` reads the user's own files: they are no data set's."""
+
+
 def front_matter(
-    existing: dict[str, Any],
-    name: str,
+    existing: Mapping[str, Any],
+    naming: Naming,
     models: Sequence[str],
     licence: Licence,
     comparison: Comparison | None,
     result: str | None = None,
-) -> "ModelCardData":
-    """Metadata of the card; what the user had written stays, beside what only we can know.
+) -> dict[str, Any]:
+    """Metadata of the card; a value that does not change is the very object that stood there.
+
+    What the Hub's own classes would refuse of it is warned of in the log.
 
     Args:
         existing: The front matter that stands there.
-        name: The model's name, for its results.
+        naming: The model's name, for its results.
         models: Hub ids of base and donors.
         licence: To state.
         comparison: Results to report, or None.
         result: Hash of the checkpoint; results in ``existing`` that are of another one are left out.
 
     Raises:
-        ArtifactError: ``existing`` holds what the Hub's classes refuse.
+        ArtifactError: ``existing`` has a model-index that results cannot be added to.
     """
-    from huggingface_hub import ModelCardData
-
-    kept = {key: value for key, value in existing.items() if key not in ("model-index", "model_name")}
-    tags = [tag for tag in kept.pop("tags", None) or () if isinstance(tag, str)]
+    ours = [] if comparison is None else [*map(_as_result, eval_results(comparison, result))]
     fields: dict[str, Any] = {
-        **kept,
-        "base_model": list(models) or kept.get("base_model") or None,
-        "base_model_relation": "merge" if models else kept.get("base_model_relation"),
-        "library_name": kept.get("library_name") or "transformers",
+        "base_model": list(models) or existing.get("base_model") or None,
+        "base_model_relation": "merge" if models else existing.get("base_model_relation"),
+        "library_name": existing.get("library_name") or "transformers",
         "license": licence.id,
         "license_name": licence.name,
         "license_link": licence.link,
-        "tags": list(dict.fromkeys((*tags, *TAGS))),
+        "tags": _tags(existing.get("tags")),
+        _INDEX: renewed_index(existing.get(_INDEX), ours, naming, result) or None,
     }
-    new = [] if comparison is None else list(eval_results(comparison, result))
-    named = {(one.task_name, one.metric_name) for one in new}
-    old = [one for one in _results_in(existing, result) if (one.task_name, one.metric_name) not in named]
-    if old or new:
-        fields |= {"model_name": name, "eval_results": [*old, *new]}
+    left_out = {key for key, value in fields.items() if value is None}
+    renewed = {
+        key: existing[key] if key in existing and existing[key] == value else value
+        for key, value in {**existing, **fields}.items()
+        if key not in left_out
+    }
+    _warn_of_refused(renewed)
+    return renewed
+
+
+def _tags(standing: Any) -> list[Any]:
+    own = standing if isinstance(standing, list) else [standing] if standing else []
+    return [*own, *(tag for tag in TAGS if tag not in own)]
+
+
+def _warn_of_refused(fields: dict[str, Any]) -> None:
+    from huggingface_hub import ModelCardData
+
     try:
-        return ModelCardData(**fields)
+        ModelCardData(**fields)
     except (TypeError, ValueError) as error:
-        raise ArtifactError(f"README.md has a front matter that the Hub would refuse: {error}") from error
+        why = first_line(error).partition(" Pass `")[0]
+        LOG.warning("README.md has a front matter that the Hub may refuse, kept as it stands: %s", why)
 
 
-def _results_in(existing: dict[str, Any], result: str | None) -> "list[EvalResult]":
-    """The results of a front matter: the author's own, and ours where they are of this checkpoint."""
-    from huggingface_hub.repocard_data import model_index_to_eval_results
+def _as_result(one: "EvalResult") -> dict[str, Any]:
+    from huggingface_hub.repocard_data import eval_results_to_model_index
 
-    if not existing.get("model-index"):
-        return []
-    try:
-        _, results = model_index_to_eval_results(existing["model-index"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"README.md has a model-index that the Hub would refuse: {error}") from error
-    return [
-        one
-        for one in results
-        if not isinstance(one.metric_args, dict) or one.metric_args.get(_MEASURED_ON, result) == result
-    ]
+    result: dict[str, Any] = eval_results_to_model_index("", [one])[0]["results"][0]
+    return result
 
 
-def eval_results(comparison: Comparison, result: str | None = None) -> "Iterable[EvalResult]":
+def eval_results(comparison: Comparison, result: str | None = None) -> "Iterator[EvalResult]":
     """The edited model's scores, one a subject, in the Hub's schema.
 
     Args:
@@ -102,8 +119,8 @@ def eval_results(comparison: Comparison, result: str | None = None) -> "Iterable
         yield EvalResult(
             task_type="text-generation",
             task_name=subject.task,
-            # A folder of this machine means nothing to others.
-            dataset_type=data.path if data and not _is_folder(data.path) else subject.task,
+            # A file or folder of this machine means nothing to others.
+            dataset_type=data.path if data and not _is_at_home(data.path) else subject.task,
             # So that a score of few problems is not shown on the Hub without their number.
             dataset_name=f"{subject.task}, {subject.n} problems" if few else subject.task,
             dataset_config=data.name if data else None,
@@ -113,52 +130,9 @@ def eval_results(comparison: Comparison, result: str | None = None) -> "Iterable
             dataset_args={"problems": subject.n} if subject.n else None,
             metric_type=metric,
             metric_name=comparison.metric,
-            metric_args={_MEASURED_ON: result} if result is not None else None,
+            metric_args={MEASURED_ON: result or NO_HASH},
             metric_value=round(subject.edited, 4),
         )
-
-
-_SHORT = 160
-"""Characters that a mapping or a list may have to stand on one line."""
-
-
-class _ShortDumper(Dumper):
-    """A result takes four lines, not seventeen: whoever opens the card as a file wants to see its text."""
-
-    @override
-    def serialize(self, node: yaml.Node) -> None:
-        if isinstance(node, yaml.CollectionNode):
-            node.flow_style = False  # the whole is edited by hand, key by key
-        super().serialize(node)
-
-    @override
-    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> Any:
-        node = super().represent_sequence(tag, sequence, flow_style)
-        node.flow_style = _length(node) <= _SHORT and all(map(_is_plain, node.value))
-        return node
-
-    @override
-    def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
-        node = super().represent_mapping(tag, mapping, flow_style)
-        node.flow_style = _length(node) <= _SHORT and all(_is_plain(value) for _, value in node.value)
-        return node
-
-
-def _is_plain(node: yaml.Node) -> bool:
-    return not isinstance(node, yaml.CollectionNode) or bool(node.flow_style)
-
-
-def _length(node: yaml.Node) -> int:
-    if isinstance(node, yaml.SequenceNode):
-        return sum(_length(value) + 2 for value in node.value)
-    if isinstance(node, yaml.MappingNode):
-        return sum(_length(key) + _length(value) + 4 for key, value in node.value)
-    return len(node.value)
-
-
-def front_matter_text(data: "ModelCardData") -> str:
-    """The metadata as YAML, short mappings and lists on one line each."""
-    return dump_yaml(data.to_dict(), _ShortDumper).strip()  # type: ignore[no-untyped-call]
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -168,8 +142,8 @@ class _PlainLoader(yaml.SafeLoader):
 _PlainLoader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
-def _is_folder(path: str) -> bool:
-    return path.startswith(("/", ".", "~")) or "\\" in path
+def _is_at_home(path: str) -> bool:
+    return path in LOADERS or path.startswith(("/", ".", "~")) or "\\" in path
 
 
 def _dataset(task: str) -> DataSet | None:

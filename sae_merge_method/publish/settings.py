@@ -21,7 +21,8 @@ class CardSettings(Record):
     license: str | None = None
     """Licence, by the Hub's identifier; without it, as the base's card says."""
     name: str | None = None
-    """The model's name; without it, the folder's."""
+    """The model's name; without it, as README.md's results have it, else repo_id's last part, else the
+    folder's."""
     repo_id: str | None = None
     """Where it will be uploaded, OWNER/NAME: for the commands shown."""
     base: str | None = None
