@@ -13,12 +13,13 @@ from sae_merge_method.artifacts.diagnosis import PLOT_FILE, diagnosis_path
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.lock import locked
 from sae_merge_method.files.writing import write_bytes, write_text
-from sae_merge_method.models.hub import CARD_FILE, is_hub_id, parse_model_id
+from sae_merge_method.models.hub import CARD_FILE, ModelId, is_hub_id, parse_model_id
 from sae_merge_method.publish import sections
-from sae_merge_method.publish.card_file import OurSection, our_part, read_card
+from sae_merge_method.publish.card_file import CardFile, OurSection, our_part, read_card
 from sae_merge_method.publish.front_matter import front_matter
 from sae_merge_method.publish.front_matter_text import front_matter_text
-from sae_merge_method.publish.licence import find_licence
+from sae_merge_method.publish.licence import Licence, find_licence, stated_licence
+from sae_merge_method.publish.limits import limits_section, says_inherited
 from sae_merge_method.publish.measured import statement_section
 from sae_merge_method.publish.model_index import Naming
 from sae_merge_method.publish.settings import CardSettings
@@ -76,8 +77,7 @@ def _renew(folder: Path, settings: CardSettings) -> Path:
         standing = standing.with_title(title)
     comparison = read_comparison(Path(settings.comparison)) if settings.comparison else None
     base = parse_model_id(merged.recipe.base_model)
-    was_stated = "limits" in standing.ours and sections.STATED in standing.ours["limits"].text
-    licence = find_licence(settings.license, base, standing.metadata if was_stated else None)
+    licence = _licence(settings, base, standing)
     models = _hub_names(merged, settings)
     plot = _plot(settings)
     shown = shown_sections(merged, standing, settings, comparison, with_plot=plot is not None)
@@ -90,7 +90,7 @@ def _renew(folder: Path, settings: CardSettings) -> Path:
         "edit": sections.edit_section(merged),
         "statement": statement_section(folder, result),
         "rebuild": sections.rebuild_section(merged, settings.repo_id, settings.base, settings.donor),
-        "limits": sections.limits_section(
+        "limits": limits_section(
             licence,
             settings.base or base.path,
             has_verdict="verdict" in shown,
@@ -109,6 +109,17 @@ def _renew(folder: Path, settings: CardSettings) -> Path:
     for name in models.folders:
         LOG.warning("%s is a folder: --base and --donor can say its Hub id", name)
     return folder / CARD_FILE
+
+
+def _licence(settings: CardSettings, base: ModelId, standing: CardFile) -> Licence:
+    """The licence to state, by the user, by README.md or by the base; a change is warned of."""
+    own, limits = stated_licence(standing.metadata), standing.ours.get("limits")
+    is_the_bases = own is not None and limits is not None and says_inherited(limits.text, own)
+    licence = find_licence(settings.license, base, standing.metadata, is_the_bases=is_the_bases)
+    if own is not None and licence.id != own.id:
+        by = "as the base's card says" if licence.inherited else "as --license says"
+        LOG.warning("the licence that README.md states was %s, now it is %s, %s", own.id, licence.id, by)
+    return licence
 
 
 def _plot(settings: CardSettings) -> Path | None:

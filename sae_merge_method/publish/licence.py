@@ -1,4 +1,4 @@
-"""The licence that a merge of models states: the base's, or the one its author says; never a guess."""
+"""The licence that a merge of models states: the one its author says, or else the base's; never a guess."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ from sae_merge_method.errors import ArtifactError, ModelError, UsageError
 from sae_merge_method.models.hub import ModelId, model_card_text
 from sae_merge_method.publish.card_file import parse_card
 
-_FIELDS = ("license", "license_name", "license_link")
+_FIELDS = ("license_name", "license_link")
 
 
 class Licence(NamedTuple):
@@ -23,29 +23,46 @@ class Licence(NamedTuple):
     """Whether it was read from the base's card."""
 
 
-def find_licence(stated: str | None, base: ModelId, earlier: Mapping[str, Any] | None = None) -> Licence:
-    """The licence the author states, or the one on the base's card, or the one that an earlier card states.
+def find_licence(
+    asked: str | None, base: ModelId, standing: Mapping[str, Any] | None = None, *, is_the_bases: bool = False
+) -> Licence:
+    """The licence that is asked for, or the author's own that stands already, or the one on the base's card.
 
     Args:
-        stated: One of the Hub's identifiers, or None.
+        asked: One of the Hub's identifiers, or None.
         base: The base model.
-        earlier: Front matter of an earlier card whose licence the author stated; None where there is none.
+        standing: Front matter that stands in README.md; None where there is none.
+        is_the_bases: Whether what stands there was taken over from the base's card.
 
     Raises:
-        UsageError: None of them is there, or ``stated`` is no identifier.
+        UsageError: None of them is there, or one is no identifier.
     """
-    if stated is not None:
-        if not stated.replace("-", "").replace(".", "").replace("_", "").isalnum():
+    own = stated_licence(standing or {})
+    if asked is not None:
+        if not asked.replace("-", "").replace(".", "").replace("_", "").isalnum():
             raise UsageError(
-                f"--license: expected one of the Hub's identifiers such as apache-2.0, got {stated!r}"
+                f"--license: expected one of the Hub's identifiers such as apache-2.0, got {asked!r}"
             )
-        return Licence(stated.lower())
-    try:
-        return _inherited(base)
-    except UsageError:
-        if not earlier or not isinstance(earlier.get("license"), str):
-            raise
-        return _read(earlier, inherited=False)
+        # Asked for again, it keeps the name and the link that were given to it.
+        return own if own is not None and own.id.lower() == asked.lower() else Licence(asked.lower())
+    _require_one(standing or {}, "README.md")
+    return own if own is not None and not is_the_bases else _inherited(base)
+
+
+def stated_licence(metadata: Mapping[str, Any]) -> Licence | None:
+    """The licence that a front matter states; None where it states none, or not one identifier."""
+    if not metadata.get("license") or not isinstance(metadata["license"], str):
+        return None
+    name, link = (str(metadata[key]) if metadata.get(key) else None for key in _FIELDS)
+    return Licence(metadata["license"], name, link)
+
+
+def _require_one(metadata: Mapping[str, Any], where: str) -> None:
+    if metadata.get("license") and not isinstance(metadata["license"], str):
+        raise UsageError(
+            f"{where} states as its licence {metadata['license']!r}, expected one identifier: say it with "
+            "--license"
+        )
 
 
 def _inherited(base: ModelId) -> Licence:
@@ -54,12 +71,8 @@ def _inherited(base: ModelId) -> Licence:
         metadata = parse_card(model_card_text(base), where).metadata
     except (ModelError, ArtifactError) as error:
         raise UsageError(f"the licence of the base cannot be read, say it with --license: {error}") from error
-    if not metadata.get("license"):
+    _require_one(metadata, where)
+    licence = stated_licence(metadata)
+    if licence is None:
         raise UsageError(f"{where} states no licence: say it with --license")
-    return _read(metadata, inherited=True)
-
-
-def _read(metadata: Mapping[str, Any], *, inherited: bool) -> Licence:
-    identifier, name, link = (str(metadata[key]) if metadata.get(key) else None for key in _FIELDS)
-    assert identifier is not None
-    return Licence(identifier, name, link, inherited=inherited)
+    return licence._replace(inherited=True)

@@ -1,7 +1,6 @@
 """The sections of a model card, each a function from what is known to Markdown.
 
-How the model was made, what changed, how to make it again, and what the card does not show. Which of them a
-card has is for ``card``.
+How the model was made, what changed, how to make it again. Which of them a card has is for ``card``.
 """
 
 import shlex
@@ -14,7 +13,6 @@ from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport
 from sae_merge_method.artifacts.layer_diagnosis import LITTLE_EXPLAINED, LayerDiagnosis
 from sae_merge_method.artifacts.recipe import RECIPE_FILE
 from sae_merge_method.layers import LayerModule, Unit, format_layers, how_open, named_units, units_word
-from sae_merge_method.publish.licence import Licence
 from sae_merge_method.recipe.merged_folder import MergedFolder
 from sae_merge_method.recipe.methods import method_named
 from sae_merge_method.recipe.precision import rounding_of
@@ -22,9 +20,6 @@ from sae_merge_method.reports import numbers
 from sae_merge_method.reports.attributed import HOW_CARRIED, carried_grid
 from sae_merge_method.reports.grid import Cell, Grid, as_markdown
 from sae_merge_method.reports.markdown import bullets, code, fence, plain, section
-
-STATED = "stated by the author"
-"""How a card says that its licence was not the base's."""
 
 
 def recipe_section(merged: MergedFolder) -> str:
@@ -195,49 +190,3 @@ def rebuild_section(
         f"{code(RECIPE_FILE)} is an ordinary mergekit recipe: with the package installed, "
         f"{code(f'mergekit-yaml {RECIPE_FILE} rebuilt/')} runs it too.",
     )
-
-
-def limits_section(
-    licence: Licence,
-    base: str,
-    *,
-    has_verdict: bool,
-    has_layers: bool,
-    has_controls: bool,
-    folders: Sequence[str],
-    unpinned: Sequence[str],
-) -> str:
-    """What a reader must not take this card for.
-
-    Args:
-        licence: The one stated.
-        base: Name of the base, whose licence it may be.
-        has_verdict: Whether the card says what changed.
-        has_layers: Whether the card says why these layers.
-        has_controls: Whether it says what else was tried.
-        folders: Models that the recipe names by folder.
-        unpinned: Models on the Hub that it names without a revision.
-    """
-    lines = []
-    if not has_verdict:
-        lines.append("Nothing about its quality is shown here: no evaluation came with this card.")
-    if has_layers and not has_controls:
-        lines.append(
-            "That these layers are better than others of the same number is not shown here: it takes "
-            "controls with other layers."
-        )
-    if folders:
-        names = ", ".join(map(code, folders))
-        lines.append(f"The recipe names {names} by folder: a rebuild needs the same models in those places.")
-    if unpinned:
-        names = ", ".join(map(code, unpinned))
-        lines.append(
-            f"The recipe does not pin {names} to a commit: should one change on the Hub, "
-            "a rebuild will say that its bytes differ."
-        )
-    origin = f"taken over from the card of {plain(base)}" if licence.inherited else STATED
-    lines.append(
-        f"Licence: {plain(licence.name or licence.id)}, {origin}. Donors, SAEs and data sets have "
-        "licences of their own."
-    )
-    return section("Limits", bullets(lines))

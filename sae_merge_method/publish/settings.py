@@ -19,7 +19,7 @@ class CardSettings(Record):
     """Folder that sae-merge tune wrote, whose recipe this is: adds how the weights were found, and what they
     were held against."""
     license: str | None = None
-    """Licence, by the Hub's identifier; without it, as the base's card says."""
+    """Licence, by the Hub's identifier; without it, the one that README.md states, else the base's."""
     name: str | None = None
     """The model's name; without it, as README.md's results have it, else repo_id's last part, else the
     folder's."""
