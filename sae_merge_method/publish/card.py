@@ -6,25 +6,24 @@ matter and our own part (see ``card_file``) are written, so that a second run re
 
 import logging
 from pathlib import Path
-from typing import NamedTuple
 
 from sae_merge_method.artifacts.comparison import read_comparison
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, diagnosis_path
-from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.lock import locked
 from sae_merge_method.files.writing import write_bytes, write_text
-from sae_merge_method.models.hub import CARD_FILE, ModelId, is_hub_id, parse_model_id
+from sae_merge_method.models.hub import CARD_FILE, ModelId, parse_model_id
 from sae_merge_method.publish import sections
 from sae_merge_method.publish.card_file import CardFile, OurSection, our_part, read_card
 from sae_merge_method.publish.front_matter import front_matter
 from sae_merge_method.publish.front_matter_text import front_matter_text
+from sae_merge_method.publish.hub_names import hub_names
 from sae_merge_method.publish.licence import Licence, find_licence, stated_licence
 from sae_merge_method.publish.limits import limits_section, says_inherited
 from sae_merge_method.publish.measured import statement_section
 from sae_merge_method.publish.model_index import Naming
 from sae_merge_method.publish.settings import CardSettings
 from sae_merge_method.publish.shown import shown_sections
-from sae_merge_method.recipe.merged_folder import MergedFolder, open_merged
+from sae_merge_method.recipe.merged_folder import open_merged
 
 LOG = logging.getLogger(__name__)
 
@@ -71,33 +70,32 @@ def _renew(folder: Path, settings: CardSettings) -> Path:
     """:func:`write_card`, for who holds the folder."""
     merged = open_merged(folder)
     result = merged.report.result_sha256 if merged.report is not None else None
-    title = settings.name or (settings.repo_id or "").rpartition("/")[2] or folder.resolve().name
-    standing = read_card(folder, title)
-    if settings.name is not None:
+    standing = read_card(folder)
+    models = hub_names(merged, standing, settings)
+    repository = models.told.repository or ""
+    title = settings.name or repository.rpartition("/")[2] or folder.resolve().name
+    if settings.name is not None or not standing.body:
         standing = standing.with_title(title)
     comparison = read_comparison(Path(settings.comparison)) if settings.comparison else None
     base = parse_model_id(merged.recipe.base_model)
     licence = _licence(settings, base, standing)
-    models = _hub_names(merged, settings)
     plot = _plot(settings)
     shown = shown_sections(merged, standing, settings, comparison, with_plot=plot is not None)
-    if not (settings.repo_id or settings.base or settings.donor):
-        shown |= {"rebuild": standing.ours["rebuild"]} if "rebuild" in standing.ours else {}
     naming = Naming(title, is_asked=settings.name is not None)
     data = front_matter(standing.metadata, naming, models.ids, licence, comparison, result)
     written = {
         "recipe": "" if merged.recipe_text in standing.body else sections.recipe_section(merged),
         "edit": sections.edit_section(merged),
         "statement": statement_section(folder, result),
-        "rebuild": sections.rebuild_section(merged, settings.repo_id, settings.base, settings.donor),
+        "rebuild": sections.rebuild_section(merged, *models.told),
         "limits": limits_section(
             licence,
-            settings.base or base.path,
+            models.models[0].path,
             has_verdict="verdict" in shown,
             has_layers="layers" in shown,
             has_controls="experiment" in shown,
             folders=models.folders,
-            unpinned=_unpinned(merged, models.folders),
+            unpinned=models.unpinned,
         ),
     }
     ours = [shown.get(name) or OurSection(name, written.get(name, ""), result) for name in _ORDER]
@@ -127,38 +125,3 @@ def _plot(settings: CardSettings) -> Path | None:
         return None
     plot = diagnosis_path(Path(settings.diagnosis)).parent / PLOT_FILE
     return plot if plot.is_file() else None
-
-
-class _HubNames(NamedTuple):
-    """How others find base and donors."""
-
-    ids: tuple[str, ...]
-    """Hub ids."""
-    folders: tuple[str, ...]
-    """Models that have none."""
-
-
-def _hub_names(merged: MergedFolder, settings: CardSettings) -> _HubNames:
-    if settings.donor and len(settings.donor) != len(merged.donors):
-        raise ArtifactError(
-            f"the recipe has {len(merged.donors)} donors ({', '.join(merged.donors)}): "
-            f"expected a Hub id for each, got {len(settings.donor)}"
-        )
-    in_recipe = (merged.recipe.base_model, *merged.donors)
-    by_user = (settings.base, *(settings.donor or (None,) * len(merged.donors)))
-    ids, folders = [], []
-    for model, better in zip(in_recipe, by_user, strict=True):
-        for part in parse_model_id(model).parts:
-            name = better or part.path
-            if is_hub_id(name) and "/" in name and not Path(name).exists():
-                ids.append(name)
-            else:
-                folders.append(part.path)
-    return _HubNames(tuple(dict.fromkeys(ids)), tuple(folders))
-
-
-def _unpinned(merged: MergedFolder, folders: tuple[str, ...]) -> list[str]:
-    """Models on the Hub that the recipe names without a revision."""
-    models = (merged.recipe.base_model, *merged.donors)
-    parsed = {name: parse_model_id(name) for name in models}
-    return [name for name, model in parsed.items() if model.path not in folders and model.revision is None]

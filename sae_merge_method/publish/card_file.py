@@ -46,8 +46,9 @@ class CardFile(NamedTuple):
     """The front matter's YAML."""
 
     def with_title(self, title: str) -> "CardFile":
-        """The same card under another title."""
-        return self._replace(body=_TITLE.sub(lambda _: _heading(title), self.body))
+        """The same card under another title; an empty one gets it."""
+        heading = f"# {markdown(title)}"
+        return self._replace(body=_TITLE.sub(lambda _: heading, self.body) if self.body else heading)
 
 
 def parse_card(text: str, where: str) -> CardFile:
@@ -76,21 +77,21 @@ def parse_card(text: str, where: str) -> CardFile:
     return CardFile(metadata or {}, text[match.end() :], front=match[2])
 
 
-def read_card(folder: Path, title: str) -> CardFile:
-    """The card of a folder without the part that :func:`our_part` marks; under ``title`` where it is empty.
+def read_card(folder: Path) -> CardFile:
+    """The card of a folder without the part that :func:`our_part` marks; an empty one where there is none.
 
     Raises:
         ArtifactError: It cannot be read.
     """
     path = folder / CARD_FILE
     if not path.exists():
-        return CardFile({}, _heading(title))
+        return CardFile({}, "")
     try:
         card = parse_card(read_regular_text(path), str(path))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise ArtifactError(f"{path} cannot be read as a model card: {why}") from error
-    body = _OUR_PART.sub("", card.body).strip() or _heading(title)
+    body = _OUR_PART.sub("", card.body).strip()
     ours = _OUR_PART.search(card.body)
     return card._replace(body=body, ours=_sections(ours[0]) if ours is not None else {})
 
@@ -103,10 +104,6 @@ def _sections(part: str) -> dict[str, OurSection]:
         name: OurSection(name, text.strip(), None if result == "unknown" else result)
         for name, result, text in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=True)
     }
-
-
-def _heading(title: str) -> str:
-    return f"# {markdown(title)}"
 
 
 def our_part(sections: Sequence[OurSection]) -> str:

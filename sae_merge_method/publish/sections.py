@@ -21,6 +21,9 @@ from sae_merge_method.reports.attributed import HOW_CARRIED, carried_grid
 from sae_merge_method.reports.grid import Cell, Grid, as_markdown
 from sae_merge_method.reports.markdown import bullets, code, fence, plain, section
 
+REBUILD = "sae-merge rebuild "
+"""How the command begins that a card says how to rebuild by."""
+
 
 def recipe_section(merged: MergedFolder) -> str:
     """The recipe as it was run."""
@@ -173,7 +176,7 @@ def rebuild_section(
     options = "".join(f" {option} {shlex.quote(name)}" for option, name in renamed)
     commands = [
         f"pip install .  # in a checkout of sae-merge-method {__version__}",
-        f"sae-merge rebuild {shlex.quote(source)} rebuilt/{options}",
+        f"{REBUILD}{shlex.quote(source)} rebuilt/{options}",
         "sae-merge verify rebuilt/",
     ]
     where = "" if repository else " in this folder"

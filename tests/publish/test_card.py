@@ -123,7 +123,7 @@ def test_the_authors_own_results_and_name_stay(tmp_path, out, caplog):
     assert "the Hub may refuse, kept as it stands: Invalid `model_index`" in caplog.text
     comparison = save_comparison(tmp_path / "comparison.json", result=result_of(out))
     write_card(out, CardSettings(license="mit", comparison=comparison))
-    (model,) = read_card(out, "").metadata["model-index"]
+    (model,) = read_card(out).metadata["model-index"]
     assert (model["name"], model["results"][:1]) == ("published", index[0]["results"])
     assert len(model["results"]) == 3
 
@@ -152,15 +152,15 @@ def test_a_front_matter_of_which_something_would_be_lost_is_refused(out, front, 
 def test_a_front_matter_behind_a_byte_order_mark_is_one(out):
     (out / "README.md").write_text("\ufeff---\nlanguage: en\n---\n# My own\n")
     write_card(out, MIT)
-    assert read_card(out, "").metadata["language"] == "en" and body(out).count("language") == 1
+    assert read_card(out).metadata["language"] == "en" and body(out).count("language") == 1
 
 
 def test_what_a_card_keeps_is_read_by_who_holds_the_folder(out, monkeypatch):
     holders = []
 
-    def look(folder, title):
+    def look(folder):
         holders.append(who_edits(folder))
-        return read_card(folder, title)
+        return read_card(folder)
 
     monkeypatch.setattr("sae_merge_method.publish.card.read_card", look)
     write_card(out, MIT)
