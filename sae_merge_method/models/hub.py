@@ -7,6 +7,7 @@ nothing fetched is ever executed. What lies in a model's folder is for ``checkpo
 
 import re
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
 from sae_merge_method.errors import ModelError, UsageError, first_line
@@ -80,6 +81,19 @@ def as_path(name: str) -> str:
     mergekit asks the Hub for a bare relative name even where such a folder exists, and for ``~/base``.
     """
     return "+".join(str(replace(part, path=_plain(part.path))) for part in parse_model_id(name).parts)
+
+
+def is_same_model(one: str, other: str) -> bool:
+    """Whether two names are of one model: ``donor`` and ``./donor``; without a revision it may be any."""
+    pairs = list(zip_longest(parse_model_id(one).parts, parse_model_id(other).parts))
+    return all(a is not None and b is not None and _is_same(a, b) for a, b in pairs)
+
+
+def _is_same(one: ModelId, other: ModelId) -> bool:
+    if one.folder is not None and other.folder is not None:
+        return one.folder.samefile(other.folder)
+    paths = {Path(each.path).expanduser().resolve() for each in (one, other)}
+    return len(paths) == 1 and (None in (one.revision, other.revision) or one.revision == other.revision)
 
 
 def _plain(path: str) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 from sae_merge_method.artifacts.attribution import read_attribution
 from sae_merge_method.artifacts.attribution_summary import summary_of
 from sae_merge_method.artifacts.comparison import Comparison
-from sae_merge_method.artifacts.diagnosis import Diagnosis, read_diagnosis
+from sae_merge_method.artifacts.diagnosis import read_diagnosis
 from sae_merge_method.errors import ArtifactError
+from sae_merge_method.models.hub import is_same_model
 from sae_merge_method.publish import sections
 from sae_merge_method.publish.card_file import CardFile, OurSection
 from sae_merge_method.publish.measured import (
@@ -22,6 +23,7 @@ from sae_merge_method.publish.measured import (
     unmatched_tune,
     verdict_section,
 )
+from sae_merge_method.publish.of_base import require_attributed_base, require_diagnosed_base
 from sae_merge_method.publish.settings import CardSettings
 from sae_merge_method.recipe.merged_folder import MergedFolder
 
@@ -67,7 +69,7 @@ def _layers(merged: MergedFolder, settings: CardSettings, *, with_plot: bool) ->
     if settings.diagnosis is None:
         return None
     diagnosis = read_diagnosis(Path(settings.diagnosis))
-    _require_same_base(merged, diagnosis)
+    require_diagnosed_base(merged, diagnosis)
     text = sections.layers_section(diagnosis, merged.layers, _rule(merged), with_plot)
     return OurSection("layers", text, merged.report.result_sha256 if merged.report is not None else None)
 
@@ -77,18 +79,14 @@ def _attribution(merged: MergedFolder, settings: CardSettings) -> OurSection | N
     if settings.attribution is None:
         return None
     attribution = read_attribution(settings.attribution)
-    n_layers, own = len(attribution.target.layers), merged.checkpoint.n_layers
-    if n_layers != own:
-        raise ArtifactError(
-            f"the attribution is of a model with {n_layers} layers, {merged.folder} has {own}"
-        )
+    require_attributed_base(merged, attribution)
     summary = summary_of(attribution)
     if summary is None:
         raise ArtifactError(
             f"{settings.attribution} has the first order alone, which says nothing of the whole donor: "
             "attribute without --first-order"
         )
-    if attribution.donor.id not in merged.donors:
+    if not any(is_same_model(attribution.donor.id, donor) for donor in (*merged.donors, *settings.donor)):
         LOG.warning(
             "the attribution is of the donor %s, the recipe names %s", summary.donor, ", ".join(merged.donors)
         )
@@ -145,20 +143,6 @@ def _still_of(standing: CardFile, result: str | None) -> dict[str, OurSection]:
                 (section.result or "unknown")[:16],
             )
     return {name: section for name, section in measured.items() if section.result == result}
-
-
-def _require_same_base(merged: MergedFolder, diagnosis: Diagnosis) -> None:
-    model = diagnosis.model
-    if merged.report is not None and merged.report.base_config_sha256 != model.config_sha256:
-        raise ArtifactError(
-            f"the diagnosis is of {model.id}, which has another config.json than "
-            f"the base of {merged.folder} ({merged.recipe.base_model})"
-        )
-    if model.n_layers != merged.checkpoint.n_layers:
-        raise ArtifactError(
-            f"the diagnosis is of a model with {model.n_layers} layers, "
-            f"{merged.folder} has {merged.checkpoint.n_layers}"
-        )
 
 
 def _rule(merged: MergedFolder) -> str | None:

@@ -11,6 +11,7 @@ from sae_merge_method.models.hub import (
     fetch_address,
     folder_at_hand,
     is_hub_id,
+    is_same_model,
     local_folder,
     open_model,
     parse_model_id,
@@ -97,3 +98,18 @@ def test_what_could_lead_elsewhere_is_no_hub_id(text):
 def test_an_address_that_leads_elsewhere_is_refused_before_any_request(address):
     with pytest.raises(SaeMergeError, match="expected"):
         fetch_address(address)
+
+
+def test_a_model_is_the_same_however_its_path_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("donor", "other"):
+        (tmp_path / name).mkdir()
+    same = [
+        ("donor", "./donor"),
+        (str(tmp_path / "donor"), "donor/"),
+        ("gone", "./gone"),
+        ("a/b", "a/b@main"),
+    ]
+    unlike = [("donor", "other"), ("a/b@1", "a/b@2"), ("a/b", "a/b+c/d"), ("a/b", "a/c"), ("donor", "gone")]
+    assert all(is_same_model(*names) for names in same)
+    assert not any(is_same_model(*names) for names in unlike)

@@ -1,11 +1,14 @@
 """The sections that a card shows of what was measured: what is named now, and what stands of this very result."""
 
+import json
 import logging
 from pathlib import Path
 
 import pytest
 
+from sae_merge_method.artifacts.attribution import read_attribution
 from sae_merge_method.artifacts.diagnosis import read_diagnosis, write_diagnosis
+from sae_merge_method.artifacts.schema import write_record
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.publish.card_file import CardFile, OurSection
 from sae_merge_method.publish.settings import CardSettings
@@ -14,7 +17,7 @@ from sae_merge_method.recipe.merged_folder import MergedFolder, open_merged
 from tests.attributions import save_attribution
 from tests.comparisons import comparison
 from tests.diagnoses import save_diagnosis
-from tests.merged import Merged
+from tests.merged import Merged, rename_models
 
 NOTHING = CardFile({}, "# A model")
 SCORES = {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8}
@@ -98,6 +101,50 @@ def test_a_diagnosis_of_another_base_is_refused(folder: MergedFolder, merged: Me
         shown(folder, diagnosis=tmp_path / "diagnosis")
 
 
+def test_an_attribution_of_another_fine_tune_is_refused(
+    folder: MergedFolder, merged: Merged, tmp_path: Path
+) -> None:
+    made = save_attribution(tmp_path / "attribution", merged.donor, merged.donor)
+    with pytest.raises(ArtifactError, match="which holds other weights than the base of"):
+        shown(folder, attribution=made)
+
+
+def test_an_attribution_of_a_model_of_another_size_or_with_other_constants_is_refused(
+    merged: Merged, tmp_path: Path
+) -> None:
+    out = merged.copy(tmp_path / "out")
+    rename_models(out, "someone/base", str(merged.donor))  # not at hand
+    made = save_attribution(tmp_path / "attribution", merged.base, merged.donor)
+    assert shown(open_merged(out), attribution=made)
+    attribution = read_attribution(made)
+    for changes, words in (
+        ({"tensors": "1" * 64}, "tensors have other names or shapes than those of the base"),
+        ({"constants": {"sliding_window": 7}}, "computes something else than the base .*: sliding_window"),
+    ):
+        other = attribution.base.fingerprint.model_copy(update=changes)
+        base = attribution.base.model_copy(update={"fingerprint": other})
+        write_record(made / "attribution.json", attribution.model_copy(update={"base": base}))
+        with pytest.raises(ArtifactError, match=words):
+            shown(open_merged(out), attribution=made)
+
+
+def test_the_fingerprint_that_a_recipe_keeps_stands_for_a_base_that_is_not_at_hand(
+    merged: Merged, tmp_path: Path
+) -> None:
+    out = merged.copy(tmp_path / "out")
+    rename_models(out, "someone/base", str(merged.donor))
+    ours, others = (
+        save_attribution(tmp_path / name, base, merged.donor)
+        for name, base in (("ours", merged.base), ("others", merged.donor))
+    )
+    record = {"model": "base", "fingerprint": read_attribution(ours).base.fingerprint.model_dump(mode="json")}
+    recipe = out / "mergekit_config.yml"
+    recipe.write_text(recipe.read_text() + f"sae_evidence: {json.dumps(record)}\n")
+    assert shown(open_merged(out), attribution=ours)
+    with pytest.raises(ArtifactError, match="which holds other weights than the base of"):
+        shown(open_merged(out), attribution=others)
+
+
 @pytest.mark.parametrize("of", ["donor", "base"])
 def test_an_attribution_of_another_donor_is_shown_and_that_is_said(
     folder: MergedFolder, merged: Merged, tmp_path: Path, of: str, caplog: pytest.LogCaptureFixture
@@ -106,3 +153,20 @@ def test_an_attribution_of_another_donor_is_shown_and_that_is_said(
     with caplog.at_level(logging.WARNING):
         assert shown(folder, attribution=tmp_path / "attribution").keys() == {"attribution"}
     assert (f"the recipe names {merged.donor}" in caplog.text) == (of == "base")
+
+
+def test_a_donor_is_the_same_however_its_path_is_written_or_by_the_id_that_is_given(
+    folder: MergedFolder,
+    merged: Merged,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = save_attribution(tmp_path / "attribution", merged.base, merged.donor)
+    monkeypatch.chdir(merged.donor.parent)
+    attribution = read_attribution(made)
+    for name, given in (("donor", ()), ("./donor", ()), ("me/maths", ("me/maths@abc",))):
+        donor = attribution.donor.model_copy(update={"id": name})
+        write_record(made / "attribution.json", attribution.model_copy(update={"donor": donor}))
+        assert shown(folder, attribution=made, donor=given)
+    assert "the recipe names" not in caplog.text

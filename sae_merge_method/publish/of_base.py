@@ -1,0 +1,79 @@
+"""Whether an artifact was made on the base of a merged folder, which itself need not be at hand."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from sae_merge_method.artifacts.attribution import Attribution
+from sae_merge_method.artifacts.diagnosis import Diagnosis
+from sae_merge_method.artifacts.fingerprint import Fingerprint
+from sae_merge_method.artifacts.recipe import RECIPE_FILE
+from sae_merge_method.errors import ArtifactError, ModelError
+from sae_merge_method.models.checkpoint import JOURNAL_FOLDER, open_checkpoint
+from sae_merge_method.models.constants import differing, stated_constants
+from sae_merge_method.models.fingerprint import fingerprint
+from sae_merge_method.models.hub import folder_at_hand, parse_model_id
+from sae_merge_method.models.shards import lacks_weights
+from sae_merge_method.recipe.diagnosed import recorded_model
+from sae_merge_method.recipe.merged_folder import MergedFolder
+
+
+def require_diagnosed_base(merged: MergedFolder, diagnosis: Diagnosis) -> None:
+    """Make sure that a diagnosis is of a folder's base.
+
+    Raises:
+        ArtifactError: It is of another model.
+    """
+    model = diagnosis.model
+    if merged.report is not None and merged.report.base_config_sha256 != model.config_sha256:
+        raise ArtifactError(
+            f"the diagnosis is of {model.id}, which has another config.json than "
+            f"the base of {merged.folder} ({merged.recipe.base_model})"
+        )
+    _require_layers(merged, "diagnosis", model.n_layers)
+
+
+def require_attributed_base(merged: MergedFolder, attribution: Attribution) -> None:
+    """Make sure that an attribution is of a folder's base.
+
+    Names, shapes and constants are held against the folder's own, which an edit leaves; weights against the
+    base's where it is at hand, or where the recipe keeps their fingerprint.
+
+    Raises:
+        ArtifactError: It is of another model.
+    """
+    _require_layers(merged, "attribution", len(attribution.target.layers))
+    was, of = attribution.base.fingerprint, f"the attribution is of {attribution.base.id}"
+    base = f"the base of {merged.folder} ({merged.recipe.base_model})"
+    if was.tensors != fingerprint(merged.checkpoint).tensors:
+        raise ArtifactError(f"{of}, whose tensors have other names or shapes than those of {base}")
+    unlike = [key for key, _, _ in differing(was.constants, stated_constants(merged.checkpoint.text_config))]
+    if unlike:
+        raise ArtifactError(f"{of}, which computes something else than {base}: {', '.join(unlike)}")
+    own = _known(merged)
+    if own is not None and was.agrees_in(own) is None:
+        raise ArtifactError(f"{of}, which holds other weights than {base}")
+
+
+def _known(merged: MergedFolder) -> Fingerprint | None:
+    """The base's fingerprint, where it can be had."""
+    model = parse_model_id(merged.recipe.base_model)
+    folder = folder_at_hand(model) if model.adapter is None else None
+    with suppress(ModelError):  # a damaged one is for verify to tell of
+        if folder is not None and _is_whole_base(folder, merged.folder):
+            return fingerprint(open_checkpoint(folder))
+    recorded = recorded_model(merged.recipe.sae_evidence, RECIPE_FILE)
+    return recorded.fingerprint if recorded is not None else None
+
+
+def _is_whole_base(folder: Path, merged: Path) -> bool:
+    """Whether a folder still holds a base: neither edited in place nor there in part."""
+    is_edited = folder.samefile(merged) or (folder / JOURNAL_FOLDER).is_dir()
+    return not is_edited and not lacks_weights(folder)
+
+
+def _require_layers(merged: MergedFolder, kind: str, n_layers: int) -> None:
+    if n_layers != merged.checkpoint.n_layers:
+        raise ArtifactError(
+            f"the {kind} is of a model with {n_layers} layers, {merged.folder} has "
+            f"{merged.checkpoint.n_layers}"
+        )
