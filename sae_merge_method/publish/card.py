@@ -19,8 +19,8 @@ from sae_merge_method.publish.front_matter_text import front_matter_text
 from sae_merge_method.publish.hub_names import hub_names
 from sae_merge_method.publish.licence import Licence, find_licence, stated_licence
 from sae_merge_method.publish.limits import limits_section, says_inherited
-from sae_merge_method.publish.measured import statement_section
 from sae_merge_method.publish.model_index import Naming
+from sae_merge_method.publish.proved import statement_section
 from sae_merge_method.publish.settings import CardSettings
 from sae_merge_method.publish.shown import shown_sections
 from sae_merge_method.recipe.merged_folder import open_merged
@@ -86,7 +86,7 @@ def _renew(folder: Path, settings: CardSettings) -> Path:
     written = {
         "recipe": "" if merged.recipe_text in standing.body else sections.recipe_section(merged),
         "edit": sections.edit_section(merged),
-        "statement": statement_section(folder, result),
+        "statement": statement_section(merged.checkpoint, result),
         "rebuild": sections.rebuild_section(merged, *models.told),
         "limits": limits_section(
             licence,

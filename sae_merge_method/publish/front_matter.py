@@ -115,19 +115,20 @@ def eval_results(comparison: Comparison, result: str | None = None) -> "Iterator
     metric = comparison.metric.partition(",")[0]
     for subject in comparison.subjects:
         data = subject.dataset or _dataset(subject.task)
-        few = subject.n is not None and subject.n < FEW_PROBLEMS
+        n = subject.n if subject.n_edited is None else subject.n_edited  # the score is the edited model's
+        few = n is not None and n < FEW_PROBLEMS
         yield EvalResult(
             task_type="text-generation",
             task_name=subject.task,
             # A file or folder of this machine means nothing to others.
             dataset_type=data.path if data and not _is_at_home(data.path) else subject.task,
             # So that a score of few problems is not shown on the Hub without their number.
-            dataset_name=f"{subject.task}, {subject.n} problems" if few else subject.task,
+            dataset_name=f"{subject.task}, {n} problems" if few else subject.task,
             dataset_config=data.name if data else None,
             dataset_split=data.split if data else None,
             dataset_revision=data.arguments.get("revision") if data else None,
             # So that a part of the data set, or another one of the same name, does not pass for the whole.
-            dataset_args={"problems": subject.n} if subject.n else None,
+            dataset_args={"problems": n} if n else None,
             metric_type=metric,
             metric_name=comparison.metric,
             metric_args={MEASURED_ON: result or NO_HASH},

@@ -5,18 +5,14 @@ what carries its folder's own hash; what carries none is taken only where its au
 """
 
 import logging
-import os
 import re
 from hashlib import sha256
 from pathlib import Path
-from urllib.parse import quote
 
 from sae_merge_method.artifacts import tune
 from sae_merge_method.artifacts.comparison import Comparison
-from sae_merge_method.artifacts.edit_report import REPORT_FILE
 from sae_merge_method.artifacts.experiment import BY_HAND, EXPERIMENT_FILE, TABLE_FILE, read_experiment
 from sae_merge_method.artifacts.recipe import Recipe, read_recipe_text
-from sae_merge_method.artifacts.statement import STATEMENT_FILES, read_statement
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.regular import read_regular_text
 from sae_merge_method.recipe.methods import parse_recipe
@@ -49,9 +45,10 @@ def verdict_section(comparison: Comparison, unmatched: str | None = None) -> str
     ]
     reservations += [f"**May move a score**: {plain(line)}" for line in comparison.marks]
     reservations += [plain(note) for note in comparison.notes]
-    few = [one for one in comparison.subjects if one.n is not None and one.n < FEW_PROBLEMS]
+    fewest = {one.task: [n for n in (one.n, one.n_edited) if n is not None] for one in comparison.subjects}
+    few = {task: min(both) for task, both in fewest.items() if both and min(both) < FEW_PROBLEMS}
     if few:
-        counts = ", ".join(f"{plain(one.task)} on {one.n}" for one in few)
+        counts = ", ".join(f"{plain(task)} on {n}" for task, n in few.items())
         reservations.append(f"**Few problems**: {counts}. Scores of so few move by chance.")
     tasks = [plain(subject.task) for subject in comparison.subjects]
     named = " and ".join(tasks) if len(tasks) <= _SUBJECTS_NAMED else f"the {len(tasks)} subjects above"
@@ -105,45 +102,6 @@ def _report_section(heading: str, report: Path, unmatched: str | None) -> str:
     body = _BY_HAND.sub("", re.sub(r"\A\s*# .*\n", "", text))
     note = f"{_UNMATCHED}: {plain(unmatched)}" if unmatched is not None else ""
     return section(heading, note, _HEADING.sub(r"#\1 ", body).strip())
-
-
-def statement_section(folder: Path, result: str | None) -> str:
-    """Links to the statements of ``sae-merge verify`` in a checkpoint's folder; nothing where there is none.
-
-    One that is of another result, or none of ours, is warned of in the log and left out.
-
-    Args:
-        folder: The checkpoint's.
-        result: Hash of the checkpoint, as its edit report has it; None without one.
-    """
-    paragraphs = []
-    for file in sorted(folder.glob(STATEMENT_FILES)):
-        try:
-            statement = read_statement(file)
-        except ArtifactError as error:
-            LOG.warning("%s is not linked: %s", file.name, error)
-            continue
-        of = statement.predicate.result_sha256
-        if of != result:
-            own = result[:16] if result is not None else "not recorded"
-            LOG.warning("%s is not linked: it is of result %s, this folder's is %s", file.name, of[:16], own)
-            continue
-        signed = [one.name for one in sorted(folder.glob(f"{file.name}.*"))]
-        against = " and ".join(
-            f"the {one.role} {code(one.model)}" + (f" at {code(one.revision)}" if one.revision else "")
-            for one in statement.predicate.against
-        )
-        paragraphs.append(
-            f"{_link(file.name)} states what {code('sae-merge verify')} proved of these weight files, "
-            f"each by its sha256 (in-toto Statement v1), against {against or code(REPORT_FILE)}"
-            + (f"; signed: {', '.join(map(_link, signed))}." if signed else ".")
-        )
-        paragraphs.append(bullets([plain(line) for line in statement.predicate.proved]))
-    return section("What was proved", *paragraphs) if paragraphs else ""
-
-
-def _link(name: str) -> str:
-    return f"[{plain(name)}]({quote(os.fsencode(name))})"
 
 
 def unmatched_comparison(comparison: Comparison, where: str, result: str | None) -> str | None:

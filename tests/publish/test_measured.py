@@ -170,6 +170,22 @@ def test_results_on_few_problems_say_how_few(tmp_path, out, result):
     assert names == {"algebra": "algebra, 12 problems", "number_theory": "number_theory"}
 
 
+def test_how_many_problems_a_score_is_of_is_said_of_the_edited_models(tmp_path, out, result):
+    tasks = (
+        subject("algebra", 0.5, 0.6, "not shown", 0.5, False, n=540, n_edited=12),
+        subject("geometry", 0.5, 0.6, "not shown", 0.5, False, n=12, n_edited=540),
+        subject("unknown", 0.5, 0.6, "not shown", 0.5, False, n=13, n_edited=None),
+    )
+    path = save_comparison(tmp_path / "c.json", comparison(*tasks, result=result))
+    write_card(out, CardSettings(license="mit", comparison=path))
+    assert {one.task_name: (one.dataset_name, one.dataset_args["problems"]) for one in scores(out)} == {
+        "algebra": ("algebra, 12 problems", 12),
+        "geometry": ("geometry", 540),
+        "unknown": ("unknown, 13 problems", 13),
+    }
+    assert "**Few problems**: algebra on 12, geometry on 12, unknown on 13." in body(out)
+
+
 def test_a_card_links_the_statement_of_its_own_result_with_its_signature(tmp_path, out, result, caplog):
     verify(out, statement=out / "out.intoto.json")
     (out / "out.intoto.json.sig").touch()

@@ -1,0 +1,50 @@
+"""A card links what was proved of the weights beside it, whether or not a report says their hash."""
+
+from pathlib import Path
+
+import pytest
+
+from sae_merge_method.artifacts.recipe import RecipeText
+from sae_merge_method.merge.in_place import edit_in_place
+from sae_merge_method.publish.card import write_card
+from sae_merge_method.publish.settings import CardSettings
+from sae_merge_method.verify.audit import verify
+from tests.merged import Merged
+from tests.recipes import recipe_text
+
+MIT = CardSettings(license="mit", repo_id="me/maths")
+
+
+@pytest.fixture(params=["mergekit", "in place"])
+def unhashed(request: pytest.FixtureRequest, tmp_path: Path, merged: Merged) -> Path:
+    """A folder whose result no report says the hash of."""
+    if request.param == "mergekit":
+        by_mergekit = request.getfixturevalue("by_mergekit")
+        return Path(by_mergekit(recipe_text(merged.base, merged.donor, weight="0.5")))
+    return edited_in_place(tmp_path / "model", merged)
+
+
+def edited_in_place(folder: Path, merged: Merged) -> Path:
+    merged.copy_base(folder)
+    recipe = recipe_text(folder, merged.donor, weight="0.5")
+    edit_in_place(RecipeText(recipe, "recipe.yml"), options={"quiet": True})
+    return folder
+
+
+def proved(folder: Path) -> bool:
+    return "## What was proved" in (folder / "README.md").read_text()
+
+
+def test_a_statement_is_linked_where_its_files_are_the_folders(
+    unhashed: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    verify(unhashed, statement=unhashed / "out.intoto.json")
+    write_card(unhashed, MIT)
+    assert proved(unhashed) and "is not linked" not in caplog.text
+    weights = unhashed / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    write_card(unhashed, MIT)
+    assert not proved(unhashed)
+    assert "out.intoto.json is not linked: it is of other weight files than" in caplog.text
