@@ -19,11 +19,13 @@ def command(checkpoint: Path, **options: Any) -> None:
 
     It is CHECKPOINT's README.md. mergekit's own section, and whatever else stands there, is kept; a
     second run renews what the first one wrote, and keeps what was measured on the same checkpoint. Only
-    what was measured on this very checkpoint is taken. The licence is the base's or yours, never a
+    what was measured on this very checkpoint is taken. The licence is yours or the base's, never a
     guess. Then:
 
     \b
-        hf upload OWNER/NAME CHECKPOINT
+        hf upload OWNER/NAME CHECKPOINT --exclude ".sae-merge-journal/*"
+
+    What is left out there is what an edit in place keeps of the base, for sae-merge undo.
     """
     from sae_merge_method.publish.card import write_card
 

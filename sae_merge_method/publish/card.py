@@ -11,6 +11,7 @@ from sae_merge_method.artifacts.comparison import read_comparison
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, diagnosis_path
 from sae_merge_method.files.lock import locked
 from sae_merge_method.files.writing import write_bytes, write_text
+from sae_merge_method.models.checkpoint import JOURNAL_FOLDER
 from sae_merge_method.models.hub import CARD_FILE, ModelId, parse_model_id
 from sae_merge_method.publish import sections
 from sae_merge_method.publish.card_file import CardFile, OurSection, our_part, read_card
@@ -104,6 +105,7 @@ def _renew(folder: Path, settings: CardSettings) -> Path:
     if plot is not None and plot.resolve() != (folder / PLOT_FILE).resolve():
         write_bytes(folder / PLOT_FILE, plot.read_bytes())  # in the place of a link, never through it
     write_text(folder / CARD_FILE, text)
+    _warn_of_journal(folder, models.told.repository)
     for name in models.folders:
         LOG.warning("%s is a folder: --base and --donor can say its Hub id", name)
     return folder / CARD_FILE
@@ -118,6 +120,15 @@ def _licence(settings: CardSettings, base: ModelId, standing: CardFile) -> Licen
         by = "as the base's card says" if licence.inherited else "as --license says"
         LOG.warning("the licence that README.md states was %s, now it is %s, %s", own.id, licence.id, by)
     return licence
+
+
+def _warn_of_journal(folder: Path, repository: str | None) -> None:
+    if (folder / JOURNAL_FOLDER).is_dir():
+        LOG.warning(
+            "%s was edited in place, and %s in it holds the base's tensors: keep it out of what you share, "
+            'with hf upload %s %s --exclude "%s/*"',
+            *(folder, JOURNAL_FOLDER, repository or "OWNER/NAME", folder, JOURNAL_FOLDER),
+        )
 
 
 def _plot(settings: CardSettings) -> Path | None:

@@ -48,3 +48,13 @@ def test_a_statement_is_linked_where_its_files_are_the_folders(
     write_card(unhashed, MIT)
     assert not proved(unhashed)
     assert "out.intoto.json is not linked: it is of other weight files than" in caplog.text
+
+
+def test_what_an_edit_in_place_keeps_of_the_base_is_not_for_the_hub(
+    tmp_path: Path, merged: Merged, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_card(merged.copy(tmp_path / "out"), MIT)
+    assert "--exclude" not in caplog.text
+    folder = edited_in_place(tmp_path / "model", merged)
+    write_card(folder, MIT)
+    assert f'hf upload me/maths {folder} --exclude ".sae-merge-journal/*"' in caplog.text
