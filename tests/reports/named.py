@@ -23,7 +23,8 @@ from sae_merge_method.experiment.report import tables as experiment_tables
 from sae_merge_method.experiment.report.planned import plan_table
 from sae_merge_method.experiment.report.stored import stored_grid
 from sae_merge_method.merge.beside_weights import card_text
-from sae_merge_method.publish import measured
+from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.publish import proved
 from sae_merge_method.recipe.findings import CheckedRecipe, Finding, check_view
 from sae_merge_method.recipe.located import Located
 from sae_merge_method.recipe.merged_folder import MergedFolder
@@ -125,8 +126,8 @@ def statement(scene: Scene, name: str) -> str:
     folder.mkdir(exist_ok=True)
     for file in ("out.intoto.json", "out.intoto.json.sig"):
         (folder / file).touch()
-    with patch.object(measured, "read_statement", return_value=filled(Statement, name)):
-        return measured.statement_section(folder, name)
+    with patch.object(proved, "read_statement", return_value=filled(Statement, name)):
+        return proved.statement_section(Checkpoint(folder, {}, "", tensors={}), name)
 
 
 def surface(scene: Scene, name: str) -> Grid:

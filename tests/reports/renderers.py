@@ -28,7 +28,7 @@ from sae_merge_method.experiment.report import html, markdown, scatter
 from sae_merge_method.experiment.report import tables as experiment_tables
 from sae_merge_method.files.writing import canonical_json
 from sae_merge_method.merge import show as merge
-from sae_merge_method.publish import measured, sections
+from sae_merge_method.publish import limits, measured, sections
 from sae_merge_method.publish.licence import Licence
 from sae_merge_method.publish.rebuild import Rebuilt, rebuilt_view
 from sae_merge_method.reports import attributed
@@ -179,10 +179,22 @@ RENDERERS: Mapping[str, Renderer] = {
     "merge.show:report_view": Renderer(
         "view", lambda scene, name: merge.report_view(named.report(scene, name))
     ),
-    "publish.measured:statement_section": Renderer("markdown", named.statement),
+    "publish.limits:limits_section": Renderer(
+        "markdown",
+        lambda scene, name: limits.limits_section(
+            _LICENCE._replace(name=name),
+            name,
+            has_verdict=False,
+            has_layers=True,
+            has_controls=False,
+            folders=(name,),
+            unpinned=(name,),
+        ),
+    ),
     "publish.measured:verdict_section": Renderer(
         "markdown", lambda scene, name: measured.verdict_section(renamed(scene.comparison, name), name)
     ),
+    "publish.proved:statement_section": Renderer("markdown", named.statement),
     "publish.rebuild:rebuilt_view": _filled(Rebuilt, rebuilt_view, "view"),
     "publish.sections:attribution_section": _filled(
         AttributionSummary, lambda one: sections.attribution_section(one, (0,)), "markdown"
@@ -197,18 +209,6 @@ RENDERERS: Mapping[str, Renderer] = {
         "markdown",
         lambda scene, name: sections.layers_section(
             renamed(scene.diagnosis, name), (0,), name, with_plot=True
-        ),
-    ),
-    "publish.sections:limits_section": Renderer(
-        "markdown",
-        lambda scene, name: sections.limits_section(
-            _LICENCE._replace(name=name),
-            name,
-            has_verdict=False,
-            has_layers=True,
-            has_controls=False,
-            folders=(name,),
-            unpinned=(name,),
         ),
     ),
     "publish.sections:rebuild_section": Renderer(
