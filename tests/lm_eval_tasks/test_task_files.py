@@ -13,6 +13,7 @@ from .conftest import SUBJECTS, Bench
 
 GROUPS = ("minerva_math_sae", "minerva_math_sae_chat")
 REFUSALS = ("refusal_sae_harmful", "refusal_sae_benign")
+VERSIONS = {"minerva_math_sae": 1.0, "minerva_math_sae_chat": 1.0, "refusal_sae": 1.1}
 # All that may differ from lm-eval's own tasks.
 OURS = {"task", "tag", "process_results", "metric_list", "metadata"}
 
@@ -27,7 +28,7 @@ def load(path: Path) -> dict[str, Any]:
 def test_every_file_loads_with_its_functions_and_has_a_version(path: Path) -> None:
     config = load(path)
     assert config.get("task") == path.stem or config.get("group") == path.stem
-    assert config["metadata"]["version"] == 1.0
+    assert config["metadata"]["version"] == VERSIONS[path.parent.name]
     assert not config.get("tag")
 
 
@@ -86,7 +87,7 @@ def test_no_task_of_lm_evals_own_has_a_name_of_ours() -> None:
 def test_the_readme_in_the_folder_names_every_task_and_the_version(group: str) -> None:
     readme = (tasks_path() / group / "README.md").read_text()
     assert "### Changelog" in readme
-    assert "version 1.0" in readme
+    assert f"- version {VERSIONS[group]}" in readme
     assert all(f"`{group}_{subject}`" in readme for subject in SUBJECTS)
 
 
@@ -95,7 +96,9 @@ def test_refusals_have_two_halves_that_differ_in_requests_and_scoring_alone() ->
     differ = {key for key in harmful if _name(harmful[key]) != _name(benign[key])}
     assert differ == {"task", "dataset_name", "process_results", "metric_list"}
     readme = (tasks_path() / "refusal_sae" / "README.md").read_text()
-    assert "- version 1.0" in readme and all(f"`{name}`" in readme for name in REFUSALS)
+    assert f"- version {VERSIONS['refusal_sae']}" in readme and all(
+        f"`{name}`" in readme for name in REFUSALS
+    )
 
 
 def test_tasks_path_prints_the_folder_that_holds_the_groups() -> None:
