@@ -6,6 +6,7 @@ stand there alone. Which documents, and what their losses show, is left to the c
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sae_merge_method.errors import ModelError
@@ -29,8 +30,11 @@ def log_likelihoods(
         tell: Called with how many documents are weighed, of how many; another backend's are told by lm-eval's
             own bars.
     """
-    fitting = [_fit(lm, document) for document in documents]
-    weigh = _by_passes if _gives_logits(lm) else _by_requests
+    passes = _gives_logits(lm)
+    # lm-eval's vLLM wants room for a token to come, too: of a text that is longer it weighs the last alone.
+    room = lm.max_length if passes else lm.max_length - 2
+    fitting = [_fit(lm, document, room) for document in documents]
+    weigh = _by_passes if passes else _by_requests
     return tuple(weigh(lm, fitting, tell)), tuple(len(one.ids) for one in fitting)
 
 
@@ -60,13 +64,13 @@ class _Fitting(NamedTuple):
     """Of the tokens to predict."""
 
 
-def _fit(lm: "TemplateLM", text: str) -> _Fitting:
+def _fit(lm: "TemplateLM", text: str, room: int) -> _Fitting:
     while True:
         ids = lm.tok_encode(text, add_special_tokens=False)
         ids = tuple(ids[1:] if ids[0] == lm.prefix_token_id else ids)  # as lm-eval: it is the context
-        if len(ids) <= lm.max_length:
+        if len(ids) <= room:
             return _Fitting(text, ids)
-        text = text[: len(text) * lm.max_length // (len(ids) + 1)]
+        text = text[: len(text) * room // (len(ids) + 1)]
 
 
 def _gives_logits(lm: "TemplateLM") -> bool:
@@ -111,4 +115,13 @@ def _by_requests(lm: "TemplateLM", documents: Sequence[_Fitting], _: Tell) -> li
         Instance(request_type="loglikelihood", doc={}, arguments=("", text), idx=number)
         for number, (text, _) in enumerate(documents)
     ]
-    return [-float(log_p) for log_p, _ in lm.loglikelihood(requests)]
+    return [-float(log_p) for log_p, _ in _as_plain(lm).loglikelihood(requests)]
+
+
+def _as_plain(lm: Any) -> Any:
+    """The same loaded model, asked for no thoughts: raw text has none, and lm-eval weighs by no other."""
+    if not getattr(lm, "enable_thinking", False):
+        return lm
+    plain = copy(lm)
+    plain.enable_thinking = False
+    return plain

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sae_merge_method.artifacts.arm import ArmIdentity
 from sae_merge_method.artifacts.experiment_plan import (
@@ -22,10 +22,13 @@ from sae_merge_method.artifacts.experiment_plan import (
 from sae_merge_method.errors import SaeMergeError, UsageError
 from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.settings import EvaluationSettings
-from sae_merge_method.evaluation.watching import watched
+from sae_merge_method.evaluation.watching import Tell, watched
 from sae_merge_method.experiment.arm_models import ArmModels
 from sae_merge_method.experiment.likelihoods import log_likelihoods, require_numbers
 from sae_merge_method.files.folders import new_folder
+
+if TYPE_CHECKING:
+    from lm_eval.api.model import TemplateLM
 
 LOG = logging.getLogger(__name__)
 
@@ -83,7 +86,7 @@ class Underway(NamedTuple):
 
     arm: str
     answered: int
-    """Requests, of one kind: a task's that are generated come after those that are weighed."""
+    """Requests, of one kind: first the general text's documents, then a task's, kind after kind."""
     requests: int
 
     def __str__(self) -> str:
@@ -143,15 +146,11 @@ class ArmRunner:
         def tell(answered: int, requests: int) -> None:
             self._tell(Underway(job.arm.name, answered, requests))
 
-        with models.open(job.arm.name, job.model, folder) as (lm, model, report):
-            general = None
-            with new_folder(folder / RESULTS_FOLDER, overwrite=True) as results, watched(tell):
+        with models.open(job.arm.name, job.model, folder) as (lm, model, report), watched(tell):
+            # Before the problems, which take hours: a loss that cannot be had costs no answers.
+            general = _loss_on(self.setup.general, lm, tell) if self.setup.general else None
+            with new_folder(folder / RESULTS_FOLDER, overwrite=True) as results:
                 cut_off = harness.score(lm, model, results)
-                if self.setup.general is not None:
-                    text = self.setup.general
-                    nats, tokens = log_likelihoods(lm, text.documents, tell)
-                    require_numbers(text.name, nats)
-                    general = GeneralText(name=text.name, sha256=text.sha256, nats=nats, tokens=tokens)
         write_arm(
             folder,
             ArmRecord(
@@ -166,3 +165,9 @@ class ArmRunner:
                 general=general,
             ),
         )
+
+
+def _loss_on(text: GeneralCorpus, lm: "TemplateLM", tell: Tell) -> GeneralText:
+    nats, tokens = log_likelihoods(lm, text.documents, tell)
+    require_numbers(text.name, nats)
+    return GeneralText(name=text.name, sha256=text.sha256, nats=nats, tokens=tokens)

@@ -121,8 +121,10 @@ def run_arms(root: Path, family: Family, tasks: Path, *, keep: bool) -> dict[str
         )  # fmt: skip
         outcome = runner.run(ArmJob(arm, models.get(name), "key", {}))
         assert outcome.error is None, outcome
-        assert underway[-1] == Underway(name, len(DOCUMENTS), len(DOCUMENTS))  # the general text comes last
-        assert next(one for one in underway if one.arm == name).answered < len(DOCUMENTS)
+        told = [one for one in underway if one.arm == name]
+        general = [Underway(name, answered, len(DOCUMENTS)) for answered in (2, 3)]
+        assert told[:2] == general and len(told) > 2  # the general text comes first
+        assert told[-1].answered == told[-1].requests
     return folders
 
 
@@ -180,3 +182,22 @@ def test_an_arm_is_the_same_in_memory_and_on_the_disk(tmp_path, monkeypatch, cap
             assert found[file] == content, (name, file)
     losses = {json.loads((folder / "arm.json").read_text())["general"]["nats"][0] for folder in here.values()}
     assert len(losses) == len(here)
+
+
+def test_a_loss_that_cannot_be_had_is_told_before_a_problem_is_asked(tmp_path, monkeypatch):
+    base = llama(tmp_path / "base")
+    (tmp_path / "exp" / "arms" / "base").mkdir(parents=True)
+    evaluation = EvaluationSettings(tasks=("both",), include_path=str(lay_out(tmp_path)), device="cpu")
+    general = GeneralCorpus("general", "0" * 64, DOCUMENTS)
+    runner = ArmRunner(Setup(Path("exp"), tmp_path, str(base), evaluation, general, keep=False))
+    arm = ArmIdentity(
+        name="base", role="own", description="", method=None, layers=(), weight=None, planned_energy=None,
+        planned_realised=None, matched=None,
+    )  # fmt: skip
+    monkeypatch.setattr(
+        "sae_merge_method.experiment.worker.log_likelihoods", lambda *_: ((float("nan"),), (1,))
+    )
+    monkeypatch.setattr(Harness, "score", lambda *_: pytest.fail("problems were asked"))
+    outcome = runner.run(ArmJob(arm, str(base), "key", {}))
+    assert outcome.error is not None and outcome.error.startswith("the loss on 1 of 1 documents of general")
+    assert not (tmp_path / "exp" / "arms" / "base" / "results").exists()

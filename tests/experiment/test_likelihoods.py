@@ -8,6 +8,7 @@ import pytest
 
 from sae_merge_method.artifacts.experiment_plan import read_arm
 from sae_merge_method.errors import ModelError
+from sae_merge_method.experiment import likelihoods
 from sae_merge_method.experiment.likelihoods import log_likelihoods, require_numbers
 
 
@@ -82,6 +83,29 @@ def test_the_loss_is_what_lm_evals_own_requests_tell(field, batch_size):
     assert nats == pytest.approx(theirs, rel=1e-6)
     size = 4 if batch_size == "auto" else batch_size
     assert told == [(min(start + size, 5), 5) for start in range(0, 5, size)]
+
+
+def test_what_another_backend_weighs_leaves_room_for_the_first_token_and_one_to_come(field):
+    from lm_eval.models.huggingface import HFLM
+
+    (text,) = general_texts(field, 1)
+    lm = HFLM(pretrained=str(field / "base"), device="cpu", batch_size=1)
+    _, (tokens,) = log_likelihoods(OfAnotherBackend(lm), [" ".join([text] * 9)])
+    assert lm.max_length * 0.9 < tokens <= lm.max_length - 2
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_a_model_that_is_asked_to_think_weighs_raw_text_as_one_that_is_not(field, monkeypatch, passes):
+    from lm_eval.models.huggingface import HFLM
+
+    texts = general_texts(field, 2)
+    asked = {"pretrained": str(field / "base"), "device": "cpu", "batch_size": 1}
+    plain = log_likelihoods(HFLM(**asked), texts)
+    monkeypatch.setattr(likelihoods, "_gives_logits", lambda _: passes)  # not of vLLM
+    lm = HFLM(**asked, enable_thinking=True, think_end_token="</think>")
+    nats, tokens = log_likelihoods(lm, texts)
+    assert tokens == plain[1] and nats == pytest.approx(plain[0], rel=1e-6)
+    assert lm.enable_thinking  # for the problems
 
 
 def test_losses_that_are_no_numbers_are_told_in_one_line():
