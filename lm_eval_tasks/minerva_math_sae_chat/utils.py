@@ -4,6 +4,8 @@ Ours, not the paper's: the wording of the prompt, and where ``exact_match`` look
 answer. Gold answers, normalisation, equivalence and ``math_verify`` are lm-eval's functions.
 """
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from lm_eval.tasks.minerva_math import utils as minerva
@@ -13,29 +15,63 @@ INSTRUCTION = "Reason step by step, and put your final answer within \\boxed{}."
 # What lm-eval extracts from a text without an answer: asked of it, so that it stays its word.
 _NO_ANSWER = minerva.get_unnormalized_answer("")
 
+_MARK = re.compile(r"\\(boxed|fbox)(?![A-Za-z])(\s*\{)?|\\.|\$\$?|[{}]", re.DOTALL)
+"""A box, and whether it has braces; what is escaped; bounds of formulas; other braces."""
+_REST_OF_FORMULA = re.compile(r"\s*([^$\n]+?)\s*(?:\$|\\\)|\\\])")
+_NUMBER = re.compile(r"\s*(-?\d+(?:[.,]\d+)*)")
+
 
 def doc_to_text(doc: dict[str, Any]) -> str:
     """The problem as it stands, then what to do with it: the shape these models are trained on."""
     return f"{doc['problem']}\n\n{INSTRUCTION}"
 
 
-def final_answer(text: str) -> str | None:
-    """The answer a generation commits to, unnormalised: its last box, else its Minerva line.
+def said(text: str) -> str:
+    """What a generation says once it has thought: nothing yet where a thought is still open."""
+    return text.rpartition("</think>")[2].partition("<think>")[0].strip()
 
-    The last box, since a solution may box steps on its way. None where there is neither.
+
+def final_answer(text: str) -> str | None:
+    r"""The answer a generation commits to, unnormalised: its last box, else its Minerva line.
+
+    The last box, since a solution may box steps on its way; one that is empty, or that was cut off, is none.
+    A frame (``\fbox``) is one where there is no box, as in lm-eval. None where there is nothing of it.
     """
-    box = minerva.last_boxed_only_string(text)
-    # lm-eval's extraction also returns \fbox{...}, or a box whose brace opens elsewhere, and its
-    # remove_boxed fails on both: only the two forms it takes are answers.
-    if box is not None and box.startswith(("\\boxed{", "\\boxed ")):
-        answer = minerva.remove_boxed(box).strip()
-    else:
-        answer = minerva.get_unnormalized_answer(text)
-    return answer if answer not in ("", _NO_ANSWER) else None
+    boxes = sorted((command == "boxed", start, held) for start, command, held in _boxes(text) if held)
+    if boxes:
+        return boxes[-1][2]
+    answer = minerva.get_unnormalized_answer(text)
+    # A line with a box was looked at: it holds nothing.
+    return answer if answer not in ("", _NO_ANSWER) and "\\boxed" not in answer else None
+
+
+def _boxes(text: str) -> Iterator[tuple[int, str, str]]:
+    """Where each box begins, its command, and what it holds.
+
+    Without braces, that is the rest of its formula; outside one, where the command may be a word about boxes,
+    a number alone.
+    """
+    opened: list[re.Match[str]] = []
+    dollars = brackets = False
+    for mark in _MARK.finditer(text):
+        if mark[0] == "{" or mark[2]:
+            opened.append(mark)
+        elif mark[1]:
+            rest = _REST_OF_FORMULA.match(text, mark.end()) if dollars or brackets else None
+            held = rest or _NUMBER.match(text, mark.end())
+            yield mark.start(), mark[1], held[1] if held else ""
+        elif mark[0] == "}" and opened:
+            box = opened.pop()
+            if box[1]:
+                yield box.start(), box[1], text[box.end() : mark.start()].strip()
+        elif mark[0] in ("$", "$$"):
+            dollars = not dollars
+        elif mark[0] in ("\\(", "\\[", "\\)", "\\]"):
+            brackets = mark[0] in ("\\(", "\\[")
 
 
 def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, int]:
-    """Score one generation.
+    """Score one generation, or what stands behind its thoughts.
 
     Args:
         doc: A document from lm-eval's ``process_docs``.
@@ -45,11 +81,11 @@ def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, int]:
         ``math_verify`` as lm-eval's ``minerva_math`` scores it; ``exact_match`` of
         :func:`final_answer` by lm-eval's equivalence; ``answer_found``: 1 if there was one.
     """
-    text = results[0]
+    text = said(results[0])
     answer = final_answer(text)
     right = answer is not None and minerva.is_equiv(minerva.normalize_final_answer(answer), doc["answer"])
     return {
-        "math_verify": minerva.process_results(doc, results)["math_verify"],
+        "math_verify": minerva.process_results(doc, [text])["math_verify"],
         "exact_match": int(right),
         "answer_found": int(answer is not None),
     }

@@ -43,10 +43,28 @@ def test_the_plain_group_scores_as_lm_eval_does_and_sees_whether_there_was_an_an
         (LINE.format("$\\boxed{4}$"), "4", 1),
         ("It is 4.", None, 0),
         ("It is $\\boxed{}$.", None, 0),
-        ("It is $\\fbox{4}$.", None, 0),
-        ("It is \\boxed4 or {so}.", None, 0),
+        ("It is $\\fbox{4}$.", "4", 1),
+        ("It is $\\boxed{4}$, not $\\fbox{5}$.", "4", 1),
+        ("It is \\boxed4 or {so}.", "4", 1),
+        ("It is $\\boxed4$.", "4", 1),
+        ("It is \\[ \\boxed {4} \\]", "4", 1),
+        ("It is \\(\\boxed \\frac{8}{2}\\), so $5$.", "\\frac{8}{2}", 1),
+        ("It is $$\\boxed 8 - 4$$ in all.", "8 - 4", 1),
         ("It is $\\boxed{4", None, 0),
-        ("\\boxed{\\boxed 5}", "5}", 0),
+        ("It is $\\boxed{4}$. Once more: $\\boxed{4", "4", 1),
+        ("It is $\\boxed{4}$. Once more: $\\boxed{\\frac{8}{2}", "4", 1),
+        ("It is $\\boxed{4}$ (put within \\boxed{} as asked).", "4", 1),
+        ("It is $\\boxed{4}$, in \\boxed form as asked, and $4 > 3$.", "4", 1),
+        ("It goes in a \\boxed environment. The answer is $\\boxed{4}$.", "4", 1),
+        ("It goes in a \\boxed environment. The answer is $4$.", None, 0),
+        ("First $\\boxed 3$? No, it is $\\boxed{4}$.", "4", 1),
+        ("It is $\\boxed{4}$ and {so} }.", "4", 1),
+        ("It is $\\boxed{\\{4\\}}$.", "\\{4\\}", 1),
+        ("It is $\\boxed{\\left\\{ 4 \\right.}$.", "\\left\\{ 4 \\right.", 0),
+        ("\\boxed{\\boxed 5}", "5", 0),
+        ("$\\boxed{}$ " + LINE.format("$4$"), "$4$", 1),
+        (LINE.format("$\\boxed{}$"), None, 0),
+        ("\\boxedly 4", None, 0),
         ("", None, 0),
     ],
 )
@@ -59,3 +77,26 @@ def test_the_chat_group_takes_the_last_box_or_the_final_line(
     scores = utils.process_results(DOC, [text])
     assert scores["exact_match"] == right
     assert scores["answer_found"] == (answer is not None)
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "found"),
+    [
+        ("<think>Is it $\\boxed{3}$? I give it in a \\boxed environment.</think>It is $\\boxed{4}$.", 1, 1),
+        ("Said in the prompt: $\\boxed{4}$?</think>It is $\\boxed{3}$.", 0, 1),
+        ("<think>Suppose it is $\\boxed{4}$. But then", 0, 0),
+        ("<think>One.</think><think>Suppose it is $\\boxed{4}$. But then", 0, 0),
+        ("<think>It is $\\boxed{4}$.</think>", 0, 0),
+        ("It is $\\boxed{4}$. <think>Or is it $\\boxed{3}$?", 1, 1),
+    ],
+)
+def test_the_chat_group_reads_what_stands_behind_the_thought(text: str, right: int, found: int) -> None:
+    from sae_merge_method.lm_eval_tasks.minerva_math_sae_chat.utils import process_results
+
+    assert process_results(DOC, [text]) == {"math_verify": right, "exact_match": right, "answer_found": found}
+
+
+def test_a_generation_that_opens_boxes_without_end_is_read_in_no_time() -> None:
+    from sae_merge_method.lm_eval_tasks.minerva_math_sae_chat.utils import final_answer
+
+    assert final_answer("$\\boxed{4}$" + "\\boxed{" * 200_000) == "4"

@@ -13,7 +13,7 @@ from .conftest import SUBJECTS, Bench
 
 GROUPS = ("minerva_math_sae", "minerva_math_sae_chat")
 REFUSALS = ("refusal_sae_harmful", "refusal_sae_benign")
-VERSIONS = {"minerva_math_sae": 1.0, "minerva_math_sae_chat": 1.0, "refusal_sae": 1.1}
+VERSIONS = {"minerva_math_sae": 1.0, "minerva_math_sae_chat": 1.1, "refusal_sae": 1.1}
 # All that may differ from lm-eval's own tasks.
 OURS = {"task", "tag", "process_results", "metric_list", "metadata"}
 
