@@ -31,7 +31,8 @@ class Corpus:
     name: str
     """As the user wrote it."""
     sha256: str
-    """sha256 of the file as it lies on disk; of a data set, over the documents taken."""
+    """sha256 of the file as it lies on disk; of a data set, over the documents taken, with prompts and answers
+    where all have them."""
     documents: tuple[str, ...]
     sources: tuple[str | None, ...] | None = None
     """What each document is a part of: a page, a book, a thread; None for a document that is all of its own
@@ -73,7 +74,6 @@ def read_corpus(
     if not taken:
         raise CorpusError(f"the corpus {source} is empty: none of its documents holds any text")
     documents = tuple(row.text for row in taken)
-    hashed = raw if is_file else b"".join(sha256(document.encode()).digest() for document in documents)
     sources = None if group_field is None else tuple(row.source for row in taken)
     if sources is not None and None in sources:
         logger.warning(
@@ -87,13 +87,10 @@ def read_corpus(
             "texts, not of answers",
             source, len(problems), len(taken),
         )  # fmt: skip
-    return Corpus(
-        source,
-        sha256(hashed).hexdigest(),
-        documents,
-        sources,
-        problems if len(problems) == len(taken) else None,
-    )
+    asked = problems if len(problems) == len(taken) else None
+    read = (*documents, *(part for problem in asked or () for part in problem))
+    hashed = raw if is_file else b"".join(sha256(text.encode()).digest() for text in read)
+    return Corpus(source, sha256(hashed).hexdigest(), documents, sources, asked)
 
 
 def check_disjoint(corpora: Sequence[Corpus]) -> None:

@@ -84,7 +84,7 @@ class TuneSettings(RoundingKeys):
     select: RuleText = "top_k=3"
     """Rule that takes the pick of that diagnosis."""
     text_field: str = "text"
-    """Field or column that holds the text, where it is not prompt and completion."""
+    """Field or column that holds the text. Where every text has prompt and completion, these are read."""
     group_field: str | None = None
     """Field or column that says which source a text is a part of: a source lies in one part whole."""
     apply_chat_template: bool = False

@@ -224,6 +224,26 @@ def test_a_data_set_is_read_by_name_configuration_and_split(
         read_corpus("owner/sums:easy")
 
 
+def test_a_data_set_is_identified_by_its_texts_and_by_prompts_and_answers_where_all_have_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    rows = {
+        "plain": {"text": "2 + 2 = 4"},
+        "told": {"text": "2 + 2 = 4", "prompt": "2 + 2 =", "completion": " 4"},
+        "cut": {"text": "2 + 2 = 4", "prompt": "2 + 2", "completion": " = 4"},
+    }
+    found = {}
+    for name, row in rows.items():
+        (tmp_path / "owner" / name).mkdir(parents=True)
+        (tmp_path / "owner" / name / "train.jsonl").write_text(json.dumps(row) + "\n")
+        found[name] = read_corpus(f"owner/{name}", max_documents=1)
+    assert len({one.documents for one in found.values()}) == 1
+    assert len({one.sha256 for one in found.values()}) == 3
+    assert found["plain"].sha256 == sha256(sha256(b"2 + 2 = 4").digest()).hexdigest()
+
+
 @pytest.mark.parametrize(
     ("source", "is_name"),
     [
