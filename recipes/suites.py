@@ -36,6 +36,8 @@ class SuiteModel(NamedTuple):
     """Features of an SAE."""
     parameters: int | None = None
     """Numbers in its weights; None where the sizes in its config could not be looked up."""
+    in_turns: bool = False
+    """Whether it was trained to answer in a chat."""
 
     @property
     def diagnosis(self) -> str:
@@ -55,9 +57,8 @@ model: {self.model}
             "general text",
             f"  sae-merge experiment run experiment-{self.name}.yml --out exp/ --gpus 0 --gpus 1",
         )
-        return experiment_text(
-            opening, self, "path/to/maths-finetune", _MATHS, Measuring("minerva_math_sae", "exact_match")
-        )
+        measuring = _MEASURED_IN_TURNS if self.in_turns else _MEASURED
+        return experiment_text(opening, self, "path/to/maths-finetune", _MATHS, measuring)
 
 
 class DiagnosisTexts(NamedTuple):
@@ -80,9 +81,23 @@ class Measuring(NamedTuple):
     """Of theirs, the one that arms are judged by."""
     more: Mapping[str, str] = {}
     """Other keys of an experiment's evaluation."""
+    about: Sequence[str] = ()
+    """Lines that stand above as comments."""
 
 
 _MATHS = DiagnosisTexts("HuggingFaceTB/finemath:finemath-4plus", ("HuggingFaceFW/fineweb:sample-10BT",))
+_MEASURED = Measuring("minerva_math_sae", "exact_match")
+_MEASURED_IN_TURNS = Measuring(
+    f"{_MEASURED.tasks} # in a chat: minerva_math_sae_chat",
+    f"{_MEASURED.metric} # in a chat: math_verify",
+    {"apply_chat_template": "false # in a chat: true"},
+    about=(
+        "This model answers in turns, and is asked here as a base model is, behind four solved problems. To",
+        'ask it in its chat template, as the manual does, write what stands behind "in a chat" into these',
+        "three keys: an answer may then have 2,048 tokens, not 256. How one is asked that thinks first, and",
+        "takes more, stands in the README.md of minerva_math_sae_chat (sae-merge tasks-path prints where).",
+    ),
+)
 
 
 def experiment_text(
@@ -98,7 +113,7 @@ def experiment_text(
         measuring: Tasks to judge the arms by.
     """
     more = "".join(f"  {key}: {value}\n" for key, value in measuring.more.items())
-    comments = "".join(f"# {line}\n" for line in opening)
+    comments, about = ("".join(f"# {line}\n" for line in lines) for lines in (opening, measuring.about))
     return f"""\
 {comments}base: {base.model}
 donor: {donor}
@@ -108,7 +123,7 @@ weight: 1.0
 random_layers: 20 # sets of as many other layers in as many runs at about the same depth, drawn at random
 damping: [0.1, 0.25, 0.35, 0.5, 0.75] # weights of all layers: the curve that any choice of layers has to beat
 all_but_the_last: 1 # layers left out of all layers at the same weights: the last is often the costliest
-metric: {measuring.metric}
+{about}metric: {measuring.metric}
 evaluation:
   model: hf # or vllm
   model_args: {{dtype: bfloat16}}
@@ -150,6 +165,7 @@ def _gemma_3(size: str, n_layers: int, d_model: int, parameters: int) -> tuple[S
             d_model=d_model,
             d_sae=16_384,
             parameters=parameters,
+            in_turns=of == "it",
         )
         for of, ending in (("pt", pretrained), ("it", "-it"))
     )
@@ -187,6 +203,7 @@ def _qwen(
         d_model=d_model,
         d_sae=1024 * width,
         parameters=parameters,
+        in_turns=not model.endswith("-Base"),
     )
 
 

@@ -31,8 +31,8 @@ class Corpus:
     name: str
     """As the user wrote it."""
     sha256: str
-    """sha256 of the file as it lies on disk; of a data set, over the documents taken, with prompts and answers
-    where all have them."""
+    """sha256 of the file as it lies on disk; of a data set, over the documents taken, and over prompts and
+    answers where all have them."""
     documents: tuple[str, ...]
     sources: tuple[str | None, ...] | None = None
     """What each document is a part of: a page, a book, a thread; None for a document that is all of its own

@@ -1,5 +1,6 @@
 """What a plan says while nothing is at hand: of ready experiments offline, and of models that lie here."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from sae_merge_method.experiment.report.planned import plan_table
 from sae_merge_method.experiment.run import plan_experiment
 from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.recipes.mergebench import experiments
+from sae_merge_method.recipes.suites import SUITE_MODELS
 from tests.experiment.ground import OWN, SETTINGS
 
 
@@ -42,6 +44,26 @@ def test_a_ready_experiment_says_offline_what_it_takes_and_what_it_could_not_ask
     )
     assert "How many problems there are is not known" in printed
     assert "for +2.0 points and" in printed.replace("\n", " ")
+
+
+def test_a_ready_experiment_of_a_model_that_answers_in_turns_can_be_planned_in_its_chat_as_it_says(
+    fresh: Path,
+) -> None:
+    told = {row.name for row in SUITE_MODELS.values() if "# in a chat: " in row.experiment}
+    assert {"gemma-3-270m-it", "gemma-3-4b-it", "qwen3.5-27b"} <= told
+    assert not told & {"gemma-3-270m", "gemma-3-4b-pt", "gemma-2-2b", "qwen3-8b-base"}
+    stated = SUITE_MODELS["gemma-3-4b-it"].experiment
+    plain, in_chat = (
+        read_settings(ExperimentSettings, yaml.safe_load(text))
+        for text in (stated, re.sub(r"(?m): \S+ # in a chat: ", ": ", stated))
+    )
+    here = {name: SETTINGS[name] for name in ("base", "donor", "diagnosis", "select", "general_loss")}
+    for asked, metric, tokens in ((plain, "exact_match", 256), (in_chat, "math_verify", 2048)):
+        settings = read_settings(ExperimentSettings, asked.model_dump(mode="json") | here)
+        ahead = forecast(settings)
+        assert settings.metric == metric and {task.tokens for task in ahead.tasks} == {tokens}
+        assert settings.evaluation.apply_chat_template is (asked is in_chat)
+        assert len(ahead.tasks) == 7 and ahead.problems > 0
 
 
 def test_of_models_that_lie_here_their_own_files_tell_and_a_folder_that_is_none_is_refused(
