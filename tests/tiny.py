@@ -111,6 +111,13 @@ def gemma3_text(
     return save_checkpoint(folder, text_config(vocabulary, n_layers), tensors, shards)
 
 
+def wide_norms(tensors: Tensors) -> None:
+    """Keep the norms in float32, as some models that are bfloat16 otherwise do; in place."""
+    for name in tensors:
+        if "norm" in name:
+            tensors[name] = tensors[name].float()
+
+
 def layer_parts() -> tuple[str, ...]:
     """Names of a decoder layer's tensors, inside the layer."""
     return tuple(_layer_shapes())

@@ -26,7 +26,7 @@ from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
 from sae_merge_method.recipe.methods import validated_parameters
 from sae_merge_method.recipe.plan import Donation, EditPlan
 from sae_merge_method.recipe.precision import precision_of
-from sae_merge_method.recipe.preflight import open_donor
+from sae_merge_method.recipe.preflight import check_dtype, open_donor
 from sae_merge_method.recipe.resolved import ResolvedRecipe, open_recipe
 from sae_merge_method.recipe.subspaces import Subspaces
 
@@ -89,6 +89,7 @@ def make_controls(recipe: ResolvedRecipe, settings: ControlSettings) -> Controls
         raise RecipeError(f"{recipe.where}: expected a recipe of {CONTROLLED}, got {method}")
     kinds = [ARMS[name] for name in asked_for(settings.arms or None, settings)]
     base, layers, donation = recipe.base, recipe.layers, _the_donation(recipe)
+    check_dtype(recipe.plan, base)
     evidence = evidence_of(recipe, settings)
     if not evidence.scalpel:
         kinds = without_scalpels(kinds, evidence.no_scalpel)

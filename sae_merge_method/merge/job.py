@@ -98,5 +98,5 @@ def open_job(
         check_donors(plan, base, donors)
         for oddity in oddities(plan, base, donors):
             LOG.warning("%s", oddity)
-        written = output_dtype(plan, base, donors)
+        written = output_dtype(plan, base)
         yield Job(resolved, donors, precision_of(resolved.recipe, base.dtypes(), written), given)

@@ -43,15 +43,19 @@ _WRITTEN = "written_dtype"
 class _RoundingMethod(FunctionalGroupMergeMethod):  # type: ignore[misc]  # mergekit has no types
     """A method whose kernel is told the dtype of the result, to round to it itself, and once.
 
-    Otherwise mergekit rounds what a kernel returns, to nearest.
+    Otherwise mergekit rounds what a kernel returns, to nearest. Where the recipe names no dtype it is the
+    base tensor's own: mergekit's would be the widest of all inputs, the donors' among them.
     """
 
     @override
     def _execute(
         self, groups: Any, parameters: Any, options: Any, *, input_dtypes: Any, out_dtype: Any = None
     ) -> Any:
-        told = [{**given, _WRITTEN: out_dtype} for given in parameters]
-        return super()._execute(groups, told, options, input_dtypes=input_dtypes, out_dtype=out_dtype)
+        written = [out_dtype or group.base.tensor.dtype for group in groups]
+        told = [{**given, _WRITTEN: dtype} for given, dtype in zip(parameters, written, strict=True)]
+        results = super()._execute(groups, told, options, input_dtypes=input_dtypes, out_dtype=out_dtype)
+        # What is not edited comes back as wide as a donor's, and has the base's values still.
+        return tuple(result.to(dtype) for result, dtype in zip(results, written, strict=True))
 
 
 @lru_cache

@@ -21,7 +21,7 @@ from sae_merge_method.recipe.located import Located, locate, open_located, open_
 from sae_merge_method.recipe.methods import method_named, parse_recipe
 from sae_merge_method.recipe.pin import donors_of, models_of, pin
 from sae_merge_method.recipe.precision import precision_of
-from sae_merge_method.recipe.preflight import check_donors, check_family, require_plain
+from sae_merge_method.recipe.preflight import check_donors, check_dtype, check_family, require_plain
 from sae_merge_method.recipe.resolved import ResolvedRecipe, read_recipe
 from sae_merge_method.selection import choose_layers, parse_rule
 
@@ -154,6 +154,8 @@ def _check_edit(
     plan, base = resolved.plan, resolved.base
     if resolved.filter is not None:
         notes.add("edit", f"{method_named(plan.merge_method).needs} is there")
+    if base.tensors:
+        check_dtype(plan, base)
     headers = {name: donors[name] for name in plan.donors if name in donors and donors[name].tensors}
     adapters: dict[str, Adapter] = {}
     for name in headers:

@@ -88,7 +88,7 @@ def dtype_lines(
         return {"dtype": asked, "out_dtype": asked} if holds(asked, base.dtypes()) else {"out_dtype": asked}
     if any(donor.adapter is not None for donor in donors.values()):  # merged only at merge time
         return {"dtype": "float32", "out_dtype": next(iter(base.dtypes()))} if len(base.dtypes()) == 1 else {}
-    target = output_dtype(plan, base, {name: donor.model for name, donor in donors.items()})
+    target = output_dtype(plan, base)
     if target is None:
         return {}
     if all(donor.model.dtypes() == {target} for donor in donors.values()):

@@ -18,38 +18,37 @@ from sae_merge_method.recipe.plan import EditPlan
 LOG = logging.getLogger(__name__)
 
 
-def output_dtype(plan: EditPlan, base: Checkpoint, donors: Mapping[str, Checkpoint]) -> str | None:
-    """dtype to write, or None where every tensor keeps the base's own.
+def check_dtype(plan: EditPlan, base: Checkpoint) -> None:
+    """What a recipe asks to be written must be able to hold the base.
 
     Raises:
-        RecipeError: float16 over a bfloat16 base (lossy in every tensor, and Gemma 3 overflows),
-            or a base of several dtypes that a donor does not share, with no dtype given.
+        RecipeError: float16 over another base: lossy in every tensor, and Gemma 3 overflows.
     """
     kinds = base.dtypes()
     if plan.dtype == "float16" and kinds != {"float16"}:
+        instead = f"write dtype: {min(kinds)}" if len(kinds) == 1 else "leave it out, and each keeps its own"
         raise RecipeError(
-            f"dtype: float16 over a {'/'.join(sorted(kinds))} base would change every tensor: "
-            f"write dtype: {min(kinds)}"
+            f"dtype: float16 over a {'/'.join(sorted(kinds))} base would change every tensor: {instead}"
         )
-    if plan.dtype is not None:
-        if kinds != {plan.dtype}:
-            LOG.warning(
-                "the base is %s and the recipe writes %s: no tensor keeps its bytes",
-                "/".join(sorted(kinds)),
-                plan.dtype,
-            )
-        return plan.dtype
-    if len(kinds) == 1:
-        return next(iter(kinds))
-    for part, entry in base.layer_tensors.items():
-        for donation in plan.donations_to(part):
-            of_donor = donors[donation.model].layer_tensors[part]
-            if of_donor.dtype != entry.dtype:
-                raise RecipeError(
-                    f"{entry.name} is {entry.dtype} in the base and {of_donor.dtype} "
-                    "in the donor, and the base mixes dtypes: say which one to write with dtype:"
-                )
-    return None
+
+
+def output_dtype(plan: EditPlan, base: Checkpoint) -> str | None:
+    """dtype to write, or None where every tensor keeps the base's own.
+
+    Raises:
+        RecipeError: See :func:`check_dtype`.
+    """
+    check_dtype(plan, base)
+    kinds = base.dtypes()
+    if plan.dtype is None:
+        return next(iter(kinds)) if len(kinds) == 1 else None
+    if kinds != {plan.dtype}:
+        LOG.warning(
+            "the base is %s and the recipe writes %s: no tensor keeps its bytes",
+            "/".join(sorted(kinds)),
+            plan.dtype,
+        )
+    return plan.dtype
 
 
 def check_family(

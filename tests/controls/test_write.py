@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner
 
@@ -161,11 +162,26 @@ def test_recipes_that_cannot_be_controlled_are_refused(scene, tmp_path):
         (uneven, "one donor with the same weight in every selected layer"),
         (nowhere, "name it with --diagnosis"),
         (raw.replace("weight: 0.8", "weight: 0.0"), "nothing is injected in layers 1, 3"),
+        (raw + "out_dtype: float16\n", "dtype: float16 over a float32 base would change every tensor"),
     ):
         with pytest.raises(RecipeError, match=message):
             (tmp_path / "wrong.yml").write_text(text)
             write_controls(tmp_path / "wrong.yml", tmp_path / "arms", ControlSettings(rank=2))
         assert not (tmp_path / "arms").exists()
+
+
+def test_arms_of_a_base_of_several_dtypes_merge_and_keep_each_tensors_own(tmp_path):
+    scene = scenes.build(tmp_path, dtype=torch.bfloat16, of_base=tiny.wide_norms)
+    recipe = write_recipe(scene, tmp_path / "recipe.yml")
+    assert "\ndtype:" not in recipe.read_text()
+    asked = ControlSettings(arms=("stethoscope", "all-layers-damped", "depth-matched"), rank=2)
+    own = {name: tensor.dtype for name, tensor in tiny.load_tensors(scene.base).items()}
+    for arm in write_controls(recipe, tmp_path / "arms", asked):
+        report = run_recipe((tmp_path / "arms" / f"{arm.name}.yml").read_text(), tmp_path / arm.name)
+        after = tiny.load_tensors(tmp_path / arm.name)
+        assert {name: tensor.dtype for name, tensor in after.items()} == own
+        assert arm.planned_realised is not None
+        assert report.energy == pytest.approx(arm.planned_realised.energy, rel=1e-4)
 
 
 def test_settings_of_a_recipe_are_checked_when_it_is_written(scene, tmp_path):

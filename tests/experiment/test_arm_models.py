@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import torch
 import yaml
 
 from sae_merge_method.artifacts.arm import ArmIdentity
 from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.settings import EvaluationSettings
 from sae_merge_method.experiment.worker import ArmJob, ArmRunner, GeneralCorpus, Setup, Underway
+from tests import tiny
 from tests.diagnose.hosts import save_tokenizer
 from tests.geometry import scenes
 from tests.in_memory.models import llama, near
@@ -80,6 +82,18 @@ def llama_in_float32(root: Path) -> Family:
     }
     texts = {name: yaml.safe_dump(one) for name, one in recipes.items()}
     return Family(base, donor, texts, {"dtype": "float32"})
+
+
+def gemma_of_two_dtypes(root: Path) -> Family:
+    """Gemma 3 in bfloat16 with its norms in float32, which a loader rounds to bfloat16."""
+    scene = scenes.build(root, dtype=torch.bfloat16, of_base=tiny.wide_norms)
+    save_tokenizer(scene.base)
+    save_tokenizer(scene.donor)
+    recipes = {
+        "raw": raw(scene.base, scene.donor),
+        "parts": raw(scene.base, scene.donor, layers="1.attn, 2.mlp"),
+    }
+    return Family(scene.base, scene.donor, {name: yaml.safe_dump(one) for name, one in recipes.items()}, {})
 
 
 def lay_out(root: Path) -> Path:
@@ -155,7 +169,9 @@ def loads(monkeypatch):
     return names
 
 
-@pytest.mark.parametrize("make, merged", [(gemma, []), (llama_in_float32, ["wide"])])
+@pytest.mark.parametrize(
+    "make, merged", [(gemma, []), (gemma_of_two_dtypes, []), (llama_in_float32, ["wide"])]
+)
 def test_an_arm_is_the_same_in_memory_and_on_the_disk(tmp_path, monkeypatch, caplog, loads, make, merged):
     import datasets
 

@@ -36,11 +36,12 @@ def build(
     root: Path,
     *,
     change: Callable[[tiny.Tensors], None] | None = None,
+    of_base: Callable[[tiny.Tensors], None] | None = None,
     dtype: torch.dtype = torch.float32,
     seed: int = 0,
 ) -> Scene:
-    """Write everything under ``root``; ``change`` may alter the donor's tensors."""
-    base = tiny.gemma3_text(root / "base", 2 * seed, dtype=dtype)
+    """Write everything under ``root``; ``change`` may alter the donor's tensors, ``of_base`` the base's."""
+    base = tiny.gemma3_text(root / "base", 2 * seed, dtype=dtype, change=of_base)
     donor = tiny.gemma3_text(root / "donor", 2 * seed + 1, dtype=dtype, change=change)
     decoders = {layer: random_decoder(layer) for layer in SCORES}
     for layer, decoder in decoders.items():

@@ -6,11 +6,14 @@ from typing import NamedTuple
 import pytest
 import torch
 
+from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.merge import tensor_edit
 from sae_merge_method.models.random_bits import RandomBits
 from sae_merge_method.models.reading import pieces
 from sae_merge_method.models.stochastic import round_stochastically
 from sae_merge_method.models.tensor_names import decoder_layer
+from sae_merge_method.recipe.check import check_recipe
+from sae_merge_method.verify.audit import verify
 from tests import tiny
 from tests.geometry import scenes
 from tests.merge.edited_in_place import edit
@@ -35,13 +38,11 @@ class Case(NamedTuple):
     tail: str
     loaded: str | None
     written: str
-    plain: bool = True
-    """Whether mergekit-yaml gives the same."""
 
 
 CASES = [
-    Case("bfloat16", "float32", "", None, "bfloat16", plain=False),
-    Case("bfloat16", "float64", "", None, "bfloat16", plain=False),
+    Case("bfloat16", "float32", "", None, "bfloat16"),
+    Case("bfloat16", "float64", "", None, "bfloat16"),
     Case("bfloat16", "float32", "dtype: float32\nout_dtype: bfloat16", "float32", "bfloat16"),
     Case("bfloat16", "float16", "out_dtype: bfloat16", None, "bfloat16"),
     Case("float16", "bfloat16", "dtype: float32\nout_dtype: float16", "float32", "float16"),
@@ -89,8 +90,7 @@ def test_every_door_gives_the_bytes_of_the_definition(tmp_path, case, kind):
     for engine in ("direct", "mergekit")[case.written != case.base :]:  # the direct one would hand over
         run_recipe(source, tmp_path / engine, engine=engine)
         written[engine] = tiny.load_tensors(tmp_path / engine)
-    if case.plain:
-        written["mergekit-yaml"] = plain_mergekit(source, tmp_path / "stock")
+    written["mergekit-yaml"] = plain_mergekit(source, tmp_path / "stock")
     base = tiny.load_tensors(tmp_path / "base")
     for name in base:
         if decoder_layer(name) == 1:
@@ -99,6 +99,33 @@ def test_every_door_gives_the_bytes_of_the_definition(tmp_path, case, kind):
             expected = base[name].to(DTYPES[case.written])
         for door, tensors in written.items():
             assert tiny.same_bytes(tensors[name], expected), (door, name)
+
+
+@pytest.mark.parametrize("kind", ["nearest", "stochastic"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_a_base_of_several_dtypes_keeps_each_tensors_own_by_every_door(tmp_path, dtype, kind):
+    base = tiny.gemma3_text(tmp_path / "base", 0, dtype=torch.bfloat16, change=tiny.wide_norms)
+    donor = tiny.gemma3_text(tmp_path / "donor", 1, dtype=DTYPES[dtype])
+    gate = f'layers: "1, 3.mlp", rounding: {kind}, rounding_seed: 5'
+    source = recipe_text(base, donor, gate, str(ALPHA))
+    assert not check_recipe(RecipeText(source, "r")).faults
+    for engine in ("direct", "mergekit"):
+        run_recipe(source, tmp_path / engine, engine=engine)
+        report = verify(tmp_path / engine)
+        assert report.sound and not report.unproved
+    plain_mergekit(source, tmp_path / "stock")
+    before = {name: tensor.clone() for name, tensor in tiny.load_tensors(base).items()}
+    given = tiny.load_tensors(donor)
+    edit(source)
+    doors = [tiny.load_tensors(tmp_path / name) for name in ("direct", "mergekit", "stock", "base")]
+    for name, theta in before.items():
+        expected = theta
+        if decoder_layer(name) == 1 or (decoder_layer(name) == 3 and "mlp" in name):
+            edited = theta.float() + (given[name].float() - theta.float()) * ALPHA
+            by_chance = round_stochastically(edited, theta.dtype, RandomBits.of(5, name))
+            expected = by_chance if kind == "stochastic" else edited.to(theta.dtype)
+            assert not tiny.same_bytes(expected, theta)
+        assert all(tiny.same_bytes(tensors[name], expected) for tensors in doors), name
 
 
 def test_stochastic_bytes_do_not_depend_on_pieces_threads_or_place(tmp_path, monkeypatch):

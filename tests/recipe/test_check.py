@@ -111,6 +111,14 @@ def found(checked):
     return [(finding.verdict, finding.text) for finding in checked.findings]
 
 
+def test_a_dtype_that_cannot_hold_the_base_is_a_fault(tmp_path):
+    base = tiny.gemma3_text(tmp_path / "base", 0, dtype=torch.bfloat16, change=tiny.wide_norms)
+    donor = tiny.gemma3_text(tmp_path / "donor", 1, dtype=torch.bfloat16)
+    (fault,) = faults(recipe_text(base, donor, tail="out_dtype: float16"))
+    assert fault.startswith("edit: dtype: float16 over a bfloat16/float32 base would change every tensor")
+    assert "leave it out" in fault
+
+
 def test_offline_a_model_of_which_the_hubs_cache_holds_a_part_is_a_fault(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from sae_merge_method.artifacts.recipe import RecipeText
@@ -82,6 +83,17 @@ def test_what_was_measured_is_what_is_written_through_every_door(
         for one in edited.tensors:
             assert one.parameter.detach().equal(ours[one.name].float()), one.name
     assert "mergekit-yaml THIS_FILE out/" in text
+
+
+def test_a_base_of_several_dtypes_has_a_recipe_that_merges(tmp_path: Path) -> None:
+    base = tiny.gemma3_text(tmp_path / "base", 0, dtype=torch.bfloat16, change=tiny.wide_norms)
+    donor = tiny.gemma3_text(tmp_path / "donor", 1, dtype=torch.bfloat16)
+    text = recipe_of(winner(WEIGHTS[:1]), str(base), [str(donor)], 0.02)
+    run_recipe(text, tmp_path / "out")
+    before, after = tiny.load_tensors(base), tiny.load_tensors(tmp_path / "out")
+    assert {name: tensor.dtype for name, tensor in after.items()} == {
+        name: tensor.dtype for name, tensor in before.items()
+    }
 
 
 def test_layers_without_weight_are_closed_and_weights_are_the_plans(folder: Path) -> None:
