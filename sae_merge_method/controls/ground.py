@@ -1,7 +1,7 @@
 """What the arms of a recipe are made from: its layers, their energies, scores and features, and settings."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -55,6 +55,12 @@ class Ground:
     def energy(self) -> float:
         """Squared norm of what the recipe itself injects."""
         return self.energies.of(self.selected)
+
+    @property
+    def changed(self) -> Collection[Unit]:
+        """Layers, and parts of layers, in which the recipe's weights would inject something: elsewhere a
+        rival would be the base."""
+        return {unit for unit, energy in self.energies.injected.items() if energy}
 
     def factor(self, arm: str, own: float, others: float) -> float:
         """Times the weights of an arm that is to have another's energy.

@@ -1,6 +1,6 @@
 """Sets of layers that a selection is held against; which arm takes which is the table's affair."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import combinations, pairwise
 from math import comb
 from random import Random
@@ -40,20 +40,32 @@ _POOL = 5000
 """Most sets of each number of runs that are drawn from; smaller classes are drawn from whole."""
 
 
-def random_sets(n_layers: int, selected: Layers) -> Iterator[Layers]:
+def random_sets(n_layers: int, selected: Layers, among: Collection[int] | None = None) -> Iterator[Layers]:
     """Sets of as many layers other than ``selected``, each once, the best matched first.
 
     First come sets of as many runs, then those of other numbers of runs, the nearest number first. Within a
     number of runs the sets are drawn at random, band by band of mean depth, a tenth of the model wide: those
     about as deep as the selection come first. The order is always the same. Python's own generator is seeded
-    by a fixed text: the set with a given number depends on ``n_layers`` and the selection alone.
+    by a fixed text: the set with a given number depends on what is given alone.
+
+    Args:
+        n_layers: The model's.
+        selected: The selection.
+        among: Layers to draw from; None for all. Where they have gaps, sets are drawn by their runs among
+            these.
     """
     chosen, size = tuple(sorted(selected)), len(selected)
+    places = sorted(range(n_layers) if among is None else among)
     rng = Random("random layers")
-    parts = sorted(range(1, min(size, n_layers - size + 1) + 1), key=lambda n: (abs(n - runs(chosen)), n))
+    parts = sorted(range(1, min(size, len(places) - size + 1) + 1), key=lambda n: (abs(n - runs(chosen)), n))
+
+    def distance(layers: Layers) -> tuple[int, int]:
+        apart = abs(mean_depth(layers) - mean_depth(chosen))
+        return abs(runs(layers) - runs(chosen)), int(apart / (_BAND * n_layers))
+
     for count in parts:
-        pool = _drawn(n_layers, size, count, rng)
-        pool.sort(key=lambda layers: int(abs(mean_depth(layers) - mean_depth(chosen)) / (_BAND * n_layers)))
+        pool = [tuple(places[place] for place in drawn) for drawn in _drawn(len(places), size, count, rng)]
+        pool.sort(key=distance)
         yield from (layers for layers in pool if layers != chosen)
 
 
@@ -79,12 +91,20 @@ def _drawn(n_layers: int, size: int, count: int, rng: Random) -> list[Layers]:
     return list(drawn)
 
 
-def spread_sets(n_layers: int, selected: Layers) -> Iterator[Layers]:
+def spread_sets(n_layers: int, selected: Layers, among: Collection[int] | None = None) -> Iterator[Layers]:
     """Sets of as many layers other than ``selected``, none of them neighbours, each once and as likely as
     any.
 
     The order is always the same, as that of :func:`random_sets`. None where the model is not deep enough.
+
+    Args:
+        n_layers: The model's.
+        selected: The selection.
+        among: Layers to draw from; None for all.
     """
+    if among is not None and len(among) < n_layers:
+        yield from _spread_among(tuple(sorted(among)), tuple(sorted(selected)))
+        return
     # Without the one layer that must follow each but the last, such a set is any set of a shorter model.
     shorter, size = n_layers - len(selected) + 1, len(selected)
     if shorter < size:
@@ -99,6 +119,36 @@ def spread_sets(n_layers: int, selected: Layers) -> Iterator[Layers]:
             drawn.add(layers)
             left -= 1
             yield layers
+
+
+def _spread_among(places: Layers, selected: Layers) -> Iterator[Layers]:
+    """The same of some layers: a set is drawn by its number among all there are."""
+    size, end = len(selected), len(places)
+    after = [at + 1 + (at + 1 < end and places[at + 1] == places[at] + 1) for at in range(end)]
+    # How many sets of so many layers there are from a place on.
+    ways = [[1] + [0] * size for _ in range(end + 1)]
+    for at in reversed(range(end)):
+        for left in range(1, size + 1):
+            ways[at][left] = ways[at + 1][left] + ways[after[at]][left - 1]
+    rng, every = Random("spread layers"), ways[0][size]
+    drawn: set[int] = set()
+    while len(drawn) < every:
+        number = rng.randrange(every)
+        if number in drawn:
+            continue
+        drawn.add(number)
+        layers: list[int] = []
+        at = 0
+        while len(layers) < size:
+            without = ways[at + 1][size - len(layers)]
+            if number < without:
+                at += 1
+            else:
+                number -= without
+                layers.append(places[at])
+                at = after[at]
+        if tuple(layers) != selected:
+            yield tuple(layers)
 
 
 def every_nth(n_layers: int, n: int) -> Layers:
@@ -125,13 +175,20 @@ def _laid(cuts: Iterable[int], slots: Iterable[int], size: int) -> Layers:
     )
 
 
-def depth_matched(n_layers: int, selected: Layers) -> Layers:
-    """As many other layers at the same mean depth.
+def depth_matched(
+    n_layers: int, selected: Layers, fits: Callable[[int, int], bool] = lambda place, layer: True
+) -> Layers | None:
+    """As many other layers at the same mean depth; None where there are not as many.
 
     Of all sets of that size: those that share fewest layers with the selection (none, where it
     is at most half of the model); of these, those whose mean depth is closest to its mean; of
     these, the one whose layers, taken in order, lie closest to the selected ones in sum; then
     the first in lexicographic order. Found by dynamic programming over (layers taken, their sum).
+
+    Args:
+        n_layers: The model's.
+        selected: The selection.
+        fits: From a place in the order of depth and a layer to whether that may stand there.
     """
     wanted = tuple(sorted(selected))
     size = len(wanted)
@@ -139,14 +196,15 @@ def depth_matched(n_layers: int, selected: Layers) -> Layers:
     best: dict[tuple[int, int], tuple[int, int, Layers]] = {(0, 0): (0, 0, ())}
     for layer in range(n_layers):
         for (taken, total), (shared, moved, layers) in list(best.items()):
-            if taken == size:
+            if taken == size or not fits(taken, layer):
                 continue
             key = (taken + 1, total + layer)
             extended = (shared + (layer in wanted), moved + abs(layer - wanted[taken]), (*layers, layer))
             if key not in best or extended < best[key]:
                 best[key] = extended
-    return min(
+    found = [
         (shared, abs(total - sum(wanted)), moved, layers)
         for (taken, total), (shared, moved, layers) in best.items()
         if taken == size and layers != wanted
-    )[-1]
+    ]
+    return min(found)[-1] if found else None

@@ -1,20 +1,20 @@
 """Which layers, or parts of layers, each kind of arm opens, for a recipe that opens some."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
 from sae_merge_method.controls.ground import Ground, NoArmError
-from sae_merge_method.controls.layer_sets import depth_matched, random_sets, spread_sets
+from sae_merge_method.controls.layer_sets import random_sets, spread_sets
 from sae_merge_method.controls.unit_sets import (
     Units,
     highest,
-    in_the_same_order,
     lowest,
     opens_parts,
     other_parts,
     reopened,
+    twin,
 )
-from sae_merge_method.layers import by_depth, layers_of, part_of_layer
+from sae_merge_method.layers import Unit, by_depth, layers_of, part_of_layer
 
 
 def selected(ground: Ground) -> Iterable[Units]:
@@ -35,11 +35,13 @@ def each_alone(ground: Ground) -> Iterable[Units]:
 
 
 def if_there_are_others(choose: Callable[[Ground], Iterable[Units]]) -> Callable[[Ground], Iterable[Units]]:
-    """The same, unless the recipe opens every layer: then there is no arm."""
+    """The same, unless there are no other layers: then there is no arm."""
 
     def layers(ground: Ground) -> Iterable[Units]:
         if len(layers_of(ground.selected)) == ground.n_layers:
             raise NoArmError("the recipe opens every layer: there are no other layers to control with")
+        if not _of_its_kinds(ground).difference(ground.selected):
+            raise _too_few(ground)
         return choose(ground)
 
     return layers
@@ -49,33 +51,47 @@ def lowest_scores(ground: Ground) -> Iterable[Units]:
     """As many as the recipe opens, with the lowest scores of their kind.
 
     Raises:
-        NoArmError: Fewer have a score.
+        NoArmError: Fewer have a score, or there are fewer that the donor changes.
     """
-    return [_as_many(lowest(ground.scores, ground.selected), ground, "were diagnosed")]
+    if len(lowest(ground.scores, ground.selected)) < len(ground.selected):
+        what = "layers or parts of them" if opens_parts(ground.selected) else "layers"
+        raise NoArmError(f"fewer {what} were diagnosed than the recipe opens")
+    return [_as_many(lowest(_changed_ones(ground.scores, ground), ground.selected), ground)]
 
 
 def largest_task_vectors(ground: Ground) -> Iterable[Units]:
-    """As many as the recipe opens, those of their kind that fine-tuning moved most."""
-    return [_as_many(highest(ground.energies.task_vector, ground.selected), ground, "are there")]
+    """As many as the recipe opens, those of their kind that fine-tuning moved most.
 
-
-def _as_many(units: Units, ground: Ground, known: str) -> Units:
-    if len(units) < len(ground.selected):
-        what = "layers or parts of them" if opens_parts(ground.selected) else "layers"
-        raise NoArmError(f"fewer {what} {known} than the recipe opens")
-    return units
+    Raises:
+        NoArmError: There are fewer that the donor changes.
+    """
+    moved = _changed_ones(ground.energies.task_vector, ground)
+    return [_as_many(highest(moved, ground.selected), ground)]
 
 
 def random_rivals(ground: Ground) -> Iterable[Units]:
-    """Other layers drawn at random, opened in the recipe's ways."""
-    sets = random_sets(ground.n_layers, layers_of(ground.selected))
-    return islice(reopened(sets, ground.selected, ground.energies.injected), ground.random_layers)
+    """Other layers drawn at random, opened in the recipe's ways.
+
+    Raises:
+        NoArmError: There are none that the donor changes.
+    """
+    drawn = random_sets(ground.n_layers, layers_of(ground.selected), _layers(ground))
+    sets = list(islice(reopened(drawn, ground.selected, ground.changed), ground.random_layers))
+    if ground.random_layers and not sets:
+        raise _too_few(ground)
+    return sets
 
 
 def twins(ground: Ground) -> Iterable[Units]:
-    """Other layers at the same mean depth, opened in the recipe's order."""
-    layers = depth_matched(ground.n_layers, layers_of(ground.selected))
-    return [in_the_same_order(layers, ground.selected)]
+    """Other layers at the same mean depth, opened in the recipe's order.
+
+    Raises:
+        NoArmError: There are fewer that the donor changes.
+    """
+    units = twin(ground.n_layers, ground.selected, ground.changed)
+    if units is None:
+        raise _too_few(ground)
+    return [units]
 
 
 def swapped_parts(ground: Ground) -> Iterable[Units]:
@@ -85,9 +101,46 @@ def swapped_parts(ground: Ground) -> Iterable[Units]:
 
 
 def spread_rivals(ground: Ground) -> Iterable[Units]:
-    """Other layers drawn at random, none of them neighbours, opened in the recipe's ways."""
-    drawn = spread_sets(ground.n_layers, layers_of(ground.selected))
-    sets = list(islice(reopened(drawn, ground.selected, ground.energies.injected), ground.random_spread))
+    """Other layers drawn at random, none of them neighbours, opened in the recipe's ways.
+
+    Raises:
+        NoArmError: There are none.
+    """
+    drawn = spread_sets(ground.n_layers, layers_of(ground.selected), _layers(ground))
+    tried = islice(drawn, _TRIED + ground.random_spread)
+    sets = list(islice(reopened(tried, ground.selected, ground.changed), ground.random_spread))
     if ground.random_spread and not sets:
+        if len(_layers(ground)) < ground.n_layers:
+            raise _too_few(ground)
         raise NoArmError("the recipe opens too many layers for others of which none are neighbours")
     return sets
+
+
+_TRIED = 5000
+"""Sets without neighbours that are tried for parts which few layers have."""
+
+
+def _of_its_kinds(ground: Ground) -> set[Unit]:
+    """What may be opened in the place of the selection, unit by unit."""
+    kinds = set(map(part_of_layer, ground.selected))
+    return {unit for unit in ground.changed if part_of_layer(unit) in kinds}
+
+
+def _layers(ground: Ground) -> tuple[int, ...]:
+    return layers_of(_of_its_kinds(ground))
+
+
+def _changed_ones(values: Mapping[Unit, float], ground: Ground) -> dict[Unit, float]:
+    changed = ground.changed
+    return {unit: value for unit, value in values.items() if unit in changed}
+
+
+def _as_many(units: Units, ground: Ground) -> Units:
+    if len(units) < len(ground.selected):
+        raise _too_few(ground)
+    return units
+
+
+def _too_few(ground: Ground) -> NoArmError:
+    what = "layers with such parts" if opens_parts(ground.selected) else "layers"
+    return NoArmError(f"there are too few other {what} that the donor changes")

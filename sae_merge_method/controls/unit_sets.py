@@ -44,7 +44,7 @@ def reopened(sets: Iterable[Layers], selected: Units, there_are: Collection[Unit
     Args:
         sets: Of as many layers as the selection has.
         selected: The selection.
-        there_are: All layers and parts that the model has; sets with others are passed over.
+        there_are: All layers and parts that may be opened; sets with others are passed over.
     """
     ways, rng = _ways(selected), Random("random modules")
     for layers in sets:
@@ -55,9 +55,22 @@ def reopened(sets: Iterable[Layers], selected: Units, there_are: Collection[Unit
             yield units
 
 
-def in_the_same_order(layers: Layers, selected: Units) -> Units:
-    """Layers, opened in the ways of a selection: the first as its first is, and so on."""
-    return _opened(layers, _ways(selected))
+def twin(n_layers: int, selected: Units, there_are: Collection[Unit]) -> Units | None:
+    """Other layers at the same mean depth, opened in the ways of a selection: the first as its first is, and
+    so on; None where there are not as many.
+
+    Args:
+        n_layers: The model's.
+        selected: The selection.
+        there_are: All layers and parts that may be opened.
+    """
+    ways = _ways(selected)
+
+    def fits(place: int, layer: int) -> bool:
+        return all(unit in there_are for unit in _opened((layer,), ways[place : place + 1]))
+
+    layers = layer_sets.depth_matched(n_layers, layers_of(selected), fits)
+    return None if layers is None else _opened(layers, ways)
 
 
 def other_parts(selected: Units, there_are: Collection[Unit]) -> Units:

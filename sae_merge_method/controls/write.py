@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sae_merge_method.artifacts.arm import ArmIdentity
+from sae_merge_method.artifacts.arm import OTHER_LAYERS, ArmIdentity
 from sae_merge_method.artifacts.method_parameters import ScalpelParameters
 from sae_merge_method.artifacts.recipe import CONTROL_KEY, EVIDENCE_KEY, AnyRecipe, Control
 from sae_merge_method.controls.arms import ARMS, asked_for
@@ -26,7 +26,7 @@ from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
 from sae_merge_method.recipe.methods import validated_parameters
 from sae_merge_method.recipe.plan import Donation, EditPlan
 from sae_merge_method.recipe.precision import precision_of
-from sae_merge_method.recipe.preflight import check_dtype, open_donor
+from sae_merge_method.recipe.preflight import check_donors, check_dtype, open_donor
 from sae_merge_method.recipe.resolved import ResolvedRecipe, open_recipe
 from sae_merge_method.recipe.subspaces import Subspaces
 
@@ -95,6 +95,7 @@ def make_controls(recipe: ResolvedRecipe, settings: ControlSettings) -> Controls
         kinds = without_scalpels(kinds, evidence.no_scalpel)
     every = range(base.n_layers)
     donor = open_donor(donation.model, every, base, recipe.recipe.base_model, settings.allow_mismatch)
+    check_donors(recipe.plan, base, {donation.model: donor})
     modes = dict.fromkeys(mode for kind in kinds for mode in kind.measures)
     with one_blas_thread():
         energies = measure_energies(
@@ -131,12 +132,20 @@ def _arms(kinds: Iterable[ArmKind], ground: Ground) -> list[tuple[ArmKind, ArmId
     absent: dict[str, list[str]] = {}
     for kind in kinds:
         try:
-            arms += [(kind, arm) for arm in kind.arms(ground)]
+            made = kind.arms(ground)
+            # The others keep their numbers.
+            idle = [arm.name for arm in made if kind.role in OTHER_LAYERS and not arm.planned_energy]
+            arms += [(kind, arm) for arm in made if arm.name not in idle]
+            absent.setdefault(_IDLE, []).extend(idle)
         except NoArmError as reason:
             absent.setdefault(str(reason), []).append(kind.name)
     for why, names in absent.items():
-        LOG.warning("no arm %s: %s", ", ".join(names), why)
+        if names:
+            LOG.warning("no arm %s: %s", ", ".join(names), why)
     return arms
+
+
+_IDLE = "the donor changes nothing there, so it would be the base"
 
 
 def _text(

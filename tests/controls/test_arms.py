@@ -114,6 +114,29 @@ def test_without_other_layers_there_is_no_arm_with_other_layers(name):
         ARMS[name].arms(ground((0, 1, 2, 3)))
 
 
+def changed(layers: tuple[int, ...], **given: object) -> Ground:
+    """The same four layers, of which a donor changes some alone."""
+    energies = {layer: layer + 1.0 if layer in layers else 0.0 for layer in range(4)}
+    return ground(energies=LayerEnergies(energies, energies, {}), **given)
+
+
+RIVALS = ("random-layers", "random-spread", "depth-matched", "largest-task-vector", "lowest-specificity")
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_rivals_are_layers_that_the_donor_changes(name):
+    some = changed((0, 1, 3), random_spread=2)
+    for arm in ARMS[name].arms(some):
+        assert 2 not in arm.layers and arm.planned_energy > 0
+    assert ARMS[name].arms(some)
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_where_the_donor_changes_no_other_layers_there_are_no_rivals(name):
+    with pytest.raises(NoArmError, match="too few other layers that the donor changes"):
+        ARMS[name].arms(changed((1, 3), random_spread=2))
+
+
 def test_with_too_few_scores_there_is_no_lowest_one():
     with pytest.raises(NoArmError, match="fewer layers were diagnosed"):
         ARMS["lowest-specificity"].arms(ground(scores={1: 0.9}))

@@ -80,22 +80,23 @@ def test_a_match_has_as_many_layers_in_as_many_runs_nearer_than_a_third_of_the_m
     assert is_matched(18, (2, 3), layers) == fits
 
 
+def cost(layers, selected):
+    """What depth matching makes least."""
+    return (
+        len(set(layers) & set(selected)),
+        abs(sum(layers) - sum(selected)),
+        sum(abs(a - b) for a, b in zip(layers, selected, strict=True)),
+        layers,
+    )
+
+
 @pytest.mark.parametrize("n_layers", [6, 9])
 def test_depth_matched_layers_are_the_best_of_all_sets_by_brute_force(n_layers):
     for size in range(1, n_layers):
         for selected in combinations(range(n_layers), size):
             found = depth_matched(n_layers, selected)
-
-            def cost(layers, selected=selected):
-                return (
-                    len(set(layers) & set(selected)),
-                    abs(sum(layers) - sum(selected)),
-                    sum(abs(a - b) for a, b in zip(layers, selected, strict=True)),
-                    layers,
-                )
-
             others = (layers for layers in combinations(range(n_layers), size) if layers != selected)
-            assert cost(found) == min(map(cost, others))
+            assert cost(found, selected) == min(cost(layers, selected) for layers in others)
 
 
 def test_depth_matching_of_a_real_models_size_is_disjoint_and_centred():
@@ -132,6 +133,39 @@ def test_spread_sets_are_all_others_without_neighbours_each_once(selected):
     expected = {one for one in combinations(range(6), size) if runs(one) == size} - {selected}
     assert len(found) == len(expected) and set(found) == expected
     assert list(islice(spread_sets(6, selected), 2)) == found[:2]
+
+
+AMONG = (1, 2, 3, 6, 8, 9)
+
+
+@pytest.mark.parametrize("selected", [(1, 3), (4, 5), (2, 6, 9)])
+def test_sets_among_some_layers_are_all_there_are_each_once(selected):
+    size = len(selected)
+    expected = set(combinations(AMONG, size)) - {selected}
+    found = list(random_sets(12, selected, AMONG))
+    assert len(found) == len(expected) and set(found) == expected
+    assert runs(found[0]) == runs(selected)
+    apart = list(spread_sets(12, selected, AMONG))
+    assert len(apart) == len(set(apart)) and set(apart) == {one for one in expected if runs(one) == size}
+    twin = depth_matched(12, selected, lambda place, layer: layer in AMONG)
+    assert cost(twin, selected) == min(cost(one, selected) for one in expected)
+
+
+def test_among_all_layers_the_sets_are_those_of_the_model():
+    for draw in (random_sets, spread_sets):
+        assert list(islice(draw(18, (2, 7, 8), range(18)), 30)) == list(islice(draw(18, (2, 7, 8)), 30))
+
+
+def test_few_layers_of_a_deep_model_are_found_at_once():
+    last, selected = range(60, 80), (64, 66, 67, 68, 70, 75, 77, 78)
+    assert all(set(one) <= set(last) for one in islice(random_sets(80, selected, last), 20))
+    apart = list(islice(spread_sets(80, selected, last), 20))
+    assert all(set(one) <= set(last) and runs(one) == 8 for one in apart) and len(set(apart)) == 20
+
+
+def test_where_too_few_layers_are_there_is_no_set():
+    assert list(random_sets(9, (1, 3, 5), (1, 3))) == [] == list(spread_sets(9, (1, 3, 5), (1, 3)))
+    assert depth_matched(9, (1, 3), lambda place, layer: layer in (1, 3)) is None
 
 
 def test_a_model_that_is_not_deep_enough_has_no_spread_sets():

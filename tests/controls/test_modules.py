@@ -6,13 +6,15 @@ from typing import NamedTuple
 
 import pytest
 
-from sae_merge_method.artifacts.arm import ArmIdentity
+from sae_merge_method.artifacts.arm import OTHER_LAYERS, ArmIdentity
 from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.controls.settings import ControlSettings
 from sae_merge_method.controls.write import write_controls
+from sae_merge_method.errors import MergeError
 from sae_merge_method.layers import format_layers, layers_of, parse_units, part_of_layer
 from sae_merge_method.recipe.methods import parse_recipe
+from tests import tiny
 from tests.diagnoses import save_diagnosis
 from tests.geometry import scenes
 from tests.recipes import recipe_text, run_recipe
@@ -83,6 +85,36 @@ def test_arms_say_what_they_open_and_how_they_got_their_energy(written):
         assert written.arms[name].matched == "realised"
         recipe = parse_recipe((written.folder / f"{name}.yml").read_text(), name)
         assert recipe.parameters.layers == format_layers(written.arms[name].layers)
+
+
+def without_attention(tensors: tiny.Tensors) -> None:
+    """Turn the attention of layers 0 and 1 into convolutions, as hybrid models have them; in place."""
+    for name in list(tensors):
+        if "layers.0.self_attn" in name or "layers.1.self_attn" in name:
+            tensors[name.replace("self_attn", "conv")] = tensors.pop(name)
+
+
+@pytest.mark.parametrize(
+    ("gate", "twin"), [("2.attn", "3.attn"), ("2.attn, 3.mlp", None), ("1.mlp, 2.attn", "0.mlp, 3.attn")]
+)
+def test_in_a_hybrid_model_rivals_lie_where_the_parts_are(tmp_path, caplog, gate, twin):
+    scene = scenes.build(tmp_path, change=without_attention, of_base=without_attention)
+    text = recipe_text(scene.base, scene.donor, f'layers: "{gate}"')
+    settings = ControlSettings(diagnosis=str(scene.diagnosis), rank=2)
+    arms = write_controls(RecipeText(text, "r"), tmp_path / "arms", settings)
+    found = {arm.name: arm.layers for arm in arms}
+    if twin is None:
+        assert "depth-matched: there are too few other layers with such parts" in caplog.text
+    assert found.get("depth-matched") == (None if twin is None else parse_units(twin))
+    assert all(arm.planned_energy for arm in arms if arm.role in OTHER_LAYERS)
+
+
+def test_a_part_that_the_layer_lacks_is_refused_by_name(tmp_path):
+    scene = scenes.build(tmp_path, change=without_attention, of_base=without_attention)
+    text = recipe_text(scene.base, scene.donor, 'layers: "0.attn"')
+    settings = ControlSettings(diagnosis=str(scene.diagnosis), rank=2)
+    with pytest.raises(MergeError, match="0.attn is selected, but layer 0 of the base .* has nothing"):
+        write_controls(RecipeText(text, "r"), tmp_path / "arms", settings)
 
 
 def test_a_diagnosis_of_modules_has_scores_for_the_lowest_and_no_features_for_a_scalpel(

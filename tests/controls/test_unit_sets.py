@@ -5,19 +5,19 @@ from itertools import islice
 
 import pytest
 
-from sae_merge_method.controls.layer_sets import depth_matched, random_sets
+from sae_merge_method.controls.layer_sets import random_sets
 from sae_merge_method.controls.unit_sets import (
     Units,
     highest,
-    in_the_same_order,
     is_matched,
     lowest,
     mean_depth,
     opens_parts,
     other_parts,
     reopened,
+    twin,
 )
-from sae_merge_method.layers import layers_of, parse_units, part_of_layer
+from sae_merge_method.layers import layer_of, layers_of, parse_units, part_of_layer
 
 EVERY = (*range(12), *parse_units("all.attn, all.mlp", 12))
 """All that a model of 12 layers can open."""
@@ -59,9 +59,16 @@ def test_sets_with_parts_that_the_model_lacks_are_passed_over():
 
 def test_the_twin_at_the_same_depth_is_opened_in_the_same_order():
     selected = units("4.mlp, 6, 9.attn")
-    twin = in_the_same_order(depth_matched(12, (4, 6, 9)), selected)
-    assert list(map(part_of_layer, twin)) == ["mlp", None, "attn"]
-    assert mean_depth(twin) == pytest.approx(mean_depth(selected), abs=1 / 3)
+    found = twin(12, selected, EVERY)
+    assert list(map(part_of_layer, found)) == ["mlp", None, "attn"]
+    assert mean_depth(found) == pytest.approx(mean_depth(selected), abs=1 / 3)
+
+
+def test_the_twin_is_opened_where_the_parts_are():
+    selected = units("4.attn, 6.mlp")
+    hybrid = {unit for unit in EVERY if part_of_layer(unit) != "attn" or layer_of(unit) in (1, 4, 9)}
+    assert twin(12, selected, hybrid) == units("1.attn, 9.mlp")
+    assert twin(12, selected, units("4.attn, 6.mlp, 3.mlp")) is None  # no other attention before an MLP
 
 
 def test_other_parts_turn_attention_and_mlp_over_in_the_same_layers():

@@ -7,6 +7,7 @@ import torch
 import yaml
 from click.testing import CliRunner
 
+from sae_merge_method.artifacts.arm import OTHER_LAYERS
 from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.artifacts.recipe import Recipe
 from sae_merge_method.cli.controls import command
@@ -168,6 +169,26 @@ def test_recipes_that_cannot_be_controlled_are_refused(scene, tmp_path):
             (tmp_path / "wrong.yml").write_text(text)
             write_controls(tmp_path / "wrong.yml", tmp_path / "arms", ControlSettings(rank=2))
         assert not (tmp_path / "arms").exists()
+
+
+def test_arms_that_would_be_the_base_are_left_out_and_named(tmp_path, caplog):
+    untouched = tiny.text_tensors(0)
+
+    def frozen(tensors: tiny.Tensors) -> None:
+        for name in tensors:
+            if not any(f"layers.{layer}." in name for layer in (1, 3)):
+                tensors[name] = untouched[name].clone()
+
+    scene = scenes.build(tmp_path, change=frozen)
+    recipe = write_recipe(scene, tmp_path / "recipe.yml")
+    arms = write_controls(recipe, tmp_path / "arms", ControlSettings(rank=2, windows=4, every_nth=2))
+    assert all(arm.planned_energy or arm.name == "base" for arm in arms)
+    assert {arm.name for arm in arms if arm.role in OTHER_LAYERS} == {"window-1", "window-3"}
+    assert "no arm every-nth, window-0, window-2: the donor changes nothing there" in caplog.text
+    assert (
+        "no arm random-layers, random-spread, depth-matched, largest-task-vector, lowest-specificity: "
+        "there are too few other layers that the donor changes" in caplog.text
+    )
 
 
 def test_arms_of_a_base_of_several_dtypes_merge_and_keep_each_tensors_own(tmp_path):
