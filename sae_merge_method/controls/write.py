@@ -10,6 +10,7 @@ from sae_merge_method.artifacts.arm import OTHER_LAYERS, ArmIdentity
 from sae_merge_method.artifacts.method_parameters import ScalpelParameters
 from sae_merge_method.artifacts.recipe import CONTROL_KEY, EVIDENCE_KEY, AnyRecipe, Control
 from sae_merge_method.controls.arms import ARMS, asked_for
+from sae_merge_method.controls.donation import the_donation
 from sae_merge_method.controls.energies import measure_energies
 from sae_merge_method.controls.evidence import evidence_of, without_scalpels
 from sae_merge_method.controls.ground import Ground, NoArmError
@@ -88,7 +89,7 @@ def make_controls(recipe: ResolvedRecipe, settings: ControlSettings) -> Controls
     if method != CONTROLLED:
         raise RecipeError(f"{recipe.where}: expected a recipe of {CONTROLLED}, got {method}")
     kinds = [ARMS[name] for name in asked_for(settings.arms or None, settings)]
-    base, layers, donation = recipe.base, recipe.layers, _the_donation(recipe)
+    base, layers, donation = recipe.base, recipe.layers, the_donation(recipe)
     check_dtype(recipe.plan, base)
     evidence = evidence_of(recipe, settings)
     if not evidence.scalpel:
@@ -218,17 +219,6 @@ _MATCHED = {
     "intended": "Scaled until the energy of what is to be added, which rounding keeps on average, is",
     "float32": "Written as float32, as no factor would give what is rounded the energy of",
 }
-
-
-def _the_donation(recipe: ResolvedRecipe) -> Donation:
-    plan = recipe.plan
-    donations = set(plan.donations.values())
-    if len(donations) != 1 or len(next(iter(donations))) != 1:
-        raise RecipeError(
-            f"{recipe.where}: controls need one donor with the same weight in every selected layer; the "
-            f"recipe has {len(plan.donors)} donors and {len(donations)} different weights"
-        )
-    return next(iter(donations))[0]
 
 
 def _subspaces(parameters: dict[str, Any], layers: Units) -> Subspaces:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from sae_merge_method.artifacts.arm import OTHER_LAYERS
 from sae_merge_method.artifacts.edit_report import EditReport
-from sae_merge_method.artifacts.recipe import Recipe
+from sae_merge_method.artifacts.recipe import Recipe, RecipeText
 from sae_merge_method.cli.controls import command
 from sae_merge_method.cli.recipe import command as recipe_command
 from sae_merge_method.controls.settings import ControlSettings
@@ -157,10 +157,15 @@ def test_recipes_that_cannot_be_controlled_are_refused(scene, tmp_path):
     assert written_parameters(parse_recipe(scalpel, "s"))["mode"] == "reject"
     raw = write_recipe(scene, tmp_path / "r.yml").read_text()
     uneven = raw.replace("weight: 0.8", "weight: 0.5", 1)
+    filtered = raw.replace(
+        "weight: 0.8",
+        'weight: [{filter: "layers.1.", value: 1}, {filter: "layers.3.", value: 0.5}, {value: 0}]',
+    )
     nowhere = "\n".join(line for line in raw.splitlines() if "path: " not in line)
     for text, message in (
         (scalpel, "expected a recipe of sae_stethoscope, got sae_scalpel"),
         (uneven, "one donor with the same weight in every selected layer"),
+        (filtered, r"input_layernorm.weight has 0 in layer 0, 1 in layer 1"),
         (nowhere, "name it with --diagnosis"),
         (raw.replace("weight: 0.8", "weight: 0.0"), "nothing is injected in layers 1, 3"),
         (raw + "out_dtype: float16\n", "dtype: float16 over a float32 base would change every tensor"),
@@ -169,6 +174,17 @@ def test_recipes_that_cannot_be_controlled_are_refused(scene, tmp_path):
             (tmp_path / "wrong.yml").write_text(text)
             write_controls(tmp_path / "wrong.yml", tmp_path / "arms", ControlSettings(rank=2))
         assert not (tmp_path / "arms").exists()
+
+
+def test_filters_by_part_are_weights_of_every_layer(scene, tmp_path):
+    raw = write_recipe(scene, tmp_path / "recipe.yml").read_text()
+    text = raw.replace("weight: 0.8", "weight: [{filter: mlp, value: 1}, {value: 0.5}]")
+    asked = ControlSettings(arms=("stethoscope", "all-layers", "depth-matched"), rank=2)
+    arms = write_controls(RecipeText(text, "r"), tmp_path / "arms", asked)
+    assert [arm.layers for arm in arms] == [(1, 3), (0, 1, 2, 3), (0, 2)]
+    for arm in arms:
+        report = run_recipe((tmp_path / "arms" / f"{arm.name}.yml").read_text(), tmp_path / arm.name)
+        assert report.intended_energy == pytest.approx(arm.planned_energy, rel=1e-5)
 
 
 def test_arms_that_would_be_the_base_are_left_out_and_named(tmp_path, caplog):
