@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
 
 from sae_merge_method.artifacts.schema import Record
+from sae_merge_method.artifacts.strict_yaml import as_number
 
 Scalar = str | int | float | bool
 Mode = Literal["project", "reject", "random", "hybrid"]
@@ -22,6 +23,7 @@ def _one_scalar(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
+    value = as_number(value)
     if isinstance(value, (bool, str)):
         raise ValueError("expected a number")
     return _one_scalar(value)

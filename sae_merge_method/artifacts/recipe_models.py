@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from sae_merge_method.artifacts.schema import Record
+from sae_merge_method.artifacts.strict_yaml import as_number
 
 
 class Conditional(Record):
@@ -24,6 +25,7 @@ Setting = float | Conditional | tuple[float, ...] | tuple[Conditional, ...]
 
 
 def _weight_setting(value: Any) -> Any:
+    value = [as_number(entry) for entry in value] if isinstance(value, list) else as_number(value)
     entries = value if isinstance(value, list) else [value]
     if entries and all(isinstance(entry, dict) for entry in entries):
         return value

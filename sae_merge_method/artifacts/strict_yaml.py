@@ -3,6 +3,8 @@
 Names from elsewhere stand in what is written: what is not seen of them is in double quotes, as its code.
 """
 
+import math
+import re
 from typing import Any
 
 import yaml
@@ -19,6 +21,20 @@ def load_yaml(text: str) -> Any:
         RecursionError: Nested without end.
     """
     return yaml.load(text, Loader=_StrictLoader)
+
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+
+
+def as_number(value: Any) -> Any:
+    """The finite number that a text says, as mergekit reads it where a number is due; all else as it is.
+
+    PyYAML takes 1e-1 for text: it knows powers of ten by a point and a sign alone, 1.0e-1.
+    """
+    if not isinstance(value, str) or _NUMBER.fullmatch(value) is None:
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else value
 
 
 class _StrictLoader(yaml.SafeLoader):

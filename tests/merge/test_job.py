@@ -78,6 +78,8 @@ def test_a_donor_whose_names_a_wrapper_changed_is_told_by_it(tmp_path, base, mer
         (("weight: 1.0", "wieght: 1.0"), RecipeError, "models.0.parameters.wieght: unknown key"),
         (("weight: 1.0", 'weight: "much"'), RecipeError, "expected a number, a list of numbers"),
         (("weight: 1.0", "weight: .nan"), RecipeError, "finite"),
+        (("weight: 1.0", "weight: 1e999"), RecipeError, "expected a number, a list of numbers"),
+        (("weight: 1.0", "weight: [1e-1, much]"), RecipeError, "expected a number, a list of numbers"),
         (("base_model:", "basemodel:"), RecipeError, "base_model: Field required"),
         (
             ("sae_stethoscope", "sae_telescope"),
@@ -96,6 +98,20 @@ def test_what_mergekit_lets_pass_is_refused_before_anything_is_written(
     with pytest.raises(error, match=message):
         merge(source.replace(*edit))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["1e-1", "[1e-1, 2E-1]", "[{filter: mlp, value: 1e-1}, {value: [3e0, 1]}]"])
+def test_a_power_of_ten_that_yaml_takes_for_text_is_a_number_for_every_door(tmp_path, base, donor, text):
+    plain = text.replace("1e-1", "0.1").replace("2E-1", "0.2").replace("3e0", "3.0")
+    results = []
+    for gate, weight in (('layers: "1, 3", energy: 4e-1', text), ('layers: "1, 3", energy: 0.4', plain)):
+        source = recipe_text(base, donor, gate, weight)
+        for engine in ("direct", "mergekit"):
+            report = run_recipe(source, tmp_path / f"{len(results)}", engine=engine)
+            results.append(report.result_sha256)
+    source = recipe_text(base, donor, 'layers: "1, 3", energy: 4e-1', text)
+    stock, ours = plain_mergekit(source, tmp_path / "stock"), tiny.load_tensors(tmp_path / "0")
+    assert len(set(results)) == 1 and all(tiny.same_bytes(stock[name], ours[name]) for name in ours)
 
 
 def test_float16_over_a_bfloat16_base_is_refused(tmp_path, donor, merge):
