@@ -53,12 +53,12 @@ class MatchedSets(Rank):
 
 
 class LayerCurve(Record):
-    """Specificity of a layer against what injecting that layer alone gains: two profiles over depth."""
+    """The score that layers are chosen by against what injecting each alone gains: two profiles over depth."""
 
     layers: int = Field(ge=3)
-    """Number of layers that have both a specificity and a gain."""
+    """Number of layers that have both a score and a gain."""
     rho: float | None
-    """Spearman's rank correlation of specificity and gain; null where either does not vary."""
+    """Spearman's rank correlation of score and gain; null where either does not vary."""
     p: float | None
     """Two-sided p of rho, by circular shifts and mirror images of the profile, which keep its smoothness;
     null where there is no rho."""

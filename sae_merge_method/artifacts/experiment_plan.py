@@ -96,9 +96,9 @@ class ExperimentPlan(Record):
     n_layers: int = Field(ge=1)
     """Decoder layers of the base."""
     score: str
-    """Specificity score that the layers are selected by."""
+    """Score that layers are chosen by: a specificity, or one that knows the donor."""
     scores: dict[UnitField, float]
-    """Specificity of every layer diagnosed, or of every part of a layer, such as "11.attn"."""
+    """By that score, every layer that has one, or every part of a layer, such as "11.attn"."""
     select: str
     """Rule that selects the layers."""
     layers: tuple[UnitField, ...]

@@ -163,7 +163,7 @@ _ROWS = (
     ArmKind(
         "lowest-specificity",
         "layers",
-        "the score: as many layers with the lowest specificity",
+        "the score: as many layers, those with the lowest scores",
         if_there_are_others(lowest_scores),
     ),
     ArmKind(
@@ -204,7 +204,7 @@ _ROWS = (
     ArmKind(
         "layer",
         "layer",
-        "what the score predicts: this layer alone, its gain beside its specificity",
+        "what the score predicts: this layer alone, its gain beside its score",
         each_alone,
         numbered=True,
         asked_by="single_layers",

@@ -27,7 +27,7 @@ class Ground:
     n_layers: int
     energies: LayerEnergies
     scores: Mapping[Unit, float]
-    """Specificity of every layer, or part of one, that was diagnosed."""
+    """Of every layer, or part of one, by the score that layers are chosen by."""
     scalpel: Mapping[str, Any]
     """Parameters of the scalpel arms but ``mode``."""
     weight: float | None = None

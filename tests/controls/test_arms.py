@@ -163,3 +163,7 @@ def test_an_arm_that_is_registered_is_in_help_refusals_and_output_and_merges(tmp
     assert printed.splitlines()[-1].split()[0] == "bottom" and printed.endswith("0, 1\n")
     (written,) = (tmp_path / "arms").iterdir()
     assert run_recipe(written.read_text(), tmp_path / "out").layers == (0, 1)
+
+
+def test_no_arm_takes_the_score_for_a_specificity_when_layers_may_be_chosen_by_another():
+    assert not [row.name for row in ARMS.values() if "specific" in row.description]

@@ -96,7 +96,7 @@ CLAIMS: dict[str, Claim] = {
         "the selected layers beat those that moved most", "stethoscope", "largest-task-vector"
     ),
     "beats lowest": _contrast(
-        "the selected layers beat the least specific ones", "stethoscope", "lowest-specificity"
+        "the selected layers beat those with the lowest scores", "stethoscope", "lowest-specificity"
     ),
     "beats damped": _contrast(
         "the selected layers beat the same energy spread over all layers", "stethoscope", "all-layers-damped"

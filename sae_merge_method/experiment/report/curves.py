@@ -1,4 +1,4 @@
-"""Judges of claims about the score itself: what every layer gains alone, beside its specificity."""
+"""Judges of claims about the score itself: what every layer gains alone, beside its score."""
 
 from collections.abc import Iterable, Mapping
 
@@ -14,7 +14,7 @@ from sae_merge_method.statistics.curves import curve_correlation, depth_terms, l
 def score_and_gain(
     arms: Iterable[MeasuredArm], scores: Mapping[Unit, float], higher_is_better: bool
 ) -> LayerCurve | None:
-    """Specificity against gain, over every layer that was injected alone and has both; None below three.
+    """Score against gain, over every layer that was injected alone and has both; None below three.
 
     Or over the attention of every layer, or over its MLP: a profile in depth is of units of one kind.
     """

@@ -48,15 +48,15 @@ def arm_grid(experiment: Experiment) -> Grid:
 
 
 def layer_grid(experiment: Experiment) -> Grid | None:
-    """Every layer injected alone, beside its specificity; None without such arms."""
+    """Every layer injected alone, beside its score; None without such arms."""
     arms = [arm for arm in experiment.arms if arm.role == "layer"]
     if not arms:
         return None
     rows = []
     for arm in arms:
-        specificity = experiment.scores.get(arm.layers[0]) if arm.layers else None
+        score = experiment.scores.get(arm.layers[0]) if arm.layers else None
         number = Cell(format_layers(arm.layers), float(min(layers_of(arm.layers), default=-1)))
-        rows.append((number, _cell(decimal(specificity), specificity), *_measured(arm, experiment)))
+        rows.append((number, _cell(decimal(score), score), *_measured(arm, experiment)))
     return Grid(
         ("layer", experiment.score, *_measured_header(experiment)),
         tuple(rows),

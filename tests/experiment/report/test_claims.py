@@ -23,6 +23,10 @@ from tests.experiment.report.folders import BASE, PICK, Laid, ahead, collected, 
 RAW = "raw task vector beats its projection"
 
 
+def test_no_claim_takes_the_score_for_a_specificity_when_layers_may_be_chosen_by_another() -> None:
+    assert not [claim.text for claim in CLAIMS.values() if "specific" in claim.text]
+
+
 def test_one_experiment_never_speaks_for_others(tmp_path: Path) -> None:
     last = collected(tmp_path, [BASE, PICK]).conclusions[-1]
     assert (last.answer, last.claim) == ("not tested", "this holds for other models, donors, tasks and seeds")
