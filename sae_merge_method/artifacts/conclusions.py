@@ -53,7 +53,7 @@ class MatchedSets(Rank):
 
 
 class LayerCurve(Record):
-    """The score that layers are chosen by against what injecting each alone gains: two profiles over depth."""
+    """The score that layers are chosen by against what each gains injected alone: two profiles over depth."""
 
     layers: int = Field(ge=3)
     """Number of layers that have both a score and a gain."""

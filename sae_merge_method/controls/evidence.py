@@ -37,7 +37,10 @@ _NO_STREAM = (
 
 
 def evidence_of(recipe: ResolvedRecipe, settings: ControlSettings) -> ArmEvidence:
-    """A diagnosis; or an attribution, whose scores the recipe keeps, with or without a diagnosis.
+    """A diagnosis, or an attribution with or without one; a recipe's own scores are those that it keeps.
+
+    Where a rule computes the gate, the scores are those that it reads. Another diagnosis that the user names
+    ranks the layers by scores of the recipe's kind, raw or corrected, unless an attribution chose them.
 
     Raises:
         ArtifactError: The diagnosis cannot be read.
@@ -57,7 +60,8 @@ def evidence_of(recipe: ResolvedRecipe, settings: ControlSettings) -> ArmEvidenc
         return ArmEvidence(recorded_scores(record), {}, _NO_DIAGNOSIS)
     path, diagnosis = recipe.any_diagnosis(instead)
     rank = settings.rank or default_rank(diagnosis.model.d_model)
-    scores = recorded_scores(record) if known else diagnosis.scores()
+    scores = recorded_scores(record) if known or (instead is None and recipe.diagnosis is None) else {}
+    scores = scores or diagnosis.scores("raw" if record.get("units") == "raw" else "corrected")
     if opens_parts(diagnosis.units):
         return ArmEvidence(scores, {}, _NO_STREAM)
     return ArmEvidence(scores, {"diagnosis": str(path), "rank": rank})

@@ -53,8 +53,9 @@ class ControlSettings(Record):
     """Which controls of a recipe, and from what: the options of ``sae-merge controls``."""
 
     diagnosis: Location | None = None
-    """Diagnosis to rank layers and features by; without it, the one that the recipe names. Layers that were
-    chosen by a score that knows the donor are ranked by that score, which the recipe keeps."""
+    """Diagnosis to rank layers and features by; without it, features are ranked by the one that the recipe
+    names, layers by the scores that it keeps. Layers that were chosen by a score that knows the donor are
+    always ranked by that one."""
     arms: tuple[Annotated[str, OneOf(ARMS)], ...] = ()
     """Arms to write, by name, as listed below; without it, all that no other option asks for."""
     random_layers: int = Field(default=RANDOM_LAYERS, ge=0)

@@ -18,6 +18,7 @@ from sae_merge_method.errors import RecipeError, UsageError
 from sae_merge_method.recipe.methods import parse_recipe, written_parameters
 from tests import tiny
 from tests.attributions import save_attribution
+from tests.diagnoses import save_diagnosis
 from tests.geometry import scenes
 from tests.recipes import recipe_text, run_recipe
 
@@ -235,6 +236,19 @@ def test_settings_of_a_recipe_are_checked_when_it_is_written(scene, tmp_path):
         scene, tmp_path / "f.yml", "--method", "sae_scalpel", "--set", "features=1: 0, 2; 3: 4"
     )
     assert written_parameters(parse_recipe(listed.read_text(), "f"))["features"] == "1: 0, 2; 3: 4"
+
+
+def test_layers_chosen_by_raw_scores_have_controls_by_raw_scores(scene, tmp_path):
+    corrected = {0: 0.05, 1: 0.1, 2: 0.15, 3: 0.7}  # layers 0 and 1 are the lowest, of raw scores 0 and 2
+    diagnosis = save_diagnosis(tmp_path / "d", scene.base, scenes.SCORES, corrected=corrected)
+    again = save_diagnosis(tmp_path / "again", scene.base, scenes.SCORES, corrected=corrected)
+    for units, lowest in (("raw", (0, 2)), ("corrected", (0, 1))):
+        words = ["--diagnosis", str(diagnosis), "--units", units]
+        recipe = write_recipe(scene, tmp_path / f"{units}.yml", *words)
+        for instead in (None, str(again)):
+            asked = ControlSettings(arms=("lowest-specificity",), diagnosis=instead)
+            (arm,) = write_controls(recipe, tmp_path / f"{units}-{instead is None}", asked)
+            assert arm.layers == lowest
 
 
 def test_layers_chosen_by_a_score_that_knows_the_donor_have_controls_by_that_score(scene, tmp_path, caplog):
