@@ -39,8 +39,11 @@ def command(recipe: Path, out: Path, overwrite: bool, **options: Any) -> None:
     """
     from sae_merge_method.controls.show import arms_grid, arms_notes
     from sae_merge_method.controls.write import write_controls
+    from sae_merge_method.recipe.methods import parse_recipe
+    from sae_merge_method.recipe.resolved import read_recipe
 
-    arms = write_controls(recipe, out, read_settings(ControlSettings, options), overwrite=overwrite)
+    text = read_recipe(recipe)
+    arms = write_controls(text, out, read_settings(ControlSettings, options), overwrite=overwrite)
     show(as_text(arms_grid(arms)))
-    for line in arms_notes(arms):
+    for line in arms_notes(arms, parse_recipe(*text).parameters.rounding):
         show(line, err=True)

@@ -1,6 +1,6 @@
 """What an edit was to add and what is stored of it: figures that every artifact of an edit gives alike."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import Field
@@ -95,3 +95,19 @@ def swallowed_note(edit: Realised, kind: str) -> str | None:
         "'dtype: float32' keeps it whole",
     ]
     return f"{left}; {', '.join(ways)}"
+
+
+def swallowed_among(edits: Mapping[str, tuple[Realised, str]]) -> str | None:
+    """What to say of those of several edits that rounding leaves too little of; None where there are none.
+
+    Args:
+        edits: By name, the whole edit and how it is rounded.
+    """
+    notes = {
+        name: note for name, (edit, kind) in edits.items() if (note := swallowed_note(edit, kind)) is not None
+    }
+    if not notes:
+        return None
+    name, note = next(iter(notes.items()))
+    others = f" Likewise {', '.join(list(notes)[1:])}." if len(notes) > 1 else ""
+    return f"Of {name}, {note}.{others}"

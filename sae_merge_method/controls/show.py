@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from sae_merge_method.artifacts.arm import ArmIdentity
-from sae_merge_method.artifacts.realised import Realised
-from sae_merge_method.geometry.realised import LEAST_COSINE
+from sae_merge_method.artifacts.realised import swallowed_among
 from sae_merge_method.layers import format_layers
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid
 from sae_merge_method.reports.numbers import decimal, energy, percent
@@ -22,28 +21,22 @@ def arms_grid(arms: Sequence[ArmIdentity]) -> Grid:
     )
 
 
-def arms_notes(arms: Sequence[ArmIdentity]) -> list[str]:
-    """How the columns are read, and which arms rounding leaves little of."""
+def arms_notes(arms: Sequence[ArmIdentity], kind: str) -> list[str]:
+    """How the columns are read, and which arms rounding leaves little of.
+
+    Args:
+        arms: As they are shown.
+        kind: How the recipe rounds, one of :data:`~sae_merge_method.models.rounding.ROUNDINGS`.
+    """
     notes = [
         "energy: squared norm of what is to be added; stored: of what rounding is expected to",
         "leave, from a sample of each tensor; kept: that share; along: its component along what is added;",
         "matched: how an arm that is to have another's energy gets it, scaled until what is stored is equal",
         "(realised), under stochastic rounding what is to be added (intended), or written as float32.",
     ]
-    little = [
-        arm.name for arm in arms if arm.planned_realised is not None and _is_little(arm.planned_realised)
-    ]
-    if little:
-        notes.append(
-            f"warning: rounding leaves a component below {LEAST_COSINE:g} of {', '.join(little)}: "
-            "'rounding: stochastic' in the recipe keeps edits on average, 'dtype: float32' keeps them whole"
-        )
-    return notes
-
-
-def _is_little(edit: Realised) -> bool:
-    """Whether little of the edit itself is stored: stochastic rounding's noise does not count."""
-    return edit.component is not None and edit.component < LEAST_COSINE
+    edits = {arm.name: arm.planned_realised for arm in arms}
+    note = swallowed_among({name: (edit, kind) for name, edit in edits.items() if edit is not None})
+    return notes if note is None else [*notes, f"warning: {note}"]
 
 
 def _row(arm: ArmIdentity) -> tuple[Cell, ...]:

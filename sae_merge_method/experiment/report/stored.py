@@ -1,7 +1,7 @@
 """What the merged arms of an experiment were to add, and what rounding left of it: a table and a warning."""
 
 from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
-from sae_merge_method.artifacts.realised import Realised, swallowed_note
+from sae_merge_method.artifacts.realised import Realised, swallowed_among
 from sae_merge_method.models.rounding import ROUNDINGS
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid
 from sae_merge_method.reports.numbers import decimal, percent, squared_norm
@@ -41,18 +41,14 @@ def stored_words(experiment: Experiment) -> str:
 
 def swallowed_arms(experiment: Experiment) -> list[str]:
     """A sentence on arms of whose edit rounding leaves too little; none where it leaves enough of all."""
-    notes = {
-        arm.name: note
-        for arm in experiment.arms
-        if arm.realised is not None
-        and arm.rounding is not None
-        and (note := swallowed_note(arm.realised, arm.rounding)) is not None
-    }
-    if not notes:
-        return []
-    name, note = next(iter(notes.items()))
-    others = f" Likewise {', '.join(list(notes)[1:])}." if len(notes) > 1 else ""
-    return [f"Of {name}, {note}.{others}"]
+    note = swallowed_among(
+        {
+            arm.name: (arm.realised, arm.rounding)
+            for arm in experiment.arms
+            if arm.realised is not None and arm.rounding is not None
+        }
+    )
+    return [] if note is None else [note]
 
 
 def _row(arm: MeasuredArm, edit: Realised) -> tuple[Cell, ...]:
