@@ -18,7 +18,7 @@ def calibration(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_every_rate_can_be_counted_in_one_world(calibration: ModuleType) -> None:
-    counted = {name: rate.count(1e-9) for name, rate in calibration.RATES.items()}
+    counted = {name: rate.hits(1e-9) for name, rate in calibration.RATES.items()}
     assert {name for name, hits in counted.items() if hits not in ((0, 1), (1, 1))} == set()
 
 
