@@ -7,6 +7,7 @@ from sae_merge_method import __version__
 from sae_merge_method.corpora.counting import OUTLIER_NORM
 from sae_merge_method.corpora.tokens import Document, special_token_ids
 from sae_merge_method.errors import UsageError
+from sae_merge_method.files.stamps import ENCODING, package_versions
 from sae_merge_method.layers import parse_layers
 from sae_merge_method.models.sites import TRAINED, Site, source_of
 from sae_merge_method.models.text_model import TextModel, load_text_model
@@ -80,6 +81,7 @@ class Job:
         texts = {f"sha256 of {text.source}": f"{text.sha256} x {text.weight}" for text in self.texts}
         return {
             "version": __version__,
+            "packages": package_versions(ENCODING),
             **self.recorded(),
             "model's config.json": self.model.config_sha256,
             "model's weights": self.model.fingerprint.numbers["float32"],

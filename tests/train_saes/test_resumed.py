@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from sae_merge_method.errors import UsageError
+from sae_merge_method.files import stamps
 from sae_merge_method.files.progress import Inputs
 from sae_merge_method.models.sites import Site
 from sae_merge_method.train_saes import training
@@ -80,8 +81,8 @@ def test_states_of_layers_that_were_not_asked_for_stay_for_a_run_that_asks_for_t
     assert not states.exists()
 
 
-def test_texts_in_another_order_or_another_version_of_ours_are_another_training(
-    settings: Settings, maths: Path, prose: Path, tmp_path: Path
+def test_texts_in_another_order_and_other_versions_of_ours_or_of_hosts_are_another_training(
+    settings: Settings, maths: Path, prose: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, inputs = tmp_path / "saes", _inputs(settings())
     training.States(out, inputs).save({})
@@ -91,6 +92,9 @@ def test_texts_in_another_order_or_another_version_of_ours_are_another_training(
         training.States(out, turned)
     with pytest.raises(UsageError, match=r"version: .* before, another now"):
         training.States(out, {**inputs, "version": "another"})
+    monkeypatch.setattr(stamps, "version", lambda package: "9.9")
+    with pytest.raises(UsageError, match=r"packages: sae-lens .* before, sae-lens 9\.9, torch 9\.9"):
+        training.States(out, _inputs(settings()))
 
 
 def test_ctrl_c_between_two_saes_keeps_what_was_done(
