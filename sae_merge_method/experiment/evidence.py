@@ -3,22 +3,28 @@
 They are given, or made in the experiment's folder and kept there while they are made from the same things.
 """
 
+import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel
-
 from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE, attribution_path, read_attribution
 from sae_merge_method.artifacts.diagnosis import DIAGNOSIS_FILE, diagnosis_path, read_diagnosis
-from sae_merge_method.errors import ArtifactError, UsageError
+from sae_merge_method.attribute.settings import AttributeSettings
+from sae_merge_method.diagnose.settings import DiagnoseSettings
+from sae_merge_method.diagnose.sited_saes import find_families
+from sae_merge_method.errors import ArtifactError, SaeMergeError, UsageError
 from sae_merge_method.evaluation.tasks import find_tasks
 from sae_merge_method.experiment.settings import ExperimentSettings
-from sae_merge_method.experiment.stamps import model_stamp
+from sae_merge_method.experiment.stamps import BESIDE, beside_stamp, changed, model_stamp, sae_stamps
 from sae_merge_method.files.hashing import file_sha256, json_sha256
-from sae_merge_method.files.writing import write_bytes, write_text
-from sae_merge_method.layers import Unit
+from sae_merge_method.files.writing import canonical_json, write_bytes, write_text
+from sae_merge_method.layers import Unit, parse_layers
+from sae_merge_method.models.hub import open_model
+from sae_merge_method.saes.find import SaeAddress, find_saes
 
 LOG = logging.getLogger(__name__)
 
@@ -26,6 +32,7 @@ DIAGNOSIS_FOLDER = "diagnosis"
 ATTRIBUTION_FOLDER = "attribution"
 _MADE_FROM = {DIAGNOSIS_FOLDER: ".diagnosed", ATTRIBUTION_FOLDER: ".attributed"}
 """Files that say what is made in a folder, or being made, is made from."""
+_ASKED = "settings, texts or models"
 
 
 class ChosenBy(NamedTuple):
@@ -109,9 +116,9 @@ def _diagnosis(settings: ExperimentSettings, folder: Path, overwrite: bool) -> P
 
     asked = settings.to_diagnose()
     models = [settings.base, settings.donor] if asked.donor == settings.donor else [settings.base]
-    stamp = _stamp(asked, models, (asked.target, *asked.control))
+    parts = _parts(asked, models, lambda n_layers: chain(*find_families(asked, n_layers)))
     return _made(
-        settings, folder / DIAGNOSIS_FOLDER, DIAGNOSIS_FILE, stamp,
+        settings, folder / DIAGNOSIS_FOLDER, DIAGNOSIS_FILE, parts,
         lambda at: diagnose(asked, at, overwrite=overwrite, report=LOG.info), overwrite=overwrite,
     )  # fmt: skip
 
@@ -122,24 +129,40 @@ def _attribution(settings: ExperimentSettings, folder: Path, overwrite: bool) ->
     from sae_merge_method.attribute.run import attribute
 
     asked = settings.to_attribute()
-    stamp = _stamp(asked, [settings.base, settings.donor], (asked.target, *asked.control))
+    parts = _parts(asked, [settings.base, settings.donor], lambda n_layers: _asked_saes(asked, n_layers))
     return _made(
-        settings, folder / ATTRIBUTION_FOLDER, ATTRIBUTION_FILE, stamp,
+        settings, folder / ATTRIBUTION_FOLDER, ATTRIBUTION_FILE, parts,
         lambda at: attribute(asked, at, overwrite=overwrite, report=LOG.info), overwrite=overwrite,
     )  # fmt: skip
 
 
-def _stamp(asked: BaseModel, models: Sequence[str], corpora: Sequence[str]) -> str:
-    files = [Path(corpus) for corpus in corpora]
+def _asked_saes(asked: AttributeSettings, n_layers: int) -> Sequence[SaeAddress]:
+    layers = parse_layers(asked.layers, n_layers)
+    return () if asked.sae is None else find_saes(asked.sae, asked.sae_id, layers)
+
+
+def _parts(
+    asked: DiagnoseSettings | AttributeSettings,
+    models: Sequence[str],
+    saes: Callable[[int], Iterable[SaeAddress]],
+) -> dict[str, str]:
+    """What is made is made from; models with the base first, and the SAEs of so many layers."""
+    files = [Path(corpus) for corpus in (asked.target, *asked.control)]
     texts = [file_sha256(file) if file.is_file() else None for file in files]
-    return json_sha256([asked.model_dump(mode="json"), *map(model_stamp, models), texts])
+    parts = {_ASKED: json_sha256([asked.model_dump(mode="json"), *map(model_stamp, models), texts])}
+    parts[BESIDE] = beside_stamp(models[0])
+    n_layers = open_model(models[0]).n_layers
+    with suppress(SaeMergeError):  # gone: what was made from them stands
+        folders = [address.folder for address in saes(n_layers)]
+        parts |= sae_stamps(folder for folder in folders if folder is not None)
+    return parts
 
 
 def _made(
     settings: ExperimentSettings,
     at: Path,
     file: str,
-    stamp: str,
+    parts: Mapping[str, str],
     make: Callable[[Path], object],
     *,
     overwrite: bool,
@@ -147,18 +170,26 @@ def _made(
     """What is made in the experiment's folder; one made from other things is not taken for it."""
     made_from = at.with_name(_MADE_FROM[at.name])
     stands = (at / file).exists()
-    is_it = made_from.exists() and made_from.read_text(encoding="utf-8") == stamp
-    if stands and not is_it and not overwrite:
+    others = changed(_written(made_from), parts)
+    if stands and others and not overwrite:
         raise UsageError(
-            f"{at} was made with other settings, texts or models than now asked for: name another folder, or "
-            "pass --overwrite"
+            f"{at} was made with other {', '.join(others)} than now asked for: name another folder, or pass "
+            "--overwrite"
         )
-    if not (stands and is_it):
+    if others or not stands:
         find_tasks(settings.evaluation)  # a misspelt one is not found out after an hour of encoding
         if stands:
             made_from.unlink(missing_ok=True)  # until it is replaced, it is not what is asked for
         else:
-            write_text(made_from, stamp)  # what is made counts, even if we are killed right after
+            write_text(
+                made_from, canonical_json(parts)
+            )  # what is made counts, even if we are killed right after
         make(at)
-        write_text(made_from, stamp)
+        write_text(made_from, canonical_json(parts))
     return at
+
+
+def _written(made_from: Path) -> dict[str, str]:
+    """What something says it is made from; older versions wrote one hash of settings, texts and models."""
+    text = made_from.read_text(encoding="utf-8") if made_from.exists() else ""
+    return dict(json.loads(text)) if text.startswith("{") else {_ASKED: text}

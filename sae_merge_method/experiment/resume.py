@@ -16,7 +16,14 @@ from sae_merge_method.evaluation.tasks import task_folders
 from sae_merge_method.experiment.evidence import ChosenBy
 from sae_merge_method.experiment.plan import Planned, make_plan, read_planned
 from sae_merge_method.experiment.settings import ExperimentSettings
-from sae_merge_method.experiment.stamps import changed, model_stamp, recipe_stamps
+from sae_merge_method.experiment.stamps import (
+    BESIDE,
+    beside_stamp,
+    changed,
+    model_stamp,
+    recipe_saes,
+    recipe_stamps,
+)
 from sae_merge_method.experiment.worker import ArmJob, GeneralCorpus
 from sae_merge_method.files.hashing import json_sha256
 from sae_merge_method.files.stamps import EVALUATING, folder_stamp, package_versions
@@ -84,13 +91,15 @@ def jobs_of(
         "packages": package_versions(EVALUATING),
     }
     models = {"base": plan.base, "donor": plan.donor}
+    beside = {model: beside_stamp(model) for model in models.values()}
     jobs = []
     for arm in plan.arms:
         recipe = planned.recipes.get(arm.name)
-        depends_on = {**common, "recipe": json_sha256(recipe)}
+        model = models[arm.role] if recipe is None else None
+        depends_on = {**common, BESIDE: beside[model or plan.base], "recipe": json_sha256(recipe)}
         if arm.role == "own" and recipe is not None:
             depends_on |= recipe_stamps(recipe, arm.description)
-        model = models[arm.role] if recipe is None else None
+            depends_on |= recipe_saes(recipe, arm.description, layers_of(arm.layers))
         jobs.append(ArmJob(arm, model, json_sha256(depends_on), depends_on))
     return jobs
 
@@ -110,10 +119,11 @@ def not_done(jobs: Iterable[ArmJob], folder: Path, overwrite: bool) -> list[ArmJ
     waiting = []
     for job in jobs:
         done = _record(folder, job.arm.name, overwrite)
-        if done is not None and done.key == job.key:
+        others = [] if done is None else changed(done.depends_on, job.depends_on)
+        if done is not None and not others:
             continue
         if done is not None and not overwrite:
-            parts = ", ".join(changed(done.depends_on, job.depends_on))
+            parts = ", ".join(others)
             raise UsageError(
                 f"the arm {job.arm.name} in {folder} was made from other things than now asked for "
                 f"({parts} differ): name another folder, or pass --overwrite to run it again"

@@ -1,6 +1,9 @@
 """What an experiment chooses layers by stands for what it was made from, however its making ended."""
 
 import importlib
+import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,3 +72,33 @@ def test_a_first_diagnosis_that_was_made_just_before_a_kill_is_not_made_again(fr
     with pytest.raises(KeyboardInterrupt):
         find_evidence(ASKED, EXP, overwrite=False)
     assert find_evidence(ASKED, EXP, overwrite=False).diagnosis == EXP / "diagnosis"
+
+
+def test_a_diagnosis_does_not_stand_for_saes_that_were_trained_anew_in_their_folder(copied):
+    find_evidence(ASKED, EXP, overwrite=False)
+    weights = next(Path("saes").rglob("sae_weights.safetensors"))
+    weights.write_bytes(bytes(weights.stat().st_size))
+    with pytest.raises(UsageError, match=r"exp.diagnosis was made with other SAEs than now asked for"):
+        find_evidence(ASKED, EXP, overwrite=False)
+
+
+def test_nor_for_another_chat_template(copied):
+    Path("base", "chat_template.jinja").write_text("{{ messages }}")
+    with pytest.raises(UsageError, match="was made with other files beside the weights than now asked for"):
+        find_evidence(ASKED, EXP, overwrite=False)
+
+
+def test_a_diagnosis_stands_for_a_copy_of_its_saes_and_without_them(copied):
+    for file in Path("saes").rglob("*.*"):
+        os.utime(file, (0, 0))
+    find_evidence(ASKED, EXP, overwrite=False)
+    shutil.rmtree("saes")
+    find_evidence(ASKED, EXP, overwrite=False)
+
+
+def test_a_diagnosis_of_an_older_version_stands_which_told_neither_saes_nor_tokenizer(copied):
+    made_from = EXP / ".diagnosed"
+    made_from.write_text(json.loads(made_from.read_text())["settings, texts or models"])
+    find_evidence(ASKED, EXP, overwrite=False)
+    with pytest.raises(UsageError, match="was made with other settings, texts or models than"):
+        find_evidence(OTHER, EXP, overwrite=False)

@@ -46,6 +46,28 @@ def test_an_own_recipe_s_arm_depends_on_the_donors_that_it_names(copied):
     }
 
 
+@pytest.mark.parametrize("model, others", [("base", {*ARMS} - {"donor"}), ("donor", {"donor"})])
+def test_every_arm_depends_on_the_tokenizer_and_the_chat_template_that_it_is_asked_with(
+    copied, model, others
+):
+    before = depends_on()
+    Path(model, "chat_template.jinja").write_text("{{ messages }}")
+    after = depends_on()
+    assert {name: changed(before[name], after[name]) for name in ARMS if before[name] != after[name]} == {
+        name: ["files beside the weights"] for name in others
+    }
+
+
+def test_arms_of_an_older_version_stand_which_did_not_tell_of_tokenizers(copied):
+    for file in EXP.glob("arms/*/arm.json"):
+        record = json.loads(file.read_text())
+        del record["depends_on"]["files beside the weights"]
+        file.write_text(json.dumps(record | {"key": "of fewer parts"}))
+    before = stamps(EXP / "arms" / "base")
+    run_experiment("experiment.yml", EXP, RunSettings(workers=0))
+    assert stamps(EXP / "arms" / "base") == before
+
+
 def test_an_experiment_in_its_own_folder_of_tasks_is_none_of_them(copied):
     evaluation = SETTINGS["evaluation"] | {"include_path": "."}
     before = depends_on(evaluation=evaluation)

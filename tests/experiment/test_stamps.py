@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from sae_merge_method.errors import SaeMergeError
-from sae_merge_method.experiment.stamps import changed, model_stamp, recipe_stamps
+from sae_merge_method.experiment.stamps import (
+    beside_stamp,
+    changed,
+    model_stamp,
+    recipe_saes,
+    recipe_stamps,
+    sae_stamps,
+)
 from sae_merge_method.files.stamps import folder_stamp
 
 GATED = """\
@@ -75,6 +82,65 @@ def test_what_a_recipe_reads_and_nobody_finds_is_named(inputs: Path, gone: str) 
 
 def test_a_model_with_an_adapter_is_another_than_without(inputs: Path) -> None:
     assert model_stamp("./two+./lora") != model_stamp("./two")
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "tokenizer.json",
+        "chat_template.jinja",
+        "additional_chat_templates/rag.jinja",
+        "generation_config.json",
+    ],
+)
+def test_what_decides_what_a_model_says_is_told_beside_its_weights(inputs: Path, file: str) -> None:
+    stamps = {beside_stamp("./base")}
+    (inputs / "base" / file).parent.mkdir(exist_ok=True)
+    for text in ("{}", "{ }"):
+        (inputs / "base" / file).write_text(text)
+        stamps.add(beside_stamp("./base"))
+        of_another_time(inputs / "base" / file)
+        stamps.add(beside_stamp("./base"))
+    assert len(stamps) == 3
+
+
+def test_a_card_code_and_an_adapter_s_tokenizer_decide_nothing(inputs: Path) -> None:
+    before = beside_stamp("./two+./lora")
+    for file in ("two/README.md", "two/modeling.py", "lora/tokenizer.json", "two/model.safetensors"):
+        (inputs / file).write_text("other")
+    assert beside_stamp("./two+./lora") == beside_stamp("./two") == before
+
+
+SCALPEL = DECIDED.replace("stethoscope", "scalpel").replace(
+    "'1'", "'1', features: '3', sae: 'saes/layer_{layer}'"
+)
+
+
+@pytest.fixture
+def sae(inputs: Path) -> Path:
+    """The one SAE that SCALPEL reads; what is in its files is nobody's concern."""
+    folder = inputs / "saes" / "layer_1"
+    folder.mkdir(parents=True)
+    (folder / "cfg.json").write_text("{}")
+    (folder / "sae_weights.safetensors").write_text("weights")
+    return folder
+
+
+def test_a_scalpel_of_one_s_own_is_told_by_the_saes_that_it_reads(sae: Path) -> None:
+    before = recipe_saes(SCALPEL, "own.yml", (1,))
+    for file in sae.iterdir():
+        of_another_time(file)
+    assert recipe_saes(SCALPEL, "own.yml", (1,)) == before == sae_stamps([sae])
+    of_other_text(sae / "sae_weights.safetensors")
+    assert changed(before, recipe_saes(SCALPEL, "own.yml", (1,))) == ["SAEs"]
+
+
+def test_saes_that_are_gone_or_that_nobody_told_of_make_nothing_another(sae: Path) -> None:
+    before = recipe_saes(SCALPEL, "own.yml", (1,))
+    (sae / "sae_weights.safetensors").unlink()
+    gone = recipe_saes(SCALPEL, "own.yml", (1,))
+    assert gone == recipe_saes(DECIDED, "own.yml", (1,)) == {}
+    assert changed(before, gone) == changed(gone, before) == []
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from xxhash import xxh3_128_hexdigest
 
 from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.files import hashing
-from sae_merge_method.files.hashing import Hasher, file_sha256, hash_span, json_sha256
+from sae_merge_method.files.hashing import Hasher, file_sample, file_sha256, hash_span, json_sha256
 
 
 @pytest.fixture
@@ -57,3 +57,32 @@ def test_the_hash_of_a_value_is_that_of_its_json_whatever_the_order_of_its_keys(
     assert json_sha256({"b": "é", "a": [1, None]}) == json_sha256({"a": (1, None), "b": "é"}) == wanted
     with pytest.raises(ValueError, match="not JSON compliant"):
         json_sha256([float("nan")])
+
+
+@pytest.mark.parametrize("size", [1, 1 << 16, 3 << 16, (64 << 16) + 5, 9 << 20])
+def test_a_sample_tells_other_bytes_another_length_and_no_other_place_or_time(tmp_path, size):
+    one, copy, trained_anew = (tmp_path / name for name in ("one", "copy", "trained_anew"))
+    one.write_bytes(bytes(size))
+    copy.write_bytes(bytes(size))
+    trained_anew.write_bytes(b"1" * size)
+    os.utime(copy, (0, 0))
+    assert file_sample(copy) == file_sample(one) != file_sample(trained_anew)
+    with copy.open("ab") as file:
+        file.write(b"\0")
+    assert file_sample(copy) != file_sample(one)
+
+
+@pytest.mark.parametrize("at", [0, 1000, 200_000, (64 << 16) - 1])
+def test_of_a_small_file_every_byte_is_in_the_sample(tmp_path, at):
+    file = tmp_path / "file"
+    data = bytearray(64 << 16)
+    file.write_bytes(data)
+    before = file_sample(file)
+    data[at] = 1
+    file.write_bytes(data)
+    assert file_sample(file) != before
+
+
+def test_a_sample_of_a_file_that_is_not_there_names_it(tmp_path):
+    with pytest.raises(SaeMergeError, match="cannot read .*gone: No such file"):
+        file_sample(tmp_path / "gone")
