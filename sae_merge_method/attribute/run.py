@@ -31,13 +31,14 @@ from sae_merge_method.corpora.documents import check_disjoint, read_corpus
 from sae_merge_method.errors import UsageError
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.progress import Progress
-from sae_merge_method.files.stamps import COMPUTING, ENCODING, package_versions
+from sae_merge_method.files.stamps import COMPUTING, ENCODING
 from sae_merge_method.foretold import held_against
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.layers import parse_layers
 from sae_merge_method.models.fingerprint import fingerprint
 from sae_merge_method.models.hub import open_model
+from sae_merge_method.models.made_from import of_model, of_packages, of_texts, of_weights
 from sae_merge_method.reports.numbers import duration
 from sae_merge_method.saes.find import SaeAddress, find_saes
 from sae_merge_method.saes.opening import open_sae
@@ -234,13 +235,11 @@ def _inputs(
 ) -> dict[str, str | int | float | None]:
     """What a resumed run must have in common with the one that was interrupted."""
     model = edited.model
-    prints = [fingerprint(checkpoint).numbers["float32"] for checkpoint in edited.checkpoints]
     return {
         **settings.of_measurements(str(model.dtype).removeprefix("torch."), model.device.type),
         "version": __version__,
-        "packages": package_versions(ENCODING if settings.sae else COMPUTING),
-        "base's config.json": model.config_sha256,
-        "base's weights": prints[0],
-        "donor's weights": prints[1],
-        "texts' sha256": ", ".join(text.sha256 for text in texts),
+        **of_packages(ENCODING if settings.sae else COMPUTING),
+        **of_model("base", model),
+        **of_weights("donor", fingerprint(edited.checkpoints[1])),
+        **of_texts((text.name, text.sha256) for text in texts),
     }

@@ -28,10 +28,11 @@ from sae_merge_method.diagnose.subject import Subject, open_subject
 from sae_merge_method.diagnose.sweep import Report, encode_layers
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.progress import Progress
-from sae_merge_method.files.stamps import ENCODING, package_versions
+from sae_merge_method.files.stamps import ENCODING
 from sae_merge_method.foretold import held_against
 from sae_merge_method.in_memory.opening import check_fits
 from sae_merge_method.layers import LayerModule, Unit, by_depth, format_layers, layers_of
+from sae_merge_method.models.made_from import of_model, of_packages, of_texts
 from sae_merge_method.selection import choose_layers, parse_rule
 from sae_merge_method.together.workers import Workers, join_workers
 
@@ -165,12 +166,9 @@ def _inputs(settings: DiagnoseSettings, subject: Subject) -> dict[str, str | int
     return {
         **settings.of_encoding(str(subject.model.dtype).removeprefix("torch."), subject.model.device.type),
         "version": __version__,
-        "packages": package_versions(ENCODING),
-        "model's config.json": subject.model.config_sha256,
-        "model's weights": subject.model.fingerprint.numbers["float32"],
-        "model's commit": subject.model.revision,
-        "target's sha256": subject.corpora[0].sha256,
-        "controls' sha256": ", ".join(corpus.sha256 for corpus in subject.corpora[1:]),
+        **of_packages(ENCODING),
+        **of_model("model", subject.model),
+        **of_texts((corpus.name, corpus.sha256) for corpus in subject.corpora),
     }
 
 

@@ -19,11 +19,12 @@ from sae_merge_method.diagnose.sited_saes import find_families
 from sae_merge_method.errors import ArtifactError, SaeMergeError, UsageError
 from sae_merge_method.evaluation.tasks import find_tasks
 from sae_merge_method.experiment.settings import ExperimentSettings
-from sae_merge_method.experiment.stamps import BESIDE, beside_stamp, changed, model_stamp, sae_stamps
+from sae_merge_method.experiment.stamps import changed, of_saes
 from sae_merge_method.files.hashing import file_sha256, json_sha256
 from sae_merge_method.files.writing import canonical_json, write_bytes, write_text
 from sae_merge_method.layers import Unit, parse_layers
 from sae_merge_method.models.hub import open_model
+from sae_merge_method.models.made_from import Parts, of_files, of_files_beside
 from sae_merge_method.saes.find import SaeAddress, find_saes
 
 LOG = logging.getLogger(__name__)
@@ -145,16 +146,16 @@ def _parts(
     asked: DiagnoseSettings | AttributeSettings,
     models: Sequence[str],
     saes: Callable[[int], Iterable[SaeAddress]],
-) -> dict[str, str]:
+) -> Parts:
     """What is made is made from; models with the base first, and the SAEs of so many layers."""
     files = [Path(corpus) for corpus in (asked.target, *asked.control)]
     texts = [file_sha256(file) if file.is_file() else None for file in files]
-    parts = {_ASKED: json_sha256([asked.model_dump(mode="json"), *map(model_stamp, models), texts])}
-    parts[BESIDE] = beside_stamp(models[0])
+    parts = {_ASKED: json_sha256([asked.model_dump(mode="json"), *map(of_files, models), texts])}
+    parts |= of_files_beside(models[0])
     n_layers = open_model(models[0]).n_layers
     with suppress(SaeMergeError):  # gone: what was made from them stands
         folders = [address.folder for address in saes(n_layers)]
-        parts |= sae_stamps(folder for folder in folders if folder is not None)
+        parts |= of_saes(folder for folder in folders if folder is not None)
     return parts
 
 
@@ -189,7 +190,7 @@ def _made(
     return at
 
 
-def _written(made_from: Path) -> dict[str, str]:
+def _written(made_from: Path) -> Parts:
     """What something says it is made from; older versions wrote one hash of settings, texts and models."""
     text = made_from.read_text(encoding="utf-8") if made_from.exists() else ""
     return dict(json.loads(text)) if text.startswith("{") else {_ASKED: text}

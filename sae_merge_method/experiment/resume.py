@@ -16,18 +16,12 @@ from sae_merge_method.evaluation.tasks import task_folders
 from sae_merge_method.experiment.evidence import ChosenBy
 from sae_merge_method.experiment.plan import Planned, make_plan, read_planned
 from sae_merge_method.experiment.settings import ExperimentSettings
-from sae_merge_method.experiment.stamps import (
-    BESIDE,
-    beside_stamp,
-    changed,
-    model_stamp,
-    recipe_saes,
-    recipe_stamps,
-)
+from sae_merge_method.experiment.stamps import changed, of_recipe, of_recipe_saes
 from sae_merge_method.experiment.worker import ArmJob, GeneralCorpus
 from sae_merge_method.files.hashing import json_sha256
-from sae_merge_method.files.stamps import EVALUATING, folder_stamp, package_versions
+from sae_merge_method.files.stamps import EVALUATING
 from sae_merge_method.layers import layers_of
+from sae_merge_method.models.made_from import of_files, of_files_beside, of_packages, of_tasks
 
 
 def standing_plan(settings: ExperimentSettings, evidence: ChosenBy, folder: Path, overwrite: bool) -> Planned:
@@ -42,8 +36,8 @@ def standing_plan(settings: ExperimentSettings, evidence: ChosenBy, folder: Path
         "evaluation": json_sha256(settings.evaluation.model_dump(mode="json")),
         "margin": json_sha256(settings.general_loss.margin if settings.general_loss else None),
         **evidence.stamps(),
-        "base": model_stamp(settings.base),
-        "donor": model_stamp(settings.donor),
+        "base": of_files(settings.base),
+        "donor": of_files(settings.donor),
         "own recipes": json_sha256({name: _own(file) for name, file in settings.own_recipes().items()}),
     }
     if (folder / PLAN_FILE).exists():
@@ -61,7 +55,7 @@ def standing_plan(settings: ExperimentSettings, evidence: ChosenBy, folder: Path
 def _own(file: Path) -> dict[str, str]:
     """What of a recipe of the user's a plan depends on."""
     text = read_recipe_text(file)
-    return {"recipe": json_sha256(text), **recipe_stamps(text, str(file))}
+    return {"recipe": json_sha256(text), **of_recipe(text, str(file))}
 
 
 def jobs_of(
@@ -84,22 +78,20 @@ def jobs_of(
         "base": plan.depends_on["base"],
         "donor": plan.depends_on["donor"],
         "evaluation": plan.depends_on["evaluation"],
-        "tasks": json_sha256(
-            [folder_stamp(tasks, without=folder) for tasks in task_folders(settings.evaluation)]
-        ),
+        **of_tasks(task_folders(settings.evaluation), without=folder),
         "general text": json_sha256([general.sha256, general.documents] if general else None),
-        "packages": package_versions(EVALUATING),
+        **of_packages(EVALUATING),
     }
     models = {"base": plan.base, "donor": plan.donor}
-    beside = {model: beside_stamp(model) for model in models.values()}
+    beside = {model: of_files_beside(model) for model in models.values()}
     jobs = []
     for arm in plan.arms:
         recipe = planned.recipes.get(arm.name)
         model = models[arm.role] if recipe is None else None
-        depends_on = {**common, BESIDE: beside[model or plan.base], "recipe": json_sha256(recipe)}
+        depends_on = {**common, **beside[model or plan.base], "recipe": json_sha256(recipe)}
         if arm.role == "own" and recipe is not None:
-            depends_on |= recipe_stamps(recipe, arm.description)
-            depends_on |= recipe_saes(recipe, arm.description, layers_of(arm.layers))
+            depends_on |= of_recipe(recipe, arm.description)
+            depends_on |= of_recipe_saes(recipe, arm.description, layers_of(arm.layers))
         jobs.append(ArmJob(arm, model, json_sha256(depends_on), depends_on))
     return jobs
 

@@ -1,63 +1,22 @@
-"""Hashes that tell what an experiment's files are made from, and from what else now."""
+"""What of SAEs and recipes an experiment's files are made from, and what of all is another now."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 
 from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.files.hashing import file_sample, file_sha256, json_sha256
-from sae_merge_method.models.beside_weights import files_to_take
-from sae_merge_method.models.checkpoint import CONFIG_FILE
-from sae_merge_method.models.hub import local_folder, parse_model_id
-from sae_merge_method.models.lora_config import ADAPTER_CONFIG
+from sae_merge_method.models.made_from import BESIDE, Parts, of_files
 from sae_merge_method.recipe.gate import scores_file
 from sae_merge_method.recipe.methods import folders_of, parse_recipe
 from sae_merge_method.recipe.pin import donors_of
 from sae_merge_method.saes.formats import format_of_folder
 
-BESIDE = "files beside the weights"
 SAES = "SAEs"
 _WHERE_BOTH_TELL = (BESIDE, SAES)
 """Parts that older versions did not tell, or of SAEs that are gone by now: what was made stands."""
 
 
-def model_stamp(model: str) -> str:
-    """Tells a model's config and weights, and its adapter's, from others without reading them.
-
-    Over its config and, for every weight file, its name, size and time of change; of the Hub's cache,
-    the name of the blob, which is the hash of its bytes.
-
-    Raises:
-        ModelError: There is no such model.
-        SaeMergeError: It has no config.
-    """
-    digest = sha256()
-    for part, config in zip(parse_model_id(model).parts, (CONFIG_FILE, ADAPTER_CONFIG), strict=False):
-        folder = local_folder(part)
-        digest.update(file_sha256(folder / config).encode())
-        for file in sorted(folder.glob("*.safetensors")):
-            target = file.resolve()
-            state = target.stat()
-            what = target.name if file.is_symlink() else str(state.st_mtime_ns)
-            digest.update(f"{file.name} {state.st_size} {what}\n".encode())
-    return digest.hexdigest()
-
-
-def beside_stamp(model: str) -> str:
-    """Tells the files beside a model's weights from others: tokenizer, chat template, settings of generation.
-
-    An adapter's are nobody's, and code, which is never run, is none.
-
-    Raises:
-        ModelError: There is no such model.
-        SaeMergeError: One of the files cannot be read.
-    """
-    folder = local_folder(parse_model_id(model).parts[0])
-    files = [name for name in files_to_take(folder, tokenizer=True) if name != CONFIG_FILE]
-    return json_sha256({name: file_sha256(folder / name) for name in files})
-
-
-def sae_stamps(folders: Iterable[Path]) -> dict[str, str]:
+def of_saes(folders: Iterable[Path]) -> Parts:
     """Tells SAEs in folders from others by what is in their files; those of a release are told by its name.
 
     Args:
@@ -68,7 +27,7 @@ def sae_stamps(folders: Iterable[Path]) -> dict[str, str]:
     return {SAES: json_sha256(saes)} if saes else {}
 
 
-def recipe_saes(text: str, where: str, layers: Sequence[int]) -> dict[str, str]:
+def of_recipe_saes(text: str, where: str, layers: Sequence[int]) -> Parts:
     """The SAEs in folders that a recipe's method reads, while they are there.
 
     Args:
@@ -77,12 +36,12 @@ def recipe_saes(text: str, where: str, layers: Sequence[int]) -> dict[str, str]:
         layers: The layers that it edits.
     """
     try:
-        return sae_stamps(folders_of(parse_recipe(text, where), layers))
+        return of_saes(folders_of(parse_recipe(text, where), layers))
     except SaeMergeError:
         return {}
 
 
-def recipe_stamps(text: str, where: str) -> dict[str, str]:
+def of_recipe(text: str, where: str) -> Parts:
     """What a recipe reads beside its base: its donors, and the file whose scores compute its gate.
 
     Args:
@@ -96,7 +55,7 @@ def recipe_stamps(text: str, where: str) -> dict[str, str]:
     recipe = parse_recipe(text, where)
     scores = scores_file(recipe.parameters)
     return {
-        "recipe's donors": json_sha256([model_stamp(donor) for donor in donors_of(recipe)]),
+        "recipe's donors": json_sha256([of_files(donor) for donor in donors_of(recipe)]),
         "recipe's scores": json_sha256(None if scores is None else file_sha256(scores)),
     }
 

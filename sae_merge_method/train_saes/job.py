@@ -7,8 +7,9 @@ from sae_merge_method import __version__
 from sae_merge_method.corpora.counting import OUTLIER_NORM
 from sae_merge_method.corpora.tokens import Document, special_token_ids
 from sae_merge_method.errors import UsageError
-from sae_merge_method.files.stamps import ENCODING, package_versions
+from sae_merge_method.files.stamps import ENCODING
 from sae_merge_method.layers import parse_layers
+from sae_merge_method.models.made_from import of_model, of_packages, of_texts
 from sae_merge_method.models.sites import TRAINED, Site, source_of
 from sae_merge_method.models.text_model import TextModel, load_text_model
 from sae_merge_method.train_saes.learner import Schedule
@@ -78,15 +79,13 @@ class Job:
 
     def inputs(self) -> dict[str, str | int | float | None]:
         """What a resumed run must have in common with the one that was interrupted."""
-        texts = {f"sha256 of {text.source}": f"{text.sha256} x {text.weight}" for text in self.texts}
         return {
             "version": __version__,
-            "packages": package_versions(ENCODING),
+            **of_packages(ENCODING),
             **self.recorded(),
-            "model's config.json": self.model.config_sha256,
-            "model's weights": self.model.fingerprint.numbers["float32"],
-            "texts": ", ".join(text.source for text in self.texts),  # another order is another stream
-            **texts,
+            **of_model("model", self.model),
+            # In their order: another one is another stream.
+            **of_texts((text.source, text.sha256, f"weight {text.weight}") for text in self.texts),
         }
 
 

@@ -6,10 +6,10 @@ from sae_merge_method import __version__
 from sae_merge_method.artifacts.schema import flat
 from sae_merge_method.corpora.documents import Corpus
 from sae_merge_method.evaluation.tasks import task_folders
-from sae_merge_method.files.hashing import json_sha256
-from sae_merge_method.files.stamps import COMPUTING, EVALUATING, folder_stamp, package_versions
+from sae_merge_method.files.stamps import COMPUTING, EVALUATING
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.models.fingerprint import fingerprint
+from sae_merge_method.models.made_from import of_model, of_packages, of_tasks, of_texts, of_weights
 from sae_merge_method.tune.settings import TuneSettings
 
 _MEASURED_BY = (
@@ -33,22 +33,17 @@ def inputs_of(
         corpora: The problems and the control texts.
         edited: Base and donors.
     """
-    tasks = asked.evaluation or asked.guard()
-    inputs: dict[str, str | int | float | None] = {
+    tasks, model = asked.evaluation or asked.guard(), edited.model
+    donors = zip(asked.donor, edited.checkpoints[1:], strict=True)
+    return {
         "version": __version__,
-        "packages": package_versions(EVALUATING if tasks else COMPUTING),
+        **of_packages(EVALUATING if tasks else COMPUTING),
+        **(of_tasks(task_folders(tasks), without=folder) if tasks else {}),
+        **flat({name: getattr(asked, name) for name in _MEASURED_BY}),
+        # As they are really used: where "auto" was asked, it may come to another one the next time.
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": model.device.type,
+        **of_texts((corpus.name, corpus.sha256) for corpus in corpora),
+        **of_model("base", model),
+        **{key: one for name, donor in donors for key, one in of_weights(name, fingerprint(donor)).items()},
     }
-    if tasks is not None:
-        stamps = [folder_stamp(one, without=folder) for one in task_folders(tasks)]
-        inputs["files of tasks"] = json_sha256(stamps)[:16]
-    inputs |= flat({name: getattr(asked, name) for name in _MEASURED_BY})
-    # As they are really used: where "auto" was asked, it may come to another one the next time.
-    model = edited.model
-    inputs |= {"dtype": str(model.dtype).removeprefix("torch."), "device": model.device.type}
-    inputs[f"config.json of {asked.base}"] = model.config_sha256
-    for number, corpus in enumerate(corpora):
-        inputs[f"text {number + 1}, {corpus.name}"] = corpus.sha256
-    for name, checkpoint in zip((asked.base, *asked.donor), edited.checkpoints, strict=True):
-        taken = fingerprint(checkpoint).model_dump(mode="json")
-        inputs[f"weights of {name}"] = json_sha256(taken)[:16]
-    return inputs

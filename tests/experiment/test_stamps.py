@@ -7,15 +7,9 @@ from pathlib import Path
 import pytest
 
 from sae_merge_method.errors import SaeMergeError
-from sae_merge_method.experiment.stamps import (
-    beside_stamp,
-    changed,
-    model_stamp,
-    recipe_saes,
-    recipe_stamps,
-    sae_stamps,
-)
+from sae_merge_method.experiment.stamps import changed, of_recipe, of_recipe_saes, of_saes
 from sae_merge_method.files.stamps import folder_stamp
+from sae_merge_method.models.made_from import BESIDE, of_files, of_files_beside
 
 GATED = """\
 merge_method: sae_stethoscope
@@ -62,26 +56,26 @@ def of_other_text(file: Path) -> None:
 def test_a_recipe_is_told_by_its_donors_their_adapters_and_its_scores(
     inputs: Path, file: str, change: Callable[[Path], None], parts: list[str]
 ) -> None:
-    before = recipe_stamps(GATED, "own.yml")
+    before = of_recipe(GATED, "own.yml")
     change(inputs / file)
-    assert changed(before, recipe_stamps(GATED, "own.yml")) == parts
+    assert changed(before, of_recipe(GATED, "own.yml")) == parts
 
 
 def test_a_recipe_that_decides_its_layers_itself_reads_no_scores(inputs: Path) -> None:
-    before = recipe_stamps(DECIDED, "own.yml")
+    before = of_recipe(DECIDED, "own.yml")
     of_other_text(inputs / "scores" / "diagnosis.json")
-    assert recipe_stamps(DECIDED, "own.yml") == before
+    assert of_recipe(DECIDED, "own.yml") == before
 
 
 @pytest.mark.parametrize("gone", ["one/config.json", "lora/adapter_config.json", "scores/diagnosis.json"])
 def test_what_a_recipe_reads_and_nobody_finds_is_named(inputs: Path, gone: str) -> None:
     (inputs / gone).unlink()
     with pytest.raises(SaeMergeError, match=gone):
-        recipe_stamps(GATED, "own.yml")
+        of_recipe(GATED, "own.yml")
 
 
 def test_a_model_with_an_adapter_is_another_than_without(inputs: Path) -> None:
-    assert model_stamp("./two+./lora") != model_stamp("./two")
+    assert of_files("./two+./lora") != of_files("./two")
 
 
 @pytest.mark.parametrize(
@@ -94,21 +88,21 @@ def test_a_model_with_an_adapter_is_another_than_without(inputs: Path) -> None:
     ],
 )
 def test_what_decides_what_a_model_says_is_told_beside_its_weights(inputs: Path, file: str) -> None:
-    stamps = {beside_stamp("./base")}
+    stamps = {of_files_beside("./base")[BESIDE]}
     (inputs / "base" / file).parent.mkdir(exist_ok=True)
     for text in ("{}", "{ }"):
         (inputs / "base" / file).write_text(text)
-        stamps.add(beside_stamp("./base"))
+        stamps.add(of_files_beside("./base")[BESIDE])
         of_another_time(inputs / "base" / file)
-        stamps.add(beside_stamp("./base"))
+        stamps.add(of_files_beside("./base")[BESIDE])
     assert len(stamps) == 3
 
 
 def test_a_card_code_and_an_adapter_s_tokenizer_decide_nothing(inputs: Path) -> None:
-    before = beside_stamp("./two+./lora")
+    before = of_files_beside("./two+./lora")[BESIDE]
     for file in ("two/README.md", "two/modeling.py", "lora/tokenizer.json", "two/model.safetensors"):
         (inputs / file).write_text("other")
-    assert beside_stamp("./two+./lora") == beside_stamp("./two") == before
+    assert of_files_beside("./two+./lora")[BESIDE] == of_files_beside("./two")[BESIDE] == before
 
 
 SCALPEL = DECIDED.replace("stethoscope", "scalpel").replace(
@@ -127,19 +121,19 @@ def sae(inputs: Path) -> Path:
 
 
 def test_a_scalpel_of_one_s_own_is_told_by_the_saes_that_it_reads(sae: Path) -> None:
-    before = recipe_saes(SCALPEL, "own.yml", (1,))
+    before = of_recipe_saes(SCALPEL, "own.yml", (1,))
     for file in sae.iterdir():
         of_another_time(file)
-    assert recipe_saes(SCALPEL, "own.yml", (1,)) == before == sae_stamps([sae])
+    assert of_recipe_saes(SCALPEL, "own.yml", (1,)) == before == of_saes([sae])
     of_other_text(sae / "sae_weights.safetensors")
-    assert changed(before, recipe_saes(SCALPEL, "own.yml", (1,))) == ["SAEs"]
+    assert changed(before, of_recipe_saes(SCALPEL, "own.yml", (1,))) == ["SAEs"]
 
 
 def test_saes_that_are_gone_or_that_nobody_told_of_make_nothing_another(sae: Path) -> None:
-    before = recipe_saes(SCALPEL, "own.yml", (1,))
+    before = of_recipe_saes(SCALPEL, "own.yml", (1,))
     (sae / "sae_weights.safetensors").unlink()
-    gone = recipe_saes(SCALPEL, "own.yml", (1,))
-    assert gone == recipe_saes(DECIDED, "own.yml", (1,)) == {}
+    gone = of_recipe_saes(SCALPEL, "own.yml", (1,))
+    assert gone == of_recipe_saes(DECIDED, "own.yml", (1,)) == {}
     assert changed(before, gone) == changed(gone, before) == []
 
 

@@ -150,7 +150,7 @@ def test_auto_is_held_against_what_it_came_to_and_so_is_the_bases_config(
         search(dtype="auto", device="auto")
     config = json.loads((base / "config.json").read_text())
     (base / "config.json").write_text(json.dumps(config | {"note": "another"}))
-    with pytest.raises(UsageError, match=r"config\.json of .*base: \w+ before, \w+ now"):
+    with pytest.raises(UsageError, match=r"base's config\.json: \w+ before, \w+ now"):
         search(device="auto")
 
 

@@ -109,7 +109,7 @@ def test_a_search_does_not_go_on_with_tasks_or_packages_that_score_otherwise(
         tune(asked, out)
     task = own / "answers.yaml"
     task.write_text(task.read_text() + "# scored otherwise\n")
-    with pytest.raises(UsageError, match=r"search .*had other settings.*files of tasks: \w+ before, \w+ now"):
+    with pytest.raises(UsageError, match=r"search .*had other settings.*tasks: \w+ before, \w+ now"):
         tune(asked, out)
 
 
