@@ -135,19 +135,11 @@ def merged_multimodal(tmp_path_factory: pytest.TempPathFactory) -> "Merged":
 @pytest.fixture(scope="session")
 def by_mergekit(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Run a recipe's text through mergekit-yaml's own function, into a new folder."""
-    import yaml
-    from mergekit.config import MergeConfiguration
-    from mergekit.merge import run_merge
-    from mergekit.options import MergeOptions
-
-    from sae_merge_method.hosts.register import register_merge_methods
-
-    register_merge_methods()
+    from tests.mergekit import plain_mergekit
 
     def run(source: str) -> Path:
         out = tmp_path_factory.mktemp("plain") / "out"
-        config = MergeConfiguration.model_validate(yaml.safe_load(source))
-        run_merge(config, str(out), MergeOptions(quiet=True), config_source=source)
+        plain_mergekit(source, out)
         return out
 
     return run

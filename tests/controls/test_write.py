@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from click.testing import CliRunner
 
 from sae_merge_method.artifacts.arm import OTHER_LAYERS
@@ -20,6 +19,7 @@ from tests import tiny
 from tests.attributions import save_attribution
 from tests.diagnoses import save_diagnosis
 from tests.geometry import scenes
+from tests.mergekit import plain_mergekit
 from tests.recipes import recipe_text, run_recipe
 
 ARMS = {
@@ -110,19 +110,11 @@ def test_the_scalpel_and_its_random_twin_differ_only_in_mode(arms):
 
 
 def test_plain_mergekit_runs_an_arm_too(arms, tmp_path, merged):
-    from mergekit.config import MergeConfiguration
-    from mergekit.merge import run_merge
-    from mergekit.options import MergeOptions
-
-    from sae_merge_method.hosts.register import register_merge_methods
-
-    register_merge_methods()
     for name in ("scalpel-random", "stethoscope-energy-matched", "all-layers-damped"):
         source = (arms / f"{name}.yml").read_text()
-        config = MergeConfiguration.model_validate(yaml.safe_load(source))
-        run_merge(config, str(tmp_path / "stock" / name), MergeOptions(quiet=True))
+        stock = plain_mergekit(source, tmp_path / "stock" / name)
         run_recipe(source, tmp_path / "ours" / name)
-        stock, ours = (tiny.load_tensors(tmp_path / who / name) for who in ("stock", "ours"))
+        ours = tiny.load_tensors(tmp_path / "ours" / name)
         assert all(tiny.same_bytes(stock[tensor], ours[tensor]) for tensor in stock), name
 
 

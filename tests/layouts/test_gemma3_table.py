@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from sae_merge_method.errors import MergeError
 from sae_merge_method.models.checkpoint import open_checkpoint
@@ -12,6 +13,7 @@ from sae_merge_method.recipe.mergekit_form import guarded_form
 from sae_merge_method.recipe.plan import Donation, EditPlan
 from tests import tiny
 from tests.layouts.checkpoints import LAYOUTS, assert_same, expected, gemma3
+from tests.mergekit import plain_mergekit
 from tests.recipes import recipe_text, run_recipe
 
 ALPHA = 0.75
@@ -103,27 +105,19 @@ PLAIN = {("HUB", "HUB"), ("HUB", "T5"), ("TXT", "TXT")}
 @pytest.mark.parametrize("donor_layout", LAYOUTS)
 @pytest.mark.parametrize("base_layout", LAYOUTS)
 def test_plain_mergekit_is_right_or_fails_loudly_with_the_written_recipe(tmp_path, base_layout, donor_layout):
-    from mergekit.config import MergeConfiguration
     from mergekit.io.tasks import LoaderCache
-    from mergekit.merge import run_merge
-    from mergekit.options import MergeOptions
 
-    from sae_merge_method.hosts.register import register_merge_methods
-
-    register_merge_methods()
     base = gemma3(tmp_path / "base", base_layout, 0)
     donor = gemma3(tmp_path / "donor", donor_layout, 1, vocabulary=56, shards=2)
     donation = Donation(str(donor), ((None, ALPHA),))
     plan = EditPlan("sae_stethoscope", str(base), dict.fromkeys(OPEN, (donation,)), "bfloat16")
-    form = guarded_form(plan, open_checkpoint(base))
-    options = MergeOptions(quiet=True, write_model_card=False, copy_tokenizer=False)
+    form, out = yaml.safe_dump(guarded_form(plan, open_checkpoint(base))), tmp_path / "out"
     try:
         if (base_layout, donor_layout) in PLAIN:
-            run_merge(MergeConfiguration.model_validate(form), str(tmp_path / "out"), options)
-            assert_same(tiny.load_tensors(tmp_path / "out"), expected(base, donor, OPEN, ALPHA))
+            assert_same(plain_mergekit(form, out, copy_tokenizer=False), expected(base, donor, OPEN, ALPHA))
         else:
             with pytest.raises(RuntimeError):
-                run_merge(MergeConfiguration.model_validate(form), str(tmp_path / "out"), options)
+                plain_mergekit(form, out, copy_tokenizer=False)
     finally:
         LoaderCache().loaders.clear()
 

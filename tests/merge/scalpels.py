@@ -1,7 +1,5 @@
 """Scalpel edits of a scene: through mergekit's kernels, as recipes, and what they moved."""
 
-from pathlib import Path
-
 import torch
 import yaml
 
@@ -55,15 +53,3 @@ def recipe(scene: Scene, method: str = "sae_scalpel", **given: object) -> str:
             "parameters": given or parameters(scene),
         }
     )
-
-
-def plain_mergekit(source: str, out: Path) -> State:
-    from mergekit.config import MergeConfiguration
-    from mergekit.merge import run_merge
-    from mergekit.options import MergeOptions
-
-    from sae_merge_method.hosts.register import register_merge_methods
-
-    register_merge_methods()
-    run_merge(MergeConfiguration.model_validate(yaml.safe_load(source)), str(out), MergeOptions(quiet=True))
-    return tiny.load_tensors(out)

@@ -8,7 +8,8 @@ from safetensors.torch import save_file
 
 from sae_merge_method.errors import MergeError, RecipeError, SaeError, SaeMergeError, UsageError
 from tests import tiny
-from tests.merge.scalpels import LAYERS, parameters, plain_mergekit, recipe
+from tests.merge.scalpels import LAYERS, parameters, recipe
+from tests.mergekit import plain_mergekit
 from tests.recipes import recipe_text, run_recipe
 
 

@@ -11,7 +11,8 @@ from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
 from tests.geometry import scenes
 from tests.geometry.scenes import Scene
-from tests.merge.scalpels import LAYERS, energy, kernel, moved, parameters, plain_mergekit, raw, recipe
+from tests.merge.scalpels import LAYERS, energy, kernel, moved, parameters, raw, recipe
+from tests.mergekit import plain_mergekit
 from tests.recipes import run_recipe
 
 

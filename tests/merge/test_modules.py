@@ -16,7 +16,7 @@ from sae_merge_method.merge.undo import undo
 from sae_merge_method.models.tensor_names import layer_part
 from tests import tiny
 from tests.merge.edited_in_place import edit, sharded_base, state
-from tests.merge.scalpels import plain_mergekit
+from tests.mergekit import plain_mergekit
 from tests.recipes import recipe_text, run_recipe
 
 GATE = 'layers: "0, 1.attn, 3.mlp"'

@@ -17,7 +17,8 @@ from sae_merge_method.verify.audit import verify
 from tests import tiny
 from tests.geometry import scenes
 from tests.merge.edited_in_place import edit
-from tests.merge.scalpels import LAYERS, parameters, plain_mergekit, recipe
+from tests.merge.scalpels import LAYERS, parameters, recipe
+from tests.mergekit import plain_mergekit
 from tests.recipes import recipe_text, run_recipe
 
 STOCHASTIC = 'layers: "1, 3", rounding: stochastic, rounding_seed: 5'

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-import yaml
 
 from sae_merge_method.errors import SaeMergeError, UsageError
 from sae_merge_method.models.tensor_names import decoder_layer
 from tests import tiny
+from tests.mergekit import plain_mergekit
 from tests.recipes import recipe_text, run_recipe
 
 
@@ -22,15 +22,10 @@ def test_only_the_selected_layers_change_and_they_become_the_donors(tmp_path, ba
 
 
 def test_all_layers_at_weight_one_equals_task_arithmetic_bit_for_bit(tmp_path, base, donor, merge):
-    from mergekit.config import MergeConfiguration
-    from mergekit.merge import run_merge
-    from mergekit.options import MergeOptions
-
     merge(recipe_text(base, donor, 'layers: "0-3"'))
-    source = recipe_text(base, donor, "normalize: false").replace("sae_stethoscope", "task_arithmetic")
-    config = MergeConfiguration.model_validate(yaml.safe_load(source) | {"dtype": "float32"})
-    run_merge(config, str(tmp_path / "stock"), MergeOptions(quiet=True, write_model_card=False))
-    ours, stock = tiny.load_tensors(tmp_path / "out"), tiny.load_tensors(tmp_path / "stock")
+    source = recipe_text(base, donor, "normalize: false", tail="dtype: float32")
+    stock = plain_mergekit(source.replace("sae_stethoscope", "task_arithmetic"), tmp_path / "stock")
+    ours = tiny.load_tensors(tmp_path / "out")
     layers = [name for name in ours if decoder_layer(name) is not None]
     assert len(layers) == 13 * tiny.N_LAYERS
     assert all(tiny.same_bytes(ours[name], stock[name]) for name in layers)

@@ -11,7 +11,7 @@ from sae_merge_method.models.dtypes import DTYPES, narrow
 from sae_merge_method.models.rounding import ROUNDINGS, Rounding, RoundingKind
 from sae_merge_method.verify.audit import verify
 from tests import tiny
-from tests.merge.scalpels import plain_mergekit
+from tests.mergekit import plain_mergekit
 from tests.recipes import recipe_text, run_recipe
 
 BF16 = torch.bfloat16

@@ -13,7 +13,7 @@ from sae_merge_method.recipe.from_diagnosis import RecipeSettings, make_recipe, 
 from sae_merge_method.recipe.resolved import resolve_recipe
 from tests import tiny
 from tests.attributions import save_attribution
-from tests.recipe.test_from_diagnosis import stock_merge
+from tests.mergekit import plain_mergekit
 from tests.recipes import recipe_text, run_recipe
 
 
@@ -94,7 +94,7 @@ def test_a_gate_that_a_score_of_an_attribution_computes_is_checked_and_merged_as
     assert not checked.faults
     assert any("is an attribution of this base and the donor" in one.text for one in checked.findings)
     assert run_recipe(recipe.text, tmp_path / "out").layers == (1, 3)
-    stock_merge(recipe.text, tmp_path / "stock")
+    plain_mergekit(recipe.text, tmp_path / "stock")
     assert tiny.edited_layers(tmp_path / "stock", base) == {1, 3}
 
 

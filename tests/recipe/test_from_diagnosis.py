@@ -18,6 +18,7 @@ from sae_merge_method.recipe.gate import selected_layers
 from sae_merge_method.recipe.methods import parse_recipe
 from tests import tiny
 from tests.diagnoses import save_diagnosis
+from tests.mergekit import plain_mergekit
 
 SCORES = {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8}
 
@@ -28,19 +29,6 @@ def written(diagnosis: Path, base: Path, donor: Path, select: str, weight: float
             diagnosis=str(diagnosis), base=str(base), donor=str(donor), select=select, weight=weight
         )
     )
-
-
-def stock_merge(text: str, out: Path) -> None:
-    """What ``mergekit-yaml`` does, in this process."""
-    from mergekit.config import MergeConfiguration
-    from mergekit.merge import run_merge
-    from mergekit.options import MergeOptions
-
-    from sae_merge_method.hosts.register import register_merge_methods
-
-    register_merge_methods()
-    config = MergeConfiguration.model_validate(yaml.safe_load(text))
-    run_merge(config, str(out), MergeOptions(quiet=True), config_source=text)
 
 
 @pytest.fixture
@@ -64,7 +52,7 @@ def test_plain_mergekit_runs_the_written_recipe_and_never_reads_the_donor_elsewh
     donor = tiny.gemma3_text(tmp_path / "donor", 1, vocabulary=64, change=strange)
     recipe = written(diagnosis, base, donor, "top_k=2")
     assert recipe.layers == (1, 3)
-    stock_merge(recipe.text, tmp_path / "out")
+    plain_mergekit(recipe.text, tmp_path / "out")
     assert tiny.edited_layers(tmp_path / "out", base) == {1, 3}
     assert (tmp_path / "out" / "mergekit_config.yml").read_text() == recipe.text
 
@@ -74,7 +62,7 @@ def test_plain_mergekit_and_sae_merge_write_the_same_tensors(tmp_path, base, dia
 
     donor = tiny.gemma3_text(tmp_path / "donor", 1)
     recipe = written(diagnosis, base, donor, "layers=0,2-3", weight=0.7)
-    stock_merge(recipe.text, tmp_path / "stock")
+    plain_mergekit(recipe.text, tmp_path / "stock")
     run_recipe(recipe.text, tmp_path / "ours")
     stock, ours = tiny.load_tensors(tmp_path / "stock"), tiny.load_tensors(tmp_path / "ours")
     assert stock.keys() == ours.keys()
@@ -86,7 +74,7 @@ def test_a_wider_donor_is_rounded_once_also_by_plain_mergekit(tmp_path):
     donor = tiny.gemma3_text(tmp_path / "donor", 1)
     diagnosis = save_diagnosis(tmp_path / "diagnosis", base, SCORES)
     recipe = written(diagnosis, base, donor, "top_k=1", weight=0.3)
-    stock_merge(recipe.text, tmp_path / "out")
+    plain_mergekit(recipe.text, tmp_path / "out")
     before, give, out = (tiny.load_tensors(path) for path in (base, donor, tmp_path / "out"))
     assert tiny.edited_layers(tmp_path / "out", base) == {1}
     for name in (name for name in out if decoder_layer(name) == 1):
@@ -99,7 +87,7 @@ def test_a_multimodal_recipe_names_every_module_and_edits_the_text_decoder_alone
     donor = tiny.gemma3_multimodal(tmp_path / "donor", 1)
     diagnosis = save_diagnosis(tmp_path / "diagnosis", base, SCORES)
     recipe = written(diagnosis, base, donor, "top_k=1")
-    stock_merge(recipe.text, tmp_path / "out")
+    plain_mergekit(recipe.text, tmp_path / "out")
     before, after = tiny.load_tensors(base), tiny.load_tensors(tmp_path / "out")
     assert before.keys() == after.keys()
     changed = {name for name in before if not tiny.same_bytes(before[name], after[name])}
@@ -116,7 +104,7 @@ models: [{{model: {donor}}}]
 dtype: float32
 parameters: {{diagnosis: "{diagnosis}", select: "top_k=2"}}
 """
-    stock_merge(source, tmp_path / "computed")
+    plain_mergekit(source, tmp_path / "computed")
     assert tiny.edited_layers(tmp_path / "computed", base) == {1, 3}
 
 
@@ -128,7 +116,7 @@ def test_a_failing_plain_merge_leaves_nothing_that_looks_like_a_model(tmp_path, 
     text = written(diagnosis, base, donor, "top_k=2").text
     broken = tiny.gemma3_text(tmp_path / "broken", 1, change=hole)
     with pytest.raises(MergeError, match=r"model\.layers\.3\.mlp\.down_proj\.weight: the donor tensor holds"):
-        stock_merge(text.replace(str(donor), str(broken)), tmp_path / "out")
+        plain_mergekit(text.replace(str(donor), str(broken)), tmp_path / "out")
     assert not (tmp_path / "out" / "config.json").exists()
     assert not list((tmp_path / "out").glob("model*.safetensors"))
 

@@ -16,6 +16,7 @@ from sae_merge_method.recipe.resolved import open_recipe
 from sae_merge_method.tune.recipe import recipe_of
 from tests import tiny
 from tests.in_memory.models import llama, near
+from tests.mergekit import plain_mergekit
 from tests.recipes import run_recipe
 
 LAYERS = (0, 1, 2)
@@ -60,19 +61,10 @@ def test_what_was_measured_is_what_is_written_through_every_door(
     units: tuple[Unit, ...],
     weights: tuple[tuple[float, ...], ...],
 ) -> None:
-    from mergekit.config import MergeConfiguration
-    from mergekit.merge import run_merge
-    from mergekit.options import MergeOptions
-
-    from sae_merge_method.hosts.register import register_merge_methods
-
     donors, weights = [str(folder / name) for name in ("donor", "other")[:n_donors]], weights[:n_donors]
     text = recipe_of(winner(weights, units), str(folder / "base"), donors, 0.02, rounding)
     run_recipe(text, tmp_path / "ours")
-    register_merge_methods()
-    config = MergeConfiguration.model_validate(yaml.safe_load(text))
-    run_merge(config, str(tmp_path / "stock"), MergeOptions(quiet=True))
-    ours, stock = (tiny.load_tensors(tmp_path / door) for door in ("ours", "stock"))
+    ours, stock = tiny.load_tensors(tmp_path / "ours"), plain_mergekit(text, tmp_path / "stock")
     assert all(tiny.same_bytes(ours[name], stock[name]) for name in stock)
     rounded = stochastic(rounding.seed) if rounding.unbiased else nearest
     # Computing in float32, as a search does, on what bfloat16 files will hold.
