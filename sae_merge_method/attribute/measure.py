@@ -75,7 +75,8 @@ class Measured(NamedTuple):
     squares: Floats = _NOTHING
     """(G, tensors) sums of the squared norms of batches' gradients."""
     read: Floats = _NOTHING
-    """(G, L) tokens whose activations were looked at; this and the next as in :class:`Moved`."""
+    """(G, L) tokens whose activations were looked at; this and the next as in
+    :class:`~sae_merge_method.attribute.activations.Moved`."""
     shift: Floats = _NOTHING
     """(G, L)"""
     lengths: Floats = _NOTHING

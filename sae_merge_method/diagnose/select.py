@@ -1,4 +1,4 @@
-"""What selection rules take of a diagnosis, and how often they would take the same."""
+"""What selection rules take of a diagnosis or an attribution, and how often they would take the same."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

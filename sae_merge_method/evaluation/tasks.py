@@ -1,4 +1,4 @@
-"""The tasks of an experiment, found before anything is loaded: does lm-eval know them, what would they run?
+"""The tasks of an evaluation, found before anything is loaded: does lm-eval know them, what would they run?
 
 How large they are, and running them, is for ``harness``.
 """

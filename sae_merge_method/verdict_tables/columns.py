@@ -122,9 +122,7 @@ COLUMNS: dict[str, Column] = {
         csv_alone("edited_stderr"),
         interval_of_side("base"),
         interval_of_side("edited"),
-        score_of_subject(
-            "detectable", "detectable", "detail", lambda size, share: change(size, share).lstrip("+")
-        ),
+        score_of_subject("detectable", "detectable", "detail", _size),
         number_of_pairs("newly_right", "newly right", "newly_right", _count),
         number_of_pairs("newly_wrong", "newly wrong", "newly_wrong", _count),
         number_of_pairs("mcnemar_p", "McNemar p", "mcnemar_p", p_value),
