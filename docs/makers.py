@@ -12,6 +12,7 @@ from inspect import getmembers, isclass
 from pathlib import Path
 from typing import Any
 
+from family_table import family_grid
 from keys import anchor, fields_table, record_tables, table, words
 
 import sae_merge_method as sm
@@ -26,7 +27,6 @@ from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.corpora.twins import TWINS
 from sae_merge_method.diagnose.specificity import SCORES
 from sae_merge_method.experiment.report.claims import CLAIMS
-from sae_merge_method.models.family_table import family_grid
 from sae_merge_method.models.rounding import ROUNDINGS
 from sae_merge_method.models.sites import TRAINED
 from sae_merge_method.models.unreadable import UNREADABLE

@@ -107,7 +107,6 @@ DOORS = {"escape", "figure", "grid", "html", "markdown", "notebook"}
 DRAWN = {"View", "Grid", "Grid | None", "tuple[Grid, ...]"}
 NO_NAMES = {
     "reports.grid:with_content": "takes columns out of a grid",
-    "models.family_table:family_grid": "families that transformers names, in words of ours",
     "tune.words:reach": "writes numbers alone",
 }
 """Functions that look like renderers and are none, with the reason."""
