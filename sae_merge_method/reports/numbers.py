@@ -108,11 +108,6 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def counted(number: int, noun: str) -> str:
-    """So many of them: ``1 donor``, ``2 donors``. The noun's plural has to be in s."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def duration(seconds: float) -> str:
     """A time as a person reads it: ``12 s``, ``4 min``, ``1.5 h``."""
     if seconds < 90:

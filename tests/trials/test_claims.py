@@ -10,6 +10,7 @@ from trials.experiments import OWN_SCORE
 from trials.report.arms import KindFigures
 from trials.report.claims import statements
 from trials.report.conditions import missing_sentence
+from trials.report.words import counted
 
 
 def kind(name: str, donors: int, excess: int = 0, in_loss: int = 0) -> KindFigures:
@@ -90,3 +91,8 @@ def test_commands_without_a_time_are_counted_in_words_that_fit(untimed: int, wor
     findings: Any = SimpleNamespace(runs=[run], timings=timed[: 3 - untimed])
     text = missing_sentence(findings)
     assert words in text and "1 arm of sums-0" in text
+
+
+@pytest.mark.parametrize("number, words", [(1, "1 donor"), (0, "0 donors"), (1234, "1,234 donors")])
+def test_one_is_the_only_number_in_the_singular(number: int, words: str) -> None:
+    assert counted(number, "donor") == words

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from sae_merge_method.reports.grid import Cell, Grid
-from sae_merge_method.reports.numbers import counted, signed
+from sae_merge_method.reports.numbers import signed
 from trials.experiments import OWN_SCORE
 from trials.report.arms import KindFigures, Pair, beside, harms
 from trials.report.layers import ALPHA, Alike, Ranked, mean
 from trials.report.read import Findings
 from trials.report.tuned import TunedPair
+from trials.report.words import counted
 
 Side = Literal["for", "against", "neither"]
 _OF_THE_CURVE = "damped to the same damage"

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from sae_merge_method.reports.grid import Cell, Grid
-from sae_merge_method.reports.numbers import counted, duration
+from sae_merge_method.reports.numbers import duration
 from trials.jobs import Timing
 from trials.record import TrialRecord
 from trials.report.arms import harms
 from trials.report.layers import mean
 from trials.report.read import DonorRun, Findings
+from trials.report.words import counted
 from trials.sizes import Sizes
 
 _BUSY = 1.25

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from sae_merge_method.files.writing import write_bytes, write_text
 from sae_merge_method.reports.grid import Grid, as_markdown
 from sae_merge_method.reports.markdown import bullets, fence, section
-from sae_merge_method.reports.numbers import counted
 from trials.report.arms import by_kind
 from trials.report.claims import Statement, conclusions_grid, statements
 from trials.report.conditions import (
@@ -23,6 +22,7 @@ from trials.report.pictures import curves_picture, layers_picture
 from trials.report.read import Findings, read_findings
 from trials.report.tables import arms_grid, donors_grid, kinds_grid, rounding_grid, tuned_grid
 from trials.report.tuned import tuned_pairs
+from trials.report.words import counted
 from trials.sizes import SIZES
 from trials.trainings import trained_abilities
 
