@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sae_merge_method.artifacts.schema import Record
+from sae_merge_method.artifacts.schema import Record, read_record
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.writing import canonical_json, write_text
 from trials.abilities import Ability, Problem, ability_named, problems, stream
@@ -63,6 +63,15 @@ class DonorRecord(Record):
     form_share: float | None
     """Of the problems that the donor has right and the base has not, the share where what the base says does
     not even look like an answer: so much of the gain may be form. None where nothing was gained."""
+
+
+def read_donor(file: Path) -> DonorRecord:
+    """Read the record that stands beside a donor.
+
+    Raises:
+        ArtifactError: Missing, or not such a record.
+    """
+    return read_record(file, DonorRecord, "the record of a trial's donor")
 
 
 def make_donors(settings: TrialSettings, base: Path, folder: Path, device: str = "cpu") -> None:

@@ -1,6 +1,5 @@
 """A trial's folder laid out by hand: two abilities, a donor each, eight layers."""
 
-import json
 from pathlib import Path
 
 from sae_merge_method.artifacts.attribution import (
@@ -14,11 +13,13 @@ from sae_merge_method.artifacts.attribution import (
 from sae_merge_method.artifacts.diagnosis import OtherScores, read_diagnosis, write_diagnosis
 from sae_merge_method.artifacts.donor_score import DonorScore, LayerScore
 from sae_merge_method.experiment.report.write import report_experiment
+from sae_merge_method.files.writing import canonical_json
 from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.fingerprint import fingerprint
 from tests import tiny
 from tests.diagnoses import save_diagnosis
 from tests.experiment.report.folders import EVERY_KIND, Laid, harmed, lay_out
+from trials.donors import DonorRecord
 from trials.folder import DonorName, TrialFolder
 
 N_LAYERS = 8
@@ -38,7 +39,7 @@ def lay_out_trial(root: Path, *, learned: tuple[float, ...] = WAVE) -> TrialFold
         target.write_text('{"prompt": "1 + 1 =", "completion": " 2"}\n')
         record = root / folder.donor_record(donor)
         record.parent.mkdir(parents=True, exist_ok=True)
-        record.write_text(json.dumps({"form_share": 0.25}))
+        record.write_text(canonical_json(_trained(donor).model_dump()))
         scores = {layer: layer / 10 for layer in range(N_LAYERS)}
         other = OtherScores(kind="score", name="js_bits", scores={layer: -layer / 10 for layer in scores})
         diagnosis = save_diagnosis(root / folder.diagnosis(donor.ability), model, scores, others=(other,))
@@ -52,6 +53,24 @@ def lay_out_trial(root: Path, *, learned: tuple[float, ...] = WAVE) -> TrialFold
         report_experiment(experiment)
         (root / f"{folder.experiment(donor)}.yml").write_text("arms: [all-layers]\n")
     return folder
+
+
+def _trained(donor: DonorName) -> DonorRecord:
+    """A quarter of what it gained is form."""
+    return DonorRecord(
+        model="smollm2-135m",
+        ability=donor.ability,
+        seed=donor.seed,
+        steps=3,
+        problems_a_step=8,
+        learning_rate=1e-3,
+        held_out=100,
+        base_exact_match=0.2,
+        donor_exact_match=0.8,
+        base_in_form=0.5,
+        donor_in_form=1.0,
+        form_share=0.25,
+    )
 
 
 def _damped(weight: float) -> Laid:

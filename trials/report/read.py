@@ -1,9 +1,8 @@
 """A trial's folder as far as it is done: every artifact read, nothing computed but sums."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sae_merge_method.artifacts.attribution import ATTRIBUTION_FILE, Attribution, read_attribution
 from sae_merge_method.artifacts.diagnosis import DIAGNOSIS_FILE, Diagnosis, read_diagnosis
@@ -16,6 +15,7 @@ from sae_merge_method.artifacts.sae_training import TRAINING_FILE, SaeTraining, 
 from sae_merge_method.artifacts.tune import TUNE_FILE, Tune, read_tune
 from sae_merge_method.layers import layer_of
 from sae_merge_method.statistics.losses import RatioChange, paired_ratio
+from trials.donors import DonorRecord, read_donor
 from trials.experiments import ANSWERS, LOGLIKELIHOOD, NEAR, ROUNDINGS, nats_task
 from trials.folder import DonorName, TrialFolder
 from trials.jobs import Timing, read_timings
@@ -49,7 +49,7 @@ class DonorRun(NamedTuple):
     """All that was measured of one donor."""
 
     donor: DonorName
-    record: Mapping[str, Any]
+    record: DonorRecord
     """How it was trained, and what it answered to problems that were held out."""
     attribution: Attribution | None
     experiment: Experiment | None
@@ -118,7 +118,7 @@ def _run(folder: TrialFolder, donor: DonorName) -> DonorRun:
     rounded = {name: root / folder.experiment(donor, name) for name in ROUNDINGS}
     return DonorRun(
         donor=donor,
-        record=json.loads((root / folder.donor_record(donor)).read_text(encoding="utf-8")),
+        record=read_donor(root / folder.donor_record(donor)),
         attribution=read_attribution(attribution) if (attribution / ATTRIBUTION_FILE).is_file() else None,
         experiment=measured,
         nats=_nats(experiment, donor.ability, measured) if measured else {},

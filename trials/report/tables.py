@@ -46,7 +46,7 @@ def donors_grid(runs: Sequence[DonorRun]) -> Grid:
         for arm in (base, donor):
             known = run.nats[arm.name].get(ANSWERS)
             cells.append(Cell(f"{known.loss:.3f}", known.loss) if known else Cell(""))
-        form = run.record.get("form_share")
+        form = run.record.form_share
         cells.append(Cell("" if form is None else f"{form:.0%}", form))
         cells += _change_cells(of_arm.damage)
         rows.append(tuple(cells))
