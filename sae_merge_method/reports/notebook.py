@@ -23,23 +23,25 @@ class View(NamedTuple):
 
 
 VIEWS: dict[str, str] = {
-    "Attribution": "sae_merge_method.attribute.show:attribution_view",
-    "AuditReport": "sae_merge_method.verify.report:audit_view",
-    "Experiment": "sae_merge_method.experiment.report.tables:experiment_view",
-    "CheckedRecipe": "sae_merge_method.recipe.findings:check_view",
-    "Comparison": "sae_merge_method.verdict_tables.tables:view",
-    "ComparisonSet": "sae_merge_method.verdict_tables.tables:view",
-    "Diagnosis": "sae_merge_method.diagnose.tables:diagnosis_view",
-    "SaeTraining": "sae_merge_method.train_saes.tables:training_view",
-    "Selection": "sae_merge_method.diagnose.select:selection_view",
-    "Tune": "sae_merge_method.tune.tables:tune_view",
-    "EnergyReport": "sae_merge_method.energy.show:energy_view",
-    "Difference": "sae_merge_method.diff.show:difference_view",
-    "EditPreview": "sae_merge_method.merge.show:preview_view",
-    "EditReport": "sae_merge_method.merge.show:report_view",
-    "Rebuilt": "sae_merge_method.publish.rebuild:rebuilt_view",
+    "sae_merge_method.artifacts.attribution:Attribution": "sae_merge_method.attribute.show:attribution_view",
+    "sae_merge_method.verify.report:AuditReport": "sae_merge_method.verify.report:audit_view",
+    "sae_merge_method.artifacts.experiment:Experiment": (
+        "sae_merge_method.experiment.report.tables:experiment_view"
+    ),
+    "sae_merge_method.recipe.findings:CheckedRecipe": "sae_merge_method.recipe.findings:check_view",
+    "sae_merge_method.artifacts.comparison:Comparison": "sae_merge_method.verdict_tables.tables:view",
+    "sae_merge_method.artifacts.comparison:ComparisonSet": "sae_merge_method.verdict_tables.tables:view",
+    "sae_merge_method.artifacts.diagnosis:Diagnosis": "sae_merge_method.diagnose.tables:diagnosis_view",
+    "sae_merge_method.artifacts.sae_training:SaeTraining": "sae_merge_method.train_saes.tables:training_view",
+    "sae_merge_method.diagnose.select:Selection": "sae_merge_method.diagnose.select:selection_view",
+    "sae_merge_method.artifacts.tune:Tune": "sae_merge_method.tune.tables:tune_view",
+    "sae_merge_method.artifacts.energy_report:EnergyReport": "sae_merge_method.energy.show:energy_view",
+    "sae_merge_method.artifacts.difference:Difference": "sae_merge_method.diff.show:difference_view",
+    "sae_merge_method.artifacts.edit_preview:EditPreview": "sae_merge_method.merge.show:preview_view",
+    "sae_merge_method.artifacts.edit_report:EditReport": "sae_merge_method.merge.show:report_view",
+    "sae_merge_method.publish.rebuild:Rebuilt": "sae_merge_method.publish.rebuild:rebuilt_view",
 }
-"""By the artifact's class: module and function that turn one into a :class:`View`."""
+"""By module and class of the artifact: module and function that turn one into a :class:`View`."""
 
 _STYLE = """<style>
 .sae-merge table { font-variant-numeric: tabular-nums; }
@@ -51,10 +53,11 @@ _STYLE = """<style>
 
 def view_of(artifact: object) -> View | None:
     """What is shown of an artifact; None for one that has no view."""
-    name = VIEWS.get(type(artifact).__name__)
-    if name is None:
+    kind = type(artifact)
+    maker = VIEWS.get(f"{kind.__module__}:{kind.__qualname__}")
+    if maker is None:
         return None
-    module, _, function = name.partition(":")
+    module, _, function = maker.partition(":")
     view: View = getattr(import_module(module), function)(artifact)
     return view
 

@@ -32,7 +32,7 @@ def view(shown: Shown) -> View:
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
-    monkeypatch.setitem(VIEWS, "Shown", f"{__name__}:view")
+    monkeypatch.setitem(VIEWS, f"{__name__}:Shown", f"{__name__}:view")
 
 
 def test_a_view_is_shown_as_html_with_nothing_unescaped():
@@ -54,9 +54,19 @@ def test_a_record_without_a_view_is_shown_as_any_other_object():
     assert repr(record) == "NotShown(score=0.5)"
 
 
+def test_nor_does_one_that_is_called_as_an_artifact_with_a_view_get_that_view():
+    class Comparison(Record):
+        score: float
+        """Of layer 3."""
+
+    for other in (Comparison, type("Shown", (Record,), {"__module__": "elsewhere"})):
+        assert other.model_construct(score=0.5)._repr_html_() is None
+
+
 @pytest.mark.parametrize("name", VIEWS)
 def test_every_view_is_of_an_artifact_that_is_offered_and_its_maker_is_there(name):
-    assert issubclass(getattr(sm, name), Record)
+    home, _, kind = name.partition(":")
+    assert issubclass(getattr(sm, kind), Record) and getattr(sm, kind).__module__ == home
     module, _, function = VIEWS[name].partition(":")
     __import__(module)
     assert callable(getattr(sys.modules[module], function))
