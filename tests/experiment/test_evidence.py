@@ -91,14 +91,14 @@ def test_nor_for_another_chat_template(copied):
 def test_a_diagnosis_stands_for_a_copy_of_its_saes_and_without_them(copied):
     for file in Path("saes").rglob("*.*"):
         os.utime(file, (0, 0))
-    find_evidence(ASKED, EXP, overwrite=False)
+    assert find_evidence(ASKED, EXP, overwrite=False).diagnosis == EXP / "diagnosis"
     shutil.rmtree("saes")
-    find_evidence(ASKED, EXP, overwrite=False)
+    assert find_evidence(ASKED, EXP, overwrite=False).diagnosis == EXP / "diagnosis"
 
 
 def test_a_diagnosis_of_an_older_version_stands_which_told_neither_saes_nor_tokenizer(copied):
     made_from = EXP / ".diagnosed"
     made_from.write_text(json.loads(made_from.read_text())["settings, texts or models"])
-    find_evidence(ASKED, EXP, overwrite=False)
+    assert find_evidence(ASKED, EXP, overwrite=False).diagnosis == EXP / "diagnosis"
     with pytest.raises(UsageError, match="was made with other settings, texts or models than"):
         find_evidence(OTHER, EXP, overwrite=False)
