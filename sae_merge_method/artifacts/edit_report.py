@@ -166,6 +166,9 @@ class EditReport(Realised):
     settings, tokenizer, chat templates, processor; by name."""
     request: EditRequest
     """What the recipe asked for."""
+    base_dtypes: tuple[str, ...] | None = None
+    """safetensors' names of all floating-point dtypes among the base's tensors, by name: a tensor of the
+    base's that is stored in another has its values, widened or rounded. Null in older reports."""
 
     @property
     def realised(self) -> Realised:

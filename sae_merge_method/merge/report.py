@@ -50,6 +50,7 @@ def report_of(job: Job, beside: Mapping[str, str], tensors: Iterable[TensorRepor
         tensors=ordered,
         beside=tuple(FileReport(name=name, sha256=digest) for name, digest in sorted(hashed.items())),
         request=request_of(job.resolved),
+        base_dtypes=tuple(sorted({entry.dtype for entry in base.tensors.values() if entry.is_float})),
     )
     note = swallowed_note(report, report.rounding)
     if note is not None:

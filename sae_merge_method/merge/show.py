@@ -7,6 +7,7 @@ from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.artifacts.realised import LayerEdit, Realised, swallowed_note
 from sae_merge_method.layers import named_units
 from sae_merge_method.models.rounding import ROUNDINGS
+from sae_merge_method.recipe.precision import told_by
 from sae_merge_method.reports import numbers
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid
 from sae_merge_method.reports.notebook import View
@@ -40,7 +41,7 @@ def _notes(edit: Realised, kind: str) -> list[str]:
 
 def summary(report: EditReport, seconds: float | None = None) -> str:
     """One line: what was edited, by how much, how long it took, and the hash of the result."""
-    rest = "all others are the base's, byte for byte"
+    rest = f"all others are {told_by(report).kept}"
     if report.result_sha256 is not None:
         rest += f"; result {report.result_sha256[:16]}"
     else:

@@ -15,7 +15,7 @@ from sae_merge_method.artifacts.recipe import RECIPE_FILE
 from sae_merge_method.layers import LayerModule, Unit, format_layers, how_open, named_units, units_word
 from sae_merge_method.recipe.merged_folder import MergedFolder
 from sae_merge_method.recipe.methods import method_named
-from sae_merge_method.recipe.precision import rounding_of
+from sae_merge_method.recipe.precision import rounding_of, told_by
 from sae_merge_method.reports import numbers
 from sae_merge_method.reports.attributed import HOW_CARRIED, carried_grid
 from sae_merge_method.reports.grid import Cell, Grid, as_markdown
@@ -34,20 +34,20 @@ def edit_section(merged: MergedFolder) -> str:
     """What was done to the base."""
     n_layers = merged.checkpoint.n_layers
     layers = f"{named_units(merged.layers, n_layers)} (counted from 0)"
-    formula = method_named(merged.recipe.merge_method).formula
-    rounding = rounding_of(merged.recipe.parameters)
+    report, rounding = merged.report, rounding_of(merged.recipe.parameters)
+    told = told_by(report, merged.recipe.target_dtype)
+    formula = f"{method_named(merged.recipe.merge_method).formula}, {told.rounds}"
     if rounding.unbiased:
         formula += f", by {code(f'rounding: {rounding.kind}')} with seed {rounding.seed}"
-    if merged.report is None:
+    if report is None:
         return section(
             "What was edited",
-            f"The tensors of {layers} became {formula}. All others are the base's.",
+            f"The tensors of {layers} became {formula}. All others are {told.kept}.",
         )
-    report = merged.report
     return section(
         "What was edited",
         f"{len(report.edited())} of {len(report.tensors)} tensors, those of {layers}, became {formula}. "
-        "All others are the base's, byte for byte. There is no extra cost at inference.",
+        f"All others are {told.kept}. There is no extra cost at inference.",
         *_stored(report),
         f"{code(REPORT_FILE)} lists every tensor with its hash; together they give "
         f"{code(report.result_sha256)}."

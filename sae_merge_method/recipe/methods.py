@@ -44,7 +44,7 @@ class MergeMethod(Generic[Parameters]):
     effect: str
     """What happens to the tensors of the selected layers, as a sentence without its full stop."""
     formula: str
-    """What an edited tensor became, in Markdown, for a model card."""
+    """What an edited tensor became before it was written, in Markdown, for a model card."""
     parameters: type[Parameters]
     """What it takes beside the gate and the donors' weights."""
     factor: Callable[[Parameters], float] = lambda parameters: 1.0
@@ -70,7 +70,7 @@ METHODS: dict[str, MergeMethod[Any]] = {
         title="SAE Stethoscope",
         description="the raw task vector",
         effect="Their tensors become base + weight * (donor - base)",
-        formula="`base + weight * (donor - base)`, the raw task vector, computed in float32 and rounded once",
+        formula="`base + weight * (donor - base)`, the raw task vector, computed in float32",
         parameters=StethoscopeParameters,
         # The squared norm grows with the square of the weight.
         factor=lambda parameters: math.sqrt(parameters.energy),

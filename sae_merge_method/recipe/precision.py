@@ -9,7 +9,9 @@ the base, a donor that is stored wider is taken as it is, and not rounded to ``d
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.artifacts.method_parameters import Scalar
 from sae_merge_method.artifacts.recipe import Recipe, RoundingKeys
 from sae_merge_method.models.dtypes import DTYPE_NAMES, Precise, holds, precise_for
@@ -43,6 +45,24 @@ class Precision:
         """In which precision a tensor is computed, from the stored dtypes of its inputs."""
         return precise_for(*([_STORED[self.loaded]] if self.loaded else [base, *donors]))
 
+    def kept_as(self, base: Collection[str]) -> str | None:
+        """What becomes of tensors that are not edited, in words; None where they keep the base's bytes.
+
+        Args:
+            base: Their floating-point dtypes in the base, by recipes' names.
+        """
+        for dtype in (self.loaded, self.written):
+            if dtype is not None and not holds(dtype, base):
+                return f"the base's values, rounded to {dtype}"
+        changes = self.written is not None and not set(base) <= {self.written}
+        return f"the base's values, widened to {self.written}" if changes else None
+
+    def rounds(self, base: Collection[str]) -> str:
+        """How the result of the arithmetic is written, in words; ``base`` as for :meth:`kept_as`."""
+        if _is_wider(self.written, base):
+            return f"written in {self.written}, rounded to no narrower type on the way"
+        return "rounded once" + (f", {self.rounding}" if self.rounding.unbiased else "")
+
 
 def precision_of(recipe: Recipe, base: Collection[str], written: str | None) -> Precision:
     """In which types a recipe's edits are computed and written.
@@ -53,9 +73,39 @@ def precision_of(recipe: Recipe, base: Collection[str], written: str | None) -> 
         written: dtype of the written tensors; None keeps each tensor's own.
     """
     dtype, kinds = recipe.dtype, set(base)
-    wider = written is not None and kinds != {written} and holds(written, kinds)
-    cast = dtype is not None and holds(dtype, kinds) and (wider or kinds != {dtype})
+    cast = dtype is not None and holds(dtype, kinds) and (_is_wider(written, kinds) or kinds != {dtype})
     return Precision(dtype if cast else None, written, rounding_of(recipe.parameters))
+
+
+def _is_wider(written: str | None, base: Collection[str]) -> bool:
+    return written is not None and set(base) != {written} and holds(written, base)
+
+
+class Told(NamedTuple):
+    """What is told of the types of a merge, in words."""
+
+    kept: str
+    """What the tensors are that were not edited."""
+    rounds: str
+    """How the edited ones were written."""
+
+
+def told_by(report: EditReport | None, dtype: str | None = None) -> Told:
+    """What a merge made of the base's types.
+
+    Args:
+        report: Its report; None where it has none. An older one does not know the base's types.
+        dtype: What its recipe has written, where the report does not tell; None for the base's own types, or
+            for what is not known.
+    """
+    if report is None or report.base_dtypes is None:
+        written = None if dtype is None else f"written in {dtype}"
+        return Told(f"the base's, {written}" if written else "the base's", written or "rounded once")
+    base = {DTYPE_NAMES[kind] for kind in report.base_dtypes}
+    stored = {DTYPE_NAMES[tensor.dtype] for tensor in report.tensors if tensor.dtype in DTYPE_NAMES}
+    # One dtype is written throughout, or each tensor keeps its own.
+    precision = Precision(written=None if stored == base else min(stored))
+    return Told(precision.kept_as(base) or "the base's, byte for byte", precision.rounds(base))
 
 
 def rounding_of(keys: RoundingKeys) -> Rounding:

@@ -11,7 +11,7 @@ from sae_merge_method.layers import (
     unit_of_tensor,
     units_word,
 )
-from sae_merge_method.models.dtypes import DTYPE_NAMES, holds
+from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.tensor_names import decoder_layer, layer_part
 from sae_merge_method.verify.expected import Expected, difference
@@ -171,8 +171,5 @@ def _formula(sources: Sources) -> str:
 
 
 def _kept(outside: Sequence[Expected], reading: Reading) -> str:
-    if all(must_be.is_kept(reading) for must_be in outside):
-        return "the base's bytes"
-    written = reading.precision.written
     own = {DTYPE_NAMES[must_be.base.dtype] for must_be in outside if is_float(must_be.base)}
-    return f"the base's values, {'widened' if written and holds(written, own) else 'rounded'} to {written}"
+    return reading.precision.kept_as(own) or "the base's bytes"

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sae_merge_method.artifacts.recipe import Recipe
-from sae_merge_method.models.dtypes import holds
 from sae_merge_method.recipe.methods import Filter
 from sae_merge_method.recipe.precision import Precision, precision_of
 
@@ -85,12 +84,7 @@ def readings(recipe: Recipe, base: Collection[str]) -> tuple[Reading, ...]:
         base: The base's floating-point dtypes, by recipes' names.
     """
     precision = precision_of(recipe, base, recipe.target_dtype)
-    once = "rounded once"
-    if precision.rounding.unbiased:
-        once += f", {precision.rounding}"
-    if precision.written and set(base) != {precision.written} and holds(precision.written, base):
-        once = f"in {precision.written}, rounded to no narrower type on the way"
-    by_us = Reading(once, precision)
+    by_us = Reading(precision.rounds(base), precision)
     if recipe.dtype in (None, precision.loaded):
         return (by_us,)
     stock = Precision(recipe.dtype, recipe.target_dtype, precision.rounding)

@@ -41,6 +41,7 @@ def report() -> EditReport:
         layers=(1, 12),
         tensors=(*edited, tensor("d", None, 0.0)),
         beside=(),
+        base_dtypes=("BF16",),
         request=EditRequest(recipe_sha256="0" * 64, parameters={}, weights=()),
     )
 
@@ -97,6 +98,24 @@ def test_a_report_is_summed_up_by_layer_and_in_one_line(report):
         f"all others are the base's, byte for byte; result {report.result_sha256[:16]}"
     )
     assert ", 2.0 s" not in summary(report)
+
+
+def test_what_was_not_edited_is_called_what_the_dtypes_made_of_it(report):
+    for base, kept in (
+        (("BF16",), "the base's, byte for byte"),
+        (("F32",), "the base's values, rounded to bfloat16"),
+        (("F16",), "the base's values, rounded to bfloat16"),
+        (None, "the base's"),  # of a report that does not say
+    ):
+        told = report.model_copy(update={"base_dtypes": base})
+        assert f"; all others are {kept}; result" in summary(told)
+    wide = [one.model_copy(update={"dtype": "F32"}) for one in report.tensors]
+    told = report.model_copy(update={"tensors": tuple(wide)})
+    assert "; all others are the base's values, widened to float32; result" in summary(told)
+    mixed = report.model_copy(
+        update={"tensors": (*report.tensors[:-1], wide[-1]), "base_dtypes": ("BF16", "F32")}
+    )
+    assert "; all others are the base's, byte for byte; result" in summary(mixed)
 
 
 def test_of_a_report_that_lacks_a_hash_no_result_is_named(report):

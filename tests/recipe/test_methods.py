@@ -72,7 +72,9 @@ def test_a_new_method_is_merged_checked_verified_and_described(tmp_path, models,
     assert audit.sound
     assert any("edited tensors: as largest computes them" in line for line in audit.proved)
     merged = open_merged(tmp_path / "out")
-    assert "became the base plus the largest entries of the task vector." in edit_section(merged)
+    assert "became the base plus the largest entries of the task vector, rounded once." in edit_section(
+        merged
+    )
     if engine == "direct":
         card = (tmp_path / "out" / "README.md").read_text()
         assert f"using the [Largest entries]({LARGEST.reference}) merge method" in card
