@@ -37,7 +37,8 @@ class Side(Record):
     """Version of lm-eval that scored the model; null where the results file does not say."""
     result_sha256: str | None
     """Hash of the checkpoint that was evaluated, as its edit report has it; null where the results name no
-    folder with such a report, or one that was written after the evaluation."""
+    folder with such a report, or one that was written after the evaluation or is not of the folder's
+    weights."""
 
 
 class Gate(Record):

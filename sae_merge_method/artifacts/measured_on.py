@@ -3,11 +3,16 @@
 What lm-eval loaded from the Hub, or with an adapter over it, has no such hash here.
 """
 
+import logging
 from pathlib import Path
 
-from sae_merge_method.artifacts.edit_report import REPORT_FILE, read_edit_report
+from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, read_edit_report
 from sae_merge_method.artifacts.lm_eval_results import EvalRun
-from sae_merge_method.errors import ArtifactError
+from sae_merge_method.errors import ArtifactError, ModelError
+from sae_merge_method.models.checkpoint import open_checkpoint
+from sae_merge_method.models.shards import lacks_weights
+
+LOG = logging.getLogger(__name__)
 
 _OTHER_WEIGHTS = ("peft", "lora_local_path", "delta", "gguf_file", "subfolder")
 """Arguments of lm-eval's backends by which it loads more than the folder's weights, or others."""
@@ -21,7 +26,8 @@ def measured_on(run: EvalRun) -> str | None:
 
     Returns:
         ``result_sha256`` of the folder's edit report; None where the model is no folder with one, the report
-        has none, or it was written after the evaluation began: then another result may have been there.
+        has none, it was written after the evaluation began (then another result may have been there), or the
+        folder's weights are others than it lists, by the names, dtypes and shapes in their headers.
     """
     config = run.raw.get("config")
     arguments = config.get("model_args") if isinstance(config, dict) else None
@@ -34,6 +40,22 @@ def measured_on(run: EvalRun) -> str | None:
     try:
         if report.stat().st_mtime > began:
             return None
-        return read_edit_report(report.parent).result_sha256
-    except (OSError, ValueError, ArtifactError):  # no such folder, no report in it, or one of another version
+        written = read_edit_report(report.parent)
+        if not _lists(written, report.parent):
+            LOG.warning(
+                "%s lists other tensors than lie beside it: it does not say what was evaluated", report
+            )
+            return None
+        return written.result_sha256
+    # No such folder, no report in it, one of another version, or weights that cannot be read.
+    except (OSError, ValueError, ArtifactError, ModelError):
         return None
+
+
+def _lists(report: EditReport, folder: Path) -> bool:
+    """Whether a report is of a folder's weights, as far as headers tell; where none lie there, it may be."""
+    if lacks_weights(folder):
+        return True
+    listed = {tensor.name: (tensor.dtype, tensor.shape) for tensor in report.tensors}
+    stored = {name: (entry.dtype, entry.shape) for name, entry in open_checkpoint(folder).tensors.items()}
+    return listed == stored

@@ -13,8 +13,10 @@ from sae_merge_method.artifacts.edit_report import read_edit_report
 from sae_merge_method.artifacts.lm_eval_results import EvalRun, read_results
 from sae_merge_method.artifacts.measured_on import measured_on
 from sae_merge_method.compare.run import compare
+from tests import tiny
 from tests.evaluations import BASE, BETTER, Write, results
 from tests.merged import Merged
+from tests.verify.conftest import rewrite
 
 
 @pytest.fixture
@@ -56,6 +58,23 @@ def test_models_of_the_hub_and_folders_without_a_report_have_no_hash(evaluated, 
     report.write_text(json.dumps(written | {"schema_version": 1}))
     os.utime(report, (0, 0))
     assert measured_on(evaluated(pretrained=str(tmp_path / "old"))) is None
+
+
+@pytest.mark.parametrize("saved", ["in another dtype", "without a tensor", "in another shape"])
+def test_a_report_of_other_tensors_than_lie_beside_it_says_nothing(
+    evaluated, merged, tmp_path, saved, caplog
+):
+    def change(tensors: tiny.Tensors) -> None:
+        name = "model.norm.weight"
+        kept = tensors.pop(name)
+        if saved != "without a tensor":
+            tensors[name] = kept.bfloat16() if "dtype" in saved else kept[:-1].clone()
+
+    out = rewrite(merged.copy(tmp_path / "out"), change)
+    assert measured_on(evaluated(pretrained=str(out))) is None
+    assert f"{out / 'edit_report.json'} lists other tensors than lie beside it" in caplog.text
+    (out / "model.safetensors").unlink()  # nothing to hold it against
+    assert measured_on(evaluated(pretrained=str(out))) == read_edit_report(merged.out).result_sha256
 
 
 def test_a_comparison_carries_the_hash_of_either_side(write: Write, merged: Merged, tmp_path: Path) -> None:
