@@ -31,9 +31,9 @@ def command(
 ) -> None:
     """Make a merged model again from its own recipe, and compare the bytes.
 
-    MODEL is a merged folder or Hub id[@revision]; the second making is written to OUT. Every
-    tensor's hash is compared with MODEL's edit_report.json; of MODEL itself no weights are downloaded
-    for that. Exit code 1 if any byte differs.
+    MODEL is a merged folder or Hub id[@revision]; the second making is written to OUT. Every tensor is
+    compared with MODEL's in a folder, with its hash in edit_report.json on the Hub: no weights are
+    downloaded for that. Exit code 1 if any byte differs.
     """
     from sae_merge_method.publish.rebuild import rebuild
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,11 +12,13 @@ from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport, read
 from sae_merge_method.artifacts.recipe import RECIPE_FILE, Gate, Recipe, RecipeText, read_recipe_text
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import ModelError, UsageError
+from sae_merge_method.files.parallel import bytes_bar, run_all
 from sae_merge_method.layers import format_layers
 from sae_merge_method.merge.run import merge
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.hub import fetch_file, local_folder, parse_model_id
 from sae_merge_method.models.reading import WeightFiles
+from sae_merge_method.models.shards import lacks_weights
 from sae_merge_method.recipe.methods import method_named, parse_recipe
 from sae_merge_method.recipe.pin import donors_of, rename
 from sae_merge_method.reports.notebook import View
@@ -33,6 +36,8 @@ class Rebuilt(Record):
     """Folder of the second making."""
     changes: tuple[str, ...]
     """In what the second making's recipe differs from the first's, a sentence each; usually none."""
+    by_report: bool
+    """Whether the first making's hashes are those of its edit report, its weights not being at hand."""
     same: int
     """Tensors that have the same bytes in both makings."""
     different: tuple[str, ...]
@@ -55,8 +60,8 @@ def rebuild(
 ) -> Rebuilt:
     """Merge again by a model's own recipe, and compare every tensor's hash with the model's.
 
-    Of a model on the Hub only recipe and edit report are fetched; where no report says every tensor's hash,
-    the weights too.
+    A folder's weights are read and hashed. Of a model on the Hub only recipe and edit report are fetched;
+    where no report says every tensor's hash, the weights too.
 
     Args:
         model: Merged folder or Hub id[@revision].
@@ -72,12 +77,13 @@ def rebuild(
     """
     original = find_original(str(model), None if base is None else str(base), list(map(str, donors)))
     recipe = RecipeText(original.recipe_text, original.where)
-    report = merge(recipe, out, overwrite=overwrite, options={"quiet": quiet}, allow_mismatch=allow_mismatch)
-    if original.weights is None:
-        assert original.report is not None
-        first, second = _reported(original.report), _reported(report)
+    if original.weights is not None:  # before the merge, which may replace them
+        first = _hashed(original.weights, quiet=quiet)
     else:
-        first, second = _hashed(original.weights), _hashed(open_checkpoint(Path(out)))
+        assert original.report is not None
+        first = _reported(original.report)
+    report = merge(recipe, out, overwrite=overwrite, options={"quiet": quiet}, allow_mismatch=allow_mismatch)
+    second = _reported(report)  # a merge reads all
     names = first.keys() | second.keys()
     different = sorted(name for name in names if first.get(name) != second.get(name))
     before = original.report.base_config_sha256 if original.report is not None else None
@@ -85,9 +91,10 @@ def rebuild(
         model=str(model),
         out=Path(out),
         changes=original.changes,
+        by_report=original.weights is None,
         same=len(names) - len(different),
         different=tuple(different),
-        result_sha256=str(report.result_sha256),  # a merge reads all
+        result_sha256=str(report.result_sha256),
         base_changed=before not in (None, report.base_config_sha256),
     )
 
@@ -95,9 +102,10 @@ def rebuild(
 def rebuilt_view(rebuilt: Rebuilt) -> View:
     """How many tensors are the same, and the first of those that are not."""
     total = rebuilt.same + len(rebuilt.different)
+    what = "have the hashes in the {} of {}" if rebuilt.by_report else "have the bytes of {1}"
     lines = [
         *(f"recipe: {change}" for change in rebuilt.changes),
-        f"{rebuilt.out}: {rebuilt.same} of {total} tensors have the bytes of {rebuilt.model}",
+        f"{rebuilt.out}: {rebuilt.same} of {total} tensors {what.format(REPORT_FILE, rebuilt.model)}",
         f"result sha256 {rebuilt.result_sha256}",
         *(f"  different: {name}" for name in rebuilt.different[:_SHOWN]),
     ]
@@ -119,13 +127,13 @@ class Original:
     report: EditReport | None
     """The model's edit report; None for plain mergekit-yaml output."""
     weights: Checkpoint | None
-    """The model itself; None where its report says every tensor's hash."""
+    """The model itself; None where it is not at hand, and its report says every tensor's hash."""
     changes: tuple[str, ...] = ()
     """In what the recipe to run differs from the one that stands there, and why."""
 
 
 def find_original(source: str, base: str | None = None, donors: Sequence[str] = ()) -> Original:
-    """The recipe and the hashes of a model: of a folder, or of the Hub, without its weights.
+    """The recipe of a model and what holds its hashes: the weights in a folder, of the Hub the report.
 
     Args:
         source: Folder or Hub id[@revision].
@@ -146,7 +154,8 @@ def find_original(source: str, base: str | None = None, donors: Sequence[str] = 
     recipe = parse_recipe(text, where)
     report = read_edit_report(report_path.parent) if report_path.exists() else None
     says_all = report is not None and report.result_sha256 is not None
-    weights = None if says_all else open_checkpoint(local_folder(model))
+    at_hand = model.folder is not None and not lacks_weights(model.folder)
+    weights = open_checkpoint(local_folder(model)) if at_hand or not says_all else None
     names = _new_names(recipe, base, donors)
     text = rename(text, names)
     changes = [f"{new} in place of {old}" for old, new in names.items()]
@@ -204,9 +213,14 @@ def _reported(report: EditReport) -> dict[str, _Tensor]:
     return {tensor.name: _Tensor(tensor.dtype, tensor.shape, tensor.xxh3) for tensor in report.tensors}
 
 
-def _hashed(weights: Checkpoint) -> dict[str, _Tensor]:
-    with WeightFiles([weights]) as files:
-        return {
-            name: _Tensor(entry.dtype, entry.shape, files.hashes(entry, with_sha256=False).xxh3)
-            for name, entry in weights.tensors.items()
-        }
+def _hashed(weights: Checkpoint, *, quiet: bool) -> dict[str, _Tensor]:
+    entries = weights.tensors
+    total = sum(entry.nbytes for entry in entries.values())
+    with bytes_bar(total, "reading", quiet=quiet) as advance, WeightFiles([weights]) as files:
+        take = partial(files.hashes, with_sha256=False, advance=advance)
+        hashes = run_all([partial(take, entry) for entry in entries.values()])
+        files.require_unchanged()
+    return {
+        name: _Tensor(entry.dtype, entry.shape, its.xxh3)
+        for (name, entry), its in zip(entries.items(), hashes, strict=True)
+    }

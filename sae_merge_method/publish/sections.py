@@ -180,10 +180,11 @@ def rebuild_section(
         "sae-merge verify rebuilt/",
     ]
     where = "" if repository else " in this folder"
-    hashes = (
-        "merges by the same recipe again and compares every tensor's hash with this model's"
-        if merged.report is not None
-        else "merges by the same recipe again and compares every tensor with this model's"
+    by_report = (
+        repository is not None and merged.report is not None and merged.report.result_sha256 is not None
+    )
+    hashes = "merges by the same recipe again and compares every tensor" + (
+        f"'s hash with those in {code(REPORT_FILE)}" if by_report else " with this model's"
     )
     return section(
         "Rebuild and verify",

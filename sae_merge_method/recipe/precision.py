@@ -101,10 +101,10 @@ def told_by(report: EditReport | None, dtype: str | None = None) -> Told:
     if report is None or report.base_dtypes is None:
         written = None if dtype is None else f"written in {dtype}"
         return Told(f"the base's, {written}" if written else "the base's", written or "rounded once")
-    base = {DTYPE_NAMES[kind] for kind in report.base_dtypes}
+    base = {DTYPE_NAMES[kind] for kind in report.base_dtypes if kind in DTYPE_NAMES}
     stored = {DTYPE_NAMES[tensor.dtype] for tensor in report.tensors if tensor.dtype in DTYPE_NAMES}
     # One dtype is written throughout, or each tensor keeps its own.
-    precision = Precision(written=None if stored == base else min(stored))
+    precision = Precision(written=None if stored == base else min(stored, default=None))
     return Told(precision.kept_as(base) or "the base's, byte for byte", precision.rounds(base))
 
 

@@ -12,6 +12,7 @@ from tests import tiny
 from tests.merged import rename_models
 from tests.publish.test_card import MIT
 from tests.recipes import recipe_text, run_recipe
+from tests.verify.conftest import flip_one_bit, rewrite
 from tests.verify.test_against_report import forget_hashes
 
 
@@ -49,6 +50,26 @@ def test_weights_are_read_where_the_report_does_not_say_every_hash(tmp_path, mer
     result = rebuild(out, tmp_path / "again")
     assert result.exit_code == 0, result.output
     assert f"54 of 54 tensors have the bytes of {out}" in result.output
+
+
+def test_weights_that_were_changed_after_the_merge_are_seen_whatever_the_report_says(tmp_path, merged):
+    out = merged.copy(tmp_path / "out")
+    name = "model.norm.weight"
+    rewrite(out, flip_one_bit(name))
+    result = rebuild(out, tmp_path / "again")
+    assert result.exit_code == 1
+    assert f"53 of 54 tensors have the bytes of {out}" in result.output
+    assert f"different: {name}" in result.output
+    result = rebuild(out, out, "--overwrite")  # what is replaced was read before
+    assert result.exit_code == 1 and f"different: {name}" in result.output
+
+
+def test_a_folder_without_its_weights_is_held_against_its_report_which_is_said(tmp_path, merged):
+    out = merged.copy(tmp_path / "out")
+    (out / "model.safetensors").unlink()
+    result = rebuild(out, tmp_path / "again")
+    assert result.exit_code == 0, result.output
+    assert f"54 of 54 tensors have the hashes in the edit_report.json of {out}" in result.output
 
 
 def test_a_donor_that_changed_meanwhile_is_seen_tensor_by_tensor(tmp_path, merged):

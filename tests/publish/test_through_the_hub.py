@@ -97,7 +97,7 @@ def test_a_shared_recipe_is_checked_pinned_merged_rebuilt_and_served_offline_aga
     before = len(hub.requests)
     rebuilt = sae_merge(home, "rebuild", "me/maths", "rebuilt")
     assert rebuilt.returncode == 0, rebuilt.stderr
-    assert "54 of 54 tensors have the bytes of me/maths" in rebuilt.stdout
+    assert "54 of 54 tensors have the hashes in the edit_report.json of me/maths" in rebuilt.stdout
     assert not [line for line in hub.requests[before:] if "maths" in line and "safetensors" in line]
 
     hub.repositories.clear()
