@@ -13,7 +13,10 @@ DIFFERENT = 1
 @click.command("rebuild")
 @click.argument("model")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--base", help="Base model to use where the recipe names a folder that is not here.")
+@click.option(
+    "--base",
+    help="Base model to use where the recipe names a folder that is not here, or MODEL, edited in place.",
+)
 @click.option(
     "--donor", "donors", multiple=True, help="Donor model, likewise; once for each, in the recipe's order."
 )

@@ -141,6 +141,7 @@ def find_original(source: str, base: str | None = None, donors: Sequence[str] = 
         donors: Models to take in place of the recipe's donors, in its order, or nothing.
 
     Raises:
+        UsageError: Its base is the model itself.
         SaeMergeError: It has no recipe of ours, or cannot be had.
     """
     model = parse_model_id(source)
@@ -152,6 +153,7 @@ def find_original(source: str, base: str | None = None, donors: Sequence[str] = 
         report_path = _beside(recipe_path, model.path, REPORT_FILE)
     text, where = read_recipe_text(recipe_path), f"{source}: {RECIPE_FILE}"
     recipe = parse_recipe(text, where)
+    _require_another_base(model.folder, base or recipe.base_model)
     report = read_edit_report(report_path.parent) if report_path.exists() else None
     says_all = report is not None and report.result_sha256 is not None
     at_hand = model.folder is not None and not lacks_weights(model.folder)
@@ -164,6 +166,16 @@ def find_original(source: str, base: str | None = None, donors: Sequence[str] = 
         text = _with_layers(text, recipe, layers)
         changes.append(f'layers "{layers}" of {REPORT_FILE} in place of {recipe.parameters.diagnosis}')
     return Original(text, where, report, weights, tuple(changes))
+
+
+def _require_another_base(folder: Path | None, base: str) -> None:
+    """A base that is the model itself has the edit already, and would get it twice."""
+    named = parse_model_id(base).folder
+    if folder is not None and named is not None and named.samefile(folder):
+        raise UsageError(
+            f"the base {base} is the model itself, which has the edit already: name the model that it was "
+            f"made from with --base, or run 'sae-merge undo {folder}' first and merge again"
+        )
 
 
 def _beside(recipe: Path, repository: str, name: str) -> Path:

@@ -4,8 +4,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.cli.rebuild import command
 from sae_merge_method.errors import UsageError
+from sae_merge_method.merge.in_place import edit_in_place
 from sae_merge_method.publish.card import write_card
 from sae_merge_method.publish.rebuild import find_original
 from tests import tiny
@@ -62,6 +64,22 @@ def test_weights_that_were_changed_after_the_merge_are_seen_whatever_the_report_
     assert f"different: {name}" in result.output
     result = rebuild(out, out, "--overwrite")  # what is replaced was read before
     assert result.exit_code == 1 and f"different: {name}" in result.output
+
+
+def test_an_edit_in_place_is_made_again_from_a_base_that_is_not_the_edited_model(tmp_path, merged):
+    folder = merged.copy_base(tmp_path / "model")
+    text = recipe_text(folder, merged.donor, weight="0.5")
+    edit_in_place(RecipeText(text, "recipe.yml"), options={"quiet": True})
+    for base in ((), ("--base", folder)):
+        result = rebuild(folder, tmp_path / "again", *base)
+        assert result.exit_code == 1 and isinstance(result.exception, UsageError)
+        assert "name the model that it was made from with --base, or run 'sae-merge undo" in str(
+            result.exception
+        )
+        assert not (tmp_path / "again").exists()
+    result = rebuild(folder, tmp_path / "again", "--base", merged.base)
+    assert result.exit_code == 0, result.output
+    assert f"54 of 54 tensors have the bytes of {folder}" in result.output
 
 
 def test_a_folder_without_its_weights_is_held_against_its_report_which_is_said(tmp_path, merged):
