@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from sae_merge_method.errors import ModelError
 from sae_merge_method.files.regular import read_regular
-from sae_merge_method.models.checkpoint import CONFIG_FILE
+from sae_merge_method.models.checkpoint import CONFIG_FILE, JOURNAL_FOLDER
 from sae_merge_method.models.shards import file_inside
 
 Subject = Literal["config", "generation config", "tokenizer", "chat template", "processor", "code"]
@@ -89,7 +89,15 @@ WANTED_FILES = (
     "*.safetensors",
     *(name for name, row in SIDE_FILES.items() if row.taken != "never" and not name.endswith(".json")),
 )
-"""What a merge needs of a repository: never its code, never pickled weights."""
+"""What a merge needs of a repository: never its code, never pickled weights; ``*`` stands for ``/`` too."""
+UNWANTED_FILES = (f"{JOURNAL_FOLDER}/*",)
+"""What it does not need though it looks like that: of a journal's bytes only its record would come along."""
+
+
+def is_wanted(path: str) -> bool:
+    """Whether a merge needs a file of a repository."""
+    wanted, unwanted = (any(fnmatchcase(path, one) for one in of) for of in (WANTED_FILES, UNWANTED_FILES))
+    return wanted and not unwanted
 
 
 class SideFile(NamedTuple):

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from sae_merge_method.errors import ModelError, UsageError, first_line
 from sae_merge_method.files.regular import read_regular_text
-from sae_merge_method.models.beside_weights import WANTED_FILES
+from sae_merge_method.models.beside_weights import UNWANTED_FILES, WANTED_FILES
 from sae_merge_method.models.checkpoint import (
     CONFIG_FILE,
     Checkpoint,
@@ -153,7 +153,11 @@ def local_folder(model: ModelId, cache_dir: str | None = None) -> Path:
 
     try:
         snapshot = snapshot_download(
-            model.path, revision=model.revision, cache_dir=cache_dir, allow_patterns=list(WANTED_FILES)
+            model.path,
+            revision=model.revision,
+            cache_dir=cache_dir,
+            allow_patterns=list(WANTED_FILES),
+            ignore_patterns=list(UNWANTED_FILES),
         )
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
         raise ModelError(

@@ -4,13 +4,12 @@ Of a model on the Hub nothing but config.json is fetched here.
 """
 
 from collections.abc import Iterable
-from fnmatch import fnmatch
 from pathlib import Path
 
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.errors import ModelError, first_line
 from sae_merge_method.models.adapter import Adapter, open_adapter
-from sae_merge_method.models.beside_weights import WANTED_FILES
+from sae_merge_method.models.beside_weights import is_wanted
 from sae_merge_method.models.checkpoint import (
     CONFIG_FILE,
     Checkpoint,
@@ -115,7 +114,7 @@ def _is_cached(name: str, file: str, commit: str) -> bool:
 
 
 def _needed(names: Iterable[str]) -> list[str]:
-    return [name for name in names if any(fnmatch(name, pattern) for pattern in WANTED_FILES)]
+    return [name for name in names if is_wanted(name)]
 
 
 def _bytes_of(folder: Path) -> int:

@@ -40,7 +40,8 @@ def journaled_base(merged: Checkpoint) -> Checkpoint | None:
     All others are the checkpoint's own: see :func:`is_journaled`.
 
     Returns:
-        The base, or None where the folder holds no journal of a complete edit.
+        The base, or None where the folder holds no journal of a complete edit, or one whose originals did not
+        come along, as from the Hub.
 
     Raises:
         ArtifactError: The journal is damaged, or is not of this checkpoint.
@@ -53,6 +54,8 @@ def journaled_base(merged: Checkpoint) -> Checkpoint | None:
         return None
     try:
         handle = open_regular(folder / ORIGINALS)
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise ArtifactError(f"cannot read {folder / ORIGINALS}: {error.strerror}") from error
     try:

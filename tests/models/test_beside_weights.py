@@ -8,7 +8,14 @@ from importlib.resources import files
 
 import pytest
 
-from sae_merge_method.models.beside_weights import SIDE_FILES, WANTED_FILES, BesideWeights, files_to_take
+from sae_merge_method.models.beside_weights import (
+    SIDE_FILES,
+    WANTED_FILES,
+    BesideWeights,
+    files_to_take,
+    is_wanted,
+)
+from sae_merge_method.models.checkpoint import JOURNAL_FOLDER
 from sae_merge_method.verify.audit import verify
 from tests import tiny
 from tests.recipes import recipe_text, run_recipe
@@ -57,7 +64,13 @@ def test_a_tokenizer_that_is_not_wanted_stays_and_a_processor_comes_along(tmp_pa
 
 def test_a_models_code_is_never_fetched_and_its_pickles_neither():
     for name in ("modeling_x.py", "custom_generate/generate.py", "pytorch_model.bin", "model.gguf"):
-        assert not any(fnmatch(name, pattern) for pattern in WANTED_FILES)
+        assert not any(fnmatch(name, pattern) for pattern in WANTED_FILES) and not is_wanted(name)
+
+
+def test_a_journal_of_an_edit_in_place_is_not_fetched_as_its_originals_would_not_be():
+    assert is_wanted("model.safetensors") and is_wanted("additional_chat_templates/rag.jinja")
+    for name in ("journal.json", "originals.bin", "kept/config.json", "kept/edit_report.json"):
+        assert not is_wanted(f"{JOURNAL_FOLDER}/{name}")
 
 
 @pytest.mark.parametrize("engine", ["direct", "mergekit"])

@@ -141,6 +141,16 @@ def test_a_repository_cannot_lead_out_of_the_cache_or_the_output(tmp_path, hub, 
     assert "Traceback" not in result.stderr
 
 
+def test_the_journal_of_an_edit_in_place_stays_on_the_hub(tmp_path, hub, sae_merge):
+    home = tmp_path / "user"
+    home.mkdir()
+    for name in ("journal.json", "originals.bin", "kept/edit_report.json"):
+        hub.repositories["me/base"].files[f".sae-merge-journal/{name}"] = b"{}"
+    same = sae_merge(home, "diff", "me/base", "me/base")
+    assert same.stdout.startswith("identical: 54 tensors"), same.stderr
+    assert not [line for line in hub.requests if "journal" in line]
+
+
 def test_what_the_hub_does_not_have_is_told_and_nothing_is_written(tmp_path, hub, sae_merge):
     home = tmp_path / "user"
     home.mkdir()

@@ -123,6 +123,16 @@ def test_without_its_journal_an_edit_in_place_has_no_base_and_says_how_to_name_o
     assert verify(edited, str(merged.base)).sound
 
 
+def test_a_journal_whose_originals_did_not_come_along_is_none(edited, merged, tmp_path):
+    shutil.copytree(edited, tmp_path / "other")
+    for folder in (edited, tmp_path / "other"):
+        (folder / ".sae-merge-journal" / "originals.bin").unlink()
+    assert "--base names the model that it was made from" in says_nothing(edited)
+    assert verify(edited, str(merged.base)).sound
+    run_recipe(recipe_text(tmp_path / "other", merged.donor), tmp_path / "out")
+    assert verify(tmp_path / "out").sound  # a merge whose base is such a model
+
+
 def test_a_base_that_was_edited_in_place_since_is_told_with_the_way_back(tmp_path, merged):
     base = merged.copy_base(tmp_path / "model")
     run_recipe(recipe_text(base, merged.donor), tmp_path / "out")
