@@ -68,11 +68,17 @@ def check_beside_weights(
 def check_recorded(merged: Checkpoint, report: EditReport, evidence: Evidence) -> None:
     """Without the base: every file of the table is the one that the merge left, by its recorded hash.
 
+    A model's code, which a merge does not leave, is left open: the base may have it or not.
+
     Raises:
         ModelError: One of them is no regular file, or a link that leads out of its folder.
     """
     recorded = {file.name: file.sha256 for file in report.beside}
     now = side_file_hashes(merged.folder)
+    added = [file for file in side_files(merged.folder) if file.path not in recorded]
+    if code := [file.path for file in _code_of_a_base(added)]:
+        evidence.leave_open(f"the code: {REPORT_FILE} has no hash to hold {', '.join(code)} against")
+        now = {name: digest for name, digest in now.items() if name not in code}
     with evidence.proving(f"{len(now)} files beside the weights are the ones that {REPORT_FILE} records"):
         for name in sorted(recorded.keys() | now.keys()):
             if name not in now:
@@ -96,11 +102,16 @@ def _nothing_against(
 ) -> list[SideFile]:
     """Added files of a kind that the base's folder has none of, though that says nothing about the model."""
     if subject == "code":
-        return [file for file in added if "/" not in file.path]  # a download never brings a model's code
+        return _code_of_a_base(added)
     # mergekit makes a tokenizer up where the base's folder has none.
     made_up = subject in ("tokenizer", "chat template")
     has_tokenizer = any(file.row.subject == "tokenizer" for file in all_expected)
     return list(added) if made_up and not has_tokenizer else []
+
+
+def _code_of_a_base(added: Sequence[SideFile]) -> list[SideFile]:
+    """Added files of a model's own code, which a download never brings; not what replaces generation."""
+    return [file for file in added if file.row.subject == "code" and "/" not in file.path]
 
 
 def _check_dtypes(merged: Checkpoint, base: Checkpoint, recipe: Recipe, evidence: Evidence) -> None:

@@ -6,7 +6,9 @@ import os
 import pytest
 
 from sae_merge_method.artifacts.edit_report import REPORT_FILE
+from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.errors import ModelError
+from sae_merge_method.merge.in_place import edit_in_place
 from sae_merge_method.models.beside_weights import SIDE_FILES
 from sae_merge_method.verify.audit import verify
 from tests import tiny
@@ -168,6 +170,32 @@ def test_many_differing_keys_are_counted_and_the_first_named(tmp_path, merged):
     assert violations(out)["generation_config.json"].endswith(
         "in the base it is absent; and 2 more keys differ"
     )
+
+
+@pytest.mark.parametrize("with_base", [True, False])
+def test_code_that_lies_there_is_left_open_and_what_replaces_generation_is_not(
+    tmp_path, merged, with_base, request
+):
+    if not with_base:
+        request.getfixturevalue("alone")
+    out = merged.copy(tmp_path / "out")
+    (out / "modeling_x.py").write_text("class X: ...")
+    report = verify(out)
+    assert report.sound
+    (said,) = [line for line in report.unproved if line.startswith("the code: ")]
+    assert "to hold modeling_x.py against" in said
+    (out / "custom_generate").mkdir()
+    (out / "custom_generate/generate.py").write_text("def generate(): ...")
+    assert violations(out).keys() == {"custom_generate/generate.py"}
+
+
+def test_code_that_an_edit_in_place_found_is_held_against_its_hash(tmp_path, merged):
+    folder = merged.copy_base(tmp_path / "model")
+    (folder / "modeling_x.py").write_text("class X: ...")
+    edit_in_place(RecipeText(recipe_text(folder, merged.donor), "recipe.yml"), options={"quiet": True})
+    assert verify(folder).sound
+    (folder / "modeling_x.py").write_text("class Y: ...")
+    assert "edit_report.json records" in violations(folder)["modeling_x.py"]
 
 
 def test_a_tokenizer_that_mergekit_made_up_can_be_held_against_nothing(tmp_path, by_mergekit):
