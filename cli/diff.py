@@ -25,6 +25,7 @@ def command(first: str, second: str, everything: bool, form: str, plot: Path | N
     """Compare the weights of checkpoints A and B: folders, or Hub ids.
 
     Tensors are matched whatever layout either was saved in. "relative" is ||B - A|| / ||A||.
+    A tensor whose values are the same, stored in another dtype, is counted apart.
     """
     from sae_merge_method.diff.run import diff
     from sae_merge_method.diff.show import MOST, difference_text, heat_map

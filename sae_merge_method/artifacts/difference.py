@@ -45,6 +45,29 @@ class TensorDifference(Record):
     """Largest absolute difference of two values; infinite or NaN, null in JSON, where a value is."""
 
 
+class Stored(Record):
+    """How a checkpoint stores one tensor."""
+
+    dtype: str
+    """safetensors' name of the dtype, for example BF16."""
+    shape: tuple[int, ...]
+    """The tensor's shape."""
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {list(self.shape)}"
+
+
+class StoredTwice(Record):
+    """A tensor that both checkpoints have, as each stores it."""
+
+    name: str
+    """Name of the tensor that all layouts of one model share."""
+    first: Stored
+    """In the first checkpoint."""
+    second: Stored
+    """In the second."""
+
+
 class Difference(Record):
     """Two checkpoints held against each other; tensors are matched whatever layout either was saved in."""
 
@@ -58,17 +81,29 @@ class Difference(Record):
     """Names of the tensors that the first checkpoint lacks."""
     not_comparable: tuple[str, ...]
     """Names of tensors that both have in other shapes, or with other bytes that are no numbers to compare."""
+    stored: tuple[StoredTwice, ...] = ()
+    """How tensors are stored that both have in another dtype or shape, or that are not comparable."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def identical(self) -> bool:
         """Whether both hold the same tensors, byte for byte."""
-        return not (self.changed or self.only_in_first or self.only_in_second or self.not_comparable)
+        unlike = self.only_in_first or self.only_in_second or self.not_comparable
+        return not unlike and all(tensor.same_bytes for tensor in self.tensors)
 
     @property
     def changed(self) -> tuple[TensorDifference, ...]:
-        """The tensors whose bytes differ."""
-        return tuple(tensor for tensor in self.tensors if not tensor.same_bytes)
+        """The tensors that differ in values, or in bytes of one dtype: not by their dtype alone."""
+        dtypes = self.dtypes
+        return tuple(
+            one for one in self.tensors if not one.same_bytes and (one.changed or one.name not in dtypes)
+        )
+
+    @property
+    def dtypes(self) -> dict[str, tuple[str, str]]:
+        """By name of a compared tensor whose dtypes differ, the first checkpoint's and the second's."""
+        compared = {tensor.name for tensor in self.tensors}
+        return {one.name: (one.first.dtype, one.second.dtype) for one in self.stored if one.name in compared}
 
     def to_frame(self) -> "DataFrame":
         """The tensors as a pandas data frame, a row each.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sae_merge_method.artifacts.difference import Difference, TensorDifference
+from sae_merge_method.artifacts.difference import Difference, Stored, StoredTwice, TensorDifference
 from sae_merge_method.errors import ModelError
 from sae_merge_method.files.parallel import Advance, bytes_bar, run_all
 from sae_merge_method.models.checkpoint import Checkpoint
@@ -44,12 +44,17 @@ def diff(first: str | Path, second: str | Path) -> Difference:
         )
         files.require_unchanged()
     unlike = [name for name in shared if name not in set(comparable)]
+    unlike += [name for name, tensor in zip(comparable, compared, strict=True) if tensor is None]
+    apart = set(unlike)
     return Difference(
         tensors=tuple(tensor for tensor in compared if tensor is not None),
         only_in_first=tuple(sorted(left.keys() - right.keys())),
         only_in_second=tuple(sorted(right.keys() - left.keys())),
-        not_comparable=tuple(
-            unlike + [name for name, tensor in zip(comparable, compared, strict=True) if tensor is None]
+        not_comparable=tuple(unlike),
+        stored=tuple(
+            StoredTwice(name=name, first=_stored(left[name]), second=_stored(right[name]))
+            for name in shared
+            if name in apart or _stored(left[name]) != _stored(right[name])
         ),
     )
 
@@ -71,6 +76,10 @@ def _in_order(name: str) -> tuple[int, list[tuple[int, str]]]:
     layer = decoder_layer(name)
     parts = [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
     return (-1 if layer is None else layer, parts)
+
+
+def _stored(entry: TensorEntry) -> Stored:
+    return Stored(dtype=entry.dtype, shape=entry.shape)
 
 
 def _is_comparable(left: TensorEntry, right: TensorEntry) -> bool:

@@ -1,13 +1,14 @@
 """A difference of two checkpoints as a table, and as a heat map of layers and kinds of tensors."""
 
 import math
+from collections import Counter
 
-from sae_merge_method.artifacts.difference import Difference, TensorDifference
+from sae_merge_method.artifacts.difference import Difference, StoredTwice, TensorDifference
 from sae_merge_method.layers import LayerModule, Unit, named_units
 from sae_merge_method.models.parts import part_of
 from sae_merge_method.reports import escape, numbers
 from sae_merge_method.reports.figure import new_figure, picture
-from sae_merge_method.reports.grid import Cell, Grid, as_text
+from sae_merge_method.reports.grid import Cell, Grid, as_text, with_content
 from sae_merge_method.reports.notebook import View
 
 MOST = 40
@@ -33,29 +34,54 @@ def difference_view(difference: Difference, most: int | None = MOST) -> View:
         by_move = sorted(changed, key=lambda tensor: (-_move(tensor), tensor.name))
         moved_most = {tensor.name for tensor in by_move[:most]}
         listed = [tensor for tensor in changed if tensor.name in moved_most]
+    dtypes = difference.dtypes
     grid = Grid(
-        ("tensor", "relative", "largest", "changed"),
-        tuple(map(_cells, listed)),
-        words=frozenset({"tensor"}),
+        ("tensor", "relative", "largest", "changed", "stored"),
+        tuple(_cells(tensor, dtypes.get(tensor.name)) for tensor in listed),
+        words=frozenset({"tensor", "stored"}),
     )
     left_out = len(changed) - len(listed)
     lines = [f"... and {left_out} more that moved less (--all lists them)"] if left_out else []
+    how = {one.name: _how_stored(one) for one in difference.stored}
     for title, names in _unmatched(difference).items():
-        lines += [f"{title}: {name}" for name in names]
-    return View((grid,) if listed else (), tail=(*lines, summary(difference)))
+        lines += [f"{title}: {name}{how.get(name, '')}" for name in names]
+    return View((with_content(grid),) if listed else (), tail=(*lines, summary(difference)))
 
 
 def summary(difference: Difference) -> str:
-    """One line: how many tensors differ, and in which layers."""
+    """One line: how many tensors differ, and in which layers; how many in their dtype alone."""
     if difference.identical:
         return f"identical: {len(difference.tensors)} tensors, byte for byte"
-    elsewhere = sum(tensor.layer is None for tensor in difference.changed)
-    words = [f"{len(difference.changed)} of {len(difference.tensors)} shared tensors differ"]
+    changed, total = difference.changed, len(difference.tensors)
+    unmatched = [f"{len(names)} {title}" for title, names in _unmatched(difference).items() if names]
+    if not total:
+        nothing = "no tensor that both have can be compared"
+        if not difference.not_comparable:
+            nothing = "nothing is shared: no tensor of A is called as one of B"
+        return ", ".join([nothing, *unmatched])
+    dtypes = difference.dtypes
+    words = [f"{len(changed)} of {total} shared tensors differ{' in values' if dtypes else ''}"]
     units = _changed_units(difference)
     words += [f"in {named_units(units)}"] if units else []
+    elsewhere = sum(tensor.layer is None for tensor in changed)
     words += [f"{elsewhere} of them outside the decoder layers"] if elsewhere else []
-    words += [f"{len(names)} {title}" for title, names in _unmatched(difference).items() if names]
-    return ", ".join(words)
+    of_changed = Counter(dtypes[tensor.name] for tensor in changed if tensor.name in dtypes)
+    alone = Counter(dtypes[one.name] for one in difference.tensors if one.name in dtypes) - of_changed
+    words += [f"{count} of them {_stored(*pair)}" for pair, count in of_changed.items() if pair not in alone]
+    more = [
+        f"{count} {'more ' if changed else ''}{'are' if count > 1 else 'is'} {_stored(*pair)}"
+        for pair, count in alone.items()
+    ]
+    return ", ".join(["; ".join([", ".join(words), *more]), *unmatched])
+
+
+def _stored(first: str, second: str) -> str:
+    return f"stored as {second} in place of {first}"
+
+
+def _how_stored(one: StoredTwice) -> str:
+    same = one.first == one.second
+    return f" ({one.first} in both)" if same else f" ({one.first} in A, {one.second} in B)"
 
 
 def _changed_units(difference: Difference) -> list[Unit]:
@@ -105,13 +131,14 @@ def heat_map(difference: Difference, title: str) -> bytes:
     return picture(figure)
 
 
-def _cells(tensor: TensorDifference) -> tuple[Cell, ...]:
+def _cells(tensor: TensorDifference, dtypes: tuple[str, str] | None) -> tuple[Cell, ...]:
     changed = tensor.changed / max(tensor.values, 1)
     return (
         Cell(tensor.name),
         Cell(numbers.magnitude(tensor.relative), tensor.relative),
         Cell(numbers.magnitude(tensor.largest), tensor.largest),
         Cell(numbers.score(changed, share=True), changed),
+        Cell(" -> ".join(dtypes or ())),
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sae_merge_method.diff.run import diff
+from sae_merge_method.diff.show import difference_text, summary
 from tests import tiny
 from tests.layouts.checkpoints import LAYOUTS, gemma3
 from tests.recipes import recipe_text, run_recipe
@@ -48,9 +49,47 @@ def test_other_dtypes_shapes_and_what_is_not_finite_are_told_apart(tmp_path):
     difference = diff(a, b)
     tensors = {tensor.name: tensor for tensor in difference.tensors}
     assert difference.not_comparable == ("model.embed_tokens.weight",)
+    stored = {one.name: (str(one.first), str(one.second)) for one in difference.stored}
+    assert stored["model.embed_tokens.weight"] == ("BF16 [48, 16]", "F32 [64, 16]")
+    assert stored["model.norm.weight"] == ("BF16 [16]", "F32 [16]")
     assert len(difference.only_in_first) == 13 and difference.only_in_second == ()
     assert math.isnan(tensors["model.norm.weight"].relative)
     assert math.isnan(tensors["model.norm.weight"].largest)
     assert math.isinf(tensors["model.layers.2.input_layernorm.weight"].relative)
     assert tensors["model.layers.0.mlp.up_proj.weight"].relative > 0.5
     assert 0 < tensors["model.layers.1.mlp.up_proj.weight"].relative < 0.01  # bfloat16's rounding alone
+
+
+def test_an_edit_that_is_written_wider_differs_in_its_layers_values_and_elsewhere_in_dtype_alone(tmp_path):
+    base, donor = (tiny.gemma3_text(tmp_path / str(n), n, dtype=torch.bfloat16) for n in (0, 1))
+    run_recipe(recipe_text(base, donor, weight="0.5", tail="dtype: float32"), tmp_path / "out")
+    difference = diff(base, tmp_path / "out")
+    assert {tensor.layer for tensor in difference.changed} == {1, 3} and len(difference.changed) == 26
+    assert difference.dtypes == {tensor.name: ("BF16", "F32") for tensor in difference.tensors}
+    assert not difference.identical
+    assert summary(difference) == (
+        "26 of 54 shared tensors differ in values, in layers 1, 3; 28 more are stored as F32 in place of BF16"
+    )
+
+
+@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.int8])
+def test_what_is_not_comparable_is_told_with_its_dtype_and_shape_on_both_sides(tmp_path, kind):
+    name = "model.layers.0.mlp.up_proj.weight"
+
+    def recode(tensors: tiny.Tensors) -> None:
+        tensors[name] = tensors[name].to(kind)
+
+    base, other = tiny.gemma3_text(tmp_path / "a", 0), tiny.gemma3_text(tmp_path / "b", 0, change=recode)
+    text = difference_text(diff(base, other))
+    assert (
+        f"not comparable: {name} (F32 [32, 16] in A, {'I8' if kind == torch.int8 else 'F8_E4M3'} [32, 16] in B)"
+        in text
+    )
+    assert text.endswith("0 of 53 shared tensors differ, 1 not comparable")
+
+    def recode_otherwise(tensors: tiny.Tensors) -> None:
+        tensors[name] = (2 * tensors[name]).to(kind)
+
+    third = tiny.gemma3_text(tmp_path / "c", 0, change=recode_otherwise)
+    if kind != torch.int8:
+        assert f"not comparable: {name} (F8_E4M3 [32, 16] in both)" in difference_text(diff(other, third))

@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from sae_merge_method.artifacts.difference import Difference, TensorDifference
+from sae_merge_method.artifacts.difference import Difference, Stored, StoredTwice, TensorDifference
 from sae_merge_method.cli.diff import command
 from sae_merge_method.diff.show import difference_text, heat_map
 from sae_merge_method.models.tensor_names import layer_part
@@ -62,6 +62,42 @@ def test_a_layer_that_differs_in_one_part_alone_is_named_by_it(difference):
     assert "differ, in layers 1, 3, 1 of them outside" in difference_text(more)
     more = difference.model_copy(update={"tensors": (*difference.tensors, *both)})
     assert "differ, in layers 1.mlp, 3, 1 of them outside" in difference_text(more)
+
+
+def test_dtypes_stand_in_a_column_and_are_summed_up(difference):
+    def stored(name: str, first: str, second: str) -> StoredTwice:
+        shape = (4, 2)
+        return StoredTwice(
+            name=name, first=Stored(dtype=first, shape=shape), second=Stored(dtype=second, shape=shape)
+        )
+
+    kept = tensor("model.layers.0.mlp.up_proj.weight", 0.0).model_copy(update={"changed": 0})
+    rounded = [stored(one.name, "F32", "BF16") for one in difference.changed]
+    told = difference.model_copy(update={"stored": tuple(rounded)})
+    lines = difference_text(told).splitlines()
+    assert lines[0].split() == ["tensor", "relative", "largest", "changed", "stored"]
+    assert lines[2].split()[-3:] == ["F32", "->", "BF16"]
+    assert lines[-1] == (
+        "4 of 5 shared tensors differ in values, in modules 1.mlp, 3.mlp, 1 of them outside the decoder "
+        "layers, 4 of them stored as BF16 in place of F32, 1 only in A, 1 not comparable"
+    )
+    told = told.model_copy(update={"tensors": (kept,), "stored": (stored(kept.name, "BF16", "F32"),)})
+    assert not told.identical and told.changed == ()
+    assert difference_text(told).splitlines()[-1] == (
+        "0 of 1 shared tensors differ in values; 1 is stored as F32 in place of BF16, "
+        "1 only in A, 1 not comparable"
+    )
+
+
+def test_where_nothing_is_shared_or_nothing_comparable_it_is_said(difference):
+    apart = difference.model_copy(update={"tensors": ()})
+    assert difference_text(apart).splitlines()[-1] == (
+        "no tensor that both have can be compared, 1 only in A, 1 not comparable"
+    )
+    apart = apart.model_copy(update={"not_comparable": (), "only_in_second": ("a", "b")})
+    assert difference_text(apart).splitlines()[-1] == (
+        "nothing is shared: no tensor of A is called as one of B, 1 only in A, 2 only in B"
+    )
 
 
 def test_of_many_those_that_moved_most_are_listed_what_is_not_finite_first(difference):
