@@ -1,7 +1,7 @@
 """Hold two checkpoints against each other, tensor by tensor: which differ, and by how much.
 
-Tensors are matched by their common name, so two layouts of one model can be compared. Values are
-read in pieces: memory does not grow with the models.
+Tensors are matched by what they are in every layout, so two layouts of one model can be compared. Values
+are read in pieces: memory does not grow with the models.
 """
 
 import math
@@ -19,7 +19,7 @@ from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.hub import open_model
 from sae_merge_method.models.reading import Values, WeightFiles, pieces
-from sae_merge_method.models.tensor_names import common_name, decoder_layer, layer_part
+from sae_merge_method.models.tensor_names import LayerPart, decoder_layer, layer_part, place, shared_name
 
 
 def diff(first: str | Path, second: str | Path) -> Difference:
@@ -30,11 +30,13 @@ def diff(first: str | Path, second: str | Path) -> Difference:
         second: The other.
 
     Raises:
-        ModelError: One of them cannot be had, or holds two tensors of one common name.
+        ModelError: One of them cannot be had, or holds one tensor twice, under two names.
         MergeError: A file changed while it was being read.
     """
     checkpoints = open_model(str(first)), open_model(str(second))
-    left, right = map(_by_common_name, checkpoints)
+    places = [_by_place(checkpoint) for checkpoint in checkpoints]
+    names = {at: shared_name(entry.name) for of_one in reversed(places) for at, entry in of_one.items()}
+    left, right = ({names[at]: entry for at, entry in of_one.items()} for of_one in places)
     shared = sorted(left.keys() & right.keys(), key=_in_order)
     comparable = [name for name in shared if _is_comparable(left[name], right[name])]
     total = sum(left[name].nbytes for name in comparable)
@@ -59,15 +61,14 @@ def diff(first: str | Path, second: str | Path) -> Difference:
     )
 
 
-def _by_common_name(checkpoint: Checkpoint) -> Mapping[str, TensorEntry]:
-    entries: dict[str, TensorEntry] = {}
+def _by_place(checkpoint: Checkpoint) -> Mapping[LayerPart | str, TensorEntry]:
+    entries: dict[LayerPart | str, TensorEntry] = {}
     for name, entry in checkpoint.tensors.items():
-        common = common_name(name)
-        if common in entries:
-            raise ModelError(
-                f"{checkpoint.folder} holds {common} twice, as {entries[common].name} and as {name}"
-            )
-        entries[common] = entry
+        at = place(name)
+        if at in entries:
+            twice = f"as {entries[at].name} and as {name}"
+            raise ModelError(f"{checkpoint.folder} holds {shared_name(name)} twice, {twice}")
+        entries[at] = entry
     return entries
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from sae_merge_method.models.family import AxisRule, Family, NormRule, ResidualAxis, Sizes
+from sae_merge_method.models.family import AxisRule, Family, NormRule, ResidualAxis, Sizes, shared_names
 
 _READS = ResidualAxis(1, "read")  # torch.nn.Linear stores (out, in)
 _WRITES = ResidualAxis(0, "write")
@@ -158,6 +158,7 @@ FAMILIES: dict[str, Family] = {
             norms=_GPT2_NORMS,
             sizes=Sizes("n_layer", "n_embd", ("n_head", "n_inner")),
             block_list="h",
+            outside=("wte", "wpe", "ln_f"),
             parts=(("attn", "mlp"),),
             modules=_MODULES_OF_GPT2,
             mixes_heads="attn.c_proj",
@@ -170,6 +171,7 @@ FAMILIES: dict[str, Family] = {
             (),
             sizes=Sizes("num_layers", "hidden_size", ("num_heads", "intermediate_size")),
             block_list="h",
+            outside=("wte", "wpe", "ln_f"),
             parts=(("attn", "mlp"),),
             modules=_MODULES_OF_GPT2,
             mixes_heads="attn.attention.out_proj",
@@ -181,6 +183,7 @@ FAMILIES: dict[str, Family] = {
             ("gpt_neox.layers", "layers"),
             _GPT_NEOX,
             norms=_GPT_NEOX_NORMS,
+            outside=("embed_in", "final_layer_norm"),
             parts=(("attention", "mlp"),),
             modules={"attn": ("attention",), "mlp": ("mlp",)},
             mixes_heads="attention.dense",
@@ -196,6 +199,10 @@ class Vocabulary(NamedTuple):
     """What all families together call things, each name once, in the order of the rows."""
 
     prefixes: tuple[str, ...]
+    layers: Mapping[str, str]
+    """By prefix, the one of the family's first layout."""
+    outside: Mapping[str, str]
+    """The same of what decoders have beside their layers."""
     axes: tuple[AxisRule, ...]
     layer_counts: tuple[str, ...]
     widths: tuple[str, ...]
@@ -221,6 +228,8 @@ def _vocabulary(families: tuple[Family, ...]) -> Vocabulary:
     widths = tuple(dict.fromkeys(size.width for size in sizes))
     return Vocabulary(
         prefixes=tuple(dict.fromkeys(prefix for family in families for prefix in family.prefixes)),
+        layers=shared_names((family, family.block_list) for family in families),
+        outside=shared_names((family, module) for family in families for module in family.outside),
         axes=tuple(dict.fromkeys(rule for family in families for rule in family.axes)),
         layer_counts=tuple(dict.fromkeys(size.layers for size in sizes)),
         widths=widths,

@@ -1,6 +1,6 @@
 """What a row of the table of model families holds; see :mod:`sae_merge_method.models.families` for them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -63,6 +63,8 @@ class Family:
     sizes: Sizes = _USUAL_SIZES
     block_list: str = "layers"
     """Attribute of transformers' decoder that holds its blocks."""
+    outside: tuple[str, ...] = ("embed_tokens", "norm")
+    """What the decoder has beside its layers, as checkpoints call it."""
     parts: tuple[tuple[str, str], ...] = (("self_attn", "mlp"),)
     """Modules of a block whose outputs are what attention and MLP add to the stream; of several pairs, the
     first that a block has."""
@@ -88,3 +90,16 @@ class Family:
     """Which norm's output a tensor reads."""
     norms_add_one: tuple[str, ...] = ()
     """Those of ``model_types`` whose norms multiply by one plus their weight."""
+
+
+def shared_names(modules: Iterable[tuple[Family, str]]) -> dict[str, str]:
+    """By what modules of decoders are called in any layout, what they are called in their family's first one.
+
+    Where two families call different modules alike, the first counts.
+    """
+    shared: dict[str, str] = {}
+    for family, module in modules:
+        decoders = [prefix.removesuffix(family.block_list) for prefix in family.prefixes]
+        for decoder in decoders:
+            shared.setdefault(f"{decoder}{module}", f"{decoders[0]}{module}")
+    return shared

@@ -6,18 +6,19 @@ a bare ``layers\\.(\\d+)`` would also hit the vision tower's ninth layer.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import NamedTuple
 
 from sae_merge_method.models.families import vocabulary
 
-# Layouts of one and the same model; the right-hand side is the common name.
+# Layouts of one and the same model; the right-hand side is the common name. What stands beside the layers is
+# known by the families.
 _COMMON = (
     (re.compile(r"(?:model\.language_model|language_model\.model)\."), "model."),
     (re.compile(r"language_model\.lm_head\."), "lm_head."),
-    (re.compile(r"(?:language_model\.)?(?=(?:layers|embed_tokens|norm)\.)"), "model."),
+    (re.compile(r"(?:language_model\.)?(?=layers\.)"), "model."),
     (re.compile(r"(?:model\.)?vision_tower\.(?:vision_model\.)?"), "vision_tower."),
     (re.compile(r"model\.multi_modal_projector\."), "multi_modal_projector."),
 )
@@ -57,12 +58,38 @@ def decoder_layer(tensor_name: str) -> int | None:
 
 
 def common_name(tensor_name: str) -> str:
-    """The name a tensor has in every layout: ``model.layers.9.mlp.up_proj.weight``."""
+    """The name a tensor has in every layout: ``model.layers.9.mlp.up_proj.weight``.
+
+    Layers that are called otherwise, such as GPT-2's, keep their names, which the random bits of roundings go
+    by: layers are matched by :func:`layer_part`, or by :func:`place`.
+    """
     for pattern, replacement in _COMMON:
         match = pattern.match(tensor_name)
         if match:
             return replacement + tensor_name[match.end() :]
-    return tensor_name
+    return _renamed(tensor_name, vocabulary().outside)
+
+
+def place(tensor_name: str) -> LayerPart | str:
+    """What a tensor is in every layout: its layer and part, what models compute included; else its name."""
+    match = _layer_pattern(vocabulary().prefixes).match(tensor_name)
+    return LayerPart(int(match["layer"]), match["part"]) if match else common_name(tensor_name)
+
+
+def shared_name(tensor_name: str) -> str:
+    """What a tensor, of a layer too, is called in its family's first layout: to be read, not matched by."""
+    return _renamed(common_name(tensor_name), vocabulary().layers)
+
+
+def _renamed(tensor_name: str, names: Mapping[str, str]) -> str:
+    """A tensor's name with its beginning replaced, where that is one of ``names``."""
+    match = _beginning(tuple(names)).match(tensor_name)
+    return names[match[1]] + tensor_name[match.end(1) :] if match else tensor_name
+
+
+@lru_cache(maxsize=8)
+def _beginning(names: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"({'|'.join(map(re.escape, names))})\.")
 
 
 def describe_layout(tensor_names: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ import torch
 
 from sae_merge_method.diff.run import diff
 from sae_merge_method.diff.show import difference_text, summary
+from sae_merge_method.models.families import family_of
 from tests import tiny
 from tests.layouts.checkpoints import LAYOUTS, gemma3
 from tests.recipes import recipe_text, run_recipe
@@ -93,3 +94,26 @@ def test_what_is_not_comparable_is_told_with_its_dtype_and_shape_on_both_sides(t
     third = tiny.gemma3_text(tmp_path / "c", 0, change=recode_otherwise)
     if kind != torch.int8:
         assert f"not comparable: {name} (F8_E4M3 [32, 16] in both)" in difference_text(diff(other, third))
+
+
+@pytest.mark.parametrize(
+    ("model_type", "prefix"),
+    [("gpt2", "transformer."), ("gpt_neo", "transformer."), ("gpt_neox", "gpt_neox.")],
+)
+def test_a_decoder_saved_without_its_head_is_the_one_that_was_saved_with_it(tmp_path, model_type, prefix):
+    from transformers import AutoConfig, AutoModel
+
+    family = family_of(model_type)
+    sizes = {family.sizes.layers: 2, family.sizes.width: 16, family.sizes.others[0]: 2, "vocab_size": 32}
+    more = {"attention_types": [[["global"], 2]]} if model_type == "gpt_neo" else {"intermediate_size": 32}
+    config = AutoConfig.for_model(model_type, **sizes, **more)
+    bare = {name: tensor.contiguous() for name, tensor in AutoModel.from_config(config).state_dict().items()}
+    first = next(name for name in bare if name.startswith(f"{family.block_list}.1."))
+    edited = {f"{prefix}{name}": tensor + (name == first) for name, tensor in bare.items()}
+    for name, tensors in (("a", bare), ("b", edited)):
+        tiny.save_checkpoint(tmp_path / name, config.to_dict(), tensors)
+    for one, other in (("a", "b"), ("b", "a")):
+        difference = diff(tmp_path / one, tmp_path / other)
+        assert len(difference.tensors) == len(bare) and not difference.only_in_first
+        assert [tensor.layer for tensor in difference.changed] == [1]
+        assert f"1 of {len(bare)} shared tensors differ" in summary(difference)

@@ -39,6 +39,24 @@ def test_a_donor_in_any_layout_is_edited_in_whole(hub_base, tmp_path, layout):
         assert edited.left_out == ()
 
 
+@pytest.mark.parametrize("bare", ["base", "donor"])
+def test_a_gpt2_without_its_head_goes_with_one_that_has_it(tmp_path, bare):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(n_layer=2, n_embd=16, n_head=2, vocab_size=32, n_positions=16)
+    for seed, role in enumerate(("base", "donor")):
+        torch.manual_seed(seed)
+        model = GPT2LMHeadModel(config)
+        (model.transformer if role == bare else model).save_pretrained(tmp_path / role)
+        save_tokenizer(tmp_path / role)
+    with open_edited(str(tmp_path / "base"), [str(tmp_path / "donor")], beside=tmp_path) as edited:
+        outside = {tensor.part for tensor in edited.tensors if tensor.layer is None}
+        assert outside == {
+            f"transformer.{name}" for name in ("wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias")
+        }
+        assert edited.left_out == ()
+
+
 def test_a_base_without_vision_is_matched_with_a_donor_that_sees(hub_base, tmp_path):
     base = gemma3(tmp_path / "base", "TXT", 0, dtype=torch.float32)
     save_tokenizer(base)

@@ -36,6 +36,11 @@ def test_every_row_speaks_of_models_that_transformers_has(family: Family) -> Non
     assert len(getattr(decoder, family.block_list)) == getattr(config, family.sizes.layers)
     inside = [name for name in decoder.state_dict() if name.startswith(f"{family.block_list}.1.")]
     assert {decoder_layer(name) for name in inside} == {1}
+    beside = {name.partition(".")[0] for name in decoder.state_dict()} - {family.block_list}
+    assert beside == set(family.outside)
+    for module in beside:
+        layouts = {prefix.removesuffix(family.block_list) for prefix in family.prefixes}
+        assert len({common_name(f"{decoder}{module}.weight") for decoder in layouts}) == 1
 
 
 def test_no_two_rows_differ_over_a_name_but_the_first_counts_where_they_do() -> None:
@@ -169,6 +174,15 @@ def test_names_that_mattered_keep_their_meaning() -> None:
         ("model.layers.9.", None, "model.layers.9."),
         ("decoder.model.layers.9.a", None, "decoder.model.layers.9.a"),
         ("model.vision_tower.vision_model.encoder.layers.9.a", None, "vision_tower.encoder.layers.9.a"),
+        ("norm.weight", None, "model.norm.weight"),
+        ("language_model.norm.weight", None, "model.norm.weight"),
+        ("language_model.model.embed_tokens.weight", None, "model.embed_tokens.weight"),
+        ("wte.weight", None, "transformer.wte.weight"),
+        ("transformer.ln_f.bias", None, "transformer.ln_f.bias"),
+        ("embed_in.weight", None, "gpt_neox.embed_in.weight"),
+        ("gpt_neox.final_layer_norm.bias", None, "gpt_neox.final_layer_norm.bias"),
+        ("transformer.word_embeddings.weight", None, "transformer.word_embeddings.weight"),
+        ("normal.weight", None, "normal.weight"),
     ):
         assert layer_part(name) == part, name
         assert common_name(name) == common, name

@@ -1,6 +1,6 @@
 import pytest
 
-from sae_merge_method.models.tensor_names import decoder_layer
+from sae_merge_method.models.tensor_names import decoder_layer, place, shared_name
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,21 @@ from sae_merge_method.models.tensor_names import decoder_layer
 )
 def test_only_the_text_decoders_layers_count(name, layer):
     assert decoder_layer(name) == layer
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shown"),
+    [
+        ("h.9.ln_1.bias", "transformer.h.9.ln_1.bias", "transformer.h.9.ln_1.bias"),
+        ("h.9.attn.bias", "transformer.h.9.attn.bias", "transformer.h.9.attn.bias"),  # a mask
+        ("wpe.weight", "transformer.wpe.weight", "transformer.wpe.weight"),
+        ("embed_in.weight", "gpt_neox.embed_in.weight", "gpt_neox.embed_in.weight"),
+        ("layers.9.mlp.x", "gpt_neox.layers.9.mlp.x", "model.layers.9.mlp.x"),
+        ("language_model.model.layers.9.a", "model.language_model.layers.9.a", "model.layers.9.a"),
+        ("model.multi_modal_projector.a", "multi_modal_projector.a", "multi_modal_projector.a"),
+    ],
+)
+def test_a_tensor_has_one_place_in_every_layout_and_a_name_to_be_shown(one, other, shown):
+    assert place(one) == place(other)
+    assert shared_name(one) == shown
+    assert place(shown) == place(one)
