@@ -108,7 +108,7 @@ def run_mergekit(job: Job, folder: Path) -> None:
         }
         settings = MergeOptions(**given)
         settings.apply_global_options()
-        config = MergeConfiguration.model_validate(form)
+        config = MergeConfiguration.model_validate(_of_folders(form))
         try:
             guarded_call("mergekit", run_merge, config, str(folder), options=settings)
         finally:
@@ -143,6 +143,19 @@ def _local(job: Job, views: Path) -> EditPlan:
     }
     base = job.base.folder if job.base.has_index else indexed_view(job.base, views / "base")
     return replace(job.plan, base=str(base.resolve()), donations=donations, dtype=None)
+
+
+def _of_folders(form: Any) -> Any:
+    """The form with every model named as the folder that it is: in a plain name mergekit takes what follows a
+    "+" for an adapter, and what follows an "@" for a revision."""
+    if isinstance(form, list):
+        return [_of_folders(each) for each in form]
+    if not isinstance(form, dict):
+        return form
+    return {
+        key: {"model": {"path": value}} if key in ("model", "base_model") else _of_folders(value)
+        for key, value in form.items()
+    }
 
 
 def _as_the_base(donor: Checkpoint, job: Job, view: Path) -> Path:

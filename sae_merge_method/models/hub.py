@@ -61,18 +61,31 @@ class ModelId:
 def parse_model_id(text: str) -> ModelId:
     """Read ``folder``, ``owner/name``, ``owner/name@revision``, or one of them with ``+adapter``.
 
-    A folder that exists is meant as a whole, whatever signs its name holds.
+    A folder that exists is meant as a whole, whatever signs its name holds; so are two with ``+`` between.
 
     Raises:
         UsageError: Empty, or more than one ``+``, or than one ``@`` in a part.
     """
-    if text and Path(text).expanduser().is_dir():
+    if _is_folder(text):
         return ModelId(text)
+    for sign in re.finditer(r"\+", text):
+        model, adapter = text[: sign.start()], text[sign.end() :]
+        if _is_folder(model) and _is_folder(adapter):
+            return ModelId(model, adapter=ModelId(adapter))
     match = _NAME.fullmatch(text)
     if match is None:
         raise UsageError(f"expected a model like path, owner/name@revision or path+lora, got {text!r}")
     path, revision, adapter, its_revision = match.groups()
     return ModelId(path, revision, ModelId(adapter, its_revision) if adapter else None)
+
+
+def _is_folder(text: str) -> bool:
+    return bool(text) and Path(text).expanduser().is_dir()
+
+
+def is_plain_to_mergekit(name: str) -> bool:
+    """Whether mergekit, which looks at no folder, divides a name as :func:`parse_model_id` does."""
+    return not any(sign in part.path for part in parse_model_id(name).parts for sign in "@+")
 
 
 def as_path(name: str) -> str:

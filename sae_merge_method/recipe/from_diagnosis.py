@@ -122,7 +122,7 @@ def make_recipe(settings: RecipeSettings) -> WrittenRecipe:
         f"{adjacency(layers)} ({evidence.kind}: {evidence.path}).",
         *evidence.overlaps(rule, layers),
         f"{method.effect}; everything else stays the base's.",
-        *how_to_run(base, donors.values(), layers),
+        *how_to_run(plan, base, donors.values()),
     )
     record = {EVIDENCE_KEY: evidence.record | {"select": str(rule)}}
     return WrittenRecipe(recipe_text(note, form, record), layers, base.n_layers)

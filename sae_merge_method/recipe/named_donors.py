@@ -5,11 +5,11 @@ import logging
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from sae_merge_method.layers import Unit, layers_of
+from sae_merge_method.layers import layers_of
 from sae_merge_method.models.adapter import Adapter, open_adapter
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.dtypes import holds
-from sae_merge_method.models.hub import local_folder, parse_model_id
+from sae_merge_method.models.hub import is_plain_to_mergekit, local_folder, parse_model_id
 from sae_merge_method.models.mergekit_layout import why_not_plain
 from sae_merge_method.recipe.lineage import oddities
 from sae_merge_method.recipe.plan import EditPlan
@@ -56,13 +56,17 @@ def open_named(plan: EditPlan, base: Checkpoint, allow_mismatch: Collection[str]
     return {name: NamedDonor(model, adapters.get(name)) for name, model in models.items()}
 
 
-def how_to_run(base: Checkpoint, donors: Collection[NamedDonor], layers: Collection[Unit]) -> tuple[str, ...]:
+def how_to_run(plan: EditPlan, base: Checkpoint, donors: Collection[NamedDonor]) -> tuple[str, ...]:
     """Lines that say which commands run the recipe."""
     by_us = "  sae-merge merge THIS_FILE out/"
-    reasons = []
+    reasons: list[str | None] = [
+        f"it takes what follows an @ or + in {name} for a revision or an adapter"
+        for name in (plan.base, *plan.donors)
+        if not is_plain_to_mergekit(name)
+    ]
     for donor in donors:
         if donor.adapter is None:
-            reasons.append(why_not_plain(base, donor.model, layers_of(layers)))
+            reasons.append(why_not_plain(base, donor.model, layers_of(plan.layers)))
         elif donor.adapter.notes:
             reasons.append(f"of its adapter, {donor.adapter.notes[0]}")
     reason = next(filter(None, reasons), None)

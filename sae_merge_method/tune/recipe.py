@@ -63,7 +63,7 @@ def recipe_of(
         f"damage of {nats(report.damage.delta)} to {report.control}; {budget:g} was allowed.",
         *_on_task(report),
         f"{METHODS[METHOD].effect}; everything else stays the base's.",
-        *how_to_run(checkpoint, opened.values(), plan.layers),
+        *how_to_run(plan, checkpoint, opened.values()),
     )
     record: dict[str, Any] = {
         TUNE_KEY: {

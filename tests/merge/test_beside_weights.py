@@ -87,9 +87,11 @@ def test_every_file_of_a_tokenizer_comes_along_unless_none_is_wanted(tmp_path, b
     assert not [name for name in TOKENIZER if (tmp_path / "without" / name).exists()]
 
 
+@pytest.mark.parametrize("name", ["plain", "base@1+chat"])
 def test_another_chat_template_stands_in_the_bases_tokenizer_without_the_bases_own(
-    tmp_path, base, donor, caplog
+    tmp_path, base, donor, caplog, name
 ):
+    base = base.rename(tmp_path / name)
     write_tokenizer(base)
     (base / "additional_chat_templates").mkdir()
     for name in ("vocab.txt", "chat_template.json", "additional_chat_templates/rag.jinja"):

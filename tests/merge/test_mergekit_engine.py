@@ -11,6 +11,7 @@ from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.models.tensor_names import decoder_layer
 from sae_merge_method.verify.audit import verify
 from tests import tiny
+from tests.adapters import save_lora
 from tests.geometry import scenes
 from tests.merge.scalpels import LAYERS, parameters, recipe
 from tests.recipes import recipe_text, run_recipe
@@ -51,6 +52,29 @@ def test_both_engines_write_the_same_files_and_configs_that_mean_the_same(tmp_pa
     for config in configs:
         config.pop("_name_or_path", None)
     assert configs[0] == configs[1]
+
+
+@pytest.mark.parametrize("build", [tiny.gemma3_text, tiny.gemma3_multimodal])
+@pytest.mark.parametrize("tail", ["", "dtype: float32\n"])
+def test_folders_whose_names_hold_mergekits_signs_are_merged_by_both_engines(tmp_path, build, tail):
+    work = tmp_path / "jane@corp+sons"
+    base = build(work / "base@1", 0, dtype=torch.bfloat16)
+    donor = build(work / "donor+math@2", 1, dtype=torch.bfloat16)
+    merged = engines_agree(recipe_text(base, donor, tail=tail), work)
+    before = tiny.load_tensors(base)
+    changed = {name for name in before if not torch.equal(before[name].to(merged[name]), merged[name])}
+    assert {decoder_layer(name) for name in changed} == {1, 3}
+
+
+def test_an_adapter_and_a_renamed_donor_are_merged_in_a_folder_with_mergekits_signs(tmp_path, monkeypatch):
+    work = tmp_path / "jane@corp+sons"
+    base = tiny.gemma3_text(work / "base@1", 0)
+    adapter = save_lora(work / "lora+math", [1, 3])
+    engines_agree(recipe_text(base, Path(f"{base}+{adapter}")), work / "whole")
+    monkeypatch.chdir(work)
+    engines_agree(recipe_text(Path("base@1"), Path("base@1+lora+math")), work / "relative")
+    renamed = tiny.gemma3_multimodal(work / "seeing", 1)
+    engines_agree(recipe_text(base, renamed), work / "renamed")
 
 
 def of_tensors(report: EditReport) -> EditReport:

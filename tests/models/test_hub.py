@@ -53,6 +53,11 @@ def test_half_a_name_is_refused(text):
 def test_a_folder_that_exists_is_meant_whole_whatever_its_name_holds(tmp_path):
     folder = tiny.gemma3_text(tmp_path / "run+2@best", 0)
     assert parse_model_id(str(folder)) == ModelId(str(folder))
+    adapter = tmp_path / "lora+math@2"
+    adapter.mkdir()
+    named = ModelId(str(folder), adapter=ModelId(str(adapter)))
+    assert parse_model_id(f"{folder}+{adapter}") == named
+    assert str(named) == f"{folder}+{adapter}"
     assert open_model(str(folder)).folder == folder
 
 

@@ -174,6 +174,11 @@ def test_a_recipe_that_only_sae_merge_can_run_says_so(tmp_path, base, diagnosis)
     assert "# mergekit-yaml cannot run it: the donor's layout" in text
     plain = written(diagnosis, base, base, "top_k=1").text
     assert "#   mergekit-yaml THIS_FILE out/\n" in plain
+    signed = base.rename(base.with_name("base@1"))
+    text = written(diagnosis, signed, signed, "top_k=1").text
+    assert f"cannot run it: it takes what follows an @ or + in {signed} for a revision" in text
+    with pytest.raises(OSError, match="Repo id must be"):
+        stock_merge(text, tmp_path / "out")
 
 
 def test_layers_are_chosen_by_corrected_scores_unless_raw_ones_are_asked_for(tmp_path, base, caplog):
