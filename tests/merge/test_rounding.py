@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from mergekit.merge_methods import merge_state_dicts
 
 from sae_merge_method.artifacts.recipe import RecipeText
+from sae_merge_method.hosts.register import register_merge_methods
 from sae_merge_method.merge import tensor_edit
 from sae_merge_method.models.random_bits import RandomBits
 from sae_merge_method.models.reading import pieces
@@ -21,6 +23,7 @@ from tests.merge.scalpels import LAYERS, parameters, recipe
 from tests.mergekit import plain_mergekit
 from tests.recipes import recipe_text, run_recipe
 
+LAYERS_1_3 = 'layers: "1, 3"'
 STOCHASTIC = 'layers: "1, 3", rounding: stochastic, rounding_seed: 5'
 ALPHA = 0.003  # so that the edit is of the size of bfloat16's step
 DTYPES = {
@@ -127,6 +130,35 @@ def test_a_base_of_several_dtypes_keeps_each_tensors_own_by_every_door(tmp_path,
             expected = by_chance if kind == "stochastic" else edited.to(theta.dtype)
             assert not tiny.same_bytes(expected, theta)
         assert all(tiny.same_bytes(tensors[name], expected) for tensors in doors), name
+
+
+def test_a_wider_donor_widens_what_mergekits_own_methods_write_and_nothing_of_ours(tmp_path):
+    own = {name: tensor.bfloat16() for name, tensor in tiny.text_tensors(0).items()}
+    own = {name: tensor.float() if "norm" in name else tensor for name, tensor in own.items()}
+    base = tiny.save_checkpoint(tmp_path / "base", tiny.text_config(), own)
+    donor = tiny.gemma3_text(tmp_path / "donor", 1, dtype=torch.float32)
+    source = recipe_text(base, donor, LAYERS_1_3, weight="0.5")
+    for name, tensor in plain_mergekit(source, tmp_path / "ours").items():
+        assert tensor.dtype == own[name].dtype
+        assert tensor.equal(own[name]) == (decoder_layer(name) not in (1, 3))
+    stock = source.replace("sae_stethoscope", "task_arithmetic").replace(LAYERS_1_3, "normalize: false")
+    given = tiny.load_tensors(donor)
+    for name, tensor in plain_mergekit(stock, tmp_path / "stock").items():
+        base_tensor = own[name].float()
+        assert tiny.same_bytes(tensor, base_tensor + (given[name] - base_tensor) * 0.5)
+
+
+def test_a_dtype_given_to_mergekits_own_function_is_what_it_gives_back():
+    register_merge_methods()
+    models = {"base": tiny.text_tensors(0, dtype=torch.bfloat16), "donor": tiny.text_tensors(1)}
+    for given, expected in (
+        ({}, torch.bfloat16),
+        ({"dtype": torch.float32}, torch.float32),
+        ({"dtype": torch.float32, "out_dtype": torch.float16}, torch.float16),
+    ):
+        gate = {"layers": LAYERS}
+        merged = merge_state_dicts(models, "sae_stethoscope", base="base", parameters=gate, **given)
+        assert {tensor.dtype for tensor in merged.values()} == {expected}
 
 
 def test_stochastic_bytes_do_not_depend_on_pieces_threads_or_place(tmp_path, monkeypatch):
