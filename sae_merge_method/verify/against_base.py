@@ -87,9 +87,9 @@ def readings_of(sources: Sources, expected: Mapping[str, Expected]) -> Sequence[
     """The readings of a recipe; only the first where all would give the same: one dtype throughout."""
     of_recipe = readings(sources.recipe, sources.base.dtypes() if sources.base is not None else ())
     entries = [entry for must_be in expected.values() for entry in (must_be.base, *must_be.donors)]
-    dtypes = {entry.dtype for entry in entries if is_float(entry)}
-    targets = {Expected(entry).dtype(reading) for entry in entries[:1] for reading in of_recipe}
-    return of_recipe[:1] if len(dtypes | targets) <= 1 else of_recipe
+    stored = {DTYPE_NAMES[entry.dtype] for entry in entries if is_float(entry)}
+    passed = {dtype for one in of_recipe for dtype in (one.precision.loaded, one.precision.written) if dtype}
+    return of_recipe[:1] if len(stored | passed) <= 1 else of_recipe
 
 
 def _violate(

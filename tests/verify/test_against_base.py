@@ -111,6 +111,22 @@ def test_plain_mergekit_output_that_widens_is_proved(tmp_path, by_mergekit):
     assert [line for line in report.proved if "the base's values, widened to float32" in line]
 
 
+def test_a_narrower_dtype_on_the_way_is_proved_by_each_host_and_not_of_a_mixture(
+    tmp_path, merged, by_mergekit
+):
+    source = recipe_text(merged.base, merged.donor, tail="dtype: bfloat16\nout_dtype: float32")
+    run_recipe(source, tmp_path / "ours")
+    (tmp_path / "ours" / "edit_report.json").unlink()
+    assert verify(tmp_path / "ours").sound
+    stock = by_mergekit(source)
+    report = verify(stock)
+    assert not report.violated
+    assert [line for line in report.proved if "inputs rounded to bfloat16 first, as mergekit-yaml" in line]
+    ours = tiny.load_tensors(tmp_path / "ours")
+    rewrite(stock, lambda tensors: tensors.update({Q_PROJ: ours[Q_PROJ]}))
+    assert violations(stock).keys() == {Q_PROJ}
+
+
 def test_the_arithmetic_agrees_with_the_merge_for_two_donors_filters_and_gradients(tmp_path, merged):
     second = tiny.gemma3_text(tmp_path / "second", seed=2)
     source = recipe_text(merged.base, merged.donor, 'layers: "0-3"', weight="[0, 0.9]")
