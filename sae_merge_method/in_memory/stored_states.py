@@ -96,7 +96,7 @@ class StoredStates:
         if state is None:
             self._seen.setdefault(key, ids.cpu())
             return forward(ids)
-        with self._handing_on(state.to(ids.device), self._layer):
+        with self._handing_on(state.to(self._device), self._layer):
             return forward(ids)
 
     @contextmanager

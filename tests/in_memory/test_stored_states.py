@@ -72,6 +72,15 @@ def test_edits_begin_at_their_first_layer_in_any_order(scene, layers):
         assert set(scene.computed[layer:]) == {len(BATCHES)}
 
 
+def test_what_is_kept_is_handed_on_where_the_blocks_lie(scene):
+    """As on a GPU, under ids that lie in the machine's own memory."""
+    with scene.states.beginning_at(2, scene.forward):
+        scene.model.to("meta")
+        handed = scene.states.run(lambda ids: scene.blocks[1](ids), BATCHES[0])
+    states = handed[0] if isinstance(handed, tuple) else handed
+    assert (states.device.type, states.shape[:2]) == ("meta", BATCHES[0].shape)
+
+
 def test_states_are_run_on_from_where_they_are(scene):
     scene.edited(2)
     scene.edited(1)
