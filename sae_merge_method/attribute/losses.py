@@ -1,8 +1,7 @@
 """Losses of the texts at one point, by group: all groups in the same batches, and from the edited layer on.
 
-Where one layer alone is injected, the blocks before it put out what they put out for the base, and passes
-begin behind them (:mod:`~sae_merge_method.in_memory.stored_states`): those of all layers in turn cost half.
-A text whose documents begin alike goes the other way that saves: what they share passes once.
+A text whose documents begin alike does not begin later, but goes the other way that saves: what they share
+passes once.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,13 +14,11 @@ import numpy.typing as npt
 
 from sae_merge_method.attribute.texts import Text
 from sae_merge_method.corpora.batches import Batch
-from sae_merge_method.in_memory.losses import nats, total_nats
+from sae_merge_method.in_memory.losses import total_nats
 from sae_merge_method.in_memory.shared_beginning import shared_tokens
-from sae_merge_method.in_memory.stored_states import StoredStates
+from sae_merge_method.in_memory.stored_losses import StoredLosses
 
 if TYPE_CHECKING:
-    import torch
-
     from sae_merge_method.models.text_model import TextModel
 
 
@@ -38,9 +35,8 @@ class GroupLosses:
             sharers: Processes that do so, this one among them.
         """
         self._model, self._texts = model, texts
-        self._states = StoredStates(model.decoder, model.blocks, folder, sharers)
         apart = [batch for text in texts for batch in text.whole if not shared_tokens(batch)]
-        self._batch_of = {_key(batch.ids): batch for batch in apart}
+        self._stored = StoredLosses(model, apart, folder, sharers)
 
     @contextmanager
     def beginning_at(self, layer: int) -> Iterator[None]:
@@ -49,7 +45,7 @@ class GroupLosses:
         Args:
             layer: The first that is edited within; none is when this is entered.
         """
-        with self._states.beginning_at(layer, self._nats):
+        with self._stored.beginning_at(layer):
             yield
 
     def of(self, nth: int) -> npt.NDArray[np.float64]:
@@ -66,25 +62,6 @@ class GroupLosses:
         return losses
 
     def _losses(self, batch: Batch) -> dict[int, float]:
-        import torch
-
-        if _key(batch.ids) not in self._batch_of:
+        if shared_tokens(batch):
             return total_nats(self._model, [batch])
-        told = self._states.run(self._nats, torch.from_numpy(batch.ids))
-        return dict(zip(batch.documents, told.tolist(), strict=True))
-
-    def _nats(self, ids: "torch.Tensor") -> "torch.Tensor":
-        """Of a batch; logits of other tokens, on which is tried whether passes may begin at a layer."""
-        import torch
-
-        batch = self._batch_of.get(_key(ids.cpu().numpy()))
-        with torch.no_grad():
-            if batch is None:
-                assert self._model.causal is not None, "loaded without its head"
-                logits: torch.Tensor = self._model.causal(input_ids=ids, use_cache=False).logits
-                return logits
-            return nats(self._model, batch)
-
-
-def _key(ids: npt.NDArray[np.int64]) -> tuple[tuple[int, ...], bytes]:
-    return ids.shape, ids.tobytes()
+        return dict(zip(batch.documents, self._stored.of(batch).tolist(), strict=True))

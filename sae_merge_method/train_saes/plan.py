@@ -111,9 +111,9 @@ def make_plan(job: Job, measured: Measured, memory: int, kept: Mapping[Site, Kep
     largest = max(map(len, groups))
     tokens = schedule.steps * job.step_tokens
     held_out = sum(int(one.counted.sum()) for one in job.held_out)
-    # Each site's loss is taken twice, from its layer on.
+    # A site's loss is taken twice, from its layer on; what is handed on there comes of a pass of its own.
     depth = sum(1 - site.layer / len(job.model.blocks) for site in sites)
-    losses = min(held_out, job.settings.loss_tokens) * (len(groups) + 2 * depth)
+    losses = min(held_out, job.settings.loss_tokens) * 2 * (len(groups) + depth)
     left = kept or {}
     taken = {site: left.get(site, Kept()).steps for site in sites}
     blocks = sum(_blocks_left(job, min(taken[site] for site in group)) for group in groups)

@@ -5,27 +5,24 @@ not computed again for every SAE. Where that is not all that later layers take o
 whole.
 """
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from sae_merge_method.artifacts.sae_training import Judgement, SplicedLoss
-from sae_merge_method.corpora.batches import Batch, make_batches
+from sae_merge_method.corpora.batches import make_batches
 from sae_merge_method.corpora.tokens import Document
-from sae_merge_method.in_memory.losses import nats
+from sae_merge_method.in_memory.stored_losses import StoredLosses
 from sae_merge_method.models.devices import exact_device
-from sae_merge_method.models.passes import handing_on, hooked, read_sites, short_cut
+from sae_merge_method.models.passes import hooked, read_sites
 from sae_merge_method.models.sites import Site
 from sae_merge_method.models.text_model import TextModel
 from sae_merge_method.saes.encoders import Encoder
 from sae_merge_method.train_saes.learner import Ground
-
-logger = logging.getLogger(__name__)
 
 LOSS_BATCH = 512
 """Tokens that go through the model together for a loss: their logits are many times as large."""
@@ -46,6 +43,7 @@ def judge(
     documents: Sequence[Document],
     batch_tokens: int,
     loss_tokens: int,
+    folder: Path,
 ) -> dict[Site, Judgement]:
     """Judge some SAEs on held-out documents.
 
@@ -55,6 +53,7 @@ def judge(
         documents: Held out.
         batch_tokens: Tokens that go through the model together, with padding.
         loss_tokens: Counted tokens of the first documents to judge the loss on.
+        folder: On the disk to use where memory does not suffice for what is handed on.
     """
     tallies = {site: _Tally(sae) for site, sae in saes.items()}
     for batch in make_batches(documents, batch_tokens):
@@ -62,7 +61,7 @@ def judge(
         read_sites(model, batch, {site: partial(tally.add, places) for site, tally in tallies.items()})
     counted = np.cumsum([int(one.counted.sum()) for one in documents])
     few = documents[: int(np.searchsorted(counted, loss_tokens)) + 1]
-    losses = _losses(model, saes, few)
+    losses = _losses(model, saes, few, folder)
     return {site: tally.judgement(losses[site]) for site, tally in tallies.items()}
 
 
@@ -114,47 +113,28 @@ class _Tally:
 
 
 def _losses(
-    model: TextModel, saes: Mapping[Site, Judged], documents: Sequence[Document]
+    model: TextModel, saes: Mapping[Site, Judged], documents: Sequence[Document], folder: Path
 ) -> dict[Site, SplicedLoss]:
     tokens = sum(int(one.counted.sum()) for one in documents)
-    base, spliced, ablated = 0.0, dict.fromkeys(saes, 0.0), dict.fromkeys(saes, 0.0)
-    begins: dict[int, int] = {}  # by layer, the block at which its passes begin
-    for batch in make_batches(documents, LOSS_BATCH):
-        with torch.no_grad(), _outputs(model, {site.layer - 1 for site in saes if site.layer}) as outputs:
-            plain = nats(model, batch)
-        base += float(plain.sum())
-        counted = torch.from_numpy(batch.counted).to(model.device)
-        for site, sae in saes.items():
-            if site.layer not in begins:  # tried on the first batch
-                put_out = outputs.get(site.layer - 1)
-                begins[site.layer] = site.layer if _is_plain(model, batch, site.layer, put_out, plain) else 0
-            begin = begins[site.layer]
-            for sums, encoder in ((spliced, sae.encoder), (ablated, None)):
-                change = partial(_replaced, encoder, sae.ground.bound, counted)
-                with (
-                    torch.no_grad(),
-                    # The pass begins at the SAE's layer where it can, with what was put out before it.
-                    handing_on(model.blocks[:begin], outputs.get(begin - 1)),
-                    hooked(model, {site: change}),
-                ):
-                    sums[site] += float(nats(model, batch).sum())
-    return {site: _loss(tokens, base, spliced[site], ablated[site]) for site in saes}
-
-
-def _is_plain(model: TextModel, batch: Batch, layer: int, put_out: Any, plain: torch.Tensor) -> bool:
-    """Whether a pass that begins at a layer, with nothing replaced, needs the nats of a whole one.
-
-    It does not where later blocks take more from earlier ones than what the one before puts out, as those of
-    Gemma 4's small models take keys and values.
-    """
-    if not layer:
-        return True
-    instead = f"layer {layer} is judged in whole passes"
-    with torch.no_grad(), handing_on(model.blocks[:layer], put_out):
-        told = short_cut(partial(nats, model, batch), instead)
-    if told is not None and not told.equal(plain):
-        logger.info("%s: by those that begin there it needs other nats", instead)
-    return told is not None and told.equal(plain)
+    batches = list(make_batches(documents, LOSS_BATCH))
+    stored = StoredLosses(model, batches, folder)
+    base = 0.0
+    for batch in batches:
+        base += float(stored.of(batch).sum())
+    losses: dict[Site, SplicedLoss] = {}
+    for site in sorted(saes, key=lambda site: site.layer):  # what is stored is run on from layer to layer
+        encoder, ground = saes[site]
+        spliced = ablated = 0.0
+        with stored.beginning_at(site.layer):
+            for batch in batches:
+                counted = torch.from_numpy(batch.counted).to(model.device)
+                replaced = partial(_replaced, bound=ground.bound, counted=counted)
+                with hooked(model, {site: partial(replaced, encoder)}):
+                    spliced += float(stored.of(batch).sum())
+                with hooked(model, {site: partial(replaced, None)}):
+                    ablated += float(stored.of(batch).sum())
+        losses[site] = _loss(tokens, base, spliced, ablated)
+    return losses
 
 
 def _loss(tokens: int, base: float, spliced: float, ablated: float) -> SplicedLoss:
@@ -169,7 +149,7 @@ def _loss(tokens: int, base: float, spliced: float, ablated: float) -> SplicedLo
 
 
 def _replaced(
-    encoder: Encoder | None, bound: torch.Tensor, counted: torch.Tensor, states: torch.Tensor
+    encoder: Encoder | None, states: torch.Tensor, *, bound: torch.Tensor, counted: torch.Tensor
 ) -> torch.Tensor:
     """Activations (B, T, d) with their reconstruction, or zeros, where tokens count."""
     rows = states.float()
@@ -179,20 +159,3 @@ def _replaced(
         made = encoder.decode(encoder.encode(rows.flatten(0, 1))).view_as(rows)
     counts = counted & (rows.norm(dim=-1) <= bound)
     return torch.where(counts[..., None], made, rows).to(states.dtype)
-
-
-@contextmanager
-def _outputs(model: TextModel, layers: set[int]) -> Iterator[dict[int, Any]]:
-    """Within, what these blocks put out is kept as it is."""
-    kept: dict[int, Any] = {}
-    handles = [
-        model.blocks[layer].register_forward_hook(
-            lambda _module, _inputs, output, layer=layer: kept.update({layer: output})
-        )
-        for layer in layers
-    ]
-    try:
-        yield kept
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -139,6 +139,7 @@ def _finish(job: "Job", group: Sequence[Site], states: "States", folder: Path) -
             job.held_out,
             job.settings.batch_tokens,
             job.settings.loss_tokens,
+            folder,
         )
     return [
         TrainedSae(

@@ -62,9 +62,13 @@ def by_hand(model: TextModel, site: Site, times: float) -> float:
 
 
 @pytest.mark.parametrize("hook", ["resid_post", "attn_out", "mlp_out"])
-def test_losses_are_those_of_whole_passes_with_the_activations_replaced(model: TextModel, hook: str) -> None:
+def test_losses_are_those_of_whole_passes_with_the_activations_replaced(
+    model: TextModel, hook: str, tmp_path: Path
+) -> None:
     sites = [Site(layer, hook) for layer in (0, 2)]
-    judged = judge(model, {site: Judged(Linear(0.7), ground()) for site in sites}, DOCUMENTS, 64, 1000)
+    judged = judge(
+        model, {site: Judged(Linear(0.7), ground()) for site in sites}, DOCUMENTS, 64, 1000, tmp_path
+    )
     for site in sites:
         loss = judged[site].loss
         assert loss.tokens == 28
@@ -74,6 +78,28 @@ def test_losses_are_those_of_whole_passes_with_the_activations_replaced(model: T
         assert judged[site].explained_variance == pytest.approx(1 - 0.3**2, abs=1e-4)
         assert judged[site].explained_median == pytest.approx(1 - 0.3**2, abs=1e-4)
     assert not any("forward" in block.__dict__ for block in model.blocks)
+
+
+def test_the_first_block_computes_as_much_for_one_sae_as_for_several_in_any_order(
+    gemma3: Path, tmp_path: Path
+) -> None:
+    model = load_text_model(str(gemma3), "float32", with_head=True)
+    computed: list[object] = []
+    model.blocks[0].mlp.register_forward_hook(lambda *_: computed.append(0))
+
+    def computed_for(*layers: int) -> int:
+        computed.clear()
+        judge(
+            model,
+            {Site(layer): Judged(Linear(0.7), ground()) for layer in layers},
+            DOCUMENTS,
+            64,
+            1000,
+            tmp_path,
+        )
+        return len(computed)
+
+    assert computed_for(3) == computed_for(1, 2, 3) == computed_for(3, 1)
 
 
 def gemma4_that_shares(folder: Path) -> TextModel:
@@ -93,29 +119,31 @@ def test_a_model_whose_later_blocks_take_keys_of_earlier_ones_is_judged_in_whole
     caplog.set_level(logging.INFO, "sae_merge_method")
     model = gemma4_that_shares(tmp_path / "model")
     sites = [Site(layer) for layer in range(4)]
-    judged = judge(model, {site: Judged(Linear(0.7), ground(d=16)) for site in sites}, DOCUMENTS, 64, 1000)
+    judged = judge(
+        model, {site: Judged(Linear(0.7), ground(d=16)) for site in sites}, DOCUMENTS, 64, 1000, tmp_path
+    )
     for site in sites:
         assert judged[site].loss.spliced == pytest.approx(by_hand(model, site, 0.7), abs=1e-5)
         assert judged[site].loss.ablated == pytest.approx(by_hand(model, site, 0.0), abs=1e-5)
-    told = [message for message in caplog.messages if "is judged in whole passes" in message]
-    assert [message[:7] for message in told] == ["layer 2", "layer 3"]
+    told = [message for message in caplog.messages if "passes cannot begin at layer" in message]
+    assert [message[:30] for message in told] == [f"passes cannot begin at layer {n}" for n in (2, 3)]
     assert not any("forward" in block.__dict__ for block in model.blocks)
 
 
-def test_where_beginning_at_a_layer_gives_other_losses_passes_are_whole(gemma3: Path) -> None:
+def test_where_beginning_at_a_layer_gives_other_losses_passes_are_whole(gemma3: Path, tmp_path: Path) -> None:
     model = load_text_model(str(gemma3), "float32", with_head=True)
     left: dict[str, torch.Tensor] = {}
     own = model.blocks[2].mlp.forward
     model.blocks[0].mlp.register_forward_hook(lambda _module, _inputs, output: left.update(behind=output))
     model.blocks[2].mlp.forward = lambda states: own(states) + left.pop("behind", 0)
-    loss = judge(model, {Site(2): Judged(Linear(0.7), ground())}, DOCUMENTS, 64, 1000)[Site(2)].loss
+    loss = judge(model, {Site(2): Judged(Linear(0.7), ground())}, DOCUMENTS, 64, 1000, tmp_path)[Site(2)].loss
     assert loss.spliced == pytest.approx(by_hand(model, Site(2), 0.7), abs=1e-5)
 
 
-def test_a_perfect_sae_costs_nothing_and_none_gives_nothing_back(gemma3: Path) -> None:
+def test_a_perfect_sae_costs_nothing_and_none_gives_nothing_back(gemma3: Path, tmp_path: Path) -> None:
     model = load_text_model(str(gemma3), "float32", with_head=True)
     perfect, nothing = (
-        judge(model, {Site(1): Judged(Linear(times), ground())}, DOCUMENTS, 64, 9)[Site(1)]
+        judge(model, {Site(1): Judged(Linear(times), ground())}, DOCUMENTS, 64, 9, tmp_path)[Site(1)]
         for times in (1.0, 0.0)
     )
     assert perfect.loss.tokens == 9  # the first document has enough
@@ -126,9 +154,11 @@ def test_a_perfect_sae_costs_nothing_and_none_gives_nothing_back(gemma3: Path) -
     assert 0 < perfect.silent < 32  # of a coordinate's two signs one may never come
 
 
-def test_outliers_are_told_and_rule_neither_variance_nor_loss(gemma3: Path) -> None:
+def test_outliers_are_told_and_rule_neither_variance_nor_loss(gemma3: Path, tmp_path: Path) -> None:
     model = load_text_model(str(gemma3), "float32", with_head=True)
-    judged = judge(model, {Site(1): Judged(Linear(0.0), ground(bound=0.0))}, DOCUMENTS, 64, 1000)[Site(1)]
+    judged = judge(model, {Site(1): Judged(Linear(0.0), ground(bound=0.0))}, DOCUMENTS, 64, 1000, tmp_path)[
+        Site(1)
+    ]
     assert judged.outliers == 1
     assert judged.loss.spliced == judged.loss.ablated == pytest.approx(judged.loss.base, abs=1e-6)
     assert judged.loss.recovered is None
