@@ -4,9 +4,8 @@ Decoder directions are read row by row, by byte ranges, without torch; the encod
 encodes. How one is opened is the affair of ``opening``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from sae_merge_method.artifacts.layer_diagnosis import SaeSource
 from sae_merge_method.errors import SaeError
 from sae_merge_method.saes.checks import SaeDescription
+from sae_merge_method.saes.encoder_hash import Parameter, encoder_sha256
 from sae_merge_method.saes.encoders import Encoder, LoadedEncoder
 from sae_merge_method.saes.find import SaeAddress
 
@@ -68,7 +68,7 @@ class Sae:
             source=SaeSource(
                 release=self.address.release,
                 id=self.address.id,
-                sha256=_parameters_sha256(loaded.parameters),
+                sha256=encoder_sha256({name: _used(tensor) for name, tensor in loaded.parameters.items()}),
                 architecture=self.description.architecture,
                 hook_point=self.description.hook_point,
                 d_sae=self.d_sae,
@@ -88,12 +88,8 @@ class LayerSae(NamedTuple):
     """Memory of the encoder, and of its decoder where SAELens holds it, too."""
 
 
-def _parameters_sha256(parameters: "Mapping[str, torch.Tensor]") -> str:
-    """sha256 over the encoder's parameters by name, in the precision they are used in."""
+def _used(tensor: "torch.Tensor") -> Parameter:
     import torch
 
-    digest = sha256()
-    for name, tensor in sorted(parameters.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().contiguous().cpu().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    data: memoryview = tensor.detach().contiguous().cpu().view(torch.uint8).numpy().data
+    return Parameter(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), [data])

@@ -7,8 +7,7 @@ recorded one, the file is another. That is not asked of a file which is not used
 changes what old versions wrote, nor of one in 16 bits, which may be a rounded copy.
 """
 
-from collections.abc import Sequence
-from hashlib import sha256
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from sae_merge_method.models.dtypes import DTYPE_NAMES, DTYPES, narrow
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.reading import pieces, read_values
 from sae_merge_method.saes.dictionaries import DICTIONARIES
+from sae_merge_method.saes.encoder_hash import Parameter, encoder_sha256
 from sae_merge_method.saes.find import SaeAddress
 from sae_merge_method.saes.formats import format_of_folder
 from sae_merge_method.saes.releases import find_entry
@@ -96,13 +96,18 @@ def _parameters(sae: Sae, *, from_release: bool) -> list[TensorEntry] | None:
 
 def _sha256(entries: Sequence[TensorEntry], kind: str) -> str | None:
     """The hash that a diagnosis keeps of parameters used in a type; None where one is not finite in it."""
-    digest = sha256()
-    for entry in entries:
-        digest.update(f"{entry.name} torch.{DTYPE_NAMES[kind]} {entry.shape}\n".encode())
-        for first, size in pieces(entry.n_values, _AT_ONCE):
-            values = read_values(entry, first, size)
-            used = np.empty(size, DTYPES[kind].numpy)
-            if not narrow(values, kind, used, np.empty_like(values)):
-                return None
-            digest.update(used.data)
-    return digest.hexdigest()
+    try:
+        return encoder_sha256(
+            {entry.name: Parameter(DTYPE_NAMES[kind], entry.shape, _used(entry, kind)) for entry in entries}
+        )
+    except OverflowError:
+        return None
+
+
+def _used(entry: TensorEntry, kind: str) -> Iterator[memoryview]:
+    for first, size in pieces(entry.n_values, _AT_ONCE):
+        values = read_values(entry, first, size)
+        used = np.empty(size, DTYPES[kind].numpy)
+        if not narrow(values, kind, used, np.empty_like(values)):
+            raise OverflowError(f"{entry.name} is not finite in {DTYPE_NAMES[kind]}")
+        yield used.data
