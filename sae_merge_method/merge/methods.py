@@ -43,19 +43,29 @@ _WRITTEN = "written_dtype"
 class _RoundingMethod(FunctionalGroupMergeMethod):  # type: ignore[misc]  # mergekit has no types
     """A method whose kernel is told the dtype of the result, to round to it itself, and once.
 
-    Otherwise mergekit rounds what a kernel returns, to nearest. Where the recipe names no dtype it is the
-    base tensor's own: mergekit's would be the widest of all inputs, the donors' among them.
+    Otherwise mergekit rounds what a kernel returns, to nearest; and where no dtype is asked for, it writes
+    the widest of the inputs', and not the base's own.
     """
 
     @override
-    def _execute(
-        self, groups: Any, parameters: Any, options: Any, *, input_dtypes: Any, out_dtype: Any = None
+    def _execute_resolved(
+        self,
+        groups: Any,
+        parameters: Any,
+        *,
+        dtype: Any = None,
+        out_dtype: Any = None,
+        batch_options: Any = None,
     ) -> Any:
-        written = [out_dtype or group.base.tensor.dtype for group in groups]
-        told = [{**given, _WRITTEN: dtype} for given, dtype in zip(parameters, written, strict=True)]
-        results = super()._execute(groups, told, options, input_dtypes=input_dtypes, out_dtype=out_dtype)
-        # What is not edited comes back as wide as a donor's, and has the base's values still.
-        return tuple(result.to(dtype) for result, dtype in zip(results, written, strict=True))
+        # Here inputs still have their own dtypes: they are made alike just before the kernel runs.
+        asked = out_dtype or dtype
+        told = [
+            {**given, _WRITTEN: asked or group.base.tensor.dtype}
+            for group, given in zip(groups, parameters, strict=True)
+        ]
+        return super()._execute_resolved(
+            groups, told, dtype=dtype, out_dtype=out_dtype, batch_options=batch_options
+        )
 
 
 @lru_cache
@@ -65,20 +75,22 @@ def _mergekit_method(name: str, method: MergeMethod[Any]) -> Any:
     )
 
     def kernel(group: TensorGroup, **given: Any) -> torch.Tensor:
-        dtype = given.pop(_WRITTEN, None)
+        dtype = given.pop(_WRITTEN)
         entries = _entries(name, group, given["weight"])
         written = {key: value for key, value in given.items() if value is not None}
         gate = Gate(**{key: written[key] for key in gate_keys if key in written})
         require_rule(name, gate)
         layers = _layers(gate, _stamp(gate))
         if unit_of_tensor(layers, entries.name) is None:
-            return entries.base
+            return entries.base.to(dtype)
         parameters = validated_parameters(name, {key: written[key] for key in own if key in written})
         factor = method.factor(parameters)
         change = _filter(method, parameters, layers, _stamp(gate)) if method.filter else None
         keys = RoundingKeys(**{key: written[key] for key in rounding_keys if key in written})
         alphas = [alpha * factor for alpha in entries.alphas]
-        return inject(entries.name, entries.base, entries.donors, alphas, change, dtype, rounding_of(keys))
+        rounding = rounding_of(keys)
+        edited = inject(entries.name, entries.base, entries.donors, alphas, change, dtype, rounding)
+        return edited.to(dtype)  # where nothing is added the base tensor comes back as it was made
 
     # mergekit takes a method's parameters from its signature.
     signature = _signature({**gate_keys, **rounding_keys, **own})

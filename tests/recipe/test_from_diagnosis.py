@@ -178,7 +178,7 @@ def test_a_recipe_that_only_sae_merge_can_run_says_so(tmp_path, base, diagnosis)
     text = written(diagnosis, signed, signed, "top_k=1").text
     assert f"cannot run it: it takes what follows an @ or + in {signed} for a revision" in text
     with pytest.raises(OSError, match="Repo id must be"):
-        stock_merge(text, tmp_path / "out")
+        plain_mergekit(text, tmp_path / "out")
 
 
 def test_layers_are_chosen_by_corrected_scores_unless_raw_ones_are_asked_for(tmp_path, base, caplog):
