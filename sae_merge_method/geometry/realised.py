@@ -5,11 +5,12 @@ Pure sums over pieces of tensors; where they come from, and how they are rounded
 
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from sae_merge_method.models.dtypes import Floats
+Floats = npt.NDArray[Any]
 
 
 class EditSums(NamedTuple):
