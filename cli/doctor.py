@@ -5,7 +5,7 @@ from itertools import chain
 import click
 
 from sae_merge_method.cli.output import show
-from sae_merge_method.reports.escape import terminal_line
+from sae_merge_method.escape import terminal_line
 
 _COLUMN = 18
 

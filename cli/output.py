@@ -9,7 +9,7 @@ import logging
 import click
 from typing_extensions import override
 
-from sae_merge_method.reports.escape import terminal
+from sae_merge_method.escape import terminal
 
 
 def show(text: object, *, nl: bool = True, err: bool = False) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from typing_extensions import override
 
-from sae_merge_method.reports.escape import terminal, terminal_line
+from sae_merge_method.escape import terminal, terminal_line
 
 
 def load_yaml(text: str) -> Any:

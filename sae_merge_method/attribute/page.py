@@ -5,8 +5,8 @@ from pathlib import Path
 from sae_merge_method.artifacts.attribution import ATTRIBUTION_PAGE, Attribution
 from sae_merge_method.attribute.feature_tables import top_features_grid
 from sae_merge_method.attribute.show import attribution_view
+from sae_merge_method.escape import html
 from sae_merge_method.files.writing import write_text
-from sae_merge_method.reports.escape import html
 from sae_merge_method.reports.grid import as_html
 from sae_merge_method.reports.html import html_page
 

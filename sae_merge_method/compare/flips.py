@@ -9,7 +9,7 @@ from sae_merge_method.artifacts.comparison import Comparison
 from sae_merge_method.artifacts.lm_eval_samples import Samples, read_sample
 from sae_merge_method.compare.answers import pair
 from sae_merge_method.compare.evaluation import Evaluation
-from sae_merge_method.reports.escape import terminal, terminal_line
+from sae_merge_method.escape import terminal, terminal_line
 
 # Where benchmarks keep what they ask; a document with none of these is shown whole.
 _QUESTION_KEYS = ("problem", "question", "query", "prompt", "input", "text")

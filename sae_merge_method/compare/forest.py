@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from sae_merge_method import escape
 from sae_merge_method.errors import UsageError
 from sae_merge_method.files.writing import write_bytes
-from sae_merge_method.reports import escape
 from sae_merge_method.reports.figure import INK, new_figure, picture
 from sae_merge_method.statistics.verdicts import NOT_TESTED, VERDICTS
 from sae_merge_method.verdict_tables.column import Row

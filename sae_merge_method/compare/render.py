@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from sae_merge_method.artifacts.comparison import COMPARISON_FILE, TABLE_FILE
 from sae_merge_method.errors import UsageError
+from sae_merge_method.escape import comment
 from sae_merge_method.files.lock import locked
 from sae_merge_method.files.writing import canonical_json, write_text
-from sae_merge_method.reports.escape import comment
 from sae_merge_method.reports.grid import as_csv, as_latex, as_markdown
 from sae_merge_method.reports.markdown import bullets, plain
 from sae_merge_method.reports.notebook import view_text

@@ -21,10 +21,10 @@ from sae_merge_method.diagnose.tables import (
     left_out_grid,
     surface_grid,
 )
+from sae_merge_method.escape import html
 from sae_merge_method.files.writing import write_bytes, write_text
 from sae_merge_method.layers import Unit, format_layers, units_word
 from sae_merge_method.models.parts import PARTS
-from sae_merge_method.reports.escape import html
 from sae_merge_method.reports.grid import as_html
 from sae_merge_method.reports.html import html_page
 from sae_merge_method.selection import SelectionRule

@@ -3,10 +3,11 @@
 import math
 from collections import Counter
 
+from sae_merge_method import escape
 from sae_merge_method.artifacts.difference import Difference, StoredTwice, TensorDifference
 from sae_merge_method.layers import LayerModule, Unit, named_units
 from sae_merge_method.models.parts import part_of
-from sae_merge_method.reports import escape, numbers
+from sae_merge_method.reports import numbers
 from sae_merge_method.reports.figure import new_figure, picture
 from sae_merge_method.reports.grid import Cell, Grid, as_text, with_content
 from sae_merge_method.reports.notebook import View

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sae_merge_method.errors import UsageError
+from sae_merge_method.escape import json_text
 from sae_merge_method.files.descriptors import sync
-from sae_merge_method.reports.escape import json_text
 
 
 def canonical_json(value: Any) -> str:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import yaml
 
 from sae_merge_method.artifacts.recipe import RECIPE_FILE
+from sae_merge_method.escape import markdown
 from sae_merge_method.files.regular import open_regular
 from sae_merge_method.files.writing import write_text
 from sae_merge_method.merge.job import Job
@@ -24,7 +25,6 @@ from sae_merge_method.models.hub import CARD_FILE, as_path, parse_model_id
 from sae_merge_method.models.shards import file_inside, read_json
 from sae_merge_method.recipe.methods import method_named
 from sae_merge_method.recipe.plan import EditPlan
-from sae_merge_method.reports.escape import markdown
 from sae_merge_method.reports.markdown import fence
 
 CARD_FILES = (CARD_FILE, RECIPE_FILE)

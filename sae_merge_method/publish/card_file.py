@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from sae_merge_method.artifacts.strict_yaml import load_yaml
 from sae_merge_method.errors import ArtifactError
+from sae_merge_method.escape import markdown
 from sae_merge_method.files.regular import read_regular_text
 from sae_merge_method.models.hub import CARD_FILE
-from sae_merge_method.reports.escape import markdown
 
 _BEGIN, _END = "<!-- sae-merge card -->", "<!-- end of sae-merge card -->"
 # Whole lines, to the last such: nothing that is shown between them stands alone on one.

@@ -10,12 +10,12 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from sae_merge_method.artifacts.strict_yaml import Dumper, dump_yaml
+from sae_merge_method.escape import terminal_line
 from sae_merge_method.layers import format_layers
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.mergekit_layout import module_names
 from sae_merge_method.recipe.plan import TEXT_MODULE, Donation, EditPlan
 from sae_merge_method.recipe.precision import written_rounding
-from sae_merge_method.reports.escape import terminal_line
 
 
 def guarded_form(plan: EditPlan, base: Checkpoint) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import io
 from typing import TYPE_CHECKING, Literal
 
-from sae_merge_method.reports import escape
+from sae_merge_method import escape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

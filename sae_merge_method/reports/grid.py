@@ -6,7 +6,7 @@ What stands in the cells, and how numbers are rounded, is the caller's affair (s
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from sae_merge_method.reports.escape import csv_field, html, latex, markdown, terminal_line
+from sae_merge_method.escape import csv_field, html, latex, markdown, terminal_line
 
 NOTHING = "-"
 """What stands where there is no number."""

@@ -1,6 +1,6 @@
 """A page that needs nothing else: its style and its one script are in it. What it says is for others."""
 
-from sae_merge_method.reports.escape import html
+from sae_merge_method.escape import html
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; }

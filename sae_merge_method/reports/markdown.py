@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from sae_merge_method.reports.escape import comment, markdown, terminal
+from sae_merge_method.escape import comment, markdown, terminal
 
 
 def plain(text: str) -> str:

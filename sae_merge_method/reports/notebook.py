@@ -7,7 +7,7 @@ imported when something of theirs is shown.
 from importlib import import_module
 from typing import NamedTuple
 
-from sae_merge_method.reports.escape import html, terminal_line
+from sae_merge_method.escape import html, terminal_line
 from sae_merge_method.reports.grid import Grid, as_html, as_text
 
 

@@ -4,8 +4,8 @@ Markdown."""
 import base64
 
 from sae_merge_method.artifacts.tune import RECIPE_FILE, Asked, Tune, TunedText
+from sae_merge_method.escape import html
 from sae_merge_method.layers import units_word
-from sae_merge_method.reports.escape import html
 from sae_merge_method.reports.grid import as_html
 from sae_merge_method.reports.grid import as_markdown as as_markdown_table
 from sae_merge_method.reports.html import html_page

@@ -3,11 +3,11 @@ weights."""
 
 from typing import Any
 
+from sae_merge_method import escape
 from sae_merge_method.artifacts.tune import Tune
 from sae_merge_method.artifacts.tuned_edits import SearchedEdit
 from sae_merge_method.layers import layer_of, part_of_layer
 from sae_merge_method.models.parts import PARTS
-from sae_merge_method.reports import escape
 from sae_merge_method.reports.figure import BLUE, INK, RED, layer_axes, layer_width, new_figure, picture
 from sae_merge_method.tune.families import EVERY_LAYER, FAMILIES, Look
 

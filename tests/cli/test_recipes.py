@@ -14,6 +14,7 @@ from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.cli.recipes import command
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.errors import ModelError, UsageError
+from sae_merge_method.escape import terminal
 from sae_merge_method.evaluation.tasks import find_tasks
 from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.lm_eval_tasks import tasks_path
@@ -21,7 +22,6 @@ from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.recipes import ReadyFile, ready_recipes, ready_settings
 from sae_merge_method.recipes.mergebench import BASES, DOMAINS, experiments
 from sae_merge_method.recipes.suites import SUITE_MODELS
-from sae_merge_method.reports.escape import terminal
 from sae_merge_method.saes import releases
 from sae_merge_method.saes.find import find_saes
 

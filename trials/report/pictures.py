@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sae_merge_method.reports import escape
+from sae_merge_method import escape
 from sae_merge_method.reports.figure import BLUE, GREY, INK, PALE, RED, new_figure, picture
 from trials.experiments import OWN_SCORE, TUNED
 from trials.report.arms import ArmFigures, figures

@@ -4,12 +4,12 @@ import base64
 
 from sae_merge_method.artifacts.conclusions import Conclusion
 from sae_merge_method.artifacts.experiment import BY_HAND, Experiment
+from sae_merge_method.escape import html
 from sae_merge_method.experiment.report.claims import how_to_read
 from sae_merge_method.experiment.report.markdown import commands, recipe_path
 from sae_merge_method.experiment.report.scatter import caption
 from sae_merge_method.experiment.report.shown import SHOWN, Shown
 from sae_merge_method.experiment.report.words import facts, notes, standing, title
-from sae_merge_method.reports.escape import html
 from sae_merge_method.reports.grid import as_html, plain_grid
 from sae_merge_method.reports.html import html_page
 

@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from sae_merge_method import escape
 from sae_merge_method.artifacts.arm import ROLES
 from sae_merge_method.artifacts.experiment import Experiment, GeneralLoss, MeasuredArm
 from sae_merge_method.experiment.report.measure import change_of, gain, is_share
-from sae_merge_method.reports import escape
 from sae_merge_method.reports.figure import INK, new_figure, picture
 
 # Offsets in typographic points, and where the text then stands; tried in this order.

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from sae_merge_method.artifacts.energy_report import Energy
 from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm, Score
+from sae_merge_method.escape import terminal
 from sae_merge_method.experiment.report.claims import conclusion_lines
 from sae_merge_method.experiment.report.measure import any_answered, gain, is_share
 from sae_merge_method.layers import format_layers, layers_of
-from sae_merge_method.reports.escape import terminal
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid, as_text
 from sae_merge_method.reports.notebook import View
 from sae_merge_method.reports.numbers import (

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from sae_merge_method.reports import html, markdown
-from sae_merge_method.reports.escape import (
+from sae_merge_method.escape import (
     comment,
     csv_field,
     figure,
@@ -15,8 +14,9 @@ from sae_merge_method.reports.escape import (
     terminal,
     terminal_line,
 )
-from sae_merge_method.reports.escape import html as html_text
-from sae_merge_method.reports.escape import markdown as markdown_text
+from sae_merge_method.escape import html as html_text
+from sae_merge_method.escape import markdown as markdown_text
+from sae_merge_method.reports import html, markdown
 
 
 def test_text_on_one_line_has_single_spaces():
