@@ -17,9 +17,9 @@ from sae_merge_method.recipe.merged_folder import MergedFolder
 from sae_merge_method.recipe.methods import method_named
 from sae_merge_method.recipe.precision import rounding_of, told_by
 from sae_merge_method.reports import numbers
-from sae_merge_method.reports.attributed import HOW_CARRIED, carried_grid
 from sae_merge_method.reports.grid import Cell, Grid, as_markdown
 from sae_merge_method.reports.markdown import bullets, code, fence, plain, section
+from sae_merge_method.verdict_tables.attributed import HOW_CARRIED, carried_grid
 
 REBUILD = "sae-merge rebuild "
 """How the command begins that a card says how to rebuild by."""

@@ -1,1 +1,1 @@
-"""A comparison as tables: its columns, and what stands around them, for whoever shows one."""
+"""A comparison as tables, its columns and what stands around them, and an attribution, for who shows them."""

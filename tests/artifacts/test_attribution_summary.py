@@ -5,8 +5,8 @@ from sae_merge_method.artifacts.attribution_summary import (
     CarriedByLayer,
     CarriedOfText,
 )
-from sae_merge_method.reports.attributed import carried_grid
 from sae_merge_method.reports.grid import as_text
+from sae_merge_method.verdict_tables.attributed import carried_grid
 
 
 def summary(*, told: bool = True) -> AttributionSummary:

@@ -31,7 +31,6 @@ from sae_merge_method.merge import show as merge
 from sae_merge_method.publish import limits, measured, sections
 from sae_merge_method.publish.licence import Licence
 from sae_merge_method.publish.rebuild import Rebuilt, rebuilt_view
-from sae_merge_method.reports import attributed
 from sae_merge_method.reports.grid import as_csv, as_html, as_latex, as_markdown, as_text, plain_grid
 from sae_merge_method.reports.html import html_page, marked
 from sae_merge_method.reports.markdown import bullets, code, fence, plain, section
@@ -42,6 +41,7 @@ from sae_merge_method.train_saes.card import card
 from sae_merge_method.tune import page as tune_page
 from sae_merge_method.tune import plot as tune_plot
 from sae_merge_method.tune import tables as tune_tables
+from sae_merge_method.verdict_tables import attributed
 from sae_merge_method.verdict_tables import tables as verdict_tables
 from sae_merge_method.verify.report import AuditReport, audit_view
 from tests.reports import named
@@ -199,7 +199,7 @@ RENDERERS: Mapping[str, Renderer] = {
     "publish.sections:attribution_section": _filled(
         AttributionSummary, lambda one: sections.attribution_section(one, (0,)), "markdown"
     ),
-    "reports.attributed:carried_grid": _filled(
+    "verdict_tables.attributed:carried_grid": _filled(
         AttributionSummary, lambda one: attributed.carried_grid(one, (0,)), "grids"
     ),
     "publish.sections:edit_section": Renderer(

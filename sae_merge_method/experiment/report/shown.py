@@ -21,8 +21,8 @@ from sae_merge_method.experiment.report.words import (
     how_to_read_arms,
     layer_words,
 )
-from sae_merge_method.reports.attributed import HOW_CARRIED, carried_grid
 from sae_merge_method.reports.grid import Grid
+from sae_merge_method.verdict_tables.attributed import HOW_CARRIED, carried_grid
 
 
 class Shown(NamedTuple):
