@@ -35,7 +35,7 @@ from random_encoders import build_model, build_saes
 
 if TYPE_CHECKING:
     from sae_merge_method.diagnose.chunks import Chunk
-    from sae_merge_method.models.text_model import TextModel
+    from sae_merge_method.loaded.text_model import TextModel
     from sae_merge_method.saes.sae import LayerSae
 
 REPEATS = 2
@@ -48,8 +48,8 @@ def load(work: Path, options: argparse.Namespace) -> "tuple[TextModel, list[Laye
     """The model, its SAEs with thresholds set to the activations at hand, and the documents in chunks."""
     from sae_merge_method.corpora.tokens import Document
     from sae_merge_method.diagnose.chunks import make_chunks
-    from sae_merge_method.models.residual_stream import forward
-    from sae_merge_method.models.text_model import load_text_model
+    from sae_merge_method.loaded.residual_stream import forward
+    from sae_merge_method.loaded.text_model import load_text_model
     from sae_merge_method.saes.find import find_saes
     from sae_merge_method.saes.opening import load_sae
 
@@ -73,7 +73,7 @@ def load(work: Path, options: argparse.Namespace) -> "tuple[TextModel, list[Laye
 
 def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, float]:
     """Time one contender, best of a few, and measure its peak memory."""
-    from sae_merge_method.models.residual_stream import forward
+    from sae_merge_method.loaded.residual_stream import forward
 
     torch.set_num_threads(options.threads)
     model, saes, chunks = load(work, options)
@@ -104,7 +104,7 @@ def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, fl
         from sae_merge_method.diagnose.scales import CountingRule, LayerScale
         from sae_merge_method.diagnose.sweep import sweep
         from sae_merge_method.layers import Unit
-        from sae_merge_method.models.sites import Site
+        from sae_merge_method.loaded.sites import Site
 
         encoders = [LayerEncoders(sae.layer, Site(sae.layer), sae, {}) for sae in saes]
         scale = LayerScale(1e6, 1e6, np.zeros(options.d_model, dtype=np.float32))

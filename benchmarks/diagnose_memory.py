@@ -96,8 +96,8 @@ def build_saes(work: Path, layers: int, l0: float) -> None:
 
     from sae_merge_method.corpora.batches import make_batches
     from sae_merge_method.corpora.tokens import Document
-    from sae_merge_method.models.residual_stream import forward
-    from sae_merge_method.models.text_model import load_text_model
+    from sae_merge_method.loaded.residual_stream import forward
+    from sae_merge_method.loaded.text_model import load_text_model
 
     model = load_text_model(str(work / "model"))
     random = np.random.default_rng(0)
@@ -138,8 +138,8 @@ def pass_alone(work: Path) -> None:
     from sae_merge_method.corpora.batches import make_batches
     from sae_merge_method.corpora.documents import read_corpus
     from sae_merge_method.corpora.tokens import tokenize
-    from sae_merge_method.models.residual_stream import forward
-    from sae_merge_method.models.text_model import load_text_model
+    from sae_merge_method.loaded.residual_stream import forward
+    from sae_merge_method.loaded.text_model import load_text_model
 
     model = load_text_model(str(work / "model"), "bfloat16")
     for corpus in (work / TARGET, work / CONTROL):

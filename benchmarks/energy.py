@@ -27,8 +27,8 @@ from sae_merge_method.artifacts import diagnosis as records
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, SaeSource
 from sae_merge_method.artifacts.layer_usage import pack_layer
 from sae_merge_method.artifacts.usage import Documents, write_usage
+from sae_merge_method.identity.fingerprint import fingerprint
 from sae_merge_method.models.checkpoint import open_checkpoint
-from sae_merge_method.models.fingerprint import fingerprint
 
 WIDTH, MLP, QUERIES, KEYS, HEAD = 2560, 10240, 2048, 1024, 256
 WHOLE = 34

@@ -59,8 +59,8 @@ def least(work: Path, shape: Shape, device: str) -> float:
     from sae_merge_method.corpora.batches import make_batches
     from sae_merge_method.corpora.documents import read_corpus
     from sae_merge_method.corpora.tokens import tokenize
-    from sae_merge_method.models.residual_stream import forward
-    from sae_merge_method.models.text_model import load_text_model
+    from sae_merge_method.loaded.residual_stream import forward
+    from sae_merge_method.loaded.text_model import load_text_model
 
     model = load_text_model(str(work / "base"), device=device)
     texts = [

@@ -86,8 +86,8 @@ def build_saes(work: Path, shape: Shape, device: str) -> None:
 
     from sae_merge_method.corpora.batches import make_batches
     from sae_merge_method.corpora.tokens import Document
-    from sae_merge_method.models.residual_stream import forward
-    from sae_merge_method.models.text_model import load_text_model
+    from sae_merge_method.loaded.residual_stream import forward
+    from sae_merge_method.loaded.text_model import load_text_model
 
     model = load_text_model(str(work / "base"), device=device)
     ids = np.random.default_rng(0).integers(4, shape.words, 64)

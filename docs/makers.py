@@ -27,8 +27,8 @@ from sae_merge_method.corpora.token_classes import TOKEN_CLASSES
 from sae_merge_method.corpora.twins import TWINS
 from sae_merge_method.diagnose.specificity import SCORES
 from sae_merge_method.experiment.report.claims import CLAIMS
+from sae_merge_method.loaded.sites import TRAINED
 from sae_merge_method.models.rounding import ROUNDINGS
-from sae_merge_method.models.sites import TRAINED
 from sae_merge_method.models.unreadable import UNREADABLE
 from sae_merge_method.recipe.methods import METHODS
 from sae_merge_method.recipes.suites import SUITE_MODELS

@@ -15,8 +15,8 @@ from sae_merge_method.artifacts.attribution import (
 )
 from sae_merge_method.artifacts.attribution_groups import GROUPS_FILE, TextGroups
 from sae_merge_method.artifacts.donor_score import DonorScore, LayerScore
+from sae_merge_method.identity.fingerprint import fingerprint
 from sae_merge_method.models.checkpoint import open_checkpoint
-from sae_merge_method.models.fingerprint import fingerprint
 
 SCORES = {"attributed_gain": (0.1, 0.9, -0.2, 0.7), "lewis": (0.0, 0.1, 0.2, 0.3)}
 

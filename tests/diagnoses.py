@@ -6,9 +6,9 @@ from pathlib import Path
 
 from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis, ModelSource, OtherScores, write_diagnosis
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, Null, SaeSource
+from sae_merge_method.identity.fingerprint import fingerprint
 from sae_merge_method.layers import UnitT, layer_of, part_of_layer
 from sae_merge_method.models.checkpoint import open_checkpoint
-from sae_merge_method.models.fingerprint import fingerprint
 from tests import tiny
 
 HOOKS = {None: "hook_resid_post", "attn": "hook_attn_out", "mlp": "hook_mlp_out"}

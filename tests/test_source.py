@@ -30,6 +30,16 @@ DRIVERS = {
 experiment runs the others arm by arm, a rebuild is a merge, and a miniature's SAEs are trained as anyone's are."""
 DOORS = {"", "cli", "hosts"}
 """Who opens the stages to others: Python's door, the commands, the hosts' seam."""
+BELOW = (
+    "errors", "escape", "statistics", "files", "geometry", "reports", "layers + models", "spacing", "foretold", "recipes",
+    "corpora", "artifacts", "selection", "identity", "loaded", "saes", "verdict_tables", "together", "evaluation", "recipe",
+    "in_memory",
+)  # fmt: skip
+"""What the stages stand on, and ``recipe``, which tells them what a recipe means: each imports what stands before it.
+
+One circle is left: layers as people write them know a layer's parts and the names of its tensors, and a
+checkpoint knows its tensors by layer.
+"""
 TASKS = {"tasks_path"}
 """Where lm-eval's tasks lie: a folder, which may be asked for."""
 
@@ -60,6 +70,11 @@ def _package(file: Path) -> str:
     return root.name if root != ROOTS[0] else inside[0] if len(inside) > 1 else ""
 
 
+def _step(package: str) -> int:
+    """The place in ``BELOW``; of what stands higher, a place behind all."""
+    return next((nth for nth, step in enumerate(BELOW) if package in step.split(" + ")), len(BELOW))
+
+
 def _shown(file: Path) -> str:
     return "/".join(file.parts[-2:])
 
@@ -72,6 +87,22 @@ def test_no_stage_imports_another_and_nothing_that_they_stand_on_imports_one():
         imported = {package for package, name in _imports(file) if name not in TASKS}
         foreign |= {(_shown(file), package) for package in imported & others}
     assert foreign == set()
+
+
+def test_what_the_stages_stand_on_imports_only_what_stands_before_it():
+    upwards = {
+        (_shown(file), package)
+        for file in LIBRARY
+        for package, name in _imports(file)
+        if _step(package) > _step(_package(file) or file.stem) and name not in TASKS
+    }
+    assert upwards == set()
+
+
+def test_every_package_has_its_place_below_the_stages_among_them_or_as_a_door():
+    below = {package for step in BELOW for package in step.split(" + ")}
+    packages = {_package(file) or file.stem for file in LIBRARY} - {"__init__", "_startup"}
+    assert packages == below | STAGES | DOORS - {"", "cli"}
 
 
 def _calls(file: Path, name: str) -> list[int]:

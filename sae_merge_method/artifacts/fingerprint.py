@@ -1,7 +1,7 @@
 """A model's fingerprint: what tells its weights from any other's, whatever layout they are stored in.
 
 A diagnosis carries the fingerprint of the model that it was made on, and a recipe the diagnosis'. How it
-is taken is left to :mod:`sae_merge_method.models.fingerprint`.
+is taken is left to :mod:`sae_merge_method.identity.fingerprint`.
 """
 
 from typing import Any

@@ -14,7 +14,7 @@ from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.corpora.counting import norm_limit
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.weights import everywhere
-from sae_merge_method.models.residual_stream import forward
+from sae_merge_method.loaded.residual_stream import forward
 
 if TYPE_CHECKING:
     import torch

@@ -19,7 +19,7 @@ from sae_merge_method.attribute.texts import Text
 from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.corpora.snippets import snippet
 from sae_merge_method.corpora.tokens import special_token_ids
-from sae_merge_method.models.text_model import TextModel
+from sae_merge_method.loaded.text_model import TextModel
 
 Floats = npt.NDArray[np.float64]
 

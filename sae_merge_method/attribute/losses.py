@@ -19,7 +19,7 @@ from sae_merge_method.in_memory.shared_beginning import shared_tokens
 from sae_merge_method.in_memory.stored_losses import StoredLosses
 
 if TYPE_CHECKING:
-    from sae_merge_method.models.text_model import TextModel
+    from sae_merge_method.loaded.text_model import TextModel
 
 
 class GroupLosses:

@@ -25,8 +25,8 @@ from sae_merge_method.files.writing import write_bytes
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.losses import nats
 from sae_merge_method.in_memory.weights import Weights, by_unit, everywhere
-from sae_merge_method.models.passes import checkpointed
-from sae_merge_method.models.text_model import TextModel
+from sae_merge_method.loaded.passes import checkpointed
+from sae_merge_method.loaded.text_model import TextModel
 from sae_merge_method.together.workers import Workers
 
 if TYPE_CHECKING:

@@ -33,12 +33,12 @@ from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.progress import Progress
 from sae_merge_method.files.stamps import COMPUTING, ENCODING
 from sae_merge_method.foretold import held_against
+from sae_merge_method.identity.fingerprint import fingerprint
+from sae_merge_method.identity.made_from import of_model, of_packages, of_texts, of_weights
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.layers import parse_layers
-from sae_merge_method.models.fingerprint import fingerprint
 from sae_merge_method.models.hub import open_model
-from sae_merge_method.models.made_from import of_model, of_packages, of_texts, of_weights
 from sae_merge_method.reports.numbers import duration
 from sae_merge_method.saes.find import SaeAddress, find_saes
 from sae_merge_method.saes.opening import open_sae

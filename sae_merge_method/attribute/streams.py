@@ -14,13 +14,13 @@ from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.losses import nats
 from sae_merge_method.in_memory.weights import everywhere
-from sae_merge_method.models.passes import checkpointed, fed, hooked, read_inputs, read_sites
-from sae_merge_method.models.sites import Site
+from sae_merge_method.loaded.passes import checkpointed, fed, hooked, read_inputs, read_sites
+from sae_merge_method.loaded.sites import Site
 
 if TYPE_CHECKING:
     import torch
 
-    from sae_merge_method.models.text_model import TextModel
+    from sae_merge_method.loaded.text_model import TextModel
 
 HELD = 1 << 30
 """Bytes of activations that are in memory at once; a batch that needs more is held all the same."""

@@ -12,7 +12,7 @@ from sae_merge_method.corpora.documents import Corpus
 from sae_merge_method.corpora.matching import number_sources
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.in_memory.texts import to_predict
-from sae_merge_method.models.text_model import TextModel
+from sae_merge_method.loaded.text_model import TextModel
 
 
 class Text(NamedTuple):

@@ -26,10 +26,10 @@ from sae_merge_method.diagnose.specificity import SCORES
 from sae_merge_method.diagnose.token_layout import TokenLayout
 from sae_merge_method.diagnose.usage import encode_documents
 from sae_merge_method.geometry.one_thread import one_torch_thread
-from sae_merge_method.models.residual_stream import forward
+from sae_merge_method.loaded.residual_stream import forward
 
 if TYPE_CHECKING:
-    from sae_merge_method.models.text_model import TextModel
+    from sae_merge_method.loaded.text_model import TextModel
 
 _TOKENS = 256
 """Tokens of the trial."""

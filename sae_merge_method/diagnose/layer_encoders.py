@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from sae_merge_method.diagnose.settings import EncodingSettings
 from sae_merge_method.diagnose.sited_saes import SitedSae
 from sae_merge_method.layers import Unit, part_of_layer
-from sae_merge_method.models.sites import Site, names_within, site_width
+from sae_merge_method.loaded.sites import Site, names_within, site_width
 from sae_merge_method.saes.dictionaries import DICTIONARIES, DirectionsEncoder, Sizes, load_dictionary
 from sae_merge_method.saes.opening import load_sae
 from sae_merge_method.saes.sae import LayerSae
 
 if TYPE_CHECKING:
-    from sae_merge_method.models.text_model import TextModel
+    from sae_merge_method.loaded.text_model import TextModel
 
 
 class LayerEncoders(NamedTuple):

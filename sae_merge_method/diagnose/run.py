@@ -30,9 +30,9 @@ from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.progress import Progress
 from sae_merge_method.files.stamps import ENCODING
 from sae_merge_method.foretold import held_against
+from sae_merge_method.identity.made_from import of_model, of_packages, of_texts
 from sae_merge_method.in_memory.opening import check_fits
 from sae_merge_method.layers import LayerModule, Unit, by_depth, format_layers, layers_of
-from sae_merge_method.models.made_from import of_model, of_packages, of_texts
 from sae_merge_method.selection import choose_layers, parse_rule
 from sae_merge_method.together.workers import Workers, join_workers
 

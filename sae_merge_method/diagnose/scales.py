@@ -16,14 +16,14 @@ from sae_merge_method.artifacts.usage import Documents
 from sae_merge_method.corpora.batches import make_batches
 from sae_merge_method.corpora.counting import OUTLIER_NORM, norm_limit
 from sae_merge_method.corpora.tokens import Document
+from sae_merge_method.loaded.residual_stream import forward_at
+from sae_merge_method.loaded.sites import Site
 from sae_merge_method.models.devices import exact_device
-from sae_merge_method.models.residual_stream import forward_at
-from sae_merge_method.models.sites import Site
 
 if TYPE_CHECKING:
     import torch
 
-    from sae_merge_method.models.text_model import TextModel
+    from sae_merge_method.loaded.text_model import TextModel
 
 SAMPLE_TOKENS = 2048
 """Tokens to measure on, all sides together."""

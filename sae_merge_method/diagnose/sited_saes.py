@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from sae_merge_method.diagnose.settings import EncodingSettings
 from sae_merge_method.errors import SaeError, UsageError
 from sae_merge_method.layers import LayerModule, Unit, by_depth, layer_of, layers_of, parse_units
-from sae_merge_method.models.sites import HOOKS, Site, named_site, names_within
+from sae_merge_method.loaded.sites import HOOKS, Site, named_site, names_within
 from sae_merge_method.saes.dictionaries import DICTIONARIES
 from sae_merge_method.saes.find import SaeAddress, find_saes
 from sae_merge_method.saes.opening import describe_sae
 
 if TYPE_CHECKING:
-    from sae_merge_method.models.text_model import TextModel
+    from sae_merge_method.loaded.text_model import TextModel
 
 Families = tuple[tuple[SaeAddress, ...], ...]
 """By family of SAEs, where they lie, ascending by layer."""

@@ -13,9 +13,9 @@ from sae_merge_method.diagnose.sides import Sides, prepare_sides
 from sae_merge_method.diagnose.sited_saes import SitedSae, find_families, sited_saes
 from sae_merge_method.errors import ModelError
 from sae_merge_method.layers import Unit
+from sae_merge_method.loaded.text_model import TextModel, load_text_model
 from sae_merge_method.models.devices import resolve_device
 from sae_merge_method.models.hub import open_config
-from sae_merge_method.models.text_model import TextModel, load_text_model
 from sae_merge_method.together.workers import Workers
 
 

@@ -30,14 +30,14 @@ from sae_merge_method.diagnose.sited_saes import SitedSae
 from sae_merge_method.diagnose.usage import PartialUsage, encode_documents
 from sae_merge_method.foretold import Foretold
 from sae_merge_method.layers import Unit, by_depth
+from sae_merge_method.loaded.residual_stream import forward_at
 from sae_merge_method.models.devices import memory_budget
-from sae_merge_method.models.residual_stream import forward_at
 
 if TYPE_CHECKING:
     from sae_merge_method.diagnose.chunk_store import ChunkStore, WholeUsage
     from sae_merge_method.diagnose.scales import CountingRule, LayerScale
     from sae_merge_method.diagnose.sides import Sides
-    from sae_merge_method.models.text_model import TextModel
+    from sae_merge_method.loaded.text_model import TextModel
     from sae_merge_method.together.workers import Workers
 
 Report = Callable[[str], None]

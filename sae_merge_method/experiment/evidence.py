@@ -22,9 +22,9 @@ from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.experiment.stamps import changed, of_saes
 from sae_merge_method.files.hashing import file_sha256, json_sha256
 from sae_merge_method.files.writing import canonical_json, write_bytes, write_text
+from sae_merge_method.identity.made_from import Parts, of_files, of_files_beside
 from sae_merge_method.layers import Unit, parse_layers
 from sae_merge_method.models.hub import open_model
-from sae_merge_method.models.made_from import Parts, of_files, of_files_beside
 from sae_merge_method.saes.find import SaeAddress, find_saes
 
 LOG = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from sae_merge_method.experiment.stamps import changed, of_recipe, of_recipe_sae
 from sae_merge_method.experiment.worker import ArmJob, GeneralCorpus
 from sae_merge_method.files.hashing import json_sha256
 from sae_merge_method.files.stamps import EVALUATING
+from sae_merge_method.identity.made_from import of_files, of_files_beside, of_packages, of_tasks
 from sae_merge_method.layers import layers_of
-from sae_merge_method.models.made_from import of_files, of_files_beside, of_packages, of_tasks
 
 
 def standing_plan(settings: ExperimentSettings, evidence: ChosenBy, folder: Path, overwrite: bool) -> Planned:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.files.hashing import file_sample, file_sha256, json_sha256
-from sae_merge_method.models.made_from import BESIDE, Parts, of_files
+from sae_merge_method.identity.made_from import BESIDE, Parts, of_files
 from sae_merge_method.recipe.gate import scores_file
 from sae_merge_method.recipe.methods import folders_of, parse_recipe
 from sae_merge_method.recipe.pin import donors_of

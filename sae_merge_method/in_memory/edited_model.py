@@ -40,7 +40,7 @@ from sae_merge_method.models.reading import read_tensor
 if TYPE_CHECKING:
     import torch
 
-    from sae_merge_method.models.text_model import TextModel
+    from sae_merge_method.loaded.text_model import TextModel
 
 
 class Dots(NamedTuple):

@@ -20,7 +20,7 @@ _CACHED = 2**20
 
 
 class WithHead(Protocol):
-    """What losses are told of, such as :class:`~sae_merge_method.models.text_model.TextModel`."""
+    """What losses are told of, such as :class:`~sae_merge_method.loaded.text_model.TextModel`."""
 
     @property
     def causal(self) -> "torch.nn.Module | None":

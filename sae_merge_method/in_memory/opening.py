@@ -7,10 +7,10 @@ from pathlib import Path
 
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.tensors import match_tensors
+from sae_merge_method.loaded.text_model import load_text_model
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.devices import AUTO
 from sae_merge_method.models.hub import open_model, parse_model_id
-from sae_merge_method.models.text_model import load_text_model
 from sae_merge_method.recipe.donors import open_donors
 from sae_merge_method.recipe.lineage import oddities
 from sae_merge_method.recipe.plan import Donation, EditPlan

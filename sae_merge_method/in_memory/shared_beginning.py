@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.errors import ModelError
-from sae_merge_method.models.passes import short_cut
+from sae_merge_method.loaded.passes import short_cut
 
 if TYPE_CHECKING:
     import torch

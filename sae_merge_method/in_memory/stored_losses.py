@@ -19,7 +19,7 @@ from sae_merge_method.in_memory.stored_states import StoredStates
 if TYPE_CHECKING:
     import torch
 
-    from sae_merge_method.models.text_model import TextModel
+    from sae_merge_method.loaded.text_model import TextModel
 
 
 class StoredLosses:

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import xxhash
 
 from sae_merge_method.in_memory.kept_tensors import KeptTensors
+from sae_merge_method.loaded.passes import ended_behind, handing_on, short_cut, uncached
 from sae_merge_method.models.devices import format_memory
-from sae_merge_method.models.passes import ended_behind, handing_on, short_cut, uncached
 
 if TYPE_CHECKING:
     import torch

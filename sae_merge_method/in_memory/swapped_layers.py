@@ -22,12 +22,12 @@ import numpy.typing as npt
 from sae_merge_method.artifacts.edit_report import TensorReport
 from sae_merge_method.errors import ModelError
 from sae_merge_method.files.hashing import Hasher, Hashes
+from sae_merge_method.loaded.text_model import find_blocks
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.headers import FileStamp, TensorEntry
 from sae_merge_method.models.reading import WeightFiles, pieces
 from sae_merge_method.models.tensor_names import LayerPart
-from sae_merge_method.models.text_model import find_blocks
 
 if TYPE_CHECKING:
     import torch

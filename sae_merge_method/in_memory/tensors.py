@@ -19,7 +19,7 @@ from sae_merge_method.models.tensor_names import LayerPart, common_name, layer_p
 if TYPE_CHECKING:
     import torch
 
-    from sae_merge_method.models.text_model import TextModel
+    from sae_merge_method.loaded.text_model import TextModel
 
 _OUTSIDE = "model."
 _NORMS = ("norm", "ln_")

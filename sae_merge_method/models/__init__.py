@@ -1,1 +1,1 @@
-"""Models on disk and in memory: their files, the names of their tensors, their numbers."""
+"""Models on disk: their files, their families, the names of their tensors and their numbers."""

@@ -8,9 +8,9 @@ from sae_merge_method.artifacts.diagnosis import Diagnosis
 from sae_merge_method.artifacts.fingerprint import Fingerprint
 from sae_merge_method.artifacts.recipe import RECIPE_FILE
 from sae_merge_method.errors import ArtifactError, ModelError
+from sae_merge_method.identity.fingerprint import fingerprint
 from sae_merge_method.models.checkpoint import JOURNAL_FOLDER, open_checkpoint
 from sae_merge_method.models.constants import differing, stated_constants
-from sae_merge_method.models.fingerprint import fingerprint
 from sae_merge_method.models.hub import folder_at_hand, parse_model_id
 from sae_merge_method.models.shards import lacks_weights
 from sae_merge_method.recipe.diagnosed import recorded_model

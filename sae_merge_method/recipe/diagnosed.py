@@ -16,9 +16,9 @@ from sae_merge_method.artifacts.fingerprint import Fingerprint
 from sae_merge_method.artifacts.recipe import EVIDENCE_KEY
 from sae_merge_method.artifacts.schema import describe
 from sae_merge_method.errors import ModelError, RecipeError
+from sae_merge_method.identity.fingerprint import fingerprint
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.constants import differing, stated_constants
-from sae_merge_method.models.fingerprint import fingerprint
 from sae_merge_method.models.hub import folder_at_hand, parse_model_id
 
 LOG = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from sae_merge_method.artifacts.diagnosis import DIAGNOSIS_FILE, Diagnosis, Unit
 from sae_merge_method.artifacts.unit import read_unit, written_unit
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.hashing import file_sha256
+from sae_merge_method.identity.fingerprint import fingerprint
 from sae_merge_method.layers import Unit
 from sae_merge_method.models.checkpoint import Checkpoint
-from sae_merge_method.models.fingerprint import fingerprint
 from sae_merge_method.models.hub import open_model, parse_model_id
 from sae_merge_method.recipe.diagnosed import OpenedDiagnosis, open_attribution, open_diagnosis
 from sae_merge_method.selection import SelectionRule, agreement

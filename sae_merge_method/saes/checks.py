@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from sae_merge_method.errors import RefusedSaeError
-from sae_merge_method.models.sites import HOOKS, STREAM, Site, named_site
+from sae_merge_method.loaded.sites import HOOKS, STREAM, Site, named_site
 
 RESCALED = "expected_average_only_in"
 """SAELens' word for activations divided by their average norm, which is not always stored."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sae_merge_method.errors import ModelError, SaeError
 from sae_merge_method.files.regular import read_regular
+from sae_merge_method.loaded.sites import STREAM, Site
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.reading import read_rows
-from sae_merge_method.models.sites import STREAM, Site
 from sae_merge_method.saes import saelens
 from sae_merge_method.saes.checks import RESCALED, SaeDescription, Wanted, check_sae
 from sae_merge_method.saes.dictionaries import DICTIONARIES, load_dictionary, read_dictionary_rows
@@ -51,7 +51,7 @@ def open_sae(
         width: Of the activations that it is wanted for, where a model is at hand.
         hook: The kind of site that it is wanted for.
         within: What transformers calls the sites of the model's blocks; see
-            :func:`~sae_merge_method.models.sites.names_within`.
+            :func:`~sae_merge_method.loaded.sites.names_within`.
 
     Raises:
         RefusedSaeError: It is of a kind that cannot be used, of another place, or of another width.

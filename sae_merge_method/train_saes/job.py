@@ -8,10 +8,10 @@ from sae_merge_method.corpora.counting import OUTLIER_NORM
 from sae_merge_method.corpora.tokens import Document, special_token_ids
 from sae_merge_method.errors import UsageError
 from sae_merge_method.files.stamps import ENCODING
+from sae_merge_method.identity.made_from import of_model, of_packages, of_texts
 from sae_merge_method.layers import parse_layers
-from sae_merge_method.models.made_from import of_model, of_packages, of_texts
-from sae_merge_method.models.sites import TRAINED, Site, source_of
-from sae_merge_method.models.text_model import TextModel, load_text_model
+from sae_merge_method.loaded.sites import TRAINED, Site, source_of
+from sae_merge_method.loaded.text_model import TextModel, load_text_model
 from sae_merge_method.train_saes.learner import Schedule
 from sae_merge_method.train_saes.settings import TrainSaesSettings, parse_count, parse_width
 from sae_merge_method.train_saes.texts import Reading, Text, read_texts

@@ -12,9 +12,9 @@ import torch
 
 from sae_merge_method.corpora.batches import make_batches
 from sae_merge_method.in_memory.losses import nats
+from sae_merge_method.loaded.passes import read_sites
+from sae_merge_method.loaded.sites import Site
 from sae_merge_method.models.devices import format_memory, memory_budget, peak_memory
-from sae_merge_method.models.passes import read_sites
-from sae_merge_method.models.sites import Site
 from sae_merge_method.reports.numbers import count, duration
 from sae_merge_method.train_saes.job import Job
 from sae_merge_method.train_saes.learner import Ground, Learner

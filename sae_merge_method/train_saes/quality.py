@@ -17,10 +17,10 @@ from sae_merge_method.artifacts.sae_training import Judgement, SplicedLoss
 from sae_merge_method.corpora.batches import make_batches
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.in_memory.stored_losses import StoredLosses
+from sae_merge_method.loaded.passes import hooked, read_sites
+from sae_merge_method.loaded.sites import Site
+from sae_merge_method.loaded.text_model import TextModel
 from sae_merge_method.models.devices import exact_device
-from sae_merge_method.models.passes import hooked, read_sites
-from sae_merge_method.models.sites import Site
-from sae_merge_method.models.text_model import TextModel
 from sae_merge_method.saes.encoders import Encoder
 from sae_merge_method.train_saes.learner import Ground
 

@@ -20,9 +20,9 @@ from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.files.folders import new_folder
 from sae_merge_method.files.writing import write_text
 from sae_merge_method.foretold import held_against
+from sae_merge_method.loaded.sites import Site
 from sae_merge_method.models.devices import format_memory
 from sae_merge_method.models.hub import CARD_FILE
-from sae_merge_method.models.sites import Site
 from sae_merge_method.train_saes.card import card
 from sae_merge_method.train_saes.settings import TrainSaesSettings
 

@@ -8,8 +8,8 @@ from pydantic import Field, field_validator
 
 from sae_merge_method.artifacts.schema import Location, Locations, OneOf, Record
 from sae_merge_method.errors import UsageError
+from sae_merge_method.loaded.sites import TRAINED
 from sae_merge_method.models.devices import AUTO, DeviceName, MemoryAmount
-from sae_merge_method.models.sites import TRAINED
 
 _TIMES = re.compile(r"(\d+(?:\.\d+)?)x", re.IGNORECASE)
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)", re.IGNORECASE)

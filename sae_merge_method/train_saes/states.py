@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sae_merge_method.files.descriptors import sync_file
 from sae_merge_method.files.progress import Inputs, Progress, undamaged
 from sae_merge_method.files.scratch import scratch_folder
-from sae_merge_method.models.sites import Site
+from sae_merge_method.loaded.sites import Site
 
 if TYPE_CHECKING:
     import torch

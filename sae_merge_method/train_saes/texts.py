@@ -21,7 +21,7 @@ from sae_merge_method.corpora.documents import read_corpus
 from sae_merge_method.corpora.reading import is_dataset_name
 from sae_merge_method.corpora.tokens import Document, special_token_ids, tokenize
 from sae_merge_method.errors import CorpusError, UsageError
-from sae_merge_method.models.text_model import TextModel
+from sae_merge_method.loaded.text_model import TextModel
 
 logger = logging.getLogger(__name__)
 

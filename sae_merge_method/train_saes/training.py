@@ -20,9 +20,9 @@ from sae_merge_method.corpora.batches import Batch, make_batches
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.errors import ModelError
 from sae_merge_method.files.interrupts import interrupts_wait
-from sae_merge_method.models.passes import read_sites
-from sae_merge_method.models.sites import Site
-from sae_merge_method.models.text_model import TextModel
+from sae_merge_method.loaded.passes import read_sites
+from sae_merge_method.loaded.sites import Site
+from sae_merge_method.loaded.text_model import TextModel
 from sae_merge_method.train_saes.job import Job
 from sae_merge_method.train_saes.learner import Ground, Learner, take_ground
 from sae_merge_method.train_saes.states import States

@@ -10,7 +10,7 @@ from sae_merge_method.errors import CorpusError
 from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.questions import Question, lm_around, questions, scores
 from sae_merge_method.files.hashing import json_sha256
-from sae_merge_method.models.text_model import TextModel
+from sae_merge_method.loaded.text_model import TextModel
 from sae_merge_method.statistics.evidence import Evidence, Mean
 from sae_merge_method.statistics.intervals import Interval
 from sae_merge_method.statistics.tests import TESTS

@@ -7,9 +7,9 @@ from sae_merge_method.artifacts.schema import flat
 from sae_merge_method.corpora.documents import Corpus
 from sae_merge_method.evaluation.tasks import task_folders
 from sae_merge_method.files.stamps import COMPUTING, EVALUATING
+from sae_merge_method.identity.fingerprint import fingerprint
+from sae_merge_method.identity.made_from import of_model, of_packages, of_tasks, of_texts, of_weights
 from sae_merge_method.in_memory.edited_model import EditedModel
-from sae_merge_method.models.fingerprint import fingerprint
-from sae_merge_method.models.made_from import of_model, of_packages, of_tasks, of_texts, of_weights
 from sae_merge_method.tune.settings import TuneSettings
 
 _MEASURED_BY = (

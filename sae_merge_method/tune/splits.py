@@ -14,7 +14,7 @@ from sae_merge_method.corpora.documents import Corpus
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.errors import CorpusError
 from sae_merge_method.in_memory.texts import to_predict
-from sae_merge_method.models.text_model import TextModel
+from sae_merge_method.loaded.text_model import TextModel
 
 SEARCH, CHOICE, REPORT = "search", "choice", "report"
 SPLITS = {SEARCH: 0.5, CHOICE: 0.25, REPORT: 0.25}

@@ -17,7 +17,7 @@ from sae_merge_method.corpora.batches import Batch, make_batches
 from sae_merge_method.corpora.documents import Corpus
 from sae_merge_method.in_memory.losses import nats
 from sae_merge_method.in_memory.texts import to_predict
-from sae_merge_method.models.text_model import TextModel, load_text_model
+from sae_merge_method.loaded.text_model import TextModel, load_text_model
 from tests.in_memory.models import changed, llama
 
 N_LAYERS = 4

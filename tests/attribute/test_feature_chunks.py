@@ -12,7 +12,7 @@ from sae_merge_method.errors import ArtifactError, RefusedSaeError, UsageError
 from sae_merge_method.files.progress import Progress
 from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.in_memory.weights import by_unit
-from sae_merge_method.models.residual_stream import forward
+from sae_merge_method.loaded.residual_stream import forward
 from sae_merge_method.saes.find import find_saes
 from sae_merge_method.saes.opening import load_sae
 from sae_merge_method.together.workers import ALONE
@@ -56,8 +56,8 @@ def test_each_layer_is_edited_alone_and_reads_what_it_reads_in_the_base(ground, 
 
 
 def test_gradients_are_those_of_the_loss_at_each_layers_output(ground, planted, tmp_path):
-    from sae_merge_method.models.passes import hooked
-    from sae_merge_method.models.sites import Site
+    from sae_merge_method.loaded.passes import hooked
+    from sae_merge_method.loaded.sites import Site
 
     with open_edited(ground.base, [planted], beside=tmp_path / "x", device="cpu") as edited:
         batch, model = batch_of(edited.model), edited.model

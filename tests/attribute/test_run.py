@@ -14,7 +14,7 @@ from sae_merge_method.attribute import measure, run
 from sae_merge_method.attribute.run import attribute
 from sae_merge_method.errors import ArtifactError, MergeError, UsageError
 from sae_merge_method.files import stamps
-from sae_merge_method.models import text_model
+from sae_merge_method.loaded import text_model
 from sae_merge_method.models.devices import resolve_device
 from tests.attribute.conftest import settings
 from tests.attribute.planted import DAMAGE, GAIN, N_LAYERS

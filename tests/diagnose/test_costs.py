@@ -12,8 +12,8 @@ from sae_merge_method.diagnose.layer_encoders import LayerEncoders, load_layer_e
 from sae_merge_method.diagnose.scales import LayerScale
 from sae_merge_method.diagnose.settings import DiagnoseSettings, ScoringSettings
 from sae_merge_method.diagnose.sited_saes import SitedSae
-from sae_merge_method.models.sites import Site
-from sae_merge_method.models.text_model import load_text_model
+from sae_merge_method.loaded.sites import Site
+from sae_merge_method.loaded.text_model import load_text_model
 from sae_merge_method.saes.find import find_saes
 from tests.diagnose import hosts
 

@@ -8,13 +8,13 @@ import pytest
 from sae_merge_method.diagnose.layer_encoders import LayerEncoders, load_layer_encoders
 from sae_merge_method.diagnose.settings import EncodingSettings
 from sae_merge_method.diagnose.sited_saes import SitedSae
-from sae_merge_method.models.sites import Site
-from sae_merge_method.models.text_model import load_text_model
+from sae_merge_method.loaded.sites import Site
+from sae_merge_method.loaded.text_model import load_text_model
 from sae_merge_method.saes.find import find_saes
 from tests.diagnose import hosts
 
 if TYPE_CHECKING:
-    from sae_merge_method.models.text_model import TextModel
+    from sae_merge_method.loaded.text_model import TextModel
 
 D_SAE = 48  # what save_raw says
 

@@ -17,7 +17,7 @@ from sae_merge_method.energy.run import energy
 from sae_merge_method.energy.settings import EnergySettings
 from sae_merge_method.errors import RefusedSaeError, SaeError, UsageError
 from sae_merge_method.layers import LayerModule
-from sae_merge_method.models.text_model import load_text_model
+from sae_merge_method.loaded.text_model import load_text_model
 from sae_merge_method.reports.grid import as_text
 from tests.diagnose import command, hosts, modules
 from tests.diagnose.modules import N_LAYERS, PLANTED, SINK, SINK_AT

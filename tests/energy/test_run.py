@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from sae_merge_method.artifacts.diagnosis import read_diagnosis, write_diagnosis
 from sae_merge_method.cli.energy import command
 from sae_merge_method.errors import RecipeError, UsageError
+from sae_merge_method.identity.fingerprint import fingerprint
 from sae_merge_method.models.checkpoint import open_checkpoint
-from sae_merge_method.models.fingerprint import fingerprint
 from tests import tiny
 from tests.energy.donors import crowded, gaussian, in_the_crowd, inside_the_span, loud_dimension
 from tests.geometry import scenes

@@ -11,7 +11,7 @@ from sae_merge_method.errors import UsageError
 from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.questions import Question, lm_around, questions, scores
 from sae_merge_method.evaluation.settings import EvaluationSettings
-from sae_merge_method.models.text_model import TextModel, load_text_model
+from sae_merge_method.loaded.text_model import TextModel, load_text_model
 from tests.in_memory.models import llama
 
 ROWS = [{"q": f"m{nth} p{nth}", "a": f"c{nth % 3}", "right": nth % 3} for nth in range(6)]

@@ -9,7 +9,7 @@ import pytest
 from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.experiment.stamps import changed, of_recipe, of_recipe_saes, of_saes
 from sae_merge_method.files.stamps import folder_stamp
-from sae_merge_method.models.made_from import BESIDE, of_files, of_files_beside
+from sae_merge_method.identity.made_from import BESIDE, of_files, of_files_beside
 
 GATED = """\
 merge_method: sae_stethoscope

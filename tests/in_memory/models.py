@@ -14,7 +14,7 @@ from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.losses import nats
 from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.in_memory.texts import to_predict
-from sae_merge_method.models.text_model import TextModel
+from sae_merge_method.loaded.text_model import TextModel
 from tests.diagnose.hosts import save_tokenizer
 
 VOCABULARY = 32

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sae_merge_method.in_memory.dotting import dotted_with
-from sae_merge_method.models.passes import checkpointed
+from sae_merge_method.loaded.passes import checkpointed
 
 
 def test_a_parameter_that_the_loss_does_not_know_has_a_gradient_of_zero():

@@ -12,7 +12,7 @@ from sae_merge_method.corpora.reading import Problem
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.in_memory.losses import _CACHED, nats, token_nats, total_nats
 from sae_merge_method.in_memory.texts import to_predict
-from sae_merge_method.models.text_model import load_text_model
+from sae_merge_method.loaded.text_model import load_text_model
 from tests.in_memory.models import TEXTS, llama
 
 

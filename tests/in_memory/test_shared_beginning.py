@@ -13,7 +13,7 @@ from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.in_memory import shared_beginning
 from sae_merge_method.in_memory.losses import nats, total_nats
 from sae_merge_method.in_memory.shared_beginning import shared_tokens
-from sae_merge_method.models.text_model import load_text_model
+from sae_merge_method.loaded.text_model import load_text_model
 from tests import tiny
 from tests.diagnose.hosts import save_tokenizer
 from tests.in_memory.models import llama

@@ -13,10 +13,10 @@ import torch
 from sae_merge_method.corpora.batches import make_batches
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.errors import ModelError
+from sae_merge_method.loaded.residual_stream import forward
+from sae_merge_method.loaded.text_model import load_text_model
 from sae_merge_method.models.parts import PARTS, part_of
-from sae_merge_method.models.residual_stream import forward
 from sae_merge_method.models.tensor_names import decoder_layer, layer_part
-from sae_merge_method.models.text_model import load_text_model
 from sae_merge_method.verify.audit import verify
 from tests import tiny
 from tests.diagnose import hosts

@@ -9,12 +9,13 @@ import torch
 
 from sae_merge_method.corpora.tokens import special_token_ids
 from sae_merge_method.errors import MergeError, ModelError
-from sae_merge_method.models import families, text_model
+from sae_merge_method.loaded import text_model
+from sae_merge_method.loaded.sites import Site, named_site
+from sae_merge_method.models import families
 from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.families import FAMILIES, family_of, vocabulary
 from sae_merge_method.models.family import AxisRule, Family, ResidualAxis, Sizes
 from sae_merge_method.models.residual_axes import residual_axis
-from sae_merge_method.models.sites import Site, named_site
 from sae_merge_method.models.tensor_names import common_name, decoder_layer, describe_layout, layer_part
 from sae_merge_method.verify.audit import verify
 from tests import tiny

@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from sae_merge_method.loaded.text_model import load_text_model
 from sae_merge_method.models import precision
 from sae_merge_method.models.precision import matmul_speed, model_dtype
-from sae_merge_method.models.text_model import load_text_model
 
 
 @pytest.fixture

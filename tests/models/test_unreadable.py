@@ -9,10 +9,10 @@ import torch
 
 from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.errors import MergeError, ModelError, SaeMergeError
+from sae_merge_method.loaded.text_model import load_text_model
 from sae_merge_method.merge.preview import preview
 from sae_merge_method.models import unreadable
 from sae_merge_method.models.hub import open_model
-from sae_merge_method.models.text_model import load_text_model
 from sae_merge_method.models.unreadable import (
     UNREADABLE,
     Unreadable,

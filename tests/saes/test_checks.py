@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from sae_merge_method.cli.main import road
 from sae_merge_method.errors import RefusedSaeError, SaeError
-from sae_merge_method.models.sites import Site, named_site
+from sae_merge_method.loaded.sites import Site, named_site
 from sae_merge_method.saes import checks
 from sae_merge_method.saes.checks import REFUSALS, Refusal, SaeDescription, Wanted, check_sae
 from sae_merge_method.saes.find import find_sae, find_saes

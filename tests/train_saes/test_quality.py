@@ -10,14 +10,14 @@ import torch
 from sae_merge_method.corpora.batches import make_batches
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.in_memory.losses import nats
-from sae_merge_method.models.passes import hooked
-from sae_merge_method.models.sites import Site
-from sae_merge_method.models.text_model import TextModel, load_text_model
+from sae_merge_method.loaded.passes import hooked
+from sae_merge_method.loaded.sites import Site
+from sae_merge_method.loaded.text_model import TextModel, load_text_model
 from sae_merge_method.train_saes.learner import Ground
 from sae_merge_method.train_saes.quality import Judged, judge
 from tests.diagnose import hosts
 from tests.layouts.test_twelve_families import COMMON, FAMILIES
-from tests.models.test_residual_stream import BUILDERS
+from tests.loaded.test_residual_stream import BUILDERS
 
 DOCUMENTS = [
     Document(np.array([2, *range(6, 6 + n)]), np.arange(n + 1) > 0, nth) for nth, n in enumerate((9, 14, 5))

@@ -12,7 +12,7 @@ import torch
 from sae_merge_method.errors import UsageError
 from sae_merge_method.files import stamps
 from sae_merge_method.files.progress import Inputs
-from sae_merge_method.models.sites import Site
+from sae_merge_method.loaded.sites import Site
 from sae_merge_method.train_saes import training
 from sae_merge_method.train_saes.learner import Learner
 from sae_merge_method.train_saes.run import train_saes

@@ -8,7 +8,7 @@ from sae_lens import SAE
 
 from sae_merge_method.artifacts.sae_training import SaeTraining, read_training
 from sae_merge_method.errors import ModelError, RefusedSaeError, SaeMergeError, UsageError
-from sae_merge_method.models.sites import Site
+from sae_merge_method.loaded.sites import Site
 from sae_merge_method.saes.find import find_sae, find_saes
 from sae_merge_method.saes.opening import load_sae
 from sae_merge_method.train_saes import plan, run
@@ -18,7 +18,7 @@ from sae_merge_method.train_saes.settings import parse_count
 from sae_merge_method.train_saes.states import Kept
 from tests.diagnose import hosts
 from tests.layouts.test_twelve_families import saved
-from tests.models.test_residual_stream import BUILDERS
+from tests.loaded.test_residual_stream import BUILDERS
 from tests.train_saes.conftest import BLOCK, STEP, STEPS, Settings, content
 
 

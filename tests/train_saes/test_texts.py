@@ -9,7 +9,7 @@ import pytest
 
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.errors import CorpusError, UsageError
-from sae_merge_method.models.text_model import TextModel, load_text_model
+from sae_merge_method.loaded.text_model import TextModel, load_text_model
 from sae_merge_method.train_saes.texts import Reading, Text, _pieces, blocks, mixed, parse_source, read_texts
 from tests.diagnose import hosts
 

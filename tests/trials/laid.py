@@ -14,8 +14,8 @@ from sae_merge_method.artifacts.diagnosis import OtherScores, read_diagnosis, wr
 from sae_merge_method.artifacts.donor_score import DonorScore, LayerScore
 from sae_merge_method.experiment.report.write import report_experiment
 from sae_merge_method.files.writing import canonical_json
+from sae_merge_method.identity.fingerprint import fingerprint
 from sae_merge_method.models.checkpoint import open_checkpoint
-from sae_merge_method.models.fingerprint import fingerprint
 from tests import tiny
 from tests.diagnoses import save_diagnosis
 from tests.experiment.report.folders import EVERY_KIND, Laid, harmed, lay_out

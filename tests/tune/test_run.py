@@ -16,7 +16,7 @@ from sae_merge_method.cli.tune import command
 from sae_merge_method.errors import CorpusError, RecipeError, UsageError
 from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.in_memory.weights import by_unit, nearest
-from sae_merge_method.models import text_model
+from sae_merge_method.loaded import text_model
 from sae_merge_method.models.devices import resolve_device
 from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.reports.notebook import view_text

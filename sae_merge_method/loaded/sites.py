@@ -22,7 +22,7 @@ from sae_merge_method.models.tensor_names import layer_part
 if TYPE_CHECKING:
     import torch
 
-    from sae_merge_method.models.text_model import TextModel
+    from sae_merge_method.loaded.text_model import TextModel
 
 
 class Hook(NamedTuple):

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from sae_merge_method.corpora.batches import Batch
-from sae_merge_method.models.passes import read_sites
-from sae_merge_method.models.sites import Site
+from sae_merge_method.loaded.passes import read_sites
+from sae_merge_method.loaded.sites import Site
 
 if TYPE_CHECKING:
     import torch
 
-    from sae_merge_method.models.text_model import TextModel
+    from sae_merge_method.loaded.text_model import TextModel
 
 Made = TypeVar("Made")
 

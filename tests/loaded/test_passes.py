@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sae_merge_method.models.passes import checkpointed, handing_on
+from sae_merge_method.loaded.passes import checkpointed, handing_on
 
 
 def own_and_class_s():

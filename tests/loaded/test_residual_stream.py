@@ -10,8 +10,8 @@ import torch
 
 from sae_merge_method.corpora.batches import Batch, make_batches
 from sae_merge_method.corpora.tokens import Document
-from sae_merge_method.models.residual_stream import forward
-from sae_merge_method.models.text_model import TextModel, load_text_model
+from sae_merge_method.loaded.residual_stream import forward
+from sae_merge_method.loaded.text_model import TextModel, load_text_model
 from tests.diagnose import hosts
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sae_merge_method.models.made_from import of_model, of_texts
-from sae_merge_method.models.text_model import load_text_model
+from sae_merge_method.identity.made_from import of_model, of_texts
+from sae_merge_method.loaded.text_model import load_text_model
 
 
 @pytest.fixture

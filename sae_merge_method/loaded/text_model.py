@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from sae_merge_method.artifacts.fingerprint import Fingerprint
 from sae_merge_method.errors import ModelError, UsageError, first_line
+from sae_merge_method.identity.fingerprint import fingerprint
 from sae_merge_method.models.checkpoint import CONFIG_FILE, open_checkpoint
 from sae_merge_method.models.devices import AUTO, resolve_device
 from sae_merge_method.models.families import family_of, vocabulary
-from sae_merge_method.models.fingerprint import fingerprint
 from sae_merge_method.models.hub import ModelId, parse_model_id
 from sae_merge_method.models.precision import model_dtype, product_dtype
 from sae_merge_method.models.shards import read_json

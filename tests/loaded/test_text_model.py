@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sae_merge_method.errors import ModelError, UsageError
-from sae_merge_method.models.text_model import load_text_model
+from sae_merge_method.loaded.text_model import load_text_model
 
 
 def test_a_checkpoint_with_a_missing_weight_is_refused_not_filled_at_random(

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sae_merge_method.artifacts.fingerprint import Fingerprint
+from sae_merge_method.identity.fingerprint import fingerprint
 from sae_merge_method.models.checkpoint import open_checkpoint
-from sae_merge_method.models.fingerprint import fingerprint
 from tests import tiny
 
 

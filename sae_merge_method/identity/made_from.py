@@ -6,18 +6,15 @@ Interrupted work goes on, and what an experiment has left stands, while all of i
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from sae_merge_method.artifacts.fingerprint import Fingerprint
 from sae_merge_method.files.hashing import file_sha256, json_sha256
 from sae_merge_method.files.stamps import folder_stamp, package_versions
 from sae_merge_method.models.beside_weights import Subject, side_files
 from sae_merge_method.models.checkpoint import CONFIG_FILE
-from sae_merge_method.models.hub import folder_at_hand, local_folder, parse_model_id
+from sae_merge_method.models.hub import ModelId, folder_at_hand, local_folder, parse_model_id
 from sae_merge_method.models.lora_config import ADAPTER_CONFIG
-
-if TYPE_CHECKING:
-    from sae_merge_method.models.text_model import TextModel
 
 Parts = dict[str, str]
 """By a name that a user understands, a hash or a plain value."""
@@ -25,7 +22,23 @@ Parts = dict[str, str]
 BESIDE = "files beside the weights"
 
 
-def of_model(role: str, model: "TextModel") -> Parts:
+class Loaded(Protocol):
+    """What is asked of a loaded model, such as :class:`~sae_merge_method.loaded.text_model.TextModel`."""
+
+    @property
+    def name(self) -> ModelId:
+        """Where it was loaded from."""
+
+    @property
+    def config_sha256(self) -> str:
+        """Of its config."""
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Of its weights."""
+
+
+def of_model(role: str, model: Loaded) -> Parts:
     """A model that is loaded, and what stands beside its weights and is loaded with it.
 
     Args:

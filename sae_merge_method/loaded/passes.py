@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.errors import ModelError, first_line
-from sae_merge_method.models.sites import OUTPUT, Site, source_of
+from sae_merge_method.loaded.sites import OUTPUT, Site, source_of
 
 if TYPE_CHECKING:
     import torch
 
-    from sae_merge_method.models.text_model import TextModel
+    from sae_merge_method.loaded.text_model import TextModel
 
 LOG = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ import torch
 from sae_merge_method.corpora.batches import make_batches
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.errors import ModelError
+from sae_merge_method.loaded.passes import hooked, read_sites
+from sae_merge_method.loaded.sites import TRAINED, Site, named_site, names_within, site_width
+from sae_merge_method.loaded.text_model import TextModel, load_text_model
 from sae_merge_method.models.families import FAMILIES
-from sae_merge_method.models.passes import hooked, read_sites
-from sae_merge_method.models.sites import TRAINED, Site, named_site, names_within, site_width
-from sae_merge_method.models.text_model import TextModel, load_text_model
-from tests.models.test_residual_stream import BUILDERS
+from tests.loaded.test_residual_stream import BUILDERS
 
 DOCUMENTS = [Document(np.array([2, *range(6, 6 + n)]), np.arange(n + 1) > 0) for n in (9, 5)]
 

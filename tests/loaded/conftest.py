@@ -1,0 +1,3 @@
+from tests.models.conftest import gemma3
+
+__all__ = ["gemma3"]
