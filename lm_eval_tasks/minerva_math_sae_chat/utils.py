@@ -17,7 +17,8 @@ _NO_ANSWER = minerva.get_unnormalized_answer("")
 
 _MARK = re.compile(r"\\(boxed|fbox)(?![A-Za-z])(\s*\{)?|\\.|\$\$?|[{}]", re.DOTALL)
 """A box, and whether it has braces; what is escaped; bounds of formulas; other braces."""
-_REST_OF_FORMULA = re.compile(r"\s*([^$\n]+?)\s*(?:\$|\\\)|\\\])")
+_REST_OF_LINE = re.compile(r"([^\\$\n]*(?:\\[^)\]\n][^\\$\n]*)*)(\s*(?:\$|\\[)\]]))?")
+"""What stands before the line or formula ends, then the formula's end. Nothing in here is looked at twice."""
 _NUMBER = re.compile(r"\s*(-?\d+(?:[.,]\d+)*)")
 
 
@@ -37,33 +38,38 @@ def final_answer(text: str) -> str | None:
     The last box, since a solution may box steps on its way; one that is empty, or that was cut off, is none.
     A frame (``\fbox``) is one where there is no box, as in lm-eval. None where there is nothing of it.
     """
-    boxes = sorted((command == "boxed", start, held) for start, command, held in _boxes(text) if held)
-    if boxes:
-        return boxes[-1][2]
+    for _, start, end in sorted(_boxes(text), reverse=True):
+        if held := text[start:end].strip():
+            return held
     answer = minerva.get_unnormalized_answer(text)
     # A line with a box was looked at: it holds nothing.
     return answer if answer not in ("", _NO_ANSWER) and "\\boxed" not in answer else None
 
 
-def _boxes(text: str) -> Iterator[tuple[int, str, str]]:
-    """Where each box begins, its command, and what it holds.
+def _boxes(text: str) -> Iterator[tuple[bool, int, int]]:
+    """Of each box, whether it is one or a frame, and where what it holds starts and ends.
 
-    Without braces, that is the rest of its formula; outside one, where the command may be a word about boxes,
-    a number alone.
+    Without braces, that is the rest of its formula, where that ends with the line; outside one, where the
+    command may be a word about boxes, a number alone.
     """
     opened: list[re.Match[str]] = []
     dollars = brackets = False
+    rest = None
     for mark in _MARK.finditer(text):
         if mark[0] == "{" or mark[2]:
             opened.append(mark)
         elif mark[1]:
-            rest = _REST_OF_FORMULA.match(text, mark.end()) if dollars or brackets else None
-            held = rest or _NUMBER.match(text, mark.end())
-            yield mark.start(), mark[1], held[1] if held else ""
+            # Of boxes in one line the end is looked for once: a model that repeats itself writes thousands.
+            if rest is None or rest.end(1) < mark.end():
+                rest = _REST_OF_LINE.match(text, mark.end())
+            if rest and rest[2] and (dollars or brackets):
+                yield mark[1] == "boxed", mark.end(), rest.end(1)
+            elif number := _NUMBER.match(text, mark.end()):
+                yield mark[1] == "boxed", *number.span(1)
         elif mark[0] == "}" and opened:
             box = opened.pop()
             if box[1]:
-                yield box.start(), box[1], text[box.end() : mark.start()].strip()
+                yield box[1] == "boxed", box.end(), mark.start()
         elif mark[0] in ("$", "$$"):
             dollars = not dollars
         elif mark[0] in ("\\(", "\\[", "\\)", "\\]"):

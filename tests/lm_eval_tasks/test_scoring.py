@@ -65,6 +65,11 @@ def test_the_plain_group_scores_as_lm_eval_does_and_sees_whether_there_was_an_an
         ("$\\boxed{}$ " + LINE.format("$4$"), "$4$", 1),
         (LINE.format("$\\boxed{}$"), None, 0),
         ("\\boxedly 4", None, 0),
+        ("\\[ 3 + 1 \\\\ \\boxed{4} \\]", "4", 1),
+        ("\\[ 3 + 1 \\\\\\boxed{4} \\]", "4", 1),
+        ("\\[\n\\boxed \\frac{8}{2}\n\\]", "\\frac{8}{2}", 1),
+        ("It is $\\boxed 4 in all.\nSo $5$.", "4", 1),
+        ("It is $\\boxed \\$4$.", "\\$4", 1),
         ("", None, 0),
     ],
 )
@@ -100,3 +105,29 @@ def test_a_generation_that_opens_boxes_without_end_is_read_in_no_time() -> None:
     from sae_merge_method.lm_eval_tasks.minerva_math_sae_chat.utils import final_answer
 
     assert final_answer("$\\boxed{4}$" + "\\boxed{" * 200_000) == "4"
+
+
+BLANKS, LINES, BOXES = " " * 20_000, "\n" * 20_000, "\\boxed " * 2_500
+REPEATED = {
+    "blanks": ("$\\boxed" + BLANKS, None),
+    "blanks before": ("$\\boxed" + BLANKS + "4$", "4"),
+    "blanks behind": ("$\\boxed 4" + BLANKS + "x", "4"),
+    "lines": ("$\\boxed 4" + LINES, "4"),
+    "lines before the end": ("$\\boxed 4" + LINES + "$", "4"),
+    "boxes": ("$" + BOXES, None),
+    "boxes before the end": ("$" + BOXES + "4$", "4"),
+    "boxes and lines": ("$" + "\\boxed \n " * 2_000, None),
+    "commands": ("$\\boxed " + "\\quad " * 3_300, None),
+    "backslashes": ("$\\boxed 4" + "\\" * 20_000, "4"),
+    "digits": ("\\boxed " + "1," * 10_000, "1," * 9_999 + "1"),
+    "boxes in boxes": ("\\boxed{" * 2_500 + "4" + "}" * 2_500, "4"),
+    "braces": ("{" * 20_000, None),
+}
+
+
+@pytest.mark.parametrize("repeated", REPEATED)
+def test_a_generation_that_repeats_itself_is_read_once_through(repeated: str) -> None:
+    from sae_merge_method.lm_eval_tasks.minerva_math_sae_chat.utils import final_answer
+
+    text, answer = REPEATED[repeated]
+    assert final_answer(text) == answer
