@@ -15,11 +15,12 @@ INSTRUCTION = "Reason step by step, and put your final answer within \\boxed{}."
 # What lm-eval extracts from a text without an answer: asked of it, so that it stays its word.
 _NO_ANSWER = minerva.get_unnormalized_answer("")
 
-_MARK = re.compile(r"\\(boxed|fbox)(?![A-Za-z])(\s*\{)?|\\.|\$\$?|[{}]", re.DOTALL)
-"""A box, and whether it has braces; what is escaped; bounds of formulas; other braces."""
+_MARK = re.compile(r"\\{1,2}(boxed|fbox)(?![A-Za-z])(\s*\{)?|\\.|\$\$?|[{}]", re.DOTALL)
+"""A box, its backslash doubled or not, and whether it has braces; what is escaped; bounds of formulas; other
+braces."""
 _REST_OF_LINE = re.compile(r"([^\\$\n]*(?:\\[^)\]\n][^\\$\n]*)*)(\s*(?:\$|\\[)\]]))?")
 """What stands before the line or formula ends, then the formula's end. Nothing in here is looked at twice."""
-_NUMBER = re.compile(r"\s*(-?\d+(?:[.,]\d+)*)")
+_NUMBER = re.compile(r"[^\S\n]*(-?\d+(?:[.,]\d+)*)")
 
 
 def doc_to_text(doc: dict[str, Any]) -> str:

@@ -65,11 +65,13 @@ def test_the_plain_group_scores_as_lm_eval_does_and_sees_whether_there_was_an_an
         ("$\\boxed{}$ " + LINE.format("$4$"), "$4$", 1),
         (LINE.format("$\\boxed{}$"), None, 0),
         ("\\boxedly 4", None, 0),
+        ("So it is \\\\boxed{4}.", "4", 1),
         ("\\[ 3 + 1 \\\\ \\boxed{4} \\]", "4", 1),
         ("\\[ 3 + 1 \\\\\\boxed{4} \\]", "4", 1),
         ("\\[\n\\boxed \\frac{8}{2}\n\\]", "\\frac{8}{2}", 1),
         ("It is $\\boxed 4 in all.\nSo $5$.", "4", 1),
         ("It is $\\boxed \\$4$.", "\\$4", 1),
+        ("I put it in the \\boxed\n\n1. First step", None, 0),
         ("", None, 0),
     ],
 )
