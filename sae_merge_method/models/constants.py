@@ -88,6 +88,22 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Mism
             yield Mismatch(key, one[key], other[key])
 
 
+def reads_alike(config: Config, key: str, value: Any) -> bool:
+    """Whether transformers makes the same of a config that states another value of a constant.
+
+    It corrects some values as it reads them, and writes what it corrected: a copy that it wrote may state
+    another value than the original, and yet be the same model.
+    """
+    spellings = CONSTANTS[key].spellings if key in CONSTANTS else ()
+    stands = next((name for name in spellings if config.get(name) is not None), None)
+    if stands is None:
+        return False
+    read = understood(config), understood({**config, stands: value})
+    if read[0] is None or read[1] is None:
+        return False
+    return not any(differing(_constants(read[0]), _constants(read[1])))
+
+
 def is_compared(key: str) -> bool:
     """Whether a difference in a key of config.json may change what a layer computes."""
     return not any(fnmatchcase(key, pattern) for pattern in HARMLESS)

@@ -10,7 +10,7 @@ from sae_merge_method.artifacts.recipe import RECIPE_FILE
 from sae_merge_method.errors import ArtifactError, ModelError
 from sae_merge_method.identity.fingerprint import fingerprint
 from sae_merge_method.models.checkpoint import JOURNAL_FOLDER, open_checkpoint
-from sae_merge_method.models.constants import differing, stated_constants
+from sae_merge_method.models.constants import differing, reads_alike, stated_constants
 from sae_merge_method.models.hub import folder_at_hand, parse_model_id
 from sae_merge_method.models.shards import lacks_weights
 from sae_merge_method.recipe.diagnosed import recorded_model
@@ -35,8 +35,9 @@ def require_diagnosed_base(merged: MergedFolder, diagnosis: Diagnosis) -> None:
 def require_attributed_base(merged: MergedFolder, attribution: Attribution) -> None:
     """Make sure that an attribution is of a folder's base.
 
-    Names, shapes and constants are held against the folder's own, which an edit leaves; weights against the
-    base's where it is at hand, or where the recipe keeps their fingerprint.
+    Weights and constants are held against the base's where it is at hand, or where the recipe keeps its
+    fingerprint. Names and shapes, and constants of a base that is not, are held against the folder's own,
+    which an edit leaves.
 
     Raises:
         ArtifactError: It is of another model.
@@ -46,10 +47,13 @@ def require_attributed_base(merged: MergedFolder, attribution: Attribution) -> N
     base = f"the base of {merged.folder} ({merged.recipe.base_model})"
     if was.tensors != fingerprint(merged.checkpoint).tensors:
         raise ArtifactError(f"{of}, whose tensors have other names or shapes than those of {base}")
-    unlike = [key for key, _, _ in differing(was.constants, stated_constants(merged.checkpoint.text_config))]
+    own, config = _known(merged), merged.checkpoint.text_config
+    constants = stated_constants(config) if own is None else own.constants
+    # mergekit writes the folder's config as transformers read the base's, which may not be to the letter.
+    apart = differing(was.constants, constants)
+    unlike = [one.key for one in apart if not reads_alike(config, one.key, one.of_base)]
     if unlike:
         raise ArtifactError(f"{of}, which computes something else than {base}: {', '.join(unlike)}")
-    own = _known(merged)
     if own is not None and was.agrees_in(own) is None:
         raise ArtifactError(f"{of}, which holds other weights than {base}")
 

@@ -8,7 +8,7 @@ from transformers import Gemma3TextConfig
 
 from sae_merge_method.models import constants
 from sae_merge_method.models.checkpoint import Checkpoint
-from sae_merge_method.models.constants import Constant, mismatches
+from sae_merge_method.models.constants import Constant, mismatches, reads_alike
 
 FLAT = {"rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": None, "sliding_window_pattern": 2}
 NESTED = {
@@ -52,6 +52,15 @@ def test_a_key_counts_as_the_type_of_model_reads_it():
     assert keys({"hidden_act": "silu"}, {"hidden_activation": "gelu"}, UNKNOWN) == ["hidden_act"]
     assert keys({"hidden_act": "silu"}, {}) == []
     assert keys({"hidden_act": "silu"}, {"hidden_activation": "gelu"}) == ["hidden_act"]
+
+
+def test_another_value_that_transformers_makes_the_same_of_is_as_good():
+    first = {"model_type": "gemma", "hidden_act": "gelu_pytorch_tanh"}
+    assert reads_alike(first, "hidden_act", "gelu")
+    assert not reads_alike(first, "hidden_act", "silu")
+    assert not reads_alike({"model_type": "llama", "hidden_act": "gelu_pytorch_tanh"}, "hidden_act", "gelu")
+    assert not reads_alike({"model_type": UNKNOWN, "hidden_act": "gelu_pytorch_tanh"}, "hidden_act", "gelu")
+    assert not reads_alike(first, "hidden_size", 8)
 
 
 def test_a_window_that_is_not_used_is_none():

@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from transformers import AutoConfig
 
 from sae_merge_method.artifacts.attribution import read_attribution
 from sae_merge_method.artifacts.diagnosis import read_diagnosis, write_diagnosis
@@ -126,6 +127,27 @@ def test_an_attribution_of_a_model_of_another_size_or_with_other_constants_is_re
         write_record(made / "attribution.json", attribution.model_copy(update={"base": base}))
         with pytest.raises(ArtifactError, match=words):
             shown(open_merged(out), attribution=made)
+
+
+@pytest.mark.parametrize("is_at_hand", [True, False])
+def test_an_attribution_is_of_the_base_whose_config_transformers_wrote_again(
+    merged: Merged, tmp_path: Path, is_at_hand: bool
+) -> None:
+    """As mergekit writes that of the first Gemma, where gelu stood for its approximation by tanh."""
+    base, out = merged.copy_base(tmp_path / "base"), merged.copy(tmp_path / "out")
+    config = json.loads((base / "config.json").read_text())
+    first = config | {"model_type": "gemma", "hidden_act": "gelu", "hidden_activation": None}
+    (base / "config.json").write_text(json.dumps(first))
+    AutoConfig.from_pretrained(base).save_pretrained(out)
+    assert json.loads((out / "config.json").read_text())["hidden_act"] == "gelu_pytorch_tanh"
+    rename_models(out, str(base) if is_at_hand else "someone/base", str(merged.donor))
+    made = save_attribution(tmp_path / "attribution", base, merged.donor)
+    assert shown(open_merged(out), attribution=made)
+    (base / "config.json").write_text(json.dumps(first | {"hidden_act": "silu"}))
+    made = save_attribution(tmp_path / "attribution", base, merged.donor)
+    (base / "config.json").write_text(json.dumps(first))
+    with pytest.raises(ArtifactError, match="computes something else than the base .*: hidden_act"):
+        shown(open_merged(out), attribution=made)
 
 
 def test_the_fingerprint_that_a_recipe_keeps_stands_for_a_base_that_is_not_at_hand(
