@@ -17,7 +17,14 @@ from sae_merge_method.errors import first_line
 from sae_merge_method.lm_eval_tasks import tasks_path
 from sae_merge_method.publish.licence import Licence
 from sae_merge_method.publish.measured import FEW_PROBLEMS
-from sae_merge_method.publish.model_index import MEASURED_ON, NO_HASH, Naming, renewed_index
+from sae_merge_method.publish.model_index import (
+    MEASURED_ON,
+    NO_HASH,
+    PROBLEMS,
+    TASK_TYPE,
+    Naming,
+    renewed_index,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -118,7 +125,7 @@ def eval_results(comparison: Comparison, result: str | None = None) -> "Iterator
         n = subject.n if subject.n_edited is None else subject.n_edited  # the score is the edited model's
         few = n is not None and n < FEW_PROBLEMS
         yield EvalResult(
-            task_type="text-generation",
+            task_type=TASK_TYPE,
             task_name=subject.task,
             # A file or folder of this machine means nothing to others.
             dataset_type=data.path if data and not _is_at_home(data.path) else subject.task,
@@ -128,7 +135,7 @@ def eval_results(comparison: Comparison, result: str | None = None) -> "Iterator
             dataset_split=data.split if data else None,
             dataset_revision=data.arguments.get("revision") if data else None,
             # So that a part of the data set, or another one of the same name, does not pass for the whole.
-            dataset_args={"problems": n} if n else None,
+            dataset_args={PROBLEMS: n} if n else None,
             metric_type=metric,
             metric_name=comparison.metric,
             metric_args={MEASURED_ON: result or NO_HASH},

@@ -1,7 +1,8 @@
 """The ``model-index`` of a card's front matter: our results beside the author's, whose YAML stays as it is.
 
 A metric of ours bears the hash of the checkpoint that it was measured on. By it, the task and the metric a
-second run knows what the first one wrote.
+second run knows what the first one wrote. Before a checkpoint without a hash was marked, too, its results
+bore nothing: they are known by their form.
 """
 
 import operator
@@ -14,6 +15,10 @@ MEASURED_ON = "result_sha256"
 """Argument of a metric that says which checkpoint was measured."""
 NO_HASH = "unknown"
 """Stands there for a checkpoint without a hash."""
+TASK_TYPE = "text-generation"
+"""What the Hub calls every task of ours."""
+PROBLEMS = "problems"
+"""Argument of a data set that says how many of its problems were asked."""
 _RESULTS = "results"
 
 
@@ -30,7 +35,7 @@ def renewed_index(index: Any, ours: Sequence[dict[str, Any]], naming: Naming, re
     """A model-index with results of ours in it; one in which nothing changes is returned itself.
 
     Results that an earlier run wrote give way where they are of another checkpoint, or where ``ours`` has the
-    same metric of the same task.
+    same metric of the same task; for the latter the form of ours is enough.
 
     Args:
         index: What stands; None where nothing does.
@@ -79,15 +84,17 @@ def _place(models: Sequence[dict[str, Any]], name: str) -> int | None:
 
 def _without(model: dict[str, Any], named: Sequence[tuple[Any, Any]], own: str) -> dict[str, Any]:
     """A model less those of our metrics that are of another checkpoint or in ``named``; or itself."""
+
+    def gives_way(one: Any, metric: Any) -> bool:
+        if _mark(metric) is None and not _has_our_form(one, metric):
+            return False
+        return _mark(metric) not in (None, own) or _task_and_metric(one, metric) in named
+
     standing = model.get(_RESULTS) or []
     left = []
     for one in standing:
         metrics = _metrics(one)
-        kept = [
-            metric
-            for metric in metrics
-            if _mark(metric) is None or (_mark(metric) == own and _task_and_metric(one, metric) not in named)
-        ]
+        kept = [metric for metric in metrics if not gives_way(one, metric)]
         if len(kept) == len(metrics):
             left.append(one)
         elif kept:
@@ -116,9 +123,20 @@ def _metrics(result: Any) -> list[Any]:
 
 
 def _mark(metric: Any) -> Any:
-    """The hash that a metric of ours bears; None for the author's."""
+    """The hash that a metric of ours bears; None for the author's, and for one that an older version left."""
     arguments = metric.get("args") if isinstance(metric, Mapping) else None
     return arguments.get(MEASURED_ON) if isinstance(arguments, Mapping) else None
+
+
+def _has_our_form(result: Mapping[str, Any], metric: Any) -> bool:
+    """Whether a metric without a mark is written as we write them: with lm-eval's filter and the problems."""
+    if not isinstance(metric, Mapping) or metric.get("args") is not None:
+        return False
+    counted = _part(result, "dataset").get("args")
+    is_of_problems = isinstance(counted, Mapping) and set(counted) == {PROBLEMS}
+    return (
+        _part(result, "task").get("type") == TASK_TYPE and "," in str(metric.get("name")) and is_of_problems
+    )
 
 
 def _has_ours(result: Any) -> bool:
@@ -126,5 +144,9 @@ def _has_ours(result: Any) -> bool:
 
 
 def _task_and_metric(result: Mapping[str, Any], metric: Mapping[str, Any]) -> tuple[Any, Any]:
-    task = result.get("task")
-    return (task.get("name") if isinstance(task, Mapping) else None, metric.get("name"))
+    return _part(result, "task").get("name"), metric.get("name")
+
+
+def _part(result: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    part = result.get(key)
+    return part if isinstance(part, Mapping) else {}

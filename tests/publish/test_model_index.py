@@ -42,6 +42,38 @@ def test_an_authors_score_of_the_same_task_and_metric_stays() -> None:
     assert made[0]["results"] == [own, ours("gsm8k", 0.5)]
 
 
+def unmarked(task: str, value: float) -> dict[str, Any]:
+    """A result of a checkpoint without a hash, as it was written before such were marked."""
+    result = ours(task, value)
+    result["dataset"]["args"] = {"problems": 540}
+    result["metrics"][0]["args"] = None
+    return result
+
+
+def test_what_an_older_version_wrote_without_a_hash_gives_way_to_the_same_metric_of_the_same_task() -> None:
+    first = [{"name": "folder", "results": [unmarked("gsm8k", 0.4), unmarked("other", 0.3)]}]
+    new = ours("gsm8k", 0.5, "unknown")
+    assert renewed_index(first, [new], NAME, None)[0]["results"] == [unmarked("other", 0.3), new]
+    assert renewed_index(first, [], NAME, None) is first
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("task", {"type": "question-answering"}),
+        ("dataset", {"args": {"problems": 540, "seed": 1}}),
+        ("dataset", {"args": None}),
+        ("metric", {"name": "acc"}),
+        ("metric", {"args": {"shots": 5}}),
+    ],
+)
+def test_what_is_written_otherwise_is_the_authors_and_stays(part: str, changes: dict[str, Any]) -> None:
+    own = unmarked("gsm8k", 0.4)
+    (own["metrics"][0] if part == "metric" else own[part]).update(changes)
+    new = ours("gsm8k", 0.5, metric=own["metrics"][0]["name"])
+    assert renewed_index([{"name": "a", "results": [own]}], [new], NAME, OWN)[0]["results"] == [own, new]
+
+
 def test_a_second_run_changes_what_is_new_alone() -> None:
     first = renewed_index(AUTHORS, [ours("gsm8k", 0.5), ours("gsm8k_cot", 0.6)], NAME, OWN)
     assert renewed_index(first, [], Naming("later"), OWN) is first
