@@ -18,8 +18,8 @@ from sae_merge_method.publish.card_file import CardFile, OurSection, our_part, r
 from sae_merge_method.publish.front_matter import front_matter
 from sae_merge_method.publish.front_matter_text import front_matter_text
 from sae_merge_method.publish.hub_names import hub_names
-from sae_merge_method.publish.licence import Licence, find_licence, stated_licence
-from sae_merge_method.publish.limits import limits_section, says_inherited
+from sae_merge_method.publish.licence import Licence, Origin, find_licence, stated_licence
+from sae_merge_method.publish.limits import limits_section, said_origin
 from sae_merge_method.publish.model_index import Naming
 from sae_merge_method.publish.proved import statement_section
 from sae_merge_method.publish.settings import CardSettings
@@ -114,10 +114,10 @@ def _renew(folder: Path, settings: CardSettings) -> Path:
 def _licence(settings: CardSettings, base: ModelId, standing: CardFile) -> Licence:
     """The licence to state, by the user, by README.md or by the base; a change is warned of."""
     own, limits = stated_licence(standing.metadata), standing.ours.get("limits")
-    is_the_bases = own is not None and limits is not None and says_inherited(limits.text, own)
-    licence = find_licence(settings.license, base, standing.metadata, is_the_bases=is_the_bases)
+    said = said_origin(limits.text, own) if own is not None and limits is not None else None
+    licence = find_licence(settings.license, base, standing.metadata, said or Origin.README)
     if own is not None and licence.id != own.id:
-        by = "as the base's card says" if licence.inherited else "as --license says"
+        by = "as the base's card says" if licence.origin is Origin.BASE else "as --license says"
         LOG.warning("the licence that README.md states was %s, now it is %s, %s", own.id, licence.id, by)
     return licence
 

@@ -1,6 +1,7 @@
 """The licence that a merge of models states: the one its author says, or else the base's; never a guess."""
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any, NamedTuple
 
 from sae_merge_method.errors import ArtifactError, ModelError, UsageError
@@ -8,6 +9,15 @@ from sae_merge_method.models.hub import ModelId, model_card_text
 from sae_merge_method.publish.card_file import parse_card
 
 _FIELDS = ("license_name", "license_link")
+
+
+class Origin(Enum):
+    """Who says which licence it is, in a card's words."""
+
+    AUTHOR = "stated by the author"
+    README = "as README.md stated before"
+    """It stood there, by an unknown hand: README.md may be the base's own, copied or edited in place."""
+    BASE = "taken over from the card of"
 
 
 class Licence(NamedTuple):
@@ -19,20 +29,23 @@ class Licence(NamedTuple):
     """The licence's own name, where the identifier does not say it."""
     link: str | None = None
     """Where its text stands, where the card says so."""
-    inherited: bool = False
-    """Whether it was read from the base's card."""
+    origin: Origin = Origin.AUTHOR
+    """Who says so."""
 
 
 def find_licence(
-    asked: str | None, base: ModelId, standing: Mapping[str, Any] | None = None, *, is_the_bases: bool = False
+    asked: str | None,
+    base: ModelId,
+    standing: Mapping[str, Any] | None = None,
+    origin: Origin = Origin.README,
 ) -> Licence:
-    """The licence that is asked for, or the author's own that stands already, or the one on the base's card.
+    """The licence that is asked for, or the one that stands already, or the one on the base's card.
 
     Args:
         asked: One of the Hub's identifiers, or None.
         base: The base model.
         standing: Front matter that stands in README.md; None where there is none.
-        is_the_bases: Whether what stands there was taken over from the base's card.
+        origin: Who said what stands there; what was taken over from the base's card is read there anew.
 
     Raises:
         UsageError: None of them is there, or one is no identifier.
@@ -46,7 +59,7 @@ def find_licence(
         # Asked for again, it keeps the name and the link that were given to it.
         return own if own is not None and own.id.lower() == asked.lower() else Licence(asked.lower())
     _require_one(standing or {}, "README.md")
-    return own if own is not None and not is_the_bases else _inherited(base)
+    return _inherited(base) if own is None or origin is Origin.BASE else own._replace(origin=origin)
 
 
 def stated_licence(metadata: Mapping[str, Any]) -> Licence | None:
@@ -75,4 +88,4 @@ def _inherited(base: ModelId) -> Licence:
     licence = stated_licence(metadata)
     if licence is None:
         raise UsageError(f"{where} states no licence: say it with --license")
-    return licence._replace(inherited=True)
+    return licence._replace(origin=Origin.BASE)

@@ -2,11 +2,8 @@
 
 from collections.abc import Sequence
 
-from sae_merge_method.publish.licence import Licence
+from sae_merge_method.publish.licence import Licence, Origin
 from sae_merge_method.reports.markdown import bullets, code, plain, section
-
-_INHERITED = "taken over from the card of"
-"""How a card says that its licence is the base's."""
 
 
 def limits_section(
@@ -47,15 +44,17 @@ def limits_section(
             f"The recipe does not pin {names} to a commit: should one change on the Hub, "
             "a rebuild will say that its bytes differ."
         )
-    origin = f"{_INHERITED} {plain(base)}" if licence.inherited else "stated by the author"
-    lines.append(f"{_named(licence)}, {origin}. Donors, SAEs and data sets have licences of their own.")
+    whose = f" {plain(base)}" if licence.origin is Origin.BASE else ""
+    lines.append(
+        f"{_said(licence, licence.origin)}{whose}. Donors, SAEs and data sets have licences of their own."
+    )
     return section("Limits", bullets(lines))
 
 
-def says_inherited(text: str, licence: Licence) -> bool:
-    """Whether such a section says of a licence that it is the base's."""
-    return f"{_named(licence)}, {_INHERITED}" in text
+def said_origin(text: str, licence: Licence) -> Origin | None:
+    """Who says a licence by the words of such a section; None where it speaks of another one."""
+    return next((origin for origin in Origin if _said(licence, origin) in text), None)
 
 
-def _named(licence: Licence) -> str:
-    return f"Licence: {plain(licence.name or licence.id)}"
+def _said(licence: Licence, origin: Origin) -> str:
+    return f"Licence: {plain(licence.name or licence.id)}, {origin.value}"

@@ -69,14 +69,26 @@ def test_what_the_author_stated_once_stands_in_the_next_card(of_gemma, caplog):
     assert "the licence that README.md states was apache-2.0, now it is mit" in caplog.text
 
 
-def test_what_the_author_wrote_by_hand_stands_with_its_name_and_link(of_gemma, caplog):
+def test_what_the_author_wrote_by_hand_stands_with_its_name_and_link_and_is_theirs_once_asked_for(
+    of_gemma, caplog
+):
     own = "license: other\nlicense_name: mine\nlicense_link: LICENSE\n"
     (of_gemma / "README.md").write_text(f"---\n{own}---\n# Mine\n")
-    for settings in (CardSettings(), CardSettings(license="other")):
-        write_card(of_gemma, settings)
+    before, by_author = "as README.md stated before", "stated by the author"
+    for asked, words in ((None, before), (None, before), ("other", by_author), (None, by_author)):
+        write_card(of_gemma, CardSettings(license=asked))
         assert licence_in(of_gemma) == ("other", "mine", "LICENSE")
-        assert "Licence: mine, stated by the author" in body(of_gemma)
+        assert f"Licence: mine, {words}." in body(of_gemma)
     assert "the licence that README.md states" not in caplog.text
+
+
+def test_a_readme_that_is_the_bases_own_says_nothing_of_an_author(of_gemma, tmp_path):
+    """As an edit in place leaves it, or a copy of the base's files."""
+    (of_gemma / "README.md").write_bytes((tmp_path / "base" / "README.md").read_bytes())
+    for _ in range(2):
+        write_card(of_gemma)
+        assert licence_in(of_gemma)[0] == "gemma"
+        assert "Licence: gemma, as README.md stated before." in body(of_gemma)
 
 
 def test_what_was_the_bases_follows_the_base_until_the_author_changes_it(of_gemma, tmp_path, caplog):
@@ -88,7 +100,7 @@ def test_what_was_the_bases_follows_the_base_until_the_author_changes_it(of_gemm
     assert "was gemma, now it is llama3, as the base's card says" in caplog.text
     (of_gemma / "README.md").write_text(body(of_gemma).replace("license: llama3", "license: mit"))
     write_card(of_gemma)
-    assert licence_in(of_gemma)[0] == "mit" and "Licence: mit, stated by the author" in body(of_gemma)
+    assert licence_in(of_gemma)[0] == "mit" and "Licence: mit, as README.md stated before" in body(of_gemma)
 
 
 def test_several_licences_are_one_too_many(of_gemma):

@@ -66,7 +66,7 @@ def _filled(kind: type[Any], function: Callable[[Any], Any], sink: str) -> Rende
     return Renderer(sink, lambda scene, name: function(filled(kind, name)))
 
 
-_LICENCE = Licence("other", inherited=False)
+_LICENCE = Licence("other")
 
 RENDERERS: Mapping[str, Renderer] = {
     "artifacts.strict_yaml:dump_yaml": Renderer(
