@@ -1,16 +1,17 @@
 """Edits as their commands and a notebook show them: a row a layer, and one line that sums up."""
 
+import textwrap
 from collections.abc import Sequence
 
 from sae_merge_method.artifacts.edit_preview import EditPreview
 from sae_merge_method.artifacts.edit_report import EditReport
 from sae_merge_method.artifacts.realised import LayerEdit, Realised, swallowed_note
 from sae_merge_method.layers import named_units
-from sae_merge_method.models.rounding import ROUNDINGS
 from sae_merge_method.recipe.precision import told_by
 from sae_merge_method.reports import numbers
-from sae_merge_method.reports.grid import NOTHING, Cell, Grid
+from sae_merge_method.reports.grid import Cell, Grid
 from sae_merge_method.reports.notebook import View
+from sae_merge_method.reports.realised import how_to_read_realised, realised_cells, realised_header
 
 
 def preview_view(preview: EditPreview) -> View:
@@ -29,12 +30,7 @@ def report_view(report: EditReport) -> View:
 
 def _notes(edit: Realised, kind: str) -> list[str]:
     """What the columns mean, and a warning where rounding swallows the edit."""
-    notes = [
-        "energy: squared norm of what is stored less the base; kept: share of that to be added; along: its",
-        "component along what was to be added; changed: share of the values that differ from the base's",
-    ]
-    if ROUNDINGS[kind].unbiased:
-        notes[-1] += f" ({kind} rounding: energy and kept hold its noise, along does not)"
+    notes = textwrap.wrap(how_to_read_realised([kind], _STORED), 100)
     warning = swallowed_note(edit, kind)
     return notes if warning is None else [*notes, f"warning: {warning}"]
 
@@ -62,7 +58,8 @@ def _kept(edit: Realised) -> str:
     return f" ({edit.share:.0%} of what was to be added{cosine}, {edit.changed:.0%} of the values changed)"
 
 
-_HEADER = ("layer", "tensors", "bytes", "energy", "kept", "along", "cosine", "changed")
+_STORED = "energy"
+_HEADER = ("layer", "tensors", "bytes", *realised_header(_STORED))
 
 
 def _grid(layers: Sequence[LayerEdit], whole: Realised) -> Grid:
@@ -76,8 +73,5 @@ def _row(layer: str, tensors: int, nbytes: int, edit: Realised) -> tuple[Cell, .
         Cell(layer),
         Cell(numbers.count(tensors), tensors),
         Cell(numbers.count(nbytes), nbytes),
-        Cell(numbers.energy(edit.energy), edit.energy),
-        Cell(numbers.percent(edit.share) or NOTHING, edit.share),
-        *(Cell(numbers.decimal(value, 3) or NOTHING, value) for value in (edit.component, edit.cosine)),
-        Cell(numbers.percent(edit.changed), edit.changed),
+        *realised_cells(edit),
     )

@@ -62,7 +62,8 @@ def test_a_dry_run_has_a_row_a_layer_and_one_for_all():
         "",
         "dry run: nothing was written; 67 other tensors would stay the base's",
         "energy: squared norm of what is stored less the base; kept: share of that to be added; along: its",
-        "component along what was to be added; changed: share of the values that differ from the base's",
+        "component along what was to be added, 1 where all of it is there; cosine: between the two; changed:",
+        "share of the edited tensors' values that differ from the base's",
     ]
 
 
@@ -81,8 +82,8 @@ def test_an_edit_that_rounding_swallows_is_warned_of_with_the_ways_out():
 
 
 def test_of_stochastic_rounding_it_is_said_what_holds_its_noise():
-    lines = view_text(preview_view(preview(0.45, "stochastic"))).splitlines()
-    assert lines[-1].endswith("(stochastic rounding: energy and kept hold its noise, along does not)")
+    told = " ".join(view_text(preview_view(preview(0.45, "stochastic"))).splitlines())
+    assert told.endswith(". Under stochastic rounding energy and kept hold its noise, along does not")
 
 
 def test_a_report_is_summed_up_by_layer_and_in_one_line(report):

@@ -11,7 +11,7 @@ from sae_merge_method.experiment.report.reach import Family, Reach, family
 from sae_merge_method.experiment.report.tables import wrapped
 from sae_merge_method.layers import format_layers
 from sae_merge_method.reports.grid import UNDER_HEADER, as_text, plain_grid
-from sae_merge_method.reports.numbers import amount, byte_size, p_value
+from sae_merge_method.reports.numbers import amount, byte_size, energy, p_value
 from sae_merge_method.statistics.power import POWER, detectable, problems_needed
 
 CORRELATION = 0.6
@@ -81,8 +81,8 @@ def _arms(prospect: Prospect) -> str:
         (
             arm.name,
             "done" if arm.name in prospect.done else "to do",
-            "?" if arm.planned_energy is None else f"{arm.planned_energy:.6g}",
-            "?" if arm.planned_realised is None else f"{arm.planned_realised.energy:.6g}",
+            "?" if arm.planned_energy is None else energy(arm.planned_energy),
+            "?" if arm.planned_realised is None else energy(arm.planned_realised.energy),
             f"{arm.planned_realised.cosine:.2f}"
             if arm.planned_realised and arm.planned_realised.cosine
             else "-",

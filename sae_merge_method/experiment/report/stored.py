@@ -4,9 +4,10 @@ from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
 from sae_merge_method.artifacts.realised import Realised, swallowed_among
 from sae_merge_method.models.rounding import ROUNDINGS
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid
-from sae_merge_method.reports.numbers import decimal, percent, squared_norm
+from sae_merge_method.reports.numbers import energy
+from sae_merge_method.reports.realised import how_to_read_realised, realised_cells, realised_header
 
-_HEADER = ("arm", "rounding", "intended", "stored", "kept", "along", "cosine", "changed", "energy of another")
+_HEADER = ("arm", "rounding", "intended", *realised_header(), "energy of another")
 
 
 def stored_grid(experiment: Experiment) -> Grid | None:
@@ -24,19 +25,15 @@ def stored_grid(experiment: Experiment) -> Grid | None:
 
 def stored_words(experiment: Experiment) -> str:
     """How that table is read."""
+    kinds = [arm.rounding for arm in experiment.arms if arm.rounding is not None]
     words = (
-        "What each merged arm was to add, and what the stored dtype holds of it. intended, stored: squared "
-        "norms before and after rounding; kept: the second over the first; along: component of what is "
-        "stored along what was to be added, 1 where all of it is there; cosine: between the two; changed: "
-        "share of the edited tensors' values that differ from the base's; energy of another: how an arm got "
-        "it, scaled until what is stored is equal (realised), or written as float32."
+        "What each merged arm was to add, and what the stored dtype holds of it. intended: squared norm of "
+        "what was to be added; energy of another: how an arm got it, scaled until what is stored is equal "
+        f"(realised), or written as float32; {how_to_read_realised(kinds)}"
     )
-    if any(arm.rounding is not None and ROUNDINGS[arm.rounding].unbiased for arm in experiment.arms):
-        words += (
-            " Under stochastic rounding stored and kept hold its noise, along does not: there energies are "
-            "equal in what was to be added (intended)."
-        )
-    return words
+    if any(ROUNDINGS[kind].unbiased for kind in kinds):
+        words += ": there energies are equal in what was to be added (intended)"
+    return f"{words}."
 
 
 def swallowed_arms(experiment: Experiment) -> list[str]:
@@ -55,11 +52,7 @@ def _row(arm: MeasuredArm, edit: Realised) -> tuple[Cell, ...]:
     return (
         Cell(arm.name),
         Cell(arm.rounding or NOTHING),
-        Cell(squared_norm(edit.intended_energy), edit.intended_energy),
-        Cell(squared_norm(edit.energy), edit.energy),
-        Cell(percent(edit.share) or NOTHING, edit.share),
-        Cell(decimal(edit.component, 3) or NOTHING, edit.component),
-        Cell(decimal(edit.cosine, 3) or NOTHING, edit.cosine),
-        Cell(percent(edit.changed), edit.changed),
+        Cell(energy(edit.intended_energy), edit.intended_energy),
+        *realised_cells(edit),
         Cell(arm.matched or NOTHING),
     )

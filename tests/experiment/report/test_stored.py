@@ -29,8 +29,8 @@ def test_merged_arms_have_a_row_and_models_as_they_are_have_none(experiment):
     grid = stored_grid(stored(experiment, "nearest", stethoscope=WHOLE, scalpel=SWALLOWED))
     assert grid is not None
     assert [[cell.text for cell in row] for row in grid.rows] == [
-        ["stethoscope", "nearest", "2.00", "2.00", "100.00%", "1.000", "1.000", "90.00%", "-"],
-        ["scalpel", "nearest", "2.00", "0.660", "33.00%", "0.300", "0.522", "19.00%", "-"],
+        ["stethoscope", "nearest", "2", "2", "100.00%", "1.000", "1.000", "90.00%", "-"],
+        ["scalpel", "nearest", "2", "0.66", "33.00%", "0.300", "0.522", "19.00%", "-"],
     ]
     assert grid.marked == {0}
 
