@@ -13,7 +13,7 @@ from sae_merge_method.cli.controls import command
 from sae_merge_method.cli.recipe import command as recipe_command
 from sae_merge_method.controls.settings import ControlSettings
 from sae_merge_method.controls.write import write_controls
-from sae_merge_method.errors import RecipeError, UsageError
+from sae_merge_method.errors import RecipeError
 from sae_merge_method.recipe.methods import parse_recipe, written_parameters
 from tests import tiny
 from tests.attributions import save_attribution
@@ -212,22 +212,6 @@ def test_arms_of_a_base_of_several_dtypes_merge_and_keep_each_tensors_own(tmp_pa
         assert {name: tensor.dtype for name, tensor in after.items()} == own
         assert arm.planned_realised is not None
         assert report.energy == pytest.approx(arm.planned_realised.energy, rel=1e-4)
-
-
-def test_settings_of_a_recipe_are_checked_when_it_is_written(scene, tmp_path):
-    for words, error, message in (
-        (("--set", "rank=4"), RecipeError, "rank: unknown key"),
-        (("--set", "energy"), UsageError, "expected NAME=VALUE"),
-        (("--method", "sae_scalpel", "--set", "mode=slice"), RecipeError, "mode: .*'project'"),
-        (("--method", "sae_scalpel", "--set", "rank=17"), RecipeError, "rank: 17 is more than"),
-    ):
-        with pytest.raises(error, match=message):
-            write_recipe(scene, tmp_path / "bad.yml", *words)
-        assert not (tmp_path / "bad.yml").exists()
-    listed = write_recipe(
-        scene, tmp_path / "f.yml", "--method", "sae_scalpel", "--set", "features=1: 0, 2; 3: 4"
-    )
-    assert written_parameters(parse_recipe(listed.read_text(), "f"))["features"] == "1: 0, 2; 3: 4"
 
 
 def test_layers_chosen_by_raw_scores_have_controls_by_raw_scores(scene, tmp_path):

@@ -15,9 +15,10 @@ from sae_merge_method.errors import MergeError, RecipeError, UsageError
 from sae_merge_method.models.tensor_names import decoder_layer
 from sae_merge_method.recipe.from_diagnosis import RecipeSettings, WrittenRecipe, make_recipe
 from sae_merge_method.recipe.gate import selected_layers
-from sae_merge_method.recipe.methods import parse_recipe
+from sae_merge_method.recipe.methods import parse_recipe, written_parameters
 from tests import tiny
 from tests.diagnoses import save_diagnosis
+from tests.geometry import scenes
 from tests.mergekit import plain_mergekit
 
 SCORES = {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8}
@@ -208,3 +209,25 @@ def test_without_shuffles_layers_are_chosen_by_raw_scores_and_it_is_said(tmp_pat
     assert recipe.layers == (1, 3)
     assert yaml.safe_load(recipe.text)["sae_evidence"]["units"] == "raw"
     assert "no labels were shuffled, so layers are chosen by raw scores" in caplog.text
+
+
+def test_settings_of_a_recipe_are_checked_when_it_is_written(tmp_path):
+    scene = scenes.build(tmp_path)
+    given = ["--diagnosis", scene.diagnosis, "--base", scene.base, "--donor", scene.donor]
+
+    def write(name: str, *words: str) -> Path:
+        arguments = map(str, (*given, "--select", "top_k=2", "--out", tmp_path / name, "--method", *words))
+        CliRunner().invoke(command, list(arguments), catch_exceptions=False, standalone_mode=False)
+        return tmp_path / name
+
+    for words, error, message in (
+        (("sae_stethoscope", "--set", "rank=4"), RecipeError, "rank: unknown key"),
+        (("sae_stethoscope", "--set", "energy"), UsageError, "expected NAME=VALUE"),
+        (("sae_scalpel", "--set", "mode=slice"), RecipeError, "mode: .*'project'"),
+        (("sae_scalpel", "--set", "rank=17"), RecipeError, "rank: 17 is more than"),
+    ):
+        with pytest.raises(error, match=message):
+            write("bad.yml", *words)
+        assert not (tmp_path / "bad.yml").exists()
+    listed = write("listed.yml", "sae_scalpel", "--set", "features=1: 0, 2; 3: 4")
+    assert written_parameters(parse_recipe(listed.read_text(), "listed"))["features"] == "1: 0, 2; 3: 4"
