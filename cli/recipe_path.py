@@ -16,7 +16,7 @@ class RecipePath(click.Path):
     @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, str):
-            from sae_merge_method.models.hub import local_file
+            from sae_merge_method.models.repository import local_file
 
             value = local_file(value)
         return super().convert(value, param, ctx)

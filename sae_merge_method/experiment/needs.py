@@ -14,7 +14,8 @@ from sae_merge_method.diagnose.sited_saes import find_families
 from sae_merge_method.errors import ModelError
 from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.models.checkpoint import open_checkpoint
-from sae_merge_method.models.hub import folder_at_hand, is_hub_id, open_config, parse_model_id
+from sae_merge_method.models.hub import folder_at_hand, open_config, parse_model_id
+from sae_merge_method.models.repository import is_hub_id
 from sae_merge_method.recipe.located import locate
 from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.recipe.pin import donors_of

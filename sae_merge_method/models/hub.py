@@ -2,13 +2,14 @@
 
 A name is a folder, ``owner/name[@revision]``, or one of them with ``+adapter``. Everything that is
 fetched goes through ``huggingface_hub``, so that offline what was fetched once still serves, and
-nothing fetched is ever executed. What lies in a model's folder is for ``checkpoint``.
+nothing fetched is ever executed. One file of a repository is for ``repository``, what lies in a model's
+folder for ``checkpoint``.
 """
 
 import re
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from sae_merge_method.errors import ModelError, UsageError, first_line
 from sae_merge_method.files.regular import read_regular_text
@@ -20,13 +21,11 @@ from sae_merge_method.models.checkpoint import (
     no_folder,
     open_checkpoint,
 )
+from sae_merge_method.models.repository import fetch_file, is_hub_id
 
 CARD_FILE = "README.md"
 
 _NAME = re.compile(r"([^@+]+)(?:@([^@+]+))?(?:\+([^@+]+)(?:@([^@+]+))?)?")
-_REPOSITORY = re.compile(r"(?:[\w-][\w.-]*/)?[\w][\w.-]*", re.ASCII)
-_SCHEME = "hf://"
-_ADDRESS = re.compile(r"hf://(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>[^/@]+))?/(?P<file>[^@]+)")
 
 
 @dataclass(frozen=True)
@@ -113,17 +112,6 @@ def _plain(path: str) -> str:
     if path.startswith("~"):
         return str(Path(path).expanduser())
     return f"./{path}" if path[:1] not in "./" and Path(path).exists() else path
-
-
-def is_hub_id(text: str) -> bool:
-    """Whether a text can be a repository's id (``owner/name`` or ``name``), and no way out of a folder."""
-    return _REPOSITORY.fullmatch(text) is not None and ".." not in text
-
-
-def is_inside(name: str) -> bool:
-    """Whether a file's name inside a repository is plain: relative, no ``..``, no backslash."""
-    parts = PurePosixPath(name).parts
-    return bool(parts) and not name.startswith("/") and ".." not in parts and "\\" not in name
 
 
 def open_model(name: str, cache_dir: str | None = None) -> Checkpoint:
@@ -218,38 +206,3 @@ def model_card_text(model: ModelId) -> str:
         return read_regular_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"cannot read the model card {path}: {error}") from error
-
-
-def fetch_address(address: str) -> Path:
-    """The file behind ``hf://OWNER/NAME[@REVISION]/FILE``, from the cache or the Hub.
-
-    Raises:
-        UsageError: Not such an address.
-        ModelError: It cannot be had.
-    """
-    match = _ADDRESS.fullmatch(address)
-    if match is None:
-        raise UsageError(f"expected hf://OWNER/NAME[@REVISION]/FILE in a model repository, got {address!r}")
-    return fetch_file(match["repository"], match["file"], match["revision"])
-
-
-def local_file(named: str | Path) -> Path:
-    """A file as a user names it: a path, or ``hf://...`` for :func:`fetch_address`."""
-    return fetch_address(str(named)) if str(named).startswith(_SCHEME) else Path(named)
-
-
-def fetch_file(repository: str, name: str, revision: str | None = None) -> Path:
-    """One file of a model repository, from the cache or the Hub; where it lies in the cache.
-
-    Raises:
-        ModelError: No such repository or file, or the Hub cannot be reached; or names that lead elsewhere.
-    """
-    if not is_hub_id(repository) or not is_inside(name):
-        raise ModelError(f"expected owner/name and a file inside it, got {repository!r} and {name!r}")
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(hf_hub_download(repository, name, revision=revision))
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
-        raise ModelError(f"the Hub does not give {name} of {repository}: {first_line(error)}") from error

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sae_merge_method.errors import ArtifactError
-from sae_merge_method.models.hub import ModelId, is_hub_id, parse_model_id
+from sae_merge_method.models.hub import ModelId, parse_model_id
+from sae_merge_method.models.repository import is_hub_id
 from sae_merge_method.publish import sections
 from sae_merge_method.publish.card_file import CardFile
 from sae_merge_method.publish.settings import CardSettings

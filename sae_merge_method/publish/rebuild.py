@@ -16,8 +16,9 @@ from sae_merge_method.files.parallel import bytes_bar, run_all
 from sae_merge_method.layers import format_layers
 from sae_merge_method.merge.run import merge
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
-from sae_merge_method.models.hub import fetch_file, local_folder, parse_model_id
+from sae_merge_method.models.hub import local_folder, parse_model_id
 from sae_merge_method.models.reading import WeightFiles
+from sae_merge_method.models.repository import fetch_file
 from sae_merge_method.models.shards import lacks_weights
 from sae_merge_method.recipe.methods import method_named, parse_recipe
 from sae_merge_method.recipe.pin import donors_of, rename

@@ -17,8 +17,9 @@ from sae_merge_method.models.checkpoint import (
     no_folder,
     open_checkpoint,
 )
-from sae_merge_method.models.hub import ModelId, fetch_file, folder_at_hand, is_hub_id
+from sae_merge_method.models.hub import ModelId, folder_at_hand
 from sae_merge_method.models.lora_config import ADAPTER_CONFIG
+from sae_merge_method.models.repository import fetch_file, is_hub_id
 from sae_merge_method.models.shards import lacks_weights
 from sae_merge_method.models.unreadable import explain, held_in_files
 

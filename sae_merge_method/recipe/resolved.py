@@ -13,7 +13,8 @@ from sae_merge_method.artifacts.recipe import AnyRecipe, Recipe, RecipeText, rea
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.layers import Unit, layers_of
 from sae_merge_method.models.checkpoint import Checkpoint
-from sae_merge_method.models.hub import local_file, open_model
+from sae_merge_method.models.hub import open_model
+from sae_merge_method.models.repository import local_file
 from sae_merge_method.recipe.diagnosed import (
     Diagnosed,
     OpenedAttribution,

@@ -10,7 +10,7 @@ from sae_merge_method.artifacts.sae_training import TRAINING_FILE, SaeTraining
 from sae_merge_method.artifacts.strict_yaml import dump_yaml
 from sae_merge_method.corpora.counting import OUTLIER_NORM
 from sae_merge_method.loaded.sites import HOOKS
-from sae_merge_method.models.hub import is_hub_id
+from sae_merge_method.models.repository import is_hub_id
 from sae_merge_method.reports import numbers
 from sae_merge_method.reports.grid import as_markdown, plain_grid
 from sae_merge_method.reports.markdown import code, fence, plain, section

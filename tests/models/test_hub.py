@@ -8,14 +8,13 @@ from sae_merge_method.errors import ModelError, SaeMergeError, UsageError
 from sae_merge_method.models.hub import (
     ModelId,
     as_path,
-    fetch_address,
     folder_at_hand,
-    is_hub_id,
     is_same_model,
     local_folder,
     open_model,
     parse_model_id,
 )
+from sae_merge_method.models.repository import fetch_address, is_hub_id
 from tests import tiny
 
 
