@@ -1,0 +1,26 @@
+"""What is asked of the Hub is a repository's id and a plain file inside it."""
+
+import pytest
+
+from sae_merge_method.errors import SaeMergeError
+from sae_merge_method.models.repository import fetch_address, is_hub_id
+
+
+@pytest.mark.parametrize("text", ["../evil", "a/../b", "a/b/c", "/etc", "a b", "ä/b", "a\n"])
+def test_what_could_lead_elsewhere_is_no_hub_id(text):
+    assert not is_hub_id(text)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "hf://me/base",
+        "hf://../base/x.yml",
+        "hf://me/../x.yml",
+        "hf://me/base/../../x.yml",
+        "hf://me/base//etc/x",
+    ],
+)
+def test_an_address_that_leads_elsewhere_is_refused_before_any_request(address):
+    with pytest.raises(SaeMergeError, match="expected"):
+        fetch_address(address)
