@@ -31,7 +31,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from random_encoders import build_model, build_saes
+from random_encoders import alike, build_saes
+from random_models import Sizes, save_gemma
 
 if TYPE_CHECKING:
     from sae_merge_method.diagnose.chunks import Chunk
@@ -39,16 +40,16 @@ if TYPE_CHECKING:
     from sae_merge_method.saes.sae import LayerSae
 
 REPEATS = 2
+WORDS = 4096
 REAL_LAYERS = 2
 """Of a model of d 2560: a group is as many layers, and each costs the same."""
 STRIDE = 512_000 // 8192
 
 
 def load(work: Path, options: argparse.Namespace) -> "tuple[TextModel, list[LayerSae], tuple[Chunk, ...]]":
-    """The model, its SAEs with thresholds set to the activations at hand, and the documents in chunks."""
+    """The model, its SAEs, and the documents in chunks."""
     from sae_merge_method.corpora.tokens import Document
     from sae_merge_method.diagnose.chunks import make_chunks
-    from sae_merge_method.loaded.residual_stream import forward
     from sae_merge_method.loaded.text_model import load_text_model
     from sae_merge_method.saes.find import find_saes
     from sae_merge_method.saes.opening import load_sae
@@ -58,16 +59,8 @@ def load(work: Path, options: argparse.Namespace) -> "tuple[TextModel, list[Laye
     saes = [load_sae(address, options.d_model, model.dtype, model.device) for address in addresses]
     random = np.random.default_rng(0)
     lengths = random.integers(options.length // 2, options.length + 1, options.documents)
-    documents = [Document(random.integers(1, 4096, n), np.arange(n) > 0) for n in lengths]
+    documents = [Document(random.integers(4, WORDS, n), np.arange(n) > 0) for n in lengths]
     chunks = make_chunks(documents, options.batch_tokens)
-
-    def set_threshold(residual: torch.Tensor, layer: int) -> None:
-        encoder: Any = saes[layer].encoder  # build_saes made JumpReLUs
-        inputs = residual[:64] @ encoder.w_enc
-        encoder.floor.fill_(float(torch.quantile(inputs.flatten()[: 1 << 20], 1 - 50 / options.width)))
-
-    use = {layer: partial(set_threshold, layer=layer) for layer in range(options.layers)}
-    forward(model, chunks[0].batches[0], use)
     return model, saes, chunks
 
 
@@ -79,6 +72,8 @@ def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, fl
     model, saes, chunks = load(work, options)
     tokens = sum(chunk.tokens for chunk in chunks)
     layers = list(range(options.layers))
+    # The model's file is mapped: it is in memory once a pass has read it.
+    forward(model, chunks[0].batches[0], dict.fromkeys(layers, lambda residual: None))
     loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     def each_batch(use: Mapping[int, Callable[[torch.Tensor], None]]) -> None:
@@ -210,8 +205,9 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        build_model(work / "model", options.layers, options.d_model)
-        build_saes(work / "saes", options.layers, options.width, options.d_model)
+        sizes = Sizes(options.d_model, 4 * options.d_model, 4, 1, 128, WORDS)
+        save_gemma(work / "model", sizes, options.layers)
+        build_saes(work / "model", work / "saes", options.layers, options.width, alike())
         contenders = ("forward", "limit", "ours") if options.real else ("forward", "limit", "ours", "saelens")
         results = {name: measure(name, work, options) for name in contenders}
         print(
@@ -243,7 +239,7 @@ def main() -> None:
                 wide = work / f"wide_{width}"
                 (wide).mkdir()
                 (wide / "model").symlink_to(work / "model")
-                build_saes(wide / "saes", 3, width, options.d_model)
+                build_saes(work / "model", wide / "saes", 3, width, alike())
                 changed = argparse.Namespace(**{**vars(options), "layers": 3, "width": width})
                 cells.append(f"{width}: {measure('ours', wide, changed)['busy']:.2f}")
             print("  width, 3 layers  " + "   ".join(cells))

@@ -16,19 +16,17 @@ Run: python benchmarks/diagnose_memory.py [--distinct 4000 --skip-encoding]
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
+from random_encoders import build_saes, rare_and_frequent
+from random_models import Sizes, save_gemma
 
 if TYPE_CHECKING:
     from sae_merge_method.artifacts.layer_usage import LayerUsage
@@ -55,81 +53,9 @@ class Need(NamedTuple):
     seconds: float
 
 
-def build_model(folder: Path, d_model: int, layers: int) -> None:
-    """A random bfloat16 Gemma 3 with a word a token, small but for its width."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import Gemma3ForCausalLM, Gemma3TextConfig, PreTrainedTokenizerFast
-
-    torch.manual_seed(0)
-    config = Gemma3TextConfig(
-        vocab_size=WORDS,
-        hidden_size=d_model,
-        intermediate_size=256,
-        num_hidden_layers=layers,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=64,
-        max_position_embeddings=2048,
-    )
-    Gemma3ForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
-    words = {"<unk>": 0, **{f"w{number}": number for number in range(1, WORDS)}}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(folder)
-
-
-def firing_rates(l0: float) -> torch.Tensor:
-    """(FEATURES,) from 1e-5 up, evenly spread over powers of ten, summing to ``l0``."""
-    low, high = 1e-5, 1.0
-    exponents = torch.linspace(0, 1, FEATURES, dtype=torch.float64)
-    least, most = math.log(low), math.log(high)
-    for _ in range(60):
-        middle = (least + most) / 2
-        rates = low * (math.exp(middle) / low) ** exponents
-        least, most = (middle, most) if rates.sum() < l0 else (least, middle)
-    return low * (math.exp(most) / low) ** exponents
-
-
-def build_saes(work: Path, layers: int, l0: float) -> None:
-    """Gemma Scope 2's layout, thresholds set by what the model's activations give each feature."""
-    from safetensors.torch import save_file
-
-    from sae_merge_method.corpora.batches import make_batches
-    from sae_merge_method.corpora.tokens import Document
-    from sae_merge_method.loaded.residual_stream import forward
-    from sae_merge_method.loaded.text_model import load_text_model
-
-    model = load_text_model(str(work / "model"))
-    random = np.random.default_rng(0)
-    sample = [Document(random.integers(1, WORDS, 512), np.ones(512, dtype=np.bool_))]
-    (batch,) = make_batches(sample, 512)
-    cut = torch.special.ndtri(1 - firing_rates(l0)).float()
-
-    def build(residual: torch.Tensor, layer: int) -> None:
-        folder = work / f"saes/layer_{layer}"
-        folder.mkdir(parents=True)
-        source = torch.Generator().manual_seed(layer)
-        w_enc = torch.randn(model.d_model, FEATURES, generator=source) / model.d_model**0.5
-        inputs = residual[:256].float() @ w_enc
-        threshold = inputs.mean(0) + cut * inputs.std(0)
-        tensors = {
-            "w_enc": w_enc,
-            "w_dec": w_enc.T.contiguous(),
-            # Rare features have thresholds above zero already; the shift keeps all others there.
-            "b_enc": (-threshold).clamp_min(0) + 0.1,
-            "b_dec": torch.zeros(model.d_model),
-        }
-        tensors["threshold"] = threshold + tensors["b_enc"]
-        save_file({k: v.bfloat16() for k, v in tensors.items()}, folder / "params.safetensors")
-        config = {"architecture": "jump_relu", "hf_hook_point_in": f"model.layers.{layer}.output"}
-        (folder / "config.json").write_text(json.dumps(config))
-
-    forward(model, batch, {layer: partial(build, layer=layer) for layer in range(layers)})
-
-
 def write_corpus(path: Path, documents: int, length: int, seed: int) -> None:
     random = np.random.default_rng(seed)
-    lines = (" ".join(f"w{word}" for word in random.integers(1, WORDS, length)) for _ in range(documents))
+    lines = (" ".join(f"w{word}" for word in random.integers(4, WORDS, length)) for _ in range(documents))
     path.write_text("\n".join(lines) + "\n")
 
 
@@ -249,8 +175,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         if not options.skip_encoding:
-            build_model(work / "model", options.width, options.layers)
-            build_saes(work, options.layers, L0)
+            # Small but for its width.
+            sizes = Sizes(options.width, 256, 2, 1, 64, WORDS)
+            save_gemma(work / "model", sizes, options.layers, "bfloat16")
+            fit = rare_and_frequent(L0)
+            build_saes(work / "model", work / "saes", options.layers, FEATURES, fit, tokens=256)
             say(
                 f"encoding, {options.layers} layers of 16k at d {options.width}",
                 measure_encoding(work, options),

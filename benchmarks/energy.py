@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import struct
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from random_models import Sizes, layer_shapes, write_config, write_safetensors
 
 from sae_merge_method.artifacts import diagnosis as records
 from sae_merge_method.artifacts.layer_diagnosis import LayerDiagnosis, SaeSource
@@ -30,7 +30,7 @@ from sae_merge_method.artifacts.usage import Documents, write_usage
 from sae_merge_method.identity.fingerprint import fingerprint
 from sae_merge_method.models.checkpoint import open_checkpoint
 
-WIDTH, MLP, QUERIES, KEYS, HEAD = 2560, 10240, 2048, 1024, 256
+WIDTH, MLP, QUERIES, KEYS, HEAD, WORDS = 2560, 10240, 2048, 1024, 256, 262_144
 WHOLE = 34
 FEATURES, RANK = 16384, 64
 LIMIT_SECONDS, LIMIT_GB = 300, 3
@@ -43,60 +43,12 @@ class Cost(NamedTuple):
     gigabytes: float
 
 
-def shapes(layers: int) -> dict[str, tuple[int, ...]]:
-    part = {
-        "input_layernorm": (WIDTH,),
-        "self_attn.q_proj": (QUERIES, WIDTH),
-        "self_attn.q_norm": (HEAD,),
-        "self_attn.k_proj": (KEYS, WIDTH),
-        "self_attn.k_norm": (HEAD,),
-        "self_attn.v_proj": (KEYS, WIDTH),
-        "self_attn.o_proj": (WIDTH, QUERIES),
-        "post_attention_layernorm": (WIDTH,),
-        "pre_feedforward_layernorm": (WIDTH,),
-        "mlp.up_proj": (MLP, WIDTH),
-        "mlp.gate_proj": (MLP, WIDTH),
-        "mlp.down_proj": (WIDTH, MLP),
-        "post_feedforward_layernorm": (WIDTH,),
-    }
-    return {
-        f"model.layers.{layer}.{name}.weight": shape
-        for layer in range(layers)
-        for name, shape in part.items()
-    }
-
-
-def write_safetensors(file: Path, dtype: str, tensors: dict[str, tuple[int, ...]], seed: int) -> None:
-    """Random values, made and written block by block."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    width = {"BF16": 2, "F32": 4}[dtype]
-    header: dict[str, object] = {}
-    reached = 0
-    for name, shape in tensors.items():
-        size = width * int(np.prod(shape))
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [reached, reached + size]}
-        reached += size
-    text = json.dumps(header).encode()
-    rng = np.random.default_rng(seed)
-    with file.open("wb") as stream:
-        stream.write(struct.pack("<Q", len(text)) + text)
-        while reached:
-            values = rng.standard_normal(min(1 << 22, reached // width), dtype=np.float32)
-            block = (values.view(np.uint32) >> 16).astype(np.uint16) if width == 2 else values
-            stream.write(block.tobytes())
-            reached -= block.nbytes
-
-
 def write_scene(root: Path, layers: int) -> None:
     """Base, donor, one SAE a layer and a diagnosis."""
-    config = {
-        "architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text", "hidden_size": WIDTH,
-        "intermediate_size": MLP, "num_hidden_layers": layers, "num_attention_heads": QUERIES // HEAD,
-        "num_key_value_heads": KEYS // HEAD, "head_dim": HEAD, "torch_dtype": "bfloat16",
-    }  # fmt: skip
+    sizes = Sizes(WIDTH, MLP, QUERIES // HEAD, KEYS // HEAD, HEAD, WORDS)
     for seed, name in enumerate(("base", "donor")):
-        write_safetensors(root / name / "model.safetensors", "BF16", shapes(layers), seed)
-        (root / name / "config.json").write_text(json.dumps(config))
+        write_safetensors(root / name / "model.safetensors", "BF16", layer_shapes(sizes, layers), seed)
+        write_config(root / name, sizes, layers)
     for layer in range(layers):
         file = root / "saes" / f"layer_{layer}" / "params.safetensors"
         write_safetensors(file, "F32", {"w_dec": (FEATURES, WIDTH)}, 100 + layer)

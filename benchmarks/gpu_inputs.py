@@ -1,16 +1,14 @@
 """Models, SAEs and texts of random weights and words, shaped as Gemma 3 4B's or tiny: what a GPU is given."""
 
 import json
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import random_encoders
 import torch
 import yaml
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+from random_models import Sizes, gemma, word_tokenizer
 
 
 class Shape(NamedTuple):
@@ -32,45 +30,20 @@ class Shape(NamedTuple):
     answer: int
     """Tokens to generate for each."""
 
+    @property
+    def sizes(self) -> Sizes:
+        """Of the model."""
+        return Sizes(self.width, self.mlp, self.heads, self.kv_heads, self.head, self.words)
+
 
 GEMMA_3_4B = Shape(34, 2560, 10240, 8, 4, 256, 262_144, 16_384, 200, 400, 64, 128)
 TINY = Shape(4, 64, 128, 2, 1, 32, 512, 256, 24, 24, 24, 4)
-ACTIVE = 50
-"""Features that are active at a token."""
-
-
-def word_tokenizer(count: int) -> "PreTrainedTokenizerFast":
-    """One of so many words, w4 to the last, four of them special."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    # No word begins with a special token's name: tokenizers find those within words, too.
-    special = {"<unk>": 0, "<bos>": 1, "<eos>": 2, "<pad>": 3}
-    words = {**special, **{f"w{number}": number for number in range(len(special), count)}}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<bos>", eos_token="<eos>", pad_token="<pad>"
-    )
 
 
 def build_models(work: Path, shape: Shape, device: str) -> None:
     """Base and donor with a word a token, in bfloat16."""
-    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
-
     tokenizer = word_tokenizer(shape.words)
-    config = Gemma3TextConfig(
-        vocab_size=shape.words, hidden_size=shape.width, intermediate_size=shape.mlp,
-        num_hidden_layers=shape.layers, num_attention_heads=shape.heads, num_key_value_heads=shape.kv_heads,
-        head_dim=shape.head, max_position_embeddings=2048, bos_token_id=1, eos_token_id=2, pad_token_id=3,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.bfloat16)
-    try:
-        with torch.device(device):
-            model = Gemma3ForCausalLM(config)
-    finally:
-        torch.set_default_dtype(torch.float32)
+    model = gemma(shape.sizes, shape.layers, "bfloat16", device)
     for name in ("base", "donor"):
         model.save_pretrained(work / name)
         tokenizer.save_pretrained(work / name)
@@ -81,39 +54,10 @@ def build_models(work: Path, shape: Shape, device: str) -> None:
 
 
 def build_saes(work: Path, shape: Shape, device: str) -> None:
-    """Gemma Scope 2's layout, thresholds set by what the model's activations give."""
-    from safetensors.torch import save_file
-
-    from sae_merge_method.corpora.batches import make_batches
-    from sae_merge_method.corpora.tokens import Document
-    from sae_merge_method.loaded.residual_stream import forward
-    from sae_merge_method.loaded.text_model import load_text_model
-
-    model = load_text_model(str(work / "base"), device=device)
-    ids = np.random.default_rng(0).integers(4, shape.words, 64)
-    (batch,) = make_batches([Document(ids, np.arange(64) > 0)], 64)
-
-    def build(residual: torch.Tensor, layer: int) -> None:
-        folder = work / f"saes/layer_{layer}"
-        folder.mkdir(parents=True)
-        chance = torch.Generator(residual.device).manual_seed(layer)
-        drawn = torch.randn(shape.features, shape.width, generator=chance, device=residual.device)
-        w_dec = torch.nn.functional.normalize(drawn)
-        inputs = residual.float() @ w_dec.T
-        cut = torch.quantile(
-            inputs.flatten()[: 1 << 20], 1 - min(ACTIVE, shape.features // 4) / shape.features
-        )
-        tensors = {
-            "w_enc": w_dec.T.contiguous(), "w_dec": w_dec, "b_enc": torch.zeros(shape.features),
-            "b_dec": torch.zeros(shape.width), "threshold": cut.repeat(shape.features),
-        }  # fmt: skip
-        save_file(
-            {name: tensor.bfloat16().cpu() for name, tensor in tensors.items()}, folder / "params.safetensors"
-        )
-        config = {"architecture": "jump_relu", "hf_hook_point_in": f"model.layers.{layer}.output"}
-        (folder / "config.json").write_text(json.dumps(config))
-
-    forward(model, batch, {layer: partial(build, layer=layer) for layer in range(shape.layers)})
+    """One a layer, with features that are as often active as a trained one's."""
+    random_encoders.build_saes(
+        work / "base", work / "saes", shape.layers, shape.features, random_encoders.alike(), device
+    )
 
 
 def write_texts(work: Path, shape: Shape) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from gpu_inputs import word_tokenizer
+from random_models import Sizes, gemma, word_tokenizer
 
 PROSE, PROMPT, OWN, ANSWER = 80, 240, 12, 4
 """Words of a passage; of what all problems begin with, of each one's own, and of its answer."""
@@ -25,15 +25,8 @@ PROSE, PROMPT, OWN, ANSWER = 80, 240, 12, 4
 
 def build(options: argparse.Namespace) -> tuple[Any, Any]:
     """A model and its tokenizer."""
-    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
-
-    config = Gemma3TextConfig(
-        vocab_size=options.vocabulary, hidden_size=options.width, intermediate_size=3 * options.width,
-        num_hidden_layers=options.layers, num_attention_heads=4, num_key_value_heads=1, head_dim=256,
-        max_position_embeddings=1024, bos_token_id=1, eos_token_id=2, pad_token_id=3,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    return Gemma3ForCausalLM(config).eval(), word_tokenizer(options.vocabulary)
+    sizes = Sizes(options.width, 3 * options.width, 4, 1, 256, options.vocabulary)
+    return gemma(sizes, options.layers).eval(), word_tokenizer(options.vocabulary)
 
 
 def texts(options: argparse.Namespace) -> dict[str, list[tuple[str, str]]]:

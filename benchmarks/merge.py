@@ -29,7 +29,7 @@ from pathlib import Path
 
 import in_place
 import verifying
-from random_models import RANK, shapes, write_saes
+from random_models import RANK, shapes, write_decoders
 
 LAYERS, FEW_LAYERS = 26, 8
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
@@ -228,7 +228,7 @@ def main() -> None:
         before = drop if given.cold else lambda: warm(work)
         cache = "cold cache" if given.cold else "warm cache"
         if given.scalpel:
-            write_saes(work / "saes", some[3])
+            write_decoders(work / "saes", some[3])
             (work / "scalpel.yml").write_text(recipe(some[3], "sae_scalpel"))
             costs = measure(work, scalpel_contenders(), given.rounds, before)
             show_scalpel(f"scalpel, 3 layers, rank {RANK}, {cache}", costs)
