@@ -8,7 +8,7 @@ from sae_merge_method.artifacts.realised import swallowed_among
 from sae_merge_method.layers import format_layers
 from sae_merge_method.reports.grid import NOTHING, Cell, Grid
 from sae_merge_method.reports.numbers import energy
-from sae_merge_method.reports.realised import how_to_read_realised, realised_cells, realised_header
+from sae_merge_method.verdict_tables.realised import how_to_read_realised, realised_cells, realised_header
 
 _HEADER = ("arm", "energy", *realised_header(), "matched", "layers")
 

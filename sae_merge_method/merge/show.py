@@ -11,7 +11,7 @@ from sae_merge_method.recipe.precision import told_by
 from sae_merge_method.reports import numbers
 from sae_merge_method.reports.grid import Cell, Grid
 from sae_merge_method.reports.notebook import View
-from sae_merge_method.reports.realised import how_to_read_realised, realised_cells, realised_header
+from sae_merge_method.verdict_tables.realised import how_to_read_realised, realised_cells, realised_header
 
 
 def preview_view(preview: EditPreview) -> View:

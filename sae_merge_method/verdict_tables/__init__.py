@@ -1,1 +1,1 @@
-"""A comparison as tables, its columns and what stands around them, and an attribution, for who shows them."""
+"""What artifacts hold, as tables for who shows them: a comparison, an attribution, what is stored of an edit."""

@@ -9,7 +9,7 @@ from sae_merge_method.experiment.report.stored import stored_grid, stored_words
 from sae_merge_method.geometry.realised import EditSums
 from sae_merge_method.merge.show import preview_view
 from sae_merge_method.reports.grid import Grid
-from sae_merge_method.reports.realised import how_to_read_realised, realised_cells, realised_header
+from sae_merge_method.verdict_tables.realised import how_to_read_realised, realised_cells, realised_header
 from tests.reports.records import filled
 
 FIGURES = Realised.figures(EditSums(intended=2469.0, realised=1234.5, along=1234.5, changed=1, values=8))
