@@ -30,7 +30,7 @@ class Rank(Record):
 
 class MatchedSets(Rank):
     """The pick beside sets of layers that might as well have been picked: drawn at random, as many layers in
-    as many unbroken runs at about the same depth."""
+    as many unbroken runs, counted among the experiment's ``among``, at about the same depth."""
 
     rank_p: float = Field(gt=0, le=1)
     """(1 + better) / (1 + others), one-sided: exact where the pick is as likely as any of them to be best."""

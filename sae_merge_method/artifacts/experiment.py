@@ -153,6 +153,9 @@ class Experiment(Record):
     layers: tuple[UnitField, ...]
     """The selected layers, or parts of them such as "11.attn", the pick: what the rule selects of the
     scores."""
+    among: tuple[int, ...] | None = None
+    """Layers that random sets are drawn from and runs are counted among: those in which the donor changes
+    something of the kinds that are selected; null for all."""
     select: str
     """Rule that selects the layers."""
     score: str

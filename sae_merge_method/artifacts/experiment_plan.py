@@ -103,6 +103,9 @@ class ExperimentPlan(Record):
     """Rule that selects the layers."""
     layers: tuple[UnitField, ...]
     """The selected layers, or parts of them: the pick."""
+    among: tuple[int, ...] | None = None
+    """Layers that random sets are drawn from and runs are counted among: those in which the donor changes
+    something of the kinds that are selected; null for all."""
     weight: float
     """Factor of the task vector, alpha."""
     metric: str

@@ -8,9 +8,18 @@ from random import Random
 Layers = tuple[int, ...]
 
 
-def runs(layers: Collection[int]) -> int:
-    """How many unbroken runs a set of layers has: its contiguity, 1 for a single block of the model."""
-    return sum(layer - 1 not in layers for layer in layers)
+def runs(layers: Collection[int], among: Collection[int] | None = None) -> int:
+    """How many unbroken runs a set of layers has: its contiguity, 1 for a single block of the model.
+
+    Args:
+        layers: The set.
+        among: The layers that count: where none of these lies between two of the set, these are neighbours.
+            None for all.
+    """
+    if among is None:
+        return sum(layer - 1 not in layers for layer in layers)
+    apart = [any(low < place < high for place in among) for low, high in pairwise(sorted(layers))]
+    return sum(apart) + bool(layers)
 
 
 def mean_depth(layers: Collection[int]) -> float:
@@ -18,16 +27,22 @@ def mean_depth(layers: Collection[int]) -> float:
     return sum(layers) / len(layers)
 
 
-def is_matched(n_layers: int, selected: Layers, layers: Layers) -> bool:
+def is_matched(n_layers: int, selected: Layers, layers: Layers, among: Collection[int] | None = None) -> bool:
     """Whether a set may stand for ``selected`` where both were chosen by chance.
 
     What layers gain is smooth in depth, so a block gains otherwise than layers that lie scattered, and the
     middle otherwise than the ends: a fair rival has as many layers in as many runs, and lies nearer than a
     third of the model on average.
+
+    Args:
+        n_layers: The model's.
+        selected: The selection.
+        layers: The set.
+        among: Layers that such sets are drawn from, among which runs are counted; None for all.
     """
     return (
         len(layers) == len(selected)
-        and runs(layers) == runs(selected)
+        and runs(layers, among) == runs(selected, among)
         and abs(mean_depth(layers) - mean_depth(selected)) < n_layers * _NEAR
     )
 
@@ -51,13 +66,16 @@ def random_sets(n_layers: int, selected: Layers, among: Collection[int] | None =
     Args:
         n_layers: The model's.
         selected: The selection.
-        among: Layers to draw from; None for all. Where they have gaps, sets are drawn by their runs among
-            these.
+        among: Layers to draw from; None for all. Where they have gaps, runs are counted among these, the
+            selection's too: by the model's own numbers of layers all sets would be alike, and those that lie
+            most scattered would come first. Of as many runs among these, those that touch as often as the
+            selection come first.
     """
     chosen, size = tuple(sorted(selected)), len(selected)
     places = sorted(range(n_layers) if among is None else among)
     rng = Random("random layers")
-    parts = sorted(range(1, min(size, len(places) - size + 1) + 1), key=lambda n: (abs(n - runs(chosen)), n))
+    wanted = runs(chosen, among)
+    parts = sorted(range(1, min(size, len(places) - size + 1) + 1), key=lambda n: (abs(n - wanted), n))
 
     def distance(layers: Layers) -> tuple[int, int]:
         apart = abs(mean_depth(layers) - mean_depth(chosen))

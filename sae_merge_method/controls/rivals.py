@@ -75,7 +75,7 @@ def random_rivals(ground: Ground) -> Iterable[Units]:
     Raises:
         NoArmError: There are none that the donor changes.
     """
-    drawn = random_sets(ground.n_layers, layers_of(ground.selected), _layers(ground))
+    drawn = random_sets(ground.n_layers, layers_of(ground.selected), drawn_among(ground))
     sets = list(islice(reopened(drawn, ground.selected, ground.changed), ground.random_layers))
     if ground.random_layers and not sets:
         raise _too_few(ground)
@@ -106,14 +106,20 @@ def spread_rivals(ground: Ground) -> Iterable[Units]:
     Raises:
         NoArmError: There are none.
     """
-    drawn = spread_sets(ground.n_layers, layers_of(ground.selected), _layers(ground))
+    drawn = spread_sets(ground.n_layers, layers_of(ground.selected), drawn_among(ground))
     tried = islice(drawn, _TRIED + ground.random_spread)
     sets = list(islice(reopened(tried, ground.selected, ground.changed), ground.random_spread))
     if ground.random_spread and not sets:
-        if len(_layers(ground)) < ground.n_layers:
+        if drawn_among(ground) is not None:
             raise _too_few(ground)
         raise NoArmError("the recipe opens too many layers for others of which none are neighbours")
     return sets
+
+
+def drawn_among(ground: Ground) -> tuple[int, ...] | None:
+    """Layers that rivals are drawn from, in which the donor changes what the recipe opens; None for all."""
+    layers = _layers(ground)
+    return layers if len(layers) < ground.n_layers else None
 
 
 _TRIED = 5000

@@ -22,13 +22,19 @@ def opens_parts(units: Iterable[Unit]) -> bool:
     return any(isinstance(unit, LayerModule) for unit in units)
 
 
-def is_matched(n_layers: int, selected: Units, units: Units) -> bool:
+def is_matched(n_layers: int, selected: Units, units: Units, among: Collection[int] | None = None) -> bool:
     """Whether a set may stand for ``selected`` where both were chosen by chance.
 
     Its layers may by :func:`.layer_sets.is_matched`, and they are opened in the same ways.
+
+    Args:
+        n_layers: The model's.
+        selected: The selection.
+        units: The set.
+        among: Layers that such sets are drawn from; None for all.
     """
     alike = Counter(map(part_of_layer, units)) == Counter(map(part_of_layer, selected))
-    return alike and layer_sets.is_matched(n_layers, layers_of(selected), layers_of(units))
+    return alike and layer_sets.is_matched(n_layers, layers_of(selected), layers_of(units), among)
 
 
 def mean_depth(units: Collection[Unit]) -> float:

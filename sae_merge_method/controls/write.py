@@ -15,6 +15,7 @@ from sae_merge_method.controls.energies import measure_energies
 from sae_merge_method.controls.evidence import evidence_of, without_scalpels
 from sae_merge_method.controls.ground import Ground, NoArmError
 from sae_merge_method.controls.kinds import ArmKind, matches_of
+from sae_merge_method.controls.rivals import drawn_among
 from sae_merge_method.controls.settings import ControlSettings, numbers_of
 from sae_merge_method.controls.unit_sets import Units
 from sae_merge_method.errors import RecipeError
@@ -51,6 +52,9 @@ class Controls(NamedTuple):
     recipes: tuple[ControlRecipe, ...]
     task_vector_energy: float
     """Squared norm of donor minus base over all decoder layers."""
+    among: tuple[int, ...] | None
+    """Layers that random rivals are drawn from, in which the donor changes what the recipe opens; None for
+    all."""
 
 
 def write_controls(
@@ -124,7 +128,7 @@ def make_controls(recipe: ResolvedRecipe, settings: ControlSettings) -> Controls
         ControlRecipe(kind, arm, _text(kind, arm, ground, donation, recipe))
         for kind, arm in _arms(kinds, ground)
     ]
-    return Controls(tuple(recipes), energies.whole)
+    return Controls(tuple(recipes), energies.whole, drawn_among(ground))
 
 
 def _arms(kinds: Iterable[ArmKind], ground: Ground) -> list[tuple[ArmKind, ArmIdentity]]:

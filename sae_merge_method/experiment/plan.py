@@ -96,6 +96,7 @@ def make_plan(settings: ExperimentSettings, evidence: ChosenBy, depends_on: Mapp
         scores=dict(scores),
         select=settings.select,
         layers=pick.layers,
+        among=controls.among,
         weight=settings.weight,
         metric=settings.metric,
         test=settings.test,

@@ -144,16 +144,52 @@ def test_sets_among_some_layers_are_all_there_are_each_once(selected):
     expected = set(combinations(AMONG, size)) - {selected}
     found = list(random_sets(12, selected, AMONG))
     assert len(found) == len(expected) and set(found) == expected
-    assert runs(found[0]) == runs(selected)
+    assert runs(found[0], AMONG) == runs(selected, AMONG)
     apart = list(spread_sets(12, selected, AMONG))
     assert len(apart) == len(set(apart)) and set(apart) == {one for one in expected if runs(one) == size}
     twin = depth_matched(12, selected, lambda place, layer: layer in AMONG)
     assert cost(twin, selected) == min(cost(one, selected) for one in expected)
 
 
+@pytest.mark.parametrize(
+    ("selected", "wanted"),
+    [((19, 23, 27, 31), 1), ((7, 11, 27, 31), 2), ((19, 20, 21, 22), 1), ((19, 22, 23, 26, 27), 1)],
+)
+def test_among_layers_with_gaps_the_first_sets_have_as_many_runs_there_as_the_selection(selected, wanted):
+    among = range(3, 48, 4)
+    first = list(islice(random_sets(48, selected, among), 8))
+    assert len(first) == 8 and all(is_matched(48, selected, layers, among) for layers in first[:4])
+    for layers in first:
+        at = [among.index(layer) for layer in layers]
+        assert runs(at) == runs(layers, among) == wanted == runs(selected, among)
+
+
+def test_a_scattered_set_is_no_match_of_a_block_of_all_that_there_are():
+    among, block, scattered = range(0, 36, 2), (12, 14, 16, 18), (6, 12, 18, 24)
+    assert runs(block) == runs(scattered) == 4
+    assert not is_matched(36, block, scattered, among) and is_matched(36, block, (14, 16, 18, 20), among)
+
+
+def test_a_pick_among_layers_with_gaps_rarely_stands_out_of_its_sets_where_nothing_is_to_find():
+    generator, among, pick = np.random.default_rng(0), range(0, 36, 2), (12, 14, 16, 18)
+    sets = [one for one in islice(random_sets(36, pick, among), 20) if is_matched(36, pick, one, among)]
+    apart = np.arange(36)[:, None] - np.arange(36)
+    smooth = np.linalg.cholesky(np.exp(-(apart**2) / 32) + 1e-6 * np.eye(36))
+    hits = 0
+    for _ in range(300):
+        gain = smooth @ generator.standard_normal(36)
+        value, *others = (float(gain[list(layers)].sum()) for layers in (pick, *sets))
+        found = excess(value, others, 0.95)
+        assert found.p is not None
+        hits += found.p < 0.05
+    assert hits <= 0.08 * 300
+
+
 def test_among_all_layers_the_sets_are_those_of_the_model():
     for draw in (random_sets, spread_sets):
         assert list(islice(draw(18, (2, 7, 8), range(18)), 30)) == list(islice(draw(18, (2, 7, 8)), 30))
+    for size in range(8):
+        assert all(runs(one) == runs(one, range(7)) for one in combinations(range(7), size))
 
 
 def test_few_layers_of_a_deep_model_are_found_at_once():

@@ -98,4 +98,5 @@ def test_a_rival_opens_as_many_of_each_kind():
     assert is_matched(12, units("3.attn, 4.attn"), units("5.attn, 6.attn"))
     assert not is_matched(12, units("3.attn, 4.attn"), units("5.attn, 6.mlp"))
     assert not is_matched(12, units("3.attn, 4.attn"), units("5.attn, 7.attn"))
+    assert is_matched(12, units("3.attn, 5.attn"), units("5.attn, 7.attn"), among=(1, 3, 5, 7, 9))
     assert not is_matched(12, units("3.attn, 4.attn"), (5, 6))

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from sae_merge_method.artifacts.attribution import read_attribution
 from sae_merge_method.artifacts.experiment_plan import read_plan
@@ -82,6 +83,18 @@ def test_a_plan_lists_all_arms_and_runs_none(fresh, sae_merge_experiment, monkey
     assert all(words[1:3] == ["to", "do"] for words in listed)
     assert "layers: '0, 1'" in (fresh / "exp" / "arms" / "bottom" / "recipe.yml").read_text()
     assert not list((fresh / "exp").rglob("results*"))
+
+
+@pytest.mark.parametrize(("frozen", "among"), [((), None), ((2,), (0, 1, 3))])
+def test_a_plan_keeps_which_layers_random_sets_are_drawn_from(
+    fresh, diagnosed, sae_merge_experiment, frozen, among
+):
+    weights, base = fresh / "donor" / "model.safetensors", load_file(fresh / "base" / "model.safetensors")
+    kept = {name: base[name] for name in base for layer in frozen if f"layers.{layer}." in name}
+    save_file(load_file(weights) | kept, weights, {"format": "pt"})
+    write_settings(fresh, arms=["random-layers"], select="layers=0-1", diagnosis=diagnosed)
+    assert sae_merge_experiment("plan").exit_code == 0
+    assert read_plan(fresh / "exp").among == among
 
 
 def test_a_plan_says_which_claims_its_arms_cannot_tell(fresh, diagnosed, sae_merge_experiment):

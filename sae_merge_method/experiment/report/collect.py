@@ -109,6 +109,7 @@ def _with_conclusions(
         donor=plan.donor,
         n_layers=plan.n_layers,
         layers=plan.layers,
+        among=plan.among,
         select=plan.select,
         score=plan.score,
         scores=plan.scores,
@@ -140,7 +141,7 @@ def _with_conclusions(
     if pick is not None and not pick.mismatches:
         others = [gain(arm, up) for arm in other_layers(arms, pick)]
         ranks = {
-            "matched_sets": beside_matched(arms, pick, plan.n_layers, plan.alpha, higher_is_better=up),
+            "matched_sets": beside_matched(measured, pick),
             "among_all": rank_among(gain(pick, up), others),
         }
         measured = measured.model_copy(update=ranks)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sae_merge_method.controls.unit_sets import is_matched
 from sae_merge_method.experiment.prospect import Prospect
+from sae_merge_method.experiment.report.standing import counted_among
 from sae_merge_method.layers import part_of_layer
 from sae_merge_method.reports.numbers import p_value
 from sae_merge_method.statistics.curves import FEWEST_SETS, least_curve_p
@@ -45,9 +46,11 @@ def matched_sets(prospect: Prospect) -> Reach:
     """Of the pick among the random sets that are matched with it."""
     plan = prospect.plan
     count = sum(
-        arm.role == "random" and is_matched(plan.n_layers, plan.layers, arm.layers) for arm in plan.arms
+        arm.role == "random" and is_matched(plan.n_layers, plan.layers, arm.layers, plan.among)
+        for arm in plan.arms
     )
-    sets = f"{count} random sets of as many runs of layers at about the pick's depth"
+    among = counted_among(plan.layers, plan.among) or " of layers"
+    sets = f"{count} random sets of as many runs{among} at about the pick's depth"
     if count < FEWEST_SETS:
         return Reach(None, f"{sets}: nothing is tested with fewer than {FEWEST_SETS}")
     return Reach(0.0, f"t over {sets}; the rank alone gives no p below {p_value(1 / (1 + count))}")

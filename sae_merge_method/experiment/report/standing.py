@@ -1,15 +1,16 @@
 """Judges of claims that hold the pick against random layers: its gain, and its gain per damage.
 
 A fair rival of the pick has as many layers in as many unbroken runs at about the same depth: only random arms
-of that kind count (:func:`sae_merge_method.controls.unit_sets.is_matched`).
+of that kind count (:func:`sae_merge_method.controls.unit_sets.is_matched`). Where they are drawn from some
+layers alone, runs are counted among these.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sae_merge_method.artifacts.arm import OTHER_LAYERS
 from sae_merge_method.artifacts.conclusions import MatchedSets, Rank
 from sae_merge_method.artifacts.experiment import Experiment, MeasuredArm
-from sae_merge_method.controls.unit_sets import Units, is_matched, mean_depth
+from sae_merge_method.controls.unit_sets import Units, is_matched, mean_depth, opens_parts
 from sae_merge_method.experiment.report.judged import Judge, Judged, untested
 from sae_merge_method.experiment.report.measure import gain, is_share
 from sae_merge_method.layers import sorted_units
@@ -28,13 +29,20 @@ def other_layers(arms: Iterable[MeasuredArm], pick: MeasuredArm) -> list[Measure
     return list(by_layers.values())
 
 
-def matched_layers(arms: Iterable[MeasuredArm], pick: MeasuredArm, n_layers: int) -> list[MeasuredArm]:
+def matched_layers(experiment: Experiment, pick: MeasuredArm) -> list[MeasuredArm]:
     """Of these, the ones drawn at random that are matched with the pick."""
     return [
         arm
-        for arm in other_layers(arms, pick)
-        if arm.role == "random" and is_matched(n_layers, pick.layers, arm.layers)
+        for arm in other_layers(experiment.arms, pick)
+        if arm.role == "random" and is_matched(experiment.n_layers, pick.layers, arm.layers, experiment.among)
     ]
+
+
+def counted_among(selected: Units, among: Collection[int] | None) -> str:
+    """Words for the layers that runs are counted among; empty where these are all layers."""
+    if among is None:
+        return ""
+    return f" among the layers {'with such parts ' * opens_parts(selected)}that the donor changes"
 
 
 def rank_among(value: float, others: Sequence[float]) -> Rank | None:
@@ -42,13 +50,11 @@ def rank_among(value: float, others: Sequence[float]) -> Rank | None:
     return Rank(better=upper_tail(value, others).at_least, others=len(others)) if others else None
 
 
-def beside_matched(
-    arms: Iterable[MeasuredArm], pick: MeasuredArm, n_layers: int, alpha: float, *, higher_is_better: bool
-) -> MatchedSets | None:
+def beside_matched(experiment: Experiment, pick: MeasuredArm) -> MatchedSets | None:
     """The pick's gain beside its matched sets'; None without any."""
-    matched = matched_layers(arms, pick, n_layers)
-    gains = [gain(arm, higher_is_better) for arm in matched]
-    return _beside(gain(pick, higher_is_better), gains, matched, pick, alpha)
+    matched, up = matched_layers(experiment, pick), experiment.higher_is_better
+    gains = [gain(arm, up) for arm in matched]
+    return _beside(gain(pick, up), gains, matched, pick, experiment.alpha)
 
 
 def _beside(
@@ -77,8 +83,8 @@ def beats_random_layers(experiment: Experiment) -> Judged:
     if _pick(experiment) is None:
         return untested("the pick is not done")
     if experiment.matched_sets is None:
-        return untested(_NO_SETS)
-    return _stands_out(experiment.matched_sets, is_share(experiment))
+        return untested(_no_sets(experiment))
+    return _stands_out(experiment.matched_sets, experiment)
 
 
 def gains_more_per_damage(beside: str) -> Judge:
@@ -95,7 +101,7 @@ def gains_more_per_damage(beside: str) -> Judge:
         pick, margin = _pick(experiment), experiment.harm_margin
         if experiment.corpus is None or pick is None:
             return untested("the pick is not done" if experiment.corpus else "no general corpus was given")
-        matched = matched_layers(experiment.arms, pick, experiment.n_layers)
+        matched = matched_layers(experiment, pick)
         ratios = [_per_margin(arm, experiment) for arm in (pick, *matched)]
         measured = [ratio for ratio in ratios if ratio is not None]
         if len(measured) < len(ratios):
@@ -107,9 +113,9 @@ def gains_more_per_damage(beside: str) -> Judge:
             )
         drawn = _beside(measured[0], measured[1:], matched, pick, experiment.alpha)
         if drawn is None:
-            return untested(_NO_SETS)
+            return untested(_no_sets(experiment))
         share = is_share(experiment)
-        judged = _stands_out(drawn, share)
+        judged = _stands_out(drawn, experiment)
         other = experiment.arm(beside)
         its_ratio = _per_margin(other, experiment) if other is not None else None
         its = "" if its_ratio is None else f", {beside} {amount(its_ratio, share)}"
@@ -119,7 +125,9 @@ def gains_more_per_damage(beside: str) -> Judge:
     return judge
 
 
-_NO_SETS = "there are no arms with random layers in as many runs at about the same depth"
+def _no_sets(experiment: Experiment) -> str:
+    among = counted_among(experiment.layers, experiment.among)
+    return f"there are no arms with random layers in as many runs{among} at about the same depth"
 
 
 def _pick(experiment: Experiment) -> MeasuredArm | None:
@@ -135,10 +143,12 @@ def _per_margin(arm: MeasuredArm, experiment: Experiment) -> float | None:
     return gain(arm, experiment.higher_is_better) * margin / max(arm.damage, margin)
 
 
-def _stands_out(drawn: MatchedSets, share: bool) -> Judged:
+def _stands_out(drawn: MatchedSets, experiment: Experiment) -> Judged:
     """By Student's test of one more draw; where the sets all gained alike, by the rank alone."""
+    share = is_share(experiment)
+    among = counted_among(experiment.layers, experiment.among) or " of layers"
     sets = (
-        f"{drawn.others} random sets of as many runs of layers, their mean depth at most "
+        f"{drawn.others} random sets of as many runs{among}, their mean depth at most "
         f"{drawn.farthest:.1f} layers away"
     )
     rank = f"rank {drawn.rank} of {1 + drawn.others}, its p alone {p_value(drawn.rank_p)}"

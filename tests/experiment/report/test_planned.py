@@ -43,6 +43,14 @@ def test_the_central_claim_takes_five_matched_sets_and_says_what_the_rank_alone_
     assert "t over 20 random sets" in enough and "no p below 0.0476" in enough
 
 
+def test_matched_sets_ahead_are_counted_among_the_layers_that_the_donor_changes(tmp_path: Path) -> None:
+    sets = [Laid(f"random-layers-{nth}", (30, 10), (2 * nth + 4, 2 * nth + 6)) for nth in range(5)]
+    scattered = Laid("random-layers-5", (30, 10), (2, 8))
+    plan = plan_of(tmp_path, *sets, scattered, layers=(2, 4), n_layers=MANY, among=tuple(range(0, MANY, 2)))
+    told = line(plan, CENTRAL)
+    assert "t over 5 random sets of as many runs among the layers that the donor changes at about" in told
+
+
 def test_single_layers_say_how_small_a_p_their_number_allows(tmp_path: Path) -> None:
     def predicts(layers: int) -> str:
         arms = [Laid(f"layer-{layer}", (30, 10), (layer,)) for layer in range(layers)]

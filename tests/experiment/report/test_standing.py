@@ -57,6 +57,38 @@ def test_a_pick_of_modules_is_held_against_as_many_of_each_kind(tmp_path: Path) 
     assert (found.matched_sets.rank, found.matched_sets.others) == (1, 3)
 
 
+def test_over_a_donor_with_gaps_runs_are_counted_among_the_layers_that_it_changes(tmp_path: Path) -> None:
+    among = tuple(range(0, MANY, 2))
+    pick = replace(PICK, layers=(2, 4))
+    sets = [
+        Laid(f"random-layers-{nth}", (right, 10), (2 * nth + 4, 2 * nth + 6))
+        for nth, right in enumerate([28, 30, 32, 30, 29])
+    ]
+    scattered = Laid("random-layers-5", (90, 40), (2, 8))
+    known = {"layers": (2, 4), "n_layers": MANY, "among": among}
+    experiment = collected(tmp_path / "gaps", [BASE, pick, *sets, scattered], **known)
+    assert experiment.matched_sets is not None and experiment.among == among
+    assert (experiment.matched_sets.rank, experiment.matched_sets.others) == (1, 5)
+    told = next(one.evidence for one in experiment.conclusions if RANDOM in one.claim)
+    assert "5 random sets of as many runs among the layers that the donor changes, their mean" in told
+    none = concluded(tmp_path / "none", [BASE, pick, scattered], RANDOM, **known)
+    assert none.answer == "not tested"
+    assert none.evidence.endswith(
+        "in as many runs among the layers that the donor changes at about the same depth"
+    )
+
+
+def test_runs_of_parts_are_counted_among_the_layers_that_have_such_parts(tmp_path: Path) -> None:
+    pick = replace(PICK, layers=parse_units("3.attn, 7.attn"))
+    sets = [
+        Laid(f"random-layers-{nth}", (30 + nth, 10), parse_units(f"{4 * nth + 7}.attn, {4 * nth + 11}.attn"))
+        for nth in range(5)
+    ]
+    known = {"layers": pick.layers, "n_layers": MANY, "among": tuple(range(3, MANY, 4))}
+    told = concluded(tmp_path, [BASE, pick, *sets], RANDOM, **known).evidence
+    assert "5 random sets of as many runs among the layers with such parts that the donor changes" in told
+
+
 def test_chosen_controls_and_unmatched_sets_are_only_among_all(tmp_path: Path) -> None:
     chosen = Laid("depth-matched", (90, 40), (6, 7))
     own = Laid("largest-task-vector", PICK.right, PICK.layers)
