@@ -1,1 +1,1 @@
-"""What artifacts hold, as tables for who shows them: a comparison, an attribution, what is stored of an edit."""
+"""Artifacts as tables for who shows them: a comparison, an attribution, what is stored of an edit."""
