@@ -3,7 +3,8 @@
 How large they are, and running them, is for ``harness``.
 """
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,10 +24,30 @@ class FoundTasks(NamedTuple):
     manager: "TaskManager"
 
 
-def task_folders(settings: EvaluationSettings) -> list[Path]:
+def _folders(settings: EvaluationSettings) -> list[str]:
     """Where tasks lie that are not lm-eval's own; later folders win: the user's own task of a name is the one
     meant."""
-    return [tasks_path(), *([Path(settings.include_path)] if settings.include_path else [])]
+    return [str(tasks_path()), *([settings.include_path] if settings.include_path else [])]
+
+
+def folders_asked(settings: EvaluationSettings) -> list[Path]:
+    """The folders whose files decide what the asked tasks are, lm-eval's own aside.
+
+    Of ours those that the tasks come from, or that their YAML names, as an ``include`` does; the user's own
+    folder as a whole.
+    """
+    from lm_eval.tasks import TaskManager
+
+    # A task that nobody finds in these folders is lm-eval's own.
+    manager = TaskManager(include_path=_folders(settings), include_defaults=False)
+    told = " ".join(
+        f"{file} {config} {file.read_text(encoding='utf-8', errors='replace') if file else ''}"
+        for config, file in _reached(manager, manager.match_tasks(list(settings.tasks)))
+    )
+    ours = sorted(folder for folder in tasks_path().iterdir() if folder.is_dir())
+    home = re.escape(tasks_path().name)
+    named = [folder for folder in ours if re.search(rf"{home}[/\\.]+{re.escape(folder.name)}\b", told)]
+    return [*named, *([Path(settings.include_path)] if settings.include_path else [])]
 
 
 def find_tasks(settings: EvaluationSettings, metadata: dict[str, Any] | None = None) -> FoundTasks:
@@ -46,10 +67,11 @@ def find_tasks(settings: EvaluationSettings, metadata: dict[str, Any] | None = N
             f"evaluation.include_path: expected a folder, got {settings.include_path} (paths are relative to "
             f"the working folder, {Path.cwd()})"
         )
-    folders = [str(folder) for folder in task_folders(settings)]
     # Reading all of lm-eval's thousands of tasks takes ten seconds: only where they are asked for.
     for include_defaults in (False, True):
-        manager = TaskManager(include_path=folders, include_defaults=include_defaults, metadata=metadata)
+        manager = TaskManager(
+            include_path=_folders(settings), include_defaults=include_defaults, metadata=metadata
+        )
         matched = {task: manager.match_tasks([task]) for task in settings.tasks}
         unknown = [task for task, names in matched.items() if not names]
         if not unknown:
@@ -76,16 +98,19 @@ def _unsafe(manager: "TaskManager", members: Iterable[Any]) -> set[str]:
 
     They are not loaded to be asked: their metric refuses to be, unless somebody allowed it.
     """
-    marked: set[str] = set()
+    reached = (config for config, _ in _reached(manager, members))
+    return {str(config.get("task")) for config in reached if config.get("unsafe_code")}
+
+
+def _reached(manager: "TaskManager", members: Iterable[Any]) -> Iterator[tuple[dict[str, Any], Path | None]]:
+    """The settings of tasks and groups, and of all that is in them, each with the YAML that it stands in."""
     for member in members:
         # A group may state a member itself, or change it; anything else is a name.
         entry = None if isinstance(member, dict) else manager.task_index.get(member)
         config: dict[str, Any] = member if isinstance(member, dict) else (entry and entry.cfg) or {}
+        yield config, entry.yaml_path if entry is not None else None
         within = entry.tags if entry is not None and entry.kind.name == "TAG" else config.get("task")
-        if config.get("unsafe_code"):
-            marked.add(str(within))
-        elif not isinstance(within, str):
-            marked |= _unsafe(manager, within or ())
+        if not isinstance(within, str):
+            yield from _reached(manager, within or ())
         elif isinstance(member, dict):
-            marked |= _unsafe(manager, [within])
-    return marked
+            yield from _reached(manager, [within])

@@ -12,7 +12,7 @@ from sae_merge_method.artifacts.experiment_plan import (
 )
 from sae_merge_method.artifacts.recipe import read_recipe_text
 from sae_merge_method.errors import ArtifactError, UsageError
-from sae_merge_method.evaluation.tasks import task_folders
+from sae_merge_method.evaluation.tasks import folders_asked
 from sae_merge_method.experiment.evidence import ChosenBy
 from sae_merge_method.experiment.plan import Planned, make_plan, read_planned
 from sae_merge_method.experiment.settings import ExperimentSettings
@@ -78,7 +78,7 @@ def jobs_of(
         "base": plan.depends_on["base"],
         "donor": plan.depends_on["donor"],
         "evaluation": plan.depends_on["evaluation"],
-        **of_tasks(task_folders(settings.evaluation), without=folder),
+        **of_tasks(folders_asked(settings.evaluation), without=folder),
         "general text": json_sha256([general.sha256, general.documents] if general else None),
         **of_packages(EVALUATING),
     }

@@ -5,15 +5,16 @@ from pathlib import Path
 
 from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.files.hashing import file_sample, file_sha256, json_sha256
-from sae_merge_method.identity.made_from import BESIDE, Parts, of_files
+from sae_merge_method.identity.made_from import BESIDE, TASKS, Parts, of_files
 from sae_merge_method.recipe.gate import scores_file
 from sae_merge_method.recipe.methods import folders_of, parse_recipe
 from sae_merge_method.recipe.pin import donors_of
 from sae_merge_method.saes.formats import format_of_folder
 
 SAES = "SAEs"
-_WHERE_BOTH_TELL = (BESIDE, SAES)
-"""Parts that older versions did not tell, or of SAEs that are gone by now: what was made stands."""
+_WHERE_BOTH_TELL = (BESIDE, SAES, TASKS)
+"""Parts that older versions did not tell, or of SAEs that are gone by now, or of tasks that nobody asks: what
+was made stands."""
 
 
 def of_saes(folders: Iterable[Path]) -> Parts:

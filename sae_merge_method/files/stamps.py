@@ -17,12 +17,13 @@ EVALUATING = ("lm-eval", "math-verify", "sympy", "torch", "transformers", "vllm"
 """Those that can change what a model scores."""
 
 
-def folder_stamp(folder: Path, without: Path | None = None) -> str:
+def folder_stamp(folder: Path, without: Path | None = None, unread: str | None = None) -> str:
     """sha256 over a folder's file names and bytes; what is hidden or made by Python itself does not count.
 
     Args:
         folder: Where the files lie, at any depth.
         without: A folder that does not count, should it lie in there.
+        unread: Name of files that do not count, wherever in there.
     """
     root = folder.resolve()
     left_out = None if without is None else without.resolve()
@@ -30,6 +31,7 @@ def folder_stamp(folder: Path, without: Path | None = None) -> str:
         str(file.relative_to(root)): file_sha256(file)
         for file in sorted(root.rglob("*"))
         if file.is_file()
+        and file.name != unread
         and not any(part.startswith(".") or part == "__pycache__" for part in file.relative_to(root).parts)
         and (left_out is None or not file.is_relative_to(left_out))
     }

@@ -20,6 +20,8 @@ Parts = dict[str, str]
 """By a name that a user understands, a hash or a plain value."""
 
 BESIDE = "files beside the weights"
+TASKS = "tasks"
+_FOR_PEOPLE = "README.md"
 
 
 class Loaded(Protocol):
@@ -103,8 +105,14 @@ def of_texts(texts: Iterable[tuple[str, ...]]) -> Parts:
 
 
 def of_tasks(folders: Iterable[Path], without: Path) -> Parts:
-    """Tasks that are not lm-eval's own, by the files in their folders, but for those in ``without``."""
-    return {"tasks": json_sha256([folder_stamp(folder, without=without) for folder in folders])}
+    """Tasks that are not lm-eval's own, by the files in their folders; nothing where there are none.
+
+    Args:
+        folders: That the tasks come from.
+        without: A folder whose files do not count.
+    """
+    stamps = [folder_stamp(folder, without=without, unread=_FOR_PEOPLE) for folder in folders]
+    return {TASKS: json_sha256(stamps)} if stamps else {}
 
 
 def of_packages(packages: Iterable[str]) -> Parts:

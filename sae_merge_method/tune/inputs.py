@@ -5,7 +5,7 @@ from pathlib import Path
 from sae_merge_method import __version__
 from sae_merge_method.artifacts.schema import flat
 from sae_merge_method.corpora.documents import Corpus
-from sae_merge_method.evaluation.tasks import task_folders
+from sae_merge_method.evaluation.tasks import folders_asked
 from sae_merge_method.files.stamps import COMPUTING, EVALUATING
 from sae_merge_method.identity.fingerprint import fingerprint
 from sae_merge_method.identity.made_from import of_model, of_packages, of_tasks, of_texts, of_weights
@@ -38,7 +38,7 @@ def inputs_of(
     return {
         "version": __version__,
         **of_packages(EVALUATING if tasks else COMPUTING),
-        **(of_tasks(task_folders(tasks), without=folder) if tasks else {}),
+        **(of_tasks(folders_asked(tasks), without=folder) if tasks else {}),
         **flat({name: getattr(asked, name) for name in _MEASURED_BY}),
         # As they are really used: where "auto" was asked, it may come to another one the next time.
         "dtype": str(model.dtype).removeprefix("torch."),

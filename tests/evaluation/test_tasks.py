@@ -9,7 +9,8 @@ import pytest
 from sae_merge_method.errors import UsageError
 from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.settings import EvaluationSettings
-from sae_merge_method.evaluation.tasks import find_tasks
+from sae_merge_method.evaluation.tasks import find_tasks, folders_asked
+from sae_merge_method.lm_eval_tasks import tasks_path
 from sae_merge_method.miniature.build import Miniature
 
 LM_EVAL = Path(sysconfig.get_path("purelib")) / "lm_eval" / "tasks"
@@ -99,3 +100,30 @@ def test_code_that_was_allowed_is_run_with_what_its_metric_asks_for(
     harness.score(harness.load(base), base, beside / "out")
     (file,) = (beside / "out").rglob("results_*.json")
     assert '"ran,none": 1.0' in file.read_text()
+
+
+@pytest.mark.parametrize(
+    "yaml, asked, ours",
+    [
+        (None, "gsm8k", []),  # lm-eval's own
+        (None, "minerva_math_sae", ["minerva_math_sae"]),
+        (None, "minerva_math_sae_chat_alg*", ["minerva_math_sae_chat"]),
+        ("group: both\ntask: [polite, {group: in, task: [refusal_sae_benign]}]", "both", ["refusal_sae"]),
+        ("include: {ours}/refusal_sae/refusal_sae_harmful.yaml\ntask: chat", "chat", ["refusal_sae"]),
+        ("include: {ours}/refusal_sae/refusal_sae_harmful.yaml\ntask: chat", "polite", []),
+        (
+            "task: code\ndoc_to_text: !function sae_merge_method.lm_eval_tasks.refusal_sae.utils.x",
+            "code",
+            ["refusal_sae"],
+        ),
+    ],
+)
+def test_of_our_folders_those_count_that_an_asked_task_comes_from_and_of_the_user_s_the_whole(
+    beside: Path, yaml: str | None, asked: str, ours: list[str]
+) -> None:
+    folders = [tasks_path() / folder for folder in ours]
+    if yaml is None:
+        assert folders_asked(EvaluationSettings(tasks=(asked,))) == folders
+    else:
+        (beside / "tasks" / "more.yaml").write_text(yaml.replace("{ours}", str(tasks_path())))
+        assert folders_asked(evaluation(asked)) == [*folders, Path("tasks")]

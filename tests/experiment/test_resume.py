@@ -78,6 +78,19 @@ def test_an_experiment_in_its_own_folder_of_tasks_is_none_of_them(copied):
     assert all(changed(before[name], after[name]) == ["tasks"] for name in ARMS)
 
 
+def test_arms_on_lm_eval_s_own_tasks_depend_on_no_folder_and_what_older_versions_told_of_one_stands(copied):
+    evaluation = SETTINGS["evaluation"] | {"tasks": ["gsm8k"], "include_path": None}
+    now = depends_on(evaluation=evaluation)["base"]
+    assert "tasks" not in now
+    assert changed(now | {"tasks": "of all our folders"}, now) == []
+
+
+def test_a_page_for_people_in_a_folder_of_tasks_is_none_of_them(copied):
+    before = depends_on()
+    Path("tasks", "README.md").write_text("For people.")
+    assert depends_on() == before
+
+
 def test_a_plan_is_made_anew_where_the_scores_are_others_that_an_own_recipe_chooses_by(
     copied, sae_merge_experiment
 ):

@@ -36,5 +36,14 @@ def test_what_is_hidden_made_by_python_or_left_out_makes_none(folder: Path) -> N
     assert folder_stamp(folder, without=folder.parent / "elsewhere") == folder_stamp(folder)
 
 
+def test_files_that_nobody_reads_make_none_wherever_they_lie(folder: Path) -> None:
+    before = folder_stamp(folder, unread="README.md")
+    for place in (folder, folder / "inner"):
+        (place / "README.md").write_text("For people.")
+    assert folder_stamp(folder, unread="README.md") == before != folder_stamp(folder)
+    (folder / "prompt.md").write_text("For a model.")
+    assert folder_stamp(folder, unread="README.md") != before
+
+
 def test_versions_are_of_packages_that_are_there() -> None:
     assert package_versions(("torch", "no-such-package-at-all")) == f"torch {version('torch')}"
