@@ -154,8 +154,8 @@ def _parts(
     parts |= of_files_beside(models[0])
     n_layers = open_model(models[0]).n_layers
     with suppress(SaeMergeError):  # gone: what was made from them stands
-        folders = [address.folder for address in saes(n_layers)]
-        parts |= of_saes(folder for folder in folders if folder is not None)
+        found = ((f"{one.release}, layer {one.layer}", one.folder) for one in saes(n_layers))
+        parts |= of_saes({name: folder for name, folder in found if folder is not None})
     return parts
 
 

@@ -1,6 +1,7 @@
 """What of SAEs and recipes an experiment's files are made from, and what of all is another now."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sae_merge_method.errors import SaeMergeError
@@ -12,20 +13,29 @@ from sae_merge_method.recipe.pin import donors_of
 from sae_merge_method.saes.formats import format_of_folder
 
 SAES = "SAEs"
+_EACH = ": "
+"""Between a kind of parts, which messages name, and the one that it is."""
 _WHERE_BOTH_TELL = (BESIDE, SAES, TASKS)
 """Parts that older versions did not tell, or of SAEs that are gone by now, or of tasks that nobody asks: what
 was made stands."""
 
 
-def of_saes(folders: Iterable[Path]) -> Parts:
-    """Tells SAEs in folders from others by what is in their files; those of a release are told by its name.
+def of_saes(folders: Mapping[str, Path]) -> Parts:
+    """Tells SAEs in folders from others by what is in their files, each apart: some may be gone.
+
+    Those of a release are told by its name.
 
     Args:
-        folders: By layer.
+        folders: By whatever tells one SAE from another, such as its layer.
     """
-    kinds = ((folder, format_of_folder(folder)) for folder in folders)
-    saes = [[file_sample(folder / file) for file in kind.files] for folder, kind in kinds if kind is not None]
-    return {SAES: json_sha256(saes)} if saes else {}
+    parts = {}
+    for name, folder in folders.items():
+        with suppress(SaeMergeError):
+            kind = format_of_folder(folder)
+            if kind is not None:
+                samples = [file_sample(folder / file) for file in kind.files]
+                parts[f"{SAES}{_EACH}{name}"] = json_sha256(samples)
+    return parts
 
 
 def of_recipe_saes(text: str, where: str, layers: Sequence[int]) -> Parts:
@@ -37,9 +47,10 @@ def of_recipe_saes(text: str, where: str, layers: Sequence[int]) -> Parts:
         layers: The layers that it edits.
     """
     try:
-        return of_saes(folders_of(parse_recipe(text, where), layers))
+        folders = folders_of(parse_recipe(text, where), layers)
     except SaeMergeError:
         return {}
+    return of_saes({str(number): folder for number, folder in enumerate(folders, 1)})
 
 
 def of_recipe(text: str, where: str) -> Parts:
@@ -62,10 +73,19 @@ def of_recipe(text: str, where: str) -> Parts:
 
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Names of the parts that differ."""
-    return [
-        name
-        for name in {**before, **now}
-        if before.get(name) != now.get(name)
-        and (name not in _WHERE_BOTH_TELL or (name in before and name in now))
-    ]
+    """Names of the parts that differ, of each kind once.
+
+    An SAE that was not among those told of before makes a difference; one that is gone makes none.
+    """
+    told = {_kind(name) for name in before}
+    differing = (name for name in {**before, **now} if before.get(name) != now.get(name))
+    kinds = (
+        _kind(name)
+        for name in differing
+        if _kind(name) not in _WHERE_BOTH_TELL or (name in now and _kind(name) in told)
+    )
+    return list(dict.fromkeys(kinds))
+
+
+def _kind(name: str) -> str:
+    return name.partition(_EACH)[0]

@@ -96,6 +96,16 @@ def test_a_diagnosis_stands_for_a_copy_of_its_saes_and_without_them(copied):
     assert find_evidence(ASKED, EXP, overwrite=False).diagnosis == EXP / "diagnosis"
 
 
+def test_it_stands_where_some_layers_saes_were_kept_and_these_are_still_held_against_others(copied):
+    gone, kept = sorted(Path("saes").glob("layer_*"))[:2]
+    shutil.rmtree(gone)
+    assert find_evidence(ASKED, EXP, overwrite=False).diagnosis == EXP / "diagnosis"
+    weights = kept / "sae_weights.safetensors"
+    weights.write_bytes(bytes(weights.stat().st_size))
+    with pytest.raises(UsageError, match=r"exp.diagnosis was made with other SAEs than now asked for"):
+        find_evidence(ASKED, EXP, overwrite=False)
+
+
 def test_a_diagnosis_of_an_older_version_stands_which_told_neither_saes_nor_tokenizer(copied):
     made_from = EXP / ".diagnosed"
     made_from.write_text(json.loads(made_from.read_text())["settings, texts or models"])

@@ -1,6 +1,7 @@
 """What tells an experiment's inputs from others: a model, a recipe of the user's, a folder of tasks."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,7 +125,7 @@ def test_a_scalpel_of_one_s_own_is_told_by_the_saes_that_it_reads(sae: Path) -> 
     before = of_recipe_saes(SCALPEL, "own.yml", (1,))
     for file in sae.iterdir():
         of_another_time(file)
-    assert of_recipe_saes(SCALPEL, "own.yml", (1,)) == before == of_saes([sae])
+    assert of_recipe_saes(SCALPEL, "own.yml", (1,)) == before == of_saes({"1": sae})
     of_other_text(sae / "sae_weights.safetensors")
     assert changed(before, of_recipe_saes(SCALPEL, "own.yml", (1,))) == ["SAEs"]
 
@@ -135,6 +136,22 @@ def test_saes_that_are_gone_or_that_nobody_told_of_make_nothing_another(sae: Pat
     gone = of_recipe_saes(SCALPEL, "own.yml", (1,))
     assert gone == of_recipe_saes(DECIDED, "own.yml", (1,)) == {}
     assert changed(before, gone) == changed(gone, before) == []
+
+
+def test_saes_are_told_apart_so_that_those_which_are_left_are_still_held_against_others(sae: Path) -> None:
+    def now() -> dict[str, str]:
+        return of_saes({str(layer): sae.parent / f"layer_{layer}" for layer in range(3)})
+
+    only_one = now()
+    shutil.copytree(sae, sae.with_name("layer_0"))
+    both = now()
+    (sae / "sae_weights.safetensors").unlink()
+    assert changed(both, now()) == []
+    shutil.rmtree(sae)
+    assert changed(both, now()) == []
+    of_other_text(sae.with_name("layer_0") / "cfg.json")
+    assert changed(both, now()) == ["SAEs"]
+    assert changed(only_one, both) == ["SAEs"]  # what was made knows nothing of the new one
 
 
 @pytest.fixture
