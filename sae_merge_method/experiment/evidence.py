@@ -151,7 +151,7 @@ def _parts(
     files = [Path(corpus) for corpus in (asked.target, *asked.control)]
     texts = [file_sha256(file) if file.is_file() else None for file in files]
     parts = {_ASKED: json_sha256([asked.model_dump(mode="json"), *map(of_files, models), texts])}
-    parts |= of_files_beside(models[0])
+    parts |= of_files_beside(models[0], generates=False)
     n_layers = open_model(models[0]).n_layers
     with suppress(SaeMergeError):  # gone: what was made from them stands
         found = ((f"{one.release}, layer {one.layer}", one.folder) for one in saes(n_layers))

@@ -82,16 +82,23 @@ def of_files(model: str) -> str:
     return digest.hexdigest()
 
 
-def of_files_beside(model: str) -> Parts:
+def of_files_beside(model: str, *, generates: bool = True) -> Parts:
     """What stands beside a model's weights: tokenizer, chat template, settings of generation.
 
-    An adapter's are nobody's, and code, which is never run, is none.
+    An adapter's are nobody's; code is never run, and no text goes through a processor.
+
+    Args:
+        model: Its name.
+        generates: Whether it answers, so that its settings of generation count.
 
     Raises:
         ModelError: There is no such model.
         SaeMergeError: One of the files cannot be read.
     """
-    return {BESIDE: _beside(local_folder(parse_model_id(model).parts[0]), "code")}
+    unread: list[Subject] = ["code", "processor"]
+    if not generates:
+        unread.append("generation config")
+    return {BESIDE: _beside(local_folder(parse_model_id(model).parts[0]), *unread)}
 
 
 def _beside(folder: Path, *without: Subject) -> str:

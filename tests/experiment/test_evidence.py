@@ -88,6 +88,12 @@ def test_nor_for_another_chat_template(copied):
         find_evidence(ASKED, EXP, overwrite=False)
 
 
+def test_it_stands_beside_files_that_no_text_which_is_only_read_goes_through(copied):
+    Path("base", "generation_config.json").write_text('{"temperature": 0.6}')
+    Path("base", "preprocessor_config.json").write_text("{}")
+    assert find_evidence(ASKED, EXP, overwrite=False).diagnosis == EXP / "diagnosis"
+
+
 def test_a_diagnosis_stands_for_a_copy_of_its_saes_and_without_them(copied):
     for file in Path("saes").rglob("*.*"):
         os.utime(file, (0, 0))

@@ -99,9 +99,18 @@ def test_what_decides_what_a_model_says_is_told_beside_its_weights(inputs: Path,
     assert len(stamps) == 3
 
 
-def test_a_card_code_and_an_adapter_s_tokenizer_decide_nothing(inputs: Path) -> None:
+def test_settings_of_generation_decide_nothing_where_nothing_is_generated(inputs: Path) -> None:
+    before = of_files_beside("./base", generates=False)
+    (inputs / "base" / "generation_config.json").write_text('{"temperature": 0.6}')
+    assert of_files_beside("./base", generates=False) == before
+    (inputs / "base" / "tokenizer.json").write_text("{}")
+    assert of_files_beside("./base", generates=False) != before
+
+
+def test_a_card_code_a_processor_and_an_adapter_s_tokenizer_decide_nothing(inputs: Path) -> None:
     before = of_files_beside("./two+./lora")[BESIDE]
-    for file in ("two/README.md", "two/modeling.py", "lora/tokenizer.json", "two/model.safetensors"):
+    unread = ("README.md", "modeling.py", "preprocessor_config.json", "model.safetensors")
+    for file in (*(f"two/{name}" for name in unread), "lora/tokenizer.json"):
         (inputs / file).write_text("other")
     assert of_files_beside("./two+./lora")[BESIDE] == of_files_beside("./two")[BESIDE] == before
 
