@@ -11,7 +11,7 @@ from sae_merge_method.geometry.basis import orthonormal_basis, random_basis
 from sae_merge_method.geometry.energy import energies_in, energy, gram, random_variance
 from sae_merge_method.saes.matching import draw_alike
 from sae_merge_method.statistics.curves import excess
-from sae_merge_method.statistics.shares import Share
+from sae_merge_method.statistics.shares import RandomShare
 
 D, FEATURES, RANK, DRAWS, ROWS = 64, 512, 4, 20, 40
 ALPHA, LEVEL = 0.05, 0.99
@@ -60,7 +60,7 @@ def outside(generator: np.random.Generator, trials: int, *, directions: int) -> 
     hits = 0
     for trial in range(trials):
         rows = generator.standard_normal((directions, D))
-        share = Share(RANK / D, random_variance(gram(rows), RANK) ** 0.5 / energy(rows))
+        share = RandomShare(RANK / D, random_variance(gram(rows), RANK) ** 0.5 / energy(rows))
         low, high = share.interval(LEVEL)
         basis = random_basis(D, RANK, (directions, trial)).columns
         hits += not low <= float(energies_in(rows, None, [basis])[0]) / energy(rows) <= high

@@ -65,7 +65,7 @@ class Point(NamedTuple):
 _NOTHING = np.zeros((0, 0))
 
 
-class Measured(NamedTuple):
+class AtPoint(NamedTuple):
     """What was measured at one point: sums over each group's predicted tokens. What was not is empty."""
 
     losses: Floats = np.zeros(0)
@@ -106,13 +106,13 @@ class Measurements:
         """
         self._edited, self._texts, self._progress, self._workers = edited, texts, progress, workers
         self._recompute = recompute
-        self._loaded: dict[Point, Measured] = {}
+        self._loaded: dict[Point, AtPoint] = {}
 
     def has(self, point: Point) -> bool:
         """Whether a measurement was made, now or by a run that was interrupted."""
         return self._file(point).is_file()
 
-    def make(self, points: Sequence[Point]) -> Mapping[Point, Measured]:
+    def make(self, points: Sequence[Point]) -> Mapping[Point, AtPoint]:
         """Measurements at these points, those that are missing made by all processes together.
 
         Raises:
@@ -155,16 +155,16 @@ class Measurements:
             return 2 * len(text.groups)
         return BACKWARD * text.batches if point.kind == "slope" else len(text.whole)
 
-    def _measure(self, point: Point, advance: Callable[[float], object]) -> Measured:
+    def _measure(self, point: Point, advance: Callable[[float], object]) -> AtPoint:
         text, n_tensors = self._texts[point.text], len(self._edited.tensors)
         if point.kind == "moved":
-            measured = Measured(**moved(self._edited, text)._asdict())
+            measured = AtPoint(**moved(self._edited, text)._asdict())
             advance(2 * len(text.groups))
             return measured
         if point.kind == "loss":
             losses = self._losses.of(point.text)
             advance(len(text.whole))
-            return Measured(_finite(losses, text, point))
+            return AtPoint(_finite(losses, text, point))
         losses = np.zeros(len(text.groups))
         slopes = np.zeros((len(text.groups), n_tensors))
         squares = np.zeros_like(slopes)
@@ -177,22 +177,22 @@ class Measurements:
                     slopes[group] += dots.values[:, 0]
                     squares[group] += dots.squares
                     advance(BACKWARD)
-        return Measured(_finite(losses, text, point), _finite(slopes, text, point), squares)
+        return AtPoint(_finite(losses, text, point), _finite(slopes, text, point), squares)
 
     def _file(self, point: Point) -> Path:
         return self._progress.folder / f"{point.name}.safetensors"
 
-    def _keep(self, point: Point, measured: Measured) -> None:
+    def _keep(self, point: Point, measured: AtPoint) -> None:
         from safetensors.numpy import save
 
         write_bytes(self._file(point), save(measured._asdict()))
 
-    def _load(self, point: Point) -> Measured:
+    def _load(self, point: Point) -> AtPoint:
         from safetensors.numpy import load_file
 
         path = self._file(point)
         with undamaged(path):
-            return Measured(**load_file(path))
+            return AtPoint(**load_file(path))
 
 
 def _finite(values: Floats, text: Text, point: Point) -> Floats:

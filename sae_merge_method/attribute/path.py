@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sae_merge_method.attribute.measure import Measured, Measurements, Point
+from sae_merge_method.attribute.measure import AtPoint, Measurements, Point
 from sae_merge_method.statistics.paths import (
     Accuracy,
     Panel,
@@ -76,13 +76,13 @@ def _at_border(text: int, end: float) -> Point:
     return Point(text, "slope" if end == 0 else "loss", end)
 
 
-def _reached(text: int, panels: Sequence[Panel], measured: Mapping[Point, Measured]) -> Accuracy:
+def _reached(text: int, panels: Sequence[Panel], measured: Mapping[Point, AtPoint]) -> Accuracy:
     losses = {end: float(measured[_at_border(text, end)].losses.sum()) for end in borders(panels)}
     slopes = {node: float(measured[Point(text, "slope", node)].slopes.sum()) for node in nodes(panels)}
     return accuracy(panels, losses, slopes)
 
 
-def _gain(text: int, panels: Sequence[Panel], measured: Mapping[Point, Measured], missed: float) -> PathGain:
+def _gain(text: int, panels: Sequence[Panel], measured: Mapping[Point, AtPoint], missed: float) -> PathGain:
     of_nodes = weights(panels)
     total = np.sum(
         [-weight * measured[Point(text, "slope", node)].slopes for node, weight in of_nodes.items()], axis=0

@@ -37,7 +37,7 @@ Floats = npt.NDArray[np.floating]
 
 
 @dataclass
-class Measured:
+class MeasuredEnergy:
     """What came out."""
 
     total: Energy
@@ -86,7 +86,7 @@ def measure(
     settings: EnergySettings,
     gain: Gain | None,
     base: Checkpoint,
-) -> Measured:
+) -> MeasuredEnergy:
     """Measure layer by layer; memory holds one tensor pair and a few d x d matrices.
 
     Args:
@@ -113,7 +113,7 @@ def measure(
         LOG.warning("%s is left out: its residual axis is not known; --residual-axes can name it", kind)
     for kind in sorted(sums.not_folded):
         LOG.warning("%s is measured as it is stored: the norm before it is not known", kind)
-    return Measured(
+    return MeasuredEnergy(
         total=Energy(**sums.total.figures()),
         layers=layers,
         kinds=[

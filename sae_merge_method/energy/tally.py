@@ -11,7 +11,7 @@ from sae_merge_method.artifacts.realised import Realised
 from sae_merge_method.geometry.realised import NOTHING, EditSums
 from sae_merge_method.statistics.curves import excess
 from sae_merge_method.statistics.intervals import prediction_interval
-from sae_merge_method.statistics.shares import Share
+from sae_merge_method.statistics.shares import RandomShare
 
 LEVEL = 0.99
 """Of the intervals of chance: with dozens of layers 0.95 would leave some out by chance."""
@@ -83,7 +83,7 @@ class Tally:
         }
 
     def _random(self) -> RandomSubspace:
-        drawn = Share(self.expected / self.energy, self.variance**0.5 / self.energy)
+        drawn = RandomShare(self.expected / self.energy, self.variance**0.5 / self.energy)
         low, high = drawn.interval(LEVEL)
         return RandomSubspace(
             mean=drawn.mean, sd=drawn.sd, low=low, high=high, level=LEVEL, p=drawn.p(self.kept / self.energy)

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from sae_merge_method.errors import first_line
-from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup, Underway
+from sae_merge_method.experiment.worker import ArmEnd, ArmJob, ArmRunner, Setup, Underway
 from sae_merge_method.together.ray_cluster import RayPlaces, joined
 
 
 def run_on_ray(
     setup: Setup, jobs: Sequence[ArmJob], _: Callable[[Underway], None], places: RayPlaces
-) -> Generator[Outcome, None, None]:
+) -> Generator[ArmEnd, None, None]:
     """Run arms by as many actors as asked for; outcomes come as they are known.
 
     An actor that dies takes down its arm alone, and is replaced. How far an arm is stays untold: an actor
@@ -27,7 +27,7 @@ def run_on_ray(
 
 def _outcomes(
     ray: Any, setup: Setup, jobs: Sequence[ArmJob], places: RayPlaces
-) -> Generator[Outcome, None, None]:
+) -> Generator[ArmEnd, None, None]:
     setup = replace(setup, workers=min(places.workers, len(jobs)))  # as if all were on one machine
     remote = ray.remote(ArmRunner).options(**places.options())
     waiting = deque(jobs)
@@ -45,7 +45,7 @@ def _outcomes(
         try:
             outcome = ray.get(ready)
         except ray.exceptions.RayError as error:
-            outcome = Outcome(arm, f"its Ray worker ended: {first_line(error)}")
+            outcome = ArmEnd(arm, f"its Ray worker ended: {first_line(error)}")
             actor = remote.remote(setup)
         if waiting:
             give(actor)

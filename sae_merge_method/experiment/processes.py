@@ -11,7 +11,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup, Underway
+from sae_merge_method.experiment.worker import ArmEnd, ArmJob, ArmRunner, Setup, Underway
 from sae_merge_method.together.places import Place
 from sae_merge_method.together.processes import how_it_ended, live_with_parent, log_to, spawned
 
@@ -24,7 +24,7 @@ LOGS_FOLDER = "logs"
 @dataclass
 class _Worker:
     process: SpawnProcess
-    pipe: "Connection[ArmJob | None, Outcome | Underway]"
+    pipe: "Connection[ArmJob | None, ArmEnd | Underway]"
     log: Path
     place: Place
     arm: str = ""
@@ -32,7 +32,7 @@ class _Worker:
 
 def run_in_processes(
     setup: Setup, jobs: Sequence[ArmJob], tell: Callable[[Underway], None], places: Sequence[Place]
-) -> Generator[Outcome, None, None]:
+) -> Generator[ArmEnd, None, None]:
     """Run arms, as many at a time as there are places; outcomes come as they are known.
 
     A worker that dies takes down its arm alone, and is replaced. All workers end with the
@@ -83,12 +83,12 @@ def _give(worker: _Worker, job: ArmJob) -> None:
         worker.pipe.send(job)
 
 
-def _receive(worker: _Worker) -> tuple[Outcome | Underway, bool]:
+def _receive(worker: _Worker) -> tuple[ArmEnd | Underway, bool]:
     try:
         return worker.pipe.recv(), True
     except (EOFError, OSError):
         how = how_it_ended(worker.process)
-        return Outcome(worker.arm, f"its worker ended with {how}; the log: {worker.log}"), False
+        return ArmEnd(worker.arm, f"its worker ended with {how}; the log: {worker.log}"), False
 
 
 def _end(worker: _Worker) -> None:
@@ -98,7 +98,7 @@ def _end(worker: _Worker) -> None:
 
 
 def _work(
-    setup: Setup, place: Place, log: Path, pipe: "Connection[Outcome | Underway, ArmJob | None]"
+    setup: Setup, place: Place, log: Path, pipe: "Connection[ArmEnd | Underway, ArmJob | None]"
 ) -> None:
     """A worker's life; in the worker."""
     live_with_parent()

@@ -72,7 +72,7 @@ class ArmJob:
     depends_on: dict[str, str]
 
 
-class Outcome(NamedTuple):
+class ArmEnd(NamedTuple):
     """How an arm ended."""
 
     arm: str
@@ -109,21 +109,21 @@ class ArmRunner:
         self._harness: Harness | None = None
         self._models: ArmModels | None = None
 
-    def run(self, job: ArmJob) -> Outcome:
+    def run(self, job: ArmJob) -> ArmEnd:
         """Run one arm; what goes wrong is told in the outcome, the traceback in the log."""
         try:
             if self._harness is None or self._models is None:
                 self._harness, self._models = self._begun()
             self._run(self._harness, self._models, job)
         except UsageError as error:
-            return Outcome(job.arm.name, str(error), fatal=True)
+            return ArmEnd(job.arm.name, str(error), fatal=True)
         except SaeMergeError as error:
-            return Outcome(job.arm.name, str(error))
+            return ArmEnd(job.arm.name, str(error))
         except Exception as error:
             # A fault of a host's: lm-eval, transformers and vLLM raise whatever they like.
             LOG.exception("arm %s", job.arm.name)
-            return Outcome(job.arm.name, f"{type(error).__name__}: {error}")
-        return Outcome(job.arm.name)
+            return ArmEnd(job.arm.name, f"{type(error).__name__}: {error}")
+        return ArmEnd(job.arm.name)
 
     def _begun(self) -> tuple[Harness, ArmModels]:
         setup = self.setup

@@ -23,7 +23,7 @@ _PIECE = 1 << 24
 """on any other device as many as keep it busy."""
 
 
-class Measured(NamedTuple):
+class Dotted(NamedTuple):
     """Of one backward pass."""
 
     loss: float
@@ -37,7 +37,7 @@ def dotted_with(
     parameters: "Sequence[torch.nn.Parameter]",
     directions: "Callable[[int], Sequence[torch.Tensor]]",
     loss: "Callable[[], torch.Tensor]",
-) -> Measured:
+) -> Dotted:
     """Run a loss forward and backward, and dot the gradient of every parameter with its directions.
 
     A parameter that the loss does not depend on has a gradient of zero. ``.grad`` is None for all of them
@@ -70,7 +70,7 @@ def dotted_with(
     for nth, row in rows.items():
         dots[nth] = [float(one) for one in row]
         squares[nth] = float(lengths[nth])
-    return Measured(float(value.detach()), dots, squares)
+    return Dotted(float(value.detach()), dots, squares)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from sae_merge_method.selection import SelectionRule, agreement
 logger = logging.getLogger(__name__)
 
 
-class Evidence(NamedTuple):
+class ScoreEvidence(NamedTuple):
     """Scores of a base's layers, and where they are from."""
 
     path: Path
@@ -49,7 +49,7 @@ class Evidence(NamedTuple):
         return (f"Overlap with what the rule takes: {', '.join(told)}.",) if told else ()
 
 
-def of_diagnosis(at: Path, base: Checkpoint, base_name: str, donor: str, units: Units) -> Evidence:
+def of_diagnosis(at: Path, base: Checkpoint, base_name: str, donor: str, units: Units) -> ScoreEvidence:
     """A diagnosis' own score.
 
     Raises:
@@ -70,13 +70,13 @@ def of_diagnosis(at: Path, base: Checkpoint, base_name: str, donor: str, units: 
     }
     scores, q_values = content.scores(units), content.q_values()
     kept = _record_of_diagnosis(diagnosis, units)
-    return Evidence(
+    return ScoreEvidence(
         path=diagnosis.path, kind="diagnosis", score=content.score, scores=scores, q_values=q_values,
         diagnosis=diagnosis.path, d_model=content.model.d_model, others=others, record=kept,
     )  # fmt: skip
 
 
-def of_attribution(at: Path, base: Checkpoint, base_name: str, donor: str, score: str) -> Evidence:
+def of_attribution(at: Path, base: Checkpoint, base_name: str, donor: str, score: str) -> ScoreEvidence:
     """A score that knows the donor.
 
     Raises:
@@ -93,7 +93,7 @@ def of_attribution(at: Path, base: Checkpoint, base_name: str, donor: str, score
         ]
     }
     scores: Mapping[Any, float] = content.scores_by(score)
-    return Evidence(
+    return ScoreEvidence(
         path=path, kind="attribution", score=score, scores=scores, q_values=None,
         diagnosis=diagnosis, d_model=base.d_model or 0, others=others,
         record=_record_of_attribution(path, content, score, diagnosis if diagnosis.is_file() else None),

@@ -18,7 +18,7 @@ from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.constants import AllowedMismatch
 from sae_merge_method.models.hub import as_path, open_model
 from sae_merge_method.models.rounding import DEFAULT, Rounding
-from sae_merge_method.recipe.evidence import Evidence, of_attribution, of_diagnosis
+from sae_merge_method.recipe.evidence import ScoreEvidence, of_attribution, of_diagnosis
 from sae_merge_method.recipe.mergekit_form import guarded_form, recipe_text
 from sae_merge_method.recipe.methods import METHODS, validated_parameters
 from sae_merge_method.recipe.named_donors import dtype_lines, how_to_run, open_named
@@ -128,7 +128,7 @@ def make_recipe(settings: RecipeSettings) -> WrittenRecipe:
     return WrittenRecipe(recipe_text(note, form, record), layers, base.n_layers)
 
 
-def _evidence(settings: RecipeSettings, base: Checkpoint) -> Evidence:
+def _evidence(settings: RecipeSettings, base: Checkpoint) -> ScoreEvidence:
     at = Path(settings.diagnosis)
     if settings.score is not None:
         return of_attribution(at, base, settings.base, settings.donor, settings.score)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from sae_merge_method.statistics.interpolation import (
-    Excess,
+    AboveLine,
     excess_over_each,
     excess_over_line,
     excess_over_scores,
@@ -32,7 +32,7 @@ class Score(NamedTuple):
     """Problems."""
 
 
-class Outcome(NamedTuple):
+class GainAndCost(NamedTuple):
     """What an edit gains and costs."""
 
     gains: Sequence[float] | None
@@ -51,7 +51,7 @@ class Weighted(NamedTuple):
     """For the reason why nothing was tested."""
     weight: float
     """How much of everything: 0 for no edit, 1 for the whole."""
-    outcome: Outcome
+    outcome: GainAndCost
 
 
 class Place(NamedTuple):
@@ -62,11 +62,13 @@ class Place(NamedTuple):
     one that comes nearest in gain."""
     high: int
     """Number of the point that costs more; the same as low where the edit gains more than every point."""
-    excess: Excess
+    excess: AboveLine
     """The edit's gain less the curve's; with a reason in place of a p where nothing is told."""
 
 
-def place_beside(edit: Outcome, curve: Sequence[Weighted], stretch: tuple[int, int] | None = None) -> Place:
+def place_beside(
+    edit: GainAndCost, curve: Sequence[Weighted], stretch: tuple[int, int] | None = None
+) -> Place:
     """An edit's gain less the curve's at the same cost; where that is not told, and the edit gains more than
     every point of the curve, less that of the point that comes nearest.
 
@@ -86,13 +88,13 @@ def place_beside(edit: Outcome, curve: Sequence[Weighted], stretch: tuple[int, i
         if not all(map(math.isfinite, _numbers(outcome))):
             low, high = stretch or (0, 1)
             return Place(
-                low, high, Excess.untested(f"{name} has a gain or a damage that is no finite number")
+                low, high, AboveLine.untested(f"{name} has a gain or a damage that is no finite number")
             )
     low, high = _ends(edit, curve, stretch)
     excess = _over_line(edit, curve[low], curve[high])
     is_whole = max(one.weight for one in curve) >= WHOLE
     if excess.share is not None and not is_whole and _cost(edit) > _cost(curve[high].outcome):
-        return Place(low, high, Excess.untested("it does more damage than the curve reaches"))
+        return Place(low, high, AboveLine.untested("it does more damage than the curve reaches"))
     gains = [one.outcome.gains for one in curve if one.outcome.gains is not None]
     if excess.p is None and is_whole and edit.gains is not None and len(gains) == len(curve):
         nearest, over = excess_over_each(edit.gains, gains)
@@ -101,7 +103,7 @@ def place_beside(edit: Outcome, curve: Sequence[Weighted], stretch: tuple[int, i
     return Place(low, high, excess)
 
 
-def stands(excess: Excess, p: float | None, alpha: float, margin: float | None = None) -> Beside:
+def stands(excess: AboveLine, p: float | None, alpha: float, margin: float | None = None) -> Beside:
     """Above or below the curve, by the test; or on it, by two one-sided tests.
 
     Args:
@@ -120,7 +122,7 @@ def stands(excess: Excess, p: float | None, alpha: float, margin: float | None =
     return "not shown"
 
 
-def _ends(edit: Outcome, curve: Sequence[Weighted], stretch: tuple[int, int] | None) -> tuple[int, int]:
+def _ends(edit: GainAndCost, curve: Sequence[Weighted], stretch: tuple[int, int] | None) -> tuple[int, int]:
     """Numbers of the points between which the line is drawn, the cheaper one first."""
     cost, costs = _cost(edit), [_cost(one.outcome) for one in curve]
     by_cost = sorted(range(len(curve)), key=lambda nth: (costs[nth], curve[nth].weight))
@@ -132,28 +134,28 @@ def _ends(edit: Outcome, curve: Sequence[Weighted], stretch: tuple[int, int] | N
     return by_cost[max(0, above - 1)], by_cost[max(1, above)]
 
 
-def _over_line(edit: Outcome, low: Weighted, high: Weighted) -> Excess:
+def _over_line(edit: GainAndCost, low: Weighted, high: Weighted) -> AboveLine:
     if low.weight > high.weight:
-        return Excess.untested(
+        return AboveLine.untested(
             f"{low.name} does less damage than {high.name} at more weight: nothing to trade"
         )
     share = share_of_cost(edit.costs, low.outcome.costs, high.outcome.costs)
     if isinstance(share, str):
-        return Excess.untested(share)
+        return AboveLine.untested(share)
     if edit.gains is not None and low.outcome.gains is not None and high.outcome.gains is not None:
         return excess_over_line(share, edit.gains, low.outcome.gains, high.outcome.gains)
     scores = [one.score for one in (edit, low.outcome, high.outcome) if one.score is not None]
     if len(scores) < 3:
-        return Excess.untested("scores without an error", share.value)
+        return AboveLine.untested("scores without an error", share.value)
     at, start, end = ((one.value, one.stderr) for one in scores)
     return excess_over_scores(share, at, start, end, scores[0].n)
 
 
-def _cost(outcome: Outcome) -> float:
+def _cost(outcome: GainAndCost) -> float:
     return math.fsum(outcome.costs)
 
 
-def _numbers(outcome: Outcome) -> Iterator[float]:
+def _numbers(outcome: GainAndCost) -> Iterator[float]:
     yield from outcome.costs
     yield from outcome.gains or ()
     yield from outcome.score or ()

@@ -110,7 +110,7 @@ FEWEST_SETS = 5
 """Sets below which their spread says too little of what another set would gain."""
 
 
-class Excess(NamedTuple):
+class OverOthers(NamedTuple):
     """One value over others of its kind."""
 
     others: int
@@ -130,7 +130,7 @@ class Excess(NamedTuple):
     """Two-sided p of t."""
 
 
-def excess(value: float, others: Sequence[float], level: float) -> Excess:
+def excess(value: float, others: Sequence[float], level: float) -> OverOthers:
     """Whether a value is more than one more draw of the others would be.
 
     ``t = (value - mean) / (s sqrt(1 + 1/n))`` with n - 1 degrees of freedom: Student's prediction interval
@@ -150,11 +150,11 @@ def excess(value: float, others: Sequence[float], level: float) -> Excess:
     known = (n, tail.at_least, tail.p, mean, difference)
     spread = float(drawn.std(ddof=1)) if n >= FEWEST_SETS else 0.0
     if spread <= _ROUNDING * max(abs(mean), abs(difference)):
-        return Excess(*known, None, None, None, None)
+        return OverOthers(*known, None, None, None, None)
     error = spread * (1 + 1 / n) ** 0.5
     half = float(stdtrit(n - 1, 0.5 + level / 2)) * error
     t = difference / error
-    return Excess(*known, difference - half, difference + half, t, min(1.0, 2 * upper_p(abs(t), n - 1)))
+    return OverOthers(*known, difference - half, difference + half, t, min(1.0, 2 * upper_p(abs(t), n - 1)))
 
 
 _ROUNDING = 1e-9

@@ -9,7 +9,7 @@ import math
 from typing import NamedTuple
 
 
-class Outcome(NamedTuple):
+class Tested(NamedTuple):
     """What a test found, or the reason why it found nothing."""
 
     z: float | None
@@ -29,7 +29,7 @@ def two_sided_p(z: float) -> float:
 
 def z_unpooled(
     base: float, base_stderr: float | None, edited: float, edited_stderr: float | None, n: int | None
-) -> Outcome:
+) -> Tested:
     """``z = (edited - base) / sqrt(se_base^2 + se_edited^2)``, with lm-eval's standard errors.
 
     The test of the paper (arXiv 2605.28649): its counts 160 and 213 of 540 give the z 3.41 and p 0.0007 that
@@ -45,19 +45,19 @@ def z_unpooled(
     """
     if n is not None and n < 2:
         # A sample standard deviation divides by n - 1.
-        return Outcome(None, None, f"n = {n}: no standard error from fewer than two problems")
+        return Tested(None, None, f"n = {n}: no standard error from fewer than two problems")
     if base_stderr is None or edited_stderr is None:
         sides = [name for name, one in (("base", base_stderr), ("edited", edited_stderr)) if one is None]
-        return Outcome(None, None, f"lm_eval wrote no standard error for {' and '.join(sides)}")
+        return Tested(None, None, f"lm_eval wrote no standard error for {' and '.join(sides)}")
     stderr = math.hypot(base_stderr, edited_stderr)
     if stderr == 0:
         # Each side scored the same on every problem: nothing to measure the difference against.
-        return Outcome(None, None, "zero variance on both sides: every problem scored alike")
+        return Tested(None, None, "zero variance on both sides: every problem scored alike")
     z = (edited - base) / stderr
-    return Outcome(z, two_sided_p(z))
+    return Tested(z, two_sided_p(z))
 
 
-def z_pooled(right_base: int, right_edited: int, n_base: int, n_edited: int) -> Outcome:
+def z_pooled(right_base: int, right_edited: int, n_base: int, n_edited: int) -> Tested:
     """The pooled two-proportion z-test (Fleiss, Levin & Paik 2003, section 2.3).
 
     Args:
@@ -67,16 +67,16 @@ def z_pooled(right_base: int, right_edited: int, n_base: int, n_edited: int) -> 
         n_edited: Problems the edited model was given.
     """
     if min(n_base, n_edited) < 2:
-        return Outcome(None, None, f"n = {min(n_base, n_edited)}: too few problems")
+        return Tested(None, None, f"n = {min(n_base, n_edited)}: too few problems")
     pooled = (right_base + right_edited) / (n_base + n_edited)
     stderr = math.sqrt(pooled * (1 - pooled) * (1 / n_base + 1 / n_edited))
     if stderr == 0:
-        return Outcome(None, None, "zero variance on both sides: every problem scored alike")
+        return Tested(None, None, "zero variance on both sides: every problem scored alike")
     z = (right_edited / n_edited - right_base / n_base) / stderr
-    return Outcome(z, two_sided_p(z))
+    return Tested(z, two_sided_p(z))
 
 
-def mcnemar(newly_right: int, newly_wrong: int) -> Outcome:
+def mcnemar(newly_right: int, newly_wrong: int) -> Tested:
     """Exact McNemar test (McNemar 1947): are flips as likely one way as the other?
 
     The flips in one direction are binomial(flips, 1/2); the tail of the rarer one, doubled, and at most 1. In
@@ -88,10 +88,10 @@ def mcnemar(newly_right: int, newly_wrong: int) -> Outcome:
     for k in range(min(newly_right, newly_wrong)):
         term = term * (flips - k) // (k + 1)
         tail += term
-    return Outcome(None, min(1.0, 2 * tail / (1 << flips)))
+    return Tested(None, min(1.0, 2 * tail / (1 << flips)))
 
 
-def fisher(right_base: int, right_edited: int, n_base: int, n_edited: int) -> Outcome:
+def fisher(right_base: int, right_edited: int, n_base: int, n_edited: int) -> Tested:
     """Fisher's exact test of two proportions (Fisher 1935), as ``scipy.stats.fisher_exact`` has it.
 
     Given how many are right in all, those of the edited side are hypergeometric. Two-sided: all numbers that
@@ -101,4 +101,4 @@ def fisher(right_base: int, right_edited: int, n_base: int, n_edited: int) -> Ou
     first, last = max(0, right - n_base), min(right, n_edited)
     weights = [math.comb(n_edited, k) * math.comb(n_base, right - k) for k in range(first, last + 1)]
     here = weights[right_edited - first]
-    return Outcome(None, sum(weight for weight in weights if weight <= here) / math.comb(n, right))
+    return Tested(None, sum(weight for weight in weights if weight <= here) / math.comb(n, right))

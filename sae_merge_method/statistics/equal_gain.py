@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sae_merge_method.statistics.interpolation import Share, share_of_gain
+from sae_merge_method.statistics.interpolation import AlongLine, share_of_gain
 from sae_merge_method.statistics.intervals import Interval
 from sae_merge_method.statistics.losses import FEWEST_ITEMS, upper_p
 
@@ -90,7 +90,7 @@ def cost_at_equal_gain(point: Point, curve: Sequence[Point], level: float) -> Co
     return _ratio(point, curve, (low, high), share, level)
 
 
-def _stretch(point: Point, curve: Sequence[Point], above: int) -> tuple[tuple[int, int], Share] | str:
+def _stretch(point: Point, curve: Sequence[Point], above: int) -> tuple[tuple[int, int], AlongLine] | str:
     """The shortest stretch of the curve around the gain whose ends' gains are told apart."""
     reason = ""
     for wider in (0, 1):
@@ -100,14 +100,14 @@ def _stretch(point: Point, curve: Sequence[Point], above: int) -> tuple[tuple[in
             if low < 0 or high >= len(curve):
                 continue
             share = share_of_gain(point.gains, curve[low].gains, curve[high].gains)
-            if isinstance(share, Share):
+            if isinstance(share, AlongLine):
                 return (low, high), share
             reason = share
     return reason
 
 
 def _ratio(
-    point: Point, curve: Sequence[Point], ends: tuple[int, int], share: Share, level: float
+    point: Point, curve: Sequence[Point], ends: tuple[int, int], share: AlongLine, level: float
 ) -> CostRatio:
     from scipy.special import stdtrit
 

@@ -17,7 +17,7 @@ LEAST_T = 4.0
 has no error that a normal distribution tells (Fieller 1954)."""
 
 
-class Share(NamedTuple):
+class AlongLine(NamedTuple):
     """How far along the line a cost lies."""
 
     value: float
@@ -27,7 +27,7 @@ class Share(NamedTuple):
     df: int
 
 
-class Excess(NamedTuple):
+class AboveLine(NamedTuple):
     """How far a point lies above the line."""
 
     share: float | None
@@ -44,7 +44,7 @@ class Excess(NamedTuple):
     """Why nothing was tested."""
 
     @classmethod
-    def untested(cls, reason: str, share: float | None = None, delta: float | None = None) -> "Excess":
+    def untested(cls, reason: str, share: float | None = None, delta: float | None = None) -> "AboveLine":
         """What is known where nothing was tested, and why nothing was."""
         return cls(share, delta, None, None, None, reason)
 
@@ -58,7 +58,7 @@ class Excess(NamedTuple):
         return Interval(self.delta - half, self.delta + half)
 
 
-def share_of_cost(point: Sequence[float], low: Sequence[float], high: Sequence[float]) -> Share | str:
+def share_of_cost(point: Sequence[float], low: Sequence[float], high: Sequence[float]) -> AlongLine | str:
     """Where a point's cost lies between those of two ends, with its error by the delta method.
 
     With documents j and their amounts p, a and b under point, cheaper and dearer end, the share is the ratio
@@ -77,14 +77,14 @@ def share_of_cost(point: Sequence[float], low: Sequence[float], high: Sequence[f
     return _share(point, low, high, "damage", "documents")
 
 
-def share_of_gain(point: Sequence[float], low: Sequence[float], high: Sequence[float]) -> Share | str:
+def share_of_gain(point: Sequence[float], low: Sequence[float], high: Sequence[float]) -> AlongLine | str:
     """The same of gains, problem by problem: where along the line a point's gain is reached."""
     return _share(point, low, high, "gain", "problems")
 
 
 def _share(
     point: Sequence[float], low: Sequence[float], high: Sequence[float], what: str, items: str
-) -> Share | str:
+) -> AlongLine | str:
     n = len(point)
     if n < FEWEST_ITEMS:
         return _too_few(n, items)
@@ -97,12 +97,12 @@ def _share(
         return f"the {what} of its neighbours on the curve is not told apart: more {items} would"
     value = math.fsum(moved) / length
     left = math.fsum((part - value * whole) ** 2 for part, whole in zip(moved, along, strict=True))
-    return Share(min(1.0, max(0.0, value)), math.sqrt(n / (n - 1) * left) / length, n - 1)
+    return AlongLine(min(1.0, max(0.0, value)), math.sqrt(n / (n - 1) * left) / length, n - 1)
 
 
 def excess_over_line(
-    share: Share, point: Sequence[float], low: Sequence[float], high: Sequence[float]
-) -> Excess:
+    share: AlongLine, point: Sequence[float], low: Sequence[float], high: Sequence[float]
+) -> AboveLine:
     """How far a point lies above the line, its gain and the line's told by the same problems.
 
     A problem's outcome on the line is the convex combination of its outcomes at the two ends. With share s
@@ -120,15 +120,15 @@ def excess_over_line(
     apart = [p - (1 - s) * a - s * b for p, a, b in zip(point, low, high, strict=True)]
     delta = math.fsum(apart) / n if n else 0.0
     if n < FEWEST_ITEMS:
-        return Excess.untested(_too_few(n), s, delta)
+        return AboveLine.untested(_too_few(n), s, delta)
     slope = (math.fsum(high) - math.fsum(low)) / n
     of_problems = math.fsum((one - delta) ** 2 for one in apart) / (n - 1) / n
     return _tested(s, delta, of_problems, n - 1, share, slope)
 
 
 def excess_over_scores(
-    share: Share, point: tuple[float, float], low: tuple[float, float], high: tuple[float, float], n: int
-) -> Excess:
+    share: AlongLine, point: tuple[float, float], low: tuple[float, float], high: tuple[float, float], n: int
+) -> AboveLine:
     """The same from scores and their standard errors alone, taken for those of unrelated problems.
 
     Args:
@@ -142,11 +142,11 @@ def excess_over_scores(
     delta = point[0] - (1 - s) * low[0] - s * high[0]
     variance = point[1] ** 2 + ((1 - s) * low[1]) ** 2 + (s * high[1]) ** 2
     if n < FEWEST_ITEMS:
-        return Excess.untested(_too_few(n), s, delta)
+        return AboveLine.untested(_too_few(n), s, delta)
     return _tested(s, delta, variance, n - 1, share, high[0] - low[0])
 
 
-def excess_over_each(point: Sequence[float], others: Sequence[Sequence[float]]) -> tuple[int, Excess]:
+def excess_over_each(point: Sequence[float], others: Sequence[Sequence[float]]) -> tuple[int, AboveLine]:
     """How far a point lies above every one of others, whatever they cost: above the one nearest to it.
 
     Who gains more than each point of a curve lies above it at every cost. All of them have to be beaten, so
@@ -165,24 +165,24 @@ def excess_over_each(point: Sequence[float], others: Sequence[Sequence[float]]) 
     nearest = min(range(len(excesses)), key=lambda nth: _t(excesses[nth]))
     excess = excesses[nearest]
     if excess.p is not None and _t(excess) <= 0:
-        excess = Excess.untested("it does not lie above all of the others", delta=excess.delta)
+        excess = AboveLine.untested("it does not lie above all of the others", delta=excess.delta)
     return nearest, excess
 
 
-def _over(point: Sequence[float], other: Sequence[float]) -> Excess:
+def _over(point: Sequence[float], other: Sequence[float]) -> AboveLine:
     n = len(point)
     apart = [one - another for one, another in zip(point, other, strict=True)]
     delta = math.fsum(apart) / n if n else 0.0
     if n < FEWEST_ITEMS:
-        return Excess.untested(_too_few(n), delta=delta)
+        return AboveLine.untested(_too_few(n), delta=delta)
     variance = math.fsum((one - delta) ** 2 for one in apart) / (n - 1) / n
     if variance <= 0:
-        return Excess.untested("zero variance: every problem lies as far from it", delta=delta)
+        return AboveLine.untested("zero variance: every problem lies as far from it", delta=delta)
     stderr = math.sqrt(variance)
-    return Excess(None, delta, stderr, n - 1, 2 * upper_p(abs(delta) / stderr, n - 1))
+    return AboveLine(None, delta, stderr, n - 1, 2 * upper_p(abs(delta) / stderr, n - 1))
 
 
-def _t(excess: Excess) -> float:
+def _t(excess: AboveLine) -> float:
     if excess.delta is None or excess.stderr is None:
         return -math.inf
     return excess.delta / excess.stderr
@@ -192,11 +192,11 @@ def _too_few(n: int, items: str = "problems") -> str:
     return f"{n} {items}: nothing is tested with fewer than {FEWEST_ITEMS}"
 
 
-def _tested(s: float, delta: float, of_problems: float, df: int, share: Share, slope: float) -> Excess:
+def _tested(s: float, delta: float, of_problems: float, df: int, share: AlongLine, slope: float) -> AboveLine:
     of_documents = (slope * share.stderr) ** 2
     variance = of_problems + of_documents
     if variance <= 0:
-        return Excess.untested("zero variance: every problem lies as far from the curve", s, delta)
+        return AboveLine.untested("zero variance: every problem lies as far from the curve", s, delta)
     degrees = variance**2 / (of_problems**2 / df + of_documents**2 / share.df)
     stderr = math.sqrt(variance)
-    return Excess(s, delta, stderr, degrees, 2 * upper_p(abs(delta) / stderr, degrees))
+    return AboveLine(s, delta, stderr, degrees, 2 * upper_p(abs(delta) / stderr, degrees))

@@ -9,7 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sae_merge_method.statistics.differences import Outcome, two_sided_p
+from sae_merge_method.statistics.differences import Tested, two_sided_p
 from sae_merge_method.statistics.intervals import Interval
 
 
@@ -45,7 +45,7 @@ def paired_stderr(differences: Sequence[float], problems: Sequence[str] = ()) ->
     return math.sqrt(len(spread) / (len(spread) - 1) * math.fsum(part * part for part in spread)) / n
 
 
-def paired_z(differences: Sequence[float], problems: Sequence[str] = ()) -> Outcome:
+def paired_z(differences: Sequence[float], problems: Sequence[str] = ()) -> Tested:
     """``z = mean / standard error`` of edited minus base, paired by problem (Miller 2024, arXiv 2411.00640).
 
     Args:
@@ -55,15 +55,15 @@ def paired_z(differences: Sequence[float], problems: Sequence[str] = ()) -> Outc
     stderr = paired_stderr(differences, problems)
     if stderr is None:
         n = len(problem_sums(differences, problems))
-        return Outcome(None, None, f"n = {n}: no standard error from fewer than two problems")
+        return Tested(None, None, f"n = {n}: no standard error from fewer than two problems")
     if stderr == 0:
         # Every problem moved by as much: nothing to measure the difference against.
-        return Outcome(None, None, "zero variance: every problem changed alike")
+        return Tested(None, None, "zero variance: every problem changed alike")
     z = math.fsum(differences) / len(differences) / stderr
-    return Outcome(z, two_sided_p(z))
+    return Tested(z, two_sided_p(z))
 
 
-def sign_flips(sums: Sequence[float]) -> Outcome:
+def sign_flips(sums: Sequence[float]) -> Tested:
     """The permutation test of paired differences: were both sides alike, each sum's sign would be a coin's.
 
     Fisher's (1935), on the total. Exact where the sums are whole multiples of one small unit, as those of
@@ -76,10 +76,10 @@ def sign_flips(sums: Sequence[float]) -> Outcome:
     """
     moved = [part for part in sums if part]
     if not moved:
-        return Outcome(None, 1.0)
+        return Tested(None, 1.0)
     unit = _unit(moved)
     below, above = _drawn_tails(moved) if unit is None else _exact_tails([round(one * unit) for one in moved])
-    return Outcome(None, min(1.0, 2 * min(below, above)))
+    return Tested(None, min(1.0, 2 * min(below, above)))
 
 
 def paired_interval(differences: Sequence[float], problems: Sequence[str], level: float) -> Interval | None:

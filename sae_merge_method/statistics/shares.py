@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sae_merge_method.statistics.intervals import Interval
 
 
-class Share(NamedTuple):
+class RandomShare(NamedTuple):
     """A random share."""
 
     mean: float

@@ -1,6 +1,6 @@
 """The table of statistical tests that a comparison offers: its p, its interval, what it can detect.
 
-To offer another: a function of :class:`~sae_merge_method.statistics.evidence.Evidence`, and a row in
+To offer another: a function of :class:`~sae_merge_method.statistics.evidence.ScoreEvidence`, and a row in
 :data:`TESTS`. The tests themselves are in ``differences``, ``flips`` and ``pairs``.
 """
 
@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sae_merge_method.statistics.differences import Outcome, fisher, mcnemar, z_pooled, z_unpooled
+from sae_merge_method.statistics.differences import Tested, fisher, mcnemar, z_pooled, z_unpooled
 from sae_merge_method.statistics.evidence import Evidence
 from sae_merge_method.statistics.flips import detectable_by_flips, tango_interval
 from sae_merge_method.statistics.intervals import (
@@ -36,7 +36,7 @@ class StatisticalTest(NamedTuple):
     source: str
     needs_pairs: bool
     """Whether it takes both models' answers to the same problems, which lm_eval logs with --log_samples."""
-    outcome: Callable[[Evidence], Outcome]
+    outcome: Callable[[Evidence], Tested]
     interval: Callable[[Evidence, float], Interval | None] = lambda evidence, level: None
     """Of the difference, edited minus base, at a level; None where it has none."""
     detectable: Callable[[Evidence, float, float], float | None] = lambda evidence, alpha, power: None
@@ -54,10 +54,10 @@ class StatisticalTest(NamedTuple):
         """The row itself, or the one that it stands for here."""
         return self if self.choose is None else TESTS[self.choose(evidence)]
 
-    def of(self, evidence: Evidence) -> Outcome:
+    def of(self, evidence: Evidence) -> Tested:
         """The outcome, or the reason why there is none."""
         if self.needs_pairs and not evidence.pairs:
-            return Outcome(None, None, "a paired test needs samples of both sides (lm_eval --log_samples)")
+            return Tested(None, None, "a paired test needs samples of both sides (lm_eval --log_samples)")
         return self.outcome(evidence)
 
 
@@ -86,40 +86,40 @@ def _counts(evidence: Evidence) -> list[tuple[int, int]]:
     return known if len(known) == 2 else []
 
 
-def _unpooled(evidence: Evidence) -> Outcome:
+def _unpooled(evidence: Evidence) -> Tested:
     base, edited = evidence.base, evidence.edited
     fewest = min((side.n for side in (base, edited) if side.n is not None), default=None)
     return z_unpooled(base.value, base.stderr, edited.value, edited.stderr, fewest)
 
 
-def _pooled(evidence: Evidence) -> Outcome:
+def _pooled(evidence: Evidence) -> Tested:
     counts = _counts(evidence)
     if not counts:
-        return Outcome(None, None, "the pooled test needs two or more problems, each scored 0 or 1")
+        return Tested(None, None, "the pooled test needs two or more problems, each scored 0 or 1")
     (right_base, n_base), (right_edited, n_edited) = counts
     return z_pooled(right_base, right_edited, n_base, n_edited)
 
 
-def _fisher(evidence: Evidence) -> Outcome:
+def _fisher(evidence: Evidence) -> Tested:
     counts = _counts(evidence)
     if not counts:
-        return Outcome(None, None, "Fisher's test needs two or more problems, each scored 0 or 1")
+        return Tested(None, None, "Fisher's test needs two or more problems, each scored 0 or 1")
     (right_base, n_base), (right_edited, n_edited) = counts
     return fisher(right_base, right_edited, n_base, n_edited)
 
 
-def _mcnemar(evidence: Evidence) -> Outcome:
+def _mcnemar(evidence: Evidence) -> Tested:
     flips = evidence.flips
     if flips is None:
-        return Outcome(None, None, "McNemar's test needs problems scored 0 or 1")
+        return Tested(None, None, "McNemar's test needs problems scored 0 or 1")
     return mcnemar(*flips)
 
 
-def _paired(evidence: Evidence) -> Outcome:
+def _paired(evidence: Evidence) -> Tested:
     return paired_z(evidence.differences, evidence.problems)
 
 
-def _permuted(evidence: Evidence) -> Outcome:
+def _permuted(evidence: Evidence) -> Tested:
     return sign_flips(problem_sums(evidence.differences, evidence.problems))
 
 

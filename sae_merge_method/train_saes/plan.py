@@ -30,7 +30,7 @@ _KEPT = 3
 """Those that a state on the disk holds: all but the gradients."""
 
 
-class Measured(NamedTuple):
+class FirstBatch(NamedTuple):
     """What a first batch took here."""
 
     forward_seconds: float
@@ -91,7 +91,7 @@ class Plan(NamedTuple):
         )
 
 
-def make_plan(job: Job, measured: Measured, memory: int, kept: Mapping[Site, Kept] | None = None) -> Plan:
+def make_plan(job: Job, measured: FirstBatch, memory: int, kept: Mapping[Site, Kept] | None = None) -> Plan:
     """Split the sites into as few, as equal groups as fit.
 
     At least one SAE must be in memory at a time, whatever ``memory`` says.
@@ -145,7 +145,7 @@ def _split(sites: Sequence[Site], most: int) -> tuple[tuple[Site, ...], ...]:
     return tuple(tuple(sites[start : start + size]) for start in range(0, len(sites), size))
 
 
-def measure(job: Job) -> Measured:
+def measure(job: Job) -> FirstBatch:
     """Try one batch through the model and two steps of an SAE on made-up activations."""
     device, schedule = job.model.device, job.schedule
     batch = first_batch(job)
@@ -159,7 +159,7 @@ def measure(job: Job) -> Measured:
     step, step_bytes = _tried(lambda: learner.step(activations), device)
     loss, loss_bytes = _try_loss(job)
     working = max(forward_bytes, step_bytes, loss_bytes)
-    return Measured(forward / int(batch.counted.sum()), step, working, loss)
+    return FirstBatch(forward / int(batch.counted.sum()), step, working, loss)
 
 
 def _try_loss(job: Job) -> tuple[float, int]:

@@ -28,7 +28,7 @@ LOSS_BATCH = 512
 """Tokens that go through the model together for a loss: their logits are many times as large."""
 
 
-class Judged(NamedTuple):
+class SaeToJudge(NamedTuple):
     """An SAE to be judged."""
 
     encoder: Encoder
@@ -39,7 +39,7 @@ class Judged(NamedTuple):
 
 def judge(
     model: TextModel,
-    saes: Mapping[Site, Judged],
+    saes: Mapping[Site, SaeToJudge],
     documents: Sequence[Document],
     batch_tokens: int,
     loss_tokens: int,
@@ -68,7 +68,7 @@ def judge(
 class _Tally:
     """Sums over held-out tokens, on the model's device."""
 
-    def __init__(self, sae: Judged) -> None:
+    def __init__(self, sae: SaeToJudge) -> None:
         self._sae = sae
         self._shares: list[torch.Tensor] = []
         self._squares, self._residuals, self._active, self._within = (
@@ -113,7 +113,7 @@ class _Tally:
 
 
 def _losses(
-    model: TextModel, saes: Mapping[Site, Judged], documents: Sequence[Document], folder: Path
+    model: TextModel, saes: Mapping[Site, SaeToJudge], documents: Sequence[Document], folder: Path
 ) -> dict[Site, SplicedLoss]:
     tokens = sum(int(one.counted.sum()) for one in documents)
     batches = list(make_batches(documents, LOSS_BATCH))

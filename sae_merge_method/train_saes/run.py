@@ -28,7 +28,7 @@ from sae_merge_method.train_saes.settings import TrainSaesSettings
 
 if TYPE_CHECKING:
     from sae_merge_method.train_saes.job import Job
-    from sae_merge_method.train_saes.quality import Judged
+    from sae_merge_method.train_saes.quality import SaeToJudge
     from sae_merge_method.train_saes.states import States
 
 logger = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class _Finished(NamedTuple):
     dead: int
     revived: int
     outliers: int
-    judged: "Judged"
+    judged: "SaeToJudge"
 
 
 def _finish(job: "Job", group: Sequence[Site], states: "States", folder: Path) -> list[TrainedSae]:
@@ -161,7 +161,7 @@ def _save(job: "Job", site: Site, states: "States", folder: Path) -> _Finished:
     import torch
 
     from sae_merge_method.saes.saelens import load_folder
-    from sae_merge_method.train_saes.quality import Judged
+    from sae_merge_method.train_saes.quality import SaeToJudge
     from sae_merge_method.train_saes.training import restored
 
     state = states.load(site, job.model.device)
@@ -170,7 +170,7 @@ def _save(job: "Job", site: Site, states: "States", folder: Path) -> _Finished:
     learner.save(folder / folder_of(site))
     read = load_folder(folder / folder_of(site), torch.float32, job.model.device)
     dead = learner.dead()
-    return _Finished(dead.now, dead.revived, int(learner.outliers), Judged(read.encoder, learner.ground))
+    return _Finished(dead.now, dead.revived, int(learner.outliers), SaeToJudge(read.encoder, learner.ground))
 
 
 def _training(job: "Job", saes: Sequence[TrainedSae]) -> SaeTraining:

@@ -25,7 +25,7 @@ LOSSES, SLOPES = "losses", "slopes"
 """Kinds of measurement."""
 
 
-class Measured(NamedTuple):
+class MeasuredEdit(NamedTuple):
     """An edit on one part beside the base."""
 
     edit: Edit
@@ -114,7 +114,7 @@ class Bench:
         """How many slopes tell of all problems of the search part once."""
         return max(map(len, self._groups))
 
-    def measure(self, edit: Edit, part: str) -> Measured:
+    def measure(self, edit: Edit, part: str) -> MeasuredEdit:
         """An edit's losses on a part, beside the base's."""
         sides = self._splits[part].sides
         losses = self._losses(edit, part)
@@ -122,7 +122,7 @@ class Bench:
         changes = [paired_ratio(b, e, side.tokens) for b, e, side in zip(before, losses, sides, strict=True)]
         target, *controls = changes
         worst = max(range(len(controls)), key=lambda nth: controls[nth].delta)
-        return Measured(edit, part, target, tuple(controls), worst, losses[0], tuple(losses[1:]))
+        return MeasuredEdit(edit, part, target, tuple(controls), worst, losses[0], tuple(losses[1:]))
 
     def side(self, part: str, control: int | None = None) -> Side:
         """The target's texts in a part, or a control's."""

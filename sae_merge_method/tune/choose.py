@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from sae_merge_method.statistics.losses import RatioChange, upper_p
-from sae_merge_method.tune.bench import Measured
+from sae_merge_method.tune.bench import MeasuredEdit
 from sae_merge_method.tune.edit import Edit
 from sae_merge_method.tune.exam import Panel
 from sae_merge_method.tune.scaling import largest_within, up_to_damage
@@ -26,7 +26,7 @@ class Chosen(NamedTuple):
     """As the search found it."""
     scaled: float
     """Factor that made it smaller since; 1 for none."""
-    measured: Measured
+    measured: MeasuredEdit
     """On the choice part."""
 
 

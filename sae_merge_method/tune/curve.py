@@ -9,9 +9,9 @@ import math
 from collections.abc import Callable, Mapping
 
 from sae_merge_method.artifacts.tuned_edits import BesideCurve, Change, CurvePoint, EqualGain, Spared
-from sae_merge_method.statistics.beside_curve import WHOLE, Outcome, Weighted, place_beside, stands
+from sae_merge_method.statistics.beside_curve import WHOLE, GainAndCost, Weighted, place_beside, stands
 from sae_merge_method.statistics.equal_gain import CostRatio, Point, cost_at_equal_gain
-from sae_merge_method.tune.bench import Bench, Measured
+from sae_merge_method.tune.bench import Bench, MeasuredEdit
 from sae_merge_method.tune.edit import DIGITS, Edit
 from sae_merge_method.tune.effects import effect, gains
 from sae_merge_method.tune.exam import Panel
@@ -46,8 +46,8 @@ def beside_curve(
     bench = panel.bench
     own = bench.measure(edit, REPORT)
 
-    def outcome(measured: Measured) -> Outcome:
-        return Outcome(gains(panel, measured), measured.control_nats[own.worst])
+    def outcome(measured: MeasuredEdit) -> GainAndCost:
+        return GainAndCost(gains(panel, measured), measured.control_nats[own.worst])
 
     edits = {0.0: bench.base, **weights}
     curve = {weight: bench.measure(edits[weight], REPORT) for weight in sorted(edits)}
@@ -86,10 +86,10 @@ def equal_gain(panel: Panel, edit: Edit, start: float, alpha: float) -> EqualGai
     before = gains(panel, bench.measure(bench.base, REPORT))
     unedited = bench.measure(bench.base, REPORT).control_nats[own.worst]
 
-    def damped(weight: float) -> Measured:
+    def damped(weight: float) -> MeasuredEdit:
         return bench.measure(all_layers(bench, weight), REPORT)
 
-    def point(measured: Measured) -> Point:
+    def point(measured: MeasuredEdit) -> Point:
         more = [after - at for after, at in zip(gains(panel, measured), before, strict=True)]
         nats = measured.control_nats[own.worst]
         return Point(more, [after - at for after, at in zip(nats, unedited, strict=True)])

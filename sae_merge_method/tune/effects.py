@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from sae_merge_method.artifacts.tuned_edits import Change, Effect, Scored
 from sae_merge_method.statistics.losses import RatioChange
-from sae_merge_method.tune.bench import Measured
+from sae_merge_method.tune.bench import MeasuredEdit
 from sae_merge_method.tune.exam import Exam, Panel
 from sae_merge_method.tune.splits import CHOICE, REPORT
 
 
-def effect(panel: Panel, measured: Measured, alpha: float, *, guarded: bool = False) -> Effect:
+def effect(panel: Panel, measured: MeasuredEdit, alpha: float, *, guarded: bool = False) -> Effect:
     """A measurement as the report has it.
 
     Args:
@@ -30,13 +30,13 @@ def effect(panel: Panel, measured: Measured, alpha: float, *, guarded: bool = Fa
     )
 
 
-def _scored(panel: Panel, exam: Exam, measured: Measured, alpha: float) -> Scored:
+def _scored(panel: Panel, exam: Exam, measured: MeasuredEdit, alpha: float) -> Scored:
     bench, edit, part = panel.bench, measured.edit, measured.part
     change = exam.compare(bench, edit, bench.base, part, 1 - alpha)
     return Scored(score=exam.mean(bench, edit, part), change=change.delta, interval=change.interval)
 
 
-def gains(panel: Panel, measured: Measured) -> Sequence[float]:
+def gains(panel: Panel, measured: MeasuredEdit) -> Sequence[float]:
     """Of every problem of the report part: its score on the task, where there is one; else minus its nats, so
     that their mean is minus the loss."""
     if panel.task is not None:

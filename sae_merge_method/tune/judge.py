@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sae_merge_method.artifacts.tuned_edits import BesideCurve, Budget, Change, EqualGain, Held, Rival, Winner
 from sae_merge_method.statistics.losses import RatioChange, paired_ratio
 from sae_merge_method.statistics.multiplicity import holm
-from sae_merge_method.tune.bench import Measured
+from sae_merge_method.tune.bench import MeasuredEdit
 from sae_merge_method.tune.choose import Chosen
 from sae_merge_method.tune.curve import all_layers, beside_curve, equal_gain
 from sae_merge_method.tune.edit import Edit
@@ -21,7 +21,7 @@ from sae_merge_method.tune.rivals import Contender, Field
 from sae_merge_method.tune.splits import CHOICE, REPORT
 
 
-class Judged(NamedTuple):
+class JudgedWinner(NamedTuple):
     """The winner and all that it was held against."""
 
     winner: Winner
@@ -30,7 +30,7 @@ class Judged(NamedTuple):
     equal_gain: EqualGain
 
 
-def judge(panel: Panel, chosen: Chosen, field: Field, budget: float, alpha: float) -> Judged:
+def judge(panel: Panel, chosen: Chosen, field: Field, budget: float, alpha: float) -> JudgedWinner:
     """Hold the winner against everything, once.
 
     Args:
@@ -51,7 +51,7 @@ def judge(panel: Panel, chosen: Chosen, field: Field, budget: float, alpha: floa
     equal = held()
     weights = dict(field.curve) | {1.0: whole}
     weights |= {one.weight: all_layers(bench, one.weight) for one in equal.curve}
-    return Judged(
+    return JudgedWinner(
         winner(panel, chosen, budget, alpha),
         against_rivals(panel, edit, field.contenders, alpha),
         beside_curve(panel, edit, field, weights, alpha),
@@ -166,7 +166,7 @@ def against_rivals(
     return tuple(judged)
 
 
-def _difference(panel: Panel, edit: Edit, other: Measured, alpha: float) -> _Difference:
+def _difference(panel: Panel, edit: Edit, other: MeasuredEdit, alpha: float) -> _Difference:
     bench = panel.bench
     own = bench.measure(edit, REPORT)
     return _Difference(

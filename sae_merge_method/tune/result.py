@@ -15,7 +15,7 @@ from sae_merge_method.recipe.precision import rounding_of
 from sae_merge_method.tune.bench import LOSSES, SLOPES, Bench
 from sae_merge_method.tune.effects import effect
 from sae_merge_method.tune.exam import ANSWERS, Exam, Panel
-from sae_merge_method.tune.judge import Judged
+from sae_merge_method.tune.judge import JudgedWinner
 from sae_merge_method.tune.search import Allowed, Candidate, Searched
 from sae_merge_method.tune.settings import TuneSettings
 from sae_merge_method.tune.splits import CHOICE, REPORT, SPLITS
@@ -38,7 +38,7 @@ def result_of(
     allowed: Allowed,
     searched: Searched,
     finalists: Sequence[Candidate],
-    judged: Judged,
+    judged: JudgedWinner,
     recipe: str,
 ) -> Tune:
     """The whole record; all that it asks of the panel was measured before."""

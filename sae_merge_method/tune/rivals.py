@@ -7,8 +7,8 @@ from random import Random
 from typing import NamedTuple
 
 from sae_merge_method.layers import format_layers
-from sae_merge_method.statistics.interpolation import Share, share_of_cost
-from sae_merge_method.tune.bench import Bench, Measured
+from sae_merge_method.statistics.interpolation import AlongLine, share_of_cost
+from sae_merge_method.tune.bench import Bench, MeasuredEdit
 from sae_merge_method.tune.edit import Edit, Shape, exchanged, shuffled
 from sae_merge_method.tune.families import all_but, on_layers
 from sae_merge_method.tune.scaling import MOST, up_to_damage
@@ -51,7 +51,7 @@ class Pick(NamedTuple):
 def contenders(
     bench: Bench,
     searched: Searched,
-    winner: Measured,
+    winner: MeasuredEdit,
     budget: float,
     donors: Sequence[str],
     pick: Pick | None,
@@ -117,7 +117,7 @@ def _around(bench: Bench, everything: Shape, twin: float, control: int) -> tuple
     for nearness in _AROUND:
         low, high = nearness * twin, min(twin / nearness, MOST)
         ends = [bench.measure(Edit.of(one * everything), CHOICE).control_nats[control] for one in (low, high)]
-        if isinstance(share_of_cost(ends[0], *ends), Share):
+        if isinstance(share_of_cost(ends[0], *ends), AlongLine):
             break
     return low, high
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from sae_merge_method.tune.bench import Bench, Measured
+from sae_merge_method.tune.bench import Bench, MeasuredEdit
 from sae_merge_method.tune.edit import Edit, Shape
 
 MOST = 1.2
@@ -22,7 +22,7 @@ class Scaled(NamedTuple):
     """One try."""
 
     factor: float
-    measured: Measured
+    measured: MeasuredEdit
 
 
 def up_to_damage(

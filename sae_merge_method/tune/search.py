@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sae_merge_method.errors import SaeMergeError
 from sae_merge_method.tune.attribution import Attribution, attribute
-from sae_merge_method.tune.bench import Bench, Measured
+from sae_merge_method.tune.bench import Bench, MeasuredEdit
 from sae_merge_method.tune.edit import Edit
 from sae_merge_method.tune.exam import Panel
 from sae_merge_method.tune.families import FAMILIES, Family, Known, NamedShape, sizes_of
@@ -31,7 +31,7 @@ class Candidate(NamedTuple):
     family: str
     shape: NamedShape
     factor: float
-    measured: Measured
+    measured: MeasuredEdit
 
     @property
     def edit(self) -> Edit:
@@ -44,7 +44,7 @@ class Searched(NamedTuple):
 
     candidates: tuple[Candidate, ...]
     """In the order in which they were tried."""
-    donors: tuple[Measured, ...]
+    donors: tuple[MeasuredEdit, ...]
     """Each donor's own layers, all of them at weight 1."""
     attribution: Attribution
     """Of all layers at the weight that does the damage allowed."""

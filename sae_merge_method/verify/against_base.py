@@ -17,7 +17,7 @@ from sae_merge_method.models.tensor_names import decoder_layer, layer_part
 from sae_merge_method.verify.expected import Expected, difference
 from sae_merge_method.verify.hints import common_weight, find_swapped, nearest_weight, other_rounding
 from sae_merge_method.verify.itself import is_journaled
-from sae_merge_method.verify.report import Evidence
+from sae_merge_method.verify.report import Established
 from sae_merge_method.verify.rounding import Reading, change_of, readings
 from sae_merge_method.verify.sources import Sources
 from sae_merge_method.verify.streams import Streams, is_float
@@ -33,7 +33,7 @@ def check_against_base(
     readings: Sequence[Reading],
     seen: Mapping[str, Seen],
     streams: Streams,
-    evidence: Evidence,
+    evidence: Established,
 ) -> None:
     """Every tensor that stands in both, as far as base and donors allow to say what it must be.
 
@@ -98,7 +98,7 @@ def _violate(
     reading: Reading,
     seen: Mapping[str, Seen],
     streams: Streams,
-    evidence: Evidence,
+    evidence: Established,
 ) -> None:
     """Say of every wrong tensor what is wrong, and what may have happened to it."""
     tensors = sources.merged.tensors

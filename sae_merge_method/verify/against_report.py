@@ -10,7 +10,7 @@ from sae_merge_method.models.checkpoint import CONFIG_FILE
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.recipe.request import request_of
 from sae_merge_method.verify.hints import find_swapped
-from sae_merge_method.verify.report import Evidence
+from sae_merge_method.verify.report import Established
 from sae_merge_method.verify.sources import Sources
 from sae_merge_method.verify.sweep import Seen
 
@@ -19,7 +19,7 @@ _WHERE_IT_LIES = frozenset({"diagnosis", "sae"})
 
 
 def check_against_report(
-    sources: Sources, report: EditReport, seen: Mapping[str, Seen], evidence: Evidence
+    sources: Sources, report: EditReport, seen: Mapping[str, Seen], evidence: Established
 ) -> None:
     """Every tensor that the report lists, and that it lists every tensor."""
     with evidence.proving(f"{REPORT_FILE} is of this recipe"):
@@ -49,7 +49,7 @@ def check_against_report(
             evidence.violate(name, fault + tail)
 
 
-def _check_head(sources: Sources, report: EditReport, evidence: Evidence) -> None:
+def _check_head(sources: Sources, report: EditReport, evidence: Established) -> None:
     """The report is of this recipe and of this base."""
     if report.merge_method != sources.recipe.merge_method:
         evidence.violate(
@@ -81,7 +81,7 @@ def _fault(entry: TensorEntry, listed: TensorReport, hashes: Hashes) -> str | No
     return None
 
 
-def check_against_request(sources: Sources, recorded: EditRequest, evidence: Evidence) -> None:
+def check_against_request(sources: Sources, recorded: EditRequest, evidence: Established) -> None:
     """Weights and parameters, by layer and by name."""
     asked = request_of(sources.resolved)
     to_the_byte = asked.recipe_sha256 == recorded.recipe_sha256

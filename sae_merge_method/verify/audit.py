@@ -10,7 +10,7 @@ from sae_merge_method.verify.against_base import check_against_base, expectation
 from sae_merge_method.verify.against_report import check_against_report, check_against_request
 from sae_merge_method.verify.beside_weights import check_beside_weights, check_recorded
 from sae_merge_method.verify.origins import held_against, nothing_moves
-from sae_merge_method.verify.report import AuditReport, Evidence
+from sae_merge_method.verify.report import AuditReport, Established
 from sae_merge_method.verify.sources import gather
 from sae_merge_method.verify.statement import statement_of
 from sae_merge_method.verify.streams import Streams
@@ -45,7 +45,7 @@ def verify(
         SaeMergeError: There is nothing to audit, or nothing to hold it against; what is wrong with
             the checkpoint is in the report instead.
     """
-    evidence = Evidence()
+    evidence = Established()
     sources = gather(Path(checkpoint), None if base is None else str(base), list(map(str, donors)), evidence)
     merged, report = sources.merged, sources.report
     expected = expectations(sources)

@@ -15,7 +15,7 @@ from sae_merge_method.models.beside_weights import SideFile, Subject, side_file_
 from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint
 from sae_merge_method.models.shards import file_inside
 from sae_merge_method.models.understood import understood
-from sae_merge_method.verify.report import Evidence
+from sae_merge_method.verify.report import Established
 
 _TEMPLATE = "chat_template"
 _KEYS_SHOWN = 5
@@ -23,7 +23,7 @@ _LOST = f"{REPORT_FILE} records this file, the checkpoint lacks it"
 
 
 def check_beside_weights(
-    merged: Checkpoint, base: Checkpoint, recipe: Recipe, report: EditReport | None, evidence: Evidence
+    merged: Checkpoint, base: Checkpoint, recipe: Recipe, report: EditReport | None, evidence: Established
 ) -> None:
     """Every file of :data:`~sae_merge_method.models.beside_weights.SIDE_FILES` against the base's.
 
@@ -65,7 +65,7 @@ def check_beside_weights(
             evidence.prove(_sentence(subject, kept))
 
 
-def check_recorded(merged: Checkpoint, report: EditReport, evidence: Evidence) -> None:
+def check_recorded(merged: Checkpoint, report: EditReport, evidence: Established) -> None:
     """Without the base: every file of the table is the one that the merge left, by its recorded hash.
 
     A model's code, which a merge does not leave, is left open: the base may have it or not.
@@ -114,7 +114,7 @@ def _code_of_a_base(added: Sequence[SideFile]) -> list[SideFile]:
     return [file for file in added if file.row.subject == "code" and "/" not in file.path]
 
 
-def _check_dtypes(merged: Checkpoint, base: Checkpoint, recipe: Recipe, evidence: Evidence) -> None:
+def _check_dtypes(merged: Checkpoint, base: Checkpoint, recipe: Recipe, evidence: Established) -> None:
     """The types that a loader casts to: the base's, what the recipe asks for, or the tensors' own."""
     before, after = _dtypes(base.config), _dtypes(merged.config)
     kinds = merged.dtypes()

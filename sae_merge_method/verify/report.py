@@ -104,7 +104,7 @@ def audit_view(report: AuditReport) -> View:
 
 
 @dataclass
-class Evidence:
+class Established:
     """Collects what the checks of one audit establish, in the order in which they are made."""
 
     proved: list[str] = field(default_factory=list)

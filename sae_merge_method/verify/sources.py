@@ -21,7 +21,7 @@ from sae_merge_method.recipe.plan import EditPlan
 from sae_merge_method.recipe.preflight import check_donors
 from sae_merge_method.recipe.resolved import ResolvedRecipe
 from sae_merge_method.verify.itself import is_itself, journaled_base
-from sae_merge_method.verify.report import Evidence
+from sae_merge_method.verify.report import Established
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Sources:
         return self.resolved.layers
 
 
-def gather(folder: Path, base: str | None, donors: Sequence[str], evidence: Evidence) -> Sources:
+def gather(folder: Path, base: str | None, donors: Sequence[str], evidence: Established) -> Sources:
     """Open the checkpoint and all it can be held against.
 
     Args:
@@ -101,7 +101,7 @@ def gather(folder: Path, base: str | None, donors: Sequence[str], evidence: Evid
     return replace(sources, plan=plan, donors=opened, filter=method)
 
 
-def _with_base(sources: Sources, by_user: str | None, evidence: Evidence) -> Sources:
+def _with_base(sources: Sources, by_user: str | None, evidence: Established) -> Sources:
     """The base as named, or as the journal of an edit in place keeps it; never the checkpoint itself."""
     merged, in_recipe = sources.merged, sources.recipe.base_model
     journaled = journaled_base(merged) if by_user is None else None
@@ -125,7 +125,7 @@ def _with_base(sources: Sources, by_user: str | None, evidence: Evidence) -> Sou
     )
 
 
-def _with_layers(merged: MergedFolder, evidence: Evidence) -> ResolvedRecipe:
+def _with_layers(merged: MergedFolder, evidence: Established) -> ResolvedRecipe:
     """The recipe with its layers, also where the diagnosis that chooses them did not travel along."""
     resolved, gate = merged.resolved, merged.recipe.parameters
     try:
@@ -141,7 +141,7 @@ def _with_layers(merged: MergedFolder, evidence: Evidence) -> ResolvedRecipe:
 
 
 def _donors(
-    plan: EditPlan, base: Checkpoint | None, named: Sequence[str], evidence: Evidence
+    plan: EditPlan, base: Checkpoint | None, named: Sequence[str], evidence: Established
 ) -> dict[str, Checkpoint]:
     if named and len(named) != len(plan.donors):
         raise UsageError(
@@ -162,7 +162,7 @@ def _donors(
     return donors
 
 
-def _open(in_recipe: str, by_user: str | None, role: str, evidence: Evidence) -> Checkpoint | None:
+def _open(in_recipe: str, by_user: str | None, role: str, evidence: Established) -> Checkpoint | None:
     if by_user is not None:
         return open_model(by_user)
     model = parse_model_id(in_recipe)

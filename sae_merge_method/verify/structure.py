@@ -7,7 +7,7 @@ from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.families import vocabulary
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.tensor_names import common_name
-from sae_merge_method.verify.report import Evidence
+from sae_merge_method.verify.report import Established
 from sae_merge_method.verify.streams import Streams
 
 _FURTHER = "num_nextn_predict_layers"
@@ -15,7 +15,7 @@ _FURTHER = "num_nextn_predict_layers"
 checkpoint may hold them or not."""
 
 
-def check_names(merged: Checkpoint, base: Checkpoint, streams: Streams, evidence: Evidence) -> None:
+def check_names(merged: Checkpoint, base: Checkpoint, streams: Streams, evidence: Established) -> None:
     """The key set is the base's; a head that is the embedding may be stored or not."""
     sentence = f"{len(merged.tensors)} tensors: the base's names, nothing dropped, nothing added"
     with evidence.proving(sentence):
@@ -36,7 +36,7 @@ def _is_tied(name: str, holder: Checkpoint, streams: Streams) -> bool:
     return streams.same_bytes(holder.tensors[name], embedding)
 
 
-def check_config(merged: Checkpoint, evidence: Evidence) -> None:
+def check_config(merged: Checkpoint, evidence: Established) -> None:
     """config.json speaks of these very tensors: layers, vocabulary, width, dtype, tied head."""
     with evidence.proving(f"{CONFIG_FILE} fits the tensors"):
         for fault in _unfitting(merged):

@@ -14,13 +14,13 @@ from sae_merge_method.models.checkpoint import CONFIG_FILE, Checkpoint
 from sae_merge_method.models.headers import read_header
 from sae_merge_method.models.shards import INDEX_FILE, read_json
 from sae_merge_method.models.taken_instead import LEADS_ELSEWHERE, WEIGHTS_KEY, is_about, taken_instead
-from sae_merge_method.verify.report import Evidence
+from sae_merge_method.verify.report import Established
 
 _NAMED = 5
 """Files that no table knows of which so many are named."""
 
 
-def check_taken_instead(merged: Checkpoint, evidence: Evidence) -> None:
+def check_taken_instead(merged: Checkpoint, evidence: Established) -> None:
     """No weights, adapter or index beside those that are audited, in other files or in the same ones."""
     names = {file.name for file in merged.files}
     names |= {INDEX_FILE} if len(merged.files) > 1 or (merged.folder / INDEX_FILE).exists() else set()
@@ -44,7 +44,7 @@ def check_taken_instead(merged: Checkpoint, evidence: Evidence) -> None:
         evidence.leave_open(what)
 
 
-def _check_placed(merged: Checkpoint, evidence: Evidence) -> None:
+def _check_placed(merged: Checkpoint, evidence: Established) -> None:
     """Every tensor of every shard stands where the index places it."""
     for file in merged.files:
         for name in read_header(file):
@@ -52,7 +52,7 @@ def _check_placed(merged: Checkpoint, evidence: Evidence) -> None:
                 evidence.violate(name, f"stands in {file.name}, but {INDEX_FILE} does not place it there")
 
 
-def _check_weights_key(merged: Checkpoint, names: set[str], evidence: Evidence) -> None:
+def _check_weights_key(merged: Checkpoint, names: set[str], evidence: Established) -> None:
     stated = merged.config.get(WEIGHTS_KEY)
     if stated is not None and stated not in names:
         evidence.violate(

@@ -14,7 +14,7 @@ from sae_merge_method.artifacts.experiment import read_experiment
 from sae_merge_method.experiment import run
 from sae_merge_method.experiment.run import run_experiment
 from sae_merge_method.experiment.settings import RunSettings
-from sae_merge_method.experiment.worker import ArmJob, ArmRunner, Outcome, Setup, Underway
+from sae_merge_method.experiment.worker import ArmEnd, ArmJob, ArmRunner, Setup, Underway
 from tests.experiment.ground import RUN, command, environment, outcome, stamps, undo_arms
 from tests.warm import process_behind
 
@@ -108,11 +108,11 @@ def test_a_worker_lost_after_its_record_was_written_costs_nothing(copied, monkey
 
     def losing(
         setup: Setup, jobs: Sequence[ArmJob], tell: Callable[[Underway], None]
-    ) -> Generator[Outcome, None, None]:
+    ) -> Generator[ArmEnd, None, None]:
         here = ArmRunner(setup, tell)
         for job in jobs:
             assert here.run(job).error is None
-            yield Outcome(job.arm.name, "its worker ended with SIGKILL")
+            yield ArmEnd(job.arm.name, "its worker ended with SIGKILL")
 
     monkeypatch.setattr(run, "choose_runner", lambda _: losing)
     assert not run_experiment("experiment.yml", "exp", HERE).missing

@@ -6,25 +6,25 @@ import numpy as np
 import pytest
 
 from sae_merge_method.statistics.beside_curve import (
-    Outcome,
+    GainAndCost,
     Place,
     Score,
     Weighted,
     place_beside,
     stands,
 )
-from sae_merge_method.statistics.interpolation import Excess, excess_over_line, share_of_cost
+from sae_merge_method.statistics.interpolation import AboveLine, excess_over_line, share_of_cost
 
 PROBLEMS, DOCUMENTS = 60, 40
 
 
-def outcome(gain: float, cost: float, seed: int = 0) -> Outcome:
+def outcome(gain: float, cost: float, seed: int = 0) -> GainAndCost:
     """Of these means, with errors of their own."""
     draw = np.random.default_rng([seed, round(1000 * gain), round(1000 * cost) + 10000])
     ease = np.random.default_rng(1).normal(0, 1, PROBLEMS)
     gains = ease + draw.normal(0, 0.3, PROBLEMS)
     costs = draw.normal(0, 0.3, DOCUMENTS)
-    return Outcome(
+    return GainAndCost(
         (gains - gains.mean() + gain).tolist(),
         (costs - costs.mean() + cost).tolist(),
         Score(gain, 0.04, PROBLEMS),
@@ -87,7 +87,7 @@ def test_beyond_a_curve_that_ends_before_the_whole_nothing_is_told(stretch: tupl
     """What more of everything would gain there was not measured: all that is known is that it costs more."""
     place = place_beside(outcome(1.4, 25.0), curve(whole=0.9), stretch)
     assert (place.low, place.high) == (2, 3)
-    assert place.excess == Excess.untested("it does more damage than the curve reaches")
+    assert place.excess == AboveLine.untested("it does more damage than the curve reaches")
     within = place_beside(outcome(1.4, 12.0), curve(whole=0.9), stretch)
     assert (within.low, within.high) == (2, 3)
     assert stands(within.excess, within.excess.p, 0.05) == "above"
@@ -124,7 +124,7 @@ def test_no_edit_is_above_all_of_a_curve_that_ends_before_the_whole(whole: float
 def test_what_is_no_number_is_said_and_never_placed(where: str, field: str, value: float) -> None:
     edit, points = outcome(0.9, 2.5), curve()
 
-    def broken(one: Outcome) -> Outcome:
+    def broken(one: GainAndCost) -> GainAndCost:
         return one._replace(**{field: [*getattr(one, field)[:-1], value]})
 
     if where == "the edit":
@@ -136,7 +136,7 @@ def test_what_is_no_number_is_said_and_never_placed(where: str, field: str, valu
 
 
 def test_without_problems_of_their_own_scores_are_held_against_each_other() -> None:
-    def alone(one: Outcome) -> Outcome:
+    def alone(one: GainAndCost) -> GainAndCost:
         return one._replace(gains=None)
 
     points = [one._replace(outcome=alone(one.outcome)) for one in curve()]
@@ -151,7 +151,7 @@ def test_without_problems_of_their_own_scores_are_held_against_each_other() -> N
 
 
 def test_an_edit_is_on_the_curve_only_where_a_margin_says_so() -> None:
-    near = Excess(0.5, 0.0, 0.01, 50, 0.9)
+    near = AboveLine(0.5, 0.0, 0.01, 50, 0.9)
     assert stands(near, 0.9, 0.05, 0.02) == "on"
     assert stands(near, 0.9, 0.05, 0.01) == "not shown" == stands(near, 0.9, 0.05)
     assert stands(near._replace(delta=-0.1), 0.01, 0.05, 0.02) == "below"

@@ -6,7 +6,7 @@ from scipy.optimize import brentq
 from scipy.stats import t
 
 from sae_merge_method.statistics.equal_gain import CostRatio, Point, cost_at_equal_gain
-from sae_merge_method.statistics.interpolation import Share, share_of_gain
+from sae_merge_method.statistics.interpolation import AlongLine, share_of_gain
 
 DOCUMENTS, PROBLEMS = 200, 150
 
@@ -70,7 +70,7 @@ def test_difference_p_and_ratio_are_those_of_the_definition_on_few_problems_and_
     start, end, point = edit(0.5, 0.8), edit(0.6, 1.2), edit(0.55, ratio)
     found = cost_at_equal_gain(point, [start, end], 0.9)
     share = share_of_gain(point.gains, start.gains, end.gains)
-    assert isinstance(share, Share)
+    assert isinstance(share, AlongLine)
     low, high, own = (np.array(one.costs) for one in (start, end, point))
     curve_s = (1 - share.value) * low + share.value * high
     rise = (high - low).sum()

@@ -5,8 +5,8 @@ import pytest
 
 from sae_merge_method.statistics.interpolation import (
     LEAST_T,
-    Excess,
-    Share,
+    AboveLine,
+    AlongLine,
     excess_over_each,
     excess_over_line,
     excess_over_scores,
@@ -19,7 +19,7 @@ def test_the_share_is_a_ratio_of_sums():
     low, high = rng.normal(0, 1, 40), rng.normal(10, 1, 40)
     point = low + 0.3 * (high - low)
     share = share_of_cost(point.tolist(), low.tolist(), high.tolist())
-    assert isinstance(share, Share)
+    assert isinstance(share, AlongLine)
     assert share.value == pytest.approx(0.3) and share.stderr == pytest.approx(0, abs=1e-9) and share.df == 39
 
 
@@ -29,7 +29,7 @@ def test_a_cost_beyond_an_end_is_held_against_it_and_keeps_its_error():
     for scale, end in ((-0.2, 0.0), (1.4, 1.0)):
         point = scale * high + rng.normal(0, 1, 30)
         share = share_of_cost(point.tolist(), low.tolist(), high.tolist())
-        assert isinstance(share, Share) and share.value == end
+        assert isinstance(share, AlongLine) and share.value == end
         # of the share as it was before it was cut: Cochran's, of a ratio of sums over 30 documents
         left = point - point.sum() / high.sum() * high
         assert share.stderr == pytest.approx(np.sqrt(30 / 29 * (left**2).sum()) / high.sum())
@@ -41,7 +41,7 @@ def test_ends_whose_costs_are_not_told_apart_have_no_share_between_them():
         along = noise - noise.mean()
         along += length * along.std(ddof=1) / np.sqrt(50)
         share = share_of_cost((along / 2).tolist(), [0.0] * 50, along.tolist())
-        assert isinstance(share, Share) == told
+        assert isinstance(share, AlongLine) == told
     assert "27 documents" in str(share_of_cost([1.0] * 27, [0.0] * 27, [2.0] * 27))
 
 
@@ -55,7 +55,7 @@ def test_the_error_is_that_of_a_bootstrap_over_problems_and_documents_together()
         (ability + rng.normal(0, 0.7, n) + shift > 0).astype(float) for shift in (-0.5, 0.1, 0.9)
     )
     share = share_of_cost(cost.tolist(), low_cost.tolist(), high_cost.tolist())
-    assert isinstance(share, Share)
+    assert isinstance(share, AlongLine)
     found = excess_over_line(share, point.tolist(), low.tolist(), high.tolist())
     drawn = []
     for _ in range(2000):
@@ -69,16 +69,18 @@ def test_the_error_is_that_of_a_bootstrap_over_problems_and_documents_together()
 
 def test_a_point_on_the_line_lies_neither_above_nor_below():
     low, high = [0.0, 1.0] * 20, [1.0, 1.0] * 20
-    found = excess_over_line(Share(0.25, 0.1, 29), [0.25, 1.0] * 20, low, high)
+    found = excess_over_line(AlongLine(0.25, 0.1, 29), [0.25, 1.0] * 20, low, high)
     assert found.delta == pytest.approx(0) and found.p == pytest.approx(1)
     assert found.stderr == pytest.approx(0.1 * 0.5)  # of the share alone
 
 
 def test_without_pairs_the_errors_of_all_three_scores_count():
-    found = excess_over_scores(Share(0.5, 0.0, 29), (0.6, 0.03), (0.4, 0.04), (0.6, 0.04), 100)
+    found = excess_over_scores(AlongLine(0.5, 0.0, 29), (0.6, 0.03), (0.4, 0.04), (0.6, 0.04), 100)
     assert found.delta == pytest.approx(0.1)
     assert found.stderr == pytest.approx((0.03**2 + 2 * 0.02**2) ** 0.5)
-    assert "12 problems" in str(excess_over_scores(Share(0.5, 0.1, 29), (1, 1), (1, 1), (1, 1), 12).reason)
+    assert "12 problems" in str(
+        excess_over_scores(AlongLine(0.5, 0.1, 29), (1, 1), (1, 1), (1, 1), 12).reason
+    )
 
 
 def test_who_gains_more_than_every_other_is_held_against_the_nearest():
@@ -100,9 +102,9 @@ def test_who_gains_more_than_every_other_is_held_against_the_nearest():
 
 
 def test_what_was_not_tested_has_a_reason_and_what_is_known():
-    untold = Excess.untested("since")
-    assert untold == Excess(None, None, None, None, None, "since") and untold.interval(0.95) is None
-    share = Share(0.5, 0.0, 29)
+    untold = AboveLine.untested("since")
+    assert untold == AboveLine(None, None, None, None, None, "since") and untold.interval(0.95) is None
+    share = AlongLine(0.5, 0.0, 29)
     few = excess_over_line(share, [1.0] * 12, [0.0] * 12, [1.0] * 12)
     assert (few.share, few.delta, few.p) == (0.5, 0.5, None) and "12 problems" in str(few.reason)
     alike = excess_over_line(share, [1.0] * 30, [0.0] * 30, [1.0] * 30)

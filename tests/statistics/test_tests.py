@@ -11,7 +11,7 @@ from sae_merge_method.compare.render import FORMATS
 from sae_merge_method.compare.run import compare
 from sae_merge_method.compare.settings import CompareSettings
 from sae_merge_method.publish.measured import verdict_section
-from sae_merge_method.statistics.differences import Outcome, fisher, mcnemar, z_pooled, z_unpooled
+from sae_merge_method.statistics.differences import Tested, fisher, mcnemar, z_pooled, z_unpooled
 from sae_merge_method.statistics.evidence import Evidence, Mean
 from sae_merge_method.statistics.flips import detectable_by_flips, tango_interval
 from sae_merge_method.statistics.intervals import newcombe_interval, normal_interval
@@ -155,9 +155,9 @@ def test_every_test_has_a_title_and_a_source(test) -> None:
 def test_a_new_test_is_in_help_in_compares_output_and_in_the_model_card(
     monkeypatch: pytest.MonkeyPatch, write_scores
 ) -> None:
-    def more_flips_up_than_down(evidence: Evidence) -> Outcome:
+    def more_flips_up_than_down(evidence: Evidence) -> Tested:
         flips = evidence.flips
-        return Outcome(None, 0.5 ** (flips.newly_right - flips.newly_wrong) if flips else None)
+        return Tested(None, 0.5 ** (flips.newly_right - flips.newly_wrong) if flips else None)
 
     flips = StatisticalTest("flips", "test that counts flips", "nobody 2026", True, more_flips_up_than_down)
     monkeypatch.setitem(TESTS, "flips", flips)

@@ -14,7 +14,7 @@ from sae_merge_method.loaded.passes import hooked
 from sae_merge_method.loaded.sites import Site
 from sae_merge_method.loaded.text_model import TextModel, load_text_model
 from sae_merge_method.train_saes.learner import Ground
-from sae_merge_method.train_saes.quality import Judged, judge
+from sae_merge_method.train_saes.quality import SaeToJudge, judge
 from tests.diagnose import hosts
 from tests.layouts.test_twelve_families import COMMON, FAMILIES
 from tests.loaded.test_residual_stream import BUILDERS
@@ -67,7 +67,7 @@ def test_losses_are_those_of_whole_passes_with_the_activations_replaced(
 ) -> None:
     sites = [Site(layer, hook) for layer in (0, 2)]
     judged = judge(
-        model, {site: Judged(Linear(0.7), ground()) for site in sites}, DOCUMENTS, 64, 1000, tmp_path
+        model, {site: SaeToJudge(Linear(0.7), ground()) for site in sites}, DOCUMENTS, 64, 1000, tmp_path
     )
     for site in sites:
         loss = judged[site].loss
@@ -91,7 +91,7 @@ def test_the_first_block_computes_as_much_for_one_sae_as_for_several_in_any_orde
         computed.clear()
         judge(
             model,
-            {Site(layer): Judged(Linear(0.7), ground()) for layer in layers},
+            {Site(layer): SaeToJudge(Linear(0.7), ground()) for layer in layers},
             DOCUMENTS,
             64,
             1000,
@@ -120,7 +120,7 @@ def test_a_model_whose_later_blocks_take_keys_of_earlier_ones_is_judged_in_whole
     model = gemma4_that_shares(tmp_path / "model")
     sites = [Site(layer) for layer in range(4)]
     judged = judge(
-        model, {site: Judged(Linear(0.7), ground(d=16)) for site in sites}, DOCUMENTS, 64, 1000, tmp_path
+        model, {site: SaeToJudge(Linear(0.7), ground(d=16)) for site in sites}, DOCUMENTS, 64, 1000, tmp_path
     )
     for site in sites:
         assert judged[site].loss.spliced == pytest.approx(by_hand(model, site, 0.7), abs=1e-5)
@@ -136,14 +136,16 @@ def test_where_beginning_at_a_layer_gives_other_losses_passes_are_whole(gemma3: 
     own = model.blocks[2].mlp.forward
     model.blocks[0].mlp.register_forward_hook(lambda _module, _inputs, output: left.update(behind=output))
     model.blocks[2].mlp.forward = lambda states: own(states) + left.pop("behind", 0)
-    loss = judge(model, {Site(2): Judged(Linear(0.7), ground())}, DOCUMENTS, 64, 1000, tmp_path)[Site(2)].loss
+    loss = judge(model, {Site(2): SaeToJudge(Linear(0.7), ground())}, DOCUMENTS, 64, 1000, tmp_path)[
+        Site(2)
+    ].loss
     assert loss.spliced == pytest.approx(by_hand(model, Site(2), 0.7), abs=1e-5)
 
 
 def test_a_perfect_sae_costs_nothing_and_none_gives_nothing_back(gemma3: Path, tmp_path: Path) -> None:
     model = load_text_model(str(gemma3), "float32", with_head=True)
     perfect, nothing = (
-        judge(model, {Site(1): Judged(Linear(times), ground())}, DOCUMENTS, 64, 9, tmp_path)[Site(1)]
+        judge(model, {Site(1): SaeToJudge(Linear(times), ground())}, DOCUMENTS, 64, 9, tmp_path)[Site(1)]
         for times in (1.0, 0.0)
     )
     assert perfect.loss.tokens == 9  # the first document has enough
@@ -156,9 +158,9 @@ def test_a_perfect_sae_costs_nothing_and_none_gives_nothing_back(gemma3: Path, t
 
 def test_outliers_are_told_and_rule_neither_variance_nor_loss(gemma3: Path, tmp_path: Path) -> None:
     model = load_text_model(str(gemma3), "float32", with_head=True)
-    judged = judge(model, {Site(1): Judged(Linear(0.0), ground(bound=0.0))}, DOCUMENTS, 64, 1000, tmp_path)[
-        Site(1)
-    ]
+    judged = judge(
+        model, {Site(1): SaeToJudge(Linear(0.0), ground(bound=0.0))}, DOCUMENTS, 64, 1000, tmp_path
+    )[Site(1)]
     assert judged.outliers == 1
     assert judged.loss.spliced == judged.loss.ablated == pytest.approx(judged.loss.base, abs=1e-6)
     assert judged.loss.recovered is None

@@ -66,7 +66,7 @@ def test_the_plan_splits_into_as_few_passes_as_fit(settings: Settings) -> None:
     from sae_merge_method.train_saes.job import open_job
 
     job = open_job(settings(layers="all", hook=("resid_post", "attn_out")))
-    measured = plan.Measured(forward_seconds=0.001, step_seconds=0.01, working_bytes=1000)
+    measured = plan.FirstBatch(forward_seconds=0.001, step_seconds=0.01, working_bytes=1000)
     one = plan.make_plan(job, measured, 1)
     each = one.state_bytes + one.buffer_bytes
     assert [len(group) for group in one.groups] == [1] * 8
@@ -83,7 +83,7 @@ def test_a_plan_of_what_is_left_counts_whole_blocks_and_no_step_that_was_taken(s
     from sae_merge_method.train_saes.job import open_job
 
     job = open_job(settings(tokens=str(10 * STEP)))  # 10 steps, 4 of them a block
-    measured = plan.Measured(forward_seconds=0.001, step_seconds=0.01, working_bytes=1000)
+    measured = plan.FirstBatch(forward_seconds=0.001, step_seconds=0.01, working_bytes=1000)
     weights = 4 * (2 * 32 * 64 + 64 + 32)
     whole = plan.make_plan(job, measured, 1 << 30)
     assert whole.forward_seconds == pytest.approx(3 * BLOCK * 0.001)

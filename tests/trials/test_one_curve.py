@@ -8,10 +8,10 @@ import pytest
 
 from sae_merge_method.artifacts.conclusions import DampingCurve
 from sae_merge_method.artifacts.experiment_plan import GeneralText
-from sae_merge_method.experiment.report.damping import Measured as MeasuredArm
+from sae_merge_method.experiment.report.damping import ArmBesideCurve as MeasuredArm
 from sae_merge_method.experiment.report.damping import damping_curve
 from sae_merge_method.statistics.losses import paired_ratio
-from sae_merge_method.tune.bench import Measured
+from sae_merge_method.tune.bench import MeasuredEdit
 from sae_merge_method.tune.curve import beside_curve
 from sae_merge_method.tune.edit import Edit
 from sae_merge_method.tune.exam import Panel
@@ -71,13 +71,13 @@ class Scene:
             for name, (weight, _, _) in self.arms.items()
         }
 
-        def measure(edit: Edit, part: str) -> Measured:
+        def measure(edit: Edit, part: str) -> MeasuredEdit:
             (name,) = (name for name, one in edits.items() if one == edit)
             changes = [
                 paired_ratio(b, e, TOKENS) for b, e in zip(self.nats["base"], self.nats[name], strict=True)
             ]
             target, prose = self.nats[name]
-            return Measured(edit, part, changes[0], (changes[1],), 0, target, (prose,))
+            return MeasuredEdit(edit, part, changes[0], (changes[1],), 0, target, (prose,))
 
         bench: Any = SimpleNamespace(
             base=edits["base"],

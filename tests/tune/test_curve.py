@@ -9,7 +9,7 @@ import pytest
 from sae_merge_method.artifacts.tune import Tune
 from sae_merge_method.artifacts.tuned_edits import Change, CurvePoint
 from sae_merge_method.statistics.losses import paired_ratio
-from sae_merge_method.tune.bench import Measured
+from sae_merge_method.tune.bench import MeasuredEdit
 from sae_merge_method.tune.curve import around, equal_gain
 from sae_merge_method.tune.edit import Edit
 from sae_merge_method.tune.exam import Panel
@@ -34,13 +34,13 @@ class TwoLayers:
     def side(self, part: str, control: int | None = None) -> Any:
         return SimpleNamespace(name="prose", tokens=(2,) * TEXTS)
 
-    def measure(self, edit: Edit, part: str) -> Measured:
+    def measure(self, edit: Edit, part: str) -> MeasuredEdit:
         first, second = edit.array[0]
         target = 10 - min(first, self._most) * self._ease
         control = 10 + 0.1 * (first**2 + second**2) * self._frailty
         tokens = self.side(part).tokens
         changes = [paired_ratio([10.0] * TEXTS, nats.tolist(), tokens) for nats in (target, control)]
-        return Measured(edit, part, changes[0], (changes[1],), 0, tuple(target), (tuple(control),))
+        return MeasuredEdit(edit, part, changes[0], (changes[1],), 0, tuple(target), (tuple(control),))
 
 
 def panel(most: float = 9.0) -> Panel:
@@ -70,7 +70,7 @@ def test_an_edit_that_wastes_weight_does_more_damage_and_the_curve_s_own_edit_as
 class Overshot(TwoLayers):
     """What both layers gain is most near the whole weight, and less than the first gains alone."""
 
-    def measure(self, edit: Edit, part: str) -> Measured:
+    def measure(self, edit: Edit, part: str) -> MeasuredEdit:
         first, second = edit.array[0]
         return super().measure(Edit.of(np.array([[first * (2 - first) - 0.05 * second**2, second]])), part)
 

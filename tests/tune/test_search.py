@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sae_merge_method.statistics.losses import RatioChange
-from sae_merge_method.tune.bench import Measured
+from sae_merge_method.tune.bench import MeasuredEdit
 from sae_merge_method.tune.choose import chance_of_gain, choose
 from sae_merge_method.tune.edit import Edit
 from sae_merge_method.tune.exam import Panel
@@ -17,9 +17,9 @@ from sae_merge_method.tune.settings import TuneSettings
 SETTINGS = TuneSettings(base="base", donor="donor", target="t", control="c", budget=0.01)
 
 
-def measured(edit: Edit, gain: float, damage: float, part: str = "search") -> Measured:
+def measured(edit: Edit, gain: float, damage: float, part: str = "search") -> MeasuredEdit:
     target, control = RatioChange(-gain, 0.01, 50, 0.0), RatioChange(damage, 0.01, 50, 0.0)
-    return Measured(edit, part, target, (control,), 0, (), ((),))
+    return MeasuredEdit(edit, part, target, (control,), 0, (), ((),))
 
 
 class Made:

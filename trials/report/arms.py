@@ -12,8 +12,8 @@ from sae_merge_method.artifacts.conclusions import CurveStanding
 from sae_merge_method.artifacts.experiment import MeasuredArm
 from sae_merge_method.controls.arms import ARMS
 from sae_merge_method.experiment.report.damping import curve_weight
-from sae_merge_method.statistics.beside_curve import Outcome, Weighted, place_beside, stands
-from sae_merge_method.statistics.interpolation import Excess
+from sae_merge_method.statistics.beside_curve import GainAndCost, Weighted, place_beside, stands
+from sae_merge_method.statistics.interpolation import AboveLine
 from sae_merge_method.statistics.intervals import Interval, count_right, wilson_interval
 from sae_merge_method.statistics.losses import RatioChange
 from trials.experiments import ANSWERS, NEAR
@@ -36,7 +36,7 @@ class ArmFigures(NamedTuple):
     """Change of the loss on the text near the ability."""
     standing: CurveStanding | None
     """Beside the damping curve in exact answers; None for the curve's own arms."""
-    in_loss: Excess | None
+    in_loss: AboveLine | None
     """The same in answer loss, above 0 for better; None where it cannot be told."""
 
     @property
@@ -94,7 +94,7 @@ def _change(nats: Mapping[str, Nats], base: Mapping[str, Nats], what: str) -> Ra
     return nats[what].less(base[what]) if what in nats and what in base else None
 
 
-def _in_loss(run: DonorRun, standing: CurveStanding | None) -> Excess | None:
+def _in_loss(run: DonorRun, standing: CurveStanding | None) -> AboveLine | None:
     """An arm's gain in answer loss less the curve's at its damage to prose, or less that of all of it."""
     experiment = run.experiment
     curve = experiment.damping_curve if experiment else None
@@ -103,10 +103,10 @@ def _in_loss(run: DonorRun, standing: CurveStanding | None) -> Excess | None:
     if not all(ANSWERS in run.nats[name] and PROSE in run.nats[name] for name in (standing.arm, *curve.arms)):
         return None
 
-    def outcome(name: str) -> Outcome:
+    def outcome(name: str) -> GainAndCost:
         answers = run.nats[name][ANSWERS]
         gains = [-nats * len(answers.tokens) / sum(answers.tokens) for nats in answers.nats]
-        return Outcome(gains, run.nats[name][PROSE].nats)
+        return GainAndCost(gains, run.nats[name][PROSE].nats)
 
     points = [
         Weighted(arm.name, curve_weight(arm), outcome(arm.name))

@@ -21,7 +21,7 @@ from sae_merge_method.compare.tasks import choose_tasks, resolve_metric
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.experiment.report.claims import CLAIMS, conclusions
 from sae_merge_method.experiment.report.curves import score_and_gain
-from sae_merge_method.experiment.report.damping import Measured, Outcomes, damping_curve, outcomes
+from sae_merge_method.experiment.report.damping import ArmBesideCurve, Outcomes, damping_curve, outcomes
 from sae_merge_method.experiment.report.measure import between, gain
 from sae_merge_method.experiment.report.one_arm import (
     Base,
@@ -77,7 +77,7 @@ def collect(folder: Path) -> Experiment:
         contrasts.append(between(one, other, whole_of(compared)))
     missing = tuple(name for name in folders if name not in done)
     measured = [
-        Measured(arm, text, answers[arm.name])
+        ArmBesideCurve(arm, text, answers[arm.name])
         for arm in arms
         if arm.general is not None and (text := records[arm.name].general) is not None and not arm.mismatches
     ]

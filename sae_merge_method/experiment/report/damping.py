@@ -20,7 +20,7 @@ from sae_merge_method.experiment.report.judged import Judged, untested
 from sae_merge_method.experiment.report.measure import gain, is_share
 from sae_merge_method.reports.numbers import amount, interval, nats, p_value
 from sae_merge_method.statistics.beside_curve import (
-    Outcome,
+    GainAndCost,
     Place,
     Score,
     Weighted,
@@ -71,7 +71,7 @@ def outcomes(evaluation: Evaluation, metric: str, tasks: Iterable[str], score: f
     return None
 
 
-class Measured(NamedTuple):
+class ArmBesideCurve(NamedTuple):
     """An arm with what its place beside the curve is told from."""
 
     arm: MeasuredArm
@@ -80,7 +80,7 @@ class Measured(NamedTuple):
 
 
 def damping_curve(
-    plan: ExperimentPlan, measured: Sequence[Measured], *, up: bool, share: bool
+    plan: ExperimentPlan, measured: Sequence[ArmBesideCurve], *, up: bool, share: bool
 ) -> DampingCurve | None:
     """The curve, and every other arm beside it.
 
@@ -120,17 +120,17 @@ def damping_curve(
     return DampingCurve(arms=tuple(one.arm.name for one in curve), margin=margin, standings=tuple(standings))
 
 
-def _held(one: Measured, curve: Sequence[Measured], up: bool) -> Place:
+def _held(one: ArmBesideCurve, curve: Sequence[ArmBesideCurve], up: bool) -> Place:
     """An arm beside the curve, problem by problem where both were asked the same ones, else by scores."""
 
-    def outcome(other: Measured) -> Outcome:
+    def outcome(other: ArmBesideCurve) -> GainAndCost:
         gains, own, its = None, one.outcomes, other.outcomes
         if own is not None and its is not None and own.keys() == its.keys():
             gains = [sign * its[key] for key in own]
         whole = other.arm.overall
         known = whole.stderr is not None and whole.n is not None
         score = Score(sign * whole.score, whole.stderr or 0.0, whole.n or 0) if known else None
-        return Outcome(gains, other.text.nats, score)
+        return GainAndCost(gains, other.text.nats, score)
 
     sign = 1.0 if up else -1.0
     points = [Weighted(each.arm.name, curve_weight(each.arm), outcome(each)) for each in curve]
