@@ -107,7 +107,7 @@ def ours(searching: Searching, asked: TuneSettings, budget: float) -> Result:
 
 
 def evolve(searching: Searching, asked: TuneSettings, budget: float, passes: float, seed: int) -> Result:
-    import cma  # type: ignore[import-untyped]
+    import cma
     from mergekit.evo.genome import ModelGenome, ModelGenomeDefinition
 
     genome = ModelGenome(
