@@ -67,7 +67,7 @@ def least(work: Path, shape: Shape, device: str) -> float:
         text for name in ("target", "control") for text in read_corpus(str(work / f"{name}.jsonl")).documents
     ]
     documents = tokenize(model.tokenizer, texts, "texts", frozenset(), 1024)
-    encoder = torch.randn(shape.width, shape.features, dtype=model.dtype, device=model.device)
+    encoder = torch.randn(shape.sizes.width, shape.features, dtype=model.dtype, device=model.device)
 
     def product(residual: torch.Tensor) -> None:
         torch.mm(residual, encoder)
@@ -229,7 +229,9 @@ def main() -> None:
     card = (
         torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     )
-    print(f"{shape.layers} layers of {shape.width}, {shape.features:,} features each, bfloat16, on {card}")
+    print(
+        f"{shape.layers} layers of {shape.sizes.width}, {shape.features:,} features each, bfloat16, on {card}"
+    )
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder).resolve()
         os.environ["HF_DATASETS_CACHE"] = str(work / ".datasets")

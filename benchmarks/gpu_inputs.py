@@ -14,13 +14,8 @@ from random_models import Sizes, gemma, word_tokenizer
 class Shape(NamedTuple):
     """Of the model, its SAEs and the texts."""
 
+    sizes: Sizes
     layers: int
-    width: int
-    mlp: int
-    heads: int
-    kv_heads: int
-    head: int
-    words: int
     features: int
     documents: int
     """Of each text."""
@@ -30,19 +25,14 @@ class Shape(NamedTuple):
     answer: int
     """Tokens to generate for each."""
 
-    @property
-    def sizes(self) -> Sizes:
-        """Of the model."""
-        return Sizes(self.width, self.mlp, self.heads, self.kv_heads, self.head, self.words)
 
-
-GEMMA_3_4B = Shape(34, 2560, 10240, 8, 4, 256, 262_144, 16_384, 200, 400, 64, 128)
-TINY = Shape(4, 64, 128, 2, 1, 32, 512, 256, 24, 24, 24, 4)
+GEMMA_3_4B = Shape(Sizes(2560, 10240, 8, 4, 256, 262_144), 34, 16_384, 200, 400, 64, 128)
+TINY = Shape(Sizes(64, 128, 2, 1, 32, 512), 4, 256, 24, 24, 24, 4)
 
 
 def build_models(work: Path, shape: Shape, device: str) -> None:
     """Base and donor with a word a token, in bfloat16."""
-    tokenizer = word_tokenizer(shape.words)
+    tokenizer = word_tokenizer(shape.sizes.words)
     model = gemma(shape.sizes, shape.layers, "bfloat16", device)
     for name in ("base", "donor"):
         model.save_pretrained(work / name)
@@ -67,8 +57,12 @@ def write_texts(work: Path, shape: Shape) -> None:
     def words(count: int, low: int, high: int) -> str:
         return " ".join(f"w{word}" for word in random.integers(low, high, count))
 
-    half = shape.words // 2
-    for name, low, high in (("target", 4, half), ("control", half, shape.words), ("general", 4, shape.words)):
+    half = shape.sizes.words // 2
+    for name, low, high in (
+        ("target", 4, half),
+        ("control", half, shape.sizes.words),
+        ("general", 4, shape.sizes.words),
+    ):
         lines = (json.dumps({"text": words(shape.length, low, high)}) for _ in range(shape.documents))
         (work / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
     problems = (
