@@ -45,8 +45,10 @@ def fetch_file(repository: str, name: str, revision: str | None = None) -> Path:
     Raises:
         ModelError: No such repository or file, or the Hub cannot be reached; or names that lead elsewhere.
     """
-    if not is_hub_id(repository) or not is_inside(name):
-        raise ModelError(f"expected owner/name and a file inside it, got {repository!r} and {name!r}")
+    if not is_hub_id(repository):
+        raise ModelError(f"expected a folder, or owner/name on the Hub: {repository} is neither")
+    if not is_inside(name):
+        raise ModelError(f"expected a file inside {repository}, got {name!r}")
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
