@@ -18,6 +18,7 @@ from sae_merge_method.saes.encoders import reconstruct
 if TYPE_CHECKING:
     import torch
 
+    from sae_merge_method.diagnose.token_features import TokenFeatures
     from sae_merge_method.saes.encoders import Encoder
 
 
@@ -62,7 +63,7 @@ NO_FIT = Fit(np.zeros(0, dtype=np.float32), 0.0, 0.0)
 def fit_of(
     encoder: "Encoder",
     residual: "torch.Tensor",
-    features: "torch.Tensor",
+    features: "TokenFeatures",
     sampled: npt.NDArray[np.bool_],
     mean: npt.NDArray[np.float32],
     *,
@@ -73,7 +74,7 @@ def fit_of(
     Args:
         encoder: The layer's SAE.
         residual: (T, d_model) residual stream.
-        features: (T, d_sae) what it was encoded to.
+        features: What it was encoded to.
         sampled: (T,) which tokens to reconstruct.
         mean: (d_model,) of the stream.
         count: Whether they count, or are outliers.
@@ -85,10 +86,11 @@ def fit_of(
 
     if not sampled.any():
         return NO_FIT
-    chosen = torch.from_numpy(np.flatnonzero(sampled)).to(residual.device, non_blocking=True)
+    places = np.flatnonzero(sampled)
+    read = residual[torch.from_numpy(places).to(residual.device, non_blocking=True)]
     exact = exact_device(residual.device)
-    activations = residual[chosen].to(exact).double()
-    error = activations - reconstruct(encoder, residual[chosen], features[chosen]).to(exact).double()
+    activations = read.to(exact).double()
+    error = activations - reconstruct(encoder, read, features.of_tokens(places)).to(exact).double()
     away = activations - torch.from_numpy(mean).to(exact, non_blocking=True).double()
     # A GPU is waited for at each copy: both come over as one.
     squares, distances = torch.stack([error.square().sum(1), away.square().sum(1)]).cpu().numpy()

@@ -11,15 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.diagnose.fit import NO_FIT, Fit, fit_of
-from sae_merge_method.diagnose.summed import Summed
+from sae_merge_method.diagnose.token_features import encode_tokens, features_of
 from sae_merge_method.diagnose.token_layout import Rows, TokenLayout, Without
-from sae_merge_method.errors import ModelError
-from sae_merge_method.saes.encoders import encode, norms_each_token
+from sae_merge_method.errors import ModelError, SaeError
+from sae_merge_method.saes.encoders import norms_each_token
 
 if TYPE_CHECKING:
     import torch
 
     from sae_merge_method.diagnose.scales import CountingRule
+    from sae_merge_method.diagnose.token_features import TokenFeatures
     from sae_merge_method.saes.dictionaries import DirectionsEncoder
     from sae_merge_method.saes.encoders import Encoder
 
@@ -64,7 +65,7 @@ def encode_documents(
 
     Raises:
         ModelError: An activation is NaN or infinite.
-        SaeError: One is that is decoded.
+        SaeError: A feature is, or what is decoded of some.
     """
     import torch
 
@@ -77,15 +78,21 @@ def encode_documents(
             device = residual.device
             left = torch.from_numpy(np.flatnonzero(outlier)).to(device, non_blocking=True)
             kept = torch.from_numpy(np.flatnonzero(~outlier)).to(device, non_blocking=True)
-            features = encode(encoder, residual[left])
-            apart = Summed.of(features, of_outliers.tokens).rows()
+            features = encode_tokens(encoder, residual[left])
+            apart = features.summed(of_outliers.tokens).rows()
             fit_apart = fit_of(encoder, residual[left], features, of_outliers.sampled, rule.mean, count=False)
             residual, layout = residual[kept], layout.only(~outlier)
-        features = encode(encoder, residual)
-        summed = Summed.of(features, layout.tokens)
+        features = encode_tokens(encoder, residual)
+        summed = features.summed(layout.tokens)
+        counted = summed.rows(layout)
+        if not np.isfinite(counted.means).all():
+            raise SaeError(
+                f"the SAE of {where} encodes to NaN or infinite numbers: is its file damaged, or its "
+                "precision too narrow?"
+            )
         usage = [
             PartialUsage(
-                counted=summed.rows(layout),
+                counted=counted,
                 outliers=apart,
                 outlier_tokens=of_outliers.tokens,
                 outlier_ids=of_outliers.ids,
@@ -96,25 +103,28 @@ def encode_documents(
             )
         ]
         if beside:
-            active = torch.count_nonzero(features, 1)
-            centre = _centre(encoder, features, rule)
+            active = features.active()
+            centre = _centre(encoder, features, rule, residual.device)
             del features, summed  # as large as those of another dictionary
             unclassed = layout._replace(n_classes=0)
             for other in beside:
-                summed = Summed.of(other.encode_beside(residual, centre, active), layout.tokens)
+                summed = features_of(other.encode_beside(residual, centre, active)).summed(layout.tokens)
                 without = summed.without(unclassed)
                 none = nothing.tokens
                 usage.append(PartialUsage(summed.rows(), nothing, none, none[:0], NO_FIT, without))
         return tuple(usage)
 
 
-def _centre(encoder: "Encoder", features: "torch.Tensor", rule: "CountingRule") -> "torch.Tensor":
+def _centre(
+    encoder: "Encoder", features: "TokenFeatures", rule: "CountingRule", device: "torch.device"
+) -> "torch.Tensor":
     """(d_model,) what the SAE decodes no feature to; the stream's mean where that differs by token."""
     import torch
 
     if norms_each_token(encoder):
-        return torch.from_numpy(rule.mean).to(features.device)
-    return encoder.decode(features.new_zeros(1, features.shape[1]))[0]
+        return torch.from_numpy(rule.mean).to(device)
+    of_none = features.of_tokens(np.zeros(0, dtype=np.int64))
+    return encoder.decode(of_none.new_zeros(1, of_none.shape[1]))[0]
 
 
 def outliers(residual: "torch.Tensor", rule: "CountingRule", where: str = "a layer") -> npt.NDArray[np.bool_]:

@@ -6,7 +6,7 @@ encoder is loaded; the decoder stays on disk, and is mapped only while the rows 
 fired are read. All other kinds are left to :mod:`sae_merge_method.saes.saelens`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -21,8 +21,9 @@ from sae_merge_method.models.precision import product_dtype
 if TYPE_CHECKING:
     import torch
 
-_BLOCK = 2048
-"""Features whose weights are widened together, where products need another precision."""
+_BLOCK = 4096
+"""Features whose inputs are made together where not all are needed at once: few enough that what is written
+is still near the processor when it is read, so many that the product is as fast as the whole."""
 _DIMENSIONS = {"W_enc": 2, "W_dec": 2, "b_enc": 1, "b_dec": 1, "threshold": 1}
 
 
@@ -103,8 +104,26 @@ class JumpReluEncoder:
         if self._product == self.w_enc.dtype:
             features = torch.addmm(self.b_enc, x, self.w_enc)
         else:
-            features = self._widened(x)
+            features = torch.cat([inputs for _, inputs in self.blocks(x)], 1)
         return features.masked_fill_(features <= self.floor, 0)
+
+    def blocks(self, x: "torch.Tensor") -> "Iterator[tuple[slice, torch.Tensor]]":
+        """Some features at a time, what each is where it is above its ``floor``, and else nothing.
+
+        Args:
+            x: (tokens, d_in) activations.
+
+        Yields:
+            Which features, and (tokens, those) their inputs, in the encoder's precision; products are
+            taken in the one that is fast, and rounded once.
+        """
+        import torch
+
+        x = x.to(self.w_enc.dtype).to(self._product)
+        for start in range(0, self.w_enc.shape[1], _BLOCK):
+            block = slice(start, start + _BLOCK)
+            weights, bias = self.w_enc[:, block].to(self._product), self.b_enc[block].to(self._product)
+            yield block, torch.addmm(bias, x, weights).to(self.w_enc.dtype)
 
     def decode(self, feature_acts: "torch.Tensor") -> "torch.Tensor":
         """Activations (tokens, d_in) from features (tokens, d_sae)."""
@@ -114,18 +133,6 @@ class JumpReluEncoder:
         # Few tokens are decoded: float32 costs nothing, whatever precision is fast here.
         rows = self._read_w_dec()[fired.cpu()].to(feature_acts.device, torch.float32)
         return torch.addmm(self.b_dec.float(), feature_acts[:, fired].float(), rows)
-
-    def _widened(self, x: "torch.Tensor") -> "torch.Tensor":
-        """Inputs of all features, a block at a time multiplied in float32 and rounded once."""
-        import torch
-
-        wide = x.to(self._product)
-        inputs = torch.empty(len(x), self.w_enc.shape[1], dtype=x.dtype, device=x.device)
-        for start in range(0, inputs.shape[1], _BLOCK):
-            block = slice(start, start + _BLOCK)
-            weights, bias = self.w_enc[:, block].to(self._product), self.b_enc[block].to(self._product)
-            inputs[:, block] = torch.addmm(bias, wide, weights)
-        return inputs
 
 
 def load_jumprelu(

@@ -27,6 +27,18 @@ def test_what_is_no_number_is_told_with_its_layer_at_the_first_token(tmp_path: P
         encode_documents(sae.encoder, residual[:2], layout([2]), rule)
 
 
+@pytest.mark.parametrize("damage", [np.nan, 1e38])
+def test_an_sae_that_encodes_to_what_is_no_number_is_told_with_its_layer(
+    tmp_path: Path, damage: float
+) -> None:
+    sae = load(hosts.save_raw(tmp_path / "sae", 2))
+    sae.encoder.w_enc[3, 5] = damage
+    residual = torch.full((4, hosts.D_MODEL), 1e3)
+    rule = CountingRule(np.inf, leaves_out=True, mean=np.zeros(hosts.D_MODEL, np.float32))
+    with pytest.raises(SaeError, match="SAE of layer 7 encodes to NaN or infinite"):
+        encode_documents(sae.encoder, residual, layout([4]), rule, where="layer 7")
+
+
 def test_an_sae_with_nan_in_its_encoder_is_refused_by_name(tmp_path: Path) -> None:
     folder = hosts.save_sae(tmp_path / "sae", 2)
     file = folder / "sae_weights.safetensors"

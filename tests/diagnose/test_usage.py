@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from sae_merge_method.diagnose import summed
 from sae_merge_method.diagnose.chunk_store import ChunkStore, WholeUsage
 from sae_merge_method.diagnose.fit import Fit
 from sae_merge_method.diagnose.scales import CountingRule
-from sae_merge_method.diagnose.summed import Summed
 from sae_merge_method.diagnose.token_layout import TokenLayout
 from sae_merge_method.diagnose.usage import PartialUsage, encode_documents
 from sae_merge_method.saes.find import SaeAddress
@@ -26,8 +24,10 @@ KINDS = {
 }
 
 
-def load(folder: Path, layer: int = 2, d_model: int = hosts.D_MODEL) -> LayerSae:
-    return load_sae(SaeAddress(layer, str(folder), "", folder), d_model, torch.float32, torch.device("cpu"))
+def load(
+    folder: Path, layer: int = 2, d_model: int = hosts.D_MODEL, dtype: torch.dtype = torch.float32
+) -> LayerSae:
+    return load_sae(SaeAddress(layer, str(folder), "", folder), d_model, dtype, torch.device("cpu"))
 
 
 def encoded(
@@ -205,22 +205,3 @@ def test_a_document_of_outliers_alone_uses_nothing(
     none = encoded(sae, residual[[1, 6]], [2], rule)
     assert none.counted.lengths.tolist() == [0]
     assert none.fit.median == 0
-
-
-def test_sums_by_products_are_those_document_by_document(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As any device but a processor takes them: played here on one, by what tells the two apart."""
-    chance = torch.Generator().manual_seed(3)
-    features = torch.randn(40, 12, generator=chance).clamp_min(0)
-    tokens = np.array([9, 1, 0, 17, 13])
-    classes = torch.randint(0, 4, (40,), generator=chance).tolist()
-    of = layout(tokens.tolist(), classes, [0, 1, 1, -1, 0])
-    plain = Summed.of(features, tokens)
-    rows, without = plain.rows(), plain.without(of)
-    monkeypatch.setattr(summed, "_on_processor", lambda device: False)
-    products = Summed.of(features, tokens)
-    torch.testing.assert_close(products.sums, plain.sums)
-    for one, other in zip(products.rows(), rows, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-6)
-    np.testing.assert_allclose(products.without(of).sums, without.sums, rtol=1e-6, atol=1e-7)
-    np.testing.assert_array_equal(products.without(of).documents, without.documents)
-    assert without.sums.any()

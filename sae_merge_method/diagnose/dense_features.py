@@ -1,7 +1,7 @@
-"""Features of a batch's tokens, summed by document: over all its tokens, and over those outside a class.
+"""Features of tokens as any device but a processor holds them: all of them, summed by products.
 
-On a processor document by document, so that the order of a sum is that of the text. Elsewhere a hundred small
-sums cost more than their numbers: there they are products with the matrix of which token is whose.
+There a hundred small sums cost more than their numbers. So sums by document are products with the matrix of
+which token is whose.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,35 @@ Groups = Sequence[Integers]
 """Of each, the places of what belongs to it."""
 
 
-class Summed(NamedTuple):
+class DenseFeatures(NamedTuple):
+    """All features of some tokens."""
+
+    values: "torch.Tensor"
+    """(T, F)"""
+
+    def of_tokens(self, chosen: Integers) -> "torch.Tensor":
+        """(n, F) of some tokens."""
+        import torch
+
+        return self.values[torch.from_numpy(chosen).to(self.values.device, non_blocking=True)]
+
+    def active(self) -> "torch.Tensor":
+        """(T,) how many are active at each token."""
+        import torch
+
+        return torch.count_nonzero(self.values, 1)
+
+    def summed(self, tokens: Integers) -> "SummedDense":
+        """Sum them up.
+
+        Args:
+            tokens: (B,) tokens of each document, summing to T.
+        """
+        whose = _whose(_runs(tokens), len(self.values), self.values.device)
+        return SummedDense(tokens, self.values, whose @ self.values.float())
+
+
+class SummedDense(NamedTuple):
     """Features of tokens, and their sums by document."""
 
     tokens: Integers
@@ -31,25 +59,17 @@ class Summed(NamedTuple):
     sums: "torch.Tensor"
     """(B, F) float32."""
 
-    @classmethod
-    def of(cls, features: "torch.Tensor", tokens: Integers) -> "Summed":
-        """Sum them up.
-
-        Args:
-            features: (T, F)
-            tokens: (B,) tokens of each document, summing to T.
-        """
-        return cls(tokens, features, _sums(features, tokens))
-
     def rows(self, layout: TokenLayout | None = None) -> Rows:
-        """What each document uses, in sparse form.
+        """What each document uses.
 
         Args:
             layout: Of the same tokens; tells where in the target's documents each feature fires most.
         """
         import torch
 
-        fired = _fired(self.features, self.tokens)
+        whose = _whose(_runs(self.tokens), len(self.features), self.sums.device)
+        # Whole numbers this small are exact in float32.
+        fired = (whose @ (self.features != 0).float()).long()
         entries = torch.nonzero(fired, as_tuple=True)
         tokens = torch.from_numpy(self.tokens).to(self.sums.device, non_blocking=True)
         means = self.sums[entries] / tokens[entries[0]]
@@ -99,7 +119,6 @@ class Summed(NamedTuple):
         totals = torch.zeros(*shape, self.sums.shape[1], dtype=torch.float64, device=exact)
         documents = np.zeros(shape, dtype=np.int64)
         of_document = np.repeat(np.arange(len(layout.tokens)), layout.tokens)
-        add = self._add_each if _on_processor(self.sums.device) else self._add_at_once
         for nth in range(layout.n_classes):
             inside = np.flatnonzero((layout.classes >> nth) & 1)
             counts = np.bincount(of_document[inside], minlength=len(layout.tokens))
@@ -109,67 +128,35 @@ class Summed(NamedTuple):
             np.add.at(documents[:, nth], sides, 1)
             if len(told):
                 outside = (layout.tokens - counts)[told]
-                add(totals[:, nth], told, [of_class[at] for at in told], outside, sides)
+                totals[:, nth] += self._means(told, [of_class[at] for at in told], outside, sides, shape[0])
         return Without(totals.cpu().numpy(), documents)
 
-    def _add_each(
-        self, totals: "torch.Tensor", told: Integers, inside: Groups, outside: Integers, sides: Integers
-    ) -> None:
-        """Add the means of documents outside a class to their sides' totals, one document after another.
+    def _means(
+        self, told: Integers, inside: Groups, outside: Integers, sides: Integers, n_sides: int
+    ) -> "torch.Tensor":
+        """(S, F) float64 means of documents outside a class, summed over those of a side.
 
         Args:
-            totals: (S, F) float64, added to.
             told: (D,) which documents.
             inside: Of each, its tokens of the class.
             outside: (D,) of each, how many tokens are not.
             sides: (D,) of each, its side.
+            n_sides: S.
         """
-        import torch
-
-        for at, tokens, count, side in zip(told, inside, outside, sides, strict=True):
-            of_class = self.features[torch.from_numpy(tokens)].sum(0, dtype=torch.float32)
-            totals[side] += (self.sums[at] - of_class).clamp_min(0) / int(count)
-
-    def _add_at_once(
-        self, totals: "torch.Tensor", told: Integers, inside: Groups, outside: Integers, sides: Integers
-    ) -> None:
-        """The same of all documents together, as products."""
         import torch
 
         device = self.sums.device
         rows, counts = (torch.from_numpy(one).to(device, non_blocking=True) for one in (told, outside))
         of_class = _whose(inside, len(self.features), device) @ self.features.float()
         means = (self.sums[rows] - of_class).clamp_min(0) / counts[:, None]
-        of_sides = [np.flatnonzero(sides == side) for side in range(len(totals))]
-        totals += _whose(of_sides, len(told), totals.device).double() @ means.to(totals.device).double()
-
-
-def _on_processor(device: "torch.device") -> bool:
-    return device.type == "cpu"
+        means = means.to(exact_device(device))
+        of_sides = [np.flatnonzero(sides == side) for side in range(n_sides)]
+        return _whose(of_sides, len(told), means.device).double() @ means.double()
 
 
 def _runs(tokens: Integers) -> Groups:
     """The tokens of each document, which follow one another."""
     return np.split(np.arange(tokens.sum()), np.cumsum(tokens)[:-1])
-
-
-def _sums(features: "torch.Tensor", tokens: Integers) -> "torch.Tensor":
-    """(B, F) float32 sums over each document's tokens."""
-    import torch
-
-    if _on_processor(features.device):
-        return torch.stack([part.sum(0, dtype=torch.float32) for part in _slices(features, tokens)])
-    return _whose(_runs(tokens), len(features), features.device) @ features.float()
-
-
-def _fired(features: "torch.Tensor", tokens: Integers) -> "torch.Tensor":
-    """(B, F) on how many of each document's tokens a feature is active."""
-    import torch
-
-    if _on_processor(features.device):
-        return torch.stack([torch.count_nonzero(part, 0) for part in _slices(features, tokens)])
-    # Whole numbers this small are exact in float32.
-    return (_whose(_runs(tokens), len(features), features.device) @ (features != 0).float()).long()
 
 
 def _slices(rows: "torch.Tensor", counts: Integers) -> "list[torch.Tensor]":
