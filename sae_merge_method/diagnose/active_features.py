@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.diagnose.token_layout import Rows, TokenLayout, Without
+from sae_merge_method.saes.encoders import Encoder, JumpReluEncoder, encode
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +40,20 @@ class ActiveFeatures(NamedTuple):
     """(nnz,) above zero, or what is no number."""
     dtype: "torch.dtype"
     """In which they were encoded."""
+
+    @classmethod
+    def encoded(cls, encoder: Encoder, activations: "torch.Tensor") -> "ActiveFeatures":
+        """Of activations (T, d_in)."""
+        if isinstance(encoder, JumpReluEncoder):
+            return cls.above(encoder.floor, len(activations), encoder.blocks(activations))
+        return cls.of(encode(encoder, activations))
+
+    @classmethod
+    def of(cls, features: "torch.Tensor") -> "ActiveFeatures":
+        """Of features (T, F) that are encoded already."""
+        n_tokens, n_features = features.shape
+        whole = slice(0, n_features), features.detach()
+        return cls.above(features.new_zeros(n_features), n_tokens, [whole])
 
     @classmethod
     def above(cls, floor: "torch.Tensor", n_tokens: int, blocks: "Iterable[Block]") -> "ActiveFeatures":
@@ -145,27 +160,15 @@ class SummedActive(NamedTuple):
 
     def without(self, layout: TokenLayout) -> Without:
         """Means of each document outside each class, summed over the documents of a side."""
-        shape = (layout.n_sides, layout.n_classes)
-        totals = np.zeros((*shape, self.n_features))
-        documents = np.zeros(shape, dtype=np.int64)
-        owner = np.repeat(np.arange(len(layout.tokens)), layout.tokens)
-        sides, classes = layout.sides[self.document], layout.classes[self.tokens]
-        values = self.values.astype(np.float64)
-        for nth in range(layout.n_classes):
-            outside = np.bincount(owner[_outside(layout.classes, nth)], minlength=len(layout.tokens))
-            kept = (sides >= 0) & _outside(classes, nth)
+        shape = layout.n_sides, layout.n_classes, self.n_features
+        totals, values, sides = np.zeros(shape), self.values.astype(np.float64), layout.sides[self.document]
+        for nth, (outside, tokens) in enumerate(zip(layout.outside, layout.tokens_outside(), strict=True)):
+            kept = (sides >= 0) & outside[self.tokens]
             places = sides[kept] * self.n_features + self.features[kept]
-            means = values[kept] / outside[self.document[kept]]
-            of_class = np.bincount(places, means, minlength=layout.n_sides * self.n_features)
-            totals[:, nth] = of_class.reshape(layout.n_sides, -1)
-            np.add.at(documents[:, nth], layout.sides[(layout.sides >= 0) & (outside > 0)], 1)
-        return Without(totals, documents)
-
-
-def _outside(classes: npt.NDArray[np.uint32], nth: int) -> npt.NDArray[np.bool_]:
-    """Which tokens are not of the nth class."""
-    outside: npt.NDArray[np.bool_] = (classes >> np.uint32(nth)) & np.uint32(1) == 0
-    return outside
+            means = values[kept] / tokens[self.document[kept]]
+            of_class = np.bincount(places, means, minlength=shape[0] * shape[2])
+            totals[:, nth] = of_class.reshape(shape[0], shape[2])
+        return Without(totals, layout.documents_outside())
 
 
 def _search(

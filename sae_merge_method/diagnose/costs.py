@@ -16,6 +16,7 @@ from sae_merge_method.artifacts.layer_usage import LayerUsage, pack_layer
 from sae_merge_method.artifacts.usage import Documents
 from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.diagnose.asked import Ask
+from sae_merge_method.diagnose.batch_usage import BatchUsage
 from sae_merge_method.diagnose.document_matrices import document_matrices
 from sae_merge_method.diagnose.estimation import estimates, samples_for
 from sae_merge_method.diagnose.layer_encoders import LayerEncoders
@@ -24,7 +25,7 @@ from sae_merge_method.diagnose.scales import LayerScale
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES
 from sae_merge_method.diagnose.token_layout import TokenLayout
-from sae_merge_method.diagnose.usage import encode_documents
+from sae_merge_method.diagnose.usage import Reading
 from sae_merge_method.geometry.one_thread import one_torch_thread
 from sae_merge_method.loaded.residual_stream import forward
 
@@ -104,9 +105,14 @@ def encode_seconds(model: "TextModel", encoders: LayerEncoders, scale: LayerScal
         sides=np.zeros(_DOCUMENTS, dtype=np.int64),
         n_sides=1,
     )
-    beside = tuple(encoders.beside.values())
-    rule = scale.rule(None)
-    return _seconds(lambda: encode_documents(encoders.sae.encoder, residual, layout, rule, beside)) / _TOKENS
+    reading = Reading(encoders.sae.encoder, scale.rule(None), tuple(encoders.beside.values()))
+
+    def encode() -> None:
+        usage = BatchUsage(layout)
+        usage.read(encoders.unit, reading, residual)
+        usage.told()
+
+    return _seconds(encode) / _TOKENS
 
 
 def score_seconds(documents: Documents, settings: ScoringSettings, dictionaries: int) -> float:

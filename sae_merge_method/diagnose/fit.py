@@ -18,7 +18,6 @@ from sae_merge_method.saes.encoders import reconstruct
 if TYPE_CHECKING:
     import torch
 
-    from sae_merge_method.diagnose.token_features import TokenFeatures
     from sae_merge_method.saes.encoders import Encoder
 
 
@@ -32,6 +31,23 @@ class Fit(NamedTuple):
     """Sum of |x - SAE(x)|^2 over all sampled tokens, outliers among them."""
     distances: float
     """Sum of |x - mean|^2 over the same."""
+
+    @classmethod
+    def of(cls, distances: npt.NDArray[np.float64], counted: npt.NDArray[np.bool_]) -> "Fit":
+        """Of tokens as far away.
+
+        Args:
+            distances: (2, n) from :func:`distances_of`.
+            counted: (n,) which of them count; the others are outliers.
+
+        Raises:
+            SaeError: The SAE decodes to what is no number.
+        """
+        if not np.isfinite(distances[0]).all():
+            raise SaeError("an SAE decodes to NaN or infinite numbers: is its file damaged?")
+        squares, away = distances[:, counted]
+        explained = np.where(away > 0, 1 - squares / np.where(away > 0, away, 1), 0)
+        return cls(explained.astype(np.float32), float(distances[0].sum()), float(distances[1].sum()))
 
     def plus(self, other: "Fit") -> "Fit":
         """Both samples together."""
@@ -60,45 +76,27 @@ class Fit(NamedTuple):
 NO_FIT = Fit(np.zeros(0, dtype=np.float32), 0.0, 0.0)
 
 
-def fit_of(
+def distances_of(
     encoder: "Encoder",
-    residual: "torch.Tensor",
-    features: "TokenFeatures",
-    sampled: npt.NDArray[np.bool_],
+    activations: "torch.Tensor",
+    features: "torch.Tensor",
     mean: npt.NDArray[np.float32],
-    *,
-    count: bool,
-) -> Fit:
-    """Reconstruct the sampled tokens.
+) -> "torch.Tensor":
+    """How far sampled tokens are from what the SAE makes of them, and from the mean.
 
     Args:
         encoder: The layer's SAE.
-        residual: (T, d_model) residual stream.
-        features: What it was encoded to.
-        sampled: (T,) which tokens to reconstruct.
+        activations: (n, d_model) of the tokens.
+        features: (n, d_sae) what they were encoded to.
         mean: (d_model,) of the stream.
-        count: Whether they count, or are outliers.
 
-    Raises:
-        SaeError: The SAE decodes to what is no number.
+    Returns:
+        (2, n) float64, |x - SAE(x)|^2 and |x - mean|^2.
     """
     import torch
 
-    if not sampled.any():
-        return NO_FIT
-    places = np.flatnonzero(sampled)
-    read = residual[torch.from_numpy(places).to(residual.device, non_blocking=True)]
-    exact = exact_device(residual.device)
-    activations = read.to(exact).double()
-    error = activations - reconstruct(encoder, read, features.of_tokens(places)).to(exact).double()
-    away = activations - torch.from_numpy(mean).to(exact, non_blocking=True).double()
-    # A GPU is waited for at each copy: both come over as one.
-    squares, distances = torch.stack([error.square().sum(1), away.square().sum(1)]).cpu().numpy()
-    if not np.isfinite(squares).all():
-        raise SaeError("an SAE decodes to NaN or infinite numbers: is its file damaged?")
-    explained = np.where(distances > 0, 1 - squares / np.where(distances > 0, distances, 1), 0)
-    return Fit(
-        (explained if count else explained[:0]).astype(np.float32),
-        float(squares.sum()),
-        float(distances.sum()),
-    )
+    exact = exact_device(activations.device)
+    wide = activations.to(exact).double()
+    error = wide - reconstruct(encoder, activations, features).to(exact).double()
+    away = wide - torch.from_numpy(mean).to(exact, non_blocking=True).double()
+    return torch.stack([error.square().sum(1), away.square().sum(1)])

@@ -48,6 +48,8 @@ class Work(NamedTuple):
     """Documents that are scored, of all sides."""
     cores: int = 1
     """Layers that are scored at a time."""
+    held_bytes: int = 0
+    """What a device beside the processor holds until it is asked, of any batch."""
 
 
 class Plan(NamedTuple):
@@ -108,7 +110,7 @@ def make_plan(work: Work, memory: int, costs: Costs) -> Plan:
         costs: Of the steps.
     """
     activations = 4 * (2 * work.d_mlp + 6 * work.d_model)
-    batch = work.batch_tokens * (work.d_sae * 4 * _TEMPORARIES + activations)
+    batch = work.batch_tokens * (work.d_sae * 4 * _TEMPORARIES + activations) + work.held_bytes
     room = max(0, int(memory * _SHARE) - batch)
     most = max(1, room // max(1, work.encoder_bytes))
     sweeps = -(-len(work.layers) // most)

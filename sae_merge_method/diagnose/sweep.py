@@ -4,6 +4,7 @@ Nothing is kept by token. Planned by memory, resumable chunk by chunk, shared be
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from sae_merge_method.artifacts.layer_diagnosis import SaeSource
+from sae_merge_method.diagnose.batch_usage import MOST_HELD, BatchUsage
 from sae_merge_method.diagnose.chunks import Chunk, lay_out, make_chunks
 from sae_merge_method.diagnose.costs import (
     Costs,
@@ -27,7 +29,7 @@ from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan
 from sae_merge_method.diagnose.scales import measure_scales, sample_documents
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.sited_saes import SitedSae
-from sae_merge_method.diagnose.usage import PartialUsage, encode_documents
+from sae_merge_method.diagnose.usage import PartialUsage, Reading
 from sae_merge_method.foretold import Foretold
 from sae_merge_method.layers import Unit, by_depth
 from sae_merge_method.loaded.residual_stream import forward_at
@@ -146,17 +148,34 @@ def sweep(
         store: Where finished chunks are kept; what is there is not encoded again.
         bar: Told of tokens done.
     """
-    for chunk in chunks:
-        # The SAE's usage is kept last: where it is, the others' are.
-        missing = {one.unit: one for one in encoders if not store.has(one.key(), chunk.number)}
-        if missing:
-            for layer, parts in _encode(model, missing, chunk, side_of, rules, variance_stride).items():
-                of_sae, *of_others = zip(*parts, strict=True)
-                for name, part in zip(missing[layer].beside, of_others, strict=True):
-                    if not store.has(missing[layer].key(name), chunk.number):
-                        store.save(missing[layer].key(name), chunk.number, part)
-                store.save(missing[layer].key(), chunk.number, of_sae)
-        bar.update(chunk.tokens)
+    # One chunk is written while the next is encoded.
+    with ThreadPoolExecutor(1, thread_name_prefix="keeping") as keeper:
+        kept: Future[None] | None = None
+        for chunk in chunks:
+            missing = {one.unit: one for one in encoders if not store.has(one.key(), chunk.number)}
+            if missing:
+                usage = _encode(model, missing, chunk, side_of, rules, variance_stride)
+                if kept is not None:
+                    kept.result()
+                kept = keeper.submit(_keep, store, chunk.number, missing, usage)
+            bar.update(chunk.tokens)
+        if kept is not None:
+            kept.result()
+
+
+def _keep(
+    store: "ChunkStore",
+    chunk: int,
+    encoders: Mapping[Unit, LayerEncoders],
+    usage: Mapping[Unit, Sequence[tuple[PartialUsage, ...]]],
+) -> None:
+    """Write what a chunk uses. The SAE's usage comes last: where it is, the others' are."""
+    for unit, parts in usage.items():
+        of_sae, *of_others = zip(*parts, strict=True)
+        for name, part in zip(encoders[unit].beside, of_others, strict=True):
+            if not store.has(encoders[unit].key(name), chunk):
+                store.save(encoders[unit].key(name), chunk, part)
+        store.save(encoders[unit].key(), chunk, of_sae)
 
 
 def _encode(
@@ -169,22 +188,16 @@ def _encode(
 ) -> dict[Unit, list[tuple[PartialUsage, ...]]]:
     """By layer, its usage of each batch of a chunk: by the SAE, then by the dictionaries beside it."""
     parts: dict[Unit, list[tuple[PartialUsage, ...]]] = {unit: [] for unit in sorted(encoders, key=by_depth)}
-    units = {one.site: unit for unit, one in encoders.items()}
+    readings = {
+        unit: Reading(one.sae.encoder, rules[unit], tuple(one.beside.values()), f"layer {unit}")
+        for unit, one in encoders.items()
+    }
     for batch in chunk.batches:
-        layout = lay_out(batch, side_of, stride)
-        use = {
-            encoders[unit].site: partial(
-                encode_documents,
-                encoders[unit].sae.encoder,
-                layout=layout,
-                rule=rules[unit],
-                beside=tuple(encoders[unit].beside.values()),
-                where=f"layer {unit}",
-            )
-            for unit in parts
-        }
-        for site, part in forward_at(model, batch, use).items():
-            parts[units[site]].append(part)
+        usage = BatchUsage(lay_out(batch, side_of, stride))
+        use = {one.site: partial(usage.read, unit, readings[unit]) for unit, one in encoders.items()}
+        forward_at(model, batch, use)
+        for unit, part in usage.told().items():
+            parts[unit].append(part)
     return parts
 
 
@@ -219,5 +232,7 @@ def _plan(
         read_tokens=sum(batch.ids.size for batch in batches),
         documents=len(sides.labels.side),
         cores=cores_used(),
+        # Tables are put together before they are fetched.
+        held_bytes=0 if model.device.type == "cpu" else 2 * MOST_HELD,
     )
     return make_plan(work, memory_budget(settings.memory, model.device), costs)

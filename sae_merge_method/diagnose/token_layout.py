@@ -45,11 +45,35 @@ class TokenLayout(NamedTuple):
     n_sides: int
     """S."""
 
+    @property
+    def document(self) -> npt.NDArray[np.int64]:
+        """(T,) whose each token is."""
+        return np.repeat(np.arange(len(self.tokens)), self.tokens)
+
+    @property
+    def outside(self) -> npt.NDArray[np.bool_]:
+        """(K, T) which tokens are not of each class."""
+        classes = np.arange(self.n_classes, dtype=np.uint32)[:, None]
+        outside: npt.NDArray[np.bool_] = (self.classes >> classes) & np.uint32(1) == 0
+        return outside
+
+    def tokens_outside(self) -> npt.NDArray[np.int64]:
+        """(K, B) tokens of each document outside each class."""
+        document, n = self.document, len(self.tokens)
+        counts = [np.bincount(document[outside], minlength=n) for outside in self.outside]
+        return np.array(counts, dtype=np.int64).reshape(self.n_classes, n)
+
+    def documents_outside(self) -> npt.NDArray[np.int64]:
+        """(S, K) documents of each side that have a token outside each class."""
+        documents = np.zeros((self.n_sides, self.n_classes), dtype=np.int64)
+        told = self.sides >= 0
+        np.add.at(documents, self.sides[told], self.tokens_outside().T[told] > 0)
+        return documents
+
     def only(self, kept: npt.NDArray[np.bool_]) -> "TokenLayout":
         """Of some tokens alone; a document may be left with none."""
-        document = np.repeat(np.arange(len(self.tokens)), self.tokens)
         return self._replace(
-            tokens=np.bincount(document[kept], minlength=len(self.tokens)),
+            tokens=np.bincount(self.document[kept], minlength=len(self.tokens)),
             ids=self.ids[kept],
             places=self.places[kept],
             sampled=self.sampled[kept],
@@ -72,3 +96,10 @@ class Rows(NamedTuple):
     """(nnz,) tokens on which the feature fired."""
     peaks: npt.NDArray[np.int64]
     """(nnz,) the place in the document of the token on which it fired most; -1 where nobody asked."""
+
+    @classmethod
+    def empty(cls, documents: int) -> "Rows":
+        """Of documents that use nothing."""
+        none = np.zeros(0, dtype=np.int64)
+        tokens = np.zeros(documents, dtype=np.int64)
+        return cls(tokens, tokens, none, none.astype(np.float32), none, none)

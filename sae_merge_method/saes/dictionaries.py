@@ -140,13 +140,33 @@ class DirectionsEncoder:
 
 
 def _largest(features: "torch.Tensor", count: "torch.Tensor") -> "torch.Tensor":
-    """Each row's ``count`` largest entries, or all there are, the others 0."""
+    """Each row's ``count`` largest entries (T, F), or all there are, the others 0."""
     import torch
 
+    if features.device.type != "cpu":
+        return largest_unasked(features, count)
     most = min(int(count.max()), features.shape[1]) if len(count) else 0
     top = features.topk(most, dim=1)
     kept = torch.arange(most, device=features.device) < count[:, None]
     return torch.zeros_like(features).scatter_(1, top.indices, top.values * kept)
+
+
+def largest_unasked(features: "torch.Tensor", count: "torch.Tensor") -> "torch.Tensor":
+    """The same of what is never negative, without waiting for a device to say how many the most are.
+
+    Numbers above zero are in the order of their bits. The bits of each row's least one are found from the
+    first on, each by counting; of equal ones the first are taken.
+    """
+    import torch
+
+    bits = features.view(torch.int32 if features.dtype.itemsize == 4 else torch.int16)
+    least = torch.zeros_like(bits[:, 0])
+    for place in range(8 * features.dtype.itemsize - 2, -1, -1):
+        higher = least | (1 << place)
+        least = torch.where((bits >= higher[:, None]).sum(1) >= count, higher, least)
+    above, equal = bits > least[:, None], bits == least[:, None]
+    room = count - above.sum(1)
+    return features.masked_fill(~(above | (equal & (equal.cumsum(1, dtype=torch.int32) <= room[:, None]))), 0)
 
 
 def load_dictionary(

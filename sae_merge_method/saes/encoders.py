@@ -2,8 +2,9 @@
 
 JumpReLU SAEs (Rajamanoharan et al., arXiv 2407.14435) that neither subtract the decoder's bias
 from their input nor normalise it, such as Gemma Scope 2's, are computed here, without SAELens. The
-encoder is loaded; the decoder stays on disk, and is mapped only while the rows of features that
-fired are read. All other kinds are left to :mod:`sae_merge_method.saes.saelens`.
+encoder is loaded. On a processor the decoder stays on disk, and is mapped only while the rows of features
+that fired are read; any other device holds it, too. All other kinds are left to
+:mod:`sae_merge_method.saes.saelens`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -77,7 +78,7 @@ class LoadedEncoder(NamedTuple):
 
 
 class JumpReluEncoder:
-    """A JumpReLU SAE with its decoder left on disk."""
+    """A JumpReLU SAE; on a processor, with its decoder left on disk."""
 
     def __init__(
         self,
@@ -129,10 +130,16 @@ class JumpReluEncoder:
         """Activations (tokens, d_in) from features (tokens, d_sae)."""
         import torch
 
-        fired = torch.nonzero(feature_acts.amax(0)).squeeze(1)
+        w_dec, features = self._read_w_dec(), feature_acts.float()
         # Few tokens are decoded: float32 costs nothing, whatever precision is fast here.
-        rows = self._read_w_dec()[fired.cpu()].to(feature_acts.device, torch.float32)
-        return torch.addmm(self.b_dec.float(), feature_acts[:, fired].float(), rows)
+        made = self.b_dec.float().expand(len(features), -1)
+        if w_dec.device.type == "cpu":
+            fired = torch.nonzero(features.amax(0)).squeeze(1)
+            return torch.addmm(made, features[:, fired], w_dec[fired].float())
+        for start in range(0, len(w_dec), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            made = torch.addmm(made, features[:, block], w_dec[block].float())
+        return made
 
 
 def load_jumprelu(
@@ -169,14 +176,17 @@ def load_jumprelu(
         for name, tensor in tensors.items()
         if name != "W_dec"
     }
+    # A GPU would stand still while rows are looked for on the disk.
+    held = None if device.type == "cpu" else tensors["W_dec"].to(device=device, dtype=dtype)
     encoder = JumpReluEncoder(
         used["W_enc"],
         used["b_enc"],
         used["b_dec"],
         used["threshold"],
-        read_w_dec=partial(_mapped, entries["W_dec"]),
+        read_w_dec=partial(_mapped, entries["W_dec"]) if held is None else lambda: held,
     )
-    return LoadedEncoder(encoder, {names[name]: tensor for name, tensor in used.items()})
+    parameters = {names[name]: tensor for name, tensor in used.items()}
+    return LoadedEncoder(encoder, parameters, 0 if held is None else held.nbytes)
 
 
 def _entries(

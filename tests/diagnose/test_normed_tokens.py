@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from sae_merge_method.diagnose.on_processor import use_of
 from sae_merge_method.diagnose.scales import CountingRule
-from sae_merge_method.diagnose.usage import encode_documents
+from sae_merge_method.diagnose.usage import Reading
 from sae_merge_method.saes.dictionaries import DirectionsEncoder
 from sae_merge_method.saes.encoders import NORMS_EACH_TOKEN
 from tests.diagnose import hosts
@@ -29,7 +30,7 @@ def test_an_sae_that_norms_each_token_is_sampled_beside_other_dictionaries(
     rule = CountingRule(np.inf, leaves_out=True, mean=mean.numpy())
     sae = load(folder)
     for _ in range(2):  # one batch after another
-        own, beside = encode_documents(sae.encoder, residual, laid, rule, [directions])
+        own, beside = use_of(Reading(sae.encoder, rule, [directions]), residual, laid)
     reference = SAE.load_from_disk(folder)
     with torch.no_grad():
         restored = reference.decode(reference.encode(residual))

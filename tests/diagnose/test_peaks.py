@@ -1,29 +1,23 @@
 """Where the target's documents use each feature most, as it is noted while they are encoded."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
+from sae_merge_method.diagnose.active_features import ActiveFeatures
 from sae_merge_method.diagnose.chunk_store import ChunkStore
-from sae_merge_method.diagnose.dense_features import DenseFeatures
-from sae_merge_method.diagnose.token_features import TokenFeatures, features_of
 from sae_merge_method.saes.encoders import encode
 from tests.diagnose import hosts
 from tests.diagnose.test_usage import encoded, layout, load, whole
 
 
-@pytest.mark.parametrize("held", [features_of, DenseFeatures])
-def test_where_the_target_s_documents_use_a_feature_most_is_kept_whatever_was_left_out(
-    held: Callable[[torch.Tensor], TokenFeatures],
-) -> None:
+def test_where_the_target_s_documents_use_a_feature_most_is_kept_whatever_was_left_out() -> None:
     features = torch.randn(16, 12, generator=torch.Generator().manual_seed(4)).clamp_min(0).round(decimals=1)
     tokens, kept = [5, 0, 8, 3], np.array([True] * 4 + [False, True] * 6)
     of = layout(tokens, sides=[0, 0, 1, 0])
     of = of._replace(places=of.places + 1).only(kept)  # the first position is never counted
-    rows = held(features[kept]).summed(of.tokens).rows(of)
+    rows = ActiveFeatures.of(features[kept]).summed(of.tokens).rows(of)
     entries = iter(zip(rows.indices, rows.peaks, strict=True))
     for document, start, side in ((0, 0, 0), (1, 5, 0), (2, 5, 1), (3, 13, 0)):
         own = features[start : start + tokens[document]] * torch.from_numpy(

@@ -6,7 +6,7 @@ import torch
 
 from sae_merge_method.corpora.counting import OUTLIER_NORM
 from sae_merge_method.diagnose.scales import LayerScale
-from sae_merge_method.diagnose.usage import outliers
+from sae_merge_method.diagnose.usage import told_apart
 
 NORMS = torch.tensor([500.0, 3.0, 15.0, 16.0])
 MEAN = np.zeros(2, dtype=np.float32)
@@ -20,7 +20,7 @@ def residual(norms: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(("bound", "above"), [(OUTLIER_NORM, [0, 3]), (2.0, [0, 2, 3]), (200.0, [])])
 def test_tokens_above_the_bound_times_the_median_do_not_count(bound: float, above: list[int]) -> None:
     rule = LayerScale(3.0, 500.0, MEAN).rule(bound)
-    assert np.flatnonzero(outliers(residual(NORMS), rule)).tolist() == above
+    assert np.flatnonzero(told_apart(residual(NORMS), rule)[0]).tolist() == above
     assert rule.leaves_out
 
 
@@ -33,5 +33,5 @@ def test_the_limit_grows_with_the_layers_own_median() -> None:
     norms = torch.tensor([1.0, 2.0, 1.5, 30.0])
     for growth in (1.0, 40.0, 1600.0):
         rule = LayerScale(growth * 1.5, growth, MEAN).rule(OUTLIER_NORM)
-        assert outliers(residual(growth * norms), rule).tolist() == [False, False, False, True]
+        assert told_apart(residual(growth * norms), rule)[0].tolist() == [False, False, False, True]
         assert rule.limit == OUTLIER_NORM * growth * 1.5

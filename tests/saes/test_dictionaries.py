@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sae_merge_method.errors import UsageError
-from sae_merge_method.saes.dictionaries import DICTIONARIES, Sizes, load_dictionary
+from sae_merge_method.saes.dictionaries import DICTIONARIES, Sizes, largest_unasked, load_dictionary
 from sae_merge_method.saes.find import find_sae, find_saes
 from sae_merge_method.saes.opening import open_sae
 
@@ -35,6 +35,23 @@ def test_beside_an_sae_as_many_features_are_active_at_each_token_and_they_are_th
         torch.testing.assert_close(
             row.sort(descending=True).values[:expected], whole.sort(descending=True).values[:expected]
         )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_device_that_is_not_waited_for_finds_the_largest_and_of_equal_ones_the_first(
+    dtype: torch.dtype,
+) -> None:
+    drawn = torch.randn(200, 90, generator=torch.Generator().manual_seed(2)).clamp_min(0)
+    drawn[:50] = drawn[:50].round(decimals=1)  # many are equal
+    drawn[50, 3] = torch.inf
+    features = drawn.to(dtype)
+    count = torch.randint(0, 92, (200,), generator=torch.Generator().manual_seed(3))
+    found = largest_unasked(features, count)
+    for row, whole, most in zip(found, features, count.tolist(), strict=True):
+        order = whole.float().sort(descending=True, stable=True).indices[:most]
+        assert torch.equal(row, torch.zeros_like(row).index_copy(0, order, whole[order]))
+    asked = largest_unasked(features.to("meta"), count.to("meta"))
+    assert asked.shape == features.shape
 
 
 def test_the_streams_own_coordinates_are_its_positive_and_negative_parts() -> None:

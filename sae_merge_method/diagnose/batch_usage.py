@@ -1,0 +1,77 @@
+"""What the documents of one batch use at every place of a model that is listened to.
+
+A processor is asked at each place. Any other device is asked once for all places of a batch, or when what it
+holds for later has become large.
+"""
+
+from typing import TYPE_CHECKING
+
+from sae_merge_method.diagnose.fetching import fetch
+from sae_merge_method.diagnose.on_device import Held, LayoutThere, hold
+from sae_merge_method.diagnose.on_processor import use_of
+from sae_merge_method.diagnose.token_layout import TokenLayout
+from sae_merge_method.diagnose.usage import PartialUsage, Reading
+from sae_merge_method.layers import Unit
+
+if TYPE_CHECKING:
+    import torch
+
+MOST_HELD = 256 << 20
+"""Bytes of tables that wait on a device."""
+
+
+class BatchUsage:
+    """The usage of one batch, place by place as the model reads on.
+
+    Args:
+        layout: Which of its tokens are whose.
+    """
+
+    def __init__(self, layout: TokenLayout) -> None:
+        self._layout = layout
+        self._there: dict[torch.device, LayoutThere] = {}
+        self._held: dict[Unit, Held] = {}
+        self._told: dict[Unit, tuple[PartialUsage, ...]] = {}
+
+    def read(self, unit: Unit, reading: Reading, activations: "torch.Tensor") -> None:
+        """Encode what was put out at one place.
+
+        Args:
+            unit: The layer or part of one.
+            reading: Its SAE and what counts.
+            activations: (T, d_model), document by document.
+
+        Raises:
+            ModelError: An activation is NaN or infinite.
+            SaeError: A feature is, or what is decoded of some.
+        """
+        device = activations.device
+        if _is_asked_at_once(device):
+            self._told[unit] = use_of(reading, activations, self._layout)
+            return
+        if device not in self._there:
+            self._there[device] = LayoutThere.on(device, self._layout)
+        self._held[unit] = hold(reading, activations, self._there[device])
+        if sum(held.nbytes for held in self._held.values()) > MOST_HELD:
+            self._fetch()
+
+    def told(self) -> dict[Unit, tuple[PartialUsage, ...]]:
+        """By place: of the SAE, then of each dictionary beside it.
+
+        Raises:
+            ModelError: An activation is NaN or infinite.
+            SaeError: A feature is, or what is decoded of some.
+        """
+        self._fetch()
+        return self._told
+
+    def _fetch(self) -> None:
+        for device in self._there:
+            units = [unit for unit, held in self._held.items() if held.outlier.device == device]
+            if units:
+                self._told.update(zip(units, fetch([self._held[unit] for unit in units]), strict=True))
+        self._held.clear()
+
+
+def _is_asked_at_once(device: "torch.device") -> bool:
+    return device.type == "cpu"

@@ -1,0 +1,107 @@
+"""What a device holds of a batch, fetched for many places at once and put in the form that is kept."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sae_merge_method.diagnose.fit import Fit
+from sae_merge_method.diagnose.on_device import Held, Table
+from sae_merge_method.diagnose.token_layout import Rows, TokenLayout, Without
+from sae_merge_method.diagnose.usage import PartialUsage, refuse_no_features, refuse_no_numbers
+
+Integers = npt.NDArray[np.int64]
+
+
+def fetch(held: Sequence[Held]) -> Iterator[tuple[PartialUsage, ...]]:
+    """What was held at some places of one batch, in order: of the SAE, then of each dictionary beside it.
+
+    Raises:
+        ModelError: An activation is NaN or infinite.
+        SaeError: A feature is, or what is decoded of some.
+    """
+    import torch
+
+    masks = torch.stack([torch.stack([one.outlier, one.finite]) for one in held]).cpu().numpy()
+    distances = torch.stack([one.distances for one in held]).cpu().numpy()
+    tables = _found([table for one in held for table in one.tables])
+    for one, (outlier, finite), of_sampled in zip(held, masks, distances, strict=True):
+        refuse_no_numbers(finite, one.reading.where)
+        counts = ~outlier | (not one.reading.rule.leaves_out)
+        layout, apart = one.layout.only(counts), one.layout.only(~counts)
+        of_outliers = one.layout.only(outlier)
+        of_sae, *of_others = (next(tables) for _ in one.tables)
+        counted = of_sae.rows(layout, peaks=True)
+        refuse_no_features(counted, one.reading.where)
+        usage = PartialUsage(
+            counted=counted,
+            outliers=of_sae.rows(apart, outliers=True),
+            outlier_tokens=of_outliers.tokens,
+            outlier_ids=of_outliers.ids,
+            fit=Fit.of(of_sampled, counts[one.layout.sampled]),
+            without=Without(of_sae.without.astype(np.float64), layout.documents_outside()),
+        )
+        beside = (PartialUsage.of_dictionary(each.rows(layout), layout, each.d_sae) for each in of_others)
+        yield usage, *beside
+
+
+class _Found(NamedTuple):
+    """The entries of a table that are not 0, on the host."""
+
+    d_sae: int
+    places: Integers
+    """(nnz,) in (2 B x F), ascending."""
+    counts: Integers
+    """(nnz,)"""
+    peaks: Integers
+    """(nnz,)"""
+    sums: npt.NDArray[np.float32]
+    """(nnz,)"""
+    without: npt.NDArray[np.float32]
+    """(S, K, F)"""
+
+    def rows(self, layout: TokenLayout, *, peaks: bool = False, outliers: bool = False) -> Rows:
+        """What each document uses.
+
+        Args:
+            layout: Of the tokens that are told of.
+            peaks: Whether to tell where the target's documents use each feature most.
+            outliers: Whether the outliers' half of the table is told, not that of what counts.
+        """
+        n = len(layout.tokens)
+        first = np.searchsorted(self.places, n * self.d_sae)
+        half = slice(first, None) if outliers else slice(None, first)
+        document, features = np.divmod(self.places[half], self.d_sae)
+        document -= n * outliers
+        there = (layout.sides[document] == 0) & peaks
+        return Rows(
+            tokens=layout.tokens,
+            lengths=np.bincount(document, minlength=n),
+            indices=features,
+            means=(self.sums[half] / layout.tokens[document]).astype(np.float32),
+            counts=self.counts[half],
+            peaks=np.where(there, self.peaks[half], -1),
+        )
+
+
+def _found(tables: Sequence[Table]) -> Iterator[_Found]:
+    """All that is told of some tables, asked for at once."""
+    import torch
+
+    sums, fired, peaks, without = (
+        torch.cat([one.flatten() for one in part]) for part in zip(*tables, strict=True)
+    )
+    places = torch.nonzero(fired)[:, 0]
+    whole = torch.stack([places, fired[places].long(), peaks[places].long()]).cpu().numpy()
+    values, outside = sums[places].cpu().numpy(), without.cpu().numpy()
+    ends = np.cumsum([table.fired.numel() for table in tables])
+    cuts = np.searchsorted(whole[0], ends[:-1])
+    of_outside = np.split(outside, np.cumsum([table.without.numel() for table in tables])[:-1])
+    for table, end, (at, counts, most), of_table, left in zip(
+        tables, ends, np.split(whole, cuts, axis=1), np.split(values, cuts), of_outside, strict=True
+    ):
+        start = int(end) - table.fired.numel()
+        yield _Found(
+            table.fired.shape[1], at - start, counts, most, of_table, left.reshape(table.without.shape)
+        )
