@@ -1,7 +1,8 @@
 """Features of tokens as a processor holds them: the active ones alone, and their sums by document.
 
 Of 16k features some 50 are active at a token. Finding them is one pass over all; whatever is asked of them
-afterwards costs a hundredth of it. Sums are taken in float64 and rounded once.
+afterwards costs a hundredth of it. Sums are taken in float64 and rounded once. Where many are active, as with
+an SAE of another model, all this costs more than it saves: that is told at the first ones.
 """
 
 from collections.abc import Iterable
@@ -22,9 +23,17 @@ if TYPE_CHECKING:
 
 _ROWS = 256
 """Tokens that one thread searches at once."""
+_FEW = 1 << 16
+"""So many cost nothing, whatever their share."""
+_MOST = 0.04
+"""Share of all features that may be active: at more, sums over all of them are faster and take less."""
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
+
+
+class ManyActiveError(Exception):
+    """So many features are active that they are better summed with the others."""
 
 
 class ActiveFeatures(NamedTuple):
@@ -63,13 +72,21 @@ class ActiveFeatures(NamedTuple):
             floor: (F,) what each must be above, zero or more.
             n_tokens: T.
             blocks: Of all features.
+
+        Raises:
+            ManyActiveError: More are active than it is worth.
         """
         import torch
 
         threads = torch.get_num_threads()
         with ThreadPoolExecutor(threads) as pool:
             search = pool if threads > 1 and n_tokens > _ROWS else None
-            found = [_search(inputs, floor[which], which.start, search) for which, inputs in blocks]
+            found, count = [], 0
+            for which, inputs in blocks:
+                found.append(_search(inputs, floor[which], which.start, search))
+                count += len(found[-1][0])
+                if count > _MOST * n_tokens * min(which.stop, len(floor)) and count > _FEW:
+                    raise ManyActiveError
         tokens, features, values = (np.concatenate(column) for column in zip(*found, strict=True))
         return cls((n_tokens, len(floor)), tokens, features, values, floor.dtype)
 

@@ -1,11 +1,14 @@
 """What the documents of one batch use at every place of a model that is listened to.
 
-A processor is asked at each place. Any other device is asked once for all places of a batch, or when what it
-holds for later has become large.
+A processor is asked at each place, of the features that are active. Any other device is asked once for all
+places of a batch, or when what it holds for later has become large; what it does is done on a processor, too,
+where many features are active.
 """
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from sae_merge_method.diagnose.active_features import ManyActiveError
 from sae_merge_method.diagnose.fetching import fetch
 from sae_merge_method.diagnose.on_device import Held, LayoutThere, hold
 from sae_merge_method.diagnose.on_processor import use_of
@@ -46,13 +49,15 @@ class BatchUsage:
             SaeError: A feature is, or what is decoded of some.
         """
         device = activations.device
-        if _is_asked_at_once(device):
-            self._told[unit] = use_of(reading, activations, self._layout)
-            return
+        at_once = _is_asked_at_once(device)
+        if at_once and not reading.many_active:
+            with suppress(ManyActiveError):
+                self._told[unit] = use_of(reading, activations, self._layout)
+                return
         if device not in self._there:
             self._there[device] = LayoutThere.on(device, self._layout)
         self._held[unit] = hold(reading, activations, self._there[device])
-        if sum(held.nbytes for held in self._held.values()) > MOST_HELD:
+        if at_once or sum(held.nbytes for held in self._held.values()) > MOST_HELD:
             self._fetch()
 
     def told(self) -> dict[Unit, tuple[PartialUsage, ...]]:

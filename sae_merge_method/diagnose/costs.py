@@ -105,7 +105,8 @@ def encode_seconds(model: "TextModel", encoders: LayerEncoders, scale: LayerScal
         sides=np.zeros(_DOCUMENTS, dtype=np.int64),
         n_sides=1,
     )
-    reading = Reading(encoders.sae.encoder, scale.rule(None), tuple(encoders.beside.values()))
+    beside, where = tuple(encoders.beside.values()), f"layer {encoders.unit}"
+    reading = Reading(encoders.sae.encoder, scale.rule(None), where, beside)
 
     def encode() -> None:
         usage = BatchUsage(layout)

@@ -33,13 +33,15 @@ def fetch(held: Sequence[Held]) -> Iterator[tuple[PartialUsage, ...]]:
         of_outliers = one.layout.only(outlier)
         of_sae, *of_others = (next(tables) for _ in one.tables)
         counted = of_sae.rows(layout, peaks=True)
-        refuse_no_features(counted, one.reading.where)
+        left = of_sae.rows(apart, outliers=True)
+        for rows in (counted, left):
+            refuse_no_features(rows, one.reading.where)
         usage = PartialUsage(
             counted=counted,
-            outliers=of_sae.rows(apart, outliers=True),
+            outliers=left,
             outlier_tokens=of_outliers.tokens,
             outlier_ids=of_outliers.ids,
-            fit=Fit.of(of_sampled, counts[one.layout.sampled]),
+            fit=Fit.of(of_sampled, counts[one.layout.sampled], one.reading.where),
             without=Without(of_sae.without.astype(np.float64), layout.documents_outside()),
         )
         beside = (PartialUsage.of_dictionary(each.rows(layout), layout, each.d_sae) for each in of_others)

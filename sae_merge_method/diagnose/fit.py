@@ -33,18 +33,21 @@ class Fit(NamedTuple):
     """Sum of |x - mean|^2 over the same."""
 
     @classmethod
-    def of(cls, distances: npt.NDArray[np.float64], counted: npt.NDArray[np.bool_]) -> "Fit":
+    def of(
+        cls, distances: npt.NDArray[np.float64], counted: npt.NDArray[np.bool_], where: str = "a layer"
+    ) -> "Fit":
         """Of tokens as far away.
 
         Args:
             distances: (2, n) from :func:`distances_of`.
             counted: (n,) which of them count; the others are outliers.
+            where: How messages name what was decoded.
 
         Raises:
             SaeError: The SAE decodes to what is no number.
         """
         if not np.isfinite(distances[0]).all():
-            raise SaeError("an SAE decodes to NaN or infinite numbers: is its file damaged?")
+            raise SaeError(f"the SAE of {where} decodes to NaN or infinite numbers: is its file damaged?")
         squares, away = distances[:, counted]
         explained = np.where(away > 0, 1 - squares / np.where(away > 0, away, 1), 0)
         return cls(explained.astype(np.float32), float(distances[0].sum()), float(distances[1].sum()))

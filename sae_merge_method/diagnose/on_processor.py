@@ -31,6 +31,7 @@ def use_of(reading: Reading, activations: "torch.Tensor", layout: TokenLayout) -
     Raises:
         ModelError: An activation is NaN or infinite.
         SaeError: A feature is, or what is decoded of some.
+        ManyActiveError: More features are active than are worth being looked for.
     """
     import torch
 
@@ -44,6 +45,7 @@ def use_of(reading: Reading, activations: "torch.Tensor", layout: TokenLayout) -
             left, kept = (torch.from_numpy(np.flatnonzero(one)) for one in (outlier, ~outlier))
             features = ActiveFeatures.encoded(encoder, activations[left])
             apart = features.summed(of_outliers.tokens).rows()
+            refuse_no_features(apart, reading.where)
             fit_apart = _fit(reading, activations[left], features, of_outliers.sampled, count=False)
             activations, layout = activations[kept], layout.only(~outlier)
         features = ActiveFeatures.encoded(encoder, activations)
@@ -85,4 +87,4 @@ def _fit(
     places = np.flatnonzero(sampled)
     read = activations[torch.from_numpy(places)]
     distances = distances_of(reading.encoder, read, features.of_tokens(places), reading.rule.mean)
-    return Fit.of(distances.numpy(), np.full(len(places), count))
+    return Fit.of(distances.numpy(), np.full(len(places), count), reading.where)

@@ -189,7 +189,7 @@ def _encode(
     """By layer, its usage of each batch of a chunk: by the SAE, then by the dictionaries beside it."""
     parts: dict[Unit, list[tuple[PartialUsage, ...]]] = {unit: [] for unit in sorted(encoders, key=by_depth)}
     readings = {
-        unit: Reading(one.sae.encoder, rules[unit], tuple(one.beside.values()), f"layer {unit}")
+        unit: Reading(one.sae.encoder, rules[unit], f"layer {unit}", tuple(one.beside.values()))
         for unit, one in encoders.items()
     }
     for batch in chunk.batches:
@@ -227,7 +227,8 @@ def _plan(
         d_model=model.d_model,
         d_sae=one.sae.source.d_sae,
         d_mlp=int(getattr(model.configs[-1], "intermediate_size", 0) or 4 * model.d_model),
-        batch_tokens=settings.batch_tokens,
+        # A document that is longer is a batch of its own.
+        batch_tokens=max(settings.batch_tokens, *(batch.ids.size for batch in batches)),
         tokens=sum(chunk.tokens for chunk in chunks),
         read_tokens=sum(batch.ids.size for batch in batches),
         documents=len(sides.labels.side),

@@ -13,13 +13,13 @@ import numpy.typing as npt
 from sae_merge_method.diagnose.fit import NO_FIT, Fit
 from sae_merge_method.diagnose.token_layout import Rows, TokenLayout, Without
 from sae_merge_method.errors import ModelError, SaeError
+from sae_merge_method.saes.dictionaries import DirectionsEncoder
 from sae_merge_method.saes.encoders import norms_each_token
 
 if TYPE_CHECKING:
     import torch
 
     from sae_merge_method.diagnose.scales import CountingRule
-    from sae_merge_method.saes.dictionaries import DirectionsEncoder
     from sae_merge_method.saes.encoders import Encoder
 
 
@@ -29,10 +29,15 @@ class Reading(NamedTuple):
     encoder: "Encoder"
     """The place's SAE."""
     rule: "CountingRule"
+    where: str
+    """How messages name what puts the activations out."""
     beside: "Sequence[DirectionsEncoder]" = ()
     """Other dictionaries, which take the SAE's centre and number of active features at each token."""
-    where: str = "a layer"
-    """How messages name what puts the activations out."""
+
+    @property
+    def many_active(self) -> bool:
+        """Whether it is known that many of the features are active at each token."""
+        return isinstance(self.encoder, DirectionsEncoder) and self.encoder.l0 is None
 
     def centre(self, none: "torch.Tensor") -> "torch.Tensor":
         """(d_model,) what the SAE decodes no feature to; the mean where that differs by token.
@@ -93,13 +98,13 @@ def refuse_no_numbers(finite: npt.NDArray[np.bool_], where: str) -> None:
         raise ModelError(f"what {where} puts out is NaN or infinite at {np.count_nonzero(~finite)} tokens")
 
 
-def refuse_no_features(counted: Rows, where: str) -> None:
+def refuse_no_features(rows: Rows, where: str) -> None:
     """Refuse features that are no numbers.
 
     Raises:
         SaeError: One is not.
     """
-    if not np.isfinite(counted.means).all():
+    if not np.isfinite(rows.means).all():
         raise SaeError(
             f"the SAE of {where} encodes to NaN or infinite numbers: is its file damaged, or its precision "
             "too narrow?"

@@ -110,18 +110,15 @@ class DirectionsEncoder:
     """Features are what an activation measures along unit directions, if it is above zero and among the
     largest."""
 
-    def __init__(self, directions: "torch.Tensor", l0: int | None, *, keeps_l0: bool) -> None:
+    def __init__(self, directions: "torch.Tensor", l0: int | None) -> None:
         self.directions = directions
-        self._l0 = l0
-        self._keeps_l0 = keeps_l0
+        self.l0 = l0
 
     def encode(self, x: "torch.Tensor") -> "torch.Tensor":
         """Features (tokens, F) of activations (tokens, d)."""
         features = self._along(x)
         return (
-            features
-            if self._l0 is None
-            else _largest(features, features.new_full((len(x),), self._l0).long())
+            features if self.l0 is None else _largest(features, features.new_full((len(x),), self.l0).long())
         )
 
     def encode_beside(
@@ -183,7 +180,7 @@ def load_dictionary(
         device: Where.
     """
     directions = row.directions(d, sizes.d_sae, layer).to(device, product_dtype(dtype, device))
-    return DirectionsEncoder(directions, sizes.l0, keeps_l0=row.keeps_l0)
+    return DirectionsEncoder(directions, sizes.l0)
 
 
 def read_dictionary_rows(

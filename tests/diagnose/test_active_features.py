@@ -1,12 +1,13 @@
 """Features as a processor holds them: the active ones, and their sums by document."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from sae_merge_method.diagnose.active_features import ActiveFeatures
+from sae_merge_method.diagnose.active_features import ActiveFeatures, ManyActiveError
 from tests.diagnose import hosts
 from tests.diagnose.test_usage import layout, load
 
@@ -65,3 +66,23 @@ def test_a_jumprelu_sae_s_active_features_are_those_of_its_dense_ones(
     assert not ActiveFeatures.encoded(encoder, residual[:1]).of_tokens(np.array([0]))[0, 0]
     encoder.b_enc[1] = -torch.nan
     assert ActiveFeatures.encoded(encoder, residual).of_tokens(everyone)[:, 1].isnan().all()
+
+
+def test_that_many_are_active_is_told_at_the_first_ones_and_few_are_taken_whatever_their_share() -> None:
+    blocks: list[int] = []
+
+    def of(share: float, tokens: int) -> ActiveFeatures:
+        def made() -> Iterator[tuple[slice, torch.Tensor]]:
+            for start in range(0, 4000, 1000):
+                blocks.append(start)
+                drawn = torch.rand(tokens, 1000, generator=torch.Generator().manual_seed(start))
+                yield slice(start, start + 1000), drawn - (1 - share)
+
+        blocks.clear()
+        return ActiveFeatures.above(torch.zeros(4000), tokens, made())
+
+    assert len(of(0.03, 1000).values) == pytest.approx(0.03 * 4e6, rel=0.02) and len(blocks) == 4
+    assert len(of(0.9, 15).values) == pytest.approx(0.9 * 6e4, rel=0.02)
+    with pytest.raises(ManyActiveError):
+        of(0.3, 1000)
+    assert blocks == [0]

@@ -22,10 +22,10 @@ def test_what_is_no_number_is_told_with_its_layer_at_the_first_token(tmp_path: P
     residual[2, 1] = damage
     rule = CountingRule(np.inf, leaves_out=True, mean=np.zeros(hosts.D_MODEL, np.float32))
     with pytest.raises(ModelError, match="what layer 7 puts out is NaN or infinite at 1 tokens"):
-        use_of(Reading(sae.encoder, rule, where="layer 7"), residual, layout([4]))
+        use_of(Reading(sae.encoder, rule, "layer 7"), residual, layout([4]))
     sae.encoder.decode = lambda features: torch.full((len(features), hosts.D_MODEL), damage)
     with pytest.raises(SaeError, match="decodes to NaN or infinite"):
-        use_of(Reading(sae.encoder, rule), residual[:2], layout([2]))
+        use_of(Reading(sae.encoder, rule, "a layer"), residual[:2], layout([2]))
 
 
 @pytest.mark.parametrize("damage", [np.nan, 1e38])
@@ -37,7 +37,7 @@ def test_an_sae_that_encodes_to_what_is_no_number_is_told_with_its_layer(
     residual = torch.full((4, hosts.D_MODEL), 1e3)
     rule = CountingRule(np.inf, leaves_out=True, mean=np.zeros(hosts.D_MODEL, np.float32))
     with pytest.raises(SaeError, match="SAE of layer 7 encodes to NaN or infinite"):
-        use_of(Reading(sae.encoder, rule, where="layer 7"), residual, layout([4]))
+        use_of(Reading(sae.encoder, rule, "layer 7"), residual, layout([4]))
 
 
 def test_an_sae_with_nan_in_its_encoder_is_refused_by_name(tmp_path: Path) -> None:

@@ -26,11 +26,11 @@ def test_an_sae_that_norms_each_token_is_sampled_beside_other_dictionaries(
     mean = residual.mean(0)
     sampled = np.arange(12) % 3 == 0
     laid = layout([5, 7])._replace(sampled=sampled)
-    directions = DirectionsEncoder(torch.eye(hosts.D_MODEL), None, keeps_l0=False)
+    directions = DirectionsEncoder(torch.eye(hosts.D_MODEL), None)
     rule = CountingRule(np.inf, leaves_out=True, mean=mean.numpy())
     sae = load(folder)
     for _ in range(2):  # one batch after another
-        own, beside = use_of(Reading(sae.encoder, rule, [directions]), residual, laid)
+        own, beside = use_of(Reading(sae.encoder, rule, "a layer", [directions]), residual, laid)
     reference = SAE.load_from_disk(folder)
     with torch.no_grad():
         restored = reference.decode(reference.encode(residual))

@@ -5,15 +5,16 @@ A processor plays the device; torch's meta device, which holds no numbers, shows
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from sae_merge_method.diagnose import batch_usage
+from sae_merge_method.diagnose import active_features, batch_usage
 from sae_merge_method.diagnose.batch_usage import BatchUsage
 from sae_merge_method.diagnose.fetching import fetch
-from sae_merge_method.diagnose.on_device import LayoutThere, hold
+from sae_merge_method.diagnose.on_device import Held, LayoutThere, hold
 from sae_merge_method.diagnose.on_processor import use_of
 from sae_merge_method.diagnose.scales import CountingRule
 from sae_merge_method.diagnose.token_layout import TokenLayout
@@ -43,9 +44,9 @@ def activations(seed: int = 0) -> torch.Tensor:
 
 
 def reading(encoder: object, *, leaves_out: bool = True, device: str = "cpu") -> Reading:
-    directions = DirectionsEncoder(torch.eye(hosts.D_MODEL, device=device), None, keeps_l0=False)
+    directions = DirectionsEncoder(torch.eye(hosts.D_MODEL, device=device), None)
     rule = CountingRule(LIMIT, leaves_out, activations()[:2].mean(0).numpy())
-    return Reading(encoder, rule, [directions], "layer 7")
+    return Reading(encoder, rule, "layer 7", [directions])
 
 
 def assert_same(one: Sequence[PartialUsage], other: Sequence[PartialUsage]) -> None:
@@ -124,6 +125,34 @@ def test_a_batch_is_fetched_in_parts_where_it_holds_much(
         assert_same(told[layer], use_of(asked, activations(layer), of))
 
 
+def test_on_a_processor_many_active_features_are_summed_as_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Known of a dictionary, found of an SAE: so few tokens are never too many, unless the bound is lower."""
+    of, sums = laid_out(), {"few": 0, "many": 0}
+
+    def few(*given: Any) -> tuple[PartialUsage, ...]:
+        sums["few"] += 1
+        return use_of(*given)
+
+    def many(*given: Any) -> Held:
+        sums["many"] += 1
+        return hold(*given)
+
+    monkeypatch.setattr(batch_usage, "use_of", few)
+    monkeypatch.setattr(batch_usage, "hold", many)
+    sae = reading(load(hosts.save_raw(tmp_path / "sae", 2)).encoder)
+    dictionary = Reading(DirectionsEncoder(torch.eye(hosts.D_MODEL), None), sae.rule, "layer 7")
+    for asked, bound, counts in ((sae, 1 << 16, (1, 0)), (sae, 0, (2, 1)), (dictionary, 1 << 16, (2, 2))):
+        monkeypatch.setattr(active_features, "_FEW", bound)
+        usage = BatchUsage(of)
+        usage.read(7, asked, activations())
+        told = usage.told()[7]
+        assert tuple(sums.values()) == counts
+        monkeypatch.setattr(active_features, "_FEW", 1 << 16)
+        assert_same(told, use_of(asked, activations(), of))
+
+
 def hold_bytes(asked: Reading, of: TokenLayout) -> int:
     return hold(asked, activations(), LayoutThere.on(torch.device("cpu"), of)).nbytes
 
@@ -136,6 +165,11 @@ def _nan_in_features(stream: torch.Tensor, encoder: JumpReluEncoder) -> None:
     encoder.w_enc[1, 1] = torch.nan
 
 
+def _overflow_at_an_outlier(stream: torch.Tensor, encoder: JumpReluEncoder) -> None:
+    stream[2] *= 1e15
+    encoder.w_enc[:, 1] = stream[2].sign() * 1e25
+
+
 def _nan_in_decoder(stream: torch.Tensor, encoder: JumpReluEncoder) -> None:
     encoder.b_dec[1] = torch.inf
 
@@ -145,10 +179,11 @@ def _nan_in_decoder(stream: torch.Tensor, encoder: JumpReluEncoder) -> None:
     [
         (_nan_in_stream, ModelError, "what layer 7 puts out is NaN or infinite at 1 tokens"),
         (_nan_in_features, SaeError, "the SAE of layer 7 encodes to NaN or infinite numbers"),
-        (_nan_in_decoder, SaeError, "an SAE decodes to NaN or infinite numbers"),
+        (_overflow_at_an_outlier, SaeError, "the SAE of layer 7 encodes to NaN or infinite numbers"),
+        (_nan_in_decoder, SaeError, "the SAE of layer 7 decodes to NaN or infinite numbers"),
     ],
 )
-def test_what_is_no_number_is_told_when_it_is_fetched(
+def test_what_is_no_number_is_told_either_way(
     tmp_path: Path,
     damage: Callable[[torch.Tensor, JumpReluEncoder], None],
     error: type[Exception],
@@ -159,3 +194,5 @@ def test_what_is_no_number_is_told_when_it_is_fetched(
     held = hold(reading(encoder), stream, LayoutThere.on(torch.device("cpu"), laid_out()))
     with pytest.raises(error, match=words):
         list(fetch([held]))
+    with pytest.raises(error, match=words):
+        use_of(reading(encoder), stream, laid_out())

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 from sae_merge_method.artifacts.diagnosis import Diagnosis, read_diagnosis
 from sae_merge_method.artifacts.draws import read_draws
 from sae_merge_method.artifacts.usage import UsageReader
+from sae_merge_method.diagnose import sweep
+from sae_merge_method.diagnose.memory_plan import Plan, Work, make_plan
 from sae_merge_method.diagnose.scoring import score_layers
 from sae_merge_method.diagnose.settings import ScoringSettings
 from sae_merge_method.diagnose.specificity import SCORES
@@ -94,6 +97,28 @@ def test_batches_of_another_size_give_the_same_scores(
     diagnose(tmp_path / "small", legible, planted_saes, maths, prose, *small)
     scores, again = (read_diagnosis(folder).scores() for folder in (planted, tmp_path / "small"))
     np.testing.assert_allclose(list(scores.values()), list(again.values()), rtol=1e-4)
+
+
+def test_memory_is_planned_for_the_longest_document_whatever_the_batches(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    gemma3: Path,
+    random_saes: str,
+    maths: Path,
+    prose: Path,
+) -> None:
+    planned: list[Work] = []
+
+    def plan(work: Work, *rest: Any) -> Plan:
+        planned.append(work)
+        return make_plan(work, *rest)
+
+    monkeypatch.setattr(sweep, "make_plan", plan)
+    for name, size in (("few", "4"), ("many", "400")):
+        draws = ("--permutations", "0", "--bootstrap", "0", "--layers", "1", "--max-documents", "5")
+        diagnose(tmp_path / name, gemma3, random_saes, maths, prose, *draws, "--batch-tokens", size)
+    few, many = planned
+    assert 4 < few.batch_tokens < 400 <= many.batch_tokens
 
 
 def test_corpora_of_one_source_give_no_discovery(

@@ -36,7 +36,7 @@ def encoded(
 ) -> PartialUsage:
     """Documents of so many tokens as one batch; all of them count unless a rule says otherwise."""
     rule = rule or CountingRule(np.inf, leaves_out=True, mean=residual.mean(0).numpy())
-    (part,) = use_of(Reading(sae.encoder, rule), residual, layout(tokens))
+    (part,) = use_of(Reading(sae.encoder, rule, "a layer"), residual, layout(tokens))
     return part
 
 
@@ -120,7 +120,9 @@ def test_a_class_of_tokens_is_left_out_of_a_documents_mean_and_documents_of_a_si
     # Two target documents, one control's all of class 1, and a twin.
     classes = [0, 1, 0, 3, *(0, 0, 2), *(2, 2, 3), *(1, 1)]
     rule = CountingRule(np.inf, leaves_out=True, mean=np.zeros(hosts.D_MODEL, dtype=np.float32))
-    (part,) = use_of(Reading(sae.encoder, rule), residual, layout([4, 3, 3, 2], classes, [0, 0, 1, -1]))
+    (part,) = use_of(
+        Reading(sae.encoder, rule, "a layer"), residual, layout([4, 3, 3, 2], classes, [0, 0, 1, -1])
+    )
     features = sae.encoder.encode(residual).double()
     without = part.without.means()
     expected = (features[[0, 2]].mean(0) + features[4:7].mean(0)) / 2
@@ -187,7 +189,7 @@ def test_a_few_outliers_do_not_move_what_an_sae_explains_and_are_the_cause_of_wh
     residual[::100] *= 1000
     rule = CountingRule(60.0, leaves_out=True, mean=np.zeros(hosts.D_MODEL, dtype=np.float32))
     for leaves_out, counted in ((True, 396), (False, 400)):
-        reading = Reading(Bounded(), rule._replace(leaves_out=leaves_out))
+        reading = Reading(Bounded(), rule._replace(leaves_out=leaves_out), "a layer")
         (part,) = use_of(reading, residual, layout([200, 200]))
         assert len(part.fit.explained) == counted
         assert part.fit.median == pytest.approx(1)
