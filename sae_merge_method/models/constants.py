@@ -94,14 +94,13 @@ def reads_alike(config: Config, key: str, value: Any) -> bool:
     It corrects some values as it reads them, and writes what it corrected: a copy that it wrote may state
     another value than the original, and yet be the same model.
     """
-    spellings = CONSTANTS[key].spellings if key in CONSTANTS else ()
-    stands = next((name for name in spellings if config.get(name) is not None), None)
-    if stands is None:
+    other = _stating(config, key, value)
+    if other is None:
         return False
-    read = understood(config), understood({**config, stands: value})
+    read = understood(config), understood(other)
     if read[0] is None or read[1] is None:
         return False
-    return not any(differing(_constants(read[0]), _constants(read[1])))
+    return not _differing_keys(_constants(read[0]), _constants(read[1]))
 
 
 def is_compared(key: str) -> bool:
@@ -122,6 +121,41 @@ def _constants(read: Config) -> dict[str, Any]:
     others = sorted(key for key in own_keys(read["model_type"]) - spelled if is_compared(key) and key in read)
     told = {key: read[key] for key in others if key not in vocabulary().shapes}
     return {PARTIAL: 1.0} | stated_constants(read) | told  # a type that turns less by default has stated it
+
+
+def _stating(config: Config, key: str, value: Any) -> dict[str, Any] | None:
+    """A config that states another value of a constant, in the spelling that its type acts on.
+
+    None where there is none: of a key that a type passes over, any two values would read alike.
+    """
+    own, row = own_keys(str(config.get("model_type"))), CONSTANTS.get(key)
+    if row is None:
+        return None
+    acted_on = next((name for name in row.spellings if name in own), None)
+    if acted_on is None:
+        return None
+    others = {name: told for name, told in config.items() if name not in row.spellings}
+    if key == "rope_scaling":
+        stating = _scaled_otherwise(config, value)
+    elif acted_on == "sliding_window" and "use_sliding_window" in own:
+        stating = others | {acted_on: value, "use_sliding_window": value is not None}
+    else:
+        stating = others | {acted_on: value}
+    return stating if row.read(stating) == value else None
+
+
+def _scaled_otherwise(config: Config, value: Any) -> dict[str, Any]:
+    """A config with other stretched positions, and rotary settings that are else the same; of settings by
+    kind of attention, which say more than one value, it stays as it is."""
+    settings = config.get("rope_parameters")
+    if not isinstance(settings, dict):
+        return {**config, "rope_scaling": value}
+    if any(isinstance(of_kind, dict) for of_kind in settings.values()):
+        return dict(config)
+    kept = {name: settings[name] for name in ("rope_theta", PARTIAL) if name in settings}
+    return {name: told for name, told in config.items() if name != "rope_scaling"} | {
+        "rope_parameters": kept | (value or {})
+    }
 
 
 def _says_depth_again(one: Any, other: Any) -> bool:

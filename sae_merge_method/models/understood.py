@@ -1,6 +1,7 @@
 """A config as transformers understands it: its own spellings, and a default where nothing is stated."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -18,8 +19,8 @@ def understood(config: Mapping[str, Any]) -> dict[str, Any] | None:
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
         return None
-    try:
-        told: dict[str, Any] = CONFIG_MAPPING[kind].from_dict(dict(config)).to_dict()
+    try:  # of a copy: its classes write into the rotary settings that they are given
+        told: dict[str, Any] = CONFIG_MAPPING[kind].from_dict(deepcopy(dict(config))).to_dict()
     except (StrictDataclassError, TypeError, ValueError, AttributeError, KeyError):
         return None  # whatever its classes make of a bad value
     return told

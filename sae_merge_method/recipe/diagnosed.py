@@ -18,7 +18,7 @@ from sae_merge_method.artifacts.schema import describe
 from sae_merge_method.errors import ModelError, RecipeError
 from sae_merge_method.identity.fingerprint import fingerprint
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
-from sae_merge_method.models.constants import differing, stated_constants
+from sae_merge_method.models.constants import differing, reads_alike, stated_constants
 from sae_merge_method.models.hub import folder_at_hand, parse_model_id
 
 LOG = logging.getLogger(__name__)
@@ -120,7 +120,9 @@ def require_diagnosed(
                 "%s, stored as %s; the base %s holds the same numbers as %s",
                 *(was, diagnosed.fingerprint.dtype, base_name, own.dtype),
             )
-    unlike = list(differing(diagnosed.fingerprint.constants, stated_constants(base.text_config)))
+    config = base.text_config
+    apart = differing(diagnosed.fingerprint.constants, stated_constants(config))
+    unlike = [one for one in apart if not reads_alike(config, one.key, one.of_base)]
     if unlike:
         differences = ", ".join(f"{key} was {there}, in the base it is {here}" for key, there, here in unlike)
         raise RecipeError(f"{was}, the base {base_name} computes something else: {differences}")

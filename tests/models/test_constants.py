@@ -1,6 +1,7 @@
 """What is no tensor and yet decides what a layer computes is read in every spelling."""
 
 import math
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from transformers import Gemma3TextConfig
 from sae_merge_method.models import constants
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.models.constants import Constant, mismatches, reads_alike
+from sae_merge_method.models.understood import understood
 
 FLAT = {"rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": None, "sliding_window_pattern": 2}
 NESTED = {
@@ -61,6 +63,38 @@ def test_another_value_that_transformers_makes_the_same_of_is_as_good():
     assert not reads_alike({"model_type": "llama", "hidden_act": "gelu_pytorch_tanh"}, "hidden_act", "gelu")
     assert not reads_alike({"model_type": UNKNOWN, "hidden_act": "gelu_pytorch_tanh"}, "hidden_act", "gelu")
     assert not reads_alike(first, "hidden_size", 8)
+
+
+def test_no_two_values_of_a_key_that_a_type_passes_over_read_alike():
+    """What was diagnosed may have stated its value where its type acts on it."""
+    assert not reads_alike({"model_type": "gemma3_text", "hidden_act": "gelu"}, "hidden_act", "silu")
+    assert reads_alike({"model_type": "gemma3_text", "hidden_act": "gelu"}, "hidden_act", "gelu_pytorch_tanh")
+    for unused in ({"use_sliding_window": False}, {}):
+        assert not reads_alike({"model_type": "qwen2", "sliding_window": 64} | unused, "sliding_window", 8)
+        assert reads_alike({"model_type": "qwen2", "sliding_window": 64} | unused, "sliding_window", None)
+
+
+def test_what_transformers_fills_in_of_stretched_positions_reads_alike():
+    yarn = {"rope_type": "yarn", "factor": 4.0}
+    whole = yarn | {"original_max_position_embeddings": 64}
+    first = {"model_type": "qwen2", "max_position_embeddings": 64, "rope_theta": 5e5, "rope_scaling": yarn}
+    again = {"model_type": "qwen2", "rope_parameters": whole | {"rope_theta": 5e5}}
+    for config, as_the_other in ((first, whole), (again | {"max_position_embeddings": 64}, yarn)):
+        assert reads_alike(config, "rope_scaling", as_the_other)
+        assert not reads_alike(config, "rope_scaling", whole | {"factor": 8.0})
+        assert not reads_alike(config, "rope_scaling", None)
+        assert not reads_alike(config, "rope_theta", 1e4)
+
+
+def test_settings_by_kind_of_attention_are_compared_as_they_stand():
+    by_kind = {"model_type": "gemma3_text"} | NESTED
+    assert not reads_alike(by_kind, "rope_scaling", {"rope_type": "linear", "factor": 8.0})
+
+
+def test_a_config_is_left_as_it_was_read():
+    config = {"model_type": "qwen2_vl_text", "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]}}
+    was = deepcopy(config)
+    assert understood(config) is not None and config == was
 
 
 def test_a_window_that_is_not_used_is_none():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoConfig
 
 from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.controls.settings import ControlSettings
@@ -15,13 +16,27 @@ from sae_merge_method.energy.run import energy
 from sae_merge_method.energy.settings import EnergySettings
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.merge.preview import preview
+from sae_merge_method.models.checkpoint import open_checkpoint
+from sae_merge_method.models.constants import differing, stated_constants
 from sae_merge_method.recipe.check import check_recipe
+from sae_merge_method.recipe.diagnosed import open_diagnosis
 from sae_merge_method.recipe.from_diagnosis import RecipeSettings, WrittenRecipe, make_recipe
 from sae_merge_method.recipe.resolved import open_recipe
 from tests import tiny
 from tests.diagnoses import save_diagnosis
 from tests.recipes import recipe_text, run_recipe
 
+FIRST_GEMMA: dict[str, object] = {"model_type": "gemma", "hidden_act": "gelu"}
+"""As it was published: gelu stands for its approximation by tanh, which transformers writes."""
+FLAT_QWEN: dict[str, object] = {
+    "model_type": "qwen2_vl",
+    "vision_config": {"depth": 2},
+    "rope_theta": 1e6,
+    "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]},
+    "sliding_window": 32,
+    "use_sliding_window": False,
+}
+"""As it was published: its text decoder's settings beside the vision tower's, positions in three parts."""
 SCORES = {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8}
 
 
@@ -86,6 +101,39 @@ def test_the_same_weights_under_other_constants_are_another_model(models, diagno
     )
     with pytest.raises(RecipeError, match="sliding_window was 32, in the base it is 8"):
         _check(base, models.donor, diagnosis)
+
+
+@pytest.mark.parametrize("published", [FIRST_GEMMA, FLAT_QWEN], ids=["gemma", "qwen2_vl"])
+def test_the_base_whose_config_transformers_wrote_again_is_the_base(published, tmp_path):
+    config = tiny.text_config() | published
+    original = tiny.save_checkpoint(tmp_path / "original", config, tiny.text_tensors(0))
+    again = tiny.save_checkpoint(tmp_path / "again", config, tiny.text_tensors(0))
+    AutoConfig.from_pretrained(original).save_pretrained(again)
+    stated = [open_checkpoint(folder).text_config for folder in (original, again)]
+    assert list(differing(*map(stated_constants, stated)))
+    for diagnosed, base in ((original, again), (again, original)):
+        made = save_diagnosis(diagnosed.with_name(f"of_{diagnosed.name}"), diagnosed, SCORES)
+        assert open_diagnosis(made, open_checkpoint(base), str(base)).path.parent == made
+
+
+@pytest.mark.parametrize(
+    ("published", "other", "said"),
+    [
+        (FIRST_GEMMA, {"hidden_act": "silu"}, "hidden_act was silu, in the base it is gelu"),
+        (FLAT_QWEN, {"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling was .*linear"),
+        (FLAT_QWEN, {"use_sliding_window": True, "sliding_window": 8}, "sliding_window was 8"),
+    ],
+)
+def test_a_constant_that_transformers_reads_otherwise_is_another_model_s(published, other, said, tmp_path):
+    config = tiny.text_config() | published
+    original = tiny.save_checkpoint(tmp_path / "original", config, tiny.text_tensors(0))
+    again = tiny.save_checkpoint(tmp_path / "again", config, tiny.text_tensors(0))
+    AutoConfig.from_pretrained(original).save_pretrained(again)
+    unlike = tiny.save_checkpoint(tmp_path / "unlike", config | other, tiny.text_tensors(0))
+    made = save_diagnosis(tmp_path / "diagnosis", unlike, SCORES)
+    for base in (original, again):
+        with pytest.raises(RecipeError, match=said):
+            open_diagnosis(made, open_checkpoint(base), str(base))
 
 
 def test_the_base_in_another_layout_is_the_base(diagnosis, tmp_path, models):
