@@ -19,6 +19,20 @@ from sae_merge_method.reports.numbers import nats
 METHOD = "sae_stethoscope"
 
 
+def check_base(base: str) -> None:
+    """Hold a base to the form that the winner's recipe will have, by writing that of no edit at all.
+
+    What recipes ask of donors is asked as they are opened for the search.
+
+    Args:
+        base: Its name.
+
+    Raises:
+        ModelError: It cannot be had, or no recipe can name all its modules.
+    """
+    guarded_form(EditPlan(METHOD, as_path(base), {}, None), open_model(base))
+
+
 def recipe_of(
     winner: Winner,
     base: str,

@@ -36,7 +36,7 @@ from sae_merge_method.tune.inputs import inputs_of
 from sae_merge_method.tune.judge import judge
 from sae_merge_method.tune.page import as_markdown, as_page
 from sae_merge_method.tune.planned import cost_of
-from sae_merge_method.tune.recipe import recipe_of
+from sae_merge_method.tune.recipe import check_base, recipe_of
 from sae_merge_method.tune.result import ALPHA, Texts, result_of
 from sae_merge_method.tune.rivals import Pick, contenders
 from sae_merge_method.tune.search import allowed_damage, finalists, search
@@ -73,7 +73,7 @@ def tune(
             does not know a task, or has no such metric of it.
         CorpusError: A text cannot be read, or a part of texts or of a task's problems is empty.
         TuneError: No edit meets the budget, or none is shown to help.
-        SaeMergeError: Models do not fit together.
+        SaeMergeError: Models do not fit together, or no recipe can be written of the base.
     """
     asked = (
         settings if isinstance(settings, TuneSettings) else read_settings(TuneSettings, {}, Path(settings))
@@ -105,6 +105,7 @@ def _tuned(
     )
     target = None if asked.target is None else read(asked.target)
     controls = [read(control) for control in asked.control]
+    check_base(asked.base)
     pick, attributed = _pick(asked), _attributed(asked)
     harnesses = [
         None if one is None else Harness(one, asked.base) for one in (asked.evaluation, asked.guard())

@@ -13,7 +13,7 @@ from sae_merge_method.artifacts.tune import Tune, read_tune
 from sae_merge_method.attribute.run import attribute
 from sae_merge_method.attribute.settings import AttributeSettings
 from sae_merge_method.cli.tune import command
-from sae_merge_method.errors import CorpusError, RecipeError, UsageError
+from sae_merge_method.errors import CorpusError, ModelError, RecipeError, UsageError
 from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.in_memory.weights import by_unit, nearest
 from sae_merge_method.loaded import text_model
@@ -158,6 +158,16 @@ def test_a_part_without_texts_is_said_and_nothing_is_written(planted: Planted, t
     with pytest.raises(CorpusError, match="the .* part of .* has .* and takes 2 at least") as caught:
         tune(settings(planted, max_documents=6), tmp_path / "out")
     assert caught.value.exit_code == 1 and not list(tmp_path.iterdir())
+
+
+def test_a_base_of_which_no_recipe_can_be_written_is_refused_before_it_is_loaded(
+    planted: Planted, tmp_path: Path
+) -> None:
+    config, tensors = tiny.gemma3_multimodal_parts(0)  # without a tokenizer: nothing could be measured
+    base = tiny.save_checkpoint(tmp_path / "base", config | {"architectures": ["Nobody"]}, tensors)
+    with pytest.raises(ModelError, match="mergekit does not know the multimodal architecture Nobody"):
+        tune(settings(planted, base=str(base)), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == [base]
 
 
 def test_the_command_prints_what_the_folder_holds(printed: Result, out: Path, tuned: Tune) -> None:
