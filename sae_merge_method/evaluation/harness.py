@@ -21,7 +21,7 @@ from sae_merge_method.errors import UsageError
 from sae_merge_method.evaluation.remembered import remembered
 from sae_merge_method.evaluation.requests import Requests
 from sae_merge_method.evaluation.settings import BACKENDS, EvaluationSettings
-from sae_merge_method.evaluation.tasks import find_tasks
+from sae_merge_method.evaluation.tasks import FoundTasks, directions, find_tasks
 from sae_merge_method.models.devices import resolve_device
 from sae_merge_method.models.hub import ModelId, as_path, parse_model_id
 
@@ -93,6 +93,10 @@ class Harness:
         """The tasks by name, groups taken apart; their problems are loaded, and may raise what they like."""
         loaded: dict[str, Task] = self._task_manager.load(list(self._tasks))["tasks"]
         return loaded
+
+    def directions(self, metric: str) -> dict[str, bool]:
+        """Which way a metric runs, as :func:`~sae_merge_method.evaluation.tasks.directions` has it."""
+        return directions(FoundTasks(self._tasks, self._task_manager), metric)
 
     def limit_of(self, task: "Task") -> int | None:
         """How many of a task's problems are asked; None for all."""

@@ -4,10 +4,11 @@ How large they are, and running them, is for ``harness``.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sae_merge_method.artifacts.lm_eval_metrics import is_higher_better
 from sae_merge_method.errors import UsageError
 from sae_merge_method.evaluation.settings import EvaluationSettings
 from sae_merge_method.lm_eval_tasks import tasks_path
@@ -83,6 +84,23 @@ def find_tasks(settings: EvaluationSettings, metadata: dict[str, Any] | None = N
     )
 
 
+def directions(tasks: FoundTasks, metric: str) -> dict[str, bool]:
+    """Whether more of a metric is better, by task that lists it in its YAML; nothing is loaded.
+
+    Args:
+        tasks: Tasks, groups and tags.
+        metric: lm-eval's name of it, with or without its filter behind a comma.
+    """
+    name, _, filter_name = metric.partition(",")
+    told = {}
+    for task, config in _scored(tasks.manager, tasks.names, {}):
+        listed = [entry.get("metric") for entry in config.get("metric_list") or ()]
+        filters = [entry.get("name") for entry in config.get("filter_list") or ({"name": "none"},)]
+        if name in listed and filter_name in ("", *filters):
+            told[task] = is_higher_better(name, {}, config)
+    return told
+
+
 def _require_confirmed(settings: EvaluationSettings, unsafe: Collection[str]) -> None:
     if unsafe and not settings.confirm_run_unsafe_code:
         raise UsageError(
@@ -114,3 +132,30 @@ def _reached(manager: "TaskManager", members: Iterable[Any]) -> Iterator[tuple[d
             yield from _reached(manager, within or ())
         elif isinstance(member, dict):
             yield from _reached(manager, [within])
+
+
+_SCORING = ("metric_list", "filter_list")
+"""Keys that say how a task is scored."""
+
+
+def _scored(
+    manager: "TaskManager", members: Iterable[Any], changes: Mapping[str, Any]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """All tasks among these and in them, by name, with how each is scored; a group may change that of its
+    members, and the outer one has the last word."""
+    for member in members:
+        stated: dict[str, Any] = member if isinstance(member, dict) else {"task": member}
+        name = stated.get("group", stated.get("task"))
+        entry = manager.task_index.get(name) if isinstance(name, str) else None
+        own = (entry and entry.cfg) or {}
+        changed = {**changes, **_scoring(stated)}
+        if entry is not None and entry.kind.name == "TAG":
+            yield from _scored(manager, sorted(entry.tags), changed)
+        elif isinstance(within := (own or stated).get("task"), str):
+            yield str(name), {**_scoring(own), **changed}
+        else:
+            yield from _scored(manager, within or (), {**_scoring(own), **changed})
+
+
+def _scoring(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: config[key] for key in _SCORING if key in config}

@@ -17,7 +17,8 @@ from sae_merge_method.attribute.settings import AttributeSettings
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.sited_saes import find_families
 from sae_merge_method.errors import ArtifactError, SaeMergeError, UsageError
-from sae_merge_method.evaluation.tasks import find_tasks
+from sae_merge_method.evaluation.tasks import directions, find_tasks
+from sae_merge_method.experiment.metric import require_one_way
 from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.experiment.stamps import changed, of_saes
 from sae_merge_method.files.hashing import file_sha256, json_sha256
@@ -178,7 +179,9 @@ def _made(
             "--overwrite"
         )
     if others or not stands:
-        find_tasks(settings.evaluation)  # a misspelt one is not found out after an hour of encoding
+        # A misspelt task, or a metric that cannot judge, is not found out after an hour of encoding.
+        tasks = find_tasks(settings.evaluation)
+        require_one_way(settings.metric, directions(tasks, settings.metric))
         if stands:
             made_from.unlink(missing_ok=True)  # until it is replaced, it is not what is asked for
         else:

@@ -78,7 +78,8 @@ def forecast(settings: ExperimentSettings) -> Forecast:
     """Say what there is to say.
 
     Raises:
-        UsageError: lm-eval knows no such task, or runs code that nobody allowed it to.
+        UsageError: lm-eval knows no such task, or runs code that nobody allowed it to; or the metric runs one
+            way in some of the tasks, and the other way in others.
         ModelError: Nothing at all is known of the base.
         SaeError: There are no such SAEs.
         ArtifactError: A diagnosis is named that is none, or there is no such recipe of the user's.
@@ -87,7 +88,7 @@ def forecast(settings: ExperimentSettings) -> Forecast:
     """
     if isinstance(settings.diagnosis, str):
         read_diagnosis(diagnosis_path(Path(settings.diagnosis)))
-    ahead = tasks_ahead(settings.evaluation, settings.base)
+    ahead = tasks_ahead(settings.evaluation, settings.base, settings.metric)
     shape = shape_of(settings.base)
     ground = _stand_in(settings, shape.n_layers)
     rows = [_row(ARMS[name], ground) for name in settings.controls()]

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from sae_merge_method.artifacts.experiment_plan import ARMS_FOLDER, RESULTS_FOLDER, ExperimentPlan
 from sae_merge_method.artifacts.lm_eval_results import EvalRun, read_results
-from sae_merge_method.compare.tasks import choose_tasks, resolve_metric
+from sae_merge_method.compare.tasks import choose_tasks
 from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.settings import EvaluationSettings
 from sae_merge_method.experiment.arm_models import why_out_of_reach
+from sae_merge_method.experiment.metric import require_judging, require_one_way
 from sae_merge_method.experiment.needs import Needs, needs_of, shape_of
 from sae_merge_method.experiment.settings import ExperimentSettings
 from sae_merge_method.experiment.worker import GeneralCorpus
@@ -82,17 +83,20 @@ class TasksAhead(NamedTuple):
     reason: str | None
 
 
-def tasks_ahead(evaluation: EvaluationSettings, base: str) -> TasksAhead:
+def tasks_ahead(evaluation: EvaluationSettings, base: str, metric: str) -> TasksAhead:
     """Count problems through lm-eval's own tasks.
 
     Raises:
-        UsageError: lm-eval knows no such task, or runs code that nobody allowed it to.
+        UsageError: lm-eval knows no such task, or runs code that nobody allowed it to; or the metric runs one
+            way in some of the tasks, and the other way in others.
     """
     from datasets.exceptions import DatasetsError
     from httpx import HTTPError
 
     try:
-        sizes = Harness(evaluation, base).sizes()
+        harness = Harness(evaluation, base)
+        require_one_way(metric, harness.directions(metric))
+        sizes = harness.sizes()
     # What a data set raises that is not at hand: no file, no connection, a cache without it. All else is
     # somebody's mistake.
     except (OSError, ValueError, DatasetsError, HTTPError) as error:
@@ -120,13 +124,14 @@ def look_ahead(
         general: The text that damage is measured on.
 
     Raises:
-        UsageError: lm-eval knows no such task.
+        ComparisonError: The base is done, and its tasks do not have the metric.
+        UsageError: As :func:`tasks_ahead`.
     """
     runs = {name: read_results(folder / ARMS_FOLDER / name / RESULTS_FOLDER) for name in sorted(done)}
     taken = [seconds for run in runs.values() if (seconds := _seconds(run)) is not None]
     base = runs.get(plan.arms[0].name)
     ahead = (
-        tasks_ahead(settings.evaluation, plan.base)
+        tasks_ahead(settings.evaluation, plan.base, plan.metric)
         if base is None
         else TasksAhead(_of_base(base, plan.metric), None)
     )
@@ -155,7 +160,7 @@ def _seconds(run: EvalRun) -> float | None:
 
 
 def _of_base(base: EvalRun, asked: str) -> tuple[TaskAhead, ...]:
-    metric = resolve_metric(base, asked)
+    metric = require_judging(base, asked)
     tasks = []
     for name in choose_tasks(base, metric, ()):
         task, score = base.tasks[name], base.tasks[name].scores[metric]

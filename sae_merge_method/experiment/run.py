@@ -25,7 +25,6 @@ from sae_merge_method.artifacts.experiment_plan import (
 )
 from sae_merge_method.artifacts.lm_eval_results import read_results
 from sae_merge_method.artifacts.schema import read_settings
-from sae_merge_method.compare.tasks import resolve_metric
 from sae_merge_method.corpora.documents import read_corpus
 from sae_merge_method.errors import SaeMergeError, UsageError
 from sae_merge_method.experiment.arm_models import MERGED_FOLDER
@@ -36,6 +35,7 @@ from sae_merge_method.experiment.evidence import (
     keep_attribution,
 )
 from sae_merge_method.experiment.forecast import Forecast, forecast
+from sae_merge_method.experiment.metric import require_judging
 from sae_merge_method.experiment.needs import is_here, own_donors
 from sae_merge_method.experiment.places import Runner, choose_runner
 from sae_merge_method.experiment.plan import write_planned
@@ -91,7 +91,14 @@ def run_experiment(
         general = _general_corpus(asked)
         plan, waiting = _prepare(asked, general, folder, how.overwrite)
         setup = Setup(
-            folder, Path.cwd(), plan.base, asked.evaluation, general, how.keep, asked.allow_mismatch
+            folder,
+            Path.cwd(),
+            plan.base,
+            asked.evaluation,
+            general,
+            how.keep,
+            asked.allow_mismatch,
+            metric=plan.metric,
         )
         failed = _run(setup, plan, waiting, choose_runner(how))
         if not is_done(folder, "base"):
@@ -220,13 +227,8 @@ def _run(setup: Setup, plan: ExperimentPlan, waiting: Sequence[ArmJob], runner: 
 
 
 def _require_metric(folder: Path, metric: str) -> None:
-    """Make sure, once the base is evaluated, that its tasks have the metric that all arms are judged by.
-
-    Raises:
-        ComparisonError: They have others; which, is in the message.
-    """
     if is_done(folder, "base"):
-        resolve_metric(read_results(folder / ARMS_FOLDER / "base" / RESULTS_FOLDER), metric)
+        require_judging(read_results(folder / ARMS_FOLDER / "base" / RESULTS_FOLDER), metric)
 
 
 def _failures(failed: dict[str, str], folder: Path) -> str:

@@ -88,7 +88,8 @@ class ExperimentSettings(Record):
     general_loss: GeneralLossSettings | None = None
     """Text on which damage is measured; without it, damage is not."""
     metric: str = "exact_match"
-    """lm-eval's metric that arms are held against each other by, with or without its filter."""
+    """lm-eval's metric that arms are held against each other by, with or without its filter: one that rises
+    for the better in all tasks, or falls in all."""
     test: Test = "auto"
     """Statistical test that arms are held against the base and against each other by; the paper's z stands
     beside it."""

@@ -25,6 +25,7 @@ from sae_merge_method.evaluation.settings import EvaluationSettings
 from sae_merge_method.evaluation.watching import Tell, watched
 from sae_merge_method.experiment.arm_models import ArmModels
 from sae_merge_method.experiment.likelihoods import log_likelihoods, require_numbers
+from sae_merge_method.experiment.metric import require_one_way
 from sae_merge_method.files.folders import new_folder
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Setup:
     """Keys of config.json in which base and donor may differ."""
     workers: int = 1
     """Processes that share the machine's memory and disk."""
+    metric: str | None = None
+    """What arms are to be judged by; None where nobody judges them."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,8 @@ class ArmRunner:
     def _begun(self) -> tuple[Harness, ArmModels]:
         setup = self.setup
         harness = Harness(setup.evaluation, setup.base)
+        if setup.metric is not None:
+            require_one_way(setup.metric, harness.directions(setup.metric))
         models = ArmModels(
             harness,
             setup.evaluation,

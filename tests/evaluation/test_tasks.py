@@ -9,7 +9,7 @@ import pytest
 from sae_merge_method.errors import UsageError
 from sae_merge_method.evaluation.harness import Harness
 from sae_merge_method.evaluation.settings import EvaluationSettings
-from sae_merge_method.evaluation.tasks import find_tasks, folders_asked
+from sae_merge_method.evaluation.tasks import directions, find_tasks, folders_asked
 from sae_merge_method.lm_eval_tasks import tasks_path
 from sae_merge_method.miniature.build import Miniature
 
@@ -100,6 +100,32 @@ def test_code_that_was_allowed_is_run_with_what_its_metric_asks_for(
     harness.score(harness.load(base), base, beside / "out")
     (file,) = (beside / "out").rglob("results_*.json")
     assert '"ran,none": 1.0' in file.read_text()
+
+
+@pytest.mark.parametrize(
+    "yaml, told",
+    [
+        ("group: all\ntask: [refusal_sae]", {"refusal_sae_harmful": True, "refusal_sae_benign": False}),
+        ("group: all\ntask: [polite, {group: in, task: [exercises]}]", {"polite": True, "programs": True}),
+        (
+            "group: all\ntask: [programs, {task: polite, metric_list: FALLS}]",
+            {"programs": True, "polite": False},
+        ),
+        ("group: all\nmetric_list: FALLS\ntask: [exercises, polite]", {"programs": False, "polite": False}),
+        ("group: all\ntask: [programs, {task: polite, metric_list: OTHER}]", {"programs": True}),
+        ("group: all\ntask: [programs, {task: polite, filter_list: [{name: last}]}]", {"programs": True}),
+        ("include: ../tasks/polite.yaml\ntask: all\nmetric_list: FALLS", {"all": False}),
+    ],
+)
+def test_which_way_a_metric_runs_is_told_by_task_as_the_groups_around_it_have_it(
+    beside: Path, yaml: str, told: dict[str, bool]
+) -> None:
+    falls, other = "[{metric: ran, higher_is_better: false}]", "[{metric: acc}]"
+    (beside / "tasks" / "more.yaml").write_text(yaml.replace("FALLS", falls).replace("OTHER", other))
+    found = find_tasks(evaluation("all", confirm_run_unsafe_code=True))
+    metric = "refused" if "refusal_sae" in yaml else "ran"
+    assert directions(found, f"{metric},none") == told
+    assert directions(found, metric) == (told if "filter_list" not in yaml else {**told, "polite": True})
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ def counted(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(Harness, "sizes", sizes)
-    return tasks_ahead(EvaluationSettings(), "base")
+    return tasks_ahead(EvaluationSettings(), "base", "exact_match")
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,26 @@ def test_a_metric_that_the_tasks_do_not_have_ends_the_run_once_the_base_is_evalu
         assert [at.parent.name for at in (fresh / "exp").glob("arms/*/arm.json")] == ["base"]
 
 
+def test_a_metric_that_runs_both_ways_is_refused_before_a_diagnosis_or_an_arm(
+    fresh, finished, sae_merge_experiment
+):
+    words = (
+        "^expected a metric that rises or falls in every task for the better, got gpu of which more is better "
+        "in which_gpu, and less in fewest$"
+    )
+    fewest = (fresh / "tasks" / "which_gpu.yaml").read_text().replace("task: which_gpu", "task: fewest")
+    (fresh / "tasks" / "fewest.yaml").write_text(
+        fewest.replace("higher_is_better: true", "higher_is_better: false")
+    )
+    evaluation = SETTINGS["evaluation"] | {"tasks": ["which_gpu", "fewest"]}
+    for diagnosis in (SETTINGS["diagnosis"], str(finished.out / "diagnosis")):
+        write_settings(fresh, arms=[], metric="gpu", evaluation=evaluation, diagnosis=diagnosis)
+        for verb, how in (("plan", []), ("run", ["--workers", "0"])):
+            with pytest.raises(UsageError, match=words):  # which ends a command with 2
+                raise sae_merge_experiment(verb, *how).exception
+            assert not list(fresh.rglob("diagnosis.json")) and not list(fresh.rglob("arm.json"))
+
+
 def test_an_arm_made_from_other_things_is_refused_and_run_again_only_where_told(copied):
     before = stamps(copied / "exp")
     evaluation = SETTINGS["evaluation"] | {"limit": 1}

@@ -19,6 +19,7 @@ from sae_merge_method.compare.evaluation import Evaluation
 from sae_merge_method.compare.run import compare_evaluations
 from sae_merge_method.compare.settings import CompareSettings
 from sae_merge_method.errors import ArtifactError, ComparisonError
+from sae_merge_method.experiment.metric import expected_one_way
 from sae_merge_method.experiment.report.measure import alone, beside_base, general_loss
 
 LOG = logging.getLogger(__name__)
@@ -69,8 +70,9 @@ def whole_of(comparison: Comparison) -> Subject:
     """
     if comparison.whole is None and len({one.higher_is_better for one in comparison.subjects}) > 1:
         raise ArtifactError(
-            f"expected a metric that rises or falls in every task for the better, got {comparison.metric} in "
-            f"{comparison.edited.results} of {comparison.edited.label}"
+            expected_one_way(
+                comparison.metric, f"in {comparison.edited.results} of {comparison.edited.label}"
+            )
         )
     if comparison.whole is None:
         raise ArtifactError(
