@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from sae_merge_method.errors import ArtifactError, SaeMergeError, UsageError
 from sae_merge_method.evaluation.tasks import directions, find_tasks
 from sae_merge_method.experiment.metric import require_one_way
 from sae_merge_method.experiment.settings import ExperimentSettings
-from sae_merge_method.experiment.stamps import changed, of_saes
+from sae_merge_method.experiment.stamps import changed, of_released, of_saes
 from sae_merge_method.files.hashing import file_sha256, json_sha256
 from sae_merge_method.files.writing import canonical_json, write_bytes, write_text
 from sae_merge_method.identity.made_from import Parts, of_files, of_files_beside
@@ -118,9 +119,13 @@ def _diagnosis(settings: ExperimentSettings, folder: Path, overwrite: bool) -> P
 
     asked = settings.to_diagnose()
     models = [settings.base, settings.donor] if asked.donor == settings.donor else [settings.base]
-    parts = _parts(asked, models, lambda n_layers: chain(*find_families(asked, n_layers)))
+
+    def saes(n_layers: int) -> Iterable[SaeAddress]:
+        return chain(*find_families(asked, n_layers))
+
     return _made(
-        settings, folder / DIAGNOSIS_FOLDER, DIAGNOSIS_FILE, parts,
+        settings, folder / DIAGNOSIS_FOLDER, DIAGNOSIS_FILE, _parts(asked, models, saes),
+        partial(_released, asked.model, saes),
         lambda at: diagnose(asked, at, overwrite=overwrite, report=LOG.info), overwrite=overwrite,
     )  # fmt: skip
 
@@ -131,9 +136,10 @@ def _attribution(settings: ExperimentSettings, folder: Path, overwrite: bool) ->
     from sae_merge_method.attribute.run import attribute
 
     asked = settings.to_attribute()
-    parts = _parts(asked, [settings.base, settings.donor], lambda n_layers: _asked_saes(asked, n_layers))
+    saes = partial(_asked_saes, asked)
     return _made(
-        settings, folder / ATTRIBUTION_FOLDER, ATTRIBUTION_FILE, parts,
+        settings, folder / ATTRIBUTION_FOLDER, ATTRIBUTION_FILE,
+        _parts(asked, [settings.base, settings.donor], saes), partial(_released, asked.base, saes),
         lambda at: attribute(asked, at, overwrite=overwrite, report=LOG.info), overwrite=overwrite,
     )  # fmt: skip
 
@@ -160,11 +166,19 @@ def _parts(
     return parts
 
 
+def _released(model: str, saes: Callable[[int], Iterable[SaeAddress]]) -> Parts:
+    """The SAEs of releases as they are now: made from them is what was made just before."""
+    with suppress(SaeMergeError):
+        return of_released(saes(open_model(model).n_layers))
+    return {}
+
+
 def _made(
     settings: ExperimentSettings,
     at: Path,
     file: str,
     parts: Mapping[str, str],
+    released: Callable[[], Parts],
     make: Callable[[Path], object],
     *,
     overwrite: bool,
@@ -172,7 +186,7 @@ def _made(
     """What is made in the experiment's folder; one made from other things is not taken for it."""
     made_from = at.with_name(_MADE_FROM[at.name])
     stands = (at / file).exists()
-    others = changed(_written(made_from), parts)
+    others = changed(_written(made_from), {**parts, **released()})
     if stands and others and not overwrite:
         raise UsageError(
             f"{at} was made with other {', '.join(others)} than now asked for: name another folder, or pass "
@@ -189,7 +203,8 @@ def _made(
                 made_from, canonical_json(parts)
             )  # what is made counts, even if we are killed right after
         make(at)
-        write_text(made_from, canonical_json(parts))
+        # What it has fetched may be newer than what was there before.
+        write_text(made_from, canonical_json({**parts, **released()}))
     return at
 
 

@@ -1,6 +1,6 @@
 """What of SAEs and recipes an experiment's files are made from, and what of all is another now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,9 +10,11 @@ from sae_merge_method.identity.made_from import BESIDE, TASKS, Parts, of_files
 from sae_merge_method.recipe.gate import scores_file
 from sae_merge_method.recipe.methods import folders_of, parse_recipe
 from sae_merge_method.recipe.pin import donors_of
+from sae_merge_method.saes.find import SaeAddress, fetched_files
 from sae_merge_method.saes.formats import format_of_folder
 
 SAES = "SAEs"
+RELEASED = "SAEs of releases"
 _EACH = ": "
 """Between a kind of parts, which messages name, and the one that it is."""
 _WHERE_BOTH_TELL = (BESIDE, SAES, TASKS)
@@ -22,8 +24,6 @@ was made stands."""
 
 def of_saes(folders: Mapping[str, Path]) -> Parts:
     """Tells SAEs in folders from others by what is in their files, each apart: some may be gone.
-
-    Those of a release are told by its name.
 
     Args:
         folders: By whatever tells one SAE from another, such as its layer.
@@ -35,6 +35,20 @@ def of_saes(folders: Mapping[str, Path]) -> Parts:
             if kind is not None:
                 samples = [file_sample(folder / file) for file in kind.files]
                 parts[f"{SAES}{_EACH}{name}"] = json_sha256(samples)
+    return parts
+
+
+def of_released(saes: Iterable[SaeAddress]) -> Parts:
+    """Tells SAEs of releases from others by their files in the Hub's cache: names may stay, and files change.
+
+    Nothing of one that is not there, and nobody is asked.
+    """
+    parts = {}
+    for sae in saes:
+        with suppress(SaeMergeError):
+            files = fetched_files(sae)
+            if files:
+                parts[f"{RELEASED}{_EACH}{sae}"] = json_sha256([*map(file_sample, files)])
     return parts
 
 
@@ -75,16 +89,18 @@ def of_recipe(text: str, where: str) -> Parts:
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Names of the parts that differ, of each kind once.
 
-    An SAE that was not among those told of before makes a difference; one that is gone makes none.
+    An SAE that was not among those told of before makes a difference, unless it is a release's and was
+    fetched since; one that is gone makes none.
     """
     told = {_kind(name) for name in before}
+
+    def counts(name: str) -> bool:
+        if _kind(name) == RELEASED:
+            return name in before and name in now
+        return _kind(name) not in _WHERE_BOTH_TELL or (name in now and _kind(name) in told)
+
     differing = (name for name in {**before, **now} if before.get(name) != now.get(name))
-    kinds = (
-        _kind(name)
-        for name in differing
-        if _kind(name) not in _WHERE_BOTH_TELL or (name in now and _kind(name) in told)
-    )
-    return list(dict.fromkeys(kinds))
+    return list(dict.fromkeys(_kind(name) for name in differing if counts(name)))
 
 
 def _kind(name: str) -> str:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from sae_merge_method.errors import SaeError, UsageError
 from sae_merge_method.saes.dictionaries import DICTIONARIES
-from sae_merge_method.saes.formats import files_of_formats, format_of_folder
-from sae_merge_method.saes.releases import release_ids
+from sae_merge_method.saes.formats import files_of_formats, format_of_folder, format_of_release
+from sae_merge_method.saes.releases import at_hand, find_entry, release_ids
 
 _LAYER = "{layer}"
 _FOLDER = f"layer_{_LAYER}"
@@ -111,6 +111,23 @@ def find_sae(source: str, id: str | None, layer: int) -> SaeAddress:
         if one in known:
             return SaeAddress(layer, source, one, None)
     raise SaeError(f"the release {source} has no SAE {ids[0]!r} for layer {layer}")
+
+
+def fetched_files(address: SaeAddress) -> tuple[Path, ...]:
+    """The files of a release's SAE in the Hub's cache, where all of them are; else none. Nobody is asked.
+
+    None of a release whose files SAELens alone knows, and of what is of no release.
+
+    Raises:
+        SaeError: No such release, or no such SAE in it.
+    """
+    if address.folder is not None or address.release in DICTIONARIES:
+        return ()
+    entry = find_entry(address.release, address.id)
+    kind = format_of_release(entry.conversion)
+    files = [] if kind is None else [at_hand(entry, name) for name in kind.files]
+    there = tuple(file for file in files if file is not None)
+    return there if len(there) == len(files) else ()
 
 
 def _template(source: str, id: str | None) -> str:

@@ -81,6 +81,14 @@ def fetch(entry: ReleaseEntry, name: str) -> Path:
         raise SaeError(f"cannot get the SAE {where} from the Hub: {error}") from error
 
 
+def at_hand(entry: ReleaseEntry, name: str) -> Path | None:
+    """Where a file of an SAE lies in the local cache; None where it does not. Nobody is asked."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(entry.repo_id, f"{entry.path}/{name}")
+    return Path(found) if isinstance(found, str) else None
+
+
 def _release(name: str) -> dict[str, Any]:
     table = _table()
     if name not in table:

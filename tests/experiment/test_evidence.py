@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from sae_merge_method.artifacts.diagnosis import DIAGNOSIS_FILE
 from sae_merge_method.artifacts.schema import read_settings
@@ -15,6 +16,7 @@ from sae_merge_method.errors import UsageError
 from sae_merge_method.experiment.evidence import find_evidence
 from sae_merge_method.experiment.settings import ExperimentSettings
 from tests.experiment.ground import SETTINGS
+from tests.saes.at_hand import cached
 
 ASKED = read_settings(ExperimentSettings, SETTINGS)
 OTHER = read_settings(
@@ -80,6 +82,41 @@ def test_a_diagnosis_does_not_stand_for_saes_that_were_trained_anew_in_their_fol
     weights.write_bytes(bytes(weights.stat().st_size))
     with pytest.raises(UsageError, match=r"exp.diagnosis was made with other SAEs than now asked for"):
         find_evidence(ASKED, EXP, overwrite=False)
+
+
+def test_nor_for_saes_of_a_release_that_was_fetched_again_under_its_name(fresh, diagnosing, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(fresh / "hub"))
+
+    def fetch(layer: int, text: str) -> None:
+        folder = cached(
+            fresh / "hub", "google/gemma-scope-2-4b-it", f"resid_post_all/layer_{layer}_width_16k_l0_small"
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("config.json", "params.safetensors"):
+            (folder / name).write_text(text)
+
+    def make(at: Path) -> None:
+        fetch(1, "new")  # over what lay there
+        fetch(2, "new")
+        at.mkdir()
+        (at / DIAGNOSIS_FILE).write_text("{}")
+
+    release = {"sae": "gemma-scope-2-4b-it-res-all", "sae_id": "layer_{layer}_width_16k_l0_small"}
+    asked = read_settings(
+        ExperimentSettings, SETTINGS | {"diagnosis": SETTINGS["diagnosis"] | release | {"layers": "1-3"}}
+    )
+    fetch(1, "old")
+    diagnosing(make)
+    for _ in range(2):
+        assert find_evidence(asked, EXP, overwrite=False).diagnosis == EXP / "diagnosis"
+        fetch(3, "nobody told of it")
+    fetch(2, "newer")
+    with pytest.raises(
+        UsageError, match=r"exp.diagnosis was made with other SAEs of releases than now asked"
+    ):
+        find_evidence(asked, EXP, overwrite=False)
+    shutil.rmtree("hub")
+    assert find_evidence(asked, EXP, overwrite=False).diagnosis == EXP / "diagnosis"
 
 
 def test_nor_for_another_chat_template(copied):
