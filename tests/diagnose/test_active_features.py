@@ -54,7 +54,7 @@ def test_no_feature_no_token_and_no_document_with_any(tokens: list[int]) -> None
 def test_a_jumprelu_sae_s_active_features_are_those_of_its_dense_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
 ) -> None:
-    monkeypatch.setattr("sae_merge_method.saes.encoders._BLOCK", 24)
+    monkeypatch.setattr("sae_merge_method.saes.encoders._BLOCK", 20)
     encoder = load(hosts.save_raw(tmp_path / "sae", 2), dtype=dtype).encoder
     residual = torch.randn(600, hosts.D_MODEL, generator=torch.Generator().manual_seed(0)).to(dtype)
     everyone = np.arange(600)
