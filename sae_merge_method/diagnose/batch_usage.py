@@ -19,6 +19,8 @@ from sae_merge_method.layers import Unit
 if TYPE_CHECKING:
     import torch
 
+    from sae_merge_method.diagnose.layer_encoders import LayerEncoders
+
 MOST_HELD = 256 << 20
 """Bytes of tables that wait on a device."""
 
@@ -76,6 +78,19 @@ class BatchUsage:
             if units:
                 self._told.update(zip(units, fetch([self._held[unit] for unit in units]), strict=True))
         self._held.clear()
+
+
+def held_bytes(encoders: "LayerEncoders", documents: int, device: "torch.device") -> int:
+    """The most memory of tables, which are put together before they are fetched.
+
+    Args:
+        encoders: Of one place.
+        documents: Of the batch that has most.
+        device: Of the model.
+    """
+    of_dictionaries = sum(len(one.directions) for one in encoders.beside.values())
+    one_place = documents * (20 * encoders.sae.source.d_sae + 8 * of_dictionaries)
+    return 2 * (one_place + (0 if _is_asked_at_once(device) else MOST_HELD))
 
 
 def _is_asked_at_once(device: "torch.device") -> bool:

@@ -10,6 +10,7 @@ from sae_merge_method.diagnose.fit import Fit
 from sae_merge_method.diagnose.on_device import Held, Table
 from sae_merge_method.diagnose.token_layout import Rows, TokenLayout, Without
 from sae_merge_method.diagnose.usage import PartialUsage, refuse_no_features, refuse_no_numbers
+from sae_merge_method.models.devices import sent
 
 Integers = npt.NDArray[np.int64]
 
@@ -53,15 +54,15 @@ class _Found(NamedTuple):
 
     d_sae: int
     places: Integers
-    """(nnz,) in (2 B x F), ascending."""
+    """(nnz,) in (B or 2 B x F), ascending."""
     counts: Integers
     """(nnz,)"""
     peaks: Integers
-    """(nnz,)"""
+    """(nnz,) anything outside the first B rows of an SAE's."""
     sums: npt.NDArray[np.float32]
     """(nnz,)"""
     without: npt.NDArray[np.float32]
-    """(S, K, F)"""
+    """(S, K or 0, F)"""
 
     def rows(self, layout: TokenLayout, *, peaks: bool = False, outliers: bool = False) -> Rows:
         """What each document uses.
@@ -94,16 +95,30 @@ def _found(tables: Sequence[Table]) -> Iterator[_Found]:
     sums, fired, peaks, without = (
         torch.cat([one.flatten() for one in part]) for part in zip(*tables, strict=True)
     )
-    places = torch.nonzero(fired)[:, 0]
-    whole = torch.stack([places, fired[places].long(), peaks[places].long()]).cpu().numpy()
-    values, outside = sums[places].cpu().numpy(), without.cpu().numpy()
-    ends = np.cumsum([table.fired.numel() for table in tables])
-    cuts = np.searchsorted(whole[0], ends[:-1])
-    of_outside = np.split(outside, np.cumsum([table.without.numel() for table in tables])[:-1])
-    for table, end, (at, counts, most), of_table, left in zip(
-        tables, ends, np.split(whole, cuts, axis=1), np.split(values, cuts), of_outside, strict=True
-    ):
-        start = int(end) - table.fired.numel()
-        yield _Found(
-            table.fired.shape[1], at - start, counts, most, of_table, left.reshape(table.without.shape)
+    ends, ends_of_peaks, ends_of_without = (
+        np.cumsum([part.numel() for part in column])
+        for column in (
+            [one.fired for one in tables],
+            [one.peaks for one in tables],
+            [one.without for one in tables],
         )
+    )
+    starts = np.concatenate([[0], ends[:-1]])
+    places = torch.nonzero(fired)[:, 0]
+    # A table's peaks lie as its first rows do, behind those of the tables before it.
+    table = torch.searchsorted(sent(ends, fired.device), places, right=True)
+    back = sent(starts - np.concatenate([[0], ends_of_peaks[:-1]]), fired.device)
+    highest = peaks[(places - back[table]).clamp_max(len(peaks) - 1)]
+    whole = torch.stack([places, fired[places].long(), highest.long()]).cpu().numpy()
+    values, outside = sums[places].cpu().numpy(), without.cpu().numpy()
+    cuts = np.searchsorted(whole[0], ends[:-1])
+    for one, start, (at, counts, most), of_table, left in zip(
+        tables,
+        starts,
+        np.split(whole, cuts, axis=1),
+        np.split(values, cuts),
+        np.split(outside, ends_of_without[:-1]),
+        strict=True,
+    ):
+        shape = one.without.shape
+        yield _Found(one.fired.shape[1], at - start, counts, most, of_table, left.reshape(shape))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from sae_merge_method.artifacts.layer_diagnosis import LITTLE_EXPLAINED
 from sae_merge_method.errors import SaeError
-from sae_merge_method.models.devices import exact_device
+from sae_merge_method.models.devices import exact_device, sent
 from sae_merge_method.saes.encoders import reconstruct
 
 if TYPE_CHECKING:
@@ -101,5 +101,5 @@ def distances_of(
     exact = exact_device(activations.device)
     wide = activations.to(exact).double()
     error = wide - reconstruct(encoder, activations, features).to(exact).double()
-    away = wide - torch.from_numpy(mean).to(exact, non_blocking=True).double()
+    away = wide - sent(mean, exact).double()
     return torch.stack([error.square().sum(1), away.square().sum(1)])

@@ -49,7 +49,7 @@ class Work(NamedTuple):
     cores: int = 1
     """Layers that are scored at a time."""
     held_bytes: int = 0
-    """What a device beside the processor holds until it is asked, of any batch."""
+    """Tables of documents x features that wait to be fetched."""
 
 
 class Plan(NamedTuple):

@@ -13,6 +13,7 @@ import numpy as np
 from sae_merge_method.diagnose.fit import distances_of
 from sae_merge_method.diagnose.token_layout import TokenLayout
 from sae_merge_method.diagnose.usage import Reading, told_apart
+from sae_merge_method.models.devices import sent
 from sae_merge_method.saes.encoders import encode
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ class LayoutThere(NamedTuple):
     @classmethod
     def on(cls, device: "torch.device", layout: TokenLayout) -> "LayoutThere":
         """Send it there."""
-        import torch
-
         documents, sides = (np.arange(n)[:, None] for n in (len(layout.tokens), layout.n_sides))
         arrays = (
             (documents == layout.document).astype(np.float32),
@@ -50,20 +49,23 @@ class LayoutThere(NamedTuple):
             layout.outside.astype(np.float32),
             np.flatnonzero(layout.sampled),
         )
-        return cls(layout, *(torch.from_numpy(one).to(device, non_blocking=True) for one in arrays))
+        return cls(layout, *(sent(one, device) for one in arrays))
 
 
 class Table(NamedTuple):
-    """What documents use of one dictionary's features: what counts in the first B rows, then outliers."""
+    """What documents use of one dictionary's features: what counts in the first B rows, then outliers.
+
+    Of dictionaries beside an SAE there are neither outliers, nor peaks, nor classes.
+    """
 
     sums: "torch.Tensor"
-    """(2 B, F) float32."""
+    """(B or 2 B, F) float32."""
     fired: "torch.Tensor"
-    """(2 B, F) float32, on how many tokens."""
+    """(B or 2 B, F) float32, on how many tokens."""
     peaks: "torch.Tensor"
-    """(2 B, F) int32, where in a document of the target the token stands that uses it most; else anything."""
+    """(B or 0, F) int32, where in a document of the target the token stands that uses it most."""
     without: "torch.Tensor"
-    """(S, K, F) float32, means outside each class, summed over a side's documents."""
+    """(S, K or 0, F) float32, means outside each class, summed over a side's documents."""
 
 
 class Held(NamedTuple):
@@ -101,7 +103,7 @@ def hold(reading: Reading, activations: "torch.Tensor", there: LayoutThere) -> H
         outlier, finite = told_apart(activations, rule)
         counted = ~outlier if rule.leaves_out else torch.ones_like(outlier)
         features = encode(encoder, activations)
-        tables = [_table(features, counted, there, there.outside)]
+        tables = [_table(features, counted, there, of_sae=True)]
         distances = distances_of(encoder, activations[there.sampled], features[there.sampled], rule.mean)
         if reading.beside:
             active, none = torch.count_nonzero(features, 1), features.new_zeros(1, features.shape[1])
@@ -109,29 +111,27 @@ def hold(reading: Reading, activations: "torch.Tensor", there: LayoutThere) -> H
             del features  # as large as those of another dictionary
             for other in reading.beside:
                 beside = other.encode_beside(activations, centre, active)
-                tables.append(_table(beside, counted, there, there.outside[:0]))
+                tables.append(_table(beside, counted, there, of_sae=False))
         return Held(reading, there.layout, outlier, finite, distances, tuple(tables))
 
 
-def _table(
-    features: "torch.Tensor", counted: "torch.Tensor", there: LayoutThere, outside: "torch.Tensor"
-) -> Table:
+def _table(features: "torch.Tensor", counted: "torch.Tensor", there: LayoutThere, *, of_sae: bool) -> Table:
     """Sums as products with the matrix of which token is whose: a hundred small ones cost more.
 
     Args:
         features: (T, F)
         counted: (T,) which tokens count.
         there: Which are whose.
-        outside: (K, T) which are outside each class.
+        of_sae: Whether to tell all.
     """
     import torch
 
     weight = counted.float()
     own = there.whose * weight
-    documents = torch.cat([own, there.whose - own])
-    left = outside * weight
+    documents = torch.cat([own, there.whose - own]) if of_sae else own
     # A token's share in the mean of its document's tokens outside a class.
-    share = left / (own @ outside.T).T[:, there.document].clamp_min(1)
+    outside = (there.outside if of_sae else there.outside[:0]) * weight
+    share = outside / (own @ outside.T).T[:, there.document].clamp_min(1)
     of_sides = there.of_side[:, None, there.document] * share
     wide = features.float()
     sums = torch.cat([documents, of_sides.flatten(0, 1)]) @ wide
@@ -140,18 +140,19 @@ def _table(
         sums[:n_documents],
         # Whole numbers this small are exact in float32.
         documents @ (features != 0).float(),
-        _peaks(wide, counted, there),
+        _peaks(wide, counted, there)
+        if of_sae
+        else there.places.new_zeros(0, wide.shape[1], dtype=torch.int32),
         sums[n_documents:].reshape(*of_sides.shape[:2], wide.shape[1]),
     )
 
 
 def _peaks(wide: "torch.Tensor", counted: "torch.Tensor", there: LayoutThere) -> "torch.Tensor":
-    """(2 B, F) int32; see :class:`Table`. The first of equal ones."""
+    """(B, F) int32; see :class:`Table`. The first of equal ones, and anything outside the target."""
     import torch
 
     layout = there.layout
-    shape = 2 * len(layout.tokens), wide.shape[1]
-    peaks = torch.zeros(shape, dtype=torch.int32, device=wide.device)
+    peaks = there.places.new_zeros(len(layout.tokens), wide.shape[1], dtype=torch.int32)
     ends = np.cumsum(layout.tokens)
     for at in np.flatnonzero((layout.sides == 0) & (layout.tokens > 0)):
         own = slice(int(ends[at] - layout.tokens[at]), int(ends[at]))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from sae_merge_method.artifacts.layer_diagnosis import SaeSource
-from sae_merge_method.diagnose.batch_usage import MOST_HELD, BatchUsage
+from sae_merge_method.diagnose.batch_usage import BatchUsage, held_bytes
 from sae_merge_method.diagnose.chunks import Chunk, lay_out, make_chunks
 from sae_merge_method.diagnose.costs import (
     Costs,
@@ -158,6 +158,7 @@ def sweep(
                 if kept is not None:
                     kept.result()
                 kept = keeper.submit(_keep, store, chunk.number, missing, usage)
+                del usage  # as large as the next one's, and soon written
             bar.update(chunk.tokens)
         if kept is not None:
             kept.result()
@@ -233,7 +234,6 @@ def _plan(
         read_tokens=sum(batch.ids.size for batch in batches),
         documents=len(sides.labels.side),
         cores=cores_used(),
-        # Tables are put together before they are fetched.
-        held_bytes=0 if model.device.type == "cpu" else 2 * MOST_HELD,
+        held_bytes=held_bytes(one, max(len(batch.documents) for batch in batches), model.device),
     )
     return make_plan(work, memory_budget(settings.memory, model.device), costs)

@@ -5,6 +5,7 @@ is one part, and both together are what would count without the rule.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from sae_merge_method.diagnose.fit import NO_FIT, Fit
 from sae_merge_method.diagnose.token_layout import Rows, TokenLayout, Without
 from sae_merge_method.errors import ModelError, SaeError
+from sae_merge_method.models.devices import sent
 from sae_merge_method.saes.dictionaries import DirectionsEncoder
 from sae_merge_method.saes.encoders import norms_each_token
 
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
     from sae_merge_method.saes.encoders import Encoder
 
 
-class Reading(NamedTuple):
-    """Who encodes what a batch puts out at one place, and how its tokens are counted."""
+@dataclass
+class Reading:
+    """Who encodes what batches put out at one place, and how their tokens are counted."""
 
     encoder: "Encoder"
     """The place's SAE."""
@@ -33,6 +36,7 @@ class Reading(NamedTuple):
     """How messages name what puts the activations out."""
     beside: "Sequence[DirectionsEncoder]" = ()
     """Other dictionaries, which take the SAE's centre and number of active features at each token."""
+    _centre: "torch.Tensor | None" = None
 
     @property
     def many_active(self) -> bool:
@@ -45,11 +49,10 @@ class Reading(NamedTuple):
         Args:
             none: (1, d_sae) zeros.
         """
-        import torch
-
-        if norms_each_token(self.encoder):
-            return torch.from_numpy(self.rule.mean).to(none.device, non_blocking=True)
-        return self.encoder.decode(none)[0]
+        if self._centre is None:
+            mean_stands = norms_each_token(self.encoder)
+            self._centre = sent(self.rule.mean, none.device) if mean_stands else self.encoder.decode(none)[0]
+        return self._centre
 
 
 class PartialUsage(NamedTuple):

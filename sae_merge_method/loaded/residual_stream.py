@@ -12,6 +12,7 @@ import numpy as np
 from sae_merge_method.corpora.batches import Batch
 from sae_merge_method.loaded.passes import read_sites
 from sae_merge_method.loaded.sites import Site
+from sae_merge_method.models.devices import sent
 
 if TYPE_CHECKING:
     import torch
@@ -57,15 +58,13 @@ def forward_at(
     Raises:
         ModelError: As in :func:`forward`; or a family's parts are not known.
     """
-    import torch
-
-    counted = torch.from_numpy(np.flatnonzero(batch.counted))
+    counted = np.flatnonzero(batch.counted)
     on: dict[torch.device, torch.Tensor] = {}  # sent to each device once: a mask would be waited for
     made: dict[Site, Made] = {}
 
     def receive(site: Site, states: "torch.Tensor") -> None:
         if states.device not in on:
-            on[states.device] = counted.to(states.device, non_blocking=True)
+            on[states.device] = sent(counted, states.device)
         made[site] = use[site](states.flatten(0, 1)[on[states.device]])
 
     read_sites(model, batch, {site: partial(receive, site) for site in use})

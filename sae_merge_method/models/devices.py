@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import psutil
 from pydantic import AfterValidator
@@ -13,6 +13,7 @@ from pydantic import AfterValidator
 from sae_merge_method.errors import UsageError, first_line
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import torch
 
 AUTO = "auto"
@@ -83,6 +84,18 @@ def exact_device(device: "torch.device") -> "torch.device":
     import torch
 
     return torch.device("cpu") if device.type == "mps" else device
+
+
+def sent(array: "npt.NDArray[Any]", device: "torch.device") -> "torch.Tensor":
+    """An array on a device; a GPU is not waited for.
+
+    CUDA keeps what it copies from pinned memory until it is copied. Of no other device is that known: there
+    the array's memory might be another's before it is read.
+    """
+    import torch
+
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 @dataclass

@@ -116,10 +116,12 @@ class DirectionsEncoder:
 
     def encode(self, x: "torch.Tensor") -> "torch.Tensor":
         """Features (tokens, F) of activations (tokens, d)."""
+        import torch
+
         features = self._along(x)
-        return (
-            features if self.l0 is None else _largest(features, features.new_full((len(x),), self.l0).long())
-        )
+        if self.l0 is None:
+            return features
+        return _largest(features, torch.full((len(x),), self.l0, device=x.device))
 
     def encode_beside(
         self, x: "torch.Tensor", centre: "torch.Tensor", active: "torch.Tensor"

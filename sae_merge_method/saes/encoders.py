@@ -134,7 +134,7 @@ class JumpReluEncoder:
         # Few tokens are decoded: float32 costs nothing, whatever precision is fast here.
         made = self.b_dec.float().expand(len(features), -1)
         if w_dec.device.type == "cpu":
-            fired = torch.nonzero(features.amax(0)).squeeze(1)
+            fired = torch.nonzero((features != 0).any(0)).squeeze(1)
             return torch.addmm(made, features[:, fired], w_dec[fired].float())
         for start in range(0, len(w_dec), _BLOCK):
             block = slice(start, start + _BLOCK)

@@ -85,6 +85,16 @@ def test_a_device_tells_what_a_processor_tells(tmp_path: Path, kind: str, leaves
     assert told[0][0].without.sums.any() and len(told[0][0].fit.explained) == (9 if leaves_out else 12)
 
 
+@pytest.mark.parametrize("kind", ["raw", "topk"])
+def test_a_batch_may_have_no_sampled_token_and_no_class(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "sae"
+    sae = load(hosts.save_raw(folder, 2) if kind == "raw" else hosts.save_sae(folder, 2, kind="topk", k=5))
+    of = laid_out()._replace(sampled=np.zeros(sum(TOKENS), dtype=bool), n_classes=0)
+    (told,) = fetch([hold(reading(sae.encoder), activations(), LayoutThere.on(torch.device("cpu"), of))])
+    assert_same(told, use_of(reading(sae.encoder), activations(), of))
+    assert not len(told[0].fit.explained) and told[0].without.sums.shape[:2] == (2, 0)
+
+
 def on_meta(encoder: JumpReluEncoder) -> JumpReluEncoder:
     """The same without numbers."""
     parts = (encoder.w_enc, encoder.b_enc, encoder.b_dec, encoder.floor)

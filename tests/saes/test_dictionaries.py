@@ -37,6 +37,12 @@ def test_beside_an_sae_as_many_features_are_active_at_each_token_and_they_are_th
         )
 
 
+def test_as_many_are_active_as_the_id_says_in_any_precision() -> None:
+    encoder = load_dictionary(DICTIONARIES["random"], Sizes(900, 257), 0, D, torch.bfloat16, CPU)
+    encoder.directions = encoder.directions.bfloat16()
+    assert (encoder.encode(residual()) > 0).sum(1).tolist() == [257] * 5
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_a_device_that_is_not_waited_for_finds_the_largest_and_of_equal_ones_the_first(
     dtype: torch.dtype,
