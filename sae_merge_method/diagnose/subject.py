@@ -52,7 +52,10 @@ def open_subject(settings: DiagnoseSettings, workers: Workers) -> Subject:
         families = find_families(settings, len(model.blocks))
     saes = sited_saes(settings, families, model)
     beginning = find_beginning(model.tokenizer, *model.configs)
-    taken = [_taken(settings, model, beginning, corpus.documents, corpus.name) for corpus in corpora]
+    taken = [
+        _taken(settings, model, beginning, corpus.documents, corpus.name, settings.max_tokens)
+        for corpus in corpora
+    ]
     for of_control in taken[1:]:
         check_tokens_differ(taken[0], of_control)
     sides = prepare_sides(corpora, taken, match=settings.match)
@@ -69,7 +72,12 @@ def _stated_layers(model: str) -> int | None:
 
 
 def _taken(
-    settings: DiagnoseSettings, model: TextModel, beginning: Beginning, texts: Sequence[str], name: str
+    settings: DiagnoseSettings,
+    model: TextModel,
+    beginning: Beginning,
+    texts: Sequence[str],
+    name: str,
+    max_tokens: int | None = None,
 ) -> tuple[Document, ...]:
     """The tokens of one corpus with their classes; those of masked classes do not count."""
     documents = tokenize(
@@ -78,7 +86,7 @@ def _taken(
         name,
         special_token_ids(model.tokenizer, *model.configs),
         min(settings.max_length, model.context),
-        settings.max_tokens,
+        max_tokens,
         begin=beginning.id,
         in_chat=settings.apply_chat_template,
     )
@@ -93,7 +101,7 @@ def _twin(
     kept: Sequence[Document],
     name: str,
 ) -> tuple[Document, ...]:
-    """A twin of every document that is encoded, no longer than it."""
+    """A twin of every document that is encoded, no longer than it; no limit of tokens drops the last."""
     texts = twins_of([target.documents[document.position] for document in kept], name)
     documents = _taken(settings, model, beginning, texts, f"the twin {name} of {target.name}")
     return tuple(document.cut(int(kept[document.position].counted.sum())) for document in documents)
