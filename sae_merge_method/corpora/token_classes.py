@@ -35,9 +35,12 @@ class TokenClass(NamedTuple):
     """Which tokens it holds, for help texts."""
     members: Callable[[Sequence[Document], Decode], list[Mask]]
     """By document of one corpus, (T,) which of its tokens are of the class."""
+    by_text: bool = False
+    """Whether a token's text decides it alone. Of any other class a surface twin knows nothing by itself: its
+    tokens are of it where they stand on what is of it in the text (:mod:`sae_merge_method.corpora.held`)."""
 
 
-def _by_text(is_member: Callable[[str], bool]) -> Callable[[Sequence[Document], Decode], list[Mask]]:
+def _by_text(name: str, description: str, is_member: Callable[[str], bool]) -> TokenClass:
     """A class that the text of a token decides alone."""
 
     def members(documents: Sequence[Document], decode: Decode) -> list[Mask]:
@@ -45,7 +48,7 @@ def _by_text(is_member: Callable[[str], bool]) -> Callable[[Sequence[Document], 
         of_class = ids[[is_member(decode(int(token))) for token in ids]]
         return [np.isin(document.ids, of_class) for document in documents]
 
-    return members
+    return TokenClass(name, description, members, by_text=True)
 
 
 def _is_punctuation(text: str) -> bool:
@@ -79,14 +82,10 @@ def _covered(document: Document, starts: Mask) -> Mask:
 TOKEN_CLASSES: dict[str, TokenClass] = {
     row.name: row
     for row in (
-        TokenClass("digits", "tokens with a digit", _by_text(lambda text: any(map(str.isdigit, text)))),
-        TokenClass(
-            "newlines", "tokens with a line break", _by_text(lambda text: "\n" in text or "\r" in text)
-        ),
-        TokenClass(
-            "punctuation",
-            "tokens of signs alone, neither letter nor digit: . , ( + = $",
-            _by_text(_is_punctuation),
+        _by_text("digits", "tokens with a digit", lambda text: any(map(str.isdigit, text))),
+        _by_text("newlines", "tokens with a line break", lambda text: "\n" in text or "\r" in text),
+        _by_text(
+            "punctuation", "tokens of signs alone, neither letter nor digit: . , ( + = $", _is_punctuation
         ),
         TokenClass(
             "template",

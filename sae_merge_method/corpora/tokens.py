@@ -24,6 +24,8 @@ _BLOCK = 256
 
 Bits = npt.NDArray[np.uint32]
 _UNCLASSIFIED: Bits = np.zeros(0, dtype=np.uint32)
+Spans = npt.NDArray[np.int64]
+_UNPLACED: Spans = np.zeros((0, 2), dtype=np.int64)
 
 
 class Document(NamedTuple):
@@ -39,6 +41,9 @@ class Document(NamedTuple):
     """(T,) of which classes each token is, a bit each; empty where nobody has asked."""
     own_first: bool = False
     """Whether a token of its own text stands at the model's first position, and so does not count."""
+    spans: Spans = _UNPLACED
+    """(T, 2) from which character of its text to before which each token stands; of a token that stands for
+    none of it, both are the same or lie outside; empty where nobody has asked."""
 
     @property
     def shown(self) -> Mask:
@@ -58,7 +63,12 @@ class Document(NamedTuple):
         if length >= len(counted):
             return self
         stop = int(counted[length - 1]) + 1
-        return self._replace(ids=self.ids[:stop], counted=self.counted[:stop], classes=self.classes[:stop])
+        return self._replace(
+            ids=self.ids[:stop],
+            counted=self.counted[:stop],
+            classes=self.classes[:stop],
+            spans=self.spans[:stop],
+        )
 
 
 def special_token_ids(tokenizer: Any, *configs: Any) -> frozenset[int]:
@@ -84,6 +94,7 @@ def tokenize(
     *,
     begin: int | None = None,
     in_chat: bool = False,
+    placed: bool = False,
 ) -> tuple[Document, ...]:
     """Tokenize one corpus; documents without a counted token are left out, with a warning.
 
@@ -97,6 +108,7 @@ def tokenize(
         begin: Id of the token that stands before every document, put there where the tokenizer, or the chat
             template, does not; None for none.
         in_chat: Put every document into a user's turn of the chat template; only its own text counts.
+        placed: Tell from where to where of its text each token stands; needs a fast tokenizer.
 
     Raises:
         CorpusError: No document has a token that counts, or the chat template rewrites documents.
@@ -104,8 +116,8 @@ def tokenize(
     """
     documents: list[Document] = []
     total = cut = blank = 0
-    tokenized = (_in_chat if in_chat else _plain)(tokenizer, texts)
-    for position, (ids, is_text) in enumerate(_begun(tokenized, begin)):
+    tokenized = _in_chat(tokenizer, texts) if in_chat else _plain(tokenizer, texts, placed=placed)
+    for position, (ids, is_text, spans) in enumerate(_begun(tokenized, begin)):
         cut += len(ids) > max_length
         tokens = ids[:max_length]
         counted = is_text[:max_length] & carries_text(tokens, special)
@@ -116,7 +128,8 @@ def tokenize(
         if max_tokens is not None and total > max_tokens and documents:
             break
         own_first = bool(is_text[0]) and int(ids[0]) not in special
-        documents.append(Document(tokens, counted, position, own_first=own_first))
+        kept = spans[:max_length] if placed else _UNPLACED
+        documents.append(Document(tokens, counted, position, own_first=own_first, spans=kept))
     if not documents:
         raise CorpusError(
             f"no document of {name} has a token to count within {max_length} tokens "
@@ -145,29 +158,46 @@ def check_tokens_differ(target: Sequence[Document], control: Sequence[Document])
         )
 
 
-def _begun(tokenized: Iterator[tuple[Ids, Mask]], begin: int | None) -> Iterator[tuple[Ids, Mask]]:
+class _Tokenized(NamedTuple):
+    """All tokens of one text."""
+
+    ids: Ids
+    is_text: Mask
+    """(T,) which of them are the document's own text, or special tokens of the tokenizer's."""
+    spans: Spans
+    """As a document's."""
+
+
+def _begun(tokenized: Iterator[_Tokenized], begin: int | None) -> Iterator[_Tokenized]:
     """Documents with begin-of-text in front, where it does not stand there."""
-    for ids, is_text in tokenized:
-        if begin is None or (len(ids) and ids[0] == begin):
-            yield ids, is_text
+    for one in tokenized:
+        if begin is None or (len(one.ids) and one.ids[0] == begin):
+            yield one
         else:
-            yield np.insert(ids, 0, begin), np.insert(is_text, 0, False)
+            yield _Tokenized(
+                np.insert(one.ids, 0, begin),
+                np.insert(one.is_text, 0, False),
+                np.insert(one.spans, 0, 0, axis=0) if len(one.spans) else one.spans,
+            )
 
 
-def _plain(tokenizer: Any, texts: Sequence[str]) -> Iterator[tuple[Ids, Mask]]:
-    """Ids of documents as they are, between the special tokens that the tokenizer itself adds."""
+def _plain(tokenizer: Any, texts: Sequence[str], *, placed: bool) -> Iterator[_Tokenized]:
+    """Documents as they are, between the special tokens that the tokenizer itself adds."""
     for start in range(0, len(texts), _BLOCK):
         block = list(texts[start : start + _BLOCK])
-        for ids in tokenizer(block, return_attention_mask=False, verbose=False)["input_ids"]:
-            yield np.asarray(ids, dtype=np.int64), np.ones(len(ids), dtype=np.bool_)
+        asked = {"return_offsets_mapping": True} if placed else {}
+        encoded = tokenizer(block, return_attention_mask=False, verbose=False, **asked)
+        for nth, ids in enumerate(encoded["input_ids"]):
+            spans = np.asarray(encoded["offset_mapping"][nth], np.int64) if placed else _UNPLACED
+            yield _Tokenized(np.asarray(ids, np.int64), np.ones(len(ids), np.bool_), spans.reshape(-1, 2))
 
 
 _ANY_TEXT = "some words of a user"
 """Shows where a template puts what it is given."""
 
 
-def _in_chat(tokenizer: Any, texts: Sequence[str]) -> Iterator[tuple[Ids, Mask]]:
-    """Ids of documents as a user's turn each, and which of them are the document's own text."""
+def _in_chat(tokenizer: Any, texts: Sequence[str]) -> Iterator[_Tokenized]:
+    """Documents as a user's turn each."""
     if not getattr(tokenizer, "chat_template", None):
         raise UsageError("--apply-chat-template: the model's tokenizer has no chat template")
     if not tokenizer.is_fast:
@@ -184,4 +214,5 @@ def _in_chat(tokenizer: Any, texts: Sequence[str]) -> Iterator[tuple[Ids, Mask]]
         encoded = tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         spans = np.asarray(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
         inside = (spans[:, 1] > start) & (spans[:, 0] < stop)
-        yield np.asarray(encoded["input_ids"], dtype=np.int64), inside
+        own = spans - (start - text.find(text.strip()))
+        yield _Tokenized(np.asarray(encoded["input_ids"], dtype=np.int64), inside, own)

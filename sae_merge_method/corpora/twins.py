@@ -1,12 +1,17 @@
 """Surface twins: a document's own words, digits and signs in another order.
 
-What a layer puts out for the twin too is vocabulary, not what the text says.
+What a layer puts out for the twin too is vocabulary, not what the text says. Characters may be held in their
+place: those of a template that does not count would else be shuffled among what does.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import NamedTuple
+
+import numpy as np
+
+from sae_merge_method.corpora.counting import Mask
 
 _WORD = re.compile(r"\S+")
 _ENDS = re.compile(r"[.!?][\"')\]]*$")
@@ -19,12 +24,20 @@ class Twin(NamedTuple):
     name: str
     description: str
     """What is done, for help texts and reports."""
-    make: Callable[[str, Random], str]
-    """A text and a source of chance to its twin."""
+    make: Callable[[str, Random, Mask], list[int]]
+    """A text, a source of chance and which characters are held to the order of characters in its twin."""
 
 
-def shuffle_words(text: str, random: Random) -> str:
-    """Words shuffled within sentences; white space stays where it is.
+class TwinText(NamedTuple):
+    """A text's characters in a twin's order."""
+
+    text: str
+    held: Mask
+    """Which of them were held."""
+
+
+def shuffle_words(text: str, random: Random, held: Mask) -> list[int]:
+    """Words shuffled within sentences; white space stays where it is, and so do words with a character held.
 
     A sentence ends with its full stop, question or exclamation mark, or with its line.
     """
@@ -34,31 +47,39 @@ def shuffle_words(text: str, random: Random) -> str:
     for nth, word in enumerate(words):
         last = nth + 1 == len(words)
         if last or _ENDS.search(word[0]) or "\n" in text[word.end() : words[nth + 1].start()]:
-            sentence = order[start : nth + 1]
-            random.shuffle(sentence)
-            order[start : nth + 1] = sentence
+            free = [
+                one for one in range(start, nth + 1) if not held[words[one].start() : words[one].end()].any()
+            ]
+            _shuffle(order, free, random)
             start = nth + 1
-    return _replaced(text, [word.span() for word in words], [words[nth][0] for nth in order])
+    return _reordered(len(text), [word.span() for word in words], order)
 
 
-def permute_digits(text: str, random: Random) -> str:
-    """Digits permuted among the places of digits, operators among those of operators."""
-    signs = list(text)
+def permute_digits(text: str, random: Random, held: Mask) -> list[int]:
+    """Digits permuted among the places of digits, operators among those of operators; held ones stay."""
+    order = list(range(len(text)))
     for is_member in (str.isdigit, _OPERATORS.__contains__):
-        places = [nth for nth, sign in enumerate(text) if is_member(sign)]
-        members = [text[nth] for nth in places]
-        random.shuffle(members)
-        for nth, sign in zip(places, members, strict=True):
-            signs[nth] = sign
-    return "".join(signs)
+        places = [nth for nth, sign in enumerate(text) if is_member(sign) and not held[nth]]
+        _shuffle(order, places, random)
+    return order
 
 
-def _replaced(text: str, spans: Sequence[tuple[int, int]], words: Sequence[str]) -> str:
-    parts, end = [], 0
-    for (start, stop), word in zip(spans, words, strict=True):
-        parts += [text[end:start], word]
+def _shuffle(order: list[int], places: Sequence[int], random: Random) -> None:
+    """Shuffle what stands at some places of an order among them."""
+    moved = [order[place] for place in places]
+    random.shuffle(moved)
+    for place, one in zip(places, moved, strict=True):
+        order[place] = one
+
+
+def _reordered(length: int, spans: Sequence[tuple[int, int]], order: Sequence[int]) -> list[int]:
+    """The order of characters once words stand in theirs."""
+    characters: list[int] = []
+    end = 0
+    for (start, stop), word in zip(spans, order, strict=True):
+        characters += (*range(end, start), *range(*spans[word]))
         end = stop
-    return "".join((*parts, text[end:]))
+    return [*characters, *range(end, length)]
 
 
 TWINS: dict[str, Twin] = {
@@ -71,6 +92,14 @@ TWINS: dict[str, Twin] = {
 """All twins by name: a row here is all that a new one takes."""
 
 
-def twins_of(texts: Sequence[str], name: str) -> tuple[str, ...]:
-    """The twin of each text: the same one whatever else is there."""
-    return tuple(TWINS[name].make(text, Random(f"{name} {text}")) for text in texts)
+def twin_of(text: str, name: str, held: Mask | None = None) -> TwinText:
+    """The twin of a text: always the same one.
+
+    Args:
+        text: Of one document.
+        name: Of the twin.
+        held: Which of its characters stay where they are; none unless given.
+    """
+    held = np.zeros(len(text), dtype=np.bool_) if held is None else held
+    order = TWINS[name].make(text, Random(f"{name} {text}"), held)
+    return TwinText("".join(text[nth] for nth in order), held[order])

@@ -5,13 +5,14 @@ from typing import NamedTuple
 
 from sae_merge_method.corpora.beginning import Beginning, find_beginning
 from sae_merge_method.corpora.documents import Corpus, check_disjoint, read_corpus
+from sae_merge_method.corpora.held import held_bits, held_characters, put_on_held
 from sae_merge_method.corpora.token_classes import classify, leave_out
 from sae_merge_method.corpora.tokens import Document, check_tokens_differ, special_token_ids, tokenize
-from sae_merge_method.corpora.twins import twins_of
+from sae_merge_method.corpora.twins import twin_of
 from sae_merge_method.diagnose.settings import DiagnoseSettings
 from sae_merge_method.diagnose.sides import Sides, prepare_sides
 from sae_merge_method.diagnose.sited_saes import SitedSae, find_families, sited_saes
-from sae_merge_method.errors import ModelError
+from sae_merge_method.errors import ModelError, UsageError
 from sae_merge_method.layers import Unit
 from sae_merge_method.loaded.text_model import TextModel, load_text_model
 from sae_merge_method.models.devices import resolve_device
@@ -52,14 +53,18 @@ def open_subject(settings: DiagnoseSettings, workers: Workers) -> Subject:
         families = find_families(settings, len(model.blocks))
     saes = sited_saes(settings, families, model)
     beginning = find_beginning(model.tokenizer, *model.configs)
-    taken = [
-        _taken(settings, model, beginning, corpus.documents, corpus.name, settings.max_tokens)
-        for corpus in corpora
-    ]
+    if _holds(settings) and not model.tokenizer.is_fast:
+        raise UsageError(
+            f"--mask {','.join(settings.mask)} beside --twins needs a fast tokenizer, which knows where its "
+            'tokens stand; --twins "" leaves the twins out'
+        )
+    taken = [_taken(settings, model, beginning, corpus) for corpus in corpora]
     for of_control in taken[1:]:
         check_tokens_differ(taken[0], of_control)
     sides = prepare_sides(corpora, taken, match=settings.match)
-    twins = tuple(_twin(settings, model, beginning, corpora[0], sides.of(0), name) for name in settings.twins)
+    twins = tuple(
+        _twin(settings, model, beginning, corpora[0], taken[0], sides.of(0), name) for name in settings.twins
+    )
     return Subject(model, beginning, saes, corpora, sides._replace(twins=twins))
 
 
@@ -72,6 +77,42 @@ def _stated_layers(model: str) -> int | None:
 
 
 def _taken(
+    settings: DiagnoseSettings, model: TextModel, beginning: Beginning, corpus: Corpus
+) -> tuple[Document, ...]:
+    """The tokens of one corpus with their classes; those of masked classes do not count."""
+    documents = _classed(
+        settings, model, beginning, corpus.documents, corpus.name, max_tokens=settings.max_tokens
+    )
+    return leave_out(documents, settings.mask, corpus.name)
+
+
+def _twin(
+    settings: DiagnoseSettings,
+    model: TextModel,
+    beginning: Beginning,
+    target: Corpus,
+    taken: Sequence[Document],
+    kept: Sequence[Document],
+    name: str,
+) -> tuple[Document, ...]:
+    """A twin of every document that is encoded, no longer than it; no limit of tokens drops the last."""
+    bits, called = held_bits(settings.mask), f"the twin {name} of {target.name}"
+    whole = {document.position: document for document in taken}
+    twins = []
+    for document in kept:
+        text = target.documents[document.position]
+        held = held_characters(whole[document.position], len(text), bits) if bits else None
+        twins.append(twin_of(text, name, held))
+    documents = _classed(settings, model, beginning, [twin.text for twin in twins], called)
+    if bits:
+        documents = tuple(put_on_held(one, twins[one.position].held, bits) for one in documents)
+    return tuple(
+        document.cut(int(kept[document.position].counted.sum()))
+        for document in leave_out(documents, settings.mask, called)
+    )
+
+
+def _classed(
     settings: DiagnoseSettings,
     model: TextModel,
     beginning: Beginning,
@@ -79,7 +120,7 @@ def _taken(
     name: str,
     max_tokens: int | None = None,
 ) -> tuple[Document, ...]:
-    """The tokens of one corpus with their classes; those of masked classes do not count."""
+    """Texts as tokens with their classes, and where they stand if a twin has to hold them there."""
     documents = tokenize(
         model.tokenizer,
         texts,
@@ -89,19 +130,11 @@ def _taken(
         max_tokens,
         begin=beginning.id,
         in_chat=settings.apply_chat_template,
+        placed=_holds(settings),
     )
-    return leave_out(classify(documents, lambda token: model.tokenizer.decode([token])), settings.mask, name)
+    return classify(documents, lambda token: model.tokenizer.decode([token]))
 
 
-def _twin(
-    settings: DiagnoseSettings,
-    model: TextModel,
-    beginning: Beginning,
-    target: Corpus,
-    kept: Sequence[Document],
-    name: str,
-) -> tuple[Document, ...]:
-    """A twin of every document that is encoded, no longer than it; no limit of tokens drops the last."""
-    texts = twins_of([target.documents[document.position] for document in kept], name)
-    documents = _taken(settings, model, beginning, texts, f"the twin {name} of {target.name}")
-    return tuple(document.cut(int(kept[document.position].counted.sum())) for document in documents)
+def _holds(settings: DiagnoseSettings) -> bool:
+    """Whether a twin has to hold a part of its text."""
+    return bool(settings.twins and held_bits(settings.mask))
