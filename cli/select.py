@@ -36,7 +36,8 @@ from sae_merge_method.selection import ANY_RULE
     "--beside",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="A diagnosis of the same model and texts by other SAEs, of another seed or width; may be repeated.",
+    help="A diagnosis of the same model and texts, with the same settings, by other SAEs, of another seed or "
+    "width; may be repeated.",
 )
 @click.option(
     "--other-target",

@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sae_merge_method.artifacts.attribution import Attribution, read_attribution
-from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis, Units, diagnosis_path, read_diagnosis
+from sae_merge_method.artifacts.diagnosis import Diagnosis, Units, diagnosis_path, read_diagnosis
 from sae_merge_method.artifacts.draws import ScoreDraws, read_draws
 from sae_merge_method.artifacts.schema import Record
 from sae_merge_method.artifacts.unit import UnitField
+from sae_merge_method.diagnose.beside import scores_beside
 from sae_merge_method.diagnose.page import draw_diagnosis
 from sae_merge_method.diagnose.plot import plot_specificity
 from sae_merge_method.diagnose.specificity import find_score
@@ -74,13 +75,14 @@ def select_layers(
             the choice alone is told.
         rule: Such as top_k=6; see :data:`~sae_merge_method.selection.RULES`.
         units: Scores less what shuffled labels give, or raw.
-        beside: Diagnoses of the same model on the same texts by other SAEs: another seed or width.
+        beside: Diagnoses of the same model on the same texts, counted alike, by other SAEs: another seed or
+            width.
         score: One that knows the donor, of the attribution in that folder, in place of the diagnosis' own;
             its documents are not resampled.
 
     Raises:
         ArtifactError: No diagnosis, or files of two diagnoses.
-        UsageError: The rule cannot be read or applied, or a diagnosis beside is of other models or texts.
+        UsageError: The rule cannot be read or applied, or a diagnosis beside differs in more than its SAEs.
     """
     if score is not None:
         if isinstance(diagnosis, Diagnosis) or beside:
@@ -92,7 +94,7 @@ def select_layers(
         path = diagnosis_path(diagnosis)
         record, draws = read_diagnosis(path), read_draws(path.parent)
     selection = with_resamples(parse_rule(rule), record, draws, units)
-    others = [_of_other_saes(record, read_diagnosis(other), str(other)).scores(units) for other in beside]
+    others = scores_beside(record, beside, selection.units)
     over_saes = agreement(parse_rule(rule), selection.layers, others)
     return selection.model_copy(update={"over_saes": over_saes})
 
@@ -105,27 +107,6 @@ def _of_attribution(rule: SelectionRule, attribution: Attribution, score: str) -
         rule=str(rule), score=score, units="raw", layers=layers, adjacent=adjacent(layers), frequency={},
         agreement=None, over_halves=None, over_scores=agreement(rule, layers, others),
     )  # fmt: skip
-
-
-def _of_other_saes(diagnosis: Diagnosis, other: Diagnosis, name: str) -> Diagnosis:
-    """The other diagnosis, if only its SAEs differ."""
-    for what, one, two in (
-        ("model", diagnosis.model.config_sha256, other.model.config_sha256),
-        ("score", diagnosis.score, other.score),
-        ("set of layers", format_layers(diagnosis.units), format_layers(other.units)),
-        *(
-            ("text", of_one.sha256, of_other.sha256)
-            for of_one, of_other in zip(_texts(diagnosis), _texts(other), strict=False)
-        ),
-        ("number of controls", len(diagnosis.controls), len(other.controls)),
-    ):
-        if one != two:
-            raise UsageError(f"{name} is of another {what} ({two}, not {one}): expected only other SAEs")
-    return other
-
-
-def _texts(diagnosis: Diagnosis) -> tuple[Corpus, ...]:
-    return diagnosis.target, *diagnosis.controls
 
 
 def draw_selection(

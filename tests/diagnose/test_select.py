@@ -1,19 +1,23 @@
 """What selection rules take of a diagnosis folder, by the command a user types."""
 
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sae_merge_method.artifacts.diagnosis import read_diagnosis
+from sae_merge_method.artifacts.diagnosis import Diagnosis, read_diagnosis, write_diagnosis
 from sae_merge_method.artifacts.draws import read_draws
 from sae_merge_method.cli import score, select
+from sae_merge_method.diagnose.beside import MAY_DIFFER
 from sae_merge_method.diagnose.select import select_layers, with_resamples
 from sae_merge_method.errors import UsageError
 from sae_merge_method.selection import overlap, parse_rule
 from tests.diagnose.command import ARTIFACTS, diagnose, run
 
+Change = Callable[[Diagnosis], Diagnosis]
 DRAWS = ("--permutations", 200, "--bootstrap", 200)
 
 
@@ -55,6 +59,79 @@ def test_a_choice_by_other_saes_stands_beside_it_and_only_saes_may_differ(
     assert run(select.command, planted, "--rule", "top_k=2", "--beside", other).exit_code == 0
     with pytest.raises(UsageError, match="wrong is of another text"):
         select_layers(planted, "top_k=2", beside=[wrong])
+
+
+def settings(**changed: str | int | bool | None) -> Change:
+    return lambda one: one.model_copy(update={"settings": one.settings | changed})
+
+
+def control(**changed: int) -> Change:
+    return lambda one: one.model_copy(update={"controls": (one.controls[0].model_copy(update=changed),)})
+
+
+def other_weights(diagnosis: Diagnosis) -> Diagnosis:
+    numbers = dict.fromkeys(diagnosis.model.fingerprint.numbers, "0" * 64)
+    fingerprint = diagnosis.model.fingerprint.model_copy(update={"numbers": numbers})
+    model = diagnosis.model.model_copy(update={"fingerprint": fingerprint})
+    return diagnosis.model_copy(update={"model": model})
+
+
+def without_begin(diagnosis: Diagnosis) -> Diagnosis:
+    return diagnosis.model_copy(
+        update={"model": diagnosis.model.model_copy(update={"begins_with": None, "adds_begin": False})}
+    )
+
+
+def without_null(diagnosis: Diagnosis) -> Diagnosis:
+    layers = tuple(layer.model_copy(update={"null": None}) for layer in diagnosis.layers)
+    return diagnosis.model_copy(update={"layers": layers})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (other_weights, "another model, by its weights: expected only other SAEs"),
+        (without_begin, "another token before its documents (none, not <bos>): expected only other SAEs"),
+        (settings(mask="template"), "another mask setting (template, not none): expected only other SAEs"),
+        (settings(match=False), "another match setting (False, not True)"),
+        (settings(outlier_norm="none"), "another outlier_norm setting (none, not 5.0)"),
+        (settings(apply_chat_template=True), "another apply_chat_template setting (True, not False)"),
+        (settings(dtype="bfloat16"), "another dtype setting (bfloat16, not float32)"),
+        (settings(of_a_later_version=1), "another of_a_later_version setting (1, not none)"),
+        (control(documents=39), "prose.jsonl (39, not 40): expected only other SAEs"),
+        (control(documents_read=41), "another number of documents read of"),
+        (control(tokens=7), "another number of tokens of"),
+        (control(tokens_read=7000), "another number of tokens read of"),
+    ],
+)
+def test_a_diagnosis_of_other_numbers_is_refused_beside_and_what_differs_is_named(
+    planted: Path, tmp_path: Path, change: Change, words: str
+) -> None:
+    write_diagnosis(tmp_path, change(read_diagnosis(planted)))
+    with pytest.raises(UsageError, match=re.escape(words)) as refused:
+        run(select.command, planted, "--rule", "top_k=2", "--beside", tmp_path)
+    assert str(refused.value).startswith(f"{tmp_path} is of another ")
+    assert refused.value.exit_code == 2
+
+
+def test_limits_that_left_the_same_texts_and_how_scores_were_drawn_may_differ_beside(
+    planted: Path, tmp_path: Path
+) -> None:
+    assert read_diagnosis(planted).settings.keys() > MAY_DIFFER
+    changed = dict.fromkeys(MAY_DIFFER, 4242)
+    write_diagnosis(tmp_path, settings(**changed)(read_diagnosis(planted)))
+    assert select_layers(planted, "top_k=2", beside=[tmp_path]).over_saes == 1
+
+
+def test_raw_scores_stand_beside_raw_ones_alone(planted: Path, tmp_path: Path) -> None:
+    write_diagnosis(tmp_path, without_null(read_diagnosis(planted)))
+    with pytest.raises(UsageError, match="has raw scores alone: expected corrected ones"):
+        select_layers(planted, "top_k=2", beside=[tmp_path])
+    assert select_layers(planted, "top_k=2", units="raw", beside=[tmp_path]).over_saes == 1
+    # Without shuffled labels a choice is by raw scores, whatever was asked for, and so are the others.
+    least = min(sorted(read_diagnosis(planted).scores("raw").values())[-2:])
+    bare = read_diagnosis(tmp_path)
+    assert select_layers(bare, f"threshold={least!r}", beside=[planted]).over_saes == 1
 
 
 def test_corrected_units_take_the_null_off_before_a_threshold(planted: Path) -> None:
