@@ -21,6 +21,7 @@ from sae_merge_method.publish.hub_names import hub_names
 from sae_merge_method.publish.licence import Licence, Origin, find_licence, stated_licence
 from sae_merge_method.publish.limits import limits_section, said_origin
 from sae_merge_method.publish.model_index import Naming
+from sae_merge_method.publish.of_experiment import is_of_this_edit
 from sae_merge_method.publish.proved import statement_section
 from sae_merge_method.publish.settings import CardSettings
 from sae_merge_method.publish.shown import shown_sections
@@ -94,7 +95,7 @@ def _renew(folder: Path, settings: CardSettings) -> Path:
             models.models[0].path,
             has_verdict="verdict" in shown,
             has_layers="layers" in shown,
-            has_controls="experiment" in shown,
+            has_controls="experiment" in shown and is_of_this_edit(shown["experiment"].text),
             folders=models.folders,
             unpinned=models.unpinned,
         ),

@@ -23,7 +23,7 @@ def limits_section(
         base: Name of the base, whose licence it may be.
         has_verdict: Whether the card says what changed.
         has_layers: Whether the card says why these layers.
-        has_controls: Whether it says what else was tried.
+        has_controls: Whether it says what else was tried beside this very edit.
         folders: Models that the recipe names by folder.
         unpinned: Models on the Hub that it names without a revision.
     """

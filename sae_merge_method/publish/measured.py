@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sae_merge_method.artifacts import tune
 from sae_merge_method.artifacts.comparison import Comparison
-from sae_merge_method.artifacts.experiment import BY_HAND, EXPERIMENT_FILE, TABLE_FILE, read_experiment
+from sae_merge_method.artifacts.experiment import BY_HAND
 from sae_merge_method.artifacts.recipe import Recipe, read_recipe_text
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.regular import read_regular_text
@@ -39,7 +39,7 @@ def verdict_section(comparison: Comparison, unmatched: str | None = None) -> str
         comparison: Of the base and this model.
         unmatched: Why nobody can tell that it is of this model, or None where it is.
     """
-    reservations = [f"{_UNMATCHED}: {plain(unmatched)}"] if unmatched is not None else []
+    reservations = [unmatched_words(unmatched)] if unmatched is not None else []
     reservations += [
         f"**Runs differ beside the model** (allowed): {plain(line)}" for line in comparison.mismatches
     ]
@@ -64,22 +64,6 @@ def verdict_section(comparison: Comparison, unmatched: str | None = None) -> str
     )
 
 
-def experiment_section(path: Path, unmatched: str | None = None) -> str:
-    """The report of an experiment's folder, or of the Markdown file itself.
-
-    Args:
-        path: The folder, or the report.
-        unmatched: Why nobody can tell that this model is one of its arms, or None where it is.
-
-    Raises:
-        ArtifactError: There is none.
-    """
-    report = path / TABLE_FILE if path.is_dir() else path
-    if not report.is_file():
-        raise ArtifactError(f"expected an experiment's folder with {TABLE_FILE}, or such a file, at {path}")
-    return _report_section("What else was tried", report, unmatched)
-
-
 def tune_section(path: Path, unmatched: str | None = None) -> str:
     """The report of a search for the best edit.
 
@@ -90,18 +74,32 @@ def tune_section(path: Path, unmatched: str | None = None) -> str:
     Raises:
         ArtifactError: There is none.
     """
-    return _report_section("How the weights were found", path / tune.TABLE_FILE, unmatched)
+    words = unmatched_words(unmatched)
+    return report_section("How the weights were found", path / tune.TABLE_FILE, words)
 
 
-def _report_section(heading: str, report: Path, unmatched: str | None) -> str:
-    """A Markdown report as a section: without its title, and what only makes sense beside it."""
+def unmatched_words(unmatched: str | None) -> str:
+    """What opens a section that may be of another checkpoint; empty where it is known to be of this one."""
+    return "" if unmatched is None else f"{_UNMATCHED}: {plain(unmatched)}"
+
+
+def report_section(heading: str, report: Path, opening: str) -> str:
+    """A Markdown report as a section: without its title, and what only makes sense beside it.
+
+    Args:
+        heading: Of the section.
+        report: The file.
+        opening: What stands before the report; may be empty.
+
+    Raises:
+        ArtifactError: It cannot be read.
+    """
     try:
         text = read_regular_text(report)
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"cannot read the report {report}: {error}") from error
     body = _BY_HAND.sub("", re.sub(r"\A\s*# .*\n", "", text))
-    note = f"{_UNMATCHED}: {plain(unmatched)}" if unmatched is not None else ""
-    return section(heading, note, _HEADING.sub(r"#\1 ", body).strip())
+    return section(heading, opening, _HEADING.sub(r"#\1 ", body).strip())
 
 
 def unmatched_comparison(comparison: Comparison, where: str, result: str | None) -> str | None:
@@ -126,34 +124,7 @@ def unmatched_comparison(comparison: Comparison, where: str, result: str | None)
             f"{where} does not say which checkpoint was evaluated as {comparison.edited.model}: lm-eval's "
             "results name no folder whose edit report was there before them"
         )
-    return None if result is not None else _no_hash()
-
-
-def unmatched_experiment(path: Path, result: str | None) -> str | None:
-    """Why it cannot be told that a checkpoint is an arm of an experiment; None where it is one.
-
-    Args:
-        path: The experiment's folder, or its Markdown report, beside which its numbers lie.
-        result: Hash of the checkpoint, as its edit report has it; None without one.
-
-    Raises:
-        ArtifactError: No arm is this checkpoint, though all say which one they are.
-    """
-    file = (path if path.is_dir() else path.parent) / EXPERIMENT_FILE
-    if not file.is_file():
-        return f"there is no {EXPERIMENT_FILE} beside {path}, which says what its arms were measured on"
-    arms = {arm.name: arm.result_sha256 for arm in read_experiment(file).arms}
-    hashes = {digest for digest in arms.values() if digest is not None}
-    if result is None:
-        return _no_hash()
-    if result in hashes:
-        return None
-    if not hashes:
-        return f"the arms of {path} carry no hash of what was measured"
-    raise ArtifactError(
-        f"the experiment {path} is of other checkpoints: none of its arms ({', '.join(arms)}) is result "
-        f"{result[:16]}, which this folder is"
-    )
+    return None if result is not None else no_hash()
 
 
 def unmatched_tune(path: Path, recipe: Recipe) -> str | None:
@@ -177,5 +148,6 @@ def unmatched_tune(path: Path, recipe: Recipe) -> str | None:
     return None
 
 
-def _no_hash() -> str:
+def no_hash() -> str:
+    """Why nothing can be told of a checkpoint that no report says the hash of."""
     return "this folder has no hash of the whole result: no edit report, or one of an edit in place"

@@ -16,14 +16,13 @@ from sae_merge_method.models.hub import is_same_model
 from sae_merge_method.publish import sections
 from sae_merge_method.publish.card_file import CardFile, OurSection
 from sae_merge_method.publish.measured import (
-    experiment_section,
     tune_section,
     unmatched_comparison,
-    unmatched_experiment,
     unmatched_tune,
     verdict_section,
 )
 from sae_merge_method.publish.of_base import require_attributed_base, require_diagnosed_base
+from sae_merge_method.publish.of_experiment import experiment_section, match_experiment, require_report
 from sae_merge_method.publish.settings import CardSettings
 from sae_merge_method.recipe.merged_folder import MergedFolder
 
@@ -119,12 +118,10 @@ def _experiment(settings: CardSettings, result: str | None) -> OurSection | None
     if settings.experiment is None:
         return None
     path = Path(settings.experiment)
-    section = experiment_section(path)  # that there is one at all comes first
-    unmatched = unmatched_experiment(path, result)
-    _require_allowed(unmatched, settings)
-    if unmatched is not None:
-        section = experiment_section(path, unmatched)
-    return OurSection("experiment", section, result)
+    require_report(path)  # that there is one at all comes first
+    matched = match_experiment(path, result)
+    _require_allowed(matched.unmatched, settings)
+    return OurSection("experiment", experiment_section(path, matched), result)
 
 
 def _require_allowed(unmatched: str | None, settings: CardSettings) -> None:

@@ -20,7 +20,7 @@ from sae_merge_method.publish.settings import CardSettings
 from sae_merge_method.verify.audit import verify
 from tests.comparisons import comparison, save_comparison, subject
 from tests.diagnoses import save_diagnosis
-from tests.experiment.report.folders import BASE, PICK, Laid, collected
+from tests.publish.test_of_experiment import save_experiment
 from tests.recipes import recipe_text, run_recipe
 from tests.reports.records import filled
 
@@ -49,19 +49,6 @@ def scores(out: Path) -> list[EvalResult]:
     return model_index_to_eval_results(index)[1] if index else []
 
 
-def save_experiment(folder: Path, *results: str | None) -> Path:
-    """An experiment of which one arm after the other is of these checkpoints; the last repeats."""
-    arms = [BASE, PICK, Laid("all-layers", (70, 40), tuple(range(8)))]
-    made = collected(folder / "laid", arms)
-    of = [None, *results, *(results[-1:] * len(made.arms))]
-    measured = tuple(
-        arm.model_copy(update={"result_sha256": digest}) for arm, digest in zip(made.arms, of, strict=False)
-    )
-    write_record(folder / "experiment.json", made.model_copy(update={"arms": measured}))
-    (folder / "experiment.md").write_text("# The experiment\n\n## Arms\n\nrandom layers: z 0.3\n")
-    return folder
-
-
 def test_the_results_of_another_checkpoint_are_refused_by_name_and_the_card_stays_as_it_was(tmp_path, out):
     before = body(out)
     path = save_comparison(tmp_path / "comparison.json", result=OTHER)
@@ -72,20 +59,6 @@ def test_the_results_of_another_checkpoint_are_refused_by_name_and_the_card_stay
         ):
             write_card(out, settings)
     assert body(out) == before
-
-
-def test_an_experiment_of_other_checkpoints_is_refused_by_name(tmp_path, out):
-    folder = save_experiment(tmp_path / "exp", OTHER)
-    with pytest.raises(ArtifactError, match=r"none of its arms \(base, stethoscope, all-layers\) is result"):
-        write_card(out, CardSettings(license="mit", experiment=folder, allow_unmatched=True))
-
-
-def test_what_one_of_an_experiments_arms_is_it_is_shown_with(tmp_path, out, result):
-    folder = save_experiment(tmp_path / "exp", result, OTHER)
-    for path in (folder, folder / "experiment.md"):
-        write_card(out, CardSettings(license="mit", experiment=path))
-        assert "random layers: z 0.3" in body(out)
-        assert "Not known to be of this checkpoint" not in body(out)
 
 
 def test_results_that_do_not_say_what_was_measured_are_taken_only_where_the_author_answers_for_them(

@@ -9,7 +9,7 @@ from lm_eval._cli.harness import HarnessCLI
 from sae_merge_method.artifacts.experiment import Experiment
 from sae_merge_method.experiment.report.collect import collect
 from sae_merge_method.experiment.report.markdown import as_markdown, commands, evaluate
-from sae_merge_method.publish.measured import experiment_section
+from sae_merge_method.publish.of_experiment import Matched, experiment_section
 from tests import tiny
 from tests.attributions import save_attribution
 from tests.experiment.report.folders import BASE, PICK, lay_out
@@ -43,8 +43,9 @@ def test_a_name_in_a_command_by_hand_runs_nothing(experiment: Experiment) -> Non
 
 
 def test_a_card_takes_the_report_without_the_commands_on_its_files(folder: Path) -> None:
-    section = experiment_section(folder)
-    assert section.startswith("## What else was tried\n\n- base: ./base")
+    section = experiment_section(folder, Matched("nobody knows"))
+    opening = "**Not known to be of this checkpoint** (allowed): nobody knows"
+    assert section.startswith(f"## What else was tried\n\n{opening}\n\n- base: ./base")
     assert "### What the numbers support" in section and "### Single layers" in section
     assert "recipe.yml" not in section and "By hand" not in section
 
