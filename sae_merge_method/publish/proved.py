@@ -55,6 +55,9 @@ def statement_section(checkpoint: Checkpoint, result: str | None) -> str:
             + (f"; signed: {', '.join(map(_link, signed))}." if signed else ".")
         )
         paragraphs.append(bullets([plain(line) for line in statement.predicate.proved]))
+        if statement.predicate.not_proved:
+            unproved = bullets([plain(line) for line in statement.predicate.not_proved])
+            paragraphs += ["**Not proved** by it:", unproved]
     return section("What was proved", *paragraphs) if paragraphs else ""
 
 

@@ -8,8 +8,9 @@ from sae_merge_method.artifacts.recipe import RecipeText
 from sae_merge_method.merge.in_place import edit_in_place
 from sae_merge_method.publish.card import write_card
 from sae_merge_method.publish.settings import CardSettings
+from sae_merge_method.reports.markdown import plain
 from sae_merge_method.verify.audit import verify
-from tests.merged import Merged
+from tests.merged import Merged, rename_models
 from tests.recipes import recipe_text
 
 MIT = CardSettings(license="mit", repo_id="me/maths")
@@ -58,3 +59,18 @@ def test_what_an_edit_in_place_keeps_of_the_base_is_not_for_the_hub(
     folder = edited_in_place(tmp_path / "model", merged)
     write_card(folder, MIT)
     assert f'hf upload me/maths {folder} --exclude ".sae-merge-journal/*"' in caplog.text
+
+
+def test_what_a_statement_does_not_prove_is_shown_beside_what_it_does(tmp_path: Path, merged: Merged) -> None:
+    out = merged.copy(tmp_path / "out")
+    verify(out, statement=out / "out.intoto.json")
+    write_card(out, MIT)
+    assert "Not proved" not in (out / "README.md").read_text()
+    rename_models(out, str(merged.base), "./gone-donor")
+    found = verify(out, statement=out / "out.intoto.json")
+    assert found.sound and any("./gone-donor" in line for line in found.unproved)
+    write_card(out, MIT)
+    shown = (out / "README.md").read_text().partition("## What was proved")[2].partition("## Rebuild")[0]
+    assert proved(out) and "edited tensors: base + weight" not in shown
+    lines = "\n".join(f"- {plain(line)}" for line in found.unproved)
+    assert f"\n\n**Not proved** by it:\n\n{lines}\n" in shown
