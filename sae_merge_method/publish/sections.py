@@ -11,8 +11,8 @@ from sae_merge_method.artifacts.attribution_summary import AttributionSummary
 from sae_merge_method.artifacts.diagnosis import PLOT_FILE, Diagnosis
 from sae_merge_method.artifacts.edit_report import REPORT_FILE, EditReport
 from sae_merge_method.artifacts.layer_diagnosis import LITTLE_EXPLAINED, LayerDiagnosis
-from sae_merge_method.artifacts.recipe import RECIPE_FILE
 from sae_merge_method.layers import LayerModule, Unit, format_layers, how_open, named_units, units_word
+from sae_merge_method.publish.by_mergekit import mergekit_words
 from sae_merge_method.recipe.merged_folder import MergedFolder
 from sae_merge_method.recipe.methods import method_named
 from sae_merge_method.recipe.precision import rounding_of, told_by
@@ -190,7 +190,5 @@ def rebuild_section(
         "Rebuild and verify",
         fence("\n".join(commands), "sh"),
         f"The second command{where} {hashes}; the third holds the result against base and donor, "
-        "bit for bit. "
-        f"{code(RECIPE_FILE)} is an ordinary mergekit recipe: with the package installed, "
-        f"{code(f'mergekit-yaml {RECIPE_FILE} rebuilt/')} runs it too.",
+        f"bit for bit. {mergekit_words(merged)}",
     )

@@ -1,0 +1,77 @@
+"""Whether plain ``mergekit-yaml`` runs a merged folder's recipe, and by which command, as its card says it.
+
+A card may be written where base and donors are not at hand: what their files would tell is then left out.
+"""
+
+from contextlib import suppress
+
+from sae_merge_method.artifacts.recipe import RECIPE_FILE
+from sae_merge_method.errors import ModelError, UsageError
+from sae_merge_method.layers import layers_of, parse_units
+from sae_merge_method.models.adapter import open_adapter
+from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
+from sae_merge_method.models.hub import ModelId, folder_at_hand, is_plain_to_mergekit, parse_model_id
+from sae_merge_method.models.mergekit_layout import why_not_plain
+from sae_merge_method.models.shards import lacks_weights
+from sae_merge_method.recipe.merged_folder import MergedFolder
+from sae_merge_method.recipe.pin import models_of
+from sae_merge_method.reports.markdown import code, plain
+
+
+def mergekit_words(merged: MergedFolder) -> str:
+    """By which command of mergekit's the recipe runs, or that it runs by ``sae-merge merge`` alone."""
+    reason = _why_not(merged)
+    if reason is not None:
+        return (
+            f"{code(RECIPE_FILE)} is a recipe for {code(f'sae-merge merge {RECIPE_FILE} rebuilt/')} alone; "
+            f"{code('mergekit-yaml')} cannot run it: {plain(reason)}."
+        )
+    command, aside = f"mergekit-yaml {RECIPE_FILE} rebuilt/", ""
+    if any(parse_model_id(name).adapter is not None for name in models_of(merged.recipe)):
+        command += " --lora-merge-cache FOLDER"
+        aside = ", merging the adapter by peft, which rounds it before the edit: bytes may differ"
+    diagnosis = merged.recipe.parameters.diagnosis
+    where = f", where {code(diagnosis)} lies" if diagnosis is not None else ""
+    return (
+        f"{code(RECIPE_FILE)} is an ordinary mergekit recipe: with the package installed, "
+        f"{code(command)} runs it too{where}{aside}."
+    )
+
+
+def _why_not(merged: MergedFolder) -> str | None:
+    """What keeps mergekit from the recipe; None where nothing is known to."""
+    gate = merged.recipe.parameters.layers
+    try:  # a merge method is told no number of layers
+        _ = gate is None or parse_units(gate)
+    except UsageError:
+        return f'its merge methods are not told which layers "{gate}" are'
+    names = models_of(merged.recipe)
+    odd = next((name for name in names if not is_plain_to_mergekit(name)), None)
+    if odd is not None:
+        return f"it takes what follows an @ or + in {odd} for a revision or an adapter"
+    base, *donors = map(parse_model_id, names)
+    # One that is not at hand is taken to be laid out as the others are.
+    known = _at_hand(base) or merged.checkpoint
+    layers = layers_of(merged.layers)
+    reasons = (
+        _adapters_note(donor) or why_not_plain(known, _at_hand(donor) or known, layers) for donor in donors
+    )
+    return next(filter(None, reasons), None)
+
+
+def _at_hand(model: ModelId) -> Checkpoint | None:
+    """A whole model; None where it would have to be fetched, or is damaged, which is for others to tell."""
+    with suppress(ModelError):
+        folder = folder_at_hand(model) if model.adapter is None else None
+        if folder is not None and not lacks_weights(folder):
+            return open_checkpoint(folder)
+    return None
+
+
+def _adapters_note(model: ModelId) -> str | None:
+    """What is odd about a model's adapter, where it has one and that is at hand."""
+    with suppress(ModelError):
+        folder = model.adapter.folder if model.adapter is not None else None
+        notes = () if folder is None else open_adapter(folder).notes
+        return f"of its adapter, {notes[0]}" if notes else None
+    return None
