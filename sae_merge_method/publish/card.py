@@ -82,7 +82,8 @@ def _renew(folder: Path, settings: CardSettings) -> Path:
     base = parse_model_id(merged.recipe.base_model)
     licence = _licence(settings, base, standing)
     plot = _plot(settings)
-    shown = shown_sections(merged, standing, settings, comparison, with_plot=plot is not None)
+    told = settings.model_copy(update={"base": models.told.base, "donor": models.told.donors})
+    shown = shown_sections(merged, standing, told, comparison, with_plot=plot is not None)
     naming = Naming(title, is_asked=settings.name is not None)
     data = front_matter(standing.metadata, naming, models.ids, licence, comparison, result)
     written = {

@@ -38,18 +38,18 @@ class HubNames(NamedTuple):
     @property
     def ids(self) -> tuple[str, ...]:
         """Those on the Hub."""
-        return tuple(dict.fromkeys(one.path for one in self.models if _is_on_the_hub(one)))
+        return tuple(dict.fromkeys(one.path for one in self.models if is_on_the_hub(one)))
 
     @property
     def unpinned(self) -> tuple[str, ...]:
         """Those on the Hub that are named without a revision."""
-        loose = (one.path for one in self.models if _is_on_the_hub(one) and one.revision is None)
+        loose = (one.path for one in self.models if is_on_the_hub(one) and one.revision is None)
         return tuple(dict.fromkeys(loose))
 
     @property
     def folders(self) -> tuple[str, ...]:
         """Those that nobody else can find."""
-        return tuple(dict.fromkeys(one.path for one in self.models if not _is_on_the_hub(one)))
+        return tuple(dict.fromkeys(one.path for one in self.models if not is_on_the_hub(one)))
 
 
 def hub_names(merged: MergedFolder, standing: CardFile, settings: CardSettings) -> HubNames:
@@ -80,10 +80,11 @@ def hub_names(merged: MergedFolder, standing: CardFile, settings: CardSettings) 
 
 def _parts(written: str, told: str | None) -> tuple[ModelId, ...]:
     parts = () if told is None else parse_model_id(told).parts
-    return parts if parts and all(map(_is_on_the_hub, parts)) else parse_model_id(written).parts
+    return parts if parts and all(map(is_on_the_hub, parts)) else parse_model_id(written).parts
 
 
-def _is_on_the_hub(model: ModelId) -> bool:
+def is_on_the_hub(model: ModelId) -> bool:
+    """Whether a name is an id on the Hub, and no folder's."""
     return is_hub_id(model.path) and "/" in model.path and not Path(model.path).exists()
 
 

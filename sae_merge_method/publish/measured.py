@@ -1,21 +1,17 @@
-"""What was measured or proved, as a card shows it, and whether it was of this very checkpoint.
+"""A comparison as a card shows it, and whether it was of this very checkpoint; any report as a section.
 
-A comparison and an arm of an experiment carry the hash of the result they were measured on. A card takes
+A comparison, as an arm of an experiment, carries the hash of the result that it was measured on. A card takes
 what carries its folder's own hash; what carries none is taken only where its author answers for it.
 """
 
 import logging
 import re
-from hashlib import sha256
 from pathlib import Path
 
-from sae_merge_method.artifacts import tune
 from sae_merge_method.artifacts.comparison import Comparison
 from sae_merge_method.artifacts.experiment import BY_HAND
-from sae_merge_method.artifacts.recipe import Recipe, read_recipe_text
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.files.regular import read_regular_text
-from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.reports.grid import as_markdown
 from sae_merge_method.reports.markdown import bullets, code, plain, section
 from sae_merge_method.verdict_tables.tables import counted, how_tested, verdict_table
@@ -62,20 +58,6 @@ def verdict_section(comparison: Comparison, unmatched: str | None = None) -> str
         as_markdown(verdict_table(comparison)),
         bullets(reservations),
     )
-
-
-def tune_section(path: Path, unmatched: str | None = None) -> str:
-    """The report of a search for the best edit.
-
-    Args:
-        path: Its folder.
-        unmatched: Why nobody can tell that this model is its winner, or None where it is.
-
-    Raises:
-        ArtifactError: There is none.
-    """
-    words = unmatched_words(unmatched)
-    return report_section("How the weights were found", path / tune.TABLE_FILE, words)
 
 
 def unmatched_words(unmatched: str | None) -> str:
@@ -125,27 +107,6 @@ def unmatched_comparison(comparison: Comparison, where: str, result: str | None)
             "results name no folder whose edit report was there before them"
         )
     return None if result is not None else no_hash()
-
-
-def unmatched_tune(path: Path, recipe: Recipe) -> str | None:
-    """Why it cannot be told that a recipe is the one a search found; None where it is.
-
-    Args:
-        path: The search's folder.
-        recipe: Of the checkpoint.
-
-    Raises:
-        ArtifactError: It is another recipe, or there is no search.
-    """
-    tuned, file = tune.read_tune(path), path / tune.RECIPE_FILE
-    if not file.is_file():
-        return f"there is no {tune.RECIPE_FILE} in {path}, which says what was found"
-    text = read_recipe_text(file)
-    if sha256(text.encode()).hexdigest() != tuned.recipe_sha256:
-        return f"{file} was changed after the search"
-    if parse_recipe(text, str(file)) != recipe:
-        raise ArtifactError(f"the search {path} found another recipe than this folder was merged by")
-    return None
 
 
 def no_hash() -> str:

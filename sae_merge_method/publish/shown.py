@@ -1,7 +1,7 @@
 """What was measured of a merged folder, as sections of its card: by what the user names, or an earlier card.
 
 An artifact of another base or of another checkpoint is refused here; what each section says is the
-affair of ``sections`` and ``measured``.
+affair of ``sections``, ``measured``, ``of_experiment`` and ``of_search``.
 """
 
 import logging
@@ -15,14 +15,10 @@ from sae_merge_method.errors import ArtifactError
 from sae_merge_method.models.hub import is_same_model
 from sae_merge_method.publish import sections
 from sae_merge_method.publish.card_file import CardFile, OurSection
-from sae_merge_method.publish.measured import (
-    tune_section,
-    unmatched_comparison,
-    unmatched_tune,
-    verdict_section,
-)
+from sae_merge_method.publish.measured import unmatched_comparison, verdict_section
 from sae_merge_method.publish.of_base import require_attributed_base, require_diagnosed_base
 from sae_merge_method.publish.of_experiment import experiment_section, match_experiment, require_report
+from sae_merge_method.publish.of_search import tune_section, unmatched_tune
 from sae_merge_method.publish.settings import CardSettings
 from sae_merge_method.recipe.merged_folder import MergedFolder
 
@@ -45,7 +41,7 @@ def shown_sections(
     Args:
         merged: The folder.
         standing: Its card so far: what it shows of this very checkpoint stays where nothing newer is named.
-        settings: The artifacts that the user names.
+        settings: The artifacts that the user names, and the names of base and donors that were ever told.
         comparison: The one that ``settings`` name, read.
         with_plot: Whether the diagnosis' plot lies beside the card.
 
@@ -98,7 +94,7 @@ def _tune(merged: MergedFolder, settings: CardSettings) -> OurSection | None:
     if settings.tune is None:
         return None
     path = Path(settings.tune)
-    unmatched = unmatched_tune(path, merged.recipe)
+    unmatched = unmatched_tune(path, merged, settings.base, settings.donor)
     _require_allowed(unmatched, settings)
     text = tune_section(path, unmatched)
     return OurSection("tune", text, merged.report.result_sha256 if merged.report is not None else None)

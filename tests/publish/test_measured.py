@@ -2,7 +2,6 @@
 showed."""
 
 import shutil
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,6 @@ from huggingface_hub import EvalResult, ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from sae_merge_method.artifacts.edit_report import read_edit_report
-from sae_merge_method.artifacts.schema import write_record
-from sae_merge_method.artifacts.tune import Tune
 from sae_merge_method.cli.card import command
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.publish.card import write_card
@@ -22,7 +19,6 @@ from tests.comparisons import comparison, save_comparison, subject
 from tests.diagnoses import save_diagnosis
 from tests.publish.test_of_experiment import save_experiment
 from tests.recipes import recipe_text, run_recipe
-from tests.reports.records import filled
 
 OTHER = "0" * 64
 MIT = CardSettings(license="mit")
@@ -175,37 +171,3 @@ def test_a_card_links_the_statement_of_its_own_result_with_its_signature(tmp_pat
     assert "What was proved" not in body(out)
     assert f"it is of result {OTHER[:16]}, this folder's is {result[:16]}" in caplog.text
     assert "broken.intoto.json is not linked" in caplog.text
-
-
-def save_tuned(folder: Path, text: str) -> Path:
-    """The result of a search that found this recipe."""
-    folder.mkdir()
-    (folder / "recipe.yml").write_text(text)
-    (folder / "tune.md").write_text(
-        "# Tuned\n\n## What came of it\n\n- it gains\n\n## By hand\n\nsae-merge merge\n"
-    )
-    found = filled(Tune, "a name").model_copy(update={"recipe_sha256": sha256(text.encode()).hexdigest()})
-    write_record(folder / "tune.json", found)
-    return folder
-
-
-def test_a_card_says_how_weights_were_found_where_the_recipe_is_the_one_that_was(out, tmp_path):
-    text = (out / "mergekit_config.yml").read_text()
-    tuned = save_tuned(tmp_path / "tuned", text)
-    write_card(out, MIT.model_copy(update={"tune": str(tuned)}))
-    assert "## How the weights were found" in body(out) and "### What came of it" in body(out)
-    assert "By hand" not in body(out)
-    write_card(out, MIT)
-    assert "## How the weights were found" in body(out)
-
-
-def test_a_search_of_another_recipe_or_a_changed_one_is_refused(out, tmp_path):
-    text = (out / "mergekit_config.yml").read_text()
-    other = save_tuned(tmp_path / "other", text.replace("weight: 0.5", "weight: 0.25").replace("1.0", "0.75"))
-    assert (other / "recipe.yml").read_text() != text
-    with pytest.raises(ArtifactError, match="found another recipe"):
-        write_card(out, MIT.model_copy(update={"tune": str(other)}))
-    changed = save_tuned(tmp_path / "changed", text)
-    (changed / "recipe.yml").write_text(f"{text}\n# mine\n")
-    with pytest.raises(ArtifactError, match="was changed after the search; --allow-unmatched takes it"):
-        write_card(out, MIT.model_copy(update={"tune": str(changed)}))

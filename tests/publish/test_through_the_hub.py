@@ -14,6 +14,7 @@ from huggingface_hub import ModelCard
 from sae_merge_method.artifacts.edit_report import read_edit_report
 from tests import warm
 from tests.hub_server import Hub
+from tests.publish.test_of_search import save_tuned
 from tests.recipes import recipe_text
 
 PROGRAM = "import sys; from sae_merge_method.cli.main import main; sys.argv[0] = 'sae-merge'; main()"
@@ -109,6 +110,23 @@ def test_a_shared_recipe_is_checked_pinned_merged_rebuilt_and_served_offline_aga
     verified = sae_merge(home, "verify", "again", offline=True)
     assert verified.returncode == 0, verified.stdout
     assert "not proved" not in verified.stdout
+
+
+def test_a_searchs_recipe_that_is_pinned_and_merged_is_carded_with_the_search(tmp_path, hub, sae_merge):
+    home = tmp_path / "user"
+    home.mkdir()
+    save_tuned(home / "tuned", recipe_text(Path("me/base"), Path("me/donor"), weight="0.5"))
+    for words in (
+        ("recipe", "check", "tuned/recipe.yml", "--out", "pinned.yml"),
+        ("merge", "pinned.yml", "out"),
+        ("card", "out", "--tune", "tuned", "--license", "mit"),
+    ):
+        done = sae_merge(home, *words)
+        assert done.returncode == 0, done.stderr
+    assert (
+        f"me/base@{hub.repositories['me/base'].commit}" in (home / "out" / "mergekit_config.yml").read_text()
+    )
+    assert "## How the weights were found" in (home / "out" / "README.md").read_text()
 
 
 def test_an_uploaded_folder_is_downloaded_by_the_hubs_client_with_the_same_bytes(tmp_path, hub, merged):
