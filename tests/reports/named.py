@@ -20,11 +20,14 @@ from sae_merge_method.compare.forest import write_forest
 from sae_merge_method.diagnose import page, tables
 from sae_merge_method.experiment.prospect import Prospect
 from sae_merge_method.experiment.report import tables as experiment_tables
+from sae_merge_method.experiment.report.markdown import as_markdown
 from sae_merge_method.experiment.report.planned import plan_table
 from sae_merge_method.experiment.report.stored import stored_grid
 from sae_merge_method.merge.beside_weights import card_text
 from sae_merge_method.models.checkpoint import Checkpoint
 from sae_merge_method.publish import proved
+from sae_merge_method.publish.by_mergekit import mergekit_words
+from sae_merge_method.publish.of_experiment import Matched, experiment_section
 from sae_merge_method.recipe.findings import CheckedRecipe, Finding, check_view
 from sae_merge_method.recipe.located import Located
 from sae_merge_method.recipe.merged_folder import MergedFolder
@@ -86,6 +89,24 @@ def report(scene: Scene, name: str) -> EditReport:
 def merged(scene: Scene, name: str) -> MergedFolder:
     resolved = replace(scene.merged.resolved, text=f"# {name}\n{name}")
     return replace(scene.merged, report=report(scene, name), resolved=resolved)
+
+
+def by_mergekit(scene: Scene, name: str) -> str:
+    """Both sentences: of a recipe that mergekit runs where a diagnosis lies, and of one with a gate it cannot read."""
+    resolved, words = scene.merged.resolved, []
+    for gate in ({"diagnosis": name}, {"layers": f"x{name}"}):
+        parameters = resolved.recipe.parameters.model_copy(update=gate)
+        recipe = resolved.recipe.model_copy(update={"parameters": parameters})
+        words.append(mergekit_words(replace(scene.merged, resolved=replace(resolved, recipe=recipe))))
+    return "\n\n".join(words)
+
+
+def in_experiment(scene: Scene, name: str) -> str:
+    """A model that is an arm of an experiment, beside its report."""
+    experiment = renamed(scene.experiment, name)
+    report = scene.folder / "report.md"
+    report.write_text(as_markdown(experiment), encoding="utf-8")
+    return experiment_section(report, Matched(None, experiment, experiment.arms[2:]))
 
 
 def recipe(scene: Scene, name: str) -> str:

@@ -191,6 +191,9 @@ RENDERERS: Mapping[str, Renderer] = {
             unpinned=(name,),
         ),
     ),
+    "publish.by_mergekit:mergekit_words": Renderer("markdown", named.by_mergekit),
+    "publish.measured:report_section": Renderer("markdown", named.in_experiment),
+    "publish.measured:unmatched_words": Renderer("markdown", lambda _, name: measured.unmatched_words(name)),
     "publish.measured:verdict_section": Renderer(
         "markdown", lambda scene, name: measured.verdict_section(renamed(scene.comparison, name), name)
     ),
