@@ -70,6 +70,9 @@ class EditRequest(Record):
     weights: tuple[LayerWeights, ...]
     """Donors and weights of all selected layers, gradients over layers resolved; what a parameter such as
     ``energy`` makes of the weights is not in them yet."""
+    lora_merge_dtype: str | None = None
+    """What the user had adapters rounded to as they were merged into their models, before the edit was
+    computed; null for the default, and where no donor has an adapter."""
 
     def by_layer(self) -> dict[Unit, tuple[DonorWeights, ...]]:
         """The donors of each selected layer, or part of one."""

@@ -49,7 +49,7 @@ def report_of(job: Job, beside: Mapping[str, str], tensors: Iterable[TensorRepor
         layers=plan.layers,
         tensors=ordered,
         beside=tuple(FileReport(name=name, sha256=digest) for name, digest in sorted(hashed.items())),
-        request=request_of(job.resolved),
+        request=request_of(job.resolved, job.options.get("lora_merge_dtype")),
         base_dtypes=tuple(sorted({entry.dtype for entry in base.tensors.values() if entry.is_float})),
     )
     note = swallowed_note(report, report.rounding)

@@ -105,7 +105,20 @@ def told_by(report: EditReport | None, dtype: str | None = None) -> Told:
     stored = {DTYPE_NAMES[tensor.dtype] for tensor in report.tensors if tensor.dtype in DTYPE_NAMES}
     # One dtype is written throughout, or each tensor keeps its own.
     precision = Precision(written=None if stored == base else min(stored, default=None))
-    return Told(precision.kept_as(base) or "the base's, byte for byte", precision.rounds(base))
+    rounds = with_adapters(precision.rounds(base), report.request.lora_merge_dtype)
+    return Told(precision.kept_as(base) or "the base's, byte for byte", rounds)
+
+
+def with_adapters(rounds: str, dtype: str | None) -> str:
+    """How a result is written, in words, where it is of adapters that may have been rounded before.
+
+    Args:
+        rounds: How it is written otherwise, of :meth:`Precision.rounds`.
+        dtype: What adapters were rounded to as they were merged; None for the default.
+    """
+    if dtype not in ("bfloat16", "float16"):
+        return rounds
+    return f"of adapters that were rounded to {dtype} as they were merged, then rounded again"
 
 
 def rounding_of(keys: RoundingKeys) -> Rounding:

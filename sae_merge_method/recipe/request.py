@@ -4,14 +4,19 @@ from hashlib import sha256
 
 from sae_merge_method.artifacts.edit_report import DonorWeights, EditRequest, FilteredWeight, LayerWeights
 from sae_merge_method.layers import Unit, layer_of
+from sae_merge_method.models.hub import parse_model_id
 from sae_merge_method.recipe.methods import written_parameters
 from sae_merge_method.recipe.plan import Donation, donations_of
 from sae_merge_method.recipe.precision import rounding_of, written_rounding
 from sae_merge_method.recipe.resolved import ResolvedRecipe
 
 
-def request_of(resolved: ResolvedRecipe) -> EditRequest:
+def request_of(resolved: ResolvedRecipe, lora_merge_dtype: str | None = None) -> EditRequest:
     """What a recipe asks for; what has the same donors and weights stands together.
+
+    Args:
+        resolved: The recipe.
+        lora_merge_dtype: What adapters are rounded to as they are merged, by the user; None for the default.
 
     Raises:
         RecipeError: See :func:`~sae_merge_method.recipe.plan.donations_of`.
@@ -19,6 +24,8 @@ def request_of(resolved: ResolvedRecipe) -> EditRequest:
     shared = resolved.recipe.parameters
     groups: dict[tuple[Donation, ...], list[Unit]] = {}
     donations = donations_of(resolved.recipe, resolved.layers, resolved.base.n_layers)
+    givers = {donation.model for given in donations.values() for donation in given}
+    adapted = any(parse_model_id(model).adapter is not None for model in givers)
     for unit in resolved.layers:
         groups.setdefault(donations[layer_of(unit)], []).append(unit)
     return EditRequest(
@@ -28,6 +35,7 @@ def request_of(resolved: ResolvedRecipe) -> EditRequest:
             LayerWeights(layers=tuple(members), donors=tuple(map(_weights, donors)))
             for donors, members in groups.items()
         ),
+        lora_merge_dtype=lora_merge_dtype if adapted else None,
     )
 
 

@@ -1,13 +1,18 @@
 """The report names every tensor, its hash and its energy, whichever engine wrote it."""
 
+from pathlib import Path
+
 import pytest
+import torch
 from click.testing import CliRunner
 
-from sae_merge_method.artifacts.edit_report import read_edit_report
+from sae_merge_method.artifacts.edit_report import EditReport, read_edit_report
 from sae_merge_method.cli.merge import command
 from sae_merge_method.merge.show import summary
 from sae_merge_method.models.tensor_names import decoder_layer
+from sae_merge_method.recipe.precision import told_by
 from tests import tiny
+from tests.adapters import save_lora
 from tests.merge.scalpels import energy, kernel, moved, recipe
 from tests.recipes import recipe_text, run_recipe
 
@@ -36,6 +41,25 @@ def test_the_hash_of_the_result_tells_results_apart_and_all_hashes_come_on_reque
     assert all(tensor.sha256 for tensor in reports[2].tensors)
     assert {tensor.status for tensor in reports[0].tensors if tensor.sha256 is None} == {"base"}
     assert hashes[0][:16] in summary(reports[0], 1.0)
+
+
+def test_the_report_records_what_adapters_were_rounded_to_before_the_edit(tmp_path):
+    base = tiny.gemma3_text(tmp_path / "base", 0, dtype=torch.bfloat16)
+    donor, adapter = tiny.gemma3_text(tmp_path / "donor", 1), save_lora(tmp_path / "adapter", [1])
+    adapted = recipe_text(base, Path(f"{base}+{adapter}"))
+    once, rounded, none = (
+        run_recipe(text, tmp_path / f"out{n}", options={"lora_merge_dtype": dtype})
+        for n, (text, dtype) in enumerate(
+            [(adapted, None), (adapted, "bfloat16"), (recipe_text(base, donor), "bfloat16")]
+        )
+    )
+    kept = [report.request.lora_merge_dtype for report in (once, rounded, none)]
+    assert kept == [None, "bfloat16", None]
+    assert [told_by(report).rounds for report in (once, none)] == ["rounded once"] * 2
+    assert "rounded to bfloat16 as they were merged, then rounded again" in told_by(rounded).rounds
+    older = rounded.model_dump(mode="json")
+    del older["request"]["lora_merge_dtype"]
+    assert EditReport.model_validate(older).request.lora_merge_dtype is None
 
 
 def test_the_merge_command_runs_a_scalpel_recipe(tmp_path, scene):
