@@ -36,13 +36,14 @@ def command(
 ) -> None:
     """Prove that a merged checkpoint is what its recipe says, tensor by tensor and file by file.
 
-    The recipe is CHECKPOINT's mergekit_config.yml, by sae-merge or by plain mergekit-yaml. Every
-    tensor outside the gate must have the base's bytes, every one inside be
-    base + weight * (donor - base), bit for bit; config, generation settings, tokenizer, chat template
-    and processor must be the base's; nothing may be missing or added, and nothing may lie there that a
-    loader would take instead. Without base and donor it is held against edit_report.json: its hashes,
-    and the weights and parameters it records. The base of an edit in place lies in its journal; a base
-    that is CHECKPOINT itself proves nothing. Exit code 1 if anything is violated, or nothing is proved.
+    The recipe is CHECKPOINT's mergekit_config.yml, by sae-merge or by plain mergekit-yaml. Every tensor
+    outside the gate must have the base's bytes, every one inside be base + weight * (donor - base), bit
+    for bit (with an adapter, up to the last bits of its sums); config, generation settings, tokenizer,
+    chat template and processor must be the base's; nothing may be missing or added, and nothing may lie
+    there that a loader would take instead. Without base and donor it is held against edit_report.json:
+    its hashes, and the weights and parameters it records. The base of an edit in place lies in its
+    journal; a base that is CHECKPOINT itself proves nothing. Exit code 1 if anything is violated, or
+    nothing is proved.
     """
     from sae_merge_method.verify.audit import verify
 

@@ -4,12 +4,13 @@ An adapter is merged in the selected layers alone, and its tensors live as long 
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sae_merge_method.files.scratch import scratch_folder
+from sae_merge_method.layers import Unit
 from sae_merge_method.models.adapter import open_adapter
 from sae_merge_method.models.adapter_merge import merge_adapter
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
@@ -41,11 +42,32 @@ def open_donors(plan: EditPlan, beside: Path, options: Mapping[str, Any]) -> Ite
             layers = plan.layers_of(name)
             model.require_agreement(layers)
             if donor.adapter is not None:
-                adapter = open_adapter(local_folder(donor.adapter, cache))
-                adapter.require_fits(model, layers, name)
-                for note in adapter.notes:
-                    LOG.warning("the adapter of %s: %s", name, note)
+                adapter = local_folder(donor.adapter, cache)
                 folder = stack.enter_context(scratch_folder(beside, "adapters"))
-                model = merge_adapter(adapter, model, layers, folder, options.get("lora_merge_dtype"))
+                model = with_adapter(model, adapter, layers, name, folder, options.get("lora_merge_dtype"))
             donors[name] = model
         yield donors
+
+
+def with_adapter(
+    model: Checkpoint, adapter: Path, layers: Collection[Unit], name: str, into: Path, dtype: str | None
+) -> Checkpoint:
+    """A model with an adapter merged into some of its layers; what is odd about the adapter is logged.
+
+    Args:
+        model: The model.
+        adapter: The adapter's folder.
+        layers: Decoder layers, whole or in part.
+        name: How messages name model and adapter.
+        into: Where the merged tensors are written.
+        dtype: What to round them to; None for not at all.
+
+    Raises:
+        ModelError: A file is damaged, the adapter cannot be read, or no dtype is called so.
+        MergeError: The adapter does not fit the model.
+    """
+    opened = open_adapter(adapter)
+    opened.require_fits(model, layers, name)
+    for note in opened.notes:
+        LOG.warning("the adapter of %s: %s", name, note)
+    return merge_adapter(opened, model, layers, into, dtype)

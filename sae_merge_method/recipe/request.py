@@ -25,7 +25,7 @@ def request_of(resolved: ResolvedRecipe, lora_merge_dtype: str | None = None) ->
     groups: dict[tuple[Donation, ...], list[Unit]] = {}
     donations = donations_of(resolved.recipe, resolved.layers, resolved.base.n_layers)
     givers = {donation.model for given in donations.values() for donation in given}
-    adapted = any(parse_model_id(model).adapter is not None for model in givers)
+    adapted = lora_merge_dtype is not None and any(parse_model_id(one).adapter is not None for one in givers)
     for unit in resolved.layers:
         groups.setdefault(donations[layer_of(unit)], []).append(unit)
     return EditRequest(

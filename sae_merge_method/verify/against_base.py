@@ -14,6 +14,8 @@ from sae_merge_method.layers import (
 from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.models.tensor_names import decoder_layer, layer_part
+from sae_merge_method.recipe.precision import with_adapters
+from sae_merge_method.verify.adapters import is_summed
 from sae_merge_method.verify.expected import Expected, difference
 from sae_merge_method.verify.hints import common_weight, find_swapped, nearest_weight, other_rounding
 from sae_merge_method.verify.itself import is_journaled
@@ -60,7 +62,11 @@ def check_against_base(
         kept = _kept([expected[name] for name in outside], reading)
         evidence.prove(f"{len(outside)} tensors outside the selected {units_word(sources.layers)}: {kept}")
     if edited and not wrong.keys() & set(edited):
-        evidence.prove(f"{len(edited)} edited tensors: {_formula(sources)}, {reading.description}")
+        summed = any(expected[name].summed for name in edited)
+        how = reading.description
+        if summed and sources.report is not None:
+            how = with_adapters(how, sources.report.request.lora_merge_dtype)
+        evidence.prove(f"{len(edited)} edited tensors: {_formula(sources, summed=summed)}, {how}")
 
 
 def expectations(sources: Sources) -> dict[str, Expected]:
@@ -77,9 +83,11 @@ def expectations(sources: Sources) -> dict[str, Expected]:
             known[name] = Expected(entry)
         elif sources.plan is not None and sources.donors:
             donations = sources.plan.donations_to(part)
-            donors = tuple(sources.donors[one.model].layer_tensors[part] for one in donations)
+            givers = [sources.donors[one.model] for one in donations]
+            donors = tuple(giver.layer_tensors[part] for giver in givers)
             change = change_of(sources.filter, name) if sources.filter else None
-            known[name] = Expected(entry, donors, tuple(one.alpha(name) for one in donations), change)
+            alphas, summed = tuple(one.alpha(name) for one in donations), any(map(is_summed, givers, donors))
+            known[name] = Expected(entry, donors, alphas, change, summed)
     return known
 
 
@@ -164,9 +172,10 @@ def _place(name: str, selected: Collection[Unit]) -> str:
     )
 
 
-def _formula(sources: Sources) -> str:
+def _formula(sources: Sources, *, summed: bool) -> str:
     if sources.filter is None:
-        return "base + weight * (donor - base), bit for bit"
+        how = "up to the last bits of an adapter's sums" if summed else "bit for bit"
+        return f"base + weight * (donor - base), {how}"
     return f"as {sources.recipe.merge_method} computes them, up to the last bits of its sums"
 
 

@@ -11,7 +11,7 @@ from sae_merge_method.verify.against_report import check_against_report, check_a
 from sae_merge_method.verify.beside_weights import check_beside_weights, check_recorded
 from sae_merge_method.verify.origins import held_against, nothing_moves
 from sae_merge_method.verify.report import AuditReport, Established
-from sae_merge_method.verify.sources import gather
+from sae_merge_method.verify.sources import Sources, gathered
 from sae_merge_method.verify.statement import statement_of
 from sae_merge_method.verify.streams import Streams
 from sae_merge_method.verify.structure import check_config, check_names
@@ -30,7 +30,8 @@ def verify(
     """Hold a merged checkpoint against its own recipe.
 
     Every file is read once, on one thread a core. Memory stays at a few megabytes a thread, however large
-    the model: everything is compared in pieces (for the scalpel, tensor by tensor).
+    the model: everything is compared in pieces (for the scalpel, tensor by tensor). A donor's adapter is
+    merged anew, tensor by tensor, into a hidden folder beside the checkpoint, which is removed at the end.
 
     Args:
         checkpoint: The merged folder, by ``sae-merge merge`` or plain ``mergekit-yaml``.
@@ -46,7 +47,15 @@ def verify(
             the checkpoint is in the report instead.
     """
     evidence = Established()
-    sources = gather(Path(checkpoint), None if base is None else str(base), list(map(str, donors)), evidence)
+    named = None if base is None else str(base), list(map(str, donors))
+    with gathered(Path(checkpoint), *named, evidence) as sources:
+        audited = _audited(Path(checkpoint), sources, evidence, quiet=quiet)
+    if statement is not None and audited.sound:
+        write_statement(Path(statement), statement_of(sources, audited))
+    return audited
+
+
+def _audited(checkpoint: Path, sources: Sources, evidence: Established, *, quiet: bool) -> AuditReport:
     merged, report = sources.merged, sources.report
     expected = expectations(sources)
     readings = readings_of(sources, expected)
@@ -73,8 +82,8 @@ def verify(
     why = sources.itself or nothing_moves(sources, expected, seen)
     if why is not None:
         evidence.prove_nothing(why)
-    audited = AuditReport(
-        checkpoint=Path(checkpoint),
+    return AuditReport(
+        checkpoint=checkpoint,
         merge_method=sources.recipe.merge_method,
         layers=sources.layers,
         n_layers=merged.n_layers,
@@ -86,6 +95,3 @@ def verify(
         unproved=tuple(evidence.unproved),
         violated=evidence.violated,
     )
-    if statement is not None and audited.sound:
-        write_statement(Path(statement), statement_of(sources, audited))
-    return audited

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from sae_merge_method.files.hashing import Hasher
-from sae_merge_method.models.dtypes import DTYPE_NAMES
+from sae_merge_method.models.dtypes import DTYPE_NAMES, DTYPES
 from sae_merge_method.models.headers import TensorEntry
 from sae_merge_method.verify.rounding import Change, Reading, as_bytes, as_tensor, nearly
 from sae_merge_method.verify.streams import VALUES_AT_ONCE, Streams, is_float, n_values, pieces
@@ -26,6 +26,8 @@ class Expected:
     """The donors' weights, in their order."""
     change: Change | None = None
     """What the method makes of the whole tensor's ``alpha * tau``; None where that is added as it is."""
+    summed: bool = False
+    """Whether a donor's values are themselves sums, whose order is the machine's own: an adapter's."""
 
     def dtype(self, reading: Reading) -> str:
         """dtype it must be stored in, by safetensors' name."""
@@ -64,12 +66,17 @@ class Expected:
             hasher.update(memoryview(piece))
         return hasher.hashes().xxh3
 
-    def allows(self, stored: bytearray, computed: bytearray, reading: Reading, streams: Streams) -> bool:
-        """Whether a tensor computed anew differs from the stored one by its rounding alone."""
-        if not self.donors or self.change is None:
+    def allows(
+        self, stored: bytearray, computed: bytearray, first: int, reading: Reading, streams: Streams
+    ) -> bool:
+        """Whether values computed anew, from number ``first`` on, differ from the stored ones by the order of
+        sums alone."""
+        if not self.donors or not (self.change or self.summed):
             return False
         name = DTYPE_NAMES[self.dtype(reading)]
-        return nearly(as_tensor(stored, name), as_tensor(computed, name), _read(self.base, streams).flatten())
+        merged, expected = as_tensor(stored, name), as_tensor(computed, name)
+        raw = streams.values(self.base, first, merged.numel())
+        return nearly(merged, expected, as_tensor(raw, DTYPE_NAMES[self.base.dtype]))
 
     def is_kept(self, reading: Reading) -> bool:
         """Whether the tensor is not edited, and keeps the base's very bytes."""
@@ -103,7 +110,8 @@ def matches(entry: TensorEntry, expected: Expected, reading: Reading, streams: S
     reached = 0
     for piece in expected.stream(reading, streams):
         stored = streams.piece(entry, reached, len(piece))
-        if stored != piece and not expected.allows(stored, piece, reading, streams):
+        first = reached // DTYPES[entry.dtype].nbytes if expected.donors else 0
+        if stored != piece and not expected.allows(stored, piece, first, reading, streams):
             return False
         reached += len(piece)
     return reached == entry.nbytes

@@ -38,7 +38,8 @@ class HeldAgainst(Record):
     model: str
     """The model, as the recipe names it."""
     folder: Path
-    """Where it was read: its folder, or the journal of the edit in place that keeps the base's bytes."""
+    """Where it was read: its folder, of a model with an adapter the model's, or the journal of the edit in
+    place that keeps the base's bytes."""
     revision: str | None
     """Commit of the Hub's snapshot that was read; null where the folder is none."""
     config_sha256: str

@@ -4,7 +4,8 @@ Models that the recipe names are used where they are at hand, a folder or in the
 only those that the user names are downloaded.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,13 +14,14 @@ from sae_merge_method.artifacts.recipe import RECIPE_FILE, Recipe
 from sae_merge_method.errors import ArtifactError, RefusedSaeError, SaeError, UsageError
 from sae_merge_method.layers import Unit, parse_units
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
-from sae_merge_method.models.hub import folder_at_hand, open_model, parse_model_id
+from sae_merge_method.models.hub import folder_at_hand, local_folder, open_model, parse_model_id
 from sae_merge_method.models.shards import lacks_weights
 from sae_merge_method.recipe.merged_folder import MergedFolder, open_merged
 from sae_merge_method.recipe.methods import Filter
 from sae_merge_method.recipe.plan import EditPlan
 from sae_merge_method.recipe.preflight import check_donors
 from sae_merge_method.recipe.resolved import ResolvedRecipe
+from sae_merge_method.verify.adapters import AdapterBench, adapter_at_hand
 from sae_merge_method.verify.itself import is_itself, journaled_base
 from sae_merge_method.verify.report import Established
 
@@ -58,8 +60,11 @@ class Sources:
         return self.resolved.layers
 
 
-def gather(folder: Path, base: str | None, donors: Sequence[str], evidence: Established) -> Sources:
-    """Open the checkpoint and all it can be held against.
+@contextmanager
+def gathered(
+    folder: Path, base: str | None, donors: Sequence[str], evidence: Established
+) -> Iterator[Sources]:
+    """Open the checkpoint and all it can be held against; merged adapters live as long as the block.
 
     Args:
         folder: The merged checkpoint.
@@ -71,6 +76,13 @@ def gather(folder: Path, base: str | None, donors: Sequence[str], evidence: Esta
         SaeMergeError: No recipe, or one that is not ours; nothing to hold the checkpoint against;
             a model that the user named cannot be had.
     """
+    with ExitStack() as kept:
+        yield _gather(folder, base, donors, evidence, kept)
+
+
+def _gather(
+    folder: Path, base: str | None, donors: Sequence[str], evidence: Established, kept: ExitStack
+) -> Sources:
     merged = open_merged(folder)
     resolved = _with_layers(merged, evidence)
     sources = Sources(merged.checkpoint, resolved, merged.report, None)
@@ -91,14 +103,8 @@ def gather(folder: Path, base: str | None, donors: Sequence[str], evidence: Esta
     except (SaeError, ArtifactError) as error:
         evidence.leave_open(f"the edits of {resolved.recipe.merge_method}: {error}")
         return sources
-    opened = _donors(plan, base_model, donors, evidence)
-    for name, donor in opened.items():
-        if is_itself(sources.merged, donor, resolved.layers):
-            evidence.violate(
-                RECIPE_FILE,
-                f"the donor {name} at {donor.folder} is the checkpoint itself, which agrees with any change",
-            )
-    return replace(sources, plan=plan, donors=opened, filter=method)
+    sources = replace(sources, plan=plan, filter=method)
+    return replace(sources, donors=_donors(sources, plan, donors, evidence, kept))
 
 
 def _with_base(sources: Sources, by_user: str | None, evidence: Established) -> Sources:
@@ -141,25 +147,68 @@ def _with_layers(merged: MergedFolder, evidence: Established) -> ResolvedRecipe:
 
 
 def _donors(
-    plan: EditPlan, base: Checkpoint | None, named: Sequence[str], evidence: Established
+    sources: Sources, plan: EditPlan, named: Sequence[str], evidence: Established, kept: ExitStack
 ) -> dict[str, Checkpoint]:
     if named and len(named) != len(plan.donors):
         raise UsageError(
             f"the recipe has {len(plan.donors)} donors ({', '.join(plan.donors)}): "
             f"expected --donor for each, in this order, got {len(named)}"
         )
-    if base is None:
+    if sources.base is None:
         return {}
     by_user: Sequence[str | None] = named or [None] * len(plan.donors)
     opened = {
-        donor: _open(donor, name, "the donor", evidence)
+        donor: _open_donor(sources, plan, donor, name, evidence, kept)
         for donor, name in zip(plan.donors, by_user, strict=True)
     }
     donors = {name: donor for name, donor in opened.items() if donor is not None}
     if len(donors) < len(opened):
         return {}
-    check_donors(plan, base, donors)
+    check_donors(plan, sources.base, donors)
     return donors
+
+
+def _open_donor(
+    sources: Sources,
+    plan: EditPlan,
+    in_recipe: str,
+    by_user: str | None,
+    evidence: Established,
+    kept: ExitStack,
+) -> Checkpoint | None:
+    """A donor, its adapter merged into it as the merge did; None where it cannot be had."""
+    whole, *adapters = parse_model_id(by_user or in_recipe).parts
+    what = f"what needs the donor {in_recipe}"
+    if adapters and sources.report is None:
+        evidence.leave_open(
+            f"{what}: mergekit-yaml merges an adapter through peft; --donor names a model that is merged so"
+        )
+        return None
+    model = _open(str(whole), str(whole) if by_user else None, "the donor", evidence)
+    if model is None:
+        return None
+    if is_itself(sources.merged, model, sources.layers):
+        if not (adapters and sources.in_place and sources.base):
+            evidence.violate(
+                RECIPE_FILE,
+                f"the donor {in_recipe} at {model.folder} is the checkpoint itself, "
+                "which agrees with any change",
+            )
+            return model
+        model = sources.base  # what the adapter was put upon was edited in place since
+    if not adapters:
+        return model
+    folder = local_folder(adapters[0]) if by_user else adapter_at_hand(adapters[0])
+    if folder is None:
+        evidence.leave_open(f"{what}: its adapter is not at hand")
+        return None
+    request = sources.report.request if sources.report else None
+    bench = AdapterBench(sources.merged.folder, request.lora_merge_dtype if request else None, kept)
+    try:
+        return bench.merged(model, folder, plan.layers_of(in_recipe), in_recipe)
+    except OSError as error:
+        evidence.leave_open(f"{what}: its adapter is merged beside the checkpoint, and {error}")
+        return None
 
 
 def _open(in_recipe: str, by_user: str | None, role: str, evidence: Established) -> Checkpoint | None:
