@@ -13,7 +13,7 @@ from sae_merge_method.files.writing import require_no_file, write_text
 from sae_merge_method.layers import Unit, format_layers, named_units, units_word
 from sae_merge_method.models.adapter import Adapter
 from sae_merge_method.models.checkpoint import Checkpoint
-from sae_merge_method.models.hub import parse_model_id
+from sae_merge_method.models.hub import is_same_model, parse_model_id
 from sae_merge_method.recipe.evidence import recorded_scores
 from sae_merge_method.recipe.findings import CheckedRecipe, Notes
 from sae_merge_method.recipe.lineage import oddities
@@ -110,7 +110,7 @@ def _check_gate(resolved: ResolvedRecipe, notes: Notes) -> tuple[Unit, ...]:
             notes.add(
                 "diagnosis",
                 f"{path} is an attribution of this base and the donor {attribution.donor.id}",
-                "fits" if attribution.donor.id in donors_of(resolved.recipe) else "odd",
+                "fits" if _names_donor(resolved, attribution.donor.id) else "odd",
             )
     return layers
 
@@ -136,13 +136,17 @@ def _check_record(resolved: ResolvedRecipe, layers: tuple[Unit, ...], notes: Not
             notes.add(
                 "sae_evidence",
                 f"the scores, {record.get('score')}, are of an attribution of the donor {donor}",
-                "fits" if donor in donors_of(resolved.recipe) else "odd",
+                "fits" if _names_donor(resolved, str(donor)) else "odd",
             )
         if of_base:
             notes.add("sae_evidence", "the recorded scores are of this base's weights")
         else:
             missing = "no fingerprint is recorded" if resolved.base.tensors else "they are not at hand"
             notes.add("sae_evidence", f"whether it is of this base's weights: {missing}", "not checked")
+
+
+def _names_donor(resolved: ResolvedRecipe, donor: str) -> bool:
+    return any(is_same_model(donor, name) for name in donors_of(resolved.recipe))
 
 
 def _check_edit(

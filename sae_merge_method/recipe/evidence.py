@@ -13,7 +13,7 @@ from sae_merge_method.files.hashing import file_sha256
 from sae_merge_method.identity.fingerprint import fingerprint
 from sae_merge_method.layers import Unit
 from sae_merge_method.models.checkpoint import Checkpoint
-from sae_merge_method.models.hub import open_model, parse_model_id
+from sae_merge_method.models.hub import is_same_model, open_model, parse_model_id
 from sae_merge_method.recipe.diagnosed import OpenedDiagnosis, open_attribution, open_diagnosis
 from sae_merge_method.selection import SelectionRule, agreement
 
@@ -103,7 +103,7 @@ def of_attribution(at: Path, base: Checkpoint, base_name: str, donor: str, score
 def _warn_of_another_donor(path: Path, content: Attribution, donor: str) -> None:
     """Scores of one donor say little of another. An adapter is known by its name: it is not merged here."""
     if parse_model_id(donor).adapter is not None:
-        same = donor == content.donor.id
+        same = is_same_model(donor, content.donor.id)
     else:
         same = content.donor.fingerprint.agrees_in(fingerprint(open_model(donor))) is not None
     if not same:

@@ -1,6 +1,8 @@
 """Layers chosen by a score that knows the donor: of an attribution, with or without a diagnosis beside it."""
 
+import json
 import logging
+from pathlib import Path
 
 import pytest
 import yaml
@@ -12,6 +14,7 @@ from sae_merge_method.recipe.check import check_recipe
 from sae_merge_method.recipe.from_diagnosis import RecipeSettings, make_recipe, write_recipe
 from sae_merge_method.recipe.resolved import resolve_recipe
 from tests import tiny
+from tests.adapters import save_lora
 from tests.attributions import save_attribution
 from tests.mergekit import plain_mergekit
 from tests.recipes import recipe_text, run_recipe
@@ -106,3 +109,24 @@ def test_a_gate_of_an_attribution_of_another_base_is_at_fault_and_of_another_don
     assert fault.subject == "diagnosis" and "holds other weights" in fault.text
     findings = check_recipe(by_the_gate(attribution, base, other)).findings
     assert [one.verdict for one in findings if "is an attribution of this base" in one.text] == ["odd"]
+
+
+@pytest.mark.parametrize("adapter", [False, True])
+def test_a_donor_is_the_attributions_by_whatever_path_it_is_named(
+    tmp_path, base, donor, adapter, monkeypatch, caplog
+):
+    save_attribution(tmp_path / "att", base, donor)
+    monkeypatch.chdir(tmp_path)
+    named = Path("base"), "donor"
+    if adapter:
+        save_lora(tmp_path / "lora", [1, 3])
+        named = Path("base"), "base+lora"
+        record = json.loads((tmp_path / "att/attribution.json").read_text())
+        record["donor"]["id"] = f"./base+{tmp_path / 'lora'}"
+        (tmp_path / "att/attribution.json").write_text(json.dumps(record))
+    write_recipe(settings(Path("att"), *named), "recipe.yml")
+    assert "its scores may say little" not in caplog.text
+    by_record = check_recipe("recipe.yml").findings
+    by_gate = check_recipe(by_the_gate("att", "./base", f"./{named[1]}")).findings
+    verdicts = [one.verdict for one in (*by_record, *by_gate) if "an attribution of" in one.text]
+    assert verdicts == ["fits", "fits"]
