@@ -2,14 +2,16 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 
 import yaml
 
 from sae_merge_method.artifacts.recipe import Recipe
 from sae_merge_method.artifacts.recipe_models import Module
-from sae_merge_method.models.hub import parse_model_id
+from sae_merge_method.errors import RecipeError, UsageError
+from sae_merge_method.models.hub import is_same_model, parse_model_id
 
 
 def donors_of(recipe: Recipe) -> tuple[str, ...]:
@@ -30,6 +32,28 @@ def _named(recipe: Recipe) -> Iterator[str]:
         for run in part.slices or ():
             for member in run.sources:
                 yield member.model
+
+
+def refuse_twice(models: Sequence[str]) -> None:
+    """Make sure that each of some sources is another model, in whatever spelling.
+
+    Raises:
+        RecipeError: One is named twice: its edit would be added twice.
+    """
+    for model, other in combinations(models, 2):
+        if model == other:
+            raise RecipeError(f"{model} is named twice among the same sources")
+        if _are_one(model, other):
+            raise RecipeError(f"{model} and {other} are one model, named twice among the same sources")
+
+
+def _are_one(model: str, other: str) -> bool:
+    """Whether two names are of one model; of a model on the Hub two revisions are two."""
+    try:
+        named = [[part.revision for part in parse_model_id(name).parts] for name in (model, other)]
+        return named[0] == named[1] and is_same_model(model, other)
+    except UsageError:  # a folder of another machine: who opens it says what is wrong
+        return False
 
 
 _KEYS = ("base_model", "model")

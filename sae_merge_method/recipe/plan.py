@@ -22,6 +22,7 @@ from sae_merge_method.layers import LayerModule, Unit, format_layers, layer_of, 
 from sae_merge_method.models.rounding import NEAREST, Rounding
 from sae_merge_method.models.tensor_names import LayerPart
 from sae_merge_method.recipe.methods import method_named, parameters_of, written_parameters
+from sae_merge_method.recipe.pin import refuse_twice
 from sae_merge_method.recipe.precision import rounding_of
 
 TEXT_MODULE = "text_decoder"
@@ -152,7 +153,7 @@ def donations_of(recipe: Recipe, layers: Collection[Unit], n_layers: int) -> _Of
 
 
 def _from_models(base: str, models: Sequence[ModelSource], scopes: _Scopes, n_layers: int) -> _Offers:
-    _refuse_twice([source.model for source in models])
+    refuse_twice([source.model for source in models])
     donors = [source for source in models if source.model != base]
     return {
         layer: tuple(_donation(donor, scopes, _position(layer, n_layers)) for donor in donors)
@@ -164,7 +165,7 @@ def _from_slices(base: str, slices: Sequence[Slice], scopes: _Scopes, n_layers: 
     offers: _Offers = {}
     reached = 0
     for number, part in enumerate(slices):
-        _refuse_twice([source.model for source in part.sources])
+        refuse_twice([source.model for source in part.sources])
         first, last = next((s.layer_range for s in part.sources if s.model == base), (-1, -1))
         if first != reached or last < first or any(s.layer_range != (first, last) for s in part.sources):
             raise RecipeError(
@@ -241,9 +242,3 @@ def _gradient(value: float | tuple[float, ...], position: float) -> float:
 def _position(index: int, length: int) -> float:
     """Where in its slice a layer stands, 0 to 1; mergekit puts a lone layer at the end."""
     return index / (length - 1) if length > 1 else 1.0
-
-
-def _refuse_twice(models: Sequence[str]) -> None:
-    for model in models:
-        if models.count(model) > 1:
-            raise RecipeError(f"{model} is named twice among the same sources")

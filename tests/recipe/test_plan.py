@@ -158,6 +158,22 @@ def test_what_is_no_edit_in_place_is_refused(keys, message):
         donations_of(recipe(**keys), (0, 1), N_LAYERS)
 
 
+def test_one_donor_in_two_spellings_is_refused_and_two_revisions_are_two(tmp_path, monkeypatch):
+    (tmp_path / "donor").mkdir()
+    (tmp_path / "link").symlink_to("donor")
+    monkeypatch.chdir(tmp_path)
+
+    def found(*names):
+        return donations_of(recipe(models=[{"model": name} for name in names]), (0, 1), N_LAYERS)
+
+    for other in ("donor/", str(tmp_path / "donor"), "link"):
+        with pytest.raises(RecipeError, match=f"donor and {other} are one model, named twice"):
+            found("./donor", other)
+    assert len(found("me/model", "me/model@step1000")[0]) == 2
+    assert len(found("./donor+./a", "./donor+./b")[0]) == 2
+    assert len(found("elsewhere/c++/a", "elsewhere/c++/b")[0]) == 2
+
+
 def test_a_share_of_the_energy_is_folded_into_the_weights():
     plan = plan_edit(models([{"filter": "mlp", "value": 0.5}], energy=0.25), (1, 4), N_LAYERS)
     assert plan.donations[4] == (Donation("donor", (("mlp", 0.25), (None, 0.5))),)
