@@ -172,6 +172,8 @@ def _text(
     for key in ("dtype", "out_dtype", "tokenizer_source", "chat_template"):
         if getattr(resolved.recipe, key) is not None:
             form[key] = getattr(resolved.recipe, key)
+    if resolved.recipe.tokenizer is not None:
+        form["tokenizer"] = resolved.recipe.tokenizer.model_dump()
     if arm.matched == "float32":
         form.update(dtype="float32", out_dtype="float32")
     control = Control(
