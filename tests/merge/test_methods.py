@@ -172,3 +172,21 @@ def test_the_stethoscopes_energy_is_the_same_through_both_doors(tmp_path, scene)
     run_recipe(source, tmp_path / "out")
     merged, stock = tiny.load_tensors(tmp_path / "out"), plain_mergekit(source, tmp_path / "stock")
     assert all(tiny.same_bytes(merged[name], stock[name]) for name in merged)
+
+
+@pytest.mark.parametrize("layers", ["all", "all.attn", "1, all.mlp"])
+def test_all_is_every_layer_that_there_is_through_both_doors(tmp_path, scene, layers):
+    source = recipe(scene, "sae_stethoscope", layers=layers)
+    report = run_recipe(source, tmp_path / "out")
+    merged, stock = tiny.load_tensors(tmp_path / "out"), plain_mergekit(source, tmp_path / "stock")
+    assert all(tiny.same_bytes(merged[name], stock[name]) for name in merged)
+    assert {tensor.layer for tensor in report.edited()} == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("method", ["sae_scalpel", "sae_stethoscope"])
+def test_where_mergekit_had_to_say_how_many_layers_there_are_all_is_refused_in_words(tmp_path, scene, method):
+    given = {"layers": "all", "diagnosis": str(scene.diagnosis)}
+    given |= {"rank": 4} if method == "sae_scalpel" else {"select": "top_k=4"}
+    assert run_recipe(recipe(scene, method, **given), tmp_path / "out").layers == (0, 1, 2, 3)
+    with pytest.raises(MergeError, match='does not say how many layers .* such as "0-25", or run sae-merge'):
+        plain_mergekit(recipe(scene, method, **given), tmp_path / "stock")
