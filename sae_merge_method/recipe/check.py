@@ -4,15 +4,16 @@ What is wrong with one part does not keep the others from being looked at, and o
 nothing but config.json is fetched. Where the models lie is found by ``located``.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from sae_merge_method.artifacts.recipe import AnyRecipe
 from sae_merge_method.errors import RecipeError
 from sae_merge_method.files.writing import require_no_file, write_text
-from sae_merge_method.layers import Unit, format_layers, named_units, units_word
+from sae_merge_method.layers import Unit, format_layers, named_units, unit_of, units_word
 from sae_merge_method.models.adapter import Adapter
 from sae_merge_method.models.checkpoint import Checkpoint
+from sae_merge_method.models.dtypes import DTYPE_NAMES
 from sae_merge_method.models.hub import is_same_model, parse_model_id
 from sae_merge_method.recipe.evidence import recorded_scores
 from sae_merge_method.recipe.findings import CheckedRecipe, Notes
@@ -20,7 +21,7 @@ from sae_merge_method.recipe.lineage import oddities
 from sae_merge_method.recipe.located import Located, locate, open_located, open_located_adapter
 from sae_merge_method.recipe.methods import method_named, parse_recipe
 from sae_merge_method.recipe.pin import donors_of, models_of, pin
-from sae_merge_method.recipe.precision import precision_of
+from sae_merge_method.recipe.precision import precision_of, rounded_by_mergekit
 from sae_merge_method.recipe.preflight import check_donors, check_dtype, check_family, require_plain
 from sae_merge_method.recipe.resolved import ResolvedRecipe, read_recipe
 from sae_merge_method.selection import choose_layers, parse_rule
@@ -179,8 +180,30 @@ def _check_edit(
         f"every tensor of the selected {units_word(plan.layers)} stands in every donor, in the base's shape",
     )
     _check_rounding(resolved, notes)
+    _check_doors(resolved, [base, *(headers[name] for name in headers if name not in adapters)], notes)
     for oddity in oddities(plan, base, headers, adapters):
         notes.add("donors", oddity, "odd")
+
+
+def _check_doors(resolved: ResolvedRecipe, models: Sequence[Checkpoint], notes: Notes) -> None:
+    """Where the recipe's dtype has mergekit-yaml write other bytes than we do."""
+    recipe = resolved.recipe
+    stored = [
+        DTYPE_NAMES[entry.dtype]
+        for model in models
+        for part, entry in model.layer_tensors.items()
+        if entry.is_float and unit_of(resolved.layers, part) is not None
+    ]
+    wider = rounded_by_mergekit(recipe, resolved.base.dtypes(), stored)
+    if wider:
+        widest = "float64" if "float64" in wider else "float32"
+        notes.add(
+            "rounding",
+            f"mergekit-yaml rounds what is stored in {'/'.join(wider)} to {recipe.dtype} before the edit, "
+            f"sae-merge merge does not: dtype: {widest} and out_dtype: {recipe.target_dtype} give the same "
+            "bytes by both",
+            "odd",
+        )
 
 
 def _check_rounding(resolved: ResolvedRecipe, notes: Notes) -> None:

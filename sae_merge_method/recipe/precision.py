@@ -77,6 +77,20 @@ def precision_of(recipe: Recipe, base: Collection[str], written: str | None) -> 
     return Precision(dtype if cast else None, written, rounding_of(recipe.parameters))
 
 
+def rounded_by_mergekit(recipe: Recipe, base: Collection[str], inputs: Iterable[str]) -> tuple[str, ...]:
+    """Types of inputs that plain mergekit-yaml rounds to ``dtype`` before the edit, and we do not.
+
+    Args:
+        recipe: The recipe.
+        base: All floating-point dtypes among the base's tensors, by recipes' names.
+        inputs: Those of the tensors of which edits are computed.
+    """
+    dtype = recipe.dtype
+    if dtype is None or dtype == precision_of(recipe, base, recipe.target_dtype).loaded:
+        return ()
+    return tuple(sorted({kind for kind in inputs if not holds(dtype, [kind])}))
+
+
 def _is_wider(written: str | None, base: Collection[str]) -> bool:
     return written is not None and set(base) != {written} and holds(written, base)
 

@@ -15,7 +15,8 @@ from sae_merge_method.errors import RecipeError
 from sae_merge_method.recipe.check import check_recipe
 from tests import tiny
 from tests.diagnoses import save_diagnosis
-from tests.recipes import recipe_text
+from tests.mergekit import plain_mergekit
+from tests.recipes import recipe_text, run_recipe
 from tests.saes.at_hand import cached
 
 
@@ -105,6 +106,30 @@ def test_stochastic_rounding_is_found_and_odd_where_there_is_nothing_to_round(tm
     assert ("odd", "float32 is written: stochastic (seed 3) has next to nothing to round") in found(wide)
     plain = check_recipe(RecipeText(recipe_text(base, donor), "r"))
     assert "rounding" not in {finding.subject for finding in plain.findings}
+
+
+def test_a_dtype_that_the_two_doors_read_otherwise_is_odd_and_the_way_out_is_one_for_both(tmp_path):
+    base = tiny.gemma3_text(tmp_path / "base", 0, dtype=torch.bfloat16)
+    donor = tiny.gemma3_text(tmp_path / "donor", 1)
+
+    def look(tail, donor=donor):
+        text = recipe_text(base, donor, weight="0.7", tail=tail)
+        checked = check_recipe(RecipeText(text, "r"))
+        return text, [line for verdict, line in found(checked) if verdict == "odd" and "by both" in line]
+
+    text, (odd,) = look("dtype: bfloat16")
+    assert "rounds what is stored in float32 to bfloat16 before the edit, sae-merge merge does not" in odd
+    assert not same_through_both_doors(tmp_path / "1", text)
+    assert "dtype: float32 and out_dtype: bfloat16 give the same bytes by both" in odd
+    text, none = look("dtype: float32\nout_dtype: bfloat16")
+    assert not none and same_through_both_doors(tmp_path / "2", text)
+    assert not look("")[1] and not look("dtype: bfloat16", base)[1] and not look("dtype: float32")[1]
+
+
+def same_through_both_doors(folder, text):
+    run_recipe(text, folder / "out")
+    merged, stock = tiny.load_tensors(folder / "out"), plain_mergekit(text, folder / "stock")
+    return all(tiny.same_bytes(merged[name], stock[name]) for name in merged)
 
 
 def found(checked):
