@@ -20,6 +20,7 @@ from sae_merge_method.models.hub import local_folder, parse_model_id
 from sae_merge_method.models.reading import WeightFiles
 from sae_merge_method.models.repository import fetch_file
 from sae_merge_method.models.shards import lacks_weights
+from sae_merge_method.publish.first_making import read_otherwise, recorded_options
 from sae_merge_method.recipe.methods import method_named, parse_recipe
 from sae_merge_method.recipe.pin import donors_of, rename
 from sae_merge_method.reports.notebook import View
@@ -47,6 +48,8 @@ class Rebuilt(Record):
     """One hash of the second making: over every tensor's name, dtype, shape and XXH3."""
     base_changed: bool
     """Whether the base has another config.json than when the model was first made."""
+    reason: str | None = None
+    """What may be why bytes differ, in words; null where nothing is known of that."""
 
 
 def rebuild(
@@ -83,7 +86,8 @@ def rebuild(
     else:
         assert original.report is not None
         first = _reported(original.report)
-    report = merge(recipe, out, overwrite=overwrite, options={"quiet": quiet}, allow_mismatch=allow_mismatch)
+    options = {"quiet": quiet, **recorded_options(original.report)}
+    report = merge(recipe, out, overwrite=overwrite, options=options, allow_mismatch=allow_mismatch)
     second = _reported(report)  # a merge reads all
     names = first.keys() | second.keys()
     different = sorted(name for name in names if first.get(name) != second.get(name))
@@ -97,6 +101,7 @@ def rebuild(
         different=tuple(different),
         result_sha256=str(report.result_sha256),
         base_changed=before not in (None, report.base_config_sha256),
+        reason=read_otherwise(recipe, report) if different and original.report is None else None,
     )
 
 
@@ -112,6 +117,8 @@ def rebuilt_view(rebuilt: Rebuilt) -> View:
     ]
     if len(rebuilt.different) > _SHOWN:
         lines.append(f"  and {len(rebuilt.different) - _SHOWN} more")
+    if rebuilt.reason is not None:
+        lines.append(f"it may be this: {rebuilt.reason}")
     if rebuilt.base_changed:
         lines.append("the base's config.json is not the one that the model was made from")
     return View((), head=tuple(lines))

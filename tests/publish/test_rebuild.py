@@ -11,7 +11,9 @@ from sae_merge_method.merge.in_place import edit_in_place
 from sae_merge_method.publish.card import write_card
 from sae_merge_method.publish.rebuild import find_original
 from tests import tiny
+from tests.adapters import save_lora
 from tests.merged import rename_models
+from tests.mergekit import plain_mergekit
 from tests.publish.test_card import MIT
 from tests.recipes import recipe_text, run_recipe
 from tests.verify.conftest import flip_one_bit, rewrite
@@ -44,6 +46,30 @@ def test_what_was_rounded_at_random_is_rounded_the_same_again(tmp_path):
         (tmp_path / out / "model.safetensors").read_bytes() for out in ("out", "again", "nearest")
     )
     assert first == again != nearest
+
+
+def test_what_adapters_were_rounded_to_is_done_again(tmp_path):
+    base = tiny.gemma3_text(tmp_path / "base", 0, dtype=torch.bfloat16)
+    text = recipe_text(base, f"{base}+{save_lora(tmp_path / 'lora', [1, 3])}", weight="0.7")
+    run_recipe(text, tmp_path / "out", options={"lora_merge_dtype": "bfloat16"})
+    result = rebuild(tmp_path / "out", tmp_path / "again")
+    assert result.exit_code == 0, result.output
+    assert "54 of 54 tensors" in result.output
+
+
+def test_where_mergekit_yaml_rounds_a_wider_donor_first_that_is_named_as_the_reason(tmp_path):
+    base = tiny.gemma3_text(tmp_path / "base", 0, dtype=torch.bfloat16)
+    donor, reason = tiny.gemma3_text(tmp_path / "donor", 1), "rounds what is stored in float32 to bfloat16"
+    for dtype in ("dtype: bfloat16", "dtype: float32\nout_dtype: bfloat16"):
+        out = tmp_path / dtype[7:15]
+        plain_mergekit(recipe_text(base, donor, weight="0.7", tail=dtype), out)
+        result = rebuild(out, tmp_path / "again", "--overwrite")
+        assert (result.exit_code, reason in result.output) == (
+            (1, True) if "out" not in dtype else (0, False)
+        )
+    run_recipe(recipe_text(base, donor, weight="0.7", tail="dtype: bfloat16"), tmp_path / "ours")
+    rewrite(tmp_path / "ours", flip_one_bit("model.norm.weight"))
+    assert reason not in rebuild(tmp_path / "ours", tmp_path / "again", "--overwrite").output
 
 
 def test_weights_are_read_where_the_report_does_not_say_every_hash(tmp_path, merged):
