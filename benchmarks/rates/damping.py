@@ -3,6 +3,7 @@ lie on it, just beside its end, or off it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ from sae_merge_method.statistics.equal_gain import CostRatio, Point, cost_at_equ
 from sae_merge_method.statistics.interpolation import (
     excess_over_each,
     excess_over_line,
+    excess_over_near,
+    share_apart,
     share_of_cost,
 )
 
@@ -99,8 +102,9 @@ class Spared(NamedTuple):
     """Damage of the whole curve's end, in the mean over passages."""
 
 
-def at_equal_gain(generator: np.random.Generator, world: Spared) -> CostRatio:
-    """Of losses: gains grow as the weight does, damage as its square, each text to its own skewed degree."""
+def losses(generator: np.random.Generator, world: Spared) -> Callable[..., Point]:
+    """Gains that grow as the weight does, and damage as its square, each text to its own skewed degree: the
+    curve bends downwards over damage."""
     ease = generator.exponential(1, world.problems)
     frailty = generator.exponential(1, world.passages)
 
@@ -109,6 +113,33 @@ def at_equal_gain(generator: np.random.Generator, world: Spared) -> CostRatio:
         costs = ratio * world.harm * weight**2 * frailty + 0.01 * generator.standard_t(5, world.passages)
         return Point(gains.tolist(), costs.tolist())
 
+    return edit
+
+
+def called_off_a_bend(
+    generator: np.random.Generator, trials: int, *, world: Spared, off: float = 1.0
+) -> Hits:
+    """How often an edit is called above or below a curve that bends: beside that of seven points, one of them
+    at so many times the weight of equal damage, that seems to damage most nearly as much; by a slope that is
+    told far around it."""
+    hits = 0
+    for _ in range(trials):
+        edit = losses(generator, world)
+        of_curve = 0.5 * world.ratio**0.5  # where the curve damages as the edit does
+        at = edit(0.5, world.ratio)
+        tried = [edit(of_curve * off * 1.12**step) for step in range(-3, 4)]
+        near = min(tried, key=lambda one: abs(sum(one.costs) - sum(at.costs)))
+        low, high = edit(of_curve * 0.75), edit(of_curve / 0.75)
+        share = share_apart(at.costs, near.costs, low.costs, high.costs)
+        if not isinstance(share, str):
+            p = excess_over_near(share, at.gains, near.gains, low.gains, high.gains).p
+            hits += p is not None and p < ALPHA
+    return Hits(hits, trials)
+
+
+def at_equal_gain(generator: np.random.Generator, world: Spared) -> CostRatio:
+    """Of losses, beside two neighbours."""
+    edit = losses(generator, world)
     weights = (0.4, 0.5, 0.6)
     # Where the line between neighbours has the damage that the edit's is a share of.
     s = 0.5
@@ -165,6 +196,27 @@ RATES = (
         at_least(0.5),
         partial(called_above_all, above=0.2),
         2000,
+    ),
+    Rate(
+        "at equal damage: an edit on a curve that bends is called above or below it",
+        "gain grows as the root of damage; weights an eighth apart; 60 problems and passages",
+        at_most(ALPHA),
+        partial(called_off_a_bend, world=Spared(1.0), off=0.94),
+        3000,
+    ),
+    Rate(
+        "at equal damage: the same where the curve's own damage is seldom shown",
+        "a third of the damage",
+        at_most(ALPHA),
+        partial(called_off_a_bend, world=Spared(1.0, harm=0.03)),
+        3000,
+    ),
+    Rate(
+        "at equal damage: an edit with half of the curve's damage at its gain is called above",
+        "the same",
+        at_least(0.7),
+        partial(called_off_a_bend, world=Spared(0.5), off=0.94),
+        1000,
     ),
     Rate(
         "at equal gain: the 95 % interval holds the true share of the curve's damage",

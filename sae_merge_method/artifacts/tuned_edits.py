@@ -145,8 +145,12 @@ class BesideCurve(Record):
     that comes nearest in gain, whatever its damage."""
     high: CurvePoint
     """The point with more damage; the same as low where share is null and difference is not."""
+    through: CurvePoint | None = None
+    """The point that damages most nearly as much as the winner: the line is drawn through it, as steep as
+    between low and high; null where it is drawn between those two."""
     share: float | None
-    """How far along the damage from low to high the winner's lies, 0 to 1; null where that cannot be told."""
+    """How far along the damage from low to high the winner's lies, 0 to 1; beside a point through which the
+    line is drawn, how much further than that one's; null where that cannot be told."""
     difference: Change | None
     """The winner's gain less the curve's at the same damage, in the task's score where one judges, else in
     nats a token; where that cannot be told, and it gains more than all of the curve, less that of the point

@@ -13,7 +13,9 @@ from sae_merge_method.statistics.interpolation import (
     AboveLine,
     excess_over_each,
     excess_over_line,
+    excess_over_near,
     excess_over_scores,
+    share_apart,
     share_of_cost,
 )
 
@@ -101,6 +103,27 @@ def place_beside(
         if over.p is not None:
             return Place(nearest, nearest, over)
     return Place(low, high, excess)
+
+
+def over_bend(edit: GainAndCost, near: GainAndCost, low: GainAndCost, high: GainAndCost) -> AboveLine:
+    """An edit's gain less that of a curve that bends, at the same cost.
+
+    Args:
+        edit: What is held against the curve.
+        near: The point of the curve that costs most nearly as much.
+        low: A point that costs less than the edit.
+        high: One that costs more, so far away that their costs are told apart.
+    """
+    if not all(math.isfinite(one) for outcome in (edit, near, low, high) for one in _numbers(outcome)):
+        return AboveLine.untested("a gain or a damage is no finite number")
+    if not _cost(low) <= _cost(edit) <= _cost(high):
+        return AboveLine.untested("its damage does not lie between theirs")
+    share = share_apart(edit.costs, near.costs, low.costs, high.costs)
+    if isinstance(share, str):
+        return AboveLine.untested(share)
+    if edit.gains is None or near.gains is None or low.gains is None or high.gains is None:
+        return AboveLine.untested("no problem's own gain is known")
+    return excess_over_near(share, edit.gains, near.gains, low.gains, high.gains)
 
 
 def stands(excess: AboveLine, p: float | None, alpha: float, margin: float | None = None) -> Beside:

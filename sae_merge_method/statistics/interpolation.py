@@ -74,22 +74,48 @@ def share_of_cost(point: Sequence[float], low: Sequence[float], high: Sequence[f
         The share, cut to lie between 0 and 1; or why there is none. A cost beyond an end is held against the
         end, and keeps its error: the true one may lie between the two.
     """
-    return _share(point, low, high, "damage", "documents")
+    return _cut(_share(point, low, low, high, "damage", "documents"))
+
+
+def share_apart(
+    point: Sequence[float], near: Sequence[float], low: Sequence[float], high: Sequence[float]
+) -> AlongLine | str:
+    """The same of how much further along the line a point's cost lies than that of another one near it.
+
+    Args:
+        point: For every document, for example its nats under the edit.
+        near: The same under the other one.
+        low: The same under the cheaper end.
+        high: The same under the dearer end.
+
+    Returns:
+        The share, below 0 where the point costs less than the other; or why there is none.
+    """
+    return _share(point, near, low, high, "damage", "documents")
 
 
 def share_of_gain(point: Sequence[float], low: Sequence[float], high: Sequence[float]) -> AlongLine | str:
     """The same of gains, problem by problem: where along the line a point's gain is reached."""
-    return _share(point, low, high, "gain", "problems")
+    return _cut(_share(point, low, low, high, "gain", "problems"))
+
+
+def _cut(share: AlongLine | str) -> AlongLine | str:
+    return share if isinstance(share, str) else share._replace(value=min(1.0, max(0.0, share.value)))
 
 
 def _share(
-    point: Sequence[float], low: Sequence[float], high: Sequence[float], what: str, items: str
+    point: Sequence[float],
+    near: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    what: str,
+    items: str,
 ) -> AlongLine | str:
     n = len(point)
     if n < FEWEST_ITEMS:
         return _too_few(n, items)
     along = [end - start for start, end in zip(low, high, strict=True)]
-    moved = [at - start for start, at in zip(low, point, strict=True)]
+    moved = [at - start for start, at in zip(near, point, strict=True)]
     length = math.fsum(along)
     mean = length / n
     spread = math.sqrt(math.fsum((one - mean) ** 2 for one in along) / (n - 1) * n)
@@ -97,7 +123,7 @@ def _share(
         return f"the {what} of its neighbours on the curve is not told apart: more {items} would"
     value = math.fsum(moved) / length
     left = math.fsum((part - value * whole) ** 2 for part, whole in zip(moved, along, strict=True))
-    return AlongLine(min(1.0, max(0.0, value)), math.sqrt(n / (n - 1) * left) / length, n - 1)
+    return AlongLine(value, math.sqrt(n / (n - 1) * left) / length, n - 1)
 
 
 def excess_over_line(
@@ -124,6 +150,39 @@ def excess_over_line(
     slope = (math.fsum(high) - math.fsum(low)) / n
     of_problems = math.fsum((one - delta) ** 2 for one in apart) / (n - 1) / n
     return _tested(s, delta, of_problems, n - 1, share, slope)
+
+
+def excess_over_near(
+    apart: AlongLine,
+    point: Sequence[float],
+    near: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+) -> AboveLine:
+    """How far a point lies above a curve that bends: above the line through a point of it that costs nearly
+    as much, as steep as between two others.
+
+    Costs of neighbours are seldom told apart, and the line between two that are lies below a curve that bends
+    downwards: whoever is on the curve would be called above it. Through a near point the bend counts only for
+    what is left of the way. With share s of that way, problems i and the others a and b,
+    ``d_i = p_i - n_i - s (b_i - a_i)``; the rest is as for :func:`excess_over_line`.
+
+    Args:
+        apart: How much further than the near point's the cost lies along the line between the others.
+        point: Outcome of every problem under the edit.
+        near: The same at the near point.
+        low: The same at the cheaper of the others.
+        high: The same at the dearer one.
+    """
+    n, s = len(point), apart.value
+    rows = zip(point, near, low, high, strict=True)
+    left = [at - beside - s * (end - start) for at, beside, start, end in rows]
+    delta = math.fsum(left) / n if n else 0.0
+    if n < FEWEST_ITEMS:
+        return AboveLine.untested(_too_few(n), s, delta)
+    slope = (math.fsum(high) - math.fsum(low)) / n
+    of_problems = math.fsum((one - delta) ** 2 for one in left) / (n - 1) / n
+    return _tested(s, delta, of_problems, n - 1, apart, slope)
 
 
 def excess_over_scores(

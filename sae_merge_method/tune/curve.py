@@ -6,16 +6,23 @@ chooses no edit.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 
 from sae_merge_method.artifacts.tuned_edits import BesideCurve, Change, CurvePoint, EqualGain, Spared
-from sae_merge_method.statistics.beside_curve import WHOLE, GainAndCost, Weighted, place_beside, stands
+from sae_merge_method.statistics.beside_curve import (
+    WHOLE,
+    GainAndCost,
+    Weighted,
+    over_bend,
+    place_beside,
+    stands,
+)
 from sae_merge_method.statistics.equal_gain import CostRatio, Point, cost_at_equal_gain
+from sae_merge_method.statistics.interpolation import AboveLine
 from sae_merge_method.tune.bench import Bench, MeasuredEdit
 from sae_merge_method.tune.edit import DIGITS, Edit
 from sae_merge_method.tune.effects import effect, gains
 from sae_merge_method.tune.exam import Panel
-from sae_merge_method.tune.rivals import Field
 from sae_merge_method.tune.scaling import MOST
 from sae_merge_method.tune.splits import REPORT
 
@@ -23,24 +30,50 @@ _STEP = 1.5
 """Factor from one weight to the next while they all gain less, or all more."""
 _NEAR = 1.25
 """Two weights as near as that are neighbours: between them the curve is taken to be straight."""
+_NEARER = 1.12
+"""At equal damage, where gain bends over damage more than damage over gain."""
 _MOST_TRIES = 10
+ON_CURVE = "it is all layers at one weight, a point of the curve itself"
+
+
+def near_damage(panel: Panel, edit: Edit, start: float) -> float:
+    """The weight at which all layers damage most nearly as much as an edit, of those that are tried.
+
+    Args:
+        panel: To measure by.
+        edit: The edit.
+        start: Weight to begin at.
+    """
+    bench = panel.bench
+    own = bench.measure(edit, REPORT)
+    aim = math.fsum(own.control_nats[own.worst])
+
+    def damage(weight: float) -> float:
+        return math.fsum(bench.measure(all_layers(bench, weight), REPORT).control_nats[own.worst])
+
+    if edit.weight_of_all is not None:
+        return edit.weight_of_all
+    return min(around(damage, aim, start, _NEARER), key=lambda weight: abs(damage(weight) - aim))
 
 
 def beside_curve(
-    panel: Panel, edit: Edit, field: Field, weights: Mapping[float, Edit], alpha: float
+    panel: Panel, edit: Edit, ends: tuple[float, float], near: float, others: Iterable[float], alpha: float
 ) -> BesideCurve:
-    """The winner's gain less that of all layers damped to its damage, the line between two points of the
-    curve: by the task's score, where there is one. They are the field's two; where the winner's damage on the
-    report part is not between theirs, its neighbours among all points.
+    """The winner's gain less that of all layers damped to its damage: by the task's score, where one judges.
 
-    Where that line cannot be drawn, since nothing on the curve damages as little or no two points are told
-    apart: less that of every point, the base among them, if it gains more than all of them.
+    The curve bends downwards over damage, and neighbours' damage is seldom told apart: so the line is drawn
+    through the point that damages most nearly as much, as steep as between two whose damage is. Where the
+    winner's damage is not between theirs, it is the line between its neighbours of all points. Where none can
+    be drawn, since nothing on the curve damages as little or no two points are told apart: less the gain of
+    every point, the base among them, if it gains more than all of them. A winner that is all layers at one
+    weight is a point of the curve, and held against nothing.
 
     Args:
         panel: To measure by.
         edit: The winner.
-        field: With two points of the curve around the winner's damage on the choice part.
-        weights: All points of the curve, by the weight of all layers.
+        ends: Weights of all layers around its damage on the choice part, whose damage is told apart there.
+        near: The weight that damages most nearly as much, from :func:`near_damage`.
+        others: All other weights that were measured.
         alpha: Level of the test; intervals are at 1 - alpha.
     """
     bench = panel.bench
@@ -49,21 +82,34 @@ def beside_curve(
     def outcome(measured: MeasuredEdit) -> GainAndCost:
         return GainAndCost(gains(panel, measured), measured.control_nats[own.worst])
 
-    edits = {0.0: bench.base, **weights}
-    curve = {weight: bench.measure(edits[weight], REPORT) for weight in sorted(edits)}
-    points = [Weighted(f"weight {weight:.4g}", weight, outcome(one)) for weight, one in curve.items()]
-    low, high = (list(curve).index(weight) for weight, _ in field.curve)
-    *ends, excess = place_beside(outcome(own), points, (low, high))
-    low_point, high_point = (
-        CurvePoint(weight=points[nth].weight, report=effect(panel, curve[points[nth].weight], alpha))
-        for nth in ends
+    weights = sorted({0.0, *ends, near, *others})
+    curve = [bench.measure(all_layers(bench, weight), REPORT) for weight in weights]
+    through, at = None, weights.index(near)
+    low, high = sorted(map(weights.index, ends))
+    if edit.weight_of_all is not None:
+        low, high, excess = at, at, AboveLine.untested(ON_CURVE)
+    else:
+        points = [
+            Weighted(f"weight {weight:.4g}", weight, outcome(one))
+            for weight, one in zip(weights, curve, strict=True)
+        ]
+        excess = over_bend(outcome(own), *(points[nth].outcome for nth in (at, low, high)))
+        if excess.p is None:
+            low, high, excess = place_beside(outcome(own), points)
+        else:
+            through = at
+    low_point, high_point, middle = (
+        None if nth is None else CurvePoint(weight=weights[nth], report=effect(panel, curve[nth], alpha))
+        for nth in (low, high, through)
     )
+    assert low_point is not None and high_point is not None
     difference = None
     if excess.delta is not None:
         difference = Change(delta=excess.delta, interval=excess.interval(1 - alpha))
     return BesideCurve(
         low=low_point,
         high=high_point,
+        through=middle,
         share=excess.share,
         difference=difference,
         p=excess.p,
@@ -77,7 +123,7 @@ def equal_gain(panel: Panel, edit: Edit, start: float, alpha: float) -> EqualGai
 
     Args:
         panel: To measure by.
-        edit: The winner.
+        edit: The winner; one that is all layers at one weight is held against nothing.
         start: Weight of all layers to begin at.
         alpha: Level of the test; intervals are at 1 - alpha.
     """
@@ -97,12 +143,14 @@ def equal_gain(panel: Panel, edit: Edit, start: float, alpha: float) -> EqualGai
     def gained(weight: float) -> float:
         return math.fsum(point(damped(weight)).gains)
 
-    aim = math.fsum(point(own).gains)
-    weights = around(gained, aim, start) if aim > 0 else [start]
-    if aim > 0 and all(gained(weight) < aim for weight in weights):
+    aim, on_curve = math.fsum(point(own).gains), edit.weight_of_all is not None
+    weights = around(gained, aim, start) if aim > 0 and not on_curve else [start]
+    if aim > 0 and not on_curve and all(gained(weight) < aim for weight in weights):
         weights = sorted({*weights, WHOLE})  # which is measured anyway: is it there that they gain most?
     curve = [damped(weight) for weight in weights]
-    cost = cost_at_equal_gain(point(own), [point(one) for one in curve], 1 - alpha)
+    cost = CostRatio(None, None, None, None, None, None, ON_CURVE)
+    if not on_curve:
+        cost = cost_at_equal_gain(point(own), [point(one) for one in curve], 1 - alpha)
     tokens = sum(bench.side(REPORT, own.worst).tokens)
     return EqualGain(
         curve=tuple(
@@ -125,13 +173,14 @@ def all_layers(bench: Bench, weight: float) -> Edit:
     return Edit.of(weight * bench.every_layer)
 
 
-def around(gained: Callable[[float], float], aim: float, start: float) -> list[float]:
+def around(gained: Callable[[float], float], aim: float, start: float, near: float = _NEAR) -> list[float]:
     """Weights of all layers on both sides of that at which they gain so much, ascending, neighbours near.
 
     Args:
         gained: What they gain at a weight.
         aim: What is to be reached; where no weight does, all that were tried are returned.
         start: Weight to begin at.
+        near: Factor from one neighbour to the other at most.
     """
     known = {round(start, DIGITS): gained(round(start, DIGITS))}
     (weight,) = known
@@ -145,7 +194,7 @@ def around(gained: Callable[[float], float], aim: float, start: float) -> list[f
         weight = further
     if (known[weight] < aim) == grows:
         return sorted(known)
-    while ends[1] > _NEAR * ends[0]:
+    while ends[1] > near * ends[0]:
         middle = round(math.sqrt(ends[0] * ends[1]), DIGITS)
         if middle in ends:
             break

@@ -52,6 +52,12 @@ class Edit:
         return flat.reshape(len(flat), -1, len(PARTS)) if self.is_by_module else flat
 
     @property
+    def weight_of_all(self) -> float | None:
+        """The weight of every layer of every donor, where all have the same; else None."""
+        weights = {weight for row in self.weights for weight in row}
+        return None if self.is_by_module or len(weights) > 1 else weights.pop()
+
+    @property
     def layers(self) -> tuple[Unit, ...]:
         """Layers, or modules, that any donor gives to, in the order of depth."""
         rows = zip(self.units, *self.weights, strict=True)

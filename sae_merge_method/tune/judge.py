@@ -9,11 +9,12 @@ from functools import partial
 from typing import NamedTuple
 
 from sae_merge_method.artifacts.tuned_edits import BesideCurve, Budget, Change, EqualGain, Held, Rival, Winner
+from sae_merge_method.statistics.beside_curve import WHOLE
 from sae_merge_method.statistics.losses import RatioChange, paired_ratio
 from sae_merge_method.statistics.multiplicity import holm
 from sae_merge_method.tune.bench import MeasuredEdit
 from sae_merge_method.tune.choose import Chosen
-from sae_merge_method.tune.curve import all_layers, beside_curve, equal_gain
+from sae_merge_method.tune.curve import all_layers, beside_curve, equal_gain, near_damage
 from sae_merge_method.tune.edit import Edit
 from sae_merge_method.tune.effects import change_of, effect
 from sae_merge_method.tune.exam import Compared, Panel
@@ -44,17 +45,18 @@ def judge(panel: Panel, chosen: Chosen, field: Field, budget: float, alpha: floa
     for one in (bench.base, edit):
         panel.ask(one, REPORT)
     held = partial(equal_gain, panel, edit, field.twin, alpha)
-    whole = all_layers(bench, 1.0)
-    others = dict.fromkeys((*(one.edit for one in field.contenders), *(one for _, one in field.curve), whole))
+    damaging = partial(near_damage, panel, edit, field.twin)
+    whole = all_layers(bench, WHOLE)
+    ends = [all_layers(bench, weight) for weight in field.around]
+    others = dict.fromkeys((*(one.edit for one in field.contenders), *ends, whole))
     asked: list[Callable[[], object]] = [partial(panel.ask, one, REPORT, guarded=False) for one in others]
-    bench.ahead([held, *asked])
-    equal = held()
-    weights = dict(field.curve) | {1.0: whole}
-    weights |= {one.weight: all_layers(bench, one.weight) for one in equal.curve}
+    bench.ahead([held, damaging, *asked])
+    equal, near = held(), damaging()
+    panel.ask(all_layers(bench, near), REPORT, guarded=False)
     return JudgedWinner(
         winner(panel, chosen, budget, alpha),
         against_rivals(panel, edit, field.contenders, alpha),
-        beside_curve(panel, edit, field, weights, alpha),
+        beside_curve(panel, edit, field.around, near, [WHOLE, *(one.weight for one in equal.curve)], alpha),
         equal,
     )
 

@@ -17,9 +17,11 @@ from sae_merge_method.tune.splits import CHOICE
 
 _LEAST = 0.05
 """Share of the budget that counts as the winner's damage where it does less."""
+
+
 _AROUND = (0.75, 0.5, 0.25)
 """How much smaller, and larger, than the twin's weight the curve's two points are: the first whose damage is
-told apart, for between them the curve is taken to be straight."""
+told apart, for between them it is told how steep the curve is."""
 
 
 class Contender(NamedTuple):
@@ -31,13 +33,13 @@ class Contender(NamedTuple):
 
 
 class Field(NamedTuple):
-    """All rivals, and two points of the damping curve around the winner's damage on the choice part."""
+    """All rivals, and where the damping curve comes near to the winner on the choice part."""
 
     contenders: tuple[Contender, ...]
     twin: float
-    """Weight of all layers whose damage is the winner's."""
-    curve: tuple[tuple[float, Edit], tuple[float, Edit]]
-    """(weight, edit) of all layers, the smaller first."""
+    """Weight of all layers that do as much damage as the winner at most; its own where it is all layers."""
+    around: tuple[float, float]
+    """Two weights of all layers on both sides of it, the smaller first."""
 
 
 class Pick(NamedTuple):
@@ -75,10 +77,11 @@ def contenders(
     costly = searched.attribution.costly
     spared = on_layers(n_donors, n_layers, all_but(n_layers, costly))
     picked = None if pick is None else on_layers(n_donors, n_layers, pick.layers)
+    twin = winner.edit.weight_of_all
     bench.measure(bench.base, CHOICE)
     bench.ahead(
         [
-            partial(_as_damaging, bench, everything, damage, guess),
+            *([partial(_as_damaging, bench, everything, damage, guess)] if twin is None else []),
             *([partial(_as_damaging, bench, spared, damage, guess)] if costly else []),
             *(
                 [partial(_as_damaging, bench, picked, damage, min(MOST, 2 * guess))]
@@ -87,16 +90,14 @@ def contenders(
             ),
         ]
     )
-    twin = _as_damaging(bench, everything, damage, guess)
     contenders = [
         Contender("base", "nothing injected: what the edit gains at all", bench.base),
         *_donors(bench, donors),
-        Contender(
-            "all layers damped",
-            f"all layers at weight {twin:.4g}: the same damage without any choice",
-            Edit.of(twin * everything),
-        ),
     ]
+    if twin is None:
+        twin = _as_damaging(bench, everything, damage, guess)
+        told = f"all layers at weight {twin:.4g}: as much damage at most, without any choice"
+        contenders.append(Contender("all layers damped", told, Edit.of(twin * everything)))
     if costly:
         weight = _as_damaging(bench, spared, damage, guess)
         told = f"all layers but {format_layers(costly)}, whose damage stands out, at weight {weight:.4g}"
@@ -106,10 +107,7 @@ def contenders(
         weight = _as_damaging(bench, picked, damage, min(MOST, 2 * guess))
         told = f"layers {format_layers(pick.layers)} by {pick.words}, at weight {weight:.4g}"
         contenders.append(Contender("the diagnosis' pick", told, Edit.of(weight * picked)))
-    low, high = _around(bench, everything, twin, winner.worst)
-    return Field(
-        tuple(contenders), twin, ((low, Edit.of(low * everything)), (high, Edit.of(high * everything)))
-    )
+    return Field(tuple(contenders), twin, _around(bench, everything, twin, winner.worst))
 
 
 def _around(bench: Bench, everything: Shape, twin: float, control: int) -> tuple[float, float]:

@@ -94,6 +94,9 @@ def _at_equal_damage(tune: Tune) -> str:
     """What it gains beside all layers that damage as much."""
     curve, task = tune.beside_curve, tune.task
     between = f"all layers at {curve.low.weight:.4g} and {curve.high.weight:.4g}"
+    if curve.through is not None:
+        steep = f"as steep as between {curve.low.weight:.4g} and {curve.high.weight:.4g}"
+        between = f"through all layers at {curve.through.weight:.4g}, {steep}"
     if curve.difference is None or curve.p is None:
         return f"At equal damage, beside the damping curve ({between}): not tested, {curve.reason}."
     unit = task.metric if task is not None else "nats a token"

@@ -9,7 +9,9 @@ from sae_merge_method.statistics.interpolation import (
     AlongLine,
     excess_over_each,
     excess_over_line,
+    excess_over_near,
     excess_over_scores,
+    share_apart,
     share_of_cost,
 )
 
@@ -122,3 +124,48 @@ def test_a_point_as_good_as_the_best_of_others_is_seldom_found_above_all_of_them
         _, excess = excess_over_each(point, others)
         found += excess.p is not None and excess.p < 0.05
     assert found <= 0.05 * 400
+
+
+def drawn(seed: int = 3, problems: int = 50) -> tuple[list[list[float]], list[list[float]]]:
+    """Costs of 60 documents and gains of problems, under an edit, a point near it, and two others."""
+    rng = np.random.default_rng(seed)
+    frailty, ease = rng.exponential(1, 60), rng.exponential(1, problems)
+    costs = [w**2 * frailty + 0.01 * rng.normal(size=60) for w in (0.5, 0.45, 0.3, 0.8)]
+    gains = [w * ease + 0.1 * rng.normal(size=problems) for w in (0.6, 0.45, 0.3, 0.8)]
+    return [one.tolist() for one in costs], [one.tolist() for one in gains]
+
+
+def test_through_one_of_its_ends_the_line_is_the_one_between_both():
+    (cost, _, low, high), (gain, _, start, end) = drawn()
+    apart, along = share_apart(cost, low, low, high), share_of_cost(cost, low, high)
+    assert isinstance(apart, AlongLine) and apart == along
+    through, between = (
+        excess_over_near(apart, gain, start, start, end),
+        excess_over_line(apart, gain, start, end),
+    )
+    assert through[:5] == pytest.approx(between[:5])
+
+
+def test_through_a_near_point_the_error_is_that_of_a_bootstrap_over_problems_and_documents():
+    costs, gains = drawn()
+    apart = share_apart(*costs)
+    assert isinstance(apart, AlongLine) and 0 < apart.value < 0.2
+    excess = excess_over_near(apart, *gains)
+    rng, drawn_costs, drawn_gains = np.random.default_rng(0), np.array(costs), np.array(gains)
+    deltas = []
+    for _ in range(4000):
+        p, n, a, b = drawn_costs[:, rng.integers(60, size=60)].sum(1)
+        g, h, c, d = drawn_gains[:, rng.integers(50, size=50)].mean(1)
+        deltas.append(g - h - (p - n) / (b - a) * (d - c))
+    assert excess.delta == pytest.approx(np.mean(deltas), abs=0.005)
+    assert excess.stderr == pytest.approx(np.std(deltas), rel=0.1)
+    # By hand: between .45 and .5 the curve gains a little less than .05 times the mean ease.
+    assert 0.08 < excess.delta / np.mean(drawn_gains[3]) * 0.8 < 0.12
+
+
+def test_a_point_that_costs_less_than_the_near_one_lies_before_it():
+    costs, gains = drawn()
+    back = share_apart(costs[1], costs[0], *costs[2:])
+    assert isinstance(back, AlongLine) and back.value < 0
+    few = excess_over_near(back, *(gain[:20] for gain in gains))
+    assert few.p is None and few.reason == "20 problems: nothing is tested with fewer than 28"

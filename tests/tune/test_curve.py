@@ -8,9 +8,10 @@ import pytest
 
 from sae_merge_method.artifacts.tune import Tune
 from sae_merge_method.artifacts.tuned_edits import Change, CurvePoint
+from sae_merge_method.statistics.interpolation import AlongLine, excess_over_line, share_of_cost
 from sae_merge_method.statistics.losses import paired_ratio
 from sae_merge_method.tune.bench import MeasuredEdit
-from sae_merge_method.tune.curve import around, equal_gain
+from sae_merge_method.tune.curve import ON_CURVE, all_layers, around, beside_curve, equal_gain, near_damage
 from sae_merge_method.tune.edit import Edit
 from sae_merge_method.tune.exam import Panel
 from sae_merge_method.tune.words import sentences
@@ -63,8 +64,64 @@ def test_an_edit_of_the_layer_that_gains_does_half_of_the_damage_of_both(start: 
 def test_an_edit_that_wastes_weight_does_more_damage_and_the_curve_s_own_edit_as_much() -> None:
     found = equal_gain(panel(), Edit.of(np.array([[0.6, 1.0]])), 0.5, 0.05)
     assert found.damages == "more" and found.ratio is not None and found.ratio > 1.5
-    same = equal_gain(panel(), Edit.of(np.array([[0.6, 0.6]])), 0.5, 0.05)
+    same = equal_gain(panel(), Edit.of(np.array([[0.6, 0.6001]])), 0.5, 0.05)
     assert same.ratio == pytest.approx(1.0, rel=0.015)
+
+
+class Noisy(TwoLayers):
+    """Texts that each edit moves a little by chance as well: on the curve, gain grows as the root of damage."""
+
+    def measure(self, edit: Edit, part: str) -> MeasuredEdit:
+        exact = super().measure(edit, part)
+        chance = np.random.default_rng(int(1e6 * edit.array.sum()))
+        target = np.array(exact.target_nats) + 0.05 * chance.normal(size=TEXTS)
+        control = np.array(exact.control_nats[0]) + 0.001 * chance.normal(size=TEXTS)
+        return exact._replace(target_nats=tuple(target), control_nats=(tuple(control),))
+
+
+@pytest.mark.parametrize("weight", [0.3, 0.45, 0.6, 0.8])
+def test_an_edit_on_a_curve_that_bends_is_not_called_above_it(weight: float) -> None:
+    bench: Any = Noisy()
+    held, edit, ends = Panel(bench), Edit.of(np.array([[weight, weight + 0.0001]])), (0.6 * weight, 1.2)
+    near = near_damage(held, edit, 0.5)
+    assert near == pytest.approx(weight, rel=0.07)
+    found = beside_curve(held, edit, ends, near, [1.0], 0.05)
+    assert found.through is not None and found.through.weight == near and found.stands == "not shown"
+    low, high, own = (bench.measure(all_layers(bench, one), "report") for one in (*ends, weight))
+    share = share_of_cost(own.control_nats[0], low.control_nats[0], high.control_nats[0])
+    assert isinstance(share, AlongLine)
+    at, start, end = ([-nats for nats in one.target_nats] for one in (own, low, high))
+    straight = excess_over_line(share, at, start, end)
+    assert straight.delta is not None and straight.p is not None
+    assert straight.delta > 0 and straight.p < 0.05, "a long line lies below the curve"
+
+
+def test_an_edit_that_gains_more_at_equal_damage_is_above_a_curve_that_bends() -> None:
+    bench: Any = Noisy()
+    edit = Edit.of(np.array([[0.6, 0.0]]))
+    found = beside_curve(Panel(bench), edit, (0.3, 0.6), near_damage(Panel(bench), edit, 0.5), [1.0], 0.05)
+    assert found.stands == "above" and found.difference is not None
+    ease = float(np.mean(bench._ease)) / 2  # of two tokens
+    assert found.difference.delta == pytest.approx((0.6 - 0.6 / 2**0.5) * ease, rel=0.1)
+    told = found.through
+    assert told is not None and told.weight == pytest.approx(0.6 / 2**0.5, rel=0.07)
+
+
+def test_all_layers_at_one_weight_are_a_point_of_the_curve_and_held_against_nothing() -> None:
+    edit = Edit.of(np.array([[0.6, 0.6]]))
+    near = near_damage(panel(), edit, 0.5)
+    found = beside_curve(panel(), edit, (0.45, 0.8), near, [1.0], 0.05)
+    equal = equal_gain(panel(), edit, 0.6, 0.05)
+    assert near == 0.6 and found.stands == equal.damages == "not tested"
+    assert found.reason == equal.reason == ON_CURVE
+    assert found.low.weight == found.high.weight == 0.6 and [one.weight for one in equal.curve] == [0.6]
+
+
+def test_an_edit_that_damages_more_than_all_layers_ever_do_is_held_against_the_dearest() -> None:
+    edit = Edit.of(np.array([[0.5, 3.0]]))
+    assert near_damage(panel(), edit, 0.5) == 1.2
+    found = beside_curve(panel(), edit, (0.9, 1.2), 1.2, [1.0], 0.05)
+    assert found.through is None and found.stands == "below"
 
 
 class Overshot(TwoLayers):
