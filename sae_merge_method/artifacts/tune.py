@@ -33,6 +33,9 @@ class TunedText(Record):
     """sha256 of the corpus, as a diagnosis takes it."""
     texts: dict[str, int]
     """By part, number of texts."""
+    sources: dict[str, int] | None = None
+    """By part, number of sources that they are of, over which intervals and tests are; null where each text
+    is its own, and in older files, whose intervals are over texts."""
     tokens: dict[str, int]
     """By part, number of tokens that the loss is over."""
     base: dict[str, float]

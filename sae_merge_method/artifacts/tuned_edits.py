@@ -17,12 +17,13 @@ Spared = Literal["less", "more", "not shown", "not tested"]
 
 
 class Change(Record):
-    """How much more, or less, of something: told by the same texts or problems."""
+    """How much more, or less, of something: told by the same texts, or their sources, or problems."""
 
     delta: float
     """The difference, in nats a token of texts, in the metric of a task."""
     interval: tuple[float, float] | None
-    """Interval of delta at 1 - alpha, over texts or problems; null where all changed alike."""
+    """Interval of delta at 1 - alpha, over texts or problems; where sources are named, over these; null where
+    all changed alike."""
 
 
 class Scored(Record):

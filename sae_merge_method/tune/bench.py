@@ -37,9 +37,9 @@ class MeasuredEdit(NamedTuple):
     worst: int
     """Number of the control with the largest damage."""
     target_nats: tuple[float, ...]
-    """Of every problem."""
+    """Of every problem; where sources are named, of every source of problems."""
     control_nats: tuple[tuple[float, ...], ...]
-    """Of every text of each control."""
+    """Of every text of each control, or of every source, alike."""
 
     @property
     def gain(self) -> float:
@@ -115,10 +115,15 @@ class Bench:
         return max(map(len, self._groups))
 
     def measure(self, edit: Edit, part: str) -> MeasuredEdit:
-        """An edit's losses on a part, beside the base's."""
+        """An edit's losses on a part, beside the base's: what is independent is one item, be it a text or a
+        source of several."""
         sides = self._splits[part].sides
-        losses = self._losses(edit, part)
-        before = losses if edit == self.base else self._losses(self.base, part)
+
+        def by_source(one: Edit) -> list[tuple[float, ...]]:
+            return [side.by_source(nats) for side, nats in zip(sides, self._losses(one, part), strict=True)]
+
+        losses = by_source(edit)
+        before = losses if edit == self.base else by_source(self.base)
         changes = [paired_ratio(b, e, side.tokens) for b, e, side in zip(before, losses, sides, strict=True)]
         target, *controls = changes
         worst = max(range(len(controls)), key=lambda nth: controls[nth].delta)

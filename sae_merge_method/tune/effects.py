@@ -37,8 +37,8 @@ def _scored(panel: Panel, exam: Exam, measured: MeasuredEdit, alpha: float) -> S
 
 
 def gains(panel: Panel, measured: MeasuredEdit) -> Sequence[float]:
-    """Of every problem of the report part: its score on the task, where there is one; else minus its nats, so
-    that their mean is minus the loss."""
+    """Of every problem of the report part: its score on the task, where there is one; else minus its nats, or
+    its source's, so that their mean is minus the loss."""
     if panel.task is not None:
         return panel.task.scores(panel.bench, measured.edit, REPORT)
     tokens = panel.bench.side(REPORT).tokens

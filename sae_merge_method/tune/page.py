@@ -48,6 +48,7 @@ _SECTIONS = (
         "Within the budget on the search part, by their gain there, which flatters the first ones.",
     ),
 )
+_OVER_SOURCES = "over sources, each with all its texts, and so are tests of losses"
 _FRONT = (
     "Gain against damage on the search part, an edit a point; the thin line joins those that no other edit "
     "beats in both, the green one all layers at one weight"
@@ -62,6 +63,7 @@ def facts(tune: Tune) -> list[tuple[str, str]]:
         ("budget", _budget(tune)),
         ("target", _text(tune.target)),
         *(("control", _text(one)) for one in tune.controls),
+        *((("intervals", _OVER_SOURCES),) if _names_sources(tune) else ()),
         *(() if tune.task is None else (("judged by", _asked(tune.task)),)),
         *(() if tune.guard is None else (("guard", _asked(tune.guard)),)),
         ("families", ", ".join(tune.families)),
@@ -70,8 +72,13 @@ def facts(tune: Tune) -> list[tuple[str, str]]:
 
 
 def _text(text: TunedText) -> str:
-    parts = ", ".join(f"{count} in the {part} part" for part, count in text.texts.items())
+    of = {part: f" texts of {count} sources" for part, count in (text.sources or {}).items()}
+    parts = ", ".join(f"{count}{of.get(part, '')} in the {part} part" for part, count in text.texts.items())
     return f"{text.name}: {parts}; sha256 {text.sha256[:16]}"
+
+
+def _names_sources(tune: Tune) -> bool:
+    return any(text.sources is not None for text in (tune.target, *tune.controls))
 
 
 def _budget(tune: Tune) -> str:

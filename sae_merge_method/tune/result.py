@@ -115,6 +115,7 @@ def _text(corpus: Corpus, bench: Bench, control: int | None) -> TunedText:
         name=corpus.name,
         sha256=corpus.sha256,
         texts={name: len(side.documents) for name, side in sides.items()},
+        sources=None if corpus.sources is None else {name: len(side.tokens) for name, side in sides.items()},
         tokens={name: sum(side.tokens) for name, side in sides.items()},
         base={name: sum(nats[name]) / sum(side.tokens) for name, side in sides.items()},
     )

@@ -86,7 +86,9 @@ class TuneSettings(RoundingKeys):
     text_field: str = "text"
     """Field or column that holds the text. Where every text has prompt and completion, these are read."""
     group_field: str | None = None
-    """Field or column that says which source a text is a part of: a source lies in one part whole."""
+    """Field or column that says which source a text is a part of, such as url: a source lies in one part
+    whole, and intervals and tests of losses take its texts together. Each text is its own source unless
+    given."""
     apply_chat_template: bool = False
     """Put every prompt into a user's turn of the model's chat template; texts without answers are read as
     they are."""

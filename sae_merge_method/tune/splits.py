@@ -7,10 +7,11 @@ those that were there, and the same text is never in two parts.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sae_merge_method.corpora.batches import Batch, make_batches
 from sae_merge_method.corpora.documents import Corpus
+from sae_merge_method.corpora.matching import number_sources
 from sae_merge_method.corpora.tokens import Document
 from sae_merge_method.errors import CorpusError
 from sae_merge_method.in_memory.texts import to_predict
@@ -22,7 +23,9 @@ SPLITS = {SEARCH: 0.5, CHOICE: 0.25, REPORT: 0.25}
 HELD_BACK = {CHOICE: 0.5, REPORT: 0.5}
 """The same of problems that nothing is searched on."""
 FEWEST = 2
-"""Texts of a part: one alone has no spread."""
+"""Texts of a part, or their sources: one alone has no spread."""
+
+Amount = TypeVar("Amount", int, float)
 
 
 class Side(NamedTuple):
@@ -31,11 +34,27 @@ class Side(NamedTuple):
     name: str
     documents: tuple[Document, ...]
     batches: tuple[Batch, ...]
+    sources: tuple[int, ...] | None = None
+    """Number of each text's source; None where no field says it, and each text is its own."""
 
     @property
     def tokens(self) -> tuple[int, ...]:
-        """Of each text, those that are predicted."""
-        return tuple(int(document.counted.sum()) for document in self.documents)
+        """Of each source, those that are predicted."""
+        return self.by_source([int(document.counted.sum()) for document in self.documents])
+
+    def by_source(self, amounts: Sequence[Amount]) -> tuple[Amount, ...]:
+        """What texts come to, summed by source: chunks of one page do not vary by themselves, so intervals
+        and tests are over these.
+
+        Args:
+            amounts: Of every text.
+        """
+        if self.sources is None:
+            return tuple(amounts)
+        sums: dict[int, Amount] = {}
+        for source, amount in zip(self.sources, amounts, strict=True):
+            sums[source] = sums[source] + amount if source in sums else amount
+        return tuple(sums.values())
 
 
 class Split(NamedTuple):
@@ -66,24 +85,28 @@ def divide(corpus: Corpus) -> dict[str, Corpus]:
     """A corpus by part.
 
     Raises:
-        CorpusError: A part has less than two texts.
+        CorpusError: A part has less than two texts, or texts of less than two sources.
     """
+    what = "texts" if corpus.sources is None else "sources"
     sources = corpus.sources or [None] * len(corpus.documents)
     named = zip(corpus.documents, sources, strict=True)
     of_each = [split_of(text if source is None else source) for text, source in named]
+    # One without a name is a source of its own.
+    numbers = [row if source is None else source for row, source in enumerate(sources)]
     by_part = {}
     for name in SPLITS:
         rows = [row for row, part in enumerate(of_each) if part == name]
-        if len(rows) < FEWEST:
+        found = len({numbers[row] for row in rows})
+        if found < FEWEST:
             raise CorpusError(
-                f"the {name} part of {corpus.name} has {len(rows)} of its {len(corpus.documents)} texts, "
-                f"and takes {FEWEST} at least: texts are divided by their hash, so that none is searched "
-                "and judged on; more texts are needed"
+                f"the {name} part of {corpus.name} has {found} of its {len(set(numbers))} {what}, "
+                f"and takes {FEWEST} at least: {what} are divided by their hash, so that none is searched "
+                f"and judged on; more {what} are needed"
             )
         by_part[name] = replace(
             corpus,
             documents=tuple(corpus.documents[row] for row in rows),
-            sources=None,
+            sources=tuple(corpus.sources[row] for row in rows) if corpus.sources is not None else None,
             problems=tuple(corpus.problems[row] for row in rows) if corpus.problems is not None else None,
         )
     return by_part
@@ -109,7 +132,7 @@ def make_splits(
         in_chat: Put prompts of problems into a user's turn of the chat template.
 
     Raises:
-        CorpusError: A part has less than two texts with a token to predict.
+        CorpusError: A part has less than two texts with a token to predict, or they are of one source.
     """
     length = min(max_length, model.context)
     divided = [divide(corpus) for corpus in (target, *controls)]
@@ -118,11 +141,15 @@ def make_splits(
         documents = to_predict(
             model.tokenizer, corpus, length, in_chat=in_chat and corpus.problems is not None
         )
-        if len(documents) < FEWEST:
+        sources, what = None, "text"
+        if corpus.sources is not None:
+            sources, what = tuple(number_sources(documents, corpus.sources).tolist()), "source"
+        made = Side(corpus.name, documents, tuple(make_batches(documents, tokens_per_batch)), sources)
+        if len(made.tokens) < FEWEST:
             raise CorpusError(
-                f"the {name} part of {corpus.name} has one text with a token to predict, expected two"
+                f"the {name} part of {corpus.name} has one {what} with a token to predict, expected two"
             )
-        return Side(corpus.name, documents, tuple(make_batches(documents, tokens_per_batch)))
+        return made
 
     return {
         name: Split(name, side(divided[0][name], name), tuple(side(one[name], name) for one in divided[1:]))

@@ -34,6 +34,31 @@ def test_a_source_is_in_one_part_whole():
     found = divide(corpus(sources=sources))
     of_part = {name: {int(text.split()[1]) // 10 for text in one.documents} for name, one in found.items()}
     assert sum(map(len, of_part.values())) == 20
+    for name, one in found.items():
+        assert one.sources is not None and {int(source) for source in one.sources} == of_part[name]
+
+
+def test_a_part_of_one_source_is_none() -> None:
+    """However many texts it has: one source alone has no spread."""
+    alone = split_of("one page")
+    others = tuple(f"text {number}" for number in range(200) if split_of(f"text {number}") != alone)
+    texts = (*map(str, range(50)), *others)
+    sources = (*("one page" for _ in range(50)), *(None for _ in others))
+    with pytest.raises(
+        CorpusError, match=f"the {alone} part of texts has 1 of its {len(others) + 1} sources"
+    ):
+        divide(Corpus("texts", "", texts, sources=sources))
+
+
+def test_a_side_is_told_by_source_where_sources_are_known() -> None:
+    documents = tuple(
+        Document(np.arange(size, dtype=np.int64), np.arange(size) > 0, nth)
+        for nth, size in enumerate([5, 9, 3])
+    )
+    each = Side("texts", documents, ())
+    assert each.tokens == (4, 8, 2) and each.by_source([0.1, 0.2, 0.3]) == (0.1, 0.2, 0.3)
+    chunks = each._replace(sources=(0, 1, 0))
+    assert chunks.tokens == (6, 8) and chunks.by_source([1.5, 2.0, 0.25]) == (1.75, 2.0)
 
 
 def test_prompts_and_answers_go_with_their_texts():
