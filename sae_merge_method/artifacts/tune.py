@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from sae_merge_method.artifacts.fingerprint import Fingerprint
 from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
 from sae_merge_method.artifacts.tuned_edits import BesideCurve, Effect, EqualGain, Rival, SearchedEdit, Winner
@@ -92,6 +93,10 @@ class Tune(Record):
     """Base model, as the user wrote it."""
     donors: tuple[str, ...]
     """Donor models, as the user wrote them: the order of the weights."""
+    base_fingerprint: Fingerprint | None = None
+    """Of the base's weights; null in older files."""
+    donor_fingerprints: tuple[Fingerprint, ...] = ()
+    """Of each donor's weights, an adapter merged in; empty in older files."""
     n_layers: int = Field(ge=1)
     """Decoder layers of the base."""
     budget: float = Field(gt=0)
@@ -116,7 +121,8 @@ class Tune(Record):
     steps: int
     """Steps of gradient of learned weights."""
     dtype: str
-    """What the model computed in; what it held was rounded as it is written."""
+    """What the model computed in; what it held was rounded as it is written. In older files as it was asked
+    for, such as auto."""
     rounding: str
     """How it was rounded, and is written."""
     layers: tuple[LayerShare, ...]
@@ -141,6 +147,9 @@ class Tune(Record):
     """Backward passes over a share of the search part."""
     recipe_sha256: str
     """Hex sha256 of recipe.yml."""
+    settings: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    """Everything else that can change a number, the kind of device among it, with keys within keys by names
+    such as budget.nats; empty in older files."""
 
     def to_frame(self, by: Literal["candidate", "rival"] = "candidate") -> "DataFrame":
         """The edits as a pandas data frame, a row each: those searched, or those of the report part.

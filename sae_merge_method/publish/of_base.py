@@ -7,6 +7,7 @@ from sae_merge_method.artifacts.attribution import Attribution
 from sae_merge_method.artifacts.diagnosis import Diagnosis
 from sae_merge_method.artifacts.fingerprint import Fingerprint
 from sae_merge_method.artifacts.recipe import RECIPE_FILE
+from sae_merge_method.artifacts.tune import Tune
 from sae_merge_method.errors import ArtifactError, ModelError
 from sae_merge_method.identity.fingerprint import fingerprint
 from sae_merge_method.models.checkpoint import JOURNAL_FOLDER, open_checkpoint
@@ -35,15 +36,40 @@ def require_diagnosed_base(merged: MergedFolder, diagnosis: Diagnosis) -> None:
 def require_attributed_base(merged: MergedFolder, attribution: Attribution) -> None:
     """Make sure that an attribution is of a folder's base.
 
-    Weights and constants are held against the base's where it is at hand, or where the recipe keeps its
-    fingerprint. Names and shapes, and constants of a base that is not, are held against the folder's own,
-    which an edit leaves.
-
     Raises:
         ArtifactError: It is of another model.
     """
     _require_layers(merged, "attribution", len(attribution.target.layers))
-    was, of = attribution.base.fingerprint, f"the attribution is of {attribution.base.id}"
+    of = f"the attribution is of {attribution.base.id}"
+    _require_weights(merged, attribution.base.fingerprint, of)
+
+
+def require_searched_base(merged: MergedFolder, tuned: Tune) -> None:
+    """Make sure that a search was of a folder's base; an older one that does not say of what is taken.
+
+    Raises:
+        ArtifactError: It was of another model.
+    """
+    if tuned.base_fingerprint is not None:
+        _require_layers(merged, "search", tuned.n_layers)
+        _require_weights(merged, tuned.base_fingerprint, f"the search is of {tuned.base}")
+
+
+def _require_weights(merged: MergedFolder, was: Fingerprint, of: str) -> None:
+    """Make sure that something was made on a folder's base.
+
+    Weights and constants are held against the base's where it is at hand, or where the recipe keeps its
+    fingerprint. Names and shapes, and constants of a base that is not, are held against the folder's own,
+    which an edit leaves.
+
+    Args:
+        merged: The folder.
+        was: Of the model that it was made on.
+        of: How messages name what was made, and on which model.
+
+    Raises:
+        ArtifactError: It is of another model.
+    """
     base = f"the base of {merged.folder} ({merged.recipe.base_model})"
     if was.tensors != fingerprint(merged.checkpoint).tensors:
         raise ArtifactError(f"{of}, whose tensors have other names or shapes than those of {base}")

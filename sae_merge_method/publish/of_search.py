@@ -14,6 +14,7 @@ from sae_merge_method.errors import ArtifactError
 from sae_merge_method.models.hub import is_same_model, parse_model_id
 from sae_merge_method.publish.hub_names import is_on_the_hub
 from sae_merge_method.publish.measured import report_section, unmatched_words
+from sae_merge_method.publish.of_base import require_searched_base
 from sae_merge_method.recipe.merged_folder import MergedFolder
 from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.recipe.pin import models_of, rename
@@ -45,9 +46,11 @@ def unmatched_tune(
         donors: How its donors are called, in the recipe's order; none for the recipe's names alone.
 
     Raises:
-        ArtifactError: It is another recipe, or of other models, or there is no search.
+        ArtifactError: It is another recipe, or of other models or a base of other weights, or there is no
+            search.
     """
     tuned, file = tune.read_tune(path), path / tune.RECIPE_FILE
+    require_searched_base(merged, tuned)
     if not file.is_file():
         return f"there is no {tune.RECIPE_FILE} in {path}, which says what was found"
     text = read_recipe_text(file)

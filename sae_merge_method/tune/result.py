@@ -10,6 +10,8 @@ import numpy.typing as npt
 from sae_merge_method.artifacts.tune import Asked, LayerShare, PartShare, Tune, TunedText
 from sae_merge_method.artifacts.tuned_edits import SearchedEdit
 from sae_merge_method.corpora.documents import Corpus
+from sae_merge_method.identity.fingerprint import fingerprint
+from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.models.parts import PARTS
 from sae_merge_method.recipe.precision import rounding_of
 from sae_merge_method.tune.bench import LOSSES, SLOPES, Bench
@@ -33,6 +35,7 @@ class Texts(NamedTuple):
 
 def result_of(
     asked: TuneSettings,
+    edited: EditedModel,
     panel: Panel,
     texts: Texts,
     allowed: Allowed,
@@ -42,11 +45,14 @@ def result_of(
     recipe: str,
 ) -> Tune:
     """The whole record; all that it asks of the panel was measured before."""
-    bench = panel.bench
+    bench, model = panel.bench, edited.model
+    of_base, *of_donors = map(fingerprint, edited.checkpoints)
     in_choice = {one.edit for one in finalists}
     return Tune(
         base=asked.base,
         donors=asked.donor,
+        base_fingerprint=of_base,
+        donor_fingerprints=tuple(of_donors),
         n_layers=bench.n_layers,
         budget=allowed.nats,
         points=asked.budget.points,
@@ -58,7 +64,7 @@ def result_of(
         guard=_asked(panel, panel.guard),
         families=asked.families,
         steps=asked.steps,
-        dtype=asked.dtype,
+        dtype=str(model.dtype).removeprefix("torch."),
         rounding=str(rounding_of(asked)),
         layers=_layers(searched, bench.modules),
         donors_alone=tuple(effect(panel, one, ALPHA) for one in searched.donors),
@@ -83,6 +89,7 @@ def result_of(
         answers=bench.asked(ANSWERS),
         slopes=bench.asked(SLOPES),
         recipe_sha256=sha256(recipe.encode()).hexdigest(),
+        settings=asked.recorded(model.device.type),
     )
 
 

@@ -200,7 +200,7 @@ def _search_and_judge(
         judged = judge(panel, chosen, field, allowed.nats, ALPHA)
     recipe = recipe_of(judged.winner, asked.base, asked.donor, allowed.nats, rounding, asked.allow_mismatch)
     edited.restore()
-    return result_of(asked, panel, texts, allowed, searched, best, judged, recipe), recipe
+    return result_of(asked, edited, panel, texts, allowed, searched, best, judged, recipe), recipe
 
 
 def _attributed(asked: TuneSettings) -> Attribution | None:

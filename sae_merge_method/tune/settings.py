@@ -1,5 +1,6 @@
 """``tune.yml``: which models and texts, how much damage, and which kinds of edits to search."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -140,6 +141,25 @@ class TuneSettings(RoundingKeys):
             raise ValueError("expected target, evaluation, or both: texts or tasks that the edit is for")
         return self
 
+    def recorded(self, device: str) -> dict[str, str | int | float | bool | None]:
+        """What the search's result keeps: all that can change a number and stands nowhere else in it.
+
+        Args:
+            device: The kind of device it really ran on, in place of "auto" or of one among several.
+        """
+        elsewhere = {
+            "base",
+            "donor",
+            "target",
+            "control",
+            "families",
+            "steps",
+            "rounding",
+            "rounding_seed",
+            "dtype",
+        }
+        return {**_dotted(self.model_dump(exclude=elsewhere | {"hold"})), "device": device}
+
     def guard(self) -> EvaluationSettings | None:
         """How lm-eval is called for the guard; None without one."""
         if self.budget.task is None:
@@ -147,3 +167,14 @@ class TuneSettings(RoundingKeys):
         asked = self.evaluation or EvaluationSettings()
         own = {"tasks": self.budget.task, "num_fewshot": self.budget.num_fewshot, "limit": self.budget.limit}
         return asked.model_copy(update=own | {"gen_kwargs": {}})
+
+
+def _dotted(settings: Mapping[str, Any], within: str = "") -> dict[str, Any]:
+    """Keys within keys by names such as budget.nats; several values as text, with commas."""
+    told: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            told |= _dotted(value, f"{within}{name}.")
+        else:
+            told[within + name] = ", ".join(map(str, value)) if isinstance(value, tuple) else value
+    return told

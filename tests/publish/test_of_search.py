@@ -8,8 +8,11 @@ import pytest
 from sae_merge_method.artifacts.schema import write_record
 from sae_merge_method.artifacts.tune import Tune
 from sae_merge_method.errors import ArtifactError
+from sae_merge_method.identity.fingerprint import fingerprint
+from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.publish.card import write_card
 from sae_merge_method.publish.settings import CardSettings
+from tests import tiny
 from tests.merged import Merged, rename_models
 from tests.reports.records import filled
 
@@ -29,14 +32,22 @@ def recipe(out: Path) -> str:
     return (out / "mergekit_config.yml").read_text()
 
 
-def save_tuned(folder: Path, text: str) -> Path:
-    """The result of a search that found this recipe."""
+def save_tuned(folder: Path, text: str, base: Path | None = None) -> Path:
+    """The result of a search that found this recipe, of this base; without one an older file, which does not
+    say of which."""
     folder.mkdir()
     (folder / "recipe.yml").write_text(text)
     (folder / "tune.md").write_text(
         "# Tuned\n\n## What came of it\n\n- it gains\n\n## By hand\n\nsae-merge merge\n"
     )
-    found = filled(Tune, "a name").model_copy(update={"recipe_sha256": sha256(text.encode()).hexdigest()})
+    was = None if base is None else open_checkpoint(base)
+    known = {
+        "recipe_sha256": sha256(text.encode()).hexdigest(),
+        "n_layers": 1 if was is None else was.n_layers,
+        "base_fingerprint": None if was is None else fingerprint(was),
+        "donor_fingerprints": (),
+    }
+    found = filled(Tune, "a name").model_copy(update=known)
     write_record(folder / "tune.json", found)
     return folder
 
@@ -121,3 +132,20 @@ def test_a_folder_is_the_model_on_the_hub_where_the_author_says_so(
     assert "(allowed): the search" in body(out)
     assert carded(out, tuned, base="me/base", donor=("me/donor",))
     assert carded(out, tuned)  # as it was told before
+
+
+def test_the_recipe_of_a_base_of_other_weights_under_the_same_name_is_another(
+    out: Path, tmp_path: Path, merged: Merged
+) -> None:
+    assert carded(out, save_tuned(tmp_path / "tuned", recipe(out), merged.base))
+    other = save_tuned(tmp_path / "other", recipe(out), merged.donor)
+    with pytest.raises(
+        ArtifactError, match="the search is of a name, which holds other weights than the base"
+    ):
+        carded(out, other, allow_unmatched=True)
+    (other / "recipe.yml").unlink()
+    with pytest.raises(ArtifactError, match="which holds other weights"):
+        carded(out, other, allow_unmatched=True)
+    larger = tiny.gemma3_text(tmp_path / "larger", 0, n_layers=6)
+    with pytest.raises(ArtifactError, match="the search is of a model with 6 layers"):
+        carded(out, save_tuned(tmp_path / "of-larger", recipe(out), larger))
