@@ -1,7 +1,7 @@
 """What passes through SAEs' features under an edit, chunk by chunk of the texts, kept as soon as it is there.
 
 A chunk's streams are held together, and one SAE after another is asked about them. Several processes share
-the chunks that are missing, and an interrupted run does none of them twice.
+all chunks, each encodes those of its share that are missing, and an interrupted run does none of them twice.
 """
 
 import json
@@ -99,18 +99,17 @@ class FeatureChunks:
 
     def encode(self) -> None:
         """Encode every chunk that is missing, all processes together."""
-        missing = [chunk for chunk in self._chunks if not self._file(chunk).is_file()]
-        if not missing:
-            return
-        self._progress.begin()
-        own = self._workers.share_of(missing)
-        passes = PASSES * sum(len(chunk.batches) for chunk in own)
-        with tqdm(total=passes, desc="encoding", unit="pass", disable=None) as bar:
-            for chunk in own:
-                self._keep(chunk)
-                bar.update(PASSES * len(chunk.batches))
-        self._kept.clear()
-        self._edited.restore()
+        # Shared out first, as measurements are: what is missing differs with when a process looks.
+        own = [chunk for chunk in self._workers.share_of(self._chunks) if not self._file(chunk).is_file()]
+        if own:
+            self._progress.begin()
+            passes = PASSES * sum(len(chunk.batches) for chunk in own)
+            with tqdm(total=passes, desc="encoding", unit="pass", disable=None) as bar:
+                for chunk in own:
+                    self._keep(chunk)
+                    bar.update(PASSES * len(chunk.batches))
+            self._kept.clear()
+            self._edited.restore()
         self._workers.wait()
 
     def sources(self) -> dict[int, SaeSource]:

@@ -1,7 +1,7 @@
 """What is measured of a text at one point: losses and slopes, group by group, kept as soon as they are there.
 
-A measurement is a file in the hidden folder of what is done so far. Several processes share the measurements
-that are missing, and an interrupted run does none of them twice.
+A measurement is a file in the hidden folder of what is done so far. Several processes share all measurements,
+each makes those of its share that are missing, and an interrupted run does none of them twice.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -115,6 +115,8 @@ class Measurements:
     def make(self, points: Sequence[Point]) -> Mapping[Point, AtPoint]:
         """Measurements at these points, those that are missing made by all processes together.
 
+        All processes ask for the same points in the same order of calls, and wait for one another in each.
+
         Raises:
             ArtifactError: A kept measurement is damaged.
             MergeError: A weight file changed meanwhile, or a loss is no number.
@@ -123,10 +125,11 @@ class Measurements:
         order = sorted(
             set(points), key=lambda point: (point.layer is not None, point.layer or 0, point.at, point)
         )
-        missing = [point for point in order if not self.has(point)]
-        if missing:
+        # Shared out before it is asked what stands: who comes late finds the others' work there, and would
+        # share out another list than they.
+        own = [point for point in self._workers.share_of(order) if not self.has(point)]
+        if own:
             self._progress.begin()
-            own = self._workers.share_of(missing)
             passes = sum(self._passes(point) for point in own)
             with tqdm(total=passes, desc="measuring", unit="pass", disable=None) as bar:
                 for layer, of_layer in groupby(own, key=lambda point: point.layer):
@@ -139,7 +142,7 @@ class Measurements:
                                 at = point.at  # as "moved" leaves them, too
                             self._keep(point, self._measure(point, bar.update))
             self._edited.restore()
-            self._workers.wait()
+        self._workers.wait()
         for point in order:
             if point not in self._loaded:
                 self._loaded[point] = self._load(point)

@@ -100,6 +100,8 @@ def attributed_beside(
 ) -> tuple[Attributed, Progress]:
     """Measure, and keep what is measured in a hidden sibling of ``out`` until the caller has written all.
 
+    When this returns, no process reads what is kept any more.
+
     Raises:
         SaeMergeError: Anything about the inputs that makes an attribution impossible.
     """
@@ -142,17 +144,19 @@ def attributed_beside(
                 "--most-points allows more of them",
                 text.name, len(text.points), 100 * text.missed, 100 * settings.tolerance,
             )  # fmt: skip
+    workers.wait()  # who is done forgets what is kept, which another may still read
     return attributed, progress
 
 
 def _foretell(cost: Cost, measurements: Measurements, n_texts: int) -> float | None:
-    """Seconds of all of it, by what is measured first: the slopes at the base; None where they stand."""
+    """Seconds of all of it, by what is measured first: the slopes at the base; None where they stood.
+
+    All processes make them here, whatever a late one finds of the others: they wait for one another.
+    """
     first = [Point(nth, "slope", 0.0) for nth in range(n_texts)]
-    if any(map(measurements.has, first)):
-        return None
-    begun = perf_counter()
+    stood, begun = any(map(measurements.has, first)), perf_counter()
     measurements.make(first)
-    return cost.seconds(perf_counter() - begun)
+    return None if stood else cost.seconds(perf_counter() - begun)
 
 
 def _attributed(
