@@ -11,7 +11,6 @@ from time import perf_counter
 from tqdm.auto import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from sae_merge_method.artifacts.attribution import attribution_path, read_attribution
 from sae_merge_method.artifacts.schema import read_settings
 from sae_merge_method.artifacts.tune import PAGE_FILE, RECIPE_FILE, TABLE_FILE, Tune, write_tune
 from sae_merge_method.corpora.documents import Corpus, check_disjoint, read_corpus
@@ -23,17 +22,18 @@ from sae_merge_method.foretold import held_against
 from sae_merge_method.in_memory.edited_model import EditedModel
 from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.in_memory.weights import nearest, stochastic
-from sae_merge_method.models.hub import open_model, parse_model_id
-from sae_merge_method.recipe.diagnosed import Diagnosed, open_diagnosis, require_diagnosed
+from sae_merge_method.models.hub import open_model
+from sae_merge_method.recipe.diagnosed import open_diagnosis
 from sae_merge_method.recipe.precision import rounding_of
 from sae_merge_method.selection import choose_layers, parse_rule
 from sae_merge_method.together.workers import Workers, join_workers
-from sae_merge_method.tune.attribution import Attribution, of_record
+from sae_merge_method.tune.attribution import Attribution
 from sae_merge_method.tune.bench import Bench
 from sae_merge_method.tune.choose import choose
 from sae_merge_method.tune.exam import Exam, Panel
 from sae_merge_method.tune.inputs import inputs_of
 from sae_merge_method.tune.judge import judge
+from sae_merge_method.tune.named_attribution import open_named, told_by
 from sae_merge_method.tune.page import as_markdown, as_page
 from sae_merge_method.tune.planned import cost_of
 from sae_merge_method.tune.recipe import check_base, recipe_of
@@ -106,7 +106,7 @@ def _tuned(
     target = None if asked.target is None else read(asked.target)
     controls = [read(control) for control in asked.control]
     check_base(asked.base)
-    pick, attributed = _pick(asked), _attributed(asked)
+    pick, opened = _pick(asked), open_named(asked)
     harnesses = [
         None if one is None else Harness(one, asked.base) for one in (asked.evaluation, asked.guard())
     ]
@@ -120,6 +120,7 @@ def _tuned(
         hold=asked.hold,
         allow_mismatch=asked.allow_mismatch,
     ) as edited:
+        attributed = None if opened is None else told_by(opened, asked.donor[0], edited)
         task, guard = _exams(asked, edited, target, *harnesses)
         if target is None:
             assert task is not None
@@ -201,18 +202,6 @@ def _search_and_judge(
     recipe = recipe_of(judged.winner, asked.base, asked.donor, allowed.nats, rounding, asked.allow_mismatch)
     edited.restore()
     return result_of(asked, edited, panel, texts, allowed, searched, best, judged, recipe), recipe
-
-
-def _attributed(asked: TuneSettings) -> Attribution | None:
-    """What layers carry by an attribution that stands, held against base and donor."""
-    if asked.attribution is None:
-        return None
-    path, base = attribution_path(Path(asked.attribution)), open_model(asked.base)
-    record = read_attribution(path)
-    for one, name in ((record.base, asked.base), (record.donor, asked.donor[0])):
-        if parse_model_id(name).adapter is None:
-            require_diagnosed(Diagnosed(str(path), one.id, one.fingerprint), open_model(name), name)
-    return of_record(record, str(path), base.n_layers)
 
 
 def _pick(asked: TuneSettings) -> Pick | None:
