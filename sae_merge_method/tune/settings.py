@@ -1,7 +1,7 @@
 """``tune.yml``: which models and texts, how much damage, and which kinds of edits to search."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -101,8 +101,9 @@ class TuneSettings(RoundingKeys):
     """Tokens that go through the model together, padding included."""
     tokens_per_step: int = Field(default=2048, ge=1)
     """Tokens of problems, and as many of control text, that a step of gradient is told from."""
-    dtype: str = "float32"
-    """What the model computes in; what it holds is rounded as it will be written, whatever this is."""
+    dtype: Literal["auto", "bfloat16", "float32", "float16"] = "float32"
+    """What the model computes in, auto as in diagnose; what it holds is rounded as it will be written,
+    whatever this is."""
     device: DeviceName = AUTO
     """Torch device, or auto for the best there is."""
     hold: bool = True

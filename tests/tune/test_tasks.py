@@ -129,6 +129,7 @@ def test_texts_that_are_asked_are_not_searched_on(planted: Planted, tasks: Path,
         ({"budget": {"points": 1}}, "expected points and task together"),
         ({"budget": {"metric": "acc"}}, "expected nats a token of control text, or task and points"),
         ({"budget": 0}, "budget.nats: Input should be greater than 0"),
+        ({"dtype": "bf16"}, "dtype: Input should be 'auto', 'bfloat16', 'float32' or 'float16'"),
         ({"evaluation": {"model": "vllm"}}, "evaluation: expected model hf, got vllm"),
         ({"evaluation": {"device": "cpu"}}, "expected device beside it"),
         (
