@@ -5,17 +5,21 @@ It holds no clock time: the same inputs write the same bytes.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from sae_merge_method.artifacts.attributed_features import AttributedFeatures
 from sae_merge_method.artifacts.attribution_groups import TextGroups, write_groups
-from sae_merge_method.artifacts.donor_score import DonorScore
+from sae_merge_method.artifacts.donor_score import DonorScore, LayerScore
 from sae_merge_method.artifacts.fingerprint import Fingerprint
+from sae_merge_method.artifacts.frames import as_frame
 from sae_merge_method.artifacts.layer_diagnosis import SaeSource
 from sae_merge_method.artifacts.schema import Record, read_record, write_record
 from sae_merge_method.errors import UsageError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 ATTRIBUTION_FILE = "attribution.json"
 ATTRIBUTION_PAGE = "attribution.html"
@@ -144,6 +148,25 @@ class Attribution(Record):
                 "(probe_gain is measured with --probe, sae_attribution with --sae)"
             )
         return {entry.layer: entry.score for entry in score.layers}
+
+    def to_frame(self, by: Literal["layer", "score"] = "layer") -> "DataFrame":
+        """The layers as a pandas data frame, a row for each layer of each text; or by score, a row for each
+        layer of each score.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        if by == "score":
+            scores = [(score, entry) for score in self.scores for entry in score.layers]
+            starts = [{"name": score.name, "unit": score.unit} for score, _ in scores]
+            return as_frame(LayerScore, [entry for _, entry in scores], starts)
+        roles = ("target", *("control" for _ in self.controls))
+        texts = [
+            {"text": text.name, "role": role}
+            for text, role in zip(self.texts, roles, strict=True)
+            for _ in text.layers
+        ]
+        return as_frame(AttributedLayer, [entry for text in self.texts for entry in text.layers], texts)
 
 
 def attribution_path(path: str | Path) -> Path:

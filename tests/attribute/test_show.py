@@ -39,6 +39,23 @@ def test_a_donor_that_does_harm_is_not_said_to_gain(ground, attributed):
     assert "no gain but a damage of 0.5000" in text
 
 
+def test_its_numbers_are_a_data_frame_by_layer_of_every_text_and_by_layer_of_every_score(attributed):
+    layers, scores = attributed.to_frame(), attributed.to_frame(by="score")
+    texts = {"target": attributed.target, "control": attributed.controls[0]}
+    assert list(layers.columns)[:3] == ["text", "role", "layer"]
+    for role, text in texts.items():
+        rows = layers[layers.role == role]
+        assert set(rows.text) == {text.name}
+        assert dict(zip(rows.layer, rows.path_gain, strict=True)) == text.attributed()
+        assert rows.probe_low.tolist() == [entry.probe.low for entry in text.layers]
+    assert list(scores.columns)[:4] == ["name", "unit", "layer", "score"]
+    assert len(scores) == sum(len(score.layers) for score in attributed.scores)
+    for score in attributed.scores:
+        rows = scores[scores.name == score.name]
+        assert dict(zip(rows.layer, rows.score, strict=True)) == attributed.scores_by(score.name)
+        assert rows.p.tolist() == [entry.p for entry in score.layers]
+
+
 @pytest.fixture
 def words(ground, planted):
     texts = ["--target", ground.target, "--control", ground.control]
