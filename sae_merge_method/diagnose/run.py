@@ -169,6 +169,7 @@ def _inputs(settings: DiagnoseSettings, subject: Subject) -> dict[str, str | int
         **of_packages(ENCODING),
         **of_model("model", subject.model),
         **of_texts((corpus.name, corpus.sha256) for corpus in subject.corpora),
+        "documents as they are encoded": subject.sides.sha256(),
     }
 
 

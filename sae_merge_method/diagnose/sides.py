@@ -3,6 +3,7 @@
 What is wrong with the texts but can be gone on with is a warning here, and a number in the diagnosis.
 """
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from math import comb
@@ -37,6 +38,24 @@ class Sides(NamedTuple):
     """Target and controls."""
     twins: tuple[tuple[Document, ...], ...] = ()
     """Of the target's documents, by twin."""
+
+    @property
+    def encoded(self) -> tuple[Document, ...]:
+        """All documents that are encoded: those of all sides, then every twin's."""
+        return (*self.documents, *(document for twin in self.twins for document in twin))
+
+    def sha256(self) -> str:
+        """Tells what is encoded from anything else: which tokens, which of them count, and their classes.
+
+        Chunks are of documents by number, and batches by length: where one text is tokenized, masked, matched
+        or shuffled otherwise, the same number is another document.
+        """
+        whole = hashlib.sha256()
+        for document in self.encoded:
+            for array in (document.ids, document.counted, document.counted_classes):
+                whole.update(len(array).to_bytes(8, "little"))
+                whole.update(np.ascontiguousarray(array).tobytes())
+        return whole.hexdigest()
 
     def of(self, side: int) -> tuple[Document, ...]:
         """The documents of one side."""

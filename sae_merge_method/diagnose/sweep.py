@@ -68,8 +68,7 @@ def encode_layers(
         report: Told of the plan before work starts.
         foretold: Filled in with what the plan expects of the whole run.
     """
-    labels, twins = sides.labels, sides.twins
-    documents = (*sides.documents, *(document for twin in twins for document in twin))
+    labels, twins, documents = sides.labels, sides.twins, sides.encoded
     chunks = make_chunks(documents, settings.batch_tokens)
     side_of = np.concatenate([labels.side, np.full(len(documents) - len(labels.side), -1)])
     scales = _scales(settings, model, saes, sides, store, workers)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sae_merge_method.corpora.twins import TWINS
 from sae_merge_method.errors import ArtifactError, UsageError
 from sae_merge_method.files import stamps
 from tests.diagnose import hosts
@@ -172,6 +173,18 @@ def test_a_changed_setting_refuses_to_resume_and_says_which(
         diagnose(out, gemma3, random_saes, maths, prose, *SMALL)
     # What comes after encoding may change.
     diagnose(out, gemma3, random_saes, maths, prose, *SMALL, "--score", "js_bits", "--seed", "3")
+
+
+def test_documents_that_are_encoded_otherwise_are_not_joined_with_what_was_kept_of_others(
+    tmp_path: Path, gemma3: Path, random_saes: str, maths: Path, prose: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same command, by a version that makes other twins of the same texts."""
+    out = tmp_path / "out"
+    interrupt(monkeypatch, out, 2, gemma3, random_saes, maths, prose)
+    with monkeypatch.context() as patch, pytest.raises(UsageError, match="documents as they are encoded"):
+        patch.setitem(TWINS, "words", TWINS["digits"]._replace(name="words"))
+        diagnose(out, gemma3, random_saes, maths, prose, *SMALL)
+    diagnose(out, gemma3, random_saes, maths, prose, *SMALL)
 
 
 def test_a_damaged_chunk_is_refused_by_name(
