@@ -15,7 +15,6 @@ from sae_merge_method.tune.bench import MeasuredEdit
 from sae_merge_method.tune.curve import beside_curve
 from sae_merge_method.tune.edit import Edit
 from sae_merge_method.tune.exam import Panel
-from sae_merge_method.tune.rivals import Field
 from trials.experiments import ANSWERS
 from trials.report.arms import figures
 from trials.report.read import PROSE, Nats
@@ -65,7 +64,8 @@ class Scene:
         return curve
 
     def of_tune(self, low: float, high: float) -> Any:
-        """By the field's two points of the curve, as the choice part would have chosen them."""
+        """By two points of the curve, as the choice part would have chosen them; the line goes through the
+        first, so that it is the one between both."""
         edits = {
             name: Edit.of(np.array([[weight, 0.0 if name == EDIT else weight]]))
             for name, (weight, _, _) in self.arms.items()
@@ -81,15 +81,12 @@ class Scene:
 
         bench: Any = SimpleNamespace(
             base=edits["base"],
+            every_layer=np.ones((1, N_LAYERS)),
             measure=measure,
             side=lambda part, control=None: SimpleNamespace(name="prose", tokens=TOKENS),
         )
-        by_weight = {
-            weight: edits[name] for name, (weight, _, _) in self.arms.items() if name not in (EDIT, "base")
-        }
-        all_weights = {0.0: edits["base"], **by_weight}
-        field = Field((), 0.5, ((low, all_weights[low]), (high, all_weights[high])))
-        return beside_curve(Panel(bench), edits[EDIT], field, by_weight, ALPHA)
+        others = [weight for name, (weight, _, _) in self.arms.items() if name != EDIT]
+        return beside_curve(Panel(bench), edits[EDIT], (low, high), low, others, ALPHA)
 
     def of_trial(self, curve: DampingCurve) -> Any:
         """In answer loss, with the experiment's own curve."""
@@ -162,4 +159,6 @@ def test_a_winner_that_left_the_points_chosen_for_it_is_held_against_dearer_ones
     one = scene((0.7, 1.3), RISING, 1.0, 0.8)
     found, expected = one.of_tune(0.25, 0.5), one.of_tune(0.5, 1.0)
     assert (found.low.weight, found.high.weight) == (0.5, 1.0)
-    assert found.share == pytest.approx(0.5) and found == expected
+    assert found.share == pytest.approx(0.5) and found.through is None
+    assert found.p == pytest.approx(expected.p) and found.difference is not None
+    assert found.difference.delta == pytest.approx(expected.difference.delta)
