@@ -28,8 +28,15 @@ from sae_merge_method.errors import MergeError
 from sae_merge_method.layers import Unit, layers_of, unit_of_tensor
 from sae_merge_method.merge.injection import inject
 from sae_merge_method.models.checkpoint import MOST_LAYERS
-from sae_merge_method.recipe.gate import scores_file, selected_layers
-from sae_merge_method.recipe.methods import METHODS, Filter, MergeMethod, require_rule, validated_parameters
+from sae_merge_method.recipe.gate import names_all, scores_file, selected_layers
+from sae_merge_method.recipe.methods import (
+    METHODS,
+    Filter,
+    MergeMethod,
+    needs_depth,
+    require_rule,
+    validated_parameters,
+)
 from sae_merge_method.recipe.precision import rounding_of
 
 
@@ -81,7 +88,7 @@ def _mergekit_method(name: str, method: MergeMethod[Any]) -> Any:
         written = {key: value for key, value in given.items() if value is not None}
         gate = Gate(**{key: written[key] for key in gate_keys if key in written})
         require_rule(name, gate)
-        _require_known(name, method, gate)
+        _require_known(name, gate)
         layers = _layers(gate, _stamp(gate))
         if unit_of_tensor(layers, entries.name) is None:
             return entries.base.to(dtype)
@@ -155,20 +162,16 @@ def _filter(method: MergeMethod[Any], parameters: Record, layers: frozenset[Unit
 
 @lru_cache(maxsize=64)
 def _layers(gate: Gate, stamp: int) -> frozenset[Unit]:
-    return frozenset(selected_layers(gate, MOST_LAYERS if _names_all(gate) else None))
+    return frozenset(selected_layers(gate, MOST_LAYERS if names_all(gate) else None))
 
 
-def _names_all(gate: Gate) -> bool:
-    return gate.layers is not None and "all" in gate.layers
-
-
-def _require_known(name: str, method: MergeMethod[Any], gate: Gate) -> None:
-    """What reads files of each layer, or compares layers with a rule's, needs to know which there are.
+def _require_known(name: str, gate: Gate) -> None:
+    """Make sure that nothing has to know how many layers there are.
 
     Raises:
-        MergeError: The gate names all, and mergekit tells a method no number of layers.
+        MergeError: Something has to.
     """
-    if _names_all(gate) and (method.filter is not None or gate.select is not None):
+    if needs_depth(name, gate):
         raise MergeError(
             f'layers: "{gate.layers}" of {name}: mergekit-yaml does not say how many layers the base has; '
             'write them out, such as "0-25", or run sae-merge merge'

@@ -6,14 +6,15 @@ A card may be written where base and donors are not at hand: what their files wo
 from contextlib import suppress
 
 from sae_merge_method.artifacts.recipe import RECIPE_FILE
-from sae_merge_method.errors import ModelError, UsageError
-from sae_merge_method.layers import layers_of, parse_units
+from sae_merge_method.errors import ModelError
+from sae_merge_method.layers import layers_of
 from sae_merge_method.models.adapter import open_adapter
 from sae_merge_method.models.checkpoint import Checkpoint, open_checkpoint
 from sae_merge_method.models.hub import ModelId, folder_at_hand, is_plain_to_mergekit, parse_model_id
 from sae_merge_method.models.mergekit_layout import why_not_plain
 from sae_merge_method.models.shards import lacks_weights
 from sae_merge_method.recipe.merged_folder import MergedFolder
+from sae_merge_method.recipe.methods import needs_depth
 from sae_merge_method.recipe.pin import models_of
 from sae_merge_method.reports.markdown import code, plain
 
@@ -40,11 +41,11 @@ def mergekit_words(merged: MergedFolder) -> str:
 
 def _why_not(merged: MergedFolder) -> str | None:
     """What keeps mergekit from the recipe; None where nothing is known to."""
-    gate = merged.recipe.parameters.layers
-    try:  # a merge method is told no number of layers
-        _ = gate is None or parse_units(gate)
-    except UsageError:
-        return f'its merge methods are not told which layers "{gate}" are'
+    method, gate = merged.recipe.merge_method, merged.recipe.parameters
+    if needs_depth(method, gate):
+        reader = method if gate.select is None else f"select: {gate.select}"
+        needs = f'{reader} with layers: "{gate.layers}" needs'
+        return f"it does not say how many layers the base has, which {needs}"
     names = models_of(merged.recipe)
     odd = next((name for name in names if not is_plain_to_mergekit(name)), None)
     if odd is not None:

@@ -55,6 +55,11 @@ def selected_layers(gate: Gate, n_layers: int | None = None) -> tuple[Unit, ...]
     raise RecipeError('no gate: expected parameters layers: "9, 11-13", or diagnosis: and select:')
 
 
+def names_all(gate: Gate) -> bool:
+    """Whether a gate is told by how many layers there are: "all" of them, or a part of each."""
+    return gate.layers is not None and "all" in gate.layers
+
+
 def lacks_rule(gate: Gate) -> RecipeError:
     """What is wrong with a gate that names scores and no rule."""
     return RecipeError(f'diagnosis: "{gate.diagnosis}" needs select: a rule such as top_k=6')

@@ -18,7 +18,7 @@ from sae_merge_method.artifacts.method_parameters import Scalar, ScalpelParamete
 from sae_merge_method.artifacts.recipe import Gate, Recipe, read_yaml
 from sae_merge_method.artifacts.schema import Record, describe
 from sae_merge_method.errors import RecipeError
-from sae_merge_method.recipe.gate import lacks_rule
+from sae_merge_method.recipe.gate import lacks_rule, names_all
 from sae_merge_method.recipe.scalpel import Scalpel, sae_folders, scalpel_parameters
 
 PAPER = "https://arxiv.org/abs/2605.28649"
@@ -158,6 +158,15 @@ def require_rule(name: str, gate: Gate) -> None:
     """
     if gate.diagnosis is not None and gate.select is None and not _reads_diagnosis(method_named(name)):
         raise lacks_rule(gate)
+
+
+def needs_depth(name: str, gate: Gate) -> bool:
+    """Whether a recipe has to be told how many layers the base has, as mergekit tells no method.
+
+    A gate that names all lets every layer through that comes by. But what reads files of each layer, or
+    compares layers with a rule's, needs to know which there are.
+    """
+    return names_all(gate) and (method_named(name).filter is not None or gate.select is not None)
 
 
 def parse_recipe(text: str, where: str) -> Recipe:

@@ -46,12 +46,22 @@ def test_an_adapter_needs_mergekits_folder_for_it(tmp_path: Path, merged: Merged
     assert made.keys() == tiny.load_tensors(tmp_path / "out").keys()
 
 
-def test_all_layers_are_for_our_own_command(tmp_path: Path, merged: Merged) -> None:
+def test_all_layers_run_by_mergekit_too(tmp_path: Path, merged: Merged) -> None:
     text = recipe_text(merged.base, merged.donor, 'layers: "all"')
+    words = merged_words(text, tmp_path / "out")
+    assert words == f"{ORDINARY}`mergekit-yaml mergekit_config.yml rebuilt/` runs it too."
+    made, ours = plain_mergekit(text, tmp_path / "plain"), tiny.load_tensors(tmp_path / "out")
+    assert all(tiny.same_bytes(ours[name], made[name]) for name in ours)
+
+
+def test_all_layers_beside_a_rule_are_for_our_own_command(tmp_path: Path, merged: Merged) -> None:
+    diagnosis = save_diagnosis(tmp_path / "diagnosis", merged.base, {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8})
+    text = recipe_text(merged.base, merged.donor, f'layers: "all", diagnosis: {diagnosis}, select: top_k=4')
     assert merged_words(text, tmp_path / "out") == (
-        f'{BY_US}`mergekit-yaml` cannot run it: its merge methods are not told which layers "all" are.'
+        f"{BY_US}`mergekit-yaml` cannot run it: it does not say how many layers the base has, "
+        'which select: top_k=4 with layers: "all" needs.'
     )
-    with pytest.raises(SaeMergeError, match="all"):
+    with pytest.raises(SaeMergeError, match="does not say how many layers the base has"):
         plain_mergekit(text, tmp_path / "plain")
 
 
@@ -81,7 +91,8 @@ def test_a_diagnosis_has_to_lie_where_the_recipe_names_it(tmp_path: Path, merged
 
 
 def test_a_card_says_it_below_the_commands(tmp_path: Path, merged: Merged) -> None:
-    run_recipe(recipe_text(merged.base, merged.donor, 'layers: "all"'), tmp_path / "out")
+    base = merged.copy_base(tmp_path / "base@1")
+    run_recipe(recipe_text(base, merged.donor), tmp_path / "out")
     write_card(tmp_path / "out", CardSettings(license="mit"))
     card = (tmp_path / "out" / "README.md").read_text()
     assert f"bit for bit. {BY_US}" in card and "runs it too" not in card

@@ -92,9 +92,9 @@ def merged(scene: Scene, name: str) -> MergedFolder:
 
 
 def by_mergekit(scene: Scene, name: str) -> str:
-    """Both sentences: of a recipe that mergekit runs where a diagnosis lies, and of one with a gate it cannot read."""
+    """Both sentences: of a recipe that mergekit runs where a diagnosis lies, and of one that it cannot."""
     resolved, words = scene.merged.resolved, []
-    for gate in ({"diagnosis": name}, {"layers": f"x{name}"}):
+    for gate in ({"diagnosis": name}, {"layers": f"all{name}", "select": name}):
         parameters = resolved.recipe.parameters.model_copy(update=gate)
         recipe = resolved.recipe.model_copy(update={"parameters": parameters})
         words.append(mergekit_words(replace(scene.merged, resolved=replace(resolved, recipe=recipe))))
