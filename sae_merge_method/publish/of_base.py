@@ -25,12 +25,8 @@ def require_diagnosed_base(merged: MergedFolder, diagnosis: Diagnosis) -> None:
         ArtifactError: It is of another model.
     """
     model = diagnosis.model
-    if merged.report is not None and merged.report.base_config_sha256 != model.config_sha256:
-        raise ArtifactError(
-            f"the diagnosis is of {model.id}, which has another config.json than "
-            f"the base of {merged.folder} ({merged.recipe.base_model})"
-        )
     _require_layers(merged, "diagnosis", model.n_layers)
+    _require_weights(merged, model.fingerprint, f"the diagnosis is of {model.id}")
 
 
 def require_attributed_base(merged: MergedFolder, attribution: Attribution) -> None:

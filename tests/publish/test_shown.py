@@ -8,7 +8,6 @@ import pytest
 from transformers import AutoConfig
 
 from sae_merge_method.artifacts.attribution import read_attribution
-from sae_merge_method.artifacts.diagnosis import read_diagnosis, write_diagnosis
 from sae_merge_method.artifacts.schema import write_record
 from sae_merge_method.errors import ArtifactError
 from sae_merge_method.publish.card_file import CardFile, OurSection
@@ -94,12 +93,15 @@ def test_a_comparison_that_does_not_say_of_what_it_is_is_taken_where_that_is_all
             assert section.result == result and "Not known to be of this checkpoint" in section.text
 
 
-def test_a_diagnosis_of_another_base_is_refused(folder: MergedFolder, merged: Merged, tmp_path: Path) -> None:
-    made = read_diagnosis(save_diagnosis(tmp_path / "diagnosis", merged.base, SCORES))
-    other = made.model.model_copy(update={"config_sha256": "1" * 64})
-    write_diagnosis(tmp_path / "diagnosis", made.model_copy(update={"model": other}))
-    with pytest.raises(ArtifactError, match="another config.json than the base of"):
-        shown(folder, diagnosis=tmp_path / "diagnosis")
+def test_a_diagnosis_of_the_donor_is_refused_though_its_config_is_the_bases(
+    folder: MergedFolder, merged: Merged, tmp_path: Path
+) -> None:
+    assert (merged.donor / "config.json").read_bytes() == (merged.base / "config.json").read_bytes()
+    made = save_diagnosis(tmp_path / "diagnosis", merged.donor, SCORES)
+    with pytest.raises(
+        ArtifactError, match="diagnosis is of .*/donor, which holds other weights than the base of"
+    ):
+        shown(folder, diagnosis=made)
 
 
 def test_an_attribution_of_another_fine_tune_is_refused(
@@ -148,6 +150,24 @@ def test_an_attribution_is_of_the_base_whose_config_transformers_wrote_again(
     (base / "config.json").write_text(json.dumps(first))
     with pytest.raises(ArtifactError, match="computes something else than the base .*: hidden_act"):
         shown(open_merged(out), attribution=made)
+
+
+@pytest.mark.parametrize("is_at_hand", [True, False])
+def test_a_diagnosis_is_of_the_base_whose_config_transformers_wrote_again(
+    merged: Merged, tmp_path: Path, is_at_hand: bool
+) -> None:
+    base, again = merged.copy_base(tmp_path / "base"), merged.copy_base(tmp_path / "again")
+    out = merged.copy(tmp_path / "out")
+    AutoConfig.from_pretrained(base).save_pretrained(again)
+    assert (again / "config.json").read_bytes() != (base / "config.json").read_bytes()
+    rename_models(out, str(base) if is_at_hand else "someone/base", str(merged.donor))
+    made = save_diagnosis(tmp_path / "diagnosis", again, SCORES)
+    assert shown(open_merged(out), diagnosis=made).keys() == {"layers"}
+    config = json.loads((again / "config.json").read_text())
+    (again / "config.json").write_text(json.dumps(config | {"sliding_window": 7}))
+    made = save_diagnosis(tmp_path / "other", again, SCORES)
+    with pytest.raises(ArtifactError, match="computes something else than the base .*: sliding_window"):
+        shown(open_merged(out), diagnosis=made)
 
 
 def test_the_fingerprint_that_a_recipe_keeps_stands_for_a_base_that_is_not_at_hand(
