@@ -1,12 +1,17 @@
 """Diagnoses of the same model and texts by other SAEs, and how it is told that they are no others."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis, Units, read_diagnosis
-from sae_merge_method.errors import UsageError
+from sae_merge_method.artifacts.diagnosis import Corpus, Diagnosis, ModelSource, Units, read_diagnosis
+from sae_merge_method.errors import ModelError, UsageError
 from sae_merge_method.layers import Unit, format_layers
+from sae_merge_method.models.checkpoint import CONFIG_FILE, config_alone
+from sae_merge_method.models.constants import differing, reads_alike
+from sae_merge_method.models.hub import folder_at_hand, parse_model_id
 
 MAY_DIFFER = frozenset(
     (
@@ -68,7 +73,9 @@ def _said(value: object) -> object:
 
 def _all_held(diagnosis: Diagnosis, other: Diagnosis) -> Iterator[_Held]:
     one, two = diagnosis.model, other.model
-    yield _Held("model", one.config_sha256, two.config_sha256)
+    for key, of_one, of_two in differing(one.fingerprint.constants, two.fingerprint.constants):
+        if not (_is_read_as(one, key, of_two) or _is_read_as(two, key, of_one)):
+            yield _Held(key, of_one, of_two)
     yield _Held("token before its documents", one.begins_with, two.begins_with)
     yield _Held("score", diagnosis.score, other.score)
     yield _Held("set of layers", format_layers(diagnosis.units), format_layers(other.units))
@@ -84,6 +91,17 @@ def _all_held(diagnosis: Diagnosis, other: Diagnosis) -> Iterator[_Held]:
             ("documents", "documents"), ("tokens", "tokens"),
         ):  # fmt: skip
             yield _Held(f"number of {what} of {of_one.name}", getattr(of_one, field), getattr(of_two, field))
+
+
+def _is_read_as(model: ModelSource, key: str, value: object) -> bool:
+    """Whether transformers, which writes a config otherwise than it was, makes the same of another value of a
+    constant: known where the model is at hand, and its config the one that it had."""
+    with suppress(ModelError, UsageError):  # a folder of another machine may have no model's name here
+        folder = folder_at_hand(replace(parse_model_id(model.id), adapter=None))
+        config = None if folder is None else config_alone(folder / CONFIG_FILE)
+        if config is not None and config.config_sha256 == model.config_sha256:
+            return reads_alike(config.text_config, key, value)
+    return False
 
 
 def _texts(diagnosis: Diagnosis) -> tuple[Corpus, ...]:

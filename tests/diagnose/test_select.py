@@ -7,17 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import AutoConfig
 
 from sae_merge_method.artifacts.diagnosis import Diagnosis, read_diagnosis, write_diagnosis
 from sae_merge_method.artifacts.draws import read_draws
 from sae_merge_method.cli import score, select
-from sae_merge_method.diagnose.beside import MAY_DIFFER
+from sae_merge_method.diagnose.beside import MAY_DIFFER, scores_beside
 from sae_merge_method.diagnose.select import select_layers, with_resamples
 from sae_merge_method.errors import UsageError
 from sae_merge_method.selection import overlap, parse_rule
+from tests import tiny
 from tests.diagnose.command import ARTIFACTS, diagnose, run
+from tests.diagnoses import save_diagnosis
 
 Change = Callable[[Diagnosis], Diagnosis]
+SCORES = {0: 0.1, 1: 0.9, 2: 0.2, 3: 0.8}
 DRAWS = ("--permutations", 200, "--bootstrap", 200)
 
 
@@ -72,14 +76,21 @@ def control(**changed: int) -> Change:
 def other_weights(diagnosis: Diagnosis) -> Diagnosis:
     numbers = dict.fromkeys(diagnosis.model.fingerprint.numbers, "0" * 64)
     fingerprint = diagnosis.model.fingerprint.model_copy(update={"numbers": numbers})
-    model = diagnosis.model.model_copy(update={"fingerprint": fingerprint})
-    return diagnosis.model_copy(update={"model": model})
+    return of_model(diagnosis, fingerprint=fingerprint)
+
+
+def other_constant(diagnosis: Diagnosis) -> Diagnosis:
+    constants = diagnosis.model.fingerprint.constants | {"sliding_window": 7}
+    fingerprint = diagnosis.model.fingerprint.model_copy(update={"constants": constants})
+    return of_model(diagnosis, fingerprint=fingerprint, config_sha256="1" * 64)
+
+
+def of_model(diagnosis: Diagnosis, **changed: object) -> Diagnosis:
+    return diagnosis.model_copy(update={"model": diagnosis.model.model_copy(update=changed)})
 
 
 def without_begin(diagnosis: Diagnosis) -> Diagnosis:
-    return diagnosis.model_copy(
-        update={"model": diagnosis.model.model_copy(update={"begins_with": None, "adds_begin": False})}
-    )
+    return of_model(diagnosis, begins_with=None, adds_begin=False)
 
 
 def without_null(diagnosis: Diagnosis) -> Diagnosis:
@@ -91,6 +102,7 @@ def without_null(diagnosis: Diagnosis) -> Diagnosis:
     ("change", "words"),
     [
         (other_weights, "another model, by its weights: expected only other SAEs"),
+        (other_constant, "another sliding_window (7, not 16): expected only other SAEs"),
         (without_begin, "another token before its documents (none, not <bos>): expected only other SAEs"),
         (settings(mask="template"), "another mask setting (template, not none): expected only other SAEs"),
         (settings(match=False), "another match setting (False, not True)"),
@@ -121,6 +133,30 @@ def test_limits_that_left_the_same_texts_and_how_scores_were_drawn_may_differ_be
     changed = dict.fromkeys(MAY_DIFFER, 4242)
     write_diagnosis(tmp_path, settings(**changed)(read_diagnosis(planted)))
     assert select_layers(planted, "top_k=2", beside=[tmp_path]).over_saes == 1
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_model_is_the_same_once_transformers_has_written_its_config_again(
+    tmp_path: Path, first: bool
+) -> None:
+    """Where the first Gemma's says gelu it writes what that is read as, which is known where a model is at hand."""
+    config = tiny.text_config() | ({"model_type": "gemma", "hidden_act": "gelu"} if first else {})
+    base = tiny.save_checkpoint(tmp_path / "base", config, tiny.text_tensors(0))
+    again = tiny.save_checkpoint(tmp_path / "again", config, tiny.text_tensors(0))
+    AutoConfig.from_pretrained(base).save_pretrained(again)
+    one, two = (
+        read_diagnosis(save_diagnosis(tmp_path / f"of-{model.name}", model, SCORES))
+        for model in (base, again)
+    )
+    assert one.model.config_sha256 != two.model.config_sha256
+    assert scores_beside(one, [tmp_path / "of-again"], "raw") == [SCORES]
+    assert scores_beside(two, [tmp_path / "of-base"], "raw") == [SCORES]
+    shutil.rmtree(base)
+    assert scores_beside(one, [tmp_path / "of-again"], "raw") == [SCORES]
+    shutil.rmtree(again)
+    if first:
+        with pytest.raises(UsageError, match=r"another hidden_act \(gelu_pytorch_tanh, not gelu\)"):
+            scores_beside(one, [tmp_path / "of-again"], "raw")
 
 
 def test_raw_scores_stand_beside_raw_ones_alone(planted: Path, tmp_path: Path) -> None:
