@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from sae_merge_method.errors import SaeMergeError
@@ -44,6 +45,43 @@ def test_an_adapter_needs_mergekits_folder_for_it(tmp_path: Path, merged: Merged
         plain_mergekit(text, tmp_path / "without")
     made = plain_mergekit(text, tmp_path / "with", lora_merge_cache=str(tmp_path / "cache"))
     assert made.keys() == tiny.load_tensors(tmp_path / "out").keys()
+
+
+def test_a_wider_donor_that_mergekit_rounds_first_is_named_with_what_to_write(tmp_path: Path) -> None:
+    base, donor = (
+        tiny.gemma3_text(tmp_path / "base", 0, dtype=torch.bfloat16),
+        tiny.gemma3_text(tmp_path / "donor", 1),
+    )
+    text = recipe_text(base, donor, weight="0.7", tail="dtype: bfloat16")
+    words = merged_words(text, tmp_path / "out")
+    assert words == (
+        f"{ORDINARY}`mergekit-yaml mergekit_config.yml rebuilt/` runs it too, rounding what is stored in float32 "
+        "to bfloat16 before the edit: bytes may differ (write `dtype: float32` and `out_dtype: bfloat16` for one "
+        "rounding, at the end)."
+    )
+    ours = tiny.load_tensors(tmp_path / "out")
+    for tail, is_same in (("dtype: bfloat16", False), ("dtype: float32\nout_dtype: bfloat16", True)):
+        made = plain_mergekit(recipe_text(base, donor, weight="0.7", tail=tail), tmp_path / tail[7:11])
+        assert all(tiny.same_bytes(ours[name], made[name]) for name in ours) == is_same
+
+
+@pytest.mark.parametrize("tail", ["", "dtype: float32\nout_dtype: bfloat16"])
+def test_where_mergekit_rounds_once_too_nothing_is_said_of_bytes(tmp_path: Path, tail: str) -> None:
+    base, donor = (
+        tiny.gemma3_text(tmp_path / "base", 0, dtype=torch.bfloat16),
+        tiny.gemma3_text(tmp_path / "donor", 1),
+    )
+    assert merged_words(recipe_text(base, donor, tail=tail), tmp_path / "out").endswith(" runs it too.")
+
+
+def test_of_a_donor_that_is_not_at_hand_nothing_is_said_of_bytes(tmp_path: Path, merged: Merged) -> None:
+    base, donor = (
+        tiny.gemma3_text(tmp_path / "base", 0, dtype=torch.bfloat16),
+        tiny.gemma3_text(tmp_path / "donor", 1),
+    )
+    run_recipe(recipe_text(base, donor, tail="dtype: bfloat16"), tmp_path / "out")
+    rename_models(tmp_path / "out", str(base), "someone/maths")
+    assert mergekit_words(open_merged(tmp_path / "out")).endswith(" runs it too.")
 
 
 def test_all_layers_run_by_mergekit_too(tmp_path: Path, merged: Merged) -> None:
