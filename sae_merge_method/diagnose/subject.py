@@ -105,7 +105,7 @@ def _twin(
         twins.append(twin_of(text, name, held))
     documents = _classed(settings, model, beginning, [twin.text for twin in twins], called)
     if bits:
-        documents = tuple(put_on_held(one, twins[one.position].held, bits) for one in documents)
+        documents = tuple(put_on_held(one, *twins[one.position], bits) for one in documents)
     return tuple(
         document.cut(int(kept[document.position].counted.sum()))
         for document in leave_out(documents, settings.mask, called)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from sae_merge_method.corpora.held import held_bits, held_characters, put_on_held
@@ -60,7 +61,43 @@ def test_of_a_twin_what_stands_on_held_characters_is_of_the_class_and_nothing_el
     twin = "m0 c0 c1 c2 p0 m0"
     document = taken(tokenizer, [twin, twin])[0]
     characters = np.array([*"...xx.x..........".replace("x", "1").replace(".", "0")]) == "1"
-    put = put_on_held(document, characters, TEMPLATE)
+    put = put_on_held(document, twin, characters, TEMPLATE)
     words = [hosts.WORDS[number] for number in put.ids[(put.classes & TEMPLATE) > 0]]
     assert words == ["c0", "c1"]
     assert np.array_equal(put.classes & ~np.uint32(TEMPLATE), document.classes & ~np.uint32(TEMPLATE))
+
+
+def bytes_tokenizer(*, trims: bool) -> Any:
+    """A space belongs to the word behind it, and is a token of its own before a digit; it may stand in no span."""
+    made = Tokenizer(models.BPE())
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    made.pre_tokenizer = pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    made.decoder, made.post_processor = decoders.ByteLevel(), processors.ByteLevel(trim_offsets=trims)
+    words = [" ".join(("ask", "told", "has", "more", "left")) + " ask"] * 9
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    made.train_from_iterator(words, trainers.BpeTrainer(initial_alphabet=alphabet, show_progress=False))
+    return PreTrainedTokenizerFast(tokenizer_object=made)
+
+
+def of_template(document: Document, words: list[str]) -> Document:
+    """The document with its first tokens, these, in the class."""
+    classes = document.classes & np.uint32(~TEMPLATE & 0xFFFFFFFF)
+    classes[: len(words)] |= np.uint32(TEMPLATE)
+    return document._replace(classes=classes)
+
+
+def template(tokenizer: Any, document: Document) -> list[str]:
+    """Its tokens that are in the class."""
+    numbers = document.ids[(document.classes & TEMPLATE) > 0]
+    return [tokenizer.decode([number]) for number in numbers]
+
+
+@pytest.mark.parametrize("trims", [False, True])
+def test_a_space_held_holds_no_word_that_brings_it_along_and_no_other_space_is_held(trims: bool) -> None:
+    tokenizer = bytes_tokenizer(trims=trims)
+    text, twin = "ask 7 has 5 more", "ask has 7 more 5"
+    document, other = taken(tokenizer, [text])[0], taken(tokenizer, [twin])[0]
+    characters = held_characters(of_template(document, ["ask", " "]), len(text), TEMPLATE)
+    assert [nth for nth, of_class in enumerate(characters) if of_class] == [0, 1, 2, 3]
+    assert template(tokenizer, put_on_held(document, text, characters, TEMPLATE)) == ["ask", " "]
+    assert template(tokenizer, put_on_held(other, twin, characters, TEMPLATE)) == ["ask"]
