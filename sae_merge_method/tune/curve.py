@@ -36,8 +36,9 @@ _MOST_TRIES = 10
 ON_CURVE = "it is all layers at one weight, a point of the curve itself"
 
 
-def near_damage(panel: Panel, edit: Edit, start: float) -> float:
-    """The weight at which all layers damage most nearly as much as an edit, of those that are tried.
+def near_damage(panel: Panel, edit: Edit, start: float) -> tuple[float, ...]:
+    """Weights of all layers that were tried, first the one at which they damage most nearly as much as an
+    edit; of an edit that does no damage, for which none is looked, the one to begin at.
 
     Args:
         panel: To measure by.
@@ -52,8 +53,11 @@ def near_damage(panel: Panel, edit: Edit, start: float) -> float:
         return math.fsum(bench.measure(all_layers(bench, weight), REPORT).control_nats[own.worst])
 
     if edit.weight_of_all is not None:
-        return edit.weight_of_all
-    return min(around(damage, aim, start, _NEARER), key=lambda weight: abs(damage(weight) - aim))
+        return (edit.weight_of_all,)
+    if aim <= math.fsum(bench.measure(bench.base, REPORT).control_nats[own.worst]):
+        return (start,)
+    tried = around(damage, aim, start, _NEARER)
+    return tuple(sorted(tried, key=lambda weight: abs(damage(weight) - aim)))
 
 
 def beside_curve(

@@ -51,12 +51,15 @@ def judge(panel: Panel, chosen: Chosen, field: Field, budget: float, alpha: floa
     others = dict.fromkeys((*(one.edit for one in field.contenders), *ends, whole))
     asked: list[Callable[[], object]] = [partial(panel.ask, one, REPORT, guarded=False) for one in others]
     bench.ahead([held, damaging, *asked])
-    equal, near = held(), damaging()
+    equal, (near, *tried) = held(), damaging()
+    others_of_curve = [WHOLE, *(one.weight for one in equal.curve)]
+    if panel.task is None:  # else they are known by loss alone
+        others_of_curve += tried
     panel.ask(all_layers(bench, near), REPORT, guarded=False)
     return JudgedWinner(
         winner(panel, chosen, budget, alpha),
         against_rivals(panel, edit, field.contenders, alpha),
-        beside_curve(panel, edit, field.around, near, [WHOLE, *(one.weight for one in equal.curve)], alpha),
+        beside_curve(panel, edit, field.around, near, others_of_curve, alpha),
         equal,
     )
 

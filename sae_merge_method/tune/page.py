@@ -26,8 +26,9 @@ _SECTIONS = (
     (
         "Beside the damping curve, on the report part",
         curve_grid,
-        "All layers at the weights between which the winner's gain and its damage lie: what they damage at "
-        "its gain, and gain at its damage, is on the line between the two nearest.",
+        "All layers at the weights between which the winner's gain and its damage lie. What they damage at "
+        "its gain is on the line between the two nearest; what they gain at its damage is on the line that "
+        "the sentence above names.",
     ),
     (
         "Finalists",

@@ -49,8 +49,9 @@ def _heads(tune: Tune, first: str) -> tuple[str, ...]:
 
 def curve_grid(tune: Tune) -> Grid:
     """All layers at one weight, and the winner, on the report part."""
-    points = (*tune.equal_gain.curve, tune.beside_curve.low, tune.beside_curve.high)
-    by_weight = {one.weight: one.report for one in points}
+    beside = tune.beside_curve
+    points = (*tune.equal_gain.curve, beside.low, beside.high, beside.through)
+    by_weight = {one.weight: one.report for one in points if one is not None}
     task = tune.task is not None
     rows = [
         (Cell(f"all layers at {weight:.4g}", weight), *_effect(by_weight[weight], task=task))

@@ -102,9 +102,10 @@ def _at_equal_damage(tune: Tune) -> str:
     unit = task.metric if task is not None else "nats a token"
     beside = f"{_with_reach(curve.difference, task is not None)} {unit}"
     if curve.share is None:
+        asked = "that were measured" if task is None else f"at which {task.name} was asked"
         return (
             f"Beside the damping curve, at whatever damage: {curve.stands}, {beside} beside the nearest of "
-            f"all weights that were measured, {curve.low.weight:.4g}, p {p_value(curve.p)}."
+            f"all weights {asked}, {curve.low.weight:.4g}, p {p_value(curve.p)}."
         )
     return (
         f"At equal damage, beside the damping curve ({between}): {curve.stands}, {beside}, "

@@ -14,6 +14,7 @@ from sae_merge_method.tune.bench import MeasuredEdit
 from sae_merge_method.tune.curve import ON_CURVE, all_layers, around, beside_curve, equal_gain, near_damage
 from sae_merge_method.tune.edit import Edit
 from sae_merge_method.tune.exam import Panel
+from sae_merge_method.tune.tables import curve_grid
 from sae_merge_method.tune.words import sentences
 
 TEXTS = 60
@@ -83,7 +84,7 @@ class Noisy(TwoLayers):
 def test_an_edit_on_a_curve_that_bends_is_not_called_above_it(weight: float) -> None:
     bench: Any = Noisy()
     held, edit, ends = Panel(bench), Edit.of(np.array([[weight, weight + 0.0001]])), (0.6 * weight, 1.2)
-    near = near_damage(held, edit, 0.5)
+    near, *_ = near_damage(held, edit, 0.5)
     assert near == pytest.approx(weight, rel=0.07)
     found = beside_curve(held, edit, ends, near, [1.0], 0.05)
     assert found.through is not None and found.through.weight == near and found.stands == "not shown"
@@ -99,7 +100,7 @@ def test_an_edit_on_a_curve_that_bends_is_not_called_above_it(weight: float) -> 
 def test_an_edit_that_gains_more_at_equal_damage_is_above_a_curve_that_bends() -> None:
     bench: Any = Noisy()
     edit = Edit.of(np.array([[0.6, 0.0]]))
-    found = beside_curve(Panel(bench), edit, (0.3, 0.6), near_damage(Panel(bench), edit, 0.5), [1.0], 0.05)
+    found = beside_curve(Panel(bench), edit, (0.3, 0.6), near_damage(Panel(bench), edit, 0.5)[0], [1.0], 0.05)
     assert found.stands == "above" and found.difference is not None
     ease = float(np.mean(bench._ease)) / 2  # of two tokens
     assert found.difference.delta == pytest.approx((0.6 - 0.6 / 2**0.5) * ease, rel=0.1)
@@ -109,7 +110,7 @@ def test_an_edit_that_gains_more_at_equal_damage_is_above_a_curve_that_bends() -
 
 def test_all_layers_at_one_weight_are_a_point_of_the_curve_and_held_against_nothing() -> None:
     edit = Edit.of(np.array([[0.6, 0.6]]))
-    near = near_damage(panel(), edit, 0.5)
+    near, *_ = near_damage(panel(), edit, 0.5)
     found = beside_curve(panel(), edit, (0.45, 0.8), near, [1.0], 0.05)
     equal = equal_gain(panel(), edit, 0.6, 0.05)
     assert near == 0.6 and found.stands == equal.damages == "not tested"
@@ -119,7 +120,7 @@ def test_all_layers_at_one_weight_are_a_point_of_the_curve_and_held_against_noth
 
 def test_an_edit_that_damages_more_than_all_layers_ever_do_is_held_against_the_dearest() -> None:
     edit = Edit.of(np.array([[0.5, 3.0]]))
-    assert near_damage(panel(), edit, 0.5) == 1.2
+    assert near_damage(panel(), edit, 0.5)[0] == 1.2
     found = beside_curve(panel(), edit, (0.9, 1.2), 1.2, [1.0], 0.05)
     assert found.through is None and found.stands == "below"
 
@@ -196,3 +197,30 @@ def test_who_is_held_against_every_weight_is_told_so_with_the_nearest(tuned: Tun
         if line.startswith("Beside the damping curve, at whatever damage")
     )
     assert f": {stands}, +" in told and f"weights that were measured, {point.weight:.4g}, p 0.2" in told
+
+
+def test_every_point_that_the_sentence_names_is_a_row_of_the_table(tuned: Tune) -> None:
+    through = tuned.equal_gain.curve[0].model_copy(update={"weight": 0.4321})
+    change = Change(delta=0.1, interval=(0.0, 0.2))
+    beside = tuned.beside_curve.model_copy(
+        update={"through": through, "share": -0.01, "difference": change, "p": 0.05, "reason": None}
+    )
+    shown = tuned.model_copy(update={"beside_curve": beside})
+    (told,) = (line for line in sentences(shown) if line.startswith("At equal damage"))
+    rows = [row[0].text for row in curve_grid(shown).rows]
+    for point in (beside.low, beside.high, through):
+        assert f"{point.weight:.4g}" in told and f"all layers at {point.weight:.4g}" in rows
+    assert "through all layers at 0.4321" in told
+
+
+def test_all_that_was_tried_for_equal_damage_is_told_of() -> None:
+    weights = near_damage(panel(), Edit.of(np.array([[0.6, 0.0]])), 0.05)
+    assert weights[0] == pytest.approx(0.6 / 2**0.5, rel=0.07) and len(weights) > 3 and 0.05 in weights
+
+
+def test_for_an_edit_that_does_no_damage_no_weight_is_looked_for() -> None:
+    bench: Any = TwoLayers()
+    bench.measure = lambda edit, part: TwoLayers.measure(
+        bench, Edit.of(np.array([[edit.array[0, 0], 0.0]])) if edit.array[0, 1] == 0.01 else edit, part
+    )
+    assert near_damage(Panel(bench), Edit.of(np.array([[0.0, 0.01]])), 0.5) == (0.5,)
