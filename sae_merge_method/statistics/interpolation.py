@@ -142,14 +142,9 @@ def excess_over_line(
         low: The same at the cheaper end.
         high: The same at the dearer end.
     """
-    n, s = len(point), share.value
+    s = share.value
     apart = [p - (1 - s) * a - s * b for p, a, b in zip(point, low, high, strict=True)]
-    delta = math.fsum(apart) / n if n else 0.0
-    if n < FEWEST_ITEMS:
-        return AboveLine.untested(_too_few(n), s, delta)
-    slope = (math.fsum(high) - math.fsum(low)) / n
-    of_problems = math.fsum((one - delta) ** 2 for one in apart) / (n - 1) / n
-    return _tested(s, delta, of_problems, n - 1, share, slope)
+    return _mean_of(apart, share, low, high)
 
 
 def excess_over_near(
@@ -174,15 +169,22 @@ def excess_over_near(
         low: The same at the cheaper of the others.
         high: The same at the dearer one.
     """
-    n, s = len(point), apart.value
-    rows = zip(point, near, low, high, strict=True)
+    s, rows = apart.value, zip(point, near, low, high, strict=True)
     left = [at - beside - s * (end - start) for at, beside, start, end in rows]
-    delta = math.fsum(left) / n if n else 0.0
+    return _mean_of(left, apart, low, high)
+
+
+def _mean_of(
+    apart: Sequence[float], share: AlongLine, low: Sequence[float], high: Sequence[float]
+) -> AboveLine:
+    """The mean of what problems lie above a line, with the errors of problems and of the share along it."""
+    n, s = len(apart), share.value
+    delta = math.fsum(apart) / n if n else 0.0
     if n < FEWEST_ITEMS:
         return AboveLine.untested(_too_few(n), s, delta)
     slope = (math.fsum(high) - math.fsum(low)) / n
-    of_problems = math.fsum((one - delta) ** 2 for one in left) / (n - 1) / n
-    return _tested(s, delta, of_problems, n - 1, apart, slope)
+    of_problems = math.fsum((one - delta) ** 2 for one in apart) / (n - 1) / n
+    return _tested(s, delta, of_problems, n - 1, share, slope)
 
 
 def excess_over_scores(
