@@ -11,14 +11,9 @@ import numpy as np
 from scipy.stats import norm
 
 from rates.rate import Hits, Rate, at_least, at_most
+from sae_merge_method.statistics.along_line import share_apart, share_of_cost
 from sae_merge_method.statistics.equal_gain import CostRatio, Point, cost_at_equal_gain
-from sae_merge_method.statistics.interpolation import (
-    excess_over_each,
-    excess_over_line,
-    excess_over_near,
-    share_apart,
-    share_of_cost,
-)
+from sae_merge_method.statistics.interpolation import excess_over_each, excess_over_line, excess_over_near
 
 ALPHA = 0.05
 TOKENS = 60

@@ -9,14 +9,13 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
+from sae_merge_method.statistics.along_line import share_apart, share_of_cost
 from sae_merge_method.statistics.interpolation import (
     AboveLine,
     excess_over_each,
     excess_over_line,
     excess_over_near,
     excess_over_scores,
-    share_apart,
-    share_of_cost,
 )
 
 Beside = Literal["above", "on", "below", "not shown", "not tested"]

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sae_merge_method.statistics.interpolation import AlongLine, share_of_gain
+from sae_merge_method.statistics.along_line import AlongLine, share_of_gain
 from sae_merge_method.statistics.intervals import Interval
 from sae_merge_method.statistics.losses import FEWEST_ITEMS, upper_p
 
@@ -50,7 +50,7 @@ def cost_at_equal_gain(point: Point, curve: Sequence[Point], level: float) -> Co
     """What a point costs, over what the curve costs where it gains as much.
 
     Between two points of the curve its gain and its cost lie on a line: with ``s`` the share of the way at
-    which the gain is reached (:func:`~.interpolation.share_of_gain`) and documents j, the curve costs
+    which the gain is reached (:func:`~.along_line.share_of_gain`) and documents j, the curve costs
     ``c_j = (1 - s) a_j + s b_j``, and the ratio is ``sum(p_j) / sum(c_j)``. Problems and documents are
     independent: the variance of ``sum(p - r c)`` is that over documents, s held fixed, plus
     ``(r sum(b - a))^2 var(s)``. The interval holds each r for which that sum is not told from 0 (Fieller

@@ -7,7 +7,7 @@ from random import Random
 from typing import NamedTuple
 
 from sae_merge_method.layers import format_layers
-from sae_merge_method.statistics.interpolation import AlongLine, share_of_cost
+from sae_merge_method.statistics.along_line import AlongLine, share_of_cost
 from sae_merge_method.tune.bench import Bench, MeasuredEdit
 from sae_merge_method.tune.edit import Edit, Shape, exchanged, shuffled
 from sae_merge_method.tune.families import all_but, on_layers

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from sae_merge_method.statistics.along_line import share_of_cost
 from sae_merge_method.statistics.beside_curve import (
     GainAndCost,
     Place,
@@ -13,7 +14,7 @@ from sae_merge_method.statistics.beside_curve import (
     place_beside,
     stands,
 )
-from sae_merge_method.statistics.interpolation import AboveLine, excess_over_line, share_of_cost
+from sae_merge_method.statistics.interpolation import AboveLine, excess_over_line
 
 PROBLEMS, DOCUMENTS = 60, 40
 

@@ -5,8 +5,8 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import t
 
+from sae_merge_method.statistics.along_line import AlongLine, share_of_gain
 from sae_merge_method.statistics.equal_gain import CostRatio, Point, cost_at_equal_gain
-from sae_merge_method.statistics.interpolation import AlongLine, share_of_gain
 
 DOCUMENTS, PROBLEMS = 200, 150
 

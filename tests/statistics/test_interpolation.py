@@ -3,16 +3,13 @@
 import numpy as np
 import pytest
 
+from sae_merge_method.statistics.along_line import LEAST_T, AlongLine, share_apart, share_of_cost
 from sae_merge_method.statistics.interpolation import (
-    LEAST_T,
     AboveLine,
-    AlongLine,
     excess_over_each,
     excess_over_line,
     excess_over_near,
     excess_over_scores,
-    share_apart,
-    share_of_cost,
 )
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from sae_merge_method.artifacts.tune import Tune
 from sae_merge_method.artifacts.tuned_edits import Change, CurvePoint
-from sae_merge_method.statistics.interpolation import AlongLine, excess_over_line, share_of_cost
+from sae_merge_method.statistics.along_line import AlongLine, share_of_cost
+from sae_merge_method.statistics.interpolation import excess_over_line
 from sae_merge_method.statistics.losses import paired_ratio
 from sae_merge_method.tune.bench import MeasuredEdit
 from sae_merge_method.tune.curve import ON_CURVE, all_layers, around, beside_curve, equal_gain, near_damage
