@@ -27,13 +27,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from diagnose_ways import WAYS, Given
 from random_encoders import alike, build_saes
 from random_models import Sizes, save_gemma
 
@@ -50,7 +51,6 @@ CLASS_SHARES = (0.15, 0.02, 0.2, 0.1)
 """Of digits, line breaks, punctuation, template."""
 REAL_LAYERS = 2
 """Of a model of d 2560: a group is as many layers, and each costs the same."""
-STRIDE = 512_000 // 8192
 
 
 def load(work: Path, options: argparse.Namespace) -> "tuple[TextModel, list[LayerSae], tuple[Chunk, ...]]":
@@ -91,7 +91,7 @@ def run(contender: str, work: Path, options: argparse.Namespace) -> dict[str, fl
     # The model's file is mapped: it is in memory once a pass has read it.
     forward(model, chunks[0].batches[0], dict.fromkeys(range(options.layers), lambda residual: None))
     loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    work_once = WAYS[contender](model, saes, chunks, options, work)
+    work_once = WAYS[contender](Given(model, saes, chunks, options, work))
     if contender == "saelens":
         loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     costs = [cost(work_once) for _ in range(REPEATS)]
@@ -109,7 +109,7 @@ def in_turns(work: Path, options: argparse.Namespace) -> dict[str, float]:
     """The share that forward and products have of ours, the two taken in turns: a machine's pace differs from
     one minute to the next by more than they do."""
     torch.set_num_threads(options.threads)
-    both = [WAYS[name](*load(work, options), options, work) for name in ("limit", "ours")]
+    both = [WAYS[name](Given(*load(work, options), options, work)) for name in ("limit", "ours")]
     turns = [[cost(work_once)[1] for work_once in both] for _ in range(TURNS + 1)]
     shares = sorted(limit / ours for limit, ours in turns[1:])  # the first warms up
     return {"least": shares[0], "median": statistics.median(shares), "most": shares[-1]}
@@ -120,112 +120,6 @@ def cost(work_once: Callable[[], None]) -> tuple[float, float]:
     start, start_busy = time.perf_counter(), time.process_time()
     work_once()
     return time.perf_counter() - start, time.process_time() - start_busy
-
-
-def bare_way(
-    model: "TextModel",
-    saes: "Sequence[LayerSae]",
-    chunks: "Sequence[Chunk]",
-    options: argparse.Namespace,
-    work: Path,
-    *,
-    products: bool,
-) -> Callable[[], None]:
-    """The model's blocks, and where asked the encoders' products, with which nothing is done."""
-    from sae_merge_method.loaded.residual_stream import forward
-
-    def use(residual: torch.Tensor, layer: int) -> None:
-        encoder: Any = saes[layer].encoder
-        if products:
-            torch.mm(residual, encoder.w_enc)
-
-    def work_once() -> None:
-        for chunk in chunks:
-            for batch in chunk.batches:
-                forward(model, batch, {layer: partial(use, layer=layer) for layer in range(options.layers)})
-
-    return work_once
-
-
-def our_way(
-    model: "TextModel",
-    saes: "Sequence[LayerSae]",
-    chunks: "Sequence[Chunk]",
-    options: argparse.Namespace,
-    work: Path,
-) -> Callable[[], None]:
-    """As `sae-merge diagnose` encodes, and keeps what comes of it."""
-    from tqdm.auto import tqdm
-
-    from sae_merge_method.diagnose.chunk_store import ChunkStore
-    from sae_merge_method.diagnose.layer_encoders import LayerEncoders
-    from sae_merge_method.diagnose.scales import CountingRule, LayerScale
-    from sae_merge_method.diagnose.sweep import sweep
-    from sae_merge_method.layers import Unit
-    from sae_merge_method.loaded.sites import Site
-
-    encoders = [LayerEncoders(sae.layer, Site(sae.layer), sae, {}) for sae in saes]
-    scale = LayerScale(1e6, 1e6, np.zeros(options.d_model, dtype=np.float32))
-    rules: dict[Unit, CountingRule] = dict.fromkeys(range(options.layers), scale.rule(5))
-    side_of = np.zeros(sum(len(chunk.documents) for chunk in chunks), dtype=np.int64)
-
-    def work_once() -> None:
-        with tempfile.TemporaryDirectory() as folder, tqdm(disable=True) as bar:
-            store = ChunkStore(Path(folder) / "out", {})
-            sweep(model, encoders, chunks, side_of, rules, STRIDE, store, bar)
-            for one in encoders:
-                store.gather(one.key(), options.width, [chunk.documents for chunk in chunks])
-
-    return work_once
-
-
-def saelens_way(
-    model: "TextModel",
-    saes: "Sequence[LayerSae]",
-    chunks: "Sequence[Chunk]",
-    options: argparse.Namespace,
-    work: Path,
-) -> Callable[[], None]:
-    """SAETransformerBridge with every layer's SAE, features cached and summed by document."""
-    from sae_lens import JumpReLUSAE, JumpReLUSAEConfig, SAETransformerBridge
-    from sae_lens.saes.sae import SAEMetadata
-
-    bridge = SAETransformerBridge.boot_transformers(str(work / "model"), device="cpu", dtype=torch.float32)
-    theirs = []
-    for sae in saes:
-        hook = f"blocks.{sae.layer}.hook_out"
-        metadata = SAEMetadata(hook_name=hook)
-        config = JumpReLUSAEConfig(
-            d_in=options.d_model, d_sae=options.width, apply_b_dec_to_input=False, metadata=metadata
-        )
-        their = JumpReLUSAE(config)
-        encoder: Any = sae.encoder
-        their.W_enc.data, their.b_enc.data = encoder.w_enc, encoder.b_enc
-        their.threshold.data, their.b_dec.data = encoder.floor, encoder.b_dec
-        theirs.append(their.requires_grad_(False))
-
-    def work_once() -> None:
-        with torch.inference_mode():
-            for chunk in chunks:
-                for batch in chunk.batches:
-                    hooks = [f"blocks.{sae.layer}.hook_out.hook_sae_acts_post" for sae in saes]
-                    _, cache = bridge.run_with_cache_with_saes(
-                        torch.from_numpy(batch.ids), saes=theirs, names_filter=hooks, use_error_term=True
-                    )
-                    counted = torch.from_numpy(batch.counted)[..., None]
-                    for hook in hooks:
-                        (cache[hook] * counted).sum(1)
-                        ((cache[hook] > 0) & counted).sum(1)
-
-    return work_once
-
-
-WAYS: dict[str, Callable[..., Callable[[], None]]] = {
-    "forward": partial(bare_way, products=False),
-    "limit": partial(bare_way, products=True),
-    "ours": our_way,
-    "saelens": saelens_way,
-}
 
 
 def measure(contender: str, work: Path, options: argparse.Namespace) -> dict[str, float]:

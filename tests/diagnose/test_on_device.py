@@ -108,7 +108,7 @@ def test_nothing_is_asked_of_a_device_while_a_batch_is_read(tmp_path: Path) -> N
     usage = BatchUsage(laid_out())
     for layer in range(3):
         usage.read(layer, asked, activations().to("meta"))
-    with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
+    with pytest.raises(NotImplementedError, match="meta"):  # it is asked for numbers here, and has none
         usage.told()
 
 
