@@ -14,11 +14,9 @@ from sae_merge_method.attribute.run import attribute
 from sae_merge_method.attribute.settings import AttributeSettings
 from sae_merge_method.cli.tune import command
 from sae_merge_method.errors import CorpusError, ModelError, RecipeError, UsageError
-from sae_merge_method.identity.fingerprint import fingerprint
 from sae_merge_method.in_memory.opening import open_edited
 from sae_merge_method.in_memory.weights import by_unit, nearest
 from sae_merge_method.loaded import text_model
-from sae_merge_method.models.checkpoint import open_checkpoint
 from sae_merge_method.models.devices import resolve_device
 from sae_merge_method.recipe.methods import parse_recipe
 from sae_merge_method.reports.notebook import view_text
@@ -85,35 +83,6 @@ def test_the_recipe_makes_the_very_model_that_was_measured(
         assert all(tiny.same_bytes(one.parameter.detach(), written[one.name]) for one in edited.tensors)
     recorded = parse_recipe(text, "recipe.yml").sae_tune
     assert recorded is not None and recorded["gain"] == tuned.winner.report.gain.delta
-
-
-def test_a_result_says_of_which_weights_it_is_and_how_they_were_searched(
-    tuned: Tune, planted: Planted
-) -> None:
-    base, donor = (fingerprint(open_checkpoint(planted.folder / name)) for name in ("base", "donor"))
-    assert (tuned.base_fingerprint, tuned.donor_fingerprints) == (base, (donor,))
-    told = tuned.settings
-    assert (told["device"], told["budget.nats"], told["tokens_per_step"]) == ("cpu", 0.05, 400)
-    assert told["group_field"] is told["evaluation"] is None and not {"base", "target", "hold"} & told.keys()
-
-
-def test_a_result_from_before_those_were_kept_is_read(out: Path, tuned: Tune, tmp_path: Path) -> None:
-    kept = {"base_fingerprint", "donor_fingerprints", "settings"}
-    whole = {
-        key: value for key, value in json.loads((out / "tune.json").read_text()).items() if key not in kept
-    }
-    for text in (whole["target"], *whole["controls"]):
-        del text["sources"]
-    (tmp_path / "tune.json").write_text(json.dumps(whole))
-    before = read_tune(tmp_path)
-    assert (before.base_fingerprint, before.donor_fingerprints, before.settings) == (None, (), {})
-    assert before.winner == tuned.winner
-
-
-def test_settings_within_settings_are_kept_by_their_whole_names() -> None:
-    asked = {"base": "a", "donor": "b", "control": "c", "budget": 0.1, "sizes": [1, 2], "device": "auto"}
-    told = TuneSettings.model_validate(asked | {"evaluation": {"gen_kwargs": {"top_k": 3}}}).recorded("cuda")
-    assert (told["evaluation.gen_kwargs.top_k"], told["sizes"], told["device"]) == (3, "1, 2", "cuda")
 
 
 def test_a_search_that_was_killed_goes_on_to_the_same_bytes(
